@@ -1,0 +1,73 @@
+// swift-tools-version: 6.2
+// The package: one target per module of docs/architecture.md, and nothing imported that the module graph does not allow
+// (scripts/lint checks that).
+import PackageDescription
+
+/// DPDK's static-inline functions use SSE4.2, for C and for the Swift they are inlined into.
+let dpdkSettings: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v2"])]
+/// Header views are `~Escapable` and need lifetime annotations.
+let viewSettings: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
+
+let package = Package(
+  name: "vtepd",
+  products: [
+    .executable(name: "vtepd", targets: ["vtepd"]),
+    .executable(name: "vtepctl", targets: ["vtepctl"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; ours has only -I and -l.
+    .systemLibrary(name: "CDPDK", pkgConfig: "\(Context.packageDirectory)/pkgconfig/vtep-dpdk.pc"),
+    .systemLibrary(name: "CMNL", pkgConfig: "libmnl"),
+
+    .target(name: "Encap", swiftSettings: viewSettings),
+    .target(name: "MACTable", dependencies: ["Encap"]),
+    .target(name: "MulticastLearn", dependencies: ["Encap", "MACTable"]),
+    .target(name: "Netlink", dependencies: ["CMNL", "Encap"]),
+    .target(
+      name: "VTEP",
+      dependencies: [
+        "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: viewSettings + dpdkSettings),
+    .target(
+      name: "VTEPControl",
+      dependencies: [
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ]),
+    .executableTarget(
+      name: "vtepd",
+      dependencies: [
+        "VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "VTEPControl",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "Yams", package: "Yams"),
+      ],
+      swiftSettings: dpdkSettings),
+    .executableTarget(
+      name: "vtepctl",
+      dependencies: [
+        "VTEPControl",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+
+    .testTarget(name: "EncapTests", dependencies: ["Encap"], swiftSettings: viewSettings),
+    .testTarget(name: "MACTableTests", dependencies: ["MACTable", "Encap"]),
+    .testTarget(name: "MulticastLearnTests", dependencies: ["MulticastLearn", "Encap", "MACTable"]),
+    .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "Encap"]),
+    .testTarget(name: "VTEPControlTests", dependencies: ["VTEPControl"]),
+  ]
+)
