@@ -1,0 +1,14 @@
+// FloodMode: how a VNI's broadcast, unknown unicast and multicast frames reach the other VTEPs. Step 6 of the walk
+// from a VM to the wire.
+
+import Encap
+
+/// Where frames go that have no single known destination VTEP.
+public enum FloodMode: Equatable, Sendable {
+  /// One packet to an IP multicast group (RFC 7348 §4.2); VNIs may share a group.
+  case multicast(group: IPAddress)
+  /// One packet to each peer (head-end replication), in this order.
+  case replicate(peers: [IPAddress])
+  /// Nothing is flooded towards the overlay.
+  case none
+}

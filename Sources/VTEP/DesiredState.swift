@@ -1,0 +1,113 @@
+// DesiredState: what the operator wants the data plane to be. Every source of change (configuration file, vtepctl,
+// later OVSDB) edits one value of this type; the reconciler turns the difference from the running state into
+// data-plane changes. A value that passes `validate()` can be applied; nothing else reaches the data plane.
+
+import Encap
+import MulticastLearn
+
+/// What the daemon shall forward: underlay, VNIs and ports.
+public struct DesiredState: Equatable, Sendable {
+  public var underlay: UnderlaySettings
+  public var vnis: [VNI: VNISettings]
+  /// Keyed by port name.
+  public var ports: [String: PortSettings]
+
+  public init(underlay: UnderlaySettings, vnis: [VNI: VNISettings] = [:], ports: [String: PortSettings] = [:]) {
+    self.underlay = underlay
+    self.vnis = vnis
+    self.ports = ports
+  }
+}
+
+/// Workers and memory. Fixed for the life of the process.
+public struct DataplaneSettings: Equatable, Sendable {
+  public enum Polling: String, Sendable, CaseIterable { case adaptive, busy }
+  public enum Hugepages: String, Sendable, CaseIterable { case auto, required, off }
+
+  /// Forwarding threads, 1...64.
+  public var workers = 1
+  /// CPU of each worker; empty: the scheduler's choice.
+  public var cores: [Int] = []
+  public var polling = Polling.adaptive
+  public var hugepages = Hugepages.auto
+  /// Memory for packet buffers, in MiB.
+  public var memoryMiB = 256
+  /// MAC table capacity, in entries.
+  public var macTableSize = 65536
+
+  public init() {}
+}
+
+/// The IP network below: VTEP source addresses, the attachment, and how outer headers are filled.
+public struct UnderlaySettings: Equatable, Sendable {
+  public enum Driver: String, Sendable, CaseIterable { case afPacket = "af_packet" }
+  public enum TTL: Equatable, Sendable { case fixed(UInt8), inherit }
+  public enum DSCP: Equatable, Sendable { case fixed(UInt8), inherit }
+  public enum UDPChecksum: String, Sendable, CaseIterable { case auto, on, off }
+
+  /// VTEP source addresses: at most one of each family.
+  public var addresses: [IPAddress]
+  /// Kernel interfaces shared with the kernel; several when the host is routed over several uplinks.
+  public var devices: [String]
+  public var driver = Driver.afPacket
+  public var udpPort: UInt16 = 4789
+  public var ttl = TTL.fixed(64)
+  public var multicastTTL: UInt8 = 1
+  public var dscp = DSCP.inherit
+  public var udpChecksum = UDPChecksum.auto
+  /// Accept a zero UDP checksum over IPv6 (RFC 6935 §5).
+  public var acceptsZeroUDP6Checksum = false
+
+  public init(addresses: [IPAddress], devices: [String]) {
+    self.addresses = addresses
+    self.devices = devices
+  }
+}
+
+/// One VXLAN segment.
+public struct VNISettings: Equatable, Sendable {
+  public enum AcceptFrom: String, Sendable, CaseIterable { case any, peers }
+  public enum InnerVLAN: String, Sendable, CaseIterable { case discard, carry }
+
+  public var vni: VNI
+  public var flood: FloodMode
+  /// Learn remote addresses from the data plane.
+  public var learning = true
+  public var acceptFrom = AcceptFrom.any
+  public var innerVLAN = InnerVLAN.discard
+  /// 0 = never.
+  public var ageingSeconds: UInt32 = 300
+  /// Learned entries in this VNI; 0 = only the table's limit.
+  public var macLimit: UInt32 = 0
+  /// Static remote addresses.
+  public var macs: [MACAddress: IPAddress] = [:]
+
+  public init(vni: VNI, flood: FloodMode) {
+    self.vni = vni
+    self.flood = flood
+  }
+}
+
+/// One access port and the VNIs that its frames belong to.
+public struct PortSettings: Equatable, Sendable {
+  public enum Kind: String, Sendable, CaseIterable { case tap, netdev }
+
+  public var name: String
+  public var kind: Kind
+  /// Kernel interface name: created (tap) or existing (netdev).
+  public var device: String
+  /// Binding of untagged frames.
+  public var vni: VNI?
+  /// Bindings of tagged frames: VLAN identifier (1...4094) to VNI.
+  public var vlans: [UInt16: VNI] = [:]
+  /// Addresses known to live behind the port: static entries of the untagged binding's VNI.
+  public var macs: [MACAddress] = []
+  /// Interface MTU in bytes; nil: tap gets the underlay's MTU less the overhead, netdev keeps its own.
+  public var mtu: Int?
+
+  public init(name: String, kind: Kind, device: String) {
+    self.name = name
+    self.kind = kind
+    self.device = device
+  }
+}
