@@ -1,0 +1,52 @@
+// GetStatus: `vtepctl status`. The one command that is answered in every state of the daemon.
+
+/// Asks what the daemon is and whether it forwards.
+public struct GetStatus: ControlRequest {
+  public typealias Answer = DaemonStatus
+  public static let method = "status"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public init() {}
+
+  enum CodingKeys: CodingKey, CaseIterable {}
+}
+
+/// The daemon in numbers.
+public struct DaemonStatus: Codable, Equatable, Sendable {
+  public enum State: String, Codable, Sendable, CaseIterable { case starting, running, stopping }
+
+  public var state: State
+  /// The configuration's `name`.
+  public var name: String
+  /// `hypervisor` or `gateway`.
+  public var mode: String
+  public var version: String
+  public var uptimeSeconds: Int
+  /// Forwarding threads.
+  public var workers: Int
+  public var ports: Int
+  public var vnis: Int
+  /// Entries of the MAC table.
+  public var macs: Int
+
+  public init(
+    state: State, name: String, mode: String, version: String, uptimeSeconds: Int, workers: Int, ports: Int, vnis: Int,
+    macs: Int
+  ) {
+    self.state = state
+    self.name = name
+    self.mode = mode
+    self.version = version
+    self.uptimeSeconds = uptimeSeconds
+    self.workers = workers
+    self.ports = ports
+    self.vnis = vnis
+    self.macs = macs
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case state, name, mode, version
+    case uptimeSeconds = "uptime_s"
+    case workers, ports, vnis, macs
+  }
+}

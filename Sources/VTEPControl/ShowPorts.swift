@@ -1,0 +1,72 @@
+// ShowPorts: `vtepctl show ports`, the access ports, their bindings and counters.
+
+/// Asks for all ports.
+public struct ShowPorts: ControlRequest {
+  public typealias Answer = [PortRow]
+  public static let method = "show.ports"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public init() {}
+
+  enum CodingKeys: CodingKey, CaseIterable {}
+}
+
+/// One access port. Counters count frames as they are on the port.
+public struct PortRow: Codable, Equatable, Sendable {
+  /// `waiting`: the device is not there yet.
+  public enum State: String, Codable, Sendable, CaseIterable { case up, down, waiting }
+
+  public var name: String
+  /// `tap`, `netdev`, …
+  public var kind: String
+  /// Kernel interface name.
+  public var device: String
+  public var state: State
+  /// The interface's own MAC address; nil while waiting.
+  @Nullable public var mac: String?
+  /// Bytes; nil while waiting.
+  @Nullable public var mtu: Int?
+  /// Binding of untagged frames.
+  @Nullable public var vni: UInt32?
+  /// Bindings of tagged frames, VLAN identifier to VNI.
+  public var vlans: [Int: UInt32]
+  /// From the guest or host behind the port.
+  public var rxPackets: UInt64
+  public var rxBytes: UInt64
+  public var txPackets: UInt64
+  public var txBytes: UInt64
+  /// Frames dropped at this port in either direction, all reasons.
+  public var drops: UInt64
+  /// What the operator should know about the port, one sentence each, e.g. unfinished checksums.
+  public var notes: [String]
+
+  public init(
+    name: String, kind: String, device: String, state: State, mac: String? = nil, mtu: Int? = nil, vni: UInt32? = nil,
+    vlans: [Int: UInt32] = [:], rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0,
+    drops: UInt64 = 0, notes: [String] = []
+  ) {
+    self.name = name
+    self.kind = kind
+    self.device = device
+    self.state = state
+    self.mac = mac
+    self.mtu = mtu
+    self.vni = vni
+    self.vlans = vlans
+    self.rxPackets = rxPackets
+    self.rxBytes = rxBytes
+    self.txPackets = txPackets
+    self.txBytes = txBytes
+    self.drops = drops
+    self.notes = notes
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case name, kind, device, state, mac, mtu, vni, vlans
+    case rxPackets = "rx_packets"
+    case rxBytes = "rx_bytes"
+    case txPackets = "tx_packets"
+    case txBytes = "tx_bytes"
+    case drops, notes
+  }
+}

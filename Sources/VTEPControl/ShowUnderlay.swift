@@ -1,0 +1,53 @@
+// ShowUnderlay: `vtepctl show underlay`, our VTEP addresses, their devices, and the routes and neighbours in use.
+
+/// Asks for the underlay's state.
+public struct ShowUnderlay: ControlRequest {
+  public typealias Answer = [UnderlayRow]
+  public static let method = "show.underlay"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public init() {}
+
+  enum CodingKeys: CodingKey, CaseIterable {}
+}
+
+/// One of our VTEP addresses on one device.
+public struct UnderlayRow: Codable, Equatable, Sendable {
+  public var address: String
+  public var device: String
+  /// `af_packet`, …
+  public var driver: String
+  /// Bytes; nil while the device is not there.
+  @Nullable public var mtu: Int?
+  /// Destinations of the address's family that are reached over the device.
+  public var destinations: [DestinationRow]
+
+  public init(address: String, device: String, driver: String, mtu: Int? = nil, destinations: [DestinationRow] = []) {
+    self.address = address
+    self.device = device
+    self.driver = driver
+    self.mtu = mtu
+    self.destinations = destinations
+  }
+
+  enum CodingKeys: CodingKey { case address, device, driver, mtu, destinations }
+}
+
+/// A destination that the daemon keeps resolved: a remote VTEP or a multicast group.
+public struct DestinationRow: Codable, Equatable, Sendable {
+  public var address: String
+  public var state: ReachabilityState
+  /// The route's next hops with their neighbours.
+  public var nextHops: [NextHopRow]
+
+  public init(address: String, state: ReachabilityState, nextHops: [NextHopRow] = []) {
+    self.address = address
+    self.state = state
+    self.nextHops = nextHops
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case address, state
+    case nextHops = "next_hops"
+  }
+}

@@ -1,0 +1,92 @@
+// ShowVTEPs: `vtepctl show vteps`, the remote VTEPs and how they are reached.
+
+/// Asks for all remote VTEPs.
+public struct ShowVTEPs: PagedRequest {
+  public typealias Row = VTEPRow
+  public typealias Answer = Page<VTEPRow>
+  public static let method = "show.vteps"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public var cursor: UInt64?
+  public var limit: Int?
+
+  public init(cursor: UInt64? = nil, limit: Int? = nil) {
+    self.cursor = cursor
+    self.limit = limit
+  }
+
+  enum CodingKeys: CodingKey, CaseIterable { case cursor, limit }
+}
+
+/// Whether packets to an underlay destination can leave.
+public enum ReachabilityState: String, Codable, Sendable, CaseIterable {
+  /// A route and at least one neighbour with a MAC address.
+  case resolved
+  /// A route; the neighbour is asked for.
+  case resolving
+  /// No route, or no neighbour answers.
+  case unreachable
+}
+
+/// One way to an underlay destination.
+public struct NextHopRow: Codable, Equatable, Sendable {
+  /// The gateway, or the destination itself when it is on the link.
+  public var address: String
+  public var device: String
+  /// MAC address; nil while unresolved.
+  @Nullable public var mac: String?
+  /// The kernel's name of the neighbour's state: `reachable`, `stale`, `incomplete`, …
+  @Nullable public var state: String?
+
+  public init(address: String, device: String, mac: String? = nil, state: String? = nil) {
+    self.address = address
+    self.device = device
+    self.mac = mac
+    self.state = state
+  }
+
+  enum CodingKeys: CodingKey { case address, device, mac, state }
+}
+
+/// One remote VTEP. Counters count outer packets and their bytes from the outer IP header on.
+public struct VTEPRow: Codable, Equatable, Sendable {
+  public var address: String
+  public var state: ReachabilityState
+  /// VNIs that reach it, by flood list or MAC entry.
+  public var vnis: [UInt32]
+  /// MAC table entries behind it.
+  public var macs: Int
+  public var nextHops: [NextHopRow]
+  /// Underlay MTU towards it, in bytes; nil while there is no route.
+  @Nullable public var mtu: Int?
+  public var rxPackets: UInt64
+  public var rxBytes: UInt64
+  public var txPackets: UInt64
+  public var txBytes: UInt64
+
+  public init(
+    address: String, state: ReachabilityState, vnis: [UInt32] = [], macs: Int = 0, nextHops: [NextHopRow] = [],
+    mtu: Int? = nil, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0
+  ) {
+    self.address = address
+    self.state = state
+    self.vnis = vnis
+    self.macs = macs
+    self.nextHops = nextHops
+    self.mtu = mtu
+    self.rxPackets = rxPackets
+    self.rxBytes = rxBytes
+    self.txPackets = txPackets
+    self.txBytes = txBytes
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case address, state, vnis, macs
+    case nextHops = "next_hops"
+    case mtu
+    case rxPackets = "rx_packets"
+    case rxBytes = "rx_bytes"
+    case txPackets = "tx_packets"
+    case txBytes = "tx_bytes"
+  }
+}

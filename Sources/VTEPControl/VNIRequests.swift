@@ -1,0 +1,93 @@
+// VNIRequests: `vtepctl vni add|delete` and `vtepctl peer add|delete`, changes of VXLAN segments and their flood lists.
+
+/// Adds a VNI. The keys are the configuration file's; nil: its default.
+public struct AddVNI: ControlRequest {
+  public typealias Answer = ChangeAnswer
+  public static let method = "vni.add"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public var vni: UInt32
+  /// `multicast`, `replicate` or `none`.
+  public var flood: String?
+  public var group: String?
+  public var peers: [String]?
+  public var learning: Bool?
+  /// `any` or `peers`.
+  public var acceptFrom: String?
+  /// `discard` or `carry`.
+  public var innerVLAN: String?
+  public var ageingSeconds: UInt32?
+  public var macLimit: UInt32?
+
+  public init(
+    vni: UInt32, flood: String? = nil, group: String? = nil, peers: [String]? = nil, learning: Bool? = nil,
+    acceptFrom: String? = nil, innerVLAN: String? = nil, ageingSeconds: UInt32? = nil, macLimit: UInt32? = nil
+  ) {
+    self.vni = vni
+    self.flood = flood
+    self.group = group
+    self.peers = peers
+    self.learning = learning
+    self.acceptFrom = acceptFrom
+    self.innerVLAN = innerVLAN
+    self.ageingSeconds = ageingSeconds
+    self.macLimit = macLimit
+  }
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case vni, flood, group, peers, learning
+    case acceptFrom = "accept_from"
+    case innerVLAN = "inner_vlan"
+    case ageingSeconds = "ageing_s"
+    case macLimit = "mac_limit"
+  }
+}
+
+/// Deletes a VNI. Refused while ports are bound to it.
+public struct DeleteVNI: ControlRequest {
+  public typealias Answer = ChangeAnswer
+  public static let method = "vni.delete"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public var vni: UInt32
+
+  public init(vni: UInt32) {
+    self.vni = vni
+  }
+
+  enum CodingKeys: CodingKey, CaseIterable { case vni }
+}
+
+/// Adds a VTEP to the flood list of a VNI.
+public struct AddPeer: ControlRequest {
+  public typealias Answer = ChangeAnswer
+  public static let method = "peer.add"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public var vni: UInt32
+  public var address: String
+
+  public init(vni: UInt32, address: String) {
+    self.vni = vni
+    self.address = address
+  }
+
+  enum CodingKeys: CodingKey, CaseIterable { case vni, address }
+}
+
+/// Takes a VTEP from the flood list of a VNI.
+public struct DeletePeer: ControlRequest {
+  public typealias Answer = ChangeAnswer
+  public static let method = "peer.delete"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public var vni: UInt32
+  public var address: String
+
+  public init(vni: UInt32, address: String) {
+    self.vni = vni
+    self.address = address
+  }
+
+  enum CodingKeys: CodingKey, CaseIterable { case vni, address }
+}
