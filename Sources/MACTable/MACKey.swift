@@ -1,0 +1,23 @@
+// MACKey: what the forwarding database is asked for. Steps 2 and 3 of the walk from a VM to the wire, steps 5 and 6 of
+// the walk back.
+
+import Encap
+
+/// A MAC address inside one bridge domain, as one 64-bit word: the domain index in the high 16 bits, the address in
+/// the low 48.
+@frozen public struct MACKey: Hashable, Sendable {
+  public var raw: UInt64
+
+  /// - Parameter domain: bridge-domain index, below the table's `domainCount`.
+  @inlinable public init(domain: UInt16, mac: MACAddress) {
+    raw = UInt64(domain) << 48 | (mac.bits & 0xffff_ffff_ffff)
+  }
+
+  @usableFromInline @inline(__always) init(raw: UInt64) { self.raw = raw }
+
+  @inlinable public var domain: UInt16 { UInt16(truncatingIfNeeded: raw >> 48) }
+  @inlinable public var mac: MACAddress { MACAddress(bits: raw & 0xffff_ffff_ffff) }
+
+  /// Marks a free slot. No frame asks for it: a table has at most 65535 domains, so the last index is never used.
+  @usableFromInline static let freeSlot: UInt64 = 0xffff_ffff_ffff_ffff
+}

@@ -1,0 +1,46 @@
+// MACTable: the table as a list, page by page, for `vtepctl show mac-table` and for publishing. Lock-free like a worker.
+
+import Encap
+import Synchronization
+
+extension MACTable {
+  /// A copy of one entry.
+  public struct Entry: Equatable, Sendable {
+    public var key: MACKey
+    public var location: MACLocation
+    public var type: MACEntryType
+    /// Changes of place since it was added; 255 stands for more.
+    public var moves: UInt8
+    /// On the caller's monotonic clock. For a static or controller entry that no frame came from yet: 0.
+    public var lastSeenSeconds: UInt32
+  }
+
+  /// The next live entries, in no particular order. Any thread may call it at any time. An entry that is displaced
+  /// between two pages may be missed, or be listed twice.
+  ///
+  /// - Parameters:
+  ///   - cursor: 0 to begin with; the next slot to look at afterwards, `slotCount` at the end.
+  ///   - limit: entries to return at most.
+  public func entries(from cursor: inout Int, limit: Int) -> [Entry] {
+    var found: [Entry] = []
+    while found.count < limit, cursor < slotCount {
+      if let entry = entry(UInt32(cursor)) { found.append(entry) }
+      cursor += 1
+    }
+    return found
+  }
+
+  /// The live entry in a slot, if there is one.
+  private func entry(_ slot: UInt32) -> Entry? {
+    while true {
+      let key = MACKey(raw: reader.keyWord(slot)[0].load(ordering: .acquiring))
+      if key.raw == MACKey.freeSlot { return nil }
+      let lookup = reader.read(slot, expecting: key)
+      if lookup.slot == MACLookup.tornSlot { continue }
+      guard lookup.isHit else { return nil }
+      return Entry(
+        key: key, location: lookup.location, type: lookup.type, moves: lookup.value.moves,
+        lastSeenSeconds: memory.lastSeen[Int(slot)].load(ordering: .relaxed))
+    }
+  }
+}

@@ -1,0 +1,85 @@
+// MACTable: putting an entry into a table that may be full. Then the owner (port or VTEP) that has learned most loses
+// its oldest entry, so that a guest which floods the table with source addresses only loses its own.
+
+import Synchronization
+
+extension MACTable {
+  enum InsertOutcome { case added, addedAfterEviction, full }
+
+  /// How many of an owner's oldest entries are looked at to find one to evict.
+  static let evictionCandidates = 8
+
+  func insert(_ key: MACKey, _ value: MACValue, nowSeconds: UInt32) -> InsertOutcome {
+    let evictionsBefore = evictions
+    if usedCount >= capacity, !makeRoom(nowSeconds: nowSeconds) { return .full }
+    let hash = reader.hash(key)
+    guard let slot = makeFreeSlot(hash) ?? evictNearby(hash, nowSeconds: nowSeconds) else { return .full }
+    occupy(slot, key, value, lastSeenSeconds: nowSeconds)
+    return evictions == evictionsBefore ? .added : .addedAfterEviction
+  }
+
+  /// Frees one slot: a ghost's if there is one, else that of the oldest learned entry of the heaviest owner. False when
+  /// nothing is left but static and controller entries.
+  private func makeRoom(nowSeconds: UInt32) -> Bool {
+    if ghostCount > 0 {
+      reclaimGhosts(downTo: ghostCount - 1)
+      return true
+    }
+    let list = heaviestOwner * 2
+    guard memory.lists[list].count > 0 else { return false }
+    evict(oldest(inList: list, nowSeconds: nowSeconds), nowSeconds: nowSeconds)
+    return true
+  }
+
+  /// Of the entries at the head of a list, the one not seen for longest, or the first that is past its age. Those
+  /// before it have been seen since and get their second chance: they go to the end of the list.
+  private func oldest(inList list: Int, nowSeconds: UInt32) -> UInt32 {
+    let head = memory.lists[list].head
+    var victim = head
+    var victimIdle = idleSeconds(head, nowSeconds: nowSeconds)
+    var slot = head
+    for _ in 0..<Self.evictionCandidates where slot != SlotList.end {
+      let idle = idleSeconds(slot, nowSeconds: nowSeconds)
+      if isExpired(slot, nowSeconds: nowSeconds) {
+        victim = slot
+        break
+      }
+      if idle > victimIdle {
+        victim = slot
+        victimIdle = idle
+      }
+      slot = memory.next[Int(slot)]
+    }
+    while memory.lists[list].head != victim {
+      let spared = memory.lists[list].head
+      unlink(spared, fromList: list)
+      append(spared, toList: list)
+    }
+    return victim
+  }
+
+  private func evict(_ slot: UInt32, nowSeconds: UInt32) {
+    if !isExpired(slot, nowSeconds: nowSeconds) { evictions += 1 }
+    release(slot, wasGhost: false)
+  }
+
+  /// For a key whose buckets have no free slot within reach, which only happens in small tables: evicts from those
+  /// buckets the learned entry whose owner has learned most. Nil when all of theirs are static or controller entries.
+  private func evictNearby(_ hash: UInt64, nowSeconds: UInt32) -> UInt32? {
+    var victim: UInt32?
+    for bucket in [UInt32(reader.firstBucket(hash)), UInt32(reader.secondBucket(hash))] {
+      for slot in bucket * 4..<bucket * 4 + 4 where value(slot).type == .learned {
+        guard let best = victim else {
+          victim = slot
+          continue
+        }
+        let weight = memory.lists[listIndex(value(slot))].count
+        let bestWeight = memory.lists[listIndex(value(best))].count
+        let isOlder = idleSeconds(slot, nowSeconds: nowSeconds) > idleSeconds(best, nowSeconds: nowSeconds)
+        if weight > bestWeight || weight == bestWeight && isOlder { victim = slot }
+      }
+    }
+    if let victim { evict(victim, nowSeconds: nowSeconds) }
+    return victim
+  }
+}

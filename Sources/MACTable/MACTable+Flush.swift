@@ -1,0 +1,125 @@
+// MACTable: forgetting many entries at once. Workers notice at once and at no cost: an entry carries the sum of its
+// domain's and its owner's generation, and raising either makes it invisible. Learned and configured (static and
+// controller) entries have generations of their own.
+//
+// The slots are freed afterwards: those of an owner right away, along its list; those of a domain by the sweep, or when
+// their room is needed. Until then they are ghosts.
+
+import Encap
+import Synchronization
+
+extension MACTable {
+  /// Forgets what was learned in a domain.
+  public func flush(domain: UInt16) { retire(domain: domain, entryClass: 0) }
+
+  /// Forgets what was learned from a port.
+  public func flush(port: UInt16) { retire(owner: ownerIndex(.port(port, vlan: 0)), entryClass: 0) }
+
+  /// Forgets what was learned from a VTEP.
+  public func flush(vtep: UInt16) { retire(owner: ownerIndex(.vtep(vtep)), entryClass: 0) }
+
+  /// Forgets what was learned in a domain from a port.
+  public func flush(domain: UInt16, port: UInt16) {
+    flush(domain: domain, owner: ownerIndex(.port(port, vlan: 0)))
+  }
+
+  /// Forgets what was learned in a domain from a VTEP.
+  public func flush(domain: UInt16, vtep: UInt16) { flush(domain: domain, owner: ownerIndex(.vtep(vtep))) }
+
+  /// Forgets a learned address; false when it is not known or not learned.
+  @discardableResult public func flush(_ key: MACKey) -> Bool {
+    guard let slot = find(key), value(slot).type == .learned else { return false }
+    return remove(key)
+  }
+
+  /// Forgets all that was learned.
+  public func flushAll() {
+    for domain in 0..<domainCount { flush(domain: UInt16(domain)) }
+  }
+
+  /// Removes every entry of a domain and its counter of refusals. The index can be used again at once.
+  public func removeAll(domain: UInt16) {
+    retire(domain: domain, entryClass: 0)
+    retire(domain: domain, entryClass: 1)
+    memory.policies[Int(domain)].refusedByLimit = 0
+  }
+
+  /// Removes every entry behind a port. The index can be used again at once.
+  public func removeAll(port: UInt16) { removeAll(owner: ownerIndex(.port(port, vlan: 0))) }
+
+  /// Removes every entry behind a VTEP. The index can be used again at once.
+  public func removeAll(vtep: UInt16) { removeAll(owner: ownerIndex(.vtep(vtep))) }
+}
+
+extension MACTable {
+  /// How many flushes may pass while ghosts are about, well before a generation could come round to a ghost's.
+  static let generationStepLimit = MACValue.generationCount / 2
+
+  private func retire(domain: UInt16, entryClass: Int) {
+    checkIndex(domain: domain)
+    let index = Int(domain) * 2 + entryClass
+    let count = memory.domainCounts[index]
+    guard count > 0 else { return }
+    prepareGenerationStep()
+    raise(memory.domainGenerations + index)
+    ghostCount += Int(count)
+    memory.domainCounts[index] = 0
+  }
+
+  private func retire(owner: Int, entryClass: Int) {
+    let list = owner * 2 + entryClass
+    guard memory.lists[list].count > 0 else { return }
+    prepareGenerationStep()
+    raise(memory.ownerGenerations + list)
+    while memory.lists[list].head != SlotList.end {
+      let slot = memory.lists[list].head
+      // Whether it was a ghost before this flush.
+      let generation = reader.generation(
+        domain: key(slot).domain, location: value(slot).location, entryClass: entryClass)
+      release(slot, wasGhost: !value(slot).isOfGeneration(generation &- 1))
+    }
+  }
+
+  private func removeAll(owner: Int) {
+    retire(owner: owner, entryClass: 0)
+    retire(owner: owner, entryClass: 1)
+  }
+
+  private func flush(domain: UInt16, owner: Int) {
+    checkIndex(domain: domain)
+    var slot = memory.lists[owner * 2].head
+    while slot != SlotList.end {
+      let next = memory.next[Int(slot)]
+      if key(slot).domain == domain { release(slot, wasGhost: isGhost(slot)) }
+      slot = next
+    }
+  }
+
+  private func raise(_ generation: UnsafeMutablePointer<Atomic<UInt32>>) {
+    generation.pointee.store(generation.pointee.load(ordering: .relaxed) &+ 1, ordering: .releasing)
+  }
+
+  /// Makes sure that no ghost lives long enough to see its generation again.
+  private func prepareGenerationStep() {
+    if generationSteps >= Self.generationStepLimit { reclaimGhosts(downTo: 0) }
+    generationSteps = ghostCount == 0 ? 1 : generationSteps + 1
+  }
+
+  /// Frees slots of ghosts until only so many are left.
+  func reclaimGhosts(downTo remaining: Int) {
+    while ghostCount > remaining {
+      let slot = UInt32(ghostCursor)
+      if !isFree(slot), isGhost(slot) { release(slot, wasGhost: true) }
+      ghostCursor = ghostCursor + 1 == slotCount ? 0 : ghostCursor + 1
+    }
+  }
+
+  func reclaimGhosts(inList list: Int) {
+    var slot = memory.lists[list].head
+    while slot != SlotList.end, ghostCount > 0 {
+      let next = memory.next[Int(slot)]
+      if isGhost(slot) { release(slot, wasGhost: true) }
+      slot = next
+    }
+  }
+}

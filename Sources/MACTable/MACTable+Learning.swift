@@ -1,0 +1,110 @@
+// MACTable: learning from traffic, and entries from the operator and the controller. Step 2 of the walk from a VM to
+// the wire and step 5 of the walk back end here, by way of the workers' event rings.
+
+import Encap
+import Synchronization
+
+extension MACTable {
+  /// What became of a learned address.
+  public enum LearnOutcome: Sendable {
+    case added
+    /// The address was known at another place.
+    case moved
+    /// The address was known at this place.
+    case refreshed
+    /// A static or controller entry says that the address is elsewhere.
+    case refusedByPrecedence
+    /// The domain has as many learned entries as it may.
+    case refusedByLimit
+    /// The table is full of static and controller entries.
+    case refusedFull
+    /// Added, and a learned entry gave way to it.
+    case evictedOther
+  }
+
+  /// Learns that frames come from an address at a place. Readers know at once.
+  ///
+  /// - Precondition: domain and location are within the table's index spaces.
+  public func learn(_ key: MACKey, at location: MACLocation, nowSeconds: UInt32) -> LearnOutcome {
+    checkIndex(domain: key.domain)
+    _ = ownerIndex(location)
+    if let slot = find(key) {
+      if isGhost(slot) {
+        release(slot, wasGhost: true)
+      } else {
+        return relearn(slot, key, at: location, nowSeconds: nowSeconds)
+      }
+    }
+    let policy = memory.policies[Int(key.domain)]
+    if policy.limit > 0, memory.domainCounts[Int(key.domain) * 2] >= policy.limit {
+      memory.policies[Int(key.domain)].refusedByLimit += 1
+      return .refusedByLimit
+    }
+    let value = makeValue(key, location, .learned, moves: 0)
+    switch insert(key, value, nowSeconds: nowSeconds) {
+    case .added: return .added
+    case .addedAfterEviction: return .evictedOther
+    case .full: return .refusedFull
+    }
+  }
+
+  private func relearn(
+    _ slot: UInt32, _ key: MACKey, at location: MACLocation, nowSeconds: UInt32
+  ) -> LearnOutcome {
+    let old = value(slot)
+    if old.location != location {
+      if old.type != .learned { return .refusedByPrecedence }
+      replace(slot, with: makeValue(key, location, .learned, moves: old.moves.oneMore))
+    }
+    memory.lastSeen[Int(slot)].store(nowSeconds, ordering: .relaxed)
+    return old.location == location ? .refreshed : .moved
+  }
+
+  /// Adds a static or controller entry, or changes the one there is; it replaces a learned one.
+  ///
+  /// - Parameter type: `.static` or `.controller`; a controller's word does not replace the operator's.
+  /// - Throws: `MACTableError` with code `learnedNotConfigurable`, `indexOutOfRange`, `outranked` or `tableFull`.
+  public func setStatic(_ key: MACKey, at location: MACLocation, type: MACEntryType) throws(MACTableError) {
+    guard type != .learned else { throw error(key, .learnedNotConfigurable) }
+    guard Int(key.domain) < domainCount, isInRange(location) else { throw error(key, .indexOutOfRange) }
+    if let slot = find(key) {
+      if isGhost(slot) {
+        release(slot, wasGhost: true)
+      } else {
+        let old = value(slot)
+        if old.type == .static, type == .controller { throw error(key, .outranked) }
+        let moves = old.location == location ? old.moves : old.moves.oneMore
+        replace(slot, with: makeValue(key, location, type, moves: moves))
+        return
+      }
+    }
+    // No frame was seen, and there is no clock here: the entries that could give way are judged by their order alone.
+    if insert(key, makeValue(key, location, type, moves: 0), nowSeconds: 0) == .full {
+      throw error(key, .tableFull)
+    }
+  }
+
+  /// Removes an entry of any type. False when there is none.
+  @discardableResult public func remove(_ key: MACKey) -> Bool {
+    guard let slot = find(key) else { return false }
+    let wasGhost = isGhost(slot)
+    release(slot, wasGhost: wasGhost)
+    return !wasGhost
+  }
+
+  private func makeValue(_ key: MACKey, _ location: MACLocation, _ type: MACEntryType, moves: UInt8) -> MACValue {
+    let entryClass = Int(type.rawValue & 1)
+    let generation = reader.generation(domain: key.domain, location: location, entryClass: entryClass)
+    return MACValue(
+      location: location, type: type, moves: moves, generation: generation % MACValue.generationCount)
+  }
+
+  private func error(_ key: MACKey, _ code: MACTableError.Code) -> MACTableError {
+    MACTableError(.setStatic, subject: "\(key.mac) in domain \(key.domain)", code: code)
+  }
+}
+
+extension UInt8 {
+  /// Saturating increment.
+  fileprivate var oneMore: UInt8 { self == .max ? .max : self + 1 }
+}

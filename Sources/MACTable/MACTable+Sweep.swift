@@ -1,0 +1,36 @@
+// MACTable: ageing. The writer calls the sweep at intervals for a slice of the table, between other work.
+
+import Synchronization
+
+extension MACTable {
+  /// Goes on through the table for some slots: removes learned entries past their domain's age, and frees the slots of
+  /// flushed ones. Returns the number of slots freed.
+  @discardableResult public func sweep(slots: Int, nowSeconds: UInt32) -> Int {
+    let usedBefore = usedCount
+    for _ in 0..<min(slots, slotCount) {
+      let slot = UInt32(sweepCursor)
+      if !isFree(slot) {
+        if ghostCount > 0, isGhost(slot) {
+          release(slot, wasGhost: true)
+        } else if isExpired(slot, nowSeconds: nowSeconds) {
+          release(slot, wasGhost: false)
+        }
+      }
+      sweepCursor = sweepCursor + 1 == slotCount ? 0 : sweepCursor + 1
+    }
+    return usedBefore - usedCount
+  }
+
+  /// Whether a used slot's entry is learned and has not been seen for its domain's age.
+  func isExpired(_ slot: UInt32, nowSeconds: UInt32) -> Bool {
+    guard value(slot).type == .learned else { return false }
+    let ageSeconds = memory.policies[Int(key(slot).domain)].ageSeconds
+    return ageSeconds > 0 && idleSeconds(slot, nowSeconds: nowSeconds) >= ageSeconds
+  }
+
+  /// Seconds since a frame was seen; 0 when a worker's clock is ahead of the writer's.
+  func idleSeconds(_ slot: UInt32, nowSeconds: UInt32) -> UInt32 {
+    let idle = Int32(truncatingIfNeeded: nowSeconds &- memory.lastSeen[Int(slot)].load(ordering: .relaxed))
+    return UInt32(max(idle, 0))
+  }
+}

@@ -1,0 +1,135 @@
+// MACTable: the forwarding database, which says behind which port or VTEP a MAC address of a bridge domain lives.
+// Workers read it in steps 2 and 3 of the walk from a VM to the wire (and 5 and 6 of the walk back) through
+// `MACTableReader`; here is the writer's side. Exactly one thread may write at a time.
+
+import Encap
+import Synchronization
+
+/// The forwarding database of all bridge domains: lock-free readers, one writer.
+///
+/// Every method and property of this class, except `reader`, `capacity`, `slotCount`, `memoryByteCount` and
+/// `entries(from:limit:)`, is the writer's: the caller makes sure that only one thread is in any of them.
+///
+/// Times are seconds of a monotonic clock that the caller chooses and passes in; workers use the same one.
+public final class MACTable: @unchecked Sendable {
+  /// For the workers; valid as long as the table lives.
+  public let reader: MACTableReader
+  /// Entries that the table can hold.
+  public let capacity: Int
+  /// Slots that `entries(from:limit:)` and `sweep(slots:nowSeconds:)` go through.
+  public let slotCount: Int
+  /// Learned entries that gave way to others because the table was full.
+  public internal(set) var evictions: UInt64 = 0
+
+  let memory: MACTableMemory
+  let portCount: Int
+  let vtepCount: Int
+  let domainCount: Int
+
+  /// Slots in use: live entries and ghosts.
+  var usedCount = 0
+  /// Entries that the flush of their domain has made invisible, whose slots are not reclaimed yet.
+  var ghostCount = 0
+  /// Flushes since there was last no ghost.
+  var generationSteps: UInt32 = 0
+  var sweepCursor = 0
+  var ghostCursor = 0
+
+  /// Percentage of slots in use when the table is full. Two buckets of four slots take 97; nearer to that, finding a
+  /// free slot gets slow.
+  static let fullLoadPercent = 94
+
+  /// - Parameters:
+  ///   - capacity: entries, 1 to 2^28.
+  ///   - portCount: port indices are below this, at most 65536.
+  ///   - vtepCount: VTEP indices are below this, at most 65536.
+  ///   - domainCount: bridge-domain indices are below this, 1 to 65535.
+  /// - Throws: `MACTableError` with code `invalidSize`.
+  public init(capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int) throws(MACTableError) {
+    guard (1...1 << 28).contains(capacity), (0...65536).contains(portCount), (0...65536).contains(vtepCount),
+      portCount + vtepCount > 0, (1...65535).contains(domainCount)
+    else {
+      throw MACTableError(
+        .create,
+        subject: "of \(capacity) entries for \(portCount) ports, \(vtepCount) VTEPs, \(domainCount) domains",
+        code: .invalidSize)
+    }
+    // A few buckets on top, since in a small table chance fills buckets less evenly.
+    let halfBucketCount = capacity * 100 / (8 * Self.fullLoadPercent) + 4
+    self.capacity = capacity
+    self.portCount = portCount
+    self.vtepCount = vtepCount
+    self.domainCount = domainCount
+    slotCount = halfBucketCount * 8
+    memory = MACTableMemory(slotCount: slotCount, ownerCount: portCount + vtepCount, domainCount: domainCount)
+    reader = MACTableReader(
+      buckets: memory.buckets, lastSeen: memory.lastSeen, domainGenerations: memory.domainGenerations,
+      ownerGenerations: memory.ownerGenerations, displacements: memory.displacements,
+      halfBucketCount: halfBucketCount, portCount: portCount)
+  }
+
+  deinit { memory.deallocate() }
+
+  /// All memory that the entries and the index spaces take.
+  public var memoryByteCount: Int { memory.byteCount }
+
+  /// Live entries of every type.
+  public var count: Int { usedCount - ghostCount }
+
+  /// Live entries of every type in a domain.
+  public func count(domain: UInt16) -> Int {
+    learnedCount(domain: domain) + Int(memory.domainCounts[Int(domain) * 2 + 1])
+  }
+
+  public func learnedCount(domain: UInt16) -> Int {
+    checkIndex(domain: domain)
+    return Int(memory.domainCounts[Int(domain) * 2])
+  }
+
+  /// Live entries of every type behind a port.
+  public func count(port: UInt16) -> Int { count(owner: ownerIndex(.port(port, vlan: 0))) }
+
+  /// Live entries of every type behind a VTEP.
+  public func count(vtep: UInt16) -> Int { count(owner: ownerIndex(.vtep(vtep))) }
+
+  /// Frames whose source address was not learned because the domain was at its limit.
+  public func refusedByLimit(domain: UInt16) -> UInt64 {
+    checkIndex(domain: domain)
+    return memory.policies[Int(domain)].refusedByLimit
+  }
+
+  /// Sets what happens to a domain's learned entries from now on; entries above a lowered limit stay.
+  ///
+  /// - Parameters:
+  ///   - ageSeconds: an entry is removed when no frame came from it for so long; 0: never.
+  ///   - limit: learned entries in the domain; 0: no limit but the table's.
+  public func configureDomain(_ domain: UInt16, ageSeconds: UInt32, limit: UInt32) {
+    checkIndex(domain: domain)
+    memory.policies[Int(domain)].ageSeconds = ageSeconds
+    memory.policies[Int(domain)].limit = limit
+  }
+}
+
+extension MACTable {
+  func checkIndex(domain: UInt16) {
+    precondition(Int(domain) < domainCount, "bridge-domain index beyond the MAC table's domain count")
+  }
+
+  func isInRange(_ location: MACLocation) -> Bool {
+    Int(location.index) < (location.isVTEP ? vtepCount : portCount)
+  }
+
+  /// The owner number of a location whose index is in range; anything else is a programmer's error.
+  func ownerIndex(_ location: MACLocation) -> Int {
+    precondition(isInRange(location), "port or VTEP index beyond the MAC table's index space")
+    return reader.ownerIndex(location)
+  }
+
+  private func count(owner: Int) -> Int {
+    if ghostCount > 0 {
+      reclaimGhosts(inList: owner * 2)
+      reclaimGhosts(inList: owner * 2 + 1)
+    }
+    return Int(memory.lists[owner * 2].count) + Int(memory.lists[owner * 2 + 1].count)
+  }
+}

@@ -1,0 +1,130 @@
+// MACTableMemory: the one block of memory behind a forwarding database, carved into arrays. The readers see the first
+// few; the rest is the writer's.
+
+import Synchronization
+
+/// A doubly linked list of slots, in the order in which their entries were learned (or configured).
+struct SlotList {
+  static let end = UInt32.max
+
+  var head = SlotList.end
+  var tail = SlotList.end
+  var count: UInt32 = 0
+}
+
+/// What the operator asked for in one bridge domain, and what it cost.
+struct DomainPolicy {
+  /// 0: never.
+  var ageSeconds: UInt32 = 0
+  /// Learned entries; 0: no limit but the table's.
+  var limit: UInt32 = 0
+  var refusedByLimit: UInt64 = 0
+}
+
+/// One step of the search for a free slot: a bucket, and how the search got there.
+struct PathNode {
+  var bucket: UInt32
+  /// The slot whose entry would go to `bucket`; meaningless for a start bucket.
+  var source: UInt32
+  /// The node that `source` is in, or -1 for a start bucket.
+  var parent: Int32
+}
+
+/// The arrays, all of them plain data, in one allocation.
+struct MACTableMemory {
+  /// Nodes that one search for a free slot may look at. With 94 % of the slots taken, the chance that none of their
+  /// 1,024 slots is free is below 10^-27.
+  static let pathNodeCount = 256
+
+  let block: UnsafeMutableRawPointer
+  let byteCount: Int
+
+  let buckets: UnsafeMutablePointer<Atomic<UInt64>>
+  /// Alone in its cache line: written with each displacement, read with each lookup.
+  let displacements: UnsafeMutablePointer<Atomic<UInt64>>
+  let lastSeen: UnsafeMutablePointer<Atomic<UInt32>>
+  let domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>
+  let ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>
+
+  /// Neighbours of a slot in its owner's list.
+  let previous: UnsafeMutablePointer<UInt32>
+  let next: UnsafeMutablePointer<UInt32>
+  /// By owner times two, plus the entry class.
+  let lists: UnsafeMutablePointer<SlotList>
+  /// Live entries, by domain times two, plus the entry class.
+  let domainCounts: UnsafeMutablePointer<UInt32>
+  let policies: UnsafeMutablePointer<DomainPolicy>
+  /// Owners as a binary heap, the one with most learned entries on top; and where in it each owner is.
+  let heap: UnsafeMutablePointer<UInt32>
+  let heapPositions: UnsafeMutablePointer<UInt32>
+  let path: UnsafeMutablePointer<PathNode>
+
+  init(slotCount: Int, ownerCount: Int, domainCount: Int) {
+    var layout = Layout()
+    let bucketsOffset = layout.reserve(Atomic<UInt64>.self, slotCount * 2)
+    let displacementsOffset = layout.reserve(Atomic<UInt64>.self, 8)
+    let lastSeenOffset = layout.reserve(Atomic<UInt32>.self, slotCount)
+    let domainGenerationsOffset = layout.reserve(Atomic<UInt32>.self, domainCount * 2)
+    let ownerGenerationsOffset = layout.reserve(Atomic<UInt32>.self, ownerCount * 2)
+    let previousOffset = layout.reserve(UInt32.self, slotCount)
+    let nextOffset = layout.reserve(UInt32.self, slotCount)
+    let listsOffset = layout.reserve(SlotList.self, ownerCount * 2)
+    let domainCountsOffset = layout.reserve(UInt32.self, domainCount * 2)
+    let policiesOffset = layout.reserve(DomainPolicy.self, domainCount)
+    let heapOffset = layout.reserve(UInt32.self, ownerCount)
+    let heapPositionsOffset = layout.reserve(UInt32.self, ownerCount)
+    let pathOffset = layout.reserve(PathNode.self, Self.pathNodeCount)
+
+    byteCount = layout.byteCount
+    block = .allocate(byteCount: byteCount, alignment: Layout.cacheLine)
+    buckets = (block + bucketsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: slotCount * 2)
+    displacements = (block + displacementsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: 1)
+    lastSeen = (block + lastSeenOffset).bindMemory(to: Atomic<UInt32>.self, capacity: slotCount)
+    domainGenerations = (block + domainGenerationsOffset)
+      .bindMemory(to: Atomic<UInt32>.self, capacity: domainCount * 2)
+    ownerGenerations = (block + ownerGenerationsOffset).bindMemory(to: Atomic<UInt32>.self, capacity: ownerCount * 2)
+    previous = (block + previousOffset)
+      .initializeMemory(as: UInt32.self, repeating: SlotList.end, count: slotCount)
+    next = (block + nextOffset).initializeMemory(as: UInt32.self, repeating: SlotList.end, count: slotCount)
+    lists = (block + listsOffset).initializeMemory(as: SlotList.self, repeating: SlotList(), count: ownerCount * 2)
+    domainCounts = (block + domainCountsOffset)
+      .initializeMemory(as: UInt32.self, repeating: 0, count: domainCount * 2)
+    policies = (block + policiesOffset)
+      .initializeMemory(as: DomainPolicy.self, repeating: DomainPolicy(), count: domainCount)
+    heap = (block + heapOffset).initializeMemory(as: UInt32.self, repeating: 0, count: ownerCount)
+    heapPositions = (block + heapPositionsOffset).initializeMemory(as: UInt32.self, repeating: 0, count: ownerCount)
+    path = (block + pathOffset).initializeMemory(
+      as: PathNode.self, repeating: PathNode(bucket: 0, source: 0, parent: -1), count: Self.pathNodeCount)
+
+    for bucket in 0..<slotCount / 4 {
+      for word in 0..<4 {
+        (buckets + bucket * 8 + word).initialize(to: Atomic(MACKey.freeSlot))
+        (buckets + bucket * 8 + word + 4).initialize(to: Atomic(0))
+      }
+    }
+    displacements.initialize(to: Atomic(0))
+    for slot in 0..<slotCount { (lastSeen + slot).initialize(to: Atomic(0)) }
+    for index in 0..<domainCount * 2 { (domainGenerations + index).initialize(to: Atomic(0)) }
+    for index in 0..<ownerCount * 2 { (ownerGenerations + index).initialize(to: Atomic(0)) }
+    for owner in 0..<ownerCount {
+      heap[owner] = UInt32(owner)
+      heapPositions[owner] = UInt32(owner)
+    }
+  }
+
+  /// Nothing in the block needs more than its memory given back.
+  func deallocate() { block.deallocate() }
+
+  /// Offsets of arrays laid one after the other, each at the start of a cache line.
+  private struct Layout {
+    static let cacheLine = 64
+    var byteCount = 0
+
+    mutating func reserve<Element: ~Copyable>(_ type: Element.Type, _ count: Int) -> Int {
+      let offset = byteCount
+      let end = offset + count * MemoryLayout<Element>.stride
+      byteCount = (end + Self.cacheLine - 1) / Self.cacheLine * Self.cacheLine
+      return offset
+    }
+  }
+}

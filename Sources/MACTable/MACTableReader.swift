@@ -1,0 +1,156 @@
+// MACTableReader: the workers' side of the forwarding database: hash, prefetch, look up, refresh. Steps 2 and 3 of the
+// walk from a VM to the wire. Lock-free; any number of threads may read while one writer changes the table.
+//
+// A bucket is one cache line: four keys, then their four values. A key has one possible bucket in each half of the
+// table (cuckoo hashing). How the writer and the readers keep out of each other's way:
+//
+// * A slot gets a new key in three stores, each a release: the key word becomes free, the value word gets the new value
+//   with the slot's next version, the key word gets the new key. A reader that finds its key loads value, key, value;
+//   if both values agree and the key is still there, the pair belongs together, because within one version of the
+//   value word there is but one key.
+// * An entry that moves to its other bucket is copied first, then `displacements` goes up, then the old slot is
+//   cleared. A reader that finds nothing, and sees that `displacements` has changed since, looks again.
+
+import Encap
+import Synchronization
+
+/// A view of a `MACTable` for workers: pointers and sizes, copied freely. Valid as long as the table lives.
+@frozen public struct MACTableReader: @unchecked Sendable {
+  @usableFromInline let buckets: UnsafeMutablePointer<Atomic<UInt64>>
+  @usableFromInline let lastSeen: UnsafeMutablePointer<Atomic<UInt32>>
+  /// By index times two, plus the entry class: flushes of learned entries, removals of configured ones.
+  @usableFromInline let domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>
+  @usableFromInline let ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>
+  @usableFromInline let displacements: UnsafeMutablePointer<Atomic<UInt64>>
+  /// Buckets in each half; fits 32 bits.
+  @usableFromInline let halfBucketCount: UInt64
+  @usableFromInline let seed: UInt64
+  @usableFromInline let multiplier: UInt64
+  /// Owners are numbered ports first, VTEPs after.
+  @usableFromInline let portCount: Int
+
+  init(
+    buckets: UnsafeMutablePointer<Atomic<UInt64>>, lastSeen: UnsafeMutablePointer<Atomic<UInt32>>,
+    domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>, ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>,
+    displacements: UnsafeMutablePointer<Atomic<UInt64>>, halfBucketCount: Int, portCount: Int
+  ) {
+    self.buckets = buckets
+    self.lastSeen = lastSeen
+    self.domainGenerations = domainGenerations
+    self.ownerGenerations = ownerGenerations
+    self.displacements = displacements
+    self.halfBucketCount = UInt64(halfBucketCount)
+    self.portCount = portCount
+    seed = .random(in: .min ... .max)
+    multiplier = .random(in: .min ... .max) | 1
+  }
+
+  /// Mixes the key with the table's random seed, so that a guest cannot choose addresses that collide.
+  @inlinable @inline(__always) public func hash(_ key: MACKey) -> UInt64 {
+    let first = (key.raw ^ seed).multipliedFullWidth(by: multiplier)
+    let second = (first.high ^ first.low ^ multiplier).multipliedFullWidth(by: 0x9e37_79b9_7f4a_7c15)
+    return second.high ^ second.low
+  }
+
+  /// The two cache lines that `lookup` may read, for the caller to prefetch.
+  @inlinable @inline(__always)
+  public func bucketAddresses(_ hash: UInt64) -> (UnsafeRawPointer, UnsafeRawPointer) {
+    (UnsafeRawPointer(buckets + firstBucket(hash) &* 8), UnsafeRawPointer(buckets + secondBucket(hash) &* 8))
+  }
+
+  /// Finds the entry of `key`.
+  ///
+  /// - Parameters:
+  ///   - key: its domain must be below the table's `domainCount`.
+  ///   - hash: what `hash(key)` returned.
+  @inlinable @inline(__always) public func lookup(_ key: MACKey, hash: UInt64) -> MACLookup {
+    let found = attempt(key, hash: hash)
+    return found.slot == MACLookup.tornSlot ? lookupAgain(key, hash: hash) : found
+  }
+
+  /// Notes that a frame from the entry's address was seen. Writes at most once a second for an entry.
+  ///
+  /// - Parameter nowSeconds: the caller's monotonic clock, the same that the table's writer uses.
+  @inlinable @inline(__always) public func touch(_ hit: MACLookup, nowSeconds: UInt32) {
+    guard hit.isHit else { return }
+    let seen = lastSeen + Int(hit.slot)
+    if seen.pointee.load(ordering: .relaxed) != nowSeconds {
+      seen.pointee.store(nowSeconds, ordering: .relaxed)
+    }
+  }
+}
+
+extension MACTableReader {
+  /// Multiply-shift range reduction: the bucket count need not be a power of two.
+  @inlinable @inline(__always) func firstBucket(_ hash: UInt64) -> Int {
+    Int(truncatingIfNeeded: ((hash >> 32) &* halfBucketCount) >> 32)
+  }
+
+  @inlinable @inline(__always) func secondBucket(_ hash: UInt64) -> Int {
+    Int(truncatingIfNeeded: halfBucketCount &+ ((hash & 0xffff_ffff) &* halfBucketCount) >> 32)
+  }
+
+  /// The key word of a slot; its value word is four words further.
+  @inlinable @inline(__always) func keyWord(_ slot: UInt32) -> UnsafeMutablePointer<Atomic<UInt64>> {
+    buckets + (Int(slot >> 2) &* 8 &+ Int(slot & 3))
+  }
+
+  @inlinable @inline(__always) func ownerIndex(_ location: MACLocation) -> Int {
+    Int(location.index) &+ (location.isVTEP ? portCount : 0)
+  }
+
+  /// What an entry's generation must be: a flush of its domain or of its owner raises this.
+  @inlinable @inline(__always) func generation(domain: UInt16, location: MACLocation, entryClass: Int) -> UInt32 {
+    domainGenerations[Int(domain) &* 2 &+ entryClass].load(ordering: .relaxed)
+      &+ ownerGenerations[ownerIndex(location) &* 2 &+ entryClass].load(ordering: .relaxed)
+  }
+
+  @inlinable @inline(__always) func isLive(_ key: MACKey, _ value: MACValue) -> Bool {
+    value.isOfGeneration(generation(domain: key.domain, location: value.location, entryClass: value.entryClass))
+  }
+
+  /// The slot of `bucket` that holds `key`, or `MACLookup.noSlot`. Selects instead of branching: which of the four it
+  /// is cannot be predicted.
+  @inlinable @inline(__always) func slot(of key: MACKey, inBucket bucket: Int) -> UInt32 {
+    let keys = buckets + bucket &* 8
+    let first = UInt32(truncatingIfNeeded: bucket &* 4)
+    var slot = MACLookup.noSlot
+    slot = keys[0].load(ordering: .acquiring) == key.raw ? first : slot
+    slot = keys[1].load(ordering: .acquiring) == key.raw ? first &+ 1 : slot
+    slot = keys[2].load(ordering: .acquiring) == key.raw ? first &+ 2 : slot
+    slot = keys[3].load(ordering: .acquiring) == key.raw ? first &+ 3 : slot
+    return slot
+  }
+
+  @inlinable @inline(__always) func attempt(_ key: MACKey, hash: UInt64) -> MACLookup {
+    let displacementsBefore = displacements.pointee.load(ordering: .acquiring)
+    var slot = slot(of: key, inBucket: firstBucket(hash))
+    if slot == MACLookup.noSlot {
+      slot = self.slot(of: key, inBucket: secondBucket(hash))
+      if slot == MACLookup.noSlot {
+        return displacements.pointee.load(ordering: .relaxed) == displacementsBefore ? .miss : .torn
+      }
+    }
+    return read(slot, expecting: key)
+  }
+
+  /// The entry in `slot` as a lookup's answer: a hit, a miss when it was flushed, torn when it changed meanwhile.
+  @inlinable @inline(__always) func read(_ slot: UInt32, expecting key: MACKey) -> MACLookup {
+    let word = keyWord(slot)
+    let before = word[4].load(ordering: .acquiring)
+    let keyNow = word[0].load(ordering: .acquiring)
+    let after = word[4].load(ordering: .relaxed)
+    guard before == after, keyNow == key.raw else { return .torn }
+    let value = MACValue(raw: after)
+    guard key.raw != MACKey.freeSlot, isLive(key, value) else { return .miss }
+    return MACLookup(value: value, slot: slot)
+  }
+
+  /// The rare way: the writer was at work on this very entry.
+  @usableFromInline @inline(never) func lookupAgain(_ key: MACKey, hash: UInt64) -> MACLookup {
+    while true {
+      let found = attempt(key, hash: hash)
+      if found.slot != MACLookup.tornSlot { return found }
+    }
+  }
+}
