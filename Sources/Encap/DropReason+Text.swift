@@ -1,0 +1,101 @@
+// What an operator reads about a drop: a name that scripts may rely on, and one line that says what it means and what
+// to do about it.
+
+extension DropReason: CustomStringConvertible {
+  /// The stable name, kebab-case of the case: `outerIPv4Checksum` is `outer-ipv4-checksum`.
+  public var name: String { text.name }
+
+  /// One line: what happened, and the remedy where there is one.
+  public var description: String { text.meaning }
+
+  private var text: (name: String, meaning: String) {
+    switch self {
+    case .runtFrame:
+      ("runt-frame", "frame too short for its Ethernet header or VLAN tag; look for a broken sender")
+    case .sourceMulticast:
+      ("source-multicast", "source MAC is a group address, which no station may use; look for a broken sender")
+    case .sourceZero:
+      ("source-zero", "source MAC is 00:00:00:00:00:00; give the guest's interface an address")
+    case .linkLocalControl:
+      ("link-local-control", "STP, LACP, LLDP, PAUSE or 802.1X frame (01:80:c2:00:00:0x), which a bridge never relays; nothing to do")
+    case .vlanNotBound:
+      ("vlan-not-bound", "VLAN of the tag has no VNI on this port; add it under the port's vlans")
+    case .untaggedNotBound:
+      ("untagged-not-bound", "untagged frame on a port without an untagged binding; set the port's vni")
+    case .frameTruncated:
+      ("frame-truncated", "frame was cut on reception because the sender left segmentation to us; run ethtool -K IF tso off gso off on the sending end")
+    case .tooBigForUnderlay:
+      ("too-big-for-underlay", "frame plus VXLAN header exceeds the underlay MTU; lower the guest's MTU by 50 (IPv4) or 70 (IPv6), or raise the underlay's")
+    case .tooBigForPort:
+      ("too-big-for-port", "frame exceeds the MTU of the port it should leave by; make the MTU the same in the whole VNI")
+    case .samePort:
+      ("same-port", "destination is on the port the frame came from; normal behind a switch or hub")
+    case .floodDisabled:
+      ("flood-disabled", "unknown or group destination and the VNI has flood: none; add the MAC, or choose another flood mode")
+    case .floodNoReceiver:
+      ("flood-no-receiver", "unknown or group destination and nobody to flood to; add peers, a group or a second port to the VNI")
+    case .noRoute:
+      ("no-route", "the kernel has no route to the remote VTEP; add one (ip route get ADDRESS)")
+    case .neighborUnresolved:
+      ("neighbor-unresolved", "next hop did not answer ARP or ND in time; check that it is up and reachable (ip neigh)")
+    case .holdQueueFull:
+      ("hold-queue-full", "too many frames waited for the next hop's ARP or ND answer; check the next hop if this repeats")
+    case .transmitFull:
+      ("transmit-full", "device did not take the frame because its transmit queue is full; receiver or link is too slow")
+    case .noBuffers:
+      ("no-buffers", "packet buffer pool is exhausted; raise dataplane memory-mb")
+    case .noHeadroom:
+      ("no-headroom", "no room in front of the frame for the outer header; the device hands over unsuitable buffers")
+    case .portDown:
+      ("port-down", "port that should send the frame is down; bring it up")
+    case .outerIPv4Header:
+      ("outer-ipv4-header", "outer IPv4 header is malformed (version, header length, cut short); look for a broken sender")
+    case .outerIPv4Checksum:
+      ("outer-ipv4-checksum", "outer IPv4 header checksum is wrong; packet was damaged on the way")
+    case .outerIPv6Header:
+      ("outer-ipv6-header", "outer IPv6 header is malformed (version, mapped address, cut short); look for a broken sender")
+    case .outerLength:
+      ("outer-length", "outer IP length contradicts the packet; cut on reception: run ethtool -K IF tso off gso off on the sending end")
+    case .outerFragment:
+      ("outer-fragment", "fragment of a VXLAN packet, which is not reassembled (RFC 7348 4.3); raise the underlay MTU on the sender's path")
+    case .outerExtensionHeader:
+      ("outer-extension-header", "outer IPv6 extension headers are malformed or more than four; look for a broken sender")
+    case .outerSourceInvalid:
+      ("outer-source-invalid", "outer source is a multicast, broadcast, loopback or unspecified address; look for a forged packet")
+    case .outerSourceOwn:
+      ("outer-source-own", "our own packet came back, or another host uses our VTEP address; look for a loop or a duplicate address")
+    case .notOurDestination:
+      ("not-our-destination", "outer destination is neither our VTEP address nor a joined group; normal with flooding switches")
+    case .udpLength:
+      ("udp-length", "outer UDP length is below 8 or beyond the IP packet; look for a broken sender")
+    case .udpChecksum:
+      ("udp-checksum", "outer UDP checksum is wrong: damaged, or left unfinished by a local veth sender; then run ethtool -K IF tx off there")
+    case .udp6ZeroChecksum:
+      ("udp6-zero-checksum", "zero UDP checksum over IPv6; if the sender means it (RFC 6935), set udp6-zero-checksum-rx: true")
+    case .vxlanTruncated:
+      ("vxlan-truncated", "UDP payload is shorter than a VXLAN header; something else sends to our UDP port")
+    case .vxlanFlags:
+      ("vxlan-flags", "VXLAN I flag is not set (RFC 7348 5); something else, such as VXLAN-GPE, sends to our UDP port")
+    case .unknownVNI:
+      ("unknown-vni", "VNI is not configured here; configure it, or take this host off the sender's flood list")
+    case .innerRunt:
+      ("inner-runt", "inner frame is too short for its Ethernet header; look for a broken sender")
+    case .innerSourceMulticast:
+      ("inner-source-multicast", "inner source MAC is a group address, which no station may use; look for a broken sender")
+    case .innerSourceZero:
+      ("inner-source-zero", "inner source MAC is 00:00:00:00:00:00; look for a broken sender")
+    case .innerSourceOwn:
+      ("inner-source-own", "inner source MAC belongs to a local port; look for a loop or a duplicate MAC address")
+    case .innerVLAN:
+      ("inner-vlan", "inner frame carries a VLAN tag (RFC 7348 6.1); set the VNI's inner-vlan: carry to let it pass")
+    case .ecnForbidden:
+      ("ecn-forbidden", "outer header says congestion, inner packet cannot tell its sender, so it must go (RFC 6040 4.2); look for the congested router")
+    case .peerNotAllowed:
+      ("peer-not-allowed", "sender is no peer of this VNI and accept-from: peers is set; add the peer if it is one")
+    case .splitHorizon:
+      ("split-horizon", "destination lies behind another VTEP, and tunnel never goes to tunnel; the sender's MAC table is out of date")
+    case .innerLinkLocalControl:
+      ("inner-link-local-control", "inner STP, LACP, LLDP, PAUSE or 802.1X frame, which a bridge never relays; nothing to do")
+    }
+  }
+}

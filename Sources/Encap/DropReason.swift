@@ -1,0 +1,57 @@
+// Why a frame or packet was not forwarded. One list feeds the workers' counters, `vtepctl show drops`, metrics and docs;
+// the cases stand in the order in which a frame (access side) and a packet (underlay side) meet the checks.
+
+/// The one reason a frame or packet was dropped for. Raw values are dense from 0 and index counter arrays; they may
+/// change between versions, `name` does not.
+@frozen
+public enum DropReason: UInt8, CaseIterable, Sendable {
+  // A frame from a port.
+  case runtFrame
+  case sourceMulticast
+  case sourceZero
+  case linkLocalControl
+  case vlanNotBound
+  case untaggedNotBound
+  case frameTruncated
+  case tooBigForUnderlay
+  case tooBigForPort
+  case samePort
+  case floodDisabled
+  case floodNoReceiver
+  case noRoute
+  case neighborUnresolved
+  case holdQueueFull
+  case transmitFull
+  case noBuffers
+  case noHeadroom
+  case portDown
+
+  // A packet from the underlay: outer headers first.
+  case outerIPv4Header
+  case outerIPv4Checksum
+  case outerIPv6Header
+  case outerLength
+  case outerFragment
+  case outerExtensionHeader
+  case outerSourceInvalid
+  case outerSourceOwn
+  case notOurDestination
+  case udpLength
+  case udpChecksum
+  case udp6ZeroChecksum
+  case vxlanTruncated
+  case vxlanFlags
+  case unknownVNI
+  case innerRunt
+  case innerSourceMulticast
+  case innerSourceZero
+  case innerSourceOwn
+  case innerVLAN
+  case ecnForbidden
+  case peerNotAllowed
+  case splitHorizon
+  case innerLinkLocalControl
+
+  /// How many reasons there are: the size of a counter array.
+  @inlinable public static var count: Int { Int(DropReason.innerLinkLocalControl.rawValue) + 1 }
+}

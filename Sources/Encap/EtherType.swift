@@ -1,0 +1,39 @@
+// The EtherType and IP protocol numbers this module looks at (IANA, IEEE RA).
+
+/// EtherTypes, host byte order.
+public enum EtherType {
+  /// IPv4.
+  @inlinable public static var ipv4: UInt16 { 0x0800 }
+  /// ARP.
+  @inlinable public static var arp: UInt16 { 0x0806 }
+  /// IPv6.
+  @inlinable public static var ipv6: UInt16 { 0x86dd }
+  /// The 802.1Q customer tag (C-TAG).
+  @inlinable public static var customerTag: UInt16 { 0x8100 }
+  /// The 802.1ad service tag (S-TAG).
+  @inlinable public static var serviceTag: UInt16 { 0x88a8 }
+
+  /// Whether this value is the TPID of a VLAN tag.
+  @inlinable @inline(__always)
+  public static func isTag(_ value: UInt16) -> Bool {
+    value == customerTag || value == serviceTag
+  }
+}
+
+/// IP protocol and IPv6 next-header numbers.
+@usableFromInline
+enum IPProtocol {
+  @inlinable static var hopByHop: UInt8 { 0 }
+  @inlinable static var tcp: UInt8 { 6 }
+  @inlinable static var udp: UInt8 { 17 }
+  @inlinable static var routing: UInt8 { 43 }
+  @inlinable static var fragment: UInt8 { 44 }
+  @inlinable static var destinationOptions: UInt8 { 60 }
+  @inlinable static var sctp: UInt8 { 132 }
+
+  /// Whether the first four octets of the transport header are source and destination port.
+  @inlinable @inline(__always)
+  static func hasPorts(_ number: UInt8) -> Bool {
+    number == tcp || number == udp || number == sctp
+  }
+}

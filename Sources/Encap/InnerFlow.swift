@@ -1,0 +1,109 @@
+// What encapsulation needs to know about the inner frame: a hash of its flow for the outer UDP source port (RFC 7348
+// section 5) and IPv6 flow label (RFC 6438), and the octets an outer header may inherit. Runs before the prepend.
+
+/// The flow of an inner frame, and its inheritable IP fields. Equal flows have equal hashes on every host of this build.
+@frozen
+public struct InnerFlow: Sendable {
+  /// Hash of the flow: TCP, UDP and SCTP by the 5-tuple; fragments (first ones too) and other protocols by addresses and
+  /// protocol number; ARP by sender and target address; everything else by MAC addresses and EtherType.
+  public var hash: UInt32
+  /// IPv4 TOS or IPv6 traffic class octet of the inner header; 0 when the frame is not IP.
+  public var trafficClass: UInt8
+  /// IPv4 TTL or IPv6 hop limit of the inner header; 0 when the frame is not IP.
+  public var hopLimit: UInt8
+
+  /// A flow from its parts.
+  @inlinable @inline(__always)
+  public init(hash: UInt32, trafficClass: UInt8, hopLimit: UInt8) {
+    self.hash = hash
+    self.trafficClass = trafficClass
+    self.hopLimit = hopLimit
+  }
+
+  /// The UDP source port of the outer header, 49152...65535 (RFC 7348 section 5, the dynamic range of RFC 6335).
+  @inlinable @inline(__always)
+  public var sourcePort: UInt16 {
+    UInt16(truncatingIfNeeded: 0xc000 | hash &>> 18)
+  }
+
+  /// The flow label of an outer IPv6 header: 20 bits, never 0, which would mean "unlabelled" (RFC 6437 section 2).
+  @inlinable @inline(__always)
+  public var flowLabel: UInt32 {
+    let label = hash & 0xf_ffff
+    return label == 0 ? 1 : label
+  }
+
+  /// Parses a frame; up to two VLAN tags are skipped and have no part in the hash.
+  /// - Parameter frame: an Ethernet frame of at least 14 octets. It may be cut anywhere behind that; nothing is read
+  ///   beyond its end.
+  @inlinable @inline(__always)
+  public init(frame: RawSpan) {
+    // The everyday frame, inlined: no tag, IPv4 without options or fragmentation, TCP or UDP. 0x0800_45xx is EtherType,
+    // version and header length; the mask leaves M flag and fragment offset of the word at offset 20.
+    if frame.byteCount >= 38, frame.big32(12) &>> 8 == 0x0008_0045, frame.big16(20) & 0x3fff == 0 {
+      let protocolNumber = frame.byte(23)
+      if protocolNumber == IPProtocol.udp || protocolNumber == IPProtocol.tcp {
+        hash = FlowHash.ipv4(addresses: frame.big64(26), ports: frame.big32(34), protocolNumber: protocolNumber)
+        trafficClass = frame.byte(15)
+        hopLimit = frame.byte(22)
+        return
+      }
+    }
+    self = InnerFlow.general(frame)
+  }
+
+  /// Every frame, also those of the short cut above, with the same result.
+  @usableFromInline
+  static func general(_ frame: RawSpan) -> InnerFlow {
+    precondition(frame.byteCount >= 14, "a frame without an Ethernet header has no flow")
+    let network = NetworkLayer(of: frame)
+    let room = frame.byteCount &- network.offset
+    if network.etherType == EtherType.ipv4, room >= 20, frame.byte(network.offset) &>> 4 == 4 {
+      return ipv4(frame, header: network.offset)
+    }
+    if network.etherType == EtherType.ipv6, room >= 40, frame.byte(network.offset) &>> 4 == 6 {
+      return ipv6(frame, header: network.offset)
+    }
+    // ARP for IPv4 over Ethernet (RFC 826); the operation stays out, so that repeated questions and answers keep their way.
+    if network.etherType == EtherType.arp, room >= 28, frame.big64(network.offset) &>> 16 == 0x0001_0800_0604 {
+      let sender = UInt64(frame.big32(network.offset &+ 14))
+      let target = UInt64(frame.big32(network.offset &+ 24))
+      let hash = FlowHash.mix(sender &<< 32 | target, UInt64(EtherType.arp) &<< 48)
+      return InnerFlow(hash: FlowHash.truncated(hash), trafficClass: 0, hopLimit: 0)
+    }
+    let hash = FlowHash.mix(
+      frame.big64(0), UInt64(frame.big32(8)) | UInt64(network.etherType) &<< 32 | 1 &<< 63)
+    return InnerFlow(hash: FlowHash.truncated(hash), trafficClass: 0, hopLimit: 0)
+  }
+
+  private static func ipv4(_ frame: RawSpan, header: Int) -> InnerFlow {
+    let protocolNumber = frame.byte(header &+ 9)
+    let transport = header &+ Int(frame.byte(header) & 0xf) &* 4
+    let isFragment = frame.big16(header &+ 6) & 0x3fff != 0
+    var ports: UInt32 = 0
+    if IPProtocol.hasPorts(protocolNumber), !isFragment, transport >= header &+ 20, frame.byteCount &- transport >= 4 {
+      ports = frame.big32(transport)
+    }
+    return InnerFlow(
+      hash: FlowHash.ipv4(addresses: frame.big64(header &+ 12), ports: ports, protocolNumber: protocolNumber),
+      trafficClass: frame.byte(header &+ 1), hopLimit: frame.byte(header &+ 8))
+  }
+
+  private static func ipv6(_ frame: RawSpan, header: Int) -> InnerFlow {
+    let chain = IPv6HeaderChain(packet: frame, header: header, end: frame.byteCount)
+    // Fragments carry the unfragmentable headers alike and end at the fragment header with the same protocol, so all of
+    // them have this key; so has a chain that cannot be followed, by the first header's number.
+    var key = UInt64(chain.isMalformed ? frame.byte(header &+ 6) : chain.transport) &<< 32
+    let isWhole = !chain.isMalformed && chain.fragment == 0
+    if isWhole, IPProtocol.hasPorts(chain.transport), frame.byteCount &- chain.offset >= 4 {
+      key |= UInt64(frame.big32(chain.offset))
+    }
+    let source = FlowHash.multiply(
+      frame.big64(header &+ 8) ^ 0x8ebc_6af0_9c88_c6e3, frame.big64(header &+ 16) ^ 0x5899_65cc_7537_4cc3)
+    let destination = FlowHash.multiply(
+      frame.big64(header &+ 24) ^ 0x1d8e_4e27_c47d_124f, frame.big64(header &+ 32) ^ 0xeb44_acca_b455_d165)
+    return InnerFlow(
+      hash: FlowHash.truncated(FlowHash.mix(source ^ (destination &<< 1 | destination &>> 63), key)),
+      trafficClass: UInt8(truncatingIfNeeded: frame.big16(header) &>> 4), hopLimit: frame.byte(header &+ 7))
+  }
+}

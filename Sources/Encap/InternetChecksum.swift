@@ -1,0 +1,78 @@
+// The Internet checksum of RFC 1071 and its incremental update of RFC 1624, for IPv4, UDP and TCP.
+// Partial sums are ordinary numbers in host order, so they add up with header fields; folding comes last.
+
+/// Internet checksum arithmetic.
+public enum InternetChecksum {
+  /// The one's-complement sum of the bytes as big-endian 16-bit words; an odd last octet counts as the high half of a word.
+  /// - Returns: the sum folded to 16 bits, not complemented.
+  /// - Note: sums of adjoining pieces may be added, if every piece but the last has an even byte count.
+  public static func partialSum(_ bytes: RawSpan) -> UInt32 {
+    // The sum does not depend on byte order (RFC 1071 section 2 B): add native words, swap the result once. Halves
+    // of 32 bits gather in 64-bit lanes, which cannot overflow below 2^32 words, and the lanes vectorise.
+    let count = bytes.byteCount
+    var offset = 0
+    var even = SIMD4<UInt64>(repeating: 0)
+    var odd = SIMD4<UInt64>(repeating: 0)
+    let half = SIMD4<UInt64>(repeating: 0xffff_ffff)
+    while count &- offset >= 32 {
+      let words = bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: SIMD4<UInt64>.self)
+      even &+= words & half
+      odd &+= words &>> 32
+      offset = offset &+ 32
+    }
+    var sum = (even &+ odd).wrappedSum()
+    while count &- offset >= 4 {
+      sum = sum &+ UInt64(bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt32.self))
+      offset = offset &+ 4
+    }
+    if count &- offset >= 2 {
+      sum = sum &+ UInt64(bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt16.self))
+      offset = offset &+ 2
+    }
+    if offset < count {
+      sum = sum &+ UInt64(UInt16(bytes.byte(offset)).littleEndian)
+    }
+    return UInt32(UInt16(bigEndian: fold(sum)))
+  }
+
+  /// Folds carries back until the sum fits 16 bits. A sum that is not zero never becomes zero.
+  @inlinable @inline(__always)
+  public static func fold(_ sum: UInt32) -> UInt16 {
+    let once = (sum & 0xffff) &+ (sum &>> 16)
+    return UInt16(truncatingIfNeeded: once &+ (once &>> 16))
+  }
+
+  /// As `fold` of 32 bits.
+  @inlinable @inline(__always)
+  public static func fold(_ sum: UInt64) -> UInt16 {
+    let once = (sum & 0xffff_ffff) &+ (sum &>> 32)
+    let twice = (once & 0xffff) &+ (once &>> 16 & 0xffff) &+ (once &>> 32)
+    return fold(UInt32(truncatingIfNeeded: twice))
+  }
+
+  /// The checksum field for a sum: folded and complemented. Stored big-endian.
+  @inlinable @inline(__always)
+  public static func complement(_ sum: UInt32) -> UInt16 {
+    ~fold(sum)
+  }
+
+  /// The UDP checksum field for a sum: as `complement`, but never 0, which would mean "no checksum" (RFC 768).
+  @inlinable @inline(__always)
+  public static func complementUDP(_ sum: UInt32) -> UInt16 {
+    let checksum = ~fold(sum)
+    return checksum == 0 ? 0xffff : checksum
+  }
+
+  /// The checksum after one 16-bit word of the data changed (RFC 1624 section 3, equation 3).
+  @inlinable @inline(__always)
+  public static func updated(_ checksum: UInt16, replacing old: UInt16, with new: UInt16) -> UInt16 {
+    complement(UInt32(~checksum) &+ UInt32(~old) &+ UInt32(new))
+  }
+
+  /// The sum of an address's octets: four for IPv4, sixteen for IPv6; not folded.
+  @inlinable
+  public static func partialSum(_ address: IPAddress) -> UInt32 {
+    if address.isIPv4 { return (address.ipv4 &>> 16) &+ (address.ipv4 & 0xffff) }
+    return UInt32(fold(address.high)) &+ UInt32(fold(address.low))
+  }
+}

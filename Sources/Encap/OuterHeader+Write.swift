@@ -1,0 +1,97 @@
+// Encapsulation, step 5 of the walk from a VM to the wire: copy the prebuilt words, patch lengths, traffic class, TTL,
+// checksums, source port and VNI.
+
+extension OuterHeader {
+  /// Writes the whole outer header; whatever the buffer held before is overwritten.
+  /// - Parameters:
+  ///   - header: exactly `byteCount` octets, directly in front of the inner frame.
+  ///   - innerByteCount: octets of the inner frame; with this header at most 65535 behind the Ethernet header, which every
+  ///     MTU check guarantees.
+  ///   - innerSum: `InternetChecksum.partialSum` of the inner frame; used only if `computesUDPChecksum`.
+  ///   - vni: the segment.
+  ///   - flow: the inner frame's flow, taken before the prepend.
+  @inlinable @inline(__always)
+  public func write(
+    into header: inout MutableRawSpan, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow
+  ) {
+    precondition(header.byteCount == byteCount)
+    if isIPv6 {
+      writeIPv6(into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow)
+    } else {
+      writeIPv4(into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow)
+    }
+  }
+
+  /// - Precondition: `header.byteCount >= 50`.
+  @inlinable @inline(__always)
+  func writeIPv4(
+    into header: inout MutableRawSpan, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow
+  ) {
+    let udpByteCount = UInt64(truncatingIfNeeded: innerByteCount &+ 16)
+    let ipByteCount = udpByteCount &+ 20
+    let tos = UInt64(outerTrafficClass(flow))
+    let ttl = UInt64(outerTTL(flow))
+    // At most nine 16-bit words are in this sum, so that fold's two rounds are enough.
+    let sum = ipv4Sum &+ UInt32(truncatingIfNeeded: tos &+ ipByteCount &+ ttl &<< 8)
+    let checksum = UInt64(InternetChecksum.complement(sum))
+
+    header.storeRaw64(word0, at: 0)
+    header.storeRaw64(word1 | tos.bigEndian, at: 8)
+    header.storeRaw64(word2 | (ipByteCount &<< 48 | ttl &<< 8).bigEndian, at: 16)
+    header.storeRaw64(word3 | (checksum &<< 48).bigEndian, at: 24)
+    header.storeRaw64(word4 | (UInt64(flow.sourcePort) &<< 32 | udpByteCount).bigEndian, at: 32)
+    header.storeBig16(udpChecksum(udpByteCount, innerSum: innerSum, vni: vni, flow: flow), at: 40)
+    header.storeBig64(OuterHeader.vxlan(vni), at: 42)
+  }
+
+  /// - Precondition: `header.byteCount >= 70`.
+  @inlinable @inline(__always)
+  func writeIPv6(
+    into header: inout MutableRawSpan, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow
+  ) {
+    let udpByteCount = UInt64(truncatingIfNeeded: innerByteCount &+ 16)
+    let classAndLabel = UInt64(outerTrafficClass(flow)) &<< 20 | UInt64(flow.flowLabel)
+    let checksum = udpChecksum(udpByteCount, innerSum: innerSum, vni: vni, flow: flow)
+
+    header.storeRaw64(word0, at: 0)
+    header.storeRaw64(word1 | (classAndLabel &>> 16).bigEndian, at: 8)
+    header.storeRaw64(
+      word2 | (classAndLabel &<< 48 | udpByteCount &<< 32 | UInt64(outerTTL(flow)) &<< 16).bigEndian, at: 16)
+    header.storeRaw64(word3, at: 24)
+    header.storeRaw64(word4, at: 32)
+    header.storeRaw64(word5, at: 40)
+    header.storeRaw64(word6 | UInt64(flow.sourcePort).bigEndian, at: 48)
+    header.storeBig16(udpPort, at: 56)
+    header.storeBig32(UInt32(truncatingIfNeeded: udpByteCount &<< 16) | UInt32(checksum), at: 58)
+    header.storeBig64(OuterHeader.vxlan(vni), at: 62)
+  }
+
+  /// Flags with the I bit, VNI, and zero in all reserved fields (RFC 7348 section 5).
+  @inlinable @inline(__always)
+  static func vxlan(_ vni: VNI) -> UInt64 {
+    0x0800_0000_0000_0000 | UInt64(vni.rawValue) &<< 8
+  }
+
+  /// DSCP fixed or inherited; the ECN field is the inner one in either case (RFC 6040 section 4.1).
+  @inlinable @inline(__always)
+  func outerTrafficClass(_ flow: InnerFlow) -> UInt8 {
+    trafficClass | flow.trafficClass & inheritedMask
+  }
+
+  @inlinable @inline(__always)
+  func outerTTL(_ flow: InnerFlow) -> UInt8 {
+    let inherited = flow.hopLimit == 0 ? OuterHeader.ttlOfNonIP : flow.hopLimit
+    return ttl == 0 ? inherited : ttl
+  }
+
+  @inlinable @inline(__always)
+  func udpChecksum(_ udpByteCount: UInt64, innerSum: UInt32, vni: VNI, flow: InnerFlow) -> UInt16 {
+    guard computesUDPChecksum else { return 0 }
+    // The length counts twice: in the pseudo-header and in the UDP header.
+    let patched =
+      UInt32(truncatingIfNeeded: udpByteCount &* 2) &+ UInt32(flow.sourcePort)
+      &+ (vni.rawValue &>> 8) &+ (vni.rawValue & 0xff) &<< 8
+    return InternetChecksum.complementUDP(
+      udpSum &+ patched &+ (innerSum & 0xffff) &+ (innerSum &>> 16))
+  }
+}

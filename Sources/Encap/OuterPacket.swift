@@ -1,0 +1,65 @@
+// Decapsulation, steps 1 and 2 of the walk from the wire to a VM: Ethernet, IPv4 or IPv6, UDP, VXLAN. RFC 7348 section 5.
+// First it is decided whether the packet claims to be VXLAN for our port; only then its faults are ours to count.
+// Whether the addresses and the VNI are ours is the caller's question.
+
+/// What a packet from the underlay is, and where its inner frame lies.
+@frozen
+public struct OuterPacket: Sendable {
+  /// The verdict on a packet.
+  @frozen
+  public enum Outcome: UInt8, Sendable {
+    /// A sound VXLAN packet; every field of `OuterPacket` but `reason` is valid.
+    case accepted
+    /// Not for our UDP port: the kernel's business.
+    case notVXLAN
+    /// Broken; `reason` says how. Of the other fields only those found before the fault are set.
+    case dropped
+  }
+
+  /// The verdict.
+  public var outcome: Outcome
+  /// Why the packet is dropped; without meaning for other outcomes.
+  public var reason: DropReason
+  /// Offset of the inner frame in the packet.
+  public var innerOffset: Int
+  /// Octets of the inner frame, at least 14; Ethernet padding of the outer frame is not among them.
+  public var innerByteCount: Int
+  /// The segment.
+  public var vni: VNI
+  /// Outer source: the sending VTEP.
+  public var source: IPAddress
+  /// Outer destination: one of our addresses, a group, or somebody else's.
+  public var destination: IPAddress
+  /// Outer TOS or traffic class octet, for `ECN.decapsulate`.
+  public var trafficClass: UInt8
+
+  /// Parses and verifies a packet: IP header with its checksum, lengths, fragmentation, source address, UDP checksum unless
+  /// zero, VXLAN flags. Reserved VXLAN bits are ignored.
+  /// - Parameter packet: the packet from its outer Ethernet header on; any length. Nothing is read beyond its end.
+  @inlinable @inline(__always)
+  public init(parsing packet: RawSpan, policy: DecapPolicy) {
+    // The everyday packet, inlined: IPv4 without options, room for every header, our port. The word at offset 20 holds
+    // flags and fragment offset, TTL, protocol; DF alone may be set.
+    if packet.byteCount >= 64, packet.big32(12) &>> 8 == 0x0008_0045,
+      packet.big32(20) & 0x3fff_00ff == UInt32(IPProtocol.udp), packet.big16(36) == policy.udpPort
+    {
+      self.init()
+      verifyIPv4(packet, headerByteCount: 20, isFragment: false, policy: policy)
+    } else {
+      self = OuterPacket.general(packet, policy: policy)
+    }
+  }
+
+  /// The value of a packet that is not VXLAN, to start from.
+  @inlinable @inline(__always)
+  init() {
+    outcome = .notVXLAN
+    reason = .outerLength
+    innerOffset = 0
+    innerByteCount = 0
+    vni = VNI(truncating: 0)
+    source = IPAddress(high: 0, low: 0)
+    destination = IPAddress(high: 0, low: 0)
+    trafficClass = 0
+  }
+}
