@@ -25,10 +25,10 @@ extension JSONRPC {
       }
       let id = envelope.id
       guard envelope.jsonrpc == JSONRPC.version else {
-        throw Failure(id: id ?? .null, error: ControlError(.invalidRequest, "“jsonrpc” must be “2.0”"))
+        throw Failure(id: id ?? .null, error: ControlError(.invalidRequest, "'jsonrpc' must be '2.0'"))
       }
       guard let method = envelope.method else {
-        throw Failure(id: id ?? .null, error: ControlError(.invalidRequest, "“method” is missing"))
+        throw Failure(id: id ?? .null, error: ControlError(.invalidRequest, "'method' is missing"))
       }
       self.id = id
       self.method = method
@@ -54,10 +54,10 @@ extension JSONRPC {
         return keys.dropFirst().isEmpty ? "params" : keys.dropFirst().joined(separator: ".")
       }
       switch error {
-      case .keyNotFound(let key, let context): return "parameter “\(path(context, key))” is missing"
-      case .typeMismatch(_, let context): return "parameter “\(path(context))” has the wrong type"
-      case .valueNotFound(_, let context): return "parameter “\(path(context))” is null"
-      case .dataCorrupted(let context): return "parameter “\(path(context))”: \(context.debugDescription)"
+      case .keyNotFound(let key, let context): return "parameter '\(path(context, key))' is missing"
+      case .typeMismatch(_, let context): return "parameter '\(path(context))' has the wrong type"
+      case .valueNotFound(_, let context): return "parameter '\(path(context))' is null"
+      case .dataCorrupted(let context): return "parameter '\(path(context))': \(context.debugDescription)"
       @unknown default: return "parameters cannot be read"
       }
     }

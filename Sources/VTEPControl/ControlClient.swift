@@ -1,0 +1,81 @@
+// ControlClient: asks the daemon over its control socket, one command at a time. Used by vtepctl and by tests.
+
+import FoundationEssentials
+
+/// A connection to the daemon.
+public struct ControlClient: ~Copyable {
+  private var stream: UnixStream
+  private let timeoutSeconds: Double
+  private var lastIdentifier: Int64 = 0
+
+  /// Connects to the control socket.
+  ///
+  /// - Parameter timeoutSeconds: the time each command may take, each page of a long answer counting as one.
+  /// - Throws: `unreachable`.
+  public init(socketPath: String, timeoutSeconds: Double) throws(ControlClientError) {
+    stream = try UnixStream(connectingTo: socketPath, timeoutSeconds: timeoutSeconds)
+    self.timeoutSeconds = timeoutSeconds
+  }
+
+  /// Sends a command and waits for its answer.
+  ///
+  /// - Throws: `refused` when the daemon says no; after any other error the connection is of no more use.
+  public mutating func send<Request: ControlRequest>(_ request: Request) throws(ControlClientError) -> Request.Answer {
+    lastIdentifier += 1
+    let identifier = JSONRPC.Identifier.number(lastIdentifier)
+    let deadline = Deadline(seconds: timeoutSeconds)
+    let method = Request.method
+    let line: Data
+    do {
+      line = try JSONRPC.line(JSONRPC.Request(id: identifier, method: method, params: request))
+    } catch {
+      throw .refused(ControlError(.invalidParameters, "\(method) cannot be encoded: \(error)"))
+    }
+    guard line.count <= ControlLimits.requestByteCount else {
+      throw .refused(ControlError(.invalidParameters, "longer than the \(ControlLimits.requestByteCount) bytes that the daemon takes"))
+    }
+    do {
+      try stream.write(line, method: method, deadline: deadline)
+    } catch .unreachable(let operation, let path, let code) {
+      // A daemon that turns a client away says why before it closes; that line is worth more than "broken pipe".
+      guard let farewell = try? stream.readLine(method: method, deadline: deadline) else {
+        throw .unreachable(operation: operation, path: path, code: code)
+      }
+      return try read(farewell, as: Request.self, identifier: identifier)
+    }
+    return try read(stream.readLine(method: method, deadline: deadline), as: Request.self, identifier: identifier)
+  }
+
+  /// Walks through a long answer page by page; `body` gets each page's rows, and returns whether to go on.
+  ///
+  /// - Throws: as `send`.
+  public mutating func forEachPage<Request: PagedRequest>(
+    of request: Request, _ body: ([Request.Row]) -> Bool
+  ) throws(ControlClientError) {
+    var request = request
+    while true {
+      let page = try send(request)
+      guard body(page.rows), let next = page.next else { return }
+      guard next != request.cursor else {
+        throw .malformedAnswer(method: Request.method, reason: "page \(next) follows itself")
+      }
+      request.cursor = next
+    }
+  }
+
+  private func read<Request: ControlRequest>(
+    _ line: Data, as type: Request.Type, identifier: JSONRPC.Identifier
+  ) throws(ControlClientError) -> Request.Answer {
+    let response: JSONRPC.Response<Request.Answer>
+    do {
+      response = try JSONDecoder().decode(JSONRPC.Response<Request.Answer>.self, from: line)
+    } catch {
+      throw .malformedAnswer(method: Request.method, reason: "\(error)")
+    }
+    if let error = response.error { throw .refused(error) }
+    guard response.id == identifier, let result = response.result else {
+      throw .malformedAnswer(method: Request.method, reason: "neither a result nor an error of this request")
+    }
+    return result
+  }
+}

@@ -1,0 +1,36 @@
+// ConfigurationError: all that is wrong with a configuration file, in the order of the file.
+
+/// A place in a file. Both count from 1; columns count Unicode scalars.
+struct FilePosition: Hashable, Comparable, Sendable {
+  var line: Int
+  var column: Int
+
+  static func < (left: FilePosition, right: FilePosition) -> Bool {
+    (left.line, left.column) < (right.line, right.column)
+  }
+}
+
+/// One problem of a configuration file.
+struct ConfigurationProblem: Equatable, Sendable {
+  /// nil: the file as a whole, e.g. when it cannot be read.
+  var position: FilePosition?
+  var message: String
+}
+
+/// A configuration file that cannot be used.
+struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// As the operator named it.
+  var file: String
+  /// At least one, sorted by position.
+  var problems: [ConfigurationProblem]
+
+  /// Each problem as `file:line:column: message`.
+  var lines: [String] {
+    problems.map { problem in
+      guard let position = problem.position else { return "\(file): \(problem.message)" }
+      return "\(file):\(position.line):\(position.column): \(problem.message)"
+    }
+  }
+
+  var description: String { lines.joined(separator: "\n") }
+}

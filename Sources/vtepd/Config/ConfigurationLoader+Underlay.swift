@@ -1,0 +1,90 @@
+// ConfigurationLoader+Underlay: the `underlay:` section: VTEP addresses, the attachment, and outer header fields.
+
+import Encap
+import VTEP
+import Yams
+
+extension ConfigurationLoader {
+  func readUnderlay(_ node: Node, _ reader: ConfigurationReader) -> UnderlaySettings {
+    var settings = UnderlaySettings(addresses: [], devices: [])
+    reader.remember(node.position, .underlay)
+    guard var section = ConfigurationSection(node, title: "underlay", reader: reader) else {
+      reader.settle(.underlay, ["addresses"])
+      reader.settle(.underlay, ["device"])
+      return settings
+    }
+    for key in ["addresses", "device", "udp-port", "ttl", "multicast-ttl", "dscp"] {
+      reader.remember(section.entry(key)?.value.position ?? section.position, .underlay, [key])
+    }
+    let addresses = section.required("addresses").flatMap { reader.list($0, "addresses") }
+    for element in addresses ?? [] {
+      guard let address = reader.address(element, "a VTEP address") else { continue }
+      reader.remember(element.position, .underlay, ["addresses", "\(address)"])
+      settings.addresses.append(address)
+    }
+    if addresses?.isEmpty != true { reader.settle(.underlay, ["addresses"]) }
+    settings.devices = readDevices(&section)
+    readDriver(&section)
+    settings.udpPort = section.integer("udp-port", in: 1...65535).map { UInt16($0) } ?? settings.udpPort
+    if let ttl = readFixedOrInherit("ttl", in: 1...255, &section) {
+      settings.ttl = ttl.map { .fixed($0) } ?? .inherit
+    }
+    settings.multicastTTL = section.integer("multicast-ttl", in: 1...255).map { UInt8($0) } ?? settings.multicastTTL
+    if let dscp = readFixedOrInherit("dscp", in: 0...63, &section) {
+      settings.dscp = dscp.map { .fixed($0) } ?? .inherit
+    }
+    settings.udpChecksum = section.choice("udp-checksum", as: UnderlaySettings.UDPChecksum.self) ?? settings.udpChecksum
+    settings.acceptsZeroUDP6Checksum = section.boolean("udp6-zero-checksum-rx") ?? settings.acceptsZeroUDP6Checksum
+    section.finish()
+    return settings
+  }
+
+  /// `device`, one name or a list of names; or the refusal of `dpdk` and `tap`.
+  private func readDevices(_ section: inout ConfigurationSection) -> [String] {
+    let reader = section.reader
+    let dpdk = section.entry("dpdk")
+    guard let device = section.entry("device") else {
+      section.refuse(["dpdk", "tap"])
+      if dpdk == nil {
+        reader.report(section.position, "underlay: key 'device' is missing")
+      }
+      reader.settle(.underlay, ["device"])
+      return []
+    }
+    if let dpdk {
+      reader.report(dpdk.position, "underlay: 'dpdk' and 'device' exclude each other, and 'dpdk' is not available in this version")
+    }
+    section.refuse(["tap"])
+    var devices: [String] = []
+    let elements = device.value.sequence.map(Array.init) ?? [device.value]
+    if !elements.isEmpty { reader.settle(.underlay, ["device"]) }
+    for element in elements {
+      guard let name = reader.text(element, "device") else { continue }
+      reader.remember(element.position, .underlay, ["device", name])
+      devices.append(name)
+    }
+    return devices
+  }
+
+  private func readDriver(_ section: inout ConfigurationSection) {
+    guard let node = section.node("driver") else { return }
+    if node.scalar?.string == "af_xdp" {
+      section.reader.report(node.position, "driver af_xdp is not available in this version")
+    } else {
+      _ = section.reader.choice(node, "driver", as: UnderlaySettings.Driver.self)
+    }
+  }
+
+  /// A number or `inherit`.
+  ///
+  /// - Returns: nil when the key is absent or wrong; an inner nil for `inherit`.
+  private func readFixedOrInherit(_ key: String, in range: ClosedRange<UInt8>, _ section: inout ConfigurationSection) -> UInt8?? {
+    guard let node = section.node(key) else { return nil }
+    if node.scalar?.string == "inherit" { return .some(nil) }
+    if let text = node.plainText, let value = UInt8(text), range.contains(value), String(value) == text { return value }
+    section.reader.report(
+      node.position,
+      "\(key) must be a whole number from \(range.lowerBound) to \(range.upperBound) or inherit, not \(node.shortDescription)")
+    return nil
+  }
+}

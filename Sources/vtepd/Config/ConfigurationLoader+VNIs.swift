@@ -1,0 +1,81 @@
+// ConfigurationLoader+VNIs: one element of `vnis:`.
+
+import Encap
+import MulticastLearn
+import VTEP
+import Yams
+
+extension ConfigurationLoader {
+  /// - Returns: nil when not even the VNI's number can be read.
+  func readVNI(_ node: Node, _ reader: ConfigurationReader) -> VNISettings? {
+    guard var section = ConfigurationSection(node, title: "VNI", reader: reader) else { return nil }
+    // Every key is read even without a number, so that its problems are reported, too.
+    let number = section.required("vni")
+    let vni = number.flatMap { reader.vni($0, "vni") }
+    let subject = DesiredState.Problem.Subject.vni(vni ?? VNI(truncating: 0))
+    if vni != nil {
+      reader.remember(section.position, subject)
+      for key in ["vni", "flood", "group", "peers", "accept-from", "ageing-seconds", "macs"] {
+        reader.remember(section.entry(key)?.value.position ?? section.position, subject, [key])
+      }
+    }
+    var settings = VNISettings(vni: vni ?? VNI(truncating: 0), flood: .none)
+    settings.flood = readFlood(&section, subject)
+    settings.learning = section.boolean("learning") ?? settings.learning
+    settings.acceptFrom = section.choice("accept-from", as: VNISettings.AcceptFrom.self) ?? settings.acceptFrom
+    settings.innerVLAN = section.choice("inner-vlan", as: VNISettings.InnerVLAN.self) ?? settings.innerVLAN
+    settings.ageingSeconds =
+      section.integer("ageing-seconds", in: 0...Int(VNISettings.maximumAgeingSeconds)).map { UInt32($0) } ?? settings.ageingSeconds
+    settings.macLimit = section.integer("mac-limit", in: 0...(16 << 20)).map { UInt32($0) } ?? settings.macLimit
+    for element in section.list("macs") ?? [] {
+      guard let (mac, vtep) = readStaticMAC(element, reader, subject) else { continue }
+      if settings.macs.updateValue(vtep, forKey: mac) != nil {
+        reader.report(DesiredState.Problem(subject, ["macs", "\(mac)"], "mac \(mac) is given twice"))
+      }
+    }
+    section.finish()
+    return vni == nil ? nil : settings
+  }
+
+  private func readFlood(_ section: inout ConfigurationSection, _ subject: DesiredState.Problem.Subject) -> FloodMode {
+    let reader = section.reader
+    var keys = FloodKeys()
+    let flood = section.node("flood")
+    let mode = flood.map { reader.choice($0, "flood", as: FloodKeys.Mode.self) } ?? .multicast
+    let group = section.node("group")
+    keys.isGroupGiven = group != nil
+    keys.group = group.flatMap { reader.address($0, "group") }
+    let peers = section.node("peers")
+    keys.peers = peers.map { readPeers($0, reader, subject) }
+    guard let mode else { return .none }
+    keys.mode = mode
+    for problem in keys.problems {
+      let position = [("flood", flood), ("group", group), ("peers", peers)].first { $0.0 == problem.key }?.1?.position
+      reader.report(position ?? section.position, problem.message)
+    }
+    return keys.floodMode ?? .none
+  }
+
+  private func readPeers(_ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject) -> [IPAddress] {
+    (reader.list(node, "peers") ?? []).compactMap { element in
+      guard let address = reader.address(element, "a peer") else { return nil }
+      reader.remember(element.position, subject, ["peers", "\(address)"])
+      return address
+    }
+  }
+
+  private func readStaticMAC(
+    _ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject
+  ) -> (MACAddress, IPAddress)? {
+    guard var section = ConfigurationSection(node, title: "static mac", reader: reader) else { return nil }
+    let macNode = section.required("mac")
+    let vtepNode = section.required("vtep")
+    section.finish()
+    let mac = macNode.flatMap { reader.macAddress($0, "mac") }
+    let vtep = vtepNode.flatMap { reader.address($0, "vtep") }
+    guard let mac, let vtep, let macNode, let vtepNode else { return nil }
+    reader.remember(macNode.position, subject, ["macs", "\(mac)"])
+    reader.remember(vtepNode.position, subject, ["macs", "\(mac)", "vtep"])
+    return (mac, vtep)
+  }
+}

@@ -1,0 +1,157 @@
+// ConfigurationLoader: from the text of a configuration file to a Configuration, or to every problem in it at once.
+// The only reader of the file format: at start, for --check, on SIGHUP, and for `vtepctl config check` and `apply`.
+
+import Encap
+import FoundationEssentials
+import Glibc
+import VTEP
+import Yams
+
+/// Reads configuration files.
+struct ConfigurationLoader {
+  /// The host's name: the default of `name`.
+  var hostName: String
+
+  init(hostName: String = ConfigurationLoader.kernelHostName) {
+    self.hostName = hostName
+  }
+
+  /// Reads a file.
+  ///
+  /// - Throws: every problem of the file, or the one that kept it from being read.
+  func load(path: String) throws(ConfigurationError) -> Configuration {
+    let data: Data
+    do {
+      data = try Data(contentsOf: URL(filePath: path))
+    } catch {
+      throw Self.unreadable(path, error)
+    }
+    guard let text = String(validating: data, as: UTF8.self) else {
+      throw ConfigurationError(file: path, problems: [ConfigurationProblem(message: "the file is not UTF-8 text")])
+    }
+    return try load(text: text, file: path)
+  }
+
+  /// Reads a file's text.
+  ///
+  /// - Parameter file: the name for messages.
+  /// - Throws: every problem of the text, sorted by position.
+  func load(text: String, file: String) throws(ConfigurationError) -> Configuration {
+    let root: Node?
+    let duplicates: DuplicateKeys
+    do throws(YamlError) {
+      (root, duplicates) = try DuplicateKeys.compose(text)
+    } catch {
+      throw ConfigurationError(file: file, problems: [ConfigurationProblem(yaml: error, text: text)])
+    }
+    let reader = ConfigurationReader(duplicates: duplicates)
+    let configuration = read(root ?? Node("", .implicit, .plain), with: reader)
+    for problem in configuration.desired.problems() where !reader.isSettled(problem) { reader.report(problem) }
+    guard reader.problems.isEmpty else {
+      throw ConfigurationError(file: file, problems: reader.problems.inFileOrder)
+    }
+    return configuration
+  }
+
+  /// The top level. Values that are wrong are replaced by defaults, so that the rest is checked all the same.
+  private func read(_ root: Node, with reader: ConfigurationReader) -> Configuration {
+    var configuration = Configuration(name: hostName, desired: DesiredState(underlay: UnderlaySettings(addresses: [], devices: [])))
+    guard var file = ConfigurationSection(root, title: "the file", reader: reader) else { return configuration }
+    if let name = file.text("name") { configuration.name = name }
+    if let mode = file.choice("mode", as: Configuration.Mode.self) { configuration.mode = mode }
+    if let path = readDirectory("run-dir", in: &file) { configuration.runDirectory = path }
+    if let path = readDirectory("state-dir", in: &file) { configuration.stateDirectory = path }
+    if let node = file.node("dataplane") { configuration.dataplane = readDataplane(node, reader) }
+    if let node = file.required("underlay") {
+      configuration.desired.underlay = readUnderlay(node, reader)
+    } else {
+      reader.settle(.underlay, ["addresses"])
+      reader.settle(.underlay, ["device"])
+    }
+    for node in file.list("vnis") ?? [] {
+      guard let settings = readVNI(node, reader) else { continue }
+      if configuration.desired.vnis.updateValue(settings, forKey: settings.vni) != nil {
+        reader.report(DesiredState.Problem(.vni(settings.vni), ["vni"], "VNI \(settings.vni) is given twice"))
+      }
+    }
+    for node in file.list("ports") ?? [] {
+      guard let settings = readPort(node, reader) else { continue }
+      if configuration.desired.ports.updateValue(settings, forKey: settings.name) != nil {
+        reader.report(DesiredState.Problem(.port(settings.name), ["name"], "port name '\(settings.name)' is given twice"))
+      }
+    }
+    file.refuse(["ovsdb", "metrics"])
+    file.finish()
+    return configuration
+  }
+
+  private func readDirectory(_ key: String, in file: inout ConfigurationSection) -> String? {
+    guard let node = file.node(key), let path = file.reader.text(node, key) else { return nil }
+    guard path.hasPrefix("/") else {
+      file.reader.report(node.position, "\(key) must be an absolute path, not '\(path)'")
+      return nil
+    }
+    return path
+  }
+
+  private static func unreadable(_ path: String, _ error: any Error) -> ConfigurationError {
+    let reason: String
+    switch (error as? CocoaError)?.code {
+    case .fileReadNoSuchFile: reason = "there is no such file"
+    case .fileReadNoPermission: reason = "reading it is not permitted"
+    default: reason = "it cannot be read"
+    }
+    return ConfigurationError(file: path, problems: [ConfigurationProblem(message: reason)])
+  }
+
+  /// The kernel's host name, or `localhost` where it has none.
+  static var kernelHostName: String {
+    var buffer = [CChar](repeating: 0, count: 256)
+    let result = gethostname(&buffer, buffer.count - 1)
+    let name = String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return result == 0 && !name.isEmpty ? name : "localhost"
+  }
+}
+
+extension [ConfigurationProblem] {
+  /// Sorted by position; at the same position in the order of discovery. The same problem twice is shown once.
+  fileprivate var inFileOrder: [ConfigurationProblem] {
+    let start = FilePosition(line: 0, column: 0)
+    let sorted = enumerated().sorted {
+      ($0.element.position ?? start, $0.offset) < ($1.element.position ?? start, $1.offset)
+    }
+    return sorted.map(\.element).reduce(into: []) { if $0.last != $1 { $0.append($1) } }
+  }
+}
+
+extension ConfigurationProblem {
+  /// A syntax error in the words of the YAML library, with its position.
+  fileprivate init(yaml error: YamlError, text: String) {
+    switch error {
+    case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+      .composer(let context, let problem, let mark, _):
+      position = FilePosition(line: mark.line, column: mark.column)
+      let isTab = text.character(at: mark) == "\t"
+      message = isTab ? "not YAML: a tab, where only blanks can indent" : "not YAML: " + [context?.text, problem].compactMap { $0 }.joined(separator: ": ")
+    case .reader(let problem, let offset, _, _):
+      let before = text.prefix(offset ?? 0)
+      let lines = before.split(separator: "\n", omittingEmptySubsequences: false)
+      position = FilePosition(line: Swift.max(lines.count, 1), column: (lines.last?.unicodeScalars.count ?? 0) + 1)
+      message = "not YAML: \(problem)"
+    case .duplicatedKeysInMapping(let keys, let context):
+      position = FilePosition(line: context.mark.line, column: context.mark.column)
+      message = "key '\(keys.first ?? "")' is given twice"
+    default:
+      position = nil
+      message = "not YAML: \(error)"
+    }
+  }
+}
+
+extension String {
+  fileprivate func character(at mark: Mark) -> Unicode.Scalar? {
+    let lines = unicodeScalars.split(separator: "\n", maxSplits: mark.line, omittingEmptySubsequences: false)
+    guard lines.indices.contains(mark.line - 1) else { return nil }
+    return lines[mark.line - 1].dropFirst(mark.column - 1).first
+  }
+}

@@ -1,0 +1,151 @@
+// ConfigurationReader: collects problems while the loader walks through the YAML tree, and remembers where each value
+// stood, so that what DesiredState finds wrong later can be shown at its line. Also the conversion of single values.
+
+import Encap
+import VTEP
+import Yams
+
+/// The state of one loading. A class, because every section of the file writes into the same one.
+final class ConfigurationReader {
+  let duplicates: DuplicateKeys
+  private(set) var problems: [ConfigurationProblem] = []
+  private var positions: [Place: FilePosition] = [:]
+
+  /// Values that are known to be wrong, where the desired state holds a stand-in.
+  private var settled: Set<Place> = []
+
+  /// A value of the desired state: the subject, and the keys that lead to the value.
+  private struct Place: Hashable {
+    var subject: DesiredState.Problem.Subject
+    var path: [String]
+  }
+
+  init(duplicates: DuplicateKeys) {
+    self.duplicates = duplicates
+  }
+
+  func report(_ position: FilePosition, _ message: String) {
+    problems.append(ConfigurationProblem(position: position, message: message))
+  }
+
+  /// Remembers where a value stands. Of two equal elements the later one counts: it is the one at fault.
+  func remember(_ position: FilePosition, _ subject: DesiredState.Problem.Subject, _ path: [String] = []) {
+    positions[Place(subject: subject, path: path)] = position
+  }
+
+  /// Says that a value's problem is reported already, so that its stand-in is not reported again.
+  func settle(_ subject: DesiredState.Problem.Subject, _ path: [String]) {
+    settled.insert(Place(subject: subject, path: path))
+  }
+
+  func isSettled(_ problem: DesiredState.Problem) -> Bool {
+    settled.contains(Place(subject: problem.subject, path: problem.path))
+  }
+
+  /// Reports a problem of the desired state where its value stands, or else where the nearest key above it stands.
+  func report(_ problem: DesiredState.Problem) {
+    var path = problem.path
+    while !path.isEmpty, positions[Place(subject: problem.subject, path: path)] == nil { path.removeLast() }
+    let position = positions[Place(subject: problem.subject, path: path)] ?? FilePosition(line: 1, column: 1)
+    report(position, problem.message)
+  }
+
+  // MARK: Single values. Each reports what is wrong and returns nil.
+
+  /// A whole number in decimal digits, unquoted.
+  func integer(_ node: Node, _ key: String, in range: ClosedRange<Int>) -> Int? {
+    if let text = node.plainText, text.isDecimal, let value = Int(text), range.contains(value) { return value }
+    report(node.position, "\(key) must be a whole number from \(range.lowerBound) to \(range.upperBound), not \(node.shortDescription)")
+    return nil
+  }
+
+  func boolean(_ node: Node, _ key: String) -> Bool? {
+    switch node.plainText {
+    case "true": return true
+    case "false": return false
+    default:
+      report(node.position, "\(key) must be true or false, not \(node.shortDescription)")
+      return nil
+    }
+  }
+
+  /// Any text, quoted or not; not empty.
+  func text(_ node: Node, _ key: String) -> String? {
+    if let text = node.scalar?.string, !node.isNull, !text.isEmpty { return text }
+    report(node.position, "\(key) must be text, not \(node.shortDescription)")
+    return nil
+  }
+
+  /// One of the raw values of an enumeration.
+  func choice<Choice: CaseIterable & RawRepresentable<String>>(_ node: Node, _ key: String, as type: Choice.Type) -> Choice? {
+    if let text = node.scalar?.string, let value = Choice(rawValue: text) { return value }
+    let names = Choice.allCases.map(\.rawValue)
+    report(node.position, "\(key) must be \(names.joinedAsChoice), not \(node.shortDescription)")
+    return nil
+  }
+
+  /// An IPv4 or IPv6 address.
+  func address(_ node: Node, _ key: String) -> IPAddress? {
+    if let text = node.scalar?.string, let value = IPAddress(text) { return value }
+    report(node.position, "\(key) must be an IPv4 or IPv6 address, not \(node.shortDescription)")
+    return nil
+  }
+
+  func macAddress(_ node: Node, _ key: String) -> MACAddress? {
+    if let text = node.scalar?.string, let value = MACAddress(text) { return value }
+    report(node.position, "\(key) must be a MAC address like 02:00:00:00:00:21, not \(node.shortDescription)")
+    return nil
+  }
+
+  func vni(_ node: Node, _ key: String) -> VNI? {
+    integer(node, key, in: 0...Int(VNI.maximum)).flatMap { VNI($0) }
+  }
+
+  /// The elements of a list; an empty value is an empty list.
+  func list(_ node: Node, _ key: String) -> [Node]? {
+    if let sequence = node.sequence { return Array(sequence) }
+    if node.isNull { return [] }
+    report(node.position, "\(key) must be a list, not \(node.shortDescription)")
+    return nil
+  }
+}
+
+extension Array where Element == String {
+  /// `a, b or c`.
+  var joinedAsChoice: String {
+    count < 2 ? joined() : dropLast().joined(separator: ", ") + " or " + (last ?? "")
+  }
+}
+
+extension Node {
+  var position: FilePosition {
+    FilePosition(line: mark?.line ?? 1, column: mark?.column ?? 1)
+  }
+
+  /// The text of an unquoted scalar.
+  var plainText: String? {
+    guard let scalar, scalar.style == .plain else { return nil }
+    return scalar.string
+  }
+
+  /// Nothing after the colon, or YAML's words for it.
+  var isNull: Bool {
+    guard let plainText else { return false }
+    return ["", "~", "null", "Null", "NULL"].contains(plainText)
+  }
+
+  /// For messages: the value in quotes, shortened, or what it is.
+  var shortDescription: String {
+    if isNull { return "nothing" }
+    guard let scalar else { return sequence == nil ? "a mapping" : "a list" }
+    let text = scalar.string.count > 40 ? scalar.string.prefix(40) + "…" : scalar.string[...]
+    return scalar.style == .plain ? "'\(text)'" : "the text '\(text)'"
+  }
+}
+
+extension String {
+  /// Digits only, with no leading zero: what every YAML reader takes for the same number.
+  fileprivate var isDecimal: Bool {
+    !isEmpty && utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } && (utf8.count == 1 || utf8.first != UInt8(ascii: "0"))
+  }
+}

@@ -1,0 +1,117 @@
+// ConfigurationSection: one mapping of the configuration file. It knows which keys were asked for, so what is left at
+// the end is an unknown key; and it refuses keys that a later version brings instead of ignoring them.
+
+import Encap
+import Yams
+
+/// A mapping that is being read. Call `finish()` when every key has been asked for.
+struct ConfigurationSection {
+  /// One key with its value.
+  struct Entry {
+    var key: String
+    var position: FilePosition
+    var value: Node
+  }
+
+  let reader: ConfigurationReader
+  /// Where the mapping begins.
+  let position: FilePosition
+  /// For messages, e.g. `underlay`.
+  let title: String
+  private let entries: [Entry]
+  private var knownKeys: [String] = []
+  private var laterKeys: [String] = []
+
+  /// Opens a mapping; an empty value is an empty mapping.
+  ///
+  /// Reports a node that is no mapping, keys that are no text, and duplicate keys, of which the last counts.
+  init?(_ node: Node, title: String, reader: ConfigurationReader) {
+    self.reader = reader
+    self.title = title
+    position = node.position
+    guard let mapping = node.mapping else {
+      guard node.isNull else {
+        reader.report(node.position, "\(title) must be a mapping of keys to values, not \(node.shortDescription)")
+        return nil
+      }
+      entries = []
+      return
+    }
+    var entries: [Entry] = []
+    for (key, value) in mapping {
+      guard let text = key.scalar?.string else {
+        reader.report(key.position, "a key of \(title) must be text, not \(key.shortDescription)")
+        continue
+      }
+      if reader.duplicates.names[key.position] == nil {
+        entries.append(Entry(key: text, position: key.position, value: value))
+      }
+    }
+    for key in mapping.keys {
+      guard let name = reader.duplicates.names[key.position] else { continue }
+      let survivor = entries.last { $0.key == name }
+      reader.report(
+        survivor?.position ?? key.position,
+        "key '\(name)' is given twice, first in line \(key.position.line)")
+    }
+    self.entries = entries
+  }
+
+  /// All keys with their values, for mappings whose keys are data.
+  var all: [Entry] { entries }
+
+  /// The entry of a key; nil when the key is absent.
+  mutating func entry(_ key: String) -> Entry? {
+    knownKeys.append(key)
+    return entries.last { $0.key == key }
+  }
+
+  mutating func node(_ key: String) -> Node? {
+    entry(key)?.value
+  }
+
+  /// A key that must be there; reports its absence.
+  mutating func required(_ key: String) -> Node? {
+    if let node = node(key) { return node }
+    reader.report(position, "\(title): key '\(key)' is missing")
+    return nil
+  }
+
+  /// Keys that a later version of the daemon will know.
+  mutating func refuse(_ keys: [String]) {
+    laterKeys += keys
+    for entry in entries where keys.contains(entry.key) {
+      reader.report(entry.position, "\(title): '\(entry.key)' is not available in this version")
+    }
+  }
+
+  /// Reports the keys that nobody asked for.
+  func finish() {
+    for entry in entries where !knownKeys.contains(entry.key) && !laterKeys.contains(entry.key) {
+      let suggestion = knownKeys.closest(to: entry.key).map { ", did you mean '\($0)'?" } ?? ""
+      reader.report(entry.position, "\(title): unknown key '\(entry.key)'\(suggestion)")
+    }
+  }
+
+  // MARK: Values by key; nil when absent or wrong, and then reported.
+
+  mutating func integer(_ key: String, in range: ClosedRange<Int>) -> Int? {
+    node(key).flatMap { reader.integer($0, key, in: range) }
+  }
+
+  mutating func boolean(_ key: String) -> Bool? {
+    node(key).flatMap { reader.boolean($0, key) }
+  }
+
+  mutating func text(_ key: String) -> String? {
+    node(key).flatMap { reader.text($0, key) }
+  }
+
+  mutating func choice<Choice: CaseIterable & RawRepresentable<String>>(_ key: String, as type: Choice.Type) -> Choice? {
+    node(key).flatMap { reader.choice($0, key, as: type) }
+  }
+
+  mutating func list(_ key: String) -> [Node]? {
+    node(key).flatMap { reader.list($0, key) }
+  }
+}
