@@ -81,6 +81,19 @@ public struct VNISettings: Equatable, Sendable {
   public var macLimit: UInt32 = 0
   /// Static remote addresses.
   public var macs: [MACAddress: IPAddress] = [:]
+  /// Static local addresses besides those of the ports themselves.
+  public var portMACs: [MACAddress: LocalPlace] = [:]
+
+  /// A port and the VLAN that its binding to the VNI has there; 0 = untagged.
+  public struct LocalPlace: Equatable, Sendable {
+    public var port: String
+    public var vlan: UInt16
+
+    public init(port: String, vlan: UInt16) {
+      self.port = port
+      self.vlan = vlan
+    }
+  }
 
   public init(vni: VNI, flood: FloodMode) {
     self.vni = vni

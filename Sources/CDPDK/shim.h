@@ -1,0 +1,157 @@
+// What Swift cannot import of DPDK: fields of struct rte_mbuf (aligned above 16 bytes), macros, and set-up calls that
+// take structures full of bit-fields. Accessors and wrappers only: no decision is taken here.
+#ifndef CDPDK_SHIM_H
+#define CDPDK_SHIM_H
+
+#include <rte_config.h> // first: SwiftPM drops the -include of libdpdk.pc
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <rte_bus_vdev.h>
+#include <rte_cycles.h>
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_log.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+#include <rte_pause.h>
+#include <rte_prefetch.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+#include <rte_spinlock.h>
+
+_Static_assert(sizeof(rte_spinlock_t) == 4, "spinlocks are kept in a plain array of UInt32");
+
+typedef struct rte_mbuf *cdpdk_mbuf;
+
+// -- errno and constants that are macros --------------------------------------------------------------------------
+static inline int cdpdk_errno(void) { return rte_errno; }
+static inline uint64_t cdpdk_tx_offload_multi_segs(void) { return RTE_ETH_TX_OFFLOAD_MULTI_SEGS; }
+static inline uint32_t cdpdk_log_warning(void) { return RTE_LOG_WARNING; }
+static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
+static inline unsigned cdpdk_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
+
+// -- mbuf fields -----------------------------------------------------------------------------------------------------
+static inline void *cdpdk_mbuf_data(cdpdk_mbuf m) { return rte_pktmbuf_mtod(m, void *); }
+static inline uint32_t cdpdk_mbuf_length(cdpdk_mbuf m) { return m->pkt_len; }
+static inline uint16_t cdpdk_mbuf_segment_length(cdpdk_mbuf m) { return m->data_len; }
+static inline uint16_t cdpdk_mbuf_segment_count(cdpdk_mbuf m) { return m->nb_segs; }
+static inline int cdpdk_mbuf_is_exclusive(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
+// Length of a packet of one segment.
+static inline void cdpdk_mbuf_set_length(cdpdk_mbuf m, uint16_t n) { m->data_len = n; m->pkt_len = n; }
+static inline void cdpdk_mbuf_clear_offloads(cdpdk_mbuf m) { m->ol_flags &= ~(RTE_MBUF_F_TX_OFFLOAD_MASK | RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED); }
+// NULL when the head- or tailroom does not suffice.
+static inline void *cdpdk_mbuf_prepend(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_prepend(m, n); }
+static inline void *cdpdk_mbuf_append(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_append(m, n); }
+static inline void *cdpdk_mbuf_remove_front(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_adj(m, n); }
+static inline int cdpdk_mbuf_linearize(cdpdk_mbuf m) { return rte_pktmbuf_linearize(m); }
+static inline int cdpdk_mbuf_chain(cdpdk_mbuf head, cdpdk_mbuf tail) { return rte_pktmbuf_chain(head, tail); }
+static inline cdpdk_mbuf cdpdk_mbuf_alloc(struct rte_mempool *p) { return rte_pktmbuf_alloc(p); }
+static inline cdpdk_mbuf cdpdk_mbuf_clone(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_clone(m, p); }
+static inline cdpdk_mbuf cdpdk_mbuf_copy(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_copy(m, p, 0, UINT32_MAX); }
+static inline void cdpdk_mbuf_free(cdpdk_mbuf m) { rte_pktmbuf_free(m); }
+static inline void cdpdk_mbuf_free_bulk(cdpdk_mbuf *m, unsigned n) { rte_pktmbuf_free_bulk(m, n); }
+static inline void cdpdk_prefetch(const void *p) { rte_prefetch0(p); }
+static inline void cdpdk_prefetch_mbuf(cdpdk_mbuf m) { rte_prefetch0(m); }
+
+// -- packet I/O --------------------------------------------------------------------------------------------------------
+static inline uint16_t cdpdk_rx_burst(uint16_t port, uint16_t queue, cdpdk_mbuf *m, uint16_t n) { return rte_eth_rx_burst(port, queue, m, n); }
+static inline uint16_t cdpdk_tx_burst(uint16_t port, uint16_t queue, cdpdk_mbuf *m, uint16_t n) { return rte_eth_tx_burst(port, queue, m, n); }
+static inline void cdpdk_spin_lock(uint32_t *l) { rte_spinlock_lock((rte_spinlock_t *)l); }
+static inline void cdpdk_spin_unlock(uint32_t *l) { rte_spinlock_unlock((rte_spinlock_t *)l); }
+
+// -- devices -----------------------------------------------------------------------------------------------------------
+// Configures queue pairs with the offloads that the pipelines rely on: none but multi-segment transmit.
+static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t tx_offloads) {
+  struct rte_eth_conf conf;
+  memset(&conf, 0, sizeof conf);
+  conf.txmode.offloads = tx_offloads;
+  return rte_eth_dev_configure(port, rxq, txq, &conf);
+}
+static inline int cdpdk_device_info(uint16_t port, uint64_t *tx_capabilities, uint16_t *max_rx_queues, uint16_t *max_tx_queues) {
+  struct rte_eth_dev_info info;
+  int r = rte_eth_dev_info_get(port, &info);
+  if (r == 0) { *tx_capabilities = info.tx_offload_capa; *max_rx_queues = info.max_rx_queues; *max_tx_queues = info.max_tx_queues; }
+  return r;
+}
+static inline int cdpdk_device_mac(uint16_t port, uint8_t *octets) {
+  struct rte_ether_addr a;
+  int r = rte_eth_macaddr_get(port, &a);
+  if (r == 0) memcpy(octets, a.addr_bytes, 6);
+  return r;
+}
+// Stops, closes and detaches; the port identifier is free afterwards.
+static inline int cdpdk_device_remove(uint16_t port) {
+  struct rte_eth_dev_info info;
+  int r = rte_eth_dev_info_get(port, &info);
+  if (r != 0) return r;
+  (void)rte_eth_dev_stop(port);
+  r = rte_eth_dev_close(port);
+  if (r != 0) return r;
+  return rte_dev_remove(info.device);
+}
+
+// -- RCU (quiescent-state based reclamation) -----------------------------------------------------------------------------
+static inline struct rte_rcu_qsbr *cdpdk_rcu_create(uint32_t threads) {
+  struct rte_rcu_qsbr *v = (struct rte_rcu_qsbr *)rte_zmalloc("vtepd-rcu", rte_rcu_qsbr_get_memsize(threads), RTE_CACHE_LINE_SIZE);
+  if (v != NULL && rte_rcu_qsbr_init(v, threads) != 0) { rte_free(v); v = NULL; }
+  return v;
+}
+static inline void cdpdk_rcu_register(struct rte_rcu_qsbr *v, unsigned t) { rte_rcu_qsbr_thread_register(v, t); }
+static inline void cdpdk_rcu_unregister(struct rte_rcu_qsbr *v, unsigned t) { rte_rcu_qsbr_thread_unregister(v, t); }
+static inline void cdpdk_rcu_online(struct rte_rcu_qsbr *v, unsigned t) { rte_rcu_qsbr_thread_online(v, t); }
+static inline void cdpdk_rcu_offline(struct rte_rcu_qsbr *v, unsigned t) { rte_rcu_qsbr_thread_offline(v, t); }
+static inline void cdpdk_rcu_quiescent(struct rte_rcu_qsbr *v, unsigned t) { rte_rcu_qsbr_quiescent(v, t); }
+static inline uint64_t cdpdk_rcu_start(struct rte_rcu_qsbr *v) { return rte_rcu_qsbr_start(v); }
+static inline int cdpdk_rcu_passed(struct rte_rcu_qsbr *v, uint64_t token) { return rte_rcu_qsbr_check(v, token, false); }
+static inline void cdpdk_rcu_wait(struct rte_rcu_qsbr *v) { rte_rcu_qsbr_synchronize(v, RTE_QSBR_THRID_INVALID); }
+
+// -- rings of learn events ---------------------------------------------------------------------------------------------
+static inline struct rte_ring *cdpdk_ring_create(const char *name, unsigned element_size, unsigned count) {
+  return rte_ring_create_elem(name, element_size, count, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+static inline int cdpdk_ring_enqueue(struct rte_ring *r, void *element, unsigned size) { return rte_ring_sp_enqueue_elem(r, element, size); }
+static inline unsigned cdpdk_ring_dequeue(struct rte_ring *r, void *elements, unsigned size, unsigned n) { return rte_ring_sc_dequeue_burst_elem(r, elements, size, n, NULL); }
+static inline unsigned cdpdk_ring_count(struct rte_ring *r) { return rte_ring_count(r); }
+
+// -- time --------------------------------------------------------------------------------------------------------------
+static inline uint64_t cdpdk_cycles(void) { return rte_rdtsc(); }
+static inline uint64_t cdpdk_cycles_per_second(void) { return rte_get_tsc_hz(); }
+static inline void cdpdk_pause(void) { rte_pause(); }
+
+// -- waiting -----------------------------------------------------------------------------------------------------------
+// struct epoll_event carries a union; the data is always an unsigned integer here.
+static inline int cdpdk_epoll_add(int epfd, int fd, uint64_t data) {
+  struct epoll_event e = {.events = EPOLLIN, .data.u64 = data};
+  return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &e);
+}
+static inline int cdpdk_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+static inline int cdpdk_epoll_remove(int epfd, int fd) { return epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL); }
+// Swift's C library module has none of eventfd(2), prctl(2) and sched_getaffinity(2).
+static inline int cdpdk_event_create(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+static inline void cdpdk_event_signal(int fd) { uint64_t one = 1; (void)!write(fd, &one, sizeof one); }
+static inline void cdpdk_event_clear(int fd) { uint64_t value; (void)!read(fd, &value, sizeof value); }
+
+// -- threads -----------------------------------------------------------------------------------------------------------
+static inline int cdpdk_thread_set_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
+// Whether this process may run on a CPU.
+static inline int cdpdk_cpu_allowed(int cpu) {
+  unsigned long mask[16] = {0};
+  return syscall(SYS_sched_getaffinity, 0, sizeof mask, mask) > 0 && (mask[cpu / 64] >> (cpu % 64) & 1);
+}
+
+#endif

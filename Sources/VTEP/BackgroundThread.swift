@@ -1,0 +1,44 @@
+// BackgroundThread: a named thread for work that blocks, which the Swift concurrency pool must not do.
+
+import CDPDK
+import Glibc
+import Synchronization
+
+/// A thread that can be waited for once.
+final class BackgroundThread: Sendable {
+  private let handle: pthread_t
+
+  private final class Body: Sendable {
+    let name: String
+    let run: @Sendable () -> Void
+
+    init(name: String, run: @escaping @Sendable () -> Void) {
+      self.name = name
+      self.run = run
+    }
+  }
+
+  /// - Parameter name: at most 15 bytes, shown by `ps -L`.
+  init(name: String, _ run: @escaping @Sendable () -> Void) throws(VTEPError) {
+    let body = Unmanaged.passRetained(Body(name: name, run: run))
+    var handle = pthread_t()
+    let code = pthread_create(
+      &handle, nil,
+      { argument in
+        guard let argument else { return nil }
+        let body = Unmanaged<Body>.fromOpaque(argument).takeRetainedValue()
+        _ = cdpdk_thread_set_name(body.name)
+        body.run()
+        return nil
+      }, body.toOpaque())
+    guard code == 0 else {
+      body.release()
+      throw VTEPError(.environment, "thread \(name)", VTEPError.errnoText(code))
+    }
+    self.handle = handle
+  }
+
+  func join() {
+    pthread_join(handle, nil)
+  }
+}

@@ -1,0 +1,76 @@
+// CounterBaselines: an index may have had another owner before; what it counted then is subtracted.
+
+import Encap
+
+struct CounterBaselines {
+  private var ports: [UInt16: TrafficReport] = [:]
+  private var portDrops: [UInt16: [UInt64]] = [:]
+  private var vteps: [UInt16: TrafficReport] = [:]
+  private var domains: [UInt16: (traffic: TrafficReport, flooded: UInt64)] = [:]
+
+  mutating func reset(port index: UInt16, counters: [WorkerCounters]) {
+    ports[index] = Self.sum(counters) { $0.ports + Int(index) }
+    portDrops[index] = Self.drops(index, counters)
+  }
+
+  mutating func reset(vtep index: UInt16, counters: [WorkerCounters]) {
+    vteps[index] = Self.sum(counters) { $0.vteps + Int(index) }
+  }
+
+  mutating func reset(domain index: UInt16, counters: [WorkerCounters]) {
+    domains[index] = (Self.sum(counters) { $0.domains + Int(index) }, Self.flooded(index, counters))
+  }
+
+  func traffic(port index: UInt16, _ counters: [WorkerCounters]) -> TrafficReport {
+    Self.sum(counters) { $0.ports + Int(index) } - (ports[index] ?? TrafficReport())
+  }
+
+  func traffic(vtep index: UInt16, _ counters: [WorkerCounters]) -> TrafficReport {
+    Self.sum(counters) { $0.vteps + Int(index) } - (vteps[index] ?? TrafficReport())
+  }
+
+  func traffic(domain index: UInt16, _ counters: [WorkerCounters]) -> TrafficReport {
+    Self.sum(counters) { $0.domains + Int(index) } - (domains[index]?.traffic ?? TrafficReport())
+  }
+
+  func flooded(domain index: UInt16, _ counters: [WorkerCounters]) -> UInt64 {
+    Self.flooded(index, counters) &- (domains[index]?.flooded ?? 0)
+  }
+
+  /// Per drop reason, in order of raw values.
+  func drops(port index: UInt16, _ counters: [WorkerCounters]) -> [UInt64] {
+    let now = Self.drops(index, counters)
+    guard let before = portDrops[index] else { return now }
+    return zip(now, before).map { $0 &- $1 }
+  }
+
+  private static func drops(_ index: UInt16, _ counters: [WorkerCounters]) -> [UInt64] {
+    DropReason.allCases.map { reason in
+      counters.reduce(0) { $0 &+ $1.drop(port: index, reason).pointee.value }
+    }
+  }
+
+  private static func flooded(_ index: UInt16, _ counters: [WorkerCounters]) -> UInt64 {
+    counters.reduce(0) { $0 &+ ($1.flooded + Int(index)).pointee.value }
+  }
+
+  private static func sum(
+    _ counters: [WorkerCounters], _ at: (WorkerCounters) -> UnsafeMutablePointer<TrafficCounters>
+  ) -> TrafficReport {
+    counters.reduce(into: TrafficReport()) { sum, worker in
+      let memory = at(worker)
+      sum.rxPackets &+= memory.pointee.rxPackets.value
+      sum.rxBytes &+= memory.pointee.rxBytes.value
+      sum.txPackets &+= memory.pointee.txPackets.value
+      sum.txBytes &+= memory.pointee.txBytes.value
+    }
+  }
+}
+
+extension TrafficReport {
+  static func - (left: TrafficReport, right: TrafficReport) -> TrafficReport {
+    TrafficReport(
+      rxPackets: left.rxPackets &- right.rxPackets, rxBytes: left.rxBytes &- right.rxBytes,
+      txPackets: left.txPackets &- right.txPackets, txBytes: left.txBytes &- right.txBytes)
+  }
+}

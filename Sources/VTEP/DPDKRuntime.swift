@@ -1,0 +1,104 @@
+// DPDKRuntime: the environment abstraction layer, started once for the life of the process: memory, worker threads
+// (lcores), and the pool of packet buffers.
+
+import CDPDK
+import Glibc
+
+/// DPDK's environment of this process.
+public final class DPDKRuntime: Sendable {
+  /// Worker `n` runs on lcore `n + 1`; lcore 0 is the thread that started the runtime.
+  public let workers: Int
+  public let usesHugepages: Bool
+  /// Largest frame that a packet buffer holds, in bytes.
+  let maxFrameByteCount: Int
+  nonisolated(unsafe) let pool: OpaquePointer
+  /// Packet buffers in the pool.
+  let bufferCount: Int
+
+  /// Starts DPDK. May be called once in a process.
+  ///
+  /// - Parameter maxFrameByteCount: largest Ethernet frame of any device, in bytes.
+  /// - Throws: `.environment` when memory, hugepages or permissions do not suffice.
+  public init(settings: DataplaneSettings, maxFrameByteCount: Int, log: (String) -> Void) throws(VTEPError) {
+    workers = settings.workers
+    let free = Self.freeHugepageMiB()
+    switch settings.hugepages {
+    case .off:
+      usesHugepages = false
+    case .required:
+      guard free >= settings.memoryMiB else {
+        throw VTEPError(
+          .environment, "hugepages: required", "\(free) MiB are free, \(settings.memoryMiB) MiB are needed",
+          remedy: "write \((settings.memoryMiB + 1) / 2) or more to /proc/sys/vm/nr_hugepages, or set hugepages: auto")
+      }
+      usesHugepages = true
+    case .auto:
+      usesHugepages = free >= settings.memoryMiB
+      if !usesHugepages {
+        log("hugepages: \(free) MiB free, \(settings.memoryMiB) MiB wanted: running on ordinary pages")
+      }
+    }
+
+    try Self.startEAL(settings: settings, usesHugepages: usesHugepages)
+
+    // Headroom holds the outer headers (70 bytes at most) and a VLAN tag; DPDK's 128 bytes suffice.
+    let dataRoom = UInt16(clamping: maxFrameByteCount + Int(cdpdk_headroom()))
+    self.maxFrameByteCount = maxFrameByteCount
+    let bufferBytes = Int(dataRoom) + 256
+    let budget = settings.memoryMiB * 1_048_576 * 6 / 10
+    bufferCount = min(max(budget / bufferBytes, 1024), 262_143)
+    guard
+      let pool = rte_pktmbuf_pool_create(
+        "vtepd-frames", UInt32(bufferCount), 256, 0, dataRoom, Int32(SOCKET_ID_ANY))
+    else {
+      throw VTEPError(
+        .environment, "packet buffers: \(bufferCount) of \(dataRoom) bytes", VTEPError.errnoText(cdpdk_errno()),
+        remedy: "raise dataplane.memory-mb")
+    }
+    self.pool = pool
+  }
+
+  private static func startEAL(settings: DataplaneSettings, usesHugepages: Bool) throws(VTEPError) {
+    let cpus = allowedCPUs()
+    if let missing = settings.cores.first(where: { !cpus.contains($0) }) {
+      throw VTEPError(
+        .environment, "dataplane.cores", "CPU \(missing) is not available to this process",
+        remedy: "choose from \(cpus.map(String.init).joined(separator: ","))")
+    }
+    let anywhere = "(" + cpus.map(String.init).joined(separator: ",") + ")"
+    var lcores = ["0@\(anywhere)"]
+    for worker in 0..<settings.workers {
+      lcores.append("\(worker + 1)@" + (settings.cores.isEmpty ? anywhere : String(settings.cores[worker])))
+    }
+    var arguments = [
+      "vtepd", "--no-pci", "--no-telemetry", "--iova-mode=va", "--file-prefix=vtepd-\(getpid())",
+      "--lcores=" + lcores.joined(separator: ","), "-m", String(settings.memoryMiB), "--log-level=4",
+      // Its multi-queue discipline is for rte_flow, which is not used: its absence is no error.
+      "--log-level=pmd.net.tap:1",
+    ]
+    arguments += usesHugepages ? ["--in-memory"] : ["--no-huge", "--no-shconf"]
+
+    // The arguments must outlive the call: DPDK keeps pointers into them.
+    let vector = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: arguments.count + 1)
+    for (index, argument) in arguments.enumerated() { vector[index] = strdup(argument) }
+    vector[arguments.count] = nil
+    guard rte_eal_init(Int32(arguments.count), vector) >= 0 else {
+      throw VTEPError(
+        .environment, "DPDK start", VTEPError.errnoText(cdpdk_errno()),
+        remedy: "run as root or with CAP_NET_ADMIN, CAP_NET_RAW and CAP_IPC_LOCK")
+    }
+  }
+
+  /// Free memory in 2 MiB hugepages.
+  private static func freeHugepageMiB() -> Int {
+    guard let file = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r") else { return 0 }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: 32)
+    guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
+    return Int(strtol(line, nil, 10)) * 2
+  }
+
+  private static func allowedCPUs() -> [Int] {
+    (0..<1024).filter { cdpdk_cpu_allowed(Int32($0)) != 0 }
+  }
+}

@@ -1,0 +1,145 @@
+// EthernetDevice: a DPDK device over a kernel interface, from attach to removal. Workers see only its number; waiting
+// for packets and tuning the driver's sockets happen through the descriptors found here.
+
+import CDPDK
+import Encap
+import Glibc
+import Netlink
+
+/// A started DPDK device.
+struct EthernetDevice: Sendable {
+  /// DPDK's port number.
+  let portID: UInt16
+  let queueCount: Int
+  let sendsSegments: Bool
+  let mac: MACAddress
+  /// One per receive queue, readable when packets wait; empty when the driver has none.
+  let descriptors: [Int32]
+
+  /// Ring frames per queue: what a burst may hold while the worker is not scheduled.
+  private static let ringFrames = 2048
+  /// Bytes that a ring frame needs besides the packet: TPACKET2 header, address and alignment.
+  private static let ringFrameOverhead = 96
+
+  /// Largest frame an interface of this MTU sends or receives: Ethernet header, two VLAN tags.
+  static func frameByteCount(mtu: Int) -> Int {
+    mtu + 14 + 8
+  }
+
+  /// Size of packet buffers for frames of this size: whole ring frames, since the driver insists on it.
+  static func bufferByteCount(frameByteCount: Int) -> Int {
+    ringFrameByteCount(frameByteCount)
+  }
+
+  private static func ringFrameByteCount(_ frameByteCount: Int) -> Int {
+    var size = 2048
+    while size < frameByteCount + ringFrameOverhead { size *= 2 }
+    return size
+  }
+
+  /// Opens an existing kernel interface through af_packet.
+  ///
+  /// - Parameters:
+  ///   - filterPort: receive only UDP datagrams to this port; nil: everything.
+  ///   - promiscuous: receive frames for every address.
+  static func openPacketSocket(
+    link: Link, queues: Int, filterPort: UInt16?, promiscuous: Bool, runtime: DPDKRuntime, subject: String
+  ) throws(VTEPError) -> EthernetDevice {
+    let needed = ringFrameByteCount(frameByteCount(mtu: link.mtu))
+    // Longer frames than a buffer holds are cut by the kernel and dropped by the pipeline with a reason.
+    let frame = min(needed, runtime.maxFrameByteCount)
+    let block = max(frame, 4096)
+    let arguments =
+      "iface=\(link.name),qpairs=\(queues),framesz=\(frame),blocksz=\(block),framecnt=\(ringFrames),qdisc_bypass=0"
+    let portID = try attach(driver: "net_af_packet", arguments: arguments, subject: subject)
+    do throws(VTEPError) {
+      let sockets = PacketSocket.sockets(boundTo: link.index)
+      try VTEPError.wrap("\(subject): packet socket") { () throws(NetlinkError) in
+        for socket in sockets {
+          try PacketSocket.ignoreOutgoing(socket)
+          if let filterPort { try UnderlayFilter(port: filterPort).attach(toSocket: socket) }
+        }
+      }
+      return try start(portID, queues: queues, promiscuous: promiscuous, runtime: runtime, subject: subject) { sockets }
+    } catch {
+      _ = cdpdk_device_remove(portID)
+      throw error
+    }
+  }
+
+  /// Creates a tap interface, or takes over a persistent one of that name.
+  static func createTap(
+    name: String, mac: MACAddress, runtime: DPDKRuntime, subject: String
+  ) throws(VTEPError) -> EthernetDevice {
+    let portID = try attach(driver: "net_tap", arguments: "iface=\(name),mac=\(mac)", subject: subject)
+    do throws(VTEPError) {
+      return try start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: subject) {
+        TapDescriptor.descriptors(named: name)
+      }
+    } catch {
+      _ = cdpdk_device_remove(portID)
+      throw error
+    }
+  }
+
+  /// Stops and removes the device. No worker may refer to it any more.
+  func remove(subject: String) throws(VTEPError) {
+    try VTEPError.check(cdpdk_device_remove(portID), "\(subject): remove device")
+  }
+
+  private static func attach(driver: String, arguments: String, subject: String) throws(VTEPError) -> UInt16 {
+    guard let name = freeDeviceName(driver) else {
+      throw VTEPError(
+        .refused, "\(subject): attach", "all \(cdpdk_max_ports()) device slots are in use",
+        remedy: "delete a port first")
+    }
+    try VTEPError.check(
+      rte_eal_hotplug_add("vdev", name, arguments), "\(subject): attach \(driver) (\(arguments))",
+      remedy: "run as root or with CAP_NET_ADMIN and CAP_NET_RAW")
+    var portID: UInt16 = 0
+    try VTEPError.check(rte_eth_dev_get_port_by_name(name, &portID), "\(subject): find device \(name)")
+    return portID
+  }
+
+  private static func freeDeviceName(_ driver: String) -> String? {
+    var ignored: UInt16 = 0
+    return (0..<cdpdk_max_ports()).lazy.map { "\(driver)\($0)" }
+      .first { rte_eth_dev_get_port_by_name($0, &ignored) != 0 }
+  }
+
+  /// Configures and starts an attached device. `descriptors` is asked once its queues exist.
+  static func start(
+    _ portID: UInt16, queues: Int, promiscuous: Bool, runtime: DPDKRuntime, subject: String,
+    descriptors: () -> [Int32]
+  ) throws(VTEPError) -> EthernetDevice {
+    var capabilities: UInt64 = 0
+    var maxReceive: UInt16 = 0
+    var maxTransmit: UInt16 = 0
+    try VTEPError.check(
+      cdpdk_device_info(portID, &capabilities, &maxReceive, &maxTransmit), "\(subject): device information")
+    let count = UInt16(min(queues, Int(maxReceive), Int(maxTransmit)))
+    let segments = cdpdk_tx_offload_multi_segs()
+    let sendsSegments = capabilities & segments != 0
+    try VTEPError.check(
+      cdpdk_device_configure(portID, count, count, sendsSegments ? segments : 0), "\(subject): configure")
+    for queue in 0..<count {
+      try VTEPError.check(
+        rte_eth_rx_queue_setup(portID, queue, 512, UInt32(bitPattern: SOCKET_ID_ANY), nil, runtime.pool),
+        "\(subject): receive queue \(queue)")
+      try VTEPError.check(
+        rte_eth_tx_queue_setup(portID, queue, 512, UInt32(bitPattern: SOCKET_ID_ANY), nil),
+        "\(subject): transmit queue \(queue)")
+    }
+    try VTEPError.check(rte_eth_dev_start(portID), "\(subject): start")
+    if promiscuous {
+      try VTEPError.check(rte_eth_promiscuous_enable(portID), "\(subject): promiscuous mode")
+    }
+    var octets = [UInt8](repeating: 0, count: 6)
+    try VTEPError.check(cdpdk_device_mac(portID, &octets), "\(subject): address")
+    let found = descriptors()
+    return EthernetDevice(
+      portID: portID, queueCount: Int(count), sendsSegments: sendsSegments,
+      mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }),
+      descriptors: found.count >= Int(count) ? Array(found.prefix(Int(count))) : [])
+  }
+}

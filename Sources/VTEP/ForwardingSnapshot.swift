@@ -1,0 +1,147 @@
+// ForwardingSnapshot: everything a worker needs to forward, but the MAC table: plain-data arrays, built by the
+// reconciler, published by one atomic store, never changed afterwards, and freed when no worker can hold them any more.
+// Step 1 of the walk from a VM to the wire.
+
+import Encap
+
+/// A local place that frames of a domain are delivered to: a port and the VLAN tag that its frames carry there.
+struct LocalTarget: Equatable {
+  var port: UInt16
+  /// 0 = untagged.
+  var vlan: UInt16
+}
+
+/// A port as workers see it.
+struct PortEntry {
+  /// DPDK's device; meaningless unless `isAttached`.
+  var device: UInt16 = Limits.none
+  var transmitQueues: UInt16 = 1
+  /// The kernel device is up: frames may be delivered.
+  var isUp = false
+  var isUnderlay = false
+  /// The device takes chained buffers.
+  var sendsSegments = false
+  /// Frames may arrive with checksums that their sender left to hardware (see UnfinishedChecksum).
+  var finishesChecksums = false
+  /// Domain of untagged frames.
+  var untaggedDomain: UInt16 = Limits.none
+  /// Largest frame that may be delivered, in bytes without VLAN tag.
+  var maxFrameByteCount: UInt32 = 0
+  /// VLAN identifier → domain, 4096 entries; nil when the port has no tagged binding.
+  var vlanDomains: UnsafePointer<UInt16>?
+
+  var isAttached: Bool { device != Limits.none }
+}
+
+/// A bridge domain: the frames of one VNI.
+struct DomainEntry {
+  var vni = VNI(truncating: 0)
+  var isInUse = false
+  var learnsFromVTEPs = true
+  var acceptsOnlyPeers = false
+  var carriesInnerVLAN = false
+  /// Range of `localTargets`.
+  var firstLocal: UInt32 = 0
+  var localCount: UInt32 = 0
+  /// Range of `floodTargets`: VTEP indexes that flooded frames go to.
+  var firstFlood: UInt32 = 0
+  var floodCount: UInt32 = 0
+  /// Range of `peers`: VTEP indexes that may send to this VNI, ascending.
+  var firstPeer: UInt32 = 0
+  var peerCount: UInt32 = 0
+}
+
+/// A remote VTEP or a multicast group.
+struct VTEPEntry {
+  var address = IPAddress(ipv4: 0)
+  var isInUse = false
+  var isGroup = false
+  /// Range of `adjacencies`: usable next hops, a weighted one several times; none = no route.
+  var firstAdjacency: UInt32 = 0
+  var adjacencyCount: UInt32 = 0
+}
+
+/// One way to a VTEP: the prebuilt outer header and the device it leaves through.
+struct Adjacency {
+  var header: OuterHeader
+  /// Index into `ports`.
+  var port: UInt16
+  /// The next hop's MAC address is known.
+  var isResolved: Bool
+  /// Largest inner frame that fits the path's MTU, in bytes.
+  var maxInnerByteCount: UInt32
+}
+
+/// A receive queue of a worker.
+struct ReceiveQueue {
+  var port: UInt16
+  var queue: UInt16
+}
+
+/// Open-addressed map slot, VNI → domain.
+struct VNISlot {
+  var vni: UInt32 = .max
+  var domain: UInt16 = Limits.none
+}
+
+/// Open-addressed map slot, VTEP address → index.
+struct VTEPSlot {
+  var address = IPAddress(ipv4: 0)
+  var index: UInt16 = Limits.none
+}
+
+/// The block a worker reads. All pointers belong to the `SnapshotStorage` that made it.
+struct ForwardingSnapshot {
+  /// Tells snapshots apart: memory, and so the address, is used again.
+  var generation: UInt64
+  /// `Limits.ports` entries.
+  var ports: UnsafePointer<PortEntry>
+  var domains: UnsafePointer<DomainEntry>
+  var vteps: UnsafePointer<VTEPEntry>
+  var adjacencies: UnsafePointer<Adjacency>
+  var localTargets: UnsafePointer<LocalTarget>
+  var floodTargets: UnsafePointer<UInt16>
+  var peers: UnsafePointer<UInt16>
+  var vniSlots: UnsafePointer<VNISlot>
+  var vniMask: UInt32
+  var vtepSlots: UnsafePointer<VTEPSlot>
+  var vtepMask: UInt32
+  /// Per worker: range of `receiveQueues`.
+  var receiveQueues: UnsafePointer<ReceiveQueue>
+  var receiveQueueStarts: UnsafePointer<UInt32>
+  /// Own VTEP addresses; unspecified when the family is not in use.
+  var ownIPv4: IPAddress
+  var ownIPv6: IPAddress
+  var decapPolicy: DecapPolicy
+
+  @inline(__always)
+  func domain(of vni: VNI) -> UInt16 {
+    var slot = Self.hash(vni.rawValue) & vniMask
+    while vniSlots[Int(slot)].vni != vni.rawValue {
+      if vniSlots[Int(slot)].domain == Limits.none { return Limits.none }
+      slot = (slot &+ 1) & vniMask
+    }
+    return vniSlots[Int(slot)].domain
+  }
+
+  @inline(__always)
+  func vtep(at address: IPAddress) -> UInt16 {
+    var slot = Self.hash(address) & vtepMask
+    while vtepSlots[Int(slot)].index != Limits.none {
+      if vtepSlots[Int(slot)].address == address { return vtepSlots[Int(slot)].index }
+      slot = (slot &+ 1) & vtepMask
+    }
+    return Limits.none
+  }
+
+  @inline(__always)
+  static func hash(_ vni: UInt32) -> UInt32 {
+    (vni &* 0x9e37_79b1) >> 12
+  }
+
+  @inline(__always)
+  static func hash(_ address: IPAddress) -> UInt32 {
+    let mixed = (address.high ^ (address.low &* 0x9e37_79b9_7f4a_7c15)) &* 0xff51_afd7_ed55_8ccd
+    return UInt32(truncatingIfNeeded: mixed >> 32)
+  }
+}

@@ -1,0 +1,24 @@
+// IndexPool: indexes into the arrays of a snapshot. An index is given back only when no worker and no MAC table entry
+// can refer to it any more.
+
+struct IndexPool {
+  private var free: [UInt16] = []
+  private var next: UInt16 = 0
+  private let limit: UInt16
+
+  init(limit: Int) {
+    self.limit = UInt16(limit)
+  }
+
+  /// Nil when all are in use.
+  mutating func take() -> UInt16? {
+    if let index = free.popLast() { return index }
+    guard next < limit else { return nil }
+    defer { next += 1 }
+    return next
+  }
+
+  mutating func giveBack(_ index: UInt16) {
+    free.append(index)
+  }
+}

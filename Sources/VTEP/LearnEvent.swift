@@ -1,0 +1,44 @@
+// LearnEvent: what a worker tells the learner: this address was seen there. Pass 2 of the walk from a VM to the wire,
+// step 5 of the walk back.
+
+import CDPDK
+import Encap
+import MACTable
+
+/// One sighting of a source address that the MAC table does not have, or has elsewhere.
+struct LearnEvent {
+  var key: MACKey
+  /// Where it was seen; nil when behind a VTEP that has no index yet.
+  var location: MACLocation?
+  /// Outer source address, for a VTEP that has no index yet.
+  var vtep: IPAddress
+}
+
+/// Bounded queue of learn events from one worker to the learner.
+struct LearnRing: @unchecked Sendable {
+  private let ring: OpaquePointer
+  private static let elementSize = UInt32((MemoryLayout<LearnEvent>.stride + 3) & ~3)
+
+  init(worker: Int) throws(VTEPError) {
+    guard let ring = cdpdk_ring_create("vtepd-learn-\(worker)", Self.elementSize, UInt32(Limits.learnEvents)) else {
+      throw VTEPError(
+        .environment, "learn ring of worker \(worker)", VTEPError.errnoText(cdpdk_errno()),
+        remedy: "raise dataplane.memory-mb")
+    }
+    self.ring = ring
+  }
+
+  /// False when the ring is full.
+  @inline(__always)
+  func send(_ event: LearnEvent) -> Bool {
+    var event = event
+    return cdpdk_ring_enqueue(ring, &event, Self.elementSize) == 0
+  }
+
+  var isEmpty: Bool { cdpdk_ring_count(ring) == 0 }
+
+  /// Takes up to `capacity` events.
+  func receive(into events: UnsafeMutablePointer<LearnEvent>, capacity: Int) -> Int {
+    Int(cdpdk_ring_dequeue(ring, events, Self.elementSize, UInt32(capacity)))
+  }
+}

@@ -1,0 +1,120 @@
+// Learner: the thread that writes the MAC table: it applies what workers saw, ages entries, and lets the control side
+// write in between. It sleeps until a worker wakes it.
+
+import CDPDK
+import Encap
+import Glibc
+import MACTable
+import Synchronization
+
+/// The MAC table's one writer.
+final class Learner: Sendable {
+  /// A source address seen behind a VTEP that the control side does not know yet.
+  struct UnknownVTEP: Sendable {
+    var key: MACKey
+    var address: IPAddress
+  }
+
+  let reader: MACTableReader
+  let slotCount: Int
+  private let table: MACTable
+  /// Held by whoever writes the table.
+  private let writer = Mutex<Void>(())
+  private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
+  private let rings: [LearnRing]
+  private let reportUnknownVTEP: @Sendable (UnknownVTEP) -> Void
+  private let sweepSlots: Int
+
+  /// Passes over the whole table take this long.
+  private static let sweepSeconds = 1
+  private static let slicesPerSecond = 10
+
+  init(
+    table: MACTable, shared: UnsafeMutablePointer<SharedState>, rings: [LearnRing],
+    reportUnknownVTEP: @escaping @Sendable (UnknownVTEP) -> Void
+  ) {
+    reader = table.reader
+    slotCount = table.slotCount
+    sweepSlots = table.slotCount / (Self.sweepSeconds * Self.slicesPerSecond) + 1
+    self.table = table
+    self.shared = shared
+    self.rings = rings
+    self.reportUnknownVTEP = reportUnknownVTEP
+  }
+
+  /// Runs `body` as the table's writer.
+  func write<Result, Failure: Error>(_ body: (MACTable) throws(Failure) -> sending Result) throws(Failure) -> Result {
+    try writer.withLock { _ throws(Failure) -> Result in try body(table) }
+  }
+
+  /// A page of entries, as `MACTable.entries`: takes no lock.
+  func entries(from cursor: inout Int, limit: Int) -> [MACTable.Entry] {
+    table.entries(from: &cursor, limit: limit)
+  }
+
+  /// Applies all events that workers have reported up to now.
+  func drain() {
+    _ = apply(rounds: .max)
+  }
+
+  /// The thread's function: returns when the shared state says stop.
+  func run() {
+    var nextSweep = 0.0
+    while !shared.pointee.stops.load(ordering: .relaxed) {
+      // Few rounds at a time: the control side must get the lock, too.
+      let applied = apply(rounds: 8)
+      let now = Self.now()
+      if now >= nextSweep {
+        nextSweep = now + 1.0 / Double(Self.slicesPerSecond)
+        _ = write { $0.sweep(slots: sweepSlots, nowSeconds: MonotonicClock.seconds()) }
+      }
+      if applied == 0 { sleep(milliseconds: Int32(1000 / Self.slicesPerSecond)) }
+    }
+  }
+
+  private func apply(rounds: Int) -> Int {
+    var total = 0
+    withUnsafeTemporaryAllocation(of: LearnEvent.self, capacity: 64) { events in
+      guard let base = events.baseAddress else { return }
+      for _ in 0..<rounds {
+        let count = write { table in
+          let now = MonotonicClock.seconds()
+          return rings.reduce(0) { sum, ring in
+            let count = ring.receive(into: base, capacity: events.count)
+            for index in 0..<count { learn(base[index], in: table, now: now) }
+            return sum + count
+          }
+        }
+        total += count
+        if count == 0 { break }
+      }
+    }
+    return total
+  }
+
+  private func learn(_ event: LearnEvent, in table: MACTable, now: UInt32) {
+    if let location = event.location {
+      _ = table.learn(event.key, at: location, nowSeconds: now)
+    } else {
+      reportUnknownVTEP(UnknownVTEP(key: event.key, address: event.vtep))
+    }
+  }
+
+  private func sleep(milliseconds: Int32) {
+    shared.pointee.learnerSleeps.store(true, ordering: .sequentiallyConsistent)
+    // A worker that sent its event before it could see the flag has left it in the ring.
+    if rings.allSatisfy(\.isEmpty) {
+      var descriptor = pollfd(fd: shared.pointee.learnerEvent, events: Int16(POLLIN), revents: 0)
+      if poll(&descriptor, 1, milliseconds) > 0 {
+        cdpdk_event_clear(shared.pointee.learnerEvent)
+      }
+    }
+    shared.pointee.learnerSleeps.store(false, ordering: .sequentiallyConsistent)
+  }
+
+  private static func now() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+}

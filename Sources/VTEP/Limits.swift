@@ -1,0 +1,28 @@
+// Limits: sizes of the index spaces that workers address arrays with.
+
+import CDPDK
+
+enum Limits {
+  /// Access ports and underlay devices together; DPDK's build has room for 32 devices.
+  static let ports = 64
+  /// VTEPs and multicast groups together.
+  static let vteps = 8192
+  static let domains = 8192
+  /// Packets taken from a queue at once.
+  static let burst = 32
+  /// Packets collected for a device before they are sent.
+  static let transmitBatch = 64
+  /// Frames that one worker holds while next hops resolve, in all and for one VTEP.
+  static let heldFrames = 1024
+  static let heldFramesPerVTEP = 128
+  /// A held frame is given up after this time.
+  static let holdMilliseconds = 3000
+  /// Learn events between one worker and the learner.
+  static let learnEvents = 8192
+
+  /// Forwarding threads.
+  static let workers = 64
+
+  /// No index.
+  static let none: UInt16 = 0xffff
+}

@@ -1,0 +1,49 @@
+// Mailbox: what threads outside the reconciler tell it: kernel changes and VTEPs seen for the first time. Posting never
+// waits; the reconciler takes everything that has come in at once, so that a burst of changes is one new snapshot.
+
+import Netlink
+import Synchronization
+
+final class Mailbox: Sendable {
+  enum Message: Sendable {
+    case kernel(NetlinkChange)
+    case unknownVTEP(Learner.UnknownVTEP)
+  }
+
+  /// Messages that may wait; a sighting beyond is dropped, since the next frame repeats it. Kernel changes beyond
+  /// become one resync.
+  private static let capacity = 65_536
+
+  /// Yields after something was posted.
+  let signals: AsyncStream<Void>
+  private let signal: AsyncStream<Void>.Continuation
+  private let pending = Mutex<[Message]>([])
+
+  init() {
+    (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+  }
+
+  func post(_ message: Message) {
+    pending.withLock { pending in
+      if pending.count < Self.capacity {
+        pending.append(message)
+      } else if case .kernel = message {
+        pending.removeAll()
+        pending.append(.kernel(.resync))
+      }
+    }
+    signal.yield()
+  }
+
+  func takeAll() -> [Message] {
+    pending.withLock { pending in
+      defer { pending.removeAll() }
+      return pending
+    }
+  }
+
+  /// Ends `signals`.
+  func close() {
+    signal.finish()
+  }
+}

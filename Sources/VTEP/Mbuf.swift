@@ -1,0 +1,98 @@
+// Mbuf: a DPDK packet buffer. The one place where packet bytes are raw pointers; everything above sees spans.
+
+import CDPDK
+import Encap
+
+/// A packet in a DPDK buffer. A plain reference: whoever holds it last sends or frees it.
+struct Mbuf {
+  let raw: OpaquePointer
+
+  @inline(__always)
+  init(_ raw: OpaquePointer) {
+    self.raw = raw
+  }
+
+  /// Bytes of the packet over all segments.
+  @inline(__always)
+  var byteCount: Int { Int(cdpdk_mbuf_length(raw)) }
+
+  @inline(__always)
+  var isContiguous: Bool { cdpdk_mbuf_segment_count(raw) == 1 }
+
+  /// Nobody else refers to the buffer's memory: its headroom may be written.
+  @inline(__always)
+  var isExclusive: Bool { cdpdk_mbuf_is_exclusive(raw) != 0 }
+
+  @inline(__always)
+  var start: UnsafeMutableRawPointer { cdpdk_mbuf_data(raw) }
+
+  /// The bytes of the first segment, for reading.
+  @inline(__always)
+  var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get {
+      let span = RawSpan(_unsafeStart: start, byteCount: Int(cdpdk_mbuf_segment_length(raw)))
+      return _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// Runs `body` on the bytes of the first segment, for writing.
+  @inline(__always)
+  func withMutableBytes<Result>(_ body: (inout MutableRawSpan) -> Result) -> Result {
+    var span = MutableRawSpan(_unsafeStart: start, byteCount: Int(cdpdk_mbuf_segment_length(raw)))
+    return body(&span)
+  }
+
+  /// False when the buffer is shorter.
+  @inline(__always)
+  func removeFront(_ count: Int) -> Bool {
+    cdpdk_mbuf_remove_front(raw, UInt16(truncatingIfNeeded: count)) != nil
+  }
+
+  /// Sets the length of a packet of one segment.
+  @inline(__always)
+  func truncate(to count: Int) {
+    cdpdk_mbuf_set_length(raw, UInt16(truncatingIfNeeded: count))
+  }
+
+  @inline(__always)
+  func free() {
+    cdpdk_mbuf_free(raw)
+  }
+
+  /// A second reference to the same bytes: nothing is copied. Nil when the pool is empty.
+  func clone(from pool: OpaquePointer) -> Mbuf? {
+    cdpdk_mbuf_clone(raw, pool).map(Mbuf.init)
+  }
+
+  /// Makes room for `count` bytes before the packet: in its own headroom, or, when others share the bytes, in a buffer
+  /// chained before them (copied where the device cannot send chains).
+  ///
+  /// - Returns: the packet, now `count` bytes longer. Nil when there is no room or no buffer: the packet is as before.
+  @inline(__always)
+  func prepending(_ count: Int, pool: OpaquePointer, chains: Bool) -> Mbuf? {
+    if isExclusive {
+      return cdpdk_mbuf_prepend(raw, UInt16(truncatingIfNeeded: count)) == nil ? nil : self
+    }
+    return prependingShared(count, pool: pool, chains: chains)
+  }
+
+  @inline(never)
+  private func prependingShared(_ count: Int, pool: OpaquePointer, chains: Bool) -> Mbuf? {
+    if chains {
+      guard let head = cdpdk_mbuf_alloc(pool) else { return nil }
+      guard cdpdk_mbuf_append(head, UInt16(truncatingIfNeeded: count)) != nil, cdpdk_mbuf_chain(head, raw) == 0 else {
+        cdpdk_mbuf_free(head)
+        return nil
+      }
+      return Mbuf(head)
+    }
+    guard let copy = cdpdk_mbuf_copy(raw, pool) else { return nil }
+    guard cdpdk_mbuf_linearize(copy) == 0, cdpdk_mbuf_prepend(copy, UInt16(truncatingIfNeeded: count)) != nil else {
+      cdpdk_mbuf_free(copy)
+      return nil
+    }
+    free()
+    return Mbuf(copy)
+  }
+}

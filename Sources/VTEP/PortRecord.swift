@@ -1,0 +1,45 @@
+// PortRecord: an access port as the reconciler keeps it: what is wanted, and what there is of it.
+
+import Encap
+import Netlink
+
+struct PortRecord {
+  var settings: PortSettings
+  /// Index among the ports of a snapshot.
+  var index: UInt16
+  /// Nil while the kernel interface does not exist.
+  var device: EthernetDevice?
+  /// The interface as our network namespace sees it; nil when it is elsewhere (a tap moved into a guest's).
+  var link: Link?
+  var isUp = false
+  /// What an operator should know about the port.
+  var remark: String?
+
+  /// Bytes of a frame without VLAN tag.
+  var maxFrameByteCount: Int {
+    (settings.mtu ?? link?.mtu ?? 1500) + 14
+  }
+}
+
+/// One bridge domain.
+struct DomainRecord {
+  var index: UInt16
+}
+
+extension PortSettings {
+  /// Two settings with the same identity can use one device.
+  struct DeviceIdentity: Hashable {
+    var kind: Kind
+    var device: String
+  }
+
+  var deviceIdentity: DeviceIdentity {
+    DeviceIdentity(kind: kind, device: device)
+  }
+
+  /// All (VLAN, VNI) pairs; VLAN 0 = untagged.
+  var bindings: [(vlan: UInt16, vni: VNI)] {
+    let untagged = vni.map { (vlan: UInt16(0), vni: $0) }
+    return [untagged].compactMap(\.self) + vlans.sorted { $0.key < $1.key }.map { (vlan: $0.key, vni: $0.value) }
+  }
+}

@@ -1,0 +1,214 @@
+// Reconciler+Apply: the operator's changes. What can fail comes first and is undone on failure; then the running state
+// changes in one step. Traffic that the change does not concern loses nothing.
+
+import Encap
+import MACTable
+import MulticastLearn
+import Netlink
+
+extension Reconciler {
+  /// Makes `new` the running state.
+  ///
+  /// - Throws: `.refused` or `.environment`; the running state is as before.
+  public func apply(_ new: DesiredState) throws(VTEPError) {
+    if let problem = new.problems().first {
+      throw VTEPError(.refused, "configuration", "\(problem)")
+    }
+    guard domains.count + new.vnis.keys.count(where: { domains[$0] == nil }) <= Limits.domains else {
+      throw VTEPError(.refused, "vnis", "more than \(Limits.domains) VNIs")
+    }
+
+    let old = desired
+    let newReservation = try reserve(new.underlay, old: old.underlay)
+    let opened = try openDevices(for: new)
+    do throws(VTEPError) {
+      try attachUnderlay(new.underlay)
+    } catch {
+      for (name, device) in opened { remove(device.device, subject: "port \(name)") }
+      throw error
+    }
+
+    desired = new
+    if let newReservation { reservation = newReservation }
+    model.ownIPv4 = new.underlay.addresses.first { $0.isIPv4 } ?? IPAddress(ipv4: 0)
+    model.ownIPv6 = new.underlay.addresses.first { !$0.isIPv4 } ?? IPAddress(high: 0, low: 0)
+    model.decapPolicy = DecapPolicy(
+      udpPort: new.underlay.udpPort, acceptsZeroUDP6Checksum: new.underlay.acceptsZeroUDP6Checksum)
+    detachUnderlay(keeping: new.underlay.devices)
+
+    let goneVNIs = removeDomains(old: old, new: new)
+    let (gonePorts, moved) = replacePorts(new, opened: opened)
+    for address in configuredVTEPs(new) where vtep(address, isConfigured: true) == nil {
+      log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
+    }
+    if old.underlay.addresses != new.underlay.addresses { findAllRoutes() }
+    rebuildDomains()
+    rebuildAdjacencies()
+    publishAndWait()
+
+    learner.write { table in
+      for index in goneVNIs { table.removeAll(domain: index) }
+      for record in gonePorts { table.removeAll(port: record.index) }
+      for index in moved { table.flush(port: index) }
+    }
+    installedStatics = installedStatics.filter { key, location in
+      !goneVNIs.contains(key.domain) && !gonePorts.contains { !location.isVTEP && $0.index == location.index }
+    }
+    updateTable()
+    for index in goneVNIs { domainIndexes.giveBack(index) }
+    for record in gonePorts {
+      remove(record.device, subject: "port \(record.settings.name)")
+      portIndexes.giveBack(record.index)
+    }
+    unconfigureVTEPs()
+    updateMemberships()
+  }
+
+  /// The UDP port held against the kernel's answers, when it changes.
+  private func reserve(_ new: UnderlaySettings, old: UnderlaySettings) throws(VTEPError) -> UDPPortReservation? {
+    guard new.udpPort != old.udpPort else { return nil }
+    let made = try VTEPError.wrap("underlay.udp-port") { () throws(NetlinkError) in
+      try UDPPortReservation(port: new.udpPort)
+    }
+    for device in underlay.devices {
+      for descriptor in device.device?.descriptors ?? [] {
+        try VTEPError.wrap("underlay.device \(device.name)") { () throws(NetlinkError) in
+          try UnderlayFilter(port: new.udpPort).attach(toSocket: descriptor)
+        }
+      }
+    }
+    return made
+  }
+
+  /// Opens the devices of ports that have none to take over.
+  private func openDevices(for new: DesiredState) throws(VTEPError) -> [String: (device: EthernetDevice, link: Link?)] {
+    let present = Set(ports.values.filter { $0.device != nil }.map(\.settings.deviceIdentity))
+    let known = Set(ports.values.map(\.settings.deviceIdentity))
+    var opened: [String: (device: EthernetDevice, link: Link?)] = [:]
+    do throws(VTEPError) {
+      for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
+        if present.contains(settings.deviceIdentity) {
+          if settings.kind == .tap, let link = ports.values.first(where: { $0.settings.device == settings.device })?.link {
+            try setTapMTU(link, settings)
+          }
+        } else if let device = try open(settings) {
+          opened[settings.name] = device
+        } else if !known.contains(settings.deviceIdentity) {
+          log.warning("port \(settings.name): interface \(settings.device) does not exist yet; waiting for it")
+        }
+      }
+    } catch {
+      for (name, device) in opened { remove(device.device, subject: "port \(name)") }
+      throw error
+    }
+    return opened
+  }
+
+  /// Takes the records of VNIs that are no longer wanted away and makes those of new ones.
+  ///
+  /// - Returns: indexes that nothing may name any more once the workers have seen the next snapshot.
+  private func removeDomains(old: DesiredState, new: DesiredState) -> Set<UInt16> {
+    var gone: Set<UInt16> = []
+    for (vni, record) in domains where new.vnis[vni] == nil {
+      gone.insert(record.index)
+      model.domains[Int(record.index)] = ForwardingModel.Domain()
+      domains[vni] = nil
+    }
+    for vni in new.vnis.keys where domains[vni] == nil {
+      // The limit was checked before anything changed.
+      guard let index = domainIndexes.take() else { continue }
+      while model.domains.count <= Int(index) { model.domains.append(ForwardingModel.Domain()) }
+      domains[vni] = DomainRecord(index: index)
+      baselines.reset(domain: index, counters: contexts.map(\.pointee.counters))
+    }
+    return gone
+  }
+
+  /// Puts the new set of ports in place of the old one; a port that keeps its device keeps its index.
+  ///
+  /// - Returns: records whose device and index are to be released, and indexes whose bindings changed.
+  private func replacePorts(
+    _ new: DesiredState, opened: [String: (device: EthernetDevice, link: Link?)]
+  ) -> (gone: [PortRecord], moved: [UInt16]) {
+    var byDevice: [PortSettings.DeviceIdentity: PortRecord] = [:]
+    for record in ports.values { byDevice[record.settings.deviceIdentity] = record }
+    var moved: [UInt16] = []
+    ports = [:]
+    for settings in new.ports.values {
+      if var record = byDevice.removeValue(forKey: settings.deviceIdentity) {
+        if record.settings.vni != settings.vni || record.settings.vlans != settings.vlans { moved.append(record.index) }
+        record.settings = settings
+        ports[settings.name] = record
+      } else {
+        // `problems()` has checked that there are fewer ports than indexes.
+        guard let index = portIndexes.take() else { continue }
+        ports[settings.name] = PortRecord(settings: settings, index: index)
+        baselines.reset(port: index, counters: contexts.map(\.pointee.counters))
+      }
+      if let device = opened[settings.name] { use(device.device, link: device.link, port: settings.name) }
+    }
+    for record in byDevice.values {
+      model.ports[Int(record.index)] = PortEntry()
+      model.vlanMaps[Int(record.index)] = nil
+      removeQueues(portIndex: record.index, device: record.device)
+    }
+    return (Array(byDevice.values), moved)
+  }
+
+  /// VTEPs that the operator no longer names live on as long as something is known behind them.
+  private func unconfigureVTEPs() {
+    let configured = configuredVTEPs(desired)
+    var groups: [IPAddress] = []
+    for (address, record) in underlay.vteps where record.isConfigured && !configured.contains(address) {
+      underlay.vteps[address]?.isConfigured = false
+      if record.isGroup { groups.append(address) }
+    }
+    forgetVTEPs(groups)
+  }
+
+  // -- flushing --------------------------------------------------------------------------------------------------------
+
+  /// Forgets learned addresses, of everything or of what is named (all names must fit).
+  ///
+  /// - Throws: `.refused` when a name is unknown.
+  public func flush(vni: VNI? = nil, port: String? = nil, vtep: IPAddress? = nil) throws(VTEPError) {
+    var domain: UInt16?
+    if let vni {
+      guard let record = domains[vni] else { throw VTEPError(.refused, "mac flush", "no VNI \(vni)") }
+      domain = record.index
+    }
+    var location: MACLocation?
+    if let port {
+      guard let record = ports[port] else { throw VTEPError(.refused, "mac flush", "no port \(port)") }
+      location = .port(record.index, vlan: 0)
+    } else if let vtep {
+      guard let record = underlay.vteps[vtep] else { throw VTEPError(.refused, "mac flush", "no VTEP \(vtep)") }
+      location = .vtep(record.index)
+    }
+    let indexes = domains.values.map(\.index)
+    learner.write { table in
+      switch (domain, location) {
+      case (nil, nil): for index in indexes { table.flush(domain: index) }
+      case (let domain?, nil): table.flush(domain: domain)
+      case (nil, let place?): if place.isVTEP { table.flush(vtep: place.index) } else { table.flush(port: place.index) }
+      case (let domain?, let place?):
+        if place.isVTEP {
+          table.flush(domain: domain, vtep: place.index)
+        } else {
+          table.flush(domain: domain, port: place.index)
+        }
+      }
+    }
+  }
+
+  // -- periodic work -----------------------------------------------------------------------------------------------------
+
+  /// Five times a second: what no event tells.
+  func tick() {
+    ticks += 1
+    pollPorts()
+    memberships.retry()
+    if ticks % 5 == 0 { retryNeighbors() }
+    if ticks % 50 == 0 { forgetIdleVTEPs() }
+  }
+}

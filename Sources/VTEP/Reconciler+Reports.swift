@@ -1,0 +1,185 @@
+// Reconciler+Reports: reads the running state. Nothing here changes anything or makes a worker wait.
+
+import CDPDK
+import Encap
+import MACTable
+import MulticastLearn
+import Netlink
+
+extension Reconciler {
+  private var counters: [WorkerCounters] { contexts.map(\.pointee.counters) }
+
+  public nonisolated var uptimeSeconds: UInt32 { MonotonicClock.seconds() &- startSeconds }
+
+  public nonisolated func macCount() -> Int {
+    learner.write { $0.count }
+  }
+
+  public func portReports() -> [PortReport] {
+    let counters = counters
+    return ports.values.sorted { $0.settings.name < $1.settings.name }.map { record in
+      PortReport(
+        settings: record.settings,
+        state: record.device == nil ? .waiting : record.isUp ? .up : .down,
+        mac: record.device?.mac, mtu: record.link?.mtu ?? record.settings.mtu,
+        traffic: baselines.traffic(port: record.index, counters),
+        drops: baselines.drops(port: record.index, counters).reduce(0, &+), remark: record.remark)
+    }
+  }
+
+  public func vniReports() -> [VNIReport] {
+    let counters = counters
+    let records = domains.sorted { $0.key < $1.key }
+    let macs = learner.write { table in
+      records.map { (count: table.count(domain: $0.value.index), refused: table.refusedByLimit(domain: $0.value.index)) }
+    }
+    return zip(records, macs).compactMap { record, macs in
+      guard let settings = desired.vnis[record.key] else { return nil }
+      let bound = ports.values.filter { port in port.settings.bindings.contains { $0.vni == record.key } }
+      return VNIReport(
+        settings: settings, ports: bound.map(\.settings.name).sorted(), macs: macs.count,
+        traffic: baselines.traffic(domain: record.value.index, counters),
+        flooded: baselines.flooded(domain: record.value.index, counters), learnRefusals: macs.refused)
+    }
+  }
+
+  public func vtepReports() -> [VTEPReport] {
+    let counters = counters
+    let records = underlay.vteps.values.sorted { $0.address < $1.address }
+    let counts = learner.write { table in records.map { table.count(vtep: $0.index) } }
+    return zip(records, counts).map { record, macs in
+      let vnis = desired.vnis.values.filter { floodAddresses($0).contains(record.address) || $0.macs.values.contains(record.address) }
+      let adjacencies = model.vteps[Int(record.index)].adjacencies
+      return VTEPReport(
+        address: record.address, isGroup: record.isGroup, vnis: vnis.map(\.vni).sorted(), macs: macs,
+        nextHops: nextHops(record),
+        mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(),
+        traffic: baselines.traffic(vtep: record.index, counters))
+    }
+  }
+
+  private func nextHops(_ record: VTEPRecord) -> [NextHopReport] {
+    underlay.usableHops(record).map { hop in
+      NextHopReport(
+        address: hop.neighbor.address, device: hop.device.name,
+        mac: record.isGroup ? record.address.multicastMAC : underlay.neighbors[hop.neighbor],
+        isFailed: underlay.failedNeighbors.contains(hop.neighbor))
+    }
+  }
+
+  /// - Parameter all: also reasons that have not occurred.
+  public func dropReports(all: Bool) -> [DropReport] {
+    let counters = counters
+    let places =
+      ports.values.map { ($0.index, $0.settings.name) } + underlay.devices.map { ($0.portIndex, $0.name) }
+    return places.sorted { $0.1 < $1.1 }.flatMap { index, name in
+      zip(DropReason.allCases, baselines.drops(port: index, counters)).compactMap { reason, count in
+        count > 0 || all ? DropReport(reason: reason, place: name, count: count) : nil
+      }
+    }
+  }
+
+  public func groupReports() -> [GroupReport] {
+    memberships.memberships.map { membership in
+      let name = underlay.device(interfaceIndex: membership.interfaceIndex)?.name
+      return GroupReport(
+        group: membership.group, vnis: membership.vnis, interface: name ?? "#\(membership.interfaceIndex)",
+        isJoined: membership.joined)
+    }
+  }
+
+  public func underlayReport() -> UnderlayReport {
+    let counters = counters
+    return UnderlayReport(
+      settings: desired.underlay,
+      devices: underlay.devices.map { device in
+        (
+          device.name, device.link?.mtu, device.isUp, baselines.traffic(port: device.portIndex, counters),
+          counters.reduce(0) { $0 &+ ($1.ignored + Int(device.portIndex)).pointee.value }
+        )
+      })
+  }
+
+  public func workerReports() -> [WorkerReport] {
+    contexts.map { context in
+      let index = context.pointee.index
+      let activity = context.pointee.counters.activity
+      return WorkerReport(
+        worker: index, core: dataplane.cores.isEmpty ? nil : dataplane.cores[index],
+        queues: model.receiveQueues[index].map { "\(portName($0.port))/\($0.queue)" },
+        packets: activity.pointee.packets.value, busyCycles: activity.pointee.busyCycles.value,
+        totalCycles: activity.pointee.totalCycles.value, learnEventsLost: activity.pointee.learnEventsLost.value)
+    }
+  }
+
+  private func portName(_ index: UInt16) -> String {
+    ports.values.first { $0.index == index }?.settings.name
+      ?? underlay.devices.first { $0.portIndex == index }?.name ?? "#\(index)"
+  }
+
+  // -- MAC table ---------------------------------------------------------------------------------------------------------
+
+  /// What entries must match; nil: anything.
+  public struct MACFilter: Sendable {
+    public var vni: VNI?
+    public var port: String?
+    public var vtep: IPAddress?
+    public var mac: MACAddress?
+    public var type: MACEntryType?
+
+    public init(
+      vni: VNI? = nil, port: String? = nil, vtep: IPAddress? = nil, mac: MACAddress? = nil, type: MACEntryType? = nil
+    ) {
+      self.vni = vni
+      self.port = port
+      self.vtep = vtep
+      self.mac = mac
+      self.type = type
+    }
+  }
+
+  /// One page of the MAC table. Reads without a lock: forwarding and learning go on.
+  ///
+  /// - Parameter cursor: where to go on, 0 at first; nil after the last page.
+  public func macReports(_ filter: MACFilter, cursor: inout Int?, limit: Int) -> [MACReport] {
+    guard var position = cursor else { return [] }
+    let vnis = Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) })
+    let names = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) })
+    let addresses = Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) })
+    let now = MonotonicClock.seconds()
+    let end = learner.slotCount
+    var reports: [MACReport] = []
+    // A filter may reject page after page: this call's work is bounded all the same.
+    var scans = 0
+    while reports.isEmpty, position < end, scans < 16 {
+      scans += 1
+      for entry in learner.entries(from: &position, limit: limit) {
+        guard let vni = vnis[entry.key.domain] else { continue }
+        let place: MACReport.Place
+        if entry.location.isVTEP {
+          guard let address = addresses[entry.location.index] else { continue }
+          place = .vtep(address)
+        } else {
+          guard let name = names[entry.location.index] else { continue }
+          place = .port(name: name, vlan: entry.location.vlan)
+        }
+        let report = MACReport(
+          vni: vni, mac: entry.key.mac, type: entry.type, place: place,
+          ageSeconds: entry.type == .learned ? now &- min(entry.lastSeenSeconds, now) : nil, moves: entry.moves)
+        if Self.matches(report, filter) { reports.append(report) }
+      }
+    }
+    cursor = position < end ? position : nil
+    return reports
+  }
+
+  private static func matches(_ report: MACReport, _ filter: MACFilter) -> Bool {
+    if let vni = filter.vni, vni != report.vni { return false }
+    if let mac = filter.mac, mac != report.mac { return false }
+    if let type = filter.type, type != report.type { return false }
+    switch report.place {
+    case .port(let name, _): return filter.vtep == nil && (filter.port ?? name) == name
+    case .vtep(let address): return filter.port == nil && (filter.vtep ?? address) == address
+    }
+  }
+}

@@ -1,0 +1,382 @@
+// Reconciler+Underlay: follows the kernel: links, routes and neighbours become adjacencies (prebuilt outer headers) of
+// the VTEPs. Neighbours are resolved before a frame needs them and kept resolved.
+
+import CDPDK
+import Encap
+import MACTable
+import Netlink
+
+extension Reconciler {
+  /// Adjacencies of one VTEP at most; the weights of a route are scaled down to fit.
+  private static let maxAdjacencies = 64
+
+  // -- devices ----------------------------------------------------------------------------------------------------
+
+  /// Opens devices that are not open yet. Those that `settings` does not name stay until `detachUnderlay`.
+  func attachUnderlay(_ settings: UnderlaySettings) throws(VTEPError) {
+    var added: [UnderlayDevice] = []
+    do throws(VTEPError) {
+      for name in settings.devices where !underlay.devices.contains(where: { $0.name == name }) {
+        guard let portIndex = portIndexes.take() else {
+          throw VTEPError(.refused, "underlay.device \(name)", "no free port index")
+        }
+        let link = try VTEPError.wrap("underlay.device \(name)") { () throws(NetlinkError) in
+          try underlay.netlink.link(named: name)
+        }
+        var device = UnderlayDevice(name: name, portIndex: portIndex)
+        guard let link else {
+          throw VTEPError(
+            .environment, "underlay.device \(name)", "no such interface", remedy: "create it or name another")
+        }
+        device.link = link
+        device.device = try openUnderlay(link, settings)
+        added.append(device)
+      }
+    } catch {
+      for device in added {
+        try? device.device?.remove(subject: "underlay.device \(device.name)")
+        portIndexes.giveBack(device.portIndex)
+      }
+      throw error
+    }
+    for device in added {
+      underlay.devices.append(device)
+      enterUnderlayPort(device)
+    }
+    if !added.isEmpty { readNeighbors() }
+  }
+
+  private func openUnderlay(_ link: Link, _ settings: UnderlaySettings) throws(VTEPError) -> EthernetDevice {
+    try EthernetDevice.openPacketSocket(
+      link: link, queues: dataplane.workers, filterPort: settings.udpPort, promiscuous: false, runtime: runtime,
+      subject: "underlay.device \(link.name)")
+  }
+
+  private func enterUnderlayPort(_ device: UnderlayDevice) {
+    guard let ethernet = device.device else { return }
+    var entry = PortEntry()
+    entry.device = ethernet.portID
+    entry.transmitQueues = UInt16(ethernet.queueCount)
+    entry.sendsSegments = ethernet.sendsSegments
+    entry.isUnderlay = true
+    entry.isUp = device.isUp
+    model.ports[Int(device.portIndex)] = entry
+    addQueues(of: ethernet, portIndex: device.portIndex)
+  }
+
+  /// Closes the devices that `names` leaves out.
+  func detachUnderlay(keeping names: [String]) {
+    let leaving = underlay.devices.filter { !names.contains($0.name) }
+    guard !leaving.isEmpty else { return }
+    underlay.devices.removeAll { !names.contains($0.name) }
+    rebuildAdjacencies()
+    for device in leaving { model.ports[Int(device.portIndex)] = PortEntry() }
+    for device in leaving { removeQueues(portIndex: device.portIndex, device: device.device) }
+    publishAndWait()
+    for device in leaving {
+      remove(device.device, subject: "underlay.device \(device.name)")
+      portIndexes.giveBack(device.portIndex)
+    }
+  }
+
+  // -- VTEPs ------------------------------------------------------------------------------------------------------
+
+  /// The record of a VTEP or group, made if there is none. Nil when the table is full, or the address is our own.
+  func vtep(_ address: IPAddress, isConfigured: Bool) -> VTEPRecord? {
+    if var record = underlay.vteps[address] {
+      if isConfigured && !record.isConfigured {
+        record.isConfigured = true
+        underlay.vteps[address] = record
+      }
+      return record
+    }
+    guard !desired.underlay.addresses.contains(address), let index = underlay.vtepIndexes.take() else { return nil }
+    let record = VTEPRecord(
+      index: index, address: address, isConfigured: isConfigured, sinceSeconds: MonotonicClock.seconds())
+    underlay.vteps[address] = record
+    while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
+    model.vteps[Int(index)].entry = VTEPEntry(address: address, isInUse: true, isGroup: record.isGroup)
+    baselines.reset(vtep: index, counters: contexts.map(\.pointee.counters))
+    findRoute(address)
+    return record
+  }
+
+  /// Forgets VTEPs. Their index is free once neither workers nor the table refer to it.
+  func forgetVTEPs(_ addresses: [IPAddress]) {
+    let leaving = addresses.compactMap { underlay.vteps.removeValue(forKey: $0) }
+    guard !leaving.isEmpty else { return }
+    for record in leaving { model.vteps[Int(record.index)] = ForwardingModel.VTEP() }
+    publishAndWait()
+    learner.write { table in
+      for record in leaving { table.removeAll(vtep: record.index) }
+    }
+    for record in leaving { underlay.vtepIndexes.giveBack(record.index) }
+    updateNeighborRequests()
+  }
+
+  /// Forgets VTEPs that only the data plane named and behind which nothing is known any more.
+  func forgetIdleVTEPs() {
+    let now = MonotonicClock.seconds()
+    let candidates = underlay.vteps.values.filter { !$0.isConfigured && now &- $0.sinceSeconds > 60 }
+    guard !candidates.isEmpty else { return }
+    let idle = learner.write { table in candidates.filter { table.count(vtep: $0.index) == 0 }.map(\.address) }
+    forgetVTEPs(idle)
+  }
+
+  // -- routes and neighbours ------------------------------------------------------------------------------------------
+
+  private func findRoute(_ address: IPAddress) {
+    guard var record = underlay.vteps[address], !record.isGroup else { return }
+    do {
+      record.route = try underlay.netlink.route(to: address, from: desired.underlay.ownAddress(like: address))
+    } catch {
+      log.warning("route to \(address): \(error)")
+    }
+    underlay.vteps[address] = record
+  }
+
+  func findAllRoutes() {
+    for address in underlay.vteps.keys { findRoute(address) }
+  }
+
+  /// Reads the kernel's neighbour table.
+  func readNeighbors() {
+    do {
+      for neighbor in try underlay.netlink.neighbors() { note(neighbor) }
+    } catch {
+      log.warning("neighbours: \(error)")
+    }
+  }
+
+  /// True when the adjacencies may change.
+  @discardableResult
+  func note(_ neighbor: Neighbor) -> Bool {
+    guard underlay.device(interfaceIndex: neighbor.interfaceIndex) != nil else { return false }
+    let key = NeighborKey(interfaceIndex: neighbor.interfaceIndex, address: neighbor.address)
+    if neighbor.isResolved, let mac = neighbor.mac {
+      let wasFailed = underlay.failedNeighbors.remove(key) != nil
+      let old = underlay.neighbors.updateValue(mac, forKey: key)
+      return wasFailed || old != mac
+    }
+    if neighbor.isFailed {
+      underlay.neighbors[key] = nil
+      return underlay.failedNeighbors.insert(key).inserted
+    }
+    return false
+  }
+
+  /// The kernel forgot a neighbour: asks for it again; the address we know stays in use meanwhile.
+  private func noteRemoval(_ key: NeighborKey) {
+    if underlay.wanted.contains(key) {
+      request(key)
+    } else {
+      underlay.neighbors[key] = nil
+      underlay.failedNeighbors.remove(key)
+    }
+  }
+
+  private func request(_ key: NeighborKey) {
+    do {
+      try underlay.netlink.requestNeighbor(key.address, interfaceIndex: key.interfaceIndex, managed: true)
+    } catch {
+      log.warning("neighbour \(key.address): \(error)")
+    }
+  }
+
+  /// Has the kernel resolve every next hop that is needed now, and none besides.
+  func updateNeighborRequests() {
+    var wanted: Set<NeighborKey> = []
+    for record in underlay.vteps.values where !record.isGroup {
+      guard let route = record.route, route.type == .unicast else { continue }
+      for hop in route.nextHops {
+        guard let device = underlay.device(interfaceIndex: hop.interfaceIndex), device.isUp else { continue }
+        wanted.insert(NeighborKey(interfaceIndex: hop.interfaceIndex, address: hop.gateway ?? record.address))
+      }
+    }
+    let added = wanted.subtracting(underlay.wanted)
+    for key in underlay.wanted.subtracting(wanted) {
+      try? underlay.netlink.releaseNeighbor(key.address, interfaceIndex: key.interfaceIndex)
+      underlay.failedNeighbors.remove(key)
+    }
+    underlay.wanted = wanted
+    for key in added { request(key) }
+    if !added.isEmpty { readNeighbors() }
+  }
+
+  /// Asks again for next hops that have no address.
+  func retryNeighbors() {
+    for key in underlay.wanted where underlay.neighbors[key] == nil { request(key) }
+  }
+
+  func releaseNeighbors() {
+    for key in underlay.wanted {
+      try? underlay.netlink.releaseNeighbor(key.address, interfaceIndex: key.interfaceIndex)
+    }
+    underlay.wanted = []
+  }
+
+  // -- adjacencies --------------------------------------------------------------------------------------------------
+
+  func rebuildAdjacencies() {
+    updateNeighborRequests()
+    let settings = desired.underlay
+    for device in underlay.devices { model.ports[Int(device.portIndex)].isUp = device.isUp }
+    for record in underlay.vteps.values {
+      model.vteps[Int(record.index)].adjacencies = adjacencies(record, settings)
+    }
+  }
+
+  private func adjacencies(_ record: VTEPRecord, _ settings: UnderlaySettings) -> [Adjacency] {
+    guard let source = settings.ownAddress(like: record.address) else { return [] }
+    let hops = underlay.usableHops(record)
+    var total = hops.reduce(0) { $0 + $1.weight }
+    let divisor = hops.reduce(0) { Self.greatestCommonDivisor($0, $1.weight) }
+    if divisor > 1 { total /= divisor }
+    return hops.flatMap { hop -> [Adjacency] in
+      guard let link = hop.device.link else { return [] }
+      let mac = record.isGroup ? record.address.multicastMAC : underlay.neighbors[hop.neighbor]
+      let mtu = min(link.mtu, record.route?.mtu ?? link.mtu)
+      let header = settings.header(to: record.address, from: source, sourceMAC: link.mac, nextHop: mac ?? .zero)
+      let adjacency = Adjacency(
+        header: header, port: hop.device.portIndex, isResolved: mac != nil,
+        maxInnerByteCount: UInt32(max(mtu + 14 - header.byteCount, 0)))
+      let share = hop.weight / max(divisor, 1)
+      let copies = total <= Self.maxAdjacencies ? share : max(share * Self.maxAdjacencies / total, 1)
+      return Array(repeating: adjacency, count: copies)
+    }
+  }
+
+  private static func greatestCommonDivisor(_ first: Int, _ second: Int) -> Int {
+    second == 0 ? first : greatestCommonDivisor(second, first % second)
+  }
+
+  // -- changes --------------------------------------------------------------------------------------------------------
+
+  /// Takes everything that has happened since the last call and makes it one new snapshot.
+  func handleMessages() {
+    var reroutes = false
+    var rebuilds = false
+    var unknown: [Learner.UnknownVTEP] = []
+    for message in mailbox.takeAll() {
+      switch message {
+      case .unknownVTEP(let sighting):
+        unknown.append(sighting)
+      case .kernel(.link(let link)):
+        if updateUnderlayLink(link) { reroutes = true }
+        updatePortLink(link)
+      case .kernel(.linkRemoved(let index, let name)):
+        if removeUnderlayLink(index: index) { reroutes = true }
+        removePortLink(index: index, name: name)
+      case .kernel(.neighbor(let neighbor)):
+        if note(neighbor) { rebuilds = true }
+      case .kernel(.neighborRemoved(let interfaceIndex, let address)):
+        noteRemoval(NeighborKey(interfaceIndex: interfaceIndex, address: address))
+      case .kernel(.addressesChanged), .kernel(.routesChanged):
+        reroutes = true
+      case .kernel(.resync):
+        resynchronize()
+        reroutes = true
+      }
+    }
+    if reroutes { findAllRoutes() }
+    if reroutes || rebuilds {
+      rebuildAdjacencies()
+      publish()
+    }
+    if !unknown.isEmpty { learn(unknown) }
+  }
+
+  /// The kernel's messages were lost: reads everything.
+  private func resynchronize() {
+    log.notice("netlink: changes were lost, reading everything again")
+    readNeighbors()
+    let links: [Link]
+    do {
+      links = try underlay.netlink.links()
+    } catch {
+      log.warning("links: \(error)")
+      return
+    }
+    for device in underlay.devices {
+      if let link = device.link, !links.contains(where: { $0.index == link.index }) {
+        _ = removeUnderlayLink(index: link.index)
+      }
+    }
+    for record in ports.values {
+      if let link = record.link, !links.contains(where: { $0.index == link.index }) {
+        removePortLink(index: link.index, name: link.name)
+      }
+    }
+    for link in links {
+      _ = updateUnderlayLink(link)
+      updatePortLink(link)
+    }
+  }
+
+  /// True when the link is one of the underlay's and has changed.
+  private func updateUnderlayLink(_ link: Link) -> Bool {
+    guard let position = underlay.devices.firstIndex(where: { $0.name == link.name }) else { return false }
+    let old = underlay.devices[position]
+    guard old.link != link else { return false }
+    if old.device != nil, old.link?.index != link.index { _ = removeUnderlayLink(index: old.link?.index ?? 0) }
+    underlay.devices[position].link = link
+    if underlay.devices[position].device == nil {
+      do throws(VTEPError) {
+        underlay.devices[position].device = try openUnderlay(link, desired.underlay)
+        enterUnderlayPort(underlay.devices[position])
+        memberships.setInterfaces(underlay.devices.compactMap { $0.link?.index })
+        log.notice("underlay.device \(link.name): attached")
+      } catch {
+        log.error("\(error)")
+      }
+    }
+    if old.link?.isRunning != link.isRunning {
+      log.notice("underlay.device \(link.name): \(link.isRunning ? "up" : "down")")
+    }
+    return true
+  }
+
+  private func removeUnderlayLink(index: Int32) -> Bool {
+    guard let position = underlay.devices.firstIndex(where: { $0.link?.index == index }) else { return false }
+    let device = underlay.devices[position]
+    log.error("underlay.device \(device.name): the interface is gone; waiting for it to come back")
+    underlay.devices[position].link = nil
+    underlay.devices[position].device = nil
+    removeQueues(portIndex: device.portIndex, device: device.device)
+    model.ports[Int(device.portIndex)] = PortEntry()
+    rebuildAdjacencies()
+    publishAndWait()
+    remove(device.device, subject: "underlay.device \(device.name)")
+    return true
+  }
+
+  /// Gives VTEPs seen for the first time an index and a header, and then learns what was seen behind them.
+  private func learn(_ sightings: [Learner.UnknownVTEP]) {
+    var located: [(key: MACKey, index: UInt16)] = []
+    var isNew = false
+    for sighting in sightings {
+      let known = underlay.vteps[sighting.address] != nil
+      guard let record = vtep(sighting.address, isConfigured: false) else { continue }
+      isNew = isNew || !known
+      located.append((sighting.key, record.index))
+    }
+    if isNew {
+      rebuildAdjacencies()
+      // The table may name an index only after every worker has it.
+      publishAndWait()
+    }
+    // The domain may have been deleted since the frame came in.
+    located.removeAll { !domainIsInUse($0.key.domain) }
+    let now = MonotonicClock.seconds()
+    let entries = located
+    learner.write { table in
+      for (key, index) in entries {
+        _ = table.learn(key, at: .vtep(index), nowSeconds: now)
+      }
+    }
+  }
+
+  private func domainIsInUse(_ index: UInt16) -> Bool {
+    Int(index) < model.domains.count && model.domains[Int(index)].entry.isInUse
+  }
+}

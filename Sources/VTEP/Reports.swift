@@ -1,0 +1,100 @@
+// Reports: the running state as values, for `vtepctl show …` and metrics. Counters are sums over the workers since the
+// object came into being; addresses are values, not text.
+
+import Encap
+import MACTable
+
+/// Packets and bytes, both directions.
+public struct TrafficReport: Equatable, Sendable {
+  public var rxPackets: UInt64 = 0
+  public var rxBytes: UInt64 = 0
+  public var txPackets: UInt64 = 0
+  public var txBytes: UInt64 = 0
+}
+
+public struct PortReport: Sendable {
+  public enum State: String, Sendable { case up, down, waiting }
+
+  public var settings: PortSettings
+  public var state: State
+  public var mac: MACAddress?
+  public var mtu: Int?
+  public var traffic: TrafficReport
+  public var drops: UInt64
+  public var remark: String?
+}
+
+public struct VNIReport: Sendable {
+  public var settings: VNISettings
+  public var ports: [String]
+  public var macs: Int
+  /// Received: from the overlay, sent: into it; bytes of inner frames.
+  public var traffic: TrafficReport
+  public var flooded: UInt64
+  /// Learn attempts refused by `mac-limit`.
+  public var learnRefusals: UInt64
+}
+
+public struct NextHopReport: Sendable {
+  public var address: IPAddress
+  public var device: String
+  /// Nil while unresolved.
+  public var mac: MACAddress?
+  public var isFailed: Bool
+}
+
+public struct VTEPReport: Sendable {
+  public var address: IPAddress
+  public var isGroup: Bool
+  public var vnis: [VNI]
+  public var macs: Int
+  public var nextHops: [NextHopReport]
+  /// Of the IP packets that fit the path, in bytes; nil without a route.
+  public var mtu: Int?
+  public var traffic: TrafficReport
+}
+
+public struct DropReport: Sendable {
+  public var reason: DropReason
+  /// Port or underlay device that the frame came in at (or, when sending failed, was to leave by).
+  public var place: String
+  public var count: UInt64
+}
+
+public struct GroupReport: Sendable {
+  public var group: IPAddress
+  public var vnis: [VNI]
+  public var interface: String
+  public var isJoined: Bool
+}
+
+public struct UnderlayReport: Sendable {
+  public var settings: UnderlaySettings
+  public var devices: [(name: String, mtu: Int?, isUp: Bool, traffic: TrafficReport, ignored: UInt64)]
+}
+
+public struct WorkerReport: Sendable {
+  public var worker: Int
+  public var core: Int?
+  /// Receive queues as "port/queue".
+  public var queues: [String]
+  public var packets: UInt64
+  public var busyCycles: UInt64
+  public var totalCycles: UInt64
+  public var learnEventsLost: UInt64
+}
+
+public struct MACReport: Sendable {
+  public enum Place: Sendable {
+    case port(name: String, vlan: UInt16)
+    case vtep(IPAddress)
+  }
+
+  public var vni: VNI
+  public var mac: MACAddress
+  public var type: MACEntryType
+  public var place: Place
+  /// Seconds since the address was last seen; nil for entries that do not age.
+  public var ageSeconds: UInt32?
+  public var moves: UInt8
+}

@@ -1,0 +1,134 @@
+// SnapshotStorage: turns the reconciler's model of the forwarding state into the plain arrays of a ForwardingSnapshot,
+// and owns their memory.
+
+import Encap
+
+/// The forwarding state as the control side keeps it: one array per kind of object, addressed by the same indexes.
+struct ForwardingModel {
+  struct Domain {
+    var entry = DomainEntry()
+    var locals: [LocalTarget] = []
+    var flood: [UInt16] = []
+    var peers: [UInt16] = []
+  }
+  struct VTEP {
+    var entry = VTEPEntry()
+    var adjacencies: [Adjacency] = []
+  }
+
+  var ports = [PortEntry](repeating: PortEntry(), count: Limits.ports)
+  /// The maps behind `PortEntry.vlanDomains`.
+  var vlanMaps: [VLANMap?] = Array(repeating: nil, count: Limits.ports)
+  var domains: [Domain] = []
+  var vteps: [VTEP] = []
+  /// One list per worker.
+  var receiveQueues: [[ReceiveQueue]]
+  var ownIPv4 = IPAddress(ipv4: 0)
+  var ownIPv6 = IPAddress(high: 0, low: 0)
+  var decapPolicy: DecapPolicy
+}
+
+/// VLAN identifier → domain for one port. Immutable once a snapshot points at it.
+final class VLANMap: Sendable {
+  nonisolated(unsafe) let domains: UnsafePointer<UInt16>
+
+  init(_ bindings: [UInt16: UInt16]) {
+    let table = UnsafeMutablePointer<UInt16>.allocate(capacity: 4096)
+    table.initialize(repeating: Limits.none, count: 4096)
+    for (vlan, domain) in bindings { table[Int(vlan)] = domain }
+    domains = UnsafePointer(table)
+  }
+
+  deinit { domains.deallocate() }
+}
+
+/// The memory of one snapshot.
+final class SnapshotStorage {
+  let snapshot: UnsafePointer<ForwardingSnapshot>
+  private let vlanMaps: [VLANMap?]
+  private let blocks: [UnsafeMutableRawPointer]
+
+  init(_ model: ForwardingModel, generation: UInt64) {
+    var blocks: [UnsafeMutableRawPointer] = []
+    func store<Element>(_ elements: [Element]) -> UnsafePointer<Element> {
+      let block = UnsafeMutablePointer<Element>.allocate(capacity: max(elements.count, 1))
+      block.initialize(from: elements, count: elements.count)
+      blocks.append(UnsafeMutableRawPointer(block))
+      return UnsafePointer(block)
+    }
+
+    var locals: [LocalTarget] = []
+    var flood: [UInt16] = []
+    var peers: [UInt16] = []
+    var domains: [DomainEntry] = []
+    for domain in model.domains {
+      var entry = domain.entry
+      (entry.firstLocal, entry.localCount) = (UInt32(locals.count), UInt32(domain.locals.count))
+      (entry.firstFlood, entry.floodCount) = (UInt32(flood.count), UInt32(domain.flood.count))
+      (entry.firstPeer, entry.peerCount) = (UInt32(peers.count), UInt32(domain.peers.count))
+      locals += domain.locals
+      flood += domain.flood
+      peers += domain.peers.sorted()
+      domains.append(entry)
+    }
+
+    var adjacencies: [Adjacency] = []
+    var vteps: [VTEPEntry] = []
+    for vtep in model.vteps {
+      var entry = vtep.entry
+      entry.firstAdjacency = UInt32(adjacencies.count)
+      entry.adjacencyCount = UInt32(vtep.adjacencies.count)
+      adjacencies += vtep.adjacencies
+      vteps.append(entry)
+    }
+
+    let queueStarts = model.receiveQueues.reduce(into: [UInt32(0)]) { $0.append($0[$0.count - 1] + UInt32($1.count)) }
+    let vniSlots = Self.vniSlots(domains)
+    let vtepSlots = Self.vtepSlots(vteps)
+
+    let block = UnsafeMutablePointer<ForwardingSnapshot>.allocate(capacity: 1)
+    block.initialize(
+      to: ForwardingSnapshot(
+        generation: generation,
+        ports: store(model.ports), domains: store(domains), vteps: store(vteps), adjacencies: store(adjacencies),
+        localTargets: store(locals), floodTargets: store(flood), peers: store(peers),
+        vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),
+        vtepSlots: store(vtepSlots), vtepMask: UInt32(vtepSlots.count - 1),
+        receiveQueues: store(model.receiveQueues.flatMap { $0 }), receiveQueueStarts: store(queueStarts),
+        ownIPv4: model.ownIPv4, ownIPv6: model.ownIPv6, decapPolicy: model.decapPolicy))
+    blocks.append(UnsafeMutableRawPointer(block))
+    snapshot = UnsafePointer(block)
+    vlanMaps = model.vlanMaps
+    self.blocks = blocks
+  }
+
+  // All elements are plain data: nothing to deinitialise.
+  deinit { for block in blocks { block.deallocate() } }
+
+  /// Room for `count` keys at a load of one half or less, as a power of two.
+  private static func slotCount(_ count: Int) -> Int {
+    var size = 16
+    while size < count * 2 { size *= 2 }
+    return size
+  }
+
+  private static func vniSlots(_ domains: [DomainEntry]) -> [VNISlot] {
+    var slots = [VNISlot](repeating: VNISlot(), count: slotCount(domains.count))
+    for (index, domain) in domains.enumerated() where domain.isInUse {
+      var slot = Int(ForwardingSnapshot.hash(domain.vni.rawValue)) & (slots.count - 1)
+      while slots[slot].domain != Limits.none { slot = (slot + 1) & (slots.count - 1) }
+      slots[slot] = VNISlot(vni: domain.vni.rawValue, domain: UInt16(index))
+    }
+    return slots
+  }
+
+  private static func vtepSlots(_ vteps: [VTEPEntry]) -> [VTEPSlot] {
+    var slots = [VTEPSlot](repeating: VTEPSlot(), count: slotCount(vteps.count))
+    for (index, vtep) in vteps.enumerated() where vtep.isInUse {
+      var slot = Int(ForwardingSnapshot.hash(vtep.address)) & (slots.count - 1)
+      while slots[slot].index != Limits.none { slot = (slot + 1) & (slots.count - 1) }
+      slots[slot] = VTEPSlot(address: vtep.address, index: UInt16(index))
+    }
+    return slots
+  }
+}

@@ -1,0 +1,106 @@
+// UnderlayState: what the reconciler knows of the IP network below: its devices, the VTEPs and groups that frames are
+// sent to, their routes, and the neighbours those routes lead over.
+
+import Encap
+import Netlink
+
+/// A kernel interface that leads to other VTEPs.
+struct UnderlayDevice {
+  var name: String
+  /// Index among the ports of a snapshot.
+  var portIndex: UInt16
+  var link: Link?
+  /// Nil while the interface does not exist.
+  var device: EthernetDevice?
+
+  var isUp: Bool { device != nil && link?.isRunning == true }
+}
+
+struct NeighborKey: Hashable {
+  var interfaceIndex: Int32
+  var address: IPAddress
+}
+
+/// A remote VTEP or a multicast group.
+struct VTEPRecord {
+  var index: UInt16
+  var address: IPAddress
+  /// Named by the operator (peer, static address, group); others are forgotten when nothing is known behind them.
+  var isConfigured: Bool
+  var route: Route?
+  var sinceSeconds: UInt32
+
+  var isGroup: Bool { address.isMulticast }
+}
+
+struct UnderlayState {
+  let netlink: NetlinkSocket
+  var devices: [UnderlayDevice] = []
+  var vteps: [IPAddress: VTEPRecord] = [:]
+  var vtepIndexes = IndexPool(limit: Limits.vteps)
+  /// Next hops that VTEPs need, which the kernel was asked to resolve and keep.
+  var wanted: Set<NeighborKey> = []
+  /// The last known address of each neighbour on our devices. Kept when the kernel forgets it (`ip neigh flush`), until
+  /// it is known to have failed: frames go on while it is resolved again.
+  var neighbors: [NeighborKey: MACAddress] = [:]
+  var failedNeighbors: Set<NeighborKey> = []
+
+  init(netlink: NetlinkSocket) {
+    self.netlink = netlink
+  }
+
+  func device(interfaceIndex: Int32) -> UnderlayDevice? {
+    devices.first { $0.link?.index == interfaceIndex }
+  }
+
+  /// The next hops of a VTEP that can be used now, as (device, neighbour, weight). When some are known to be dead and
+  /// others are not, the dead ones are left out.
+  func usableHops(_ record: VTEPRecord) -> [(device: UnderlayDevice, neighbor: NeighborKey, weight: Int)] {
+    if record.isGroup {
+      // A group is reached on the first uplink that is up: sending on each would deliver twice.
+      return devices.first(where: \.isUp).map {
+        [($0, NeighborKey(interfaceIndex: $0.link?.index ?? 0, address: record.address), 1)]
+      } ?? []
+    }
+    guard let route = record.route, route.type == .unicast else { return [] }
+    let hops = route.nextHops.compactMap {
+      hop -> (device: UnderlayDevice, neighbor: NeighborKey, weight: Int)? in
+      guard hop.isUsable, let device = device(interfaceIndex: hop.interfaceIndex), device.isUp else { return nil }
+      let key = NeighborKey(interfaceIndex: hop.interfaceIndex, address: hop.gateway ?? record.address)
+      return (device, key, max(hop.weight, 1))
+    }
+    let alive = hops.filter { !failedNeighbors.contains($0.neighbor) }
+    return alive.isEmpty ? hops : alive
+  }
+}
+
+extension UnderlaySettings {
+  func ownAddress(like other: IPAddress) -> IPAddress? {
+    addresses.first { $0.isIPv4 == other.isIPv4 }
+  }
+
+  /// The outer header for frames to `destination`.
+  func header(to destination: IPAddress, from source: IPAddress, sourceMAC: MACAddress, nextHop: MACAddress)
+    -> OuterHeader
+  {
+    let computes =
+      switch udpChecksum {
+      case .auto: !destination.isIPv4
+      case .on: true
+      case .off: false
+      }
+    let unicastTTL: UInt8 =
+      switch ttl {
+      case .fixed(let value): value
+      case .inherit: 0
+      }
+    let dscpValue: UInt8 =
+      switch dscp {
+      case .fixed(let value): value
+      case .inherit: 0xff
+      }
+    return OuterHeader(
+      source: source, destination: destination, sourceMAC: sourceMAC, destinationMAC: nextHop, udpPort: udpPort,
+      ttl: destination.isMulticast ? multicastTTL : unicastTTL, dscp: dscpValue, computesUDPChecksum: computes)
+  }
+}

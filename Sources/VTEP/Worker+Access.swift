@@ -1,0 +1,187 @@
+// Worker+Access: frames from a local port. Steps 2 to 4 of the walk from a VM to the wire: parse and bind, learn, look
+// up. One pass over the burst each, so that table lines are on their way while the rest of the burst is looked at.
+
+import CDPDK
+import Encap
+import MACTable
+
+extension Worker {
+  mutating func receiveFromAccess(_ count: Int, portIndex: UInt16) {
+    let port = snapshot.pointee.ports + Int(portIndex)
+    for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
+
+    // Pass 1: parse, bind to a domain.
+    var live = 0
+    var byteCount: UInt64 = 0
+    for index in 0..<count {
+      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
+      byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
+      guard bind(mbuf, port: port, portIndex: portIndex, to: stage + live) else { continue }
+      frames[live] = mbuf.raw
+      live += 1
+    }
+    counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
+
+    learn(live)
+    forwardFromAccess(live, portIndex: portIndex)
+  }
+
+  /// Pass 1 for one frame: checks it, finds its domain, takes a bound VLAN tag off, and starts the table look-ups.
+  ///
+  /// - Returns: false when the frame was dropped.
+  @inline(__always)
+  private func bind(
+    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to staged: UnsafeMutablePointer<StagedFrame>
+  ) -> Bool {
+    guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
+      drop(mbuf, port: portIndex, .noBuffers)
+      return false
+    }
+    guard let ethernet = EthernetView(mbuf.bytes) else {
+      drop(mbuf, port: portIndex, .runtFrame)
+      return false
+    }
+    let source = ethernet.source
+    let destination = ethernet.destination
+    guard !source.isMulticast else {
+      drop(mbuf, port: portIndex, .sourceMulticast)
+      return false
+    }
+    guard !source.isZero else {
+      drop(mbuf, port: portIndex, .sourceZero)
+      return false
+    }
+    guard !destination.isLinkLocalControl else {
+      drop(mbuf, port: portIndex, .linkLocalControl)
+      return false
+    }
+
+    var domain = port.pointee.untaggedDomain
+    var vlan: UInt16 = 0
+    if ethernet.isTagged {
+      switch bindTagged(mbuf, vlanID: ethernet.vlanID, port: port) {
+      case .bound(let toDomain, let byVLAN): (domain, vlan) = (toDomain, byVLAN)
+      case .refused(let reason):
+        drop(mbuf, port: portIndex, reason)
+        return false
+      }
+    }
+    guard domain != Limits.none else {
+      drop(mbuf, port: portIndex, .untaggedNotBound)
+      return false
+    }
+    if port.pointee.finishesChecksums && !finishChecksum(mbuf) {
+      drop(mbuf, port: portIndex, .frameTruncated)
+      return false
+    }
+
+    staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
+    staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
+    staged.pointee.seenAt = .port(portIndex, vlan: vlan)
+    staged.pointee.vlan = vlan
+    staged.pointee.unknownVTEP = nil
+    startLookups(staged)
+    return true
+  }
+
+  private enum TaggedBinding {
+    case bound(domain: UInt16, vlan: UInt16)
+    case refused(DropReason)
+  }
+
+  /// A tagged frame belongs to its VLAN's binding, which consumes the tag; without one, to the untagged binding if that
+  /// VNI carries tags (RFC 7348 §6.1). A priority tag (VLAN 0) is no VLAN: it is taken off.
+  @inline(never)
+  private func bindTagged(_ mbuf: Mbuf, vlanID: UInt16, port: UnsafePointer<PortEntry>) -> TaggedBinding {
+    var domain = Limits.none
+    if vlanID == 0 {
+      domain = port.pointee.untaggedDomain
+      if domain == Limits.none { return .refused(.untaggedNotBound) }
+    } else if let map = port.pointee.vlanDomains {
+      domain = map[Int(vlanID)]
+    }
+    if domain == Limits.none {
+      domain = port.pointee.untaggedDomain
+      guard domain != Limits.none else { return .refused(.vlanNotBound) }
+      let carries = snapshot.pointee.domains[Int(domain)].carriesInnerVLAN
+      return carries ? .bound(domain: domain, vlan: 0) : .refused(.vlanNotBound)
+    }
+    guard removeTag(mbuf) else { return .refused(.runtFrame) }
+    if !snapshot.pointee.domains[Int(domain)].carriesInnerVLAN, let inner = EthernetView(mbuf.bytes), inner.isTagged {
+      return .refused(.innerVLAN)
+    }
+    return .bound(domain: domain, vlan: vlanID)
+  }
+
+  /// Takes the outermost tag off: the addresses move four bytes up. False when nothing would be left of the frame.
+  private func removeTag(_ mbuf: Mbuf) -> Bool {
+    guard mbuf.byteCount >= EthernetView.headerByteCount + EthernetView.tagByteCount else { return false }
+    let start = mbuf.start
+    (start + 4).copyMemory(from: start, byteCount: 12)
+    return mbuf.removeFront(4)
+  }
+
+  /// False when the frame is cut off.
+  @inline(never)
+  private func finishChecksum(_ mbuf: Mbuf) -> Bool {
+    mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) } != .truncated
+  }
+
+  @inline(__always)
+  func startLookups(_ staged: UnsafeMutablePointer<StagedFrame>) {
+    let sourceHash = table.hash(staged.pointee.sourceKey)
+    let destinationHash = table.hash(staged.pointee.destinationKey)
+    staged.pointee.sourceHash = sourceHash
+    staged.pointee.destinationHash = destinationHash
+    cdpdk_prefetch(table.bucketAddresses(sourceHash).0)
+    cdpdk_prefetch(table.bucketAddresses(destinationHash).0)
+  }
+
+  /// Pass 2: a source address that is known at this place is left alone; anything else is told to the learner.
+  @inline(__always)
+  mutating func learn(_ live: Int) {
+    for index in 0..<live {
+      let staged = stage + index
+      guard let seenAt = staged.pointee.seenAt else { continue }
+      let known = table.lookup(staged.pointee.sourceKey, hash: staged.pointee.sourceHash)
+      if known.isHit && known.location == seenAt {
+        table.touch(known, nowSeconds: nowSeconds)
+      } else if !known.isHit || known.type == .learned {
+        report(LearnEvent(key: staged.pointee.sourceKey, location: seenAt, vtep: IPAddress(high: 0, low: 0)))
+      }
+    }
+  }
+
+  @inline(never)
+  mutating func report(_ event: LearnEvent) {
+    if learnRing.send(event) {
+      sentLearnEvents = true
+    } else {
+      counters.activity.pointee.learnEventsLost.add(1)
+    }
+  }
+
+  /// Pass 3: where each frame goes.
+  @inline(__always)
+  private mutating func forwardFromAccess(_ live: Int, portIndex: UInt16) {
+    for index in 0..<live {
+      let staged = stage + index
+      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
+      let domain = staged.pointee.destinationKey.domain
+      guard !staged.pointee.destinationKey.mac.isMulticast else {
+        floodFromAccess(mbuf, domain: domain, portIndex: portIndex, vlan: staged.pointee.vlan)
+        continue
+      }
+      let found = table.lookup(staged.pointee.destinationKey, hash: staged.pointee.destinationHash)
+      if !found.isHit {
+        floodFromAccess(mbuf, domain: domain, portIndex: portIndex, vlan: staged.pointee.vlan)
+      } else if found.location.isVTEP {
+        sendToVTEP(mbuf, vtep: found.location.index, domain: domain, ingress: portIndex)
+      } else if found.location == MACLocation.port(portIndex, vlan: staged.pointee.vlan) {
+        drop(mbuf, port: portIndex, .samePort)
+      } else {
+        deliver(mbuf, to: LocalTarget(port: found.location.index, vlan: found.location.vlan), ingress: portIndex)
+      }
+    }
+  }
+}

@@ -1,0 +1,120 @@
+// Worker+Encapsulate: a frame into a tunnel. Step 5 of the walk from a VM to the wire: next hop by flow, MTU, outer
+// header in front of the frame. While the next hop's address resolves, frames wait here, bounded and in order.
+
+import CDPDK
+import Encap
+
+extension Worker {
+  /// Encapsulates a frame towards a VTEP or group. Takes the frame over.
+  @inline(__always)
+  mutating func sendToVTEP(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16) {
+    let entry = snapshot.pointee.vteps + Int(vtep)
+    let count = entry.pointee.adjacencyCount
+    guard count > 0 else {
+      drop(mbuf, port: ingress, .noRoute)
+      return
+    }
+    let flow = InnerFlow(frame: mbuf.bytes)
+    // The hash's high bits choose the next hop, its low bits the source port: routers behind the next hop that hash
+    // the port spread each share again.
+    let choice = count == 1 ? 0 : Int((UInt64(flow.hash) &* UInt64(count)) >> 32)
+    let adjacency = snapshot.pointee.adjacencies + (Int(entry.pointee.firstAdjacency) + choice)
+    let innerByteCount = mbuf.byteCount
+    guard innerByteCount <= Int(adjacency.pointee.maxInnerByteCount) else {
+      drop(mbuf, port: ingress, .tooBigForUnderlay)
+      return
+    }
+    guard adjacency.pointee.isResolved else {
+      hold(mbuf, vtep: vtep, domain: domain, ingress: ingress)
+      return
+    }
+
+    let innerSum = adjacency.pointee.header.computesUDPChecksum ? InternetChecksum.partialSum(mbuf.bytes) : 0
+    let headerByteCount = adjacency.pointee.header.byteCount
+    let chains = snapshot.pointee.ports[Int(adjacency.pointee.port)].sendsSegments
+    guard let packet = mbuf.prepending(headerByteCount, pool: pool, chains: chains) else {
+      drop(mbuf, port: ingress, .noHeadroom)
+      return
+    }
+    var header = MutableRawSpan(_unsafeStart: packet.start, byteCount: headerByteCount)
+    let vni = snapshot.pointee.domains[Int(domain)].vni
+    adjacency.pointee.header.write(
+      into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow)
+
+    counters.domains[Int(domain)].addSent(bytes: UInt64(innerByteCount))
+    counters.vteps[Int(vtep)].addSent(bytes: UInt64(innerByteCount &+ headerByteCount &- 14))
+    transmit(packet, port: adjacency.pointee.port)
+  }
+
+  @inline(never)
+  private mutating func hold(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16) {
+    guard held.count < Limits.heldFrames, held.count(vtep: vtep) < Limits.heldFramesPerVTEP else {
+      drop(mbuf, port: ingress, .holdQueueFull)
+      return
+    }
+    counters.activity.pointee.held.add(1)
+    let expiry = cdpdk_cycles() &+ cdpdk_cycles_per_second() / 1000 &* UInt64(Limits.holdMilliseconds)
+    held.append(HeldFrame(mbuf: mbuf, vtep: vtep, domain: domain, ingress: ingress, expiry: expiry))
+  }
+
+  /// Sends what can be sent now, in order of arrival; gives up what has waited too long. Called with every new snapshot,
+  /// before any new frame is looked at, and from time to time while frames wait.
+  @inline(never)
+  mutating func releaseHeldFrames() {
+    let now = cdpdk_cycles()
+    // Frames whose next hop is still unresolved come back to the (then empty) queue through `sendToVTEP`, in order.
+    let waiting = held.takeAll()
+    for frame in waiting {
+      if frame.vtep >= Limits.vteps || !snapshot.pointee.domains[Int(frame.domain)].isInUse {
+        drop(frame.mbuf, port: frame.ingress, .noRoute)
+      } else if now > frame.expiry {
+        drop(frame.mbuf, port: frame.ingress, .neighborUnresolved)
+      } else {
+        resend(frame)
+      }
+    }
+  }
+
+  private mutating func resend(_ frame: HeldFrame) {
+    let before = held.count
+    sendToVTEP(frame.mbuf, vtep: frame.vtep, domain: frame.domain, ingress: frame.ingress)
+    if held.count > before { held.keepExpiry(frame.expiry) }
+  }
+}
+
+/// A frame that waits for its next hop.
+struct HeldFrame {
+  var mbuf: Mbuf
+  var vtep: UInt16
+  var domain: UInt16
+  var ingress: UInt16
+  /// Time-stamp counter at which it is given up.
+  var expiry: UInt64
+}
+
+/// The frames of one worker that wait, in order of arrival. Off the fast path: a frame comes here only while a next hop
+/// is unknown.
+struct HeldFrames {
+  private(set) var frames: [HeldFrame] = []
+
+  var count: Int { frames.count }
+  var isEmpty: Bool { frames.isEmpty }
+
+  func count(vtep: UInt16) -> Int {
+    frames.reduce(0) { $0 + ($1.vtep == vtep ? 1 : 0) }
+  }
+
+  mutating func append(_ frame: HeldFrame) {
+    frames.append(frame)
+  }
+
+  /// Sets the expiry of the frame appended last.
+  mutating func keepExpiry(_ expiry: UInt64) {
+    frames[frames.count - 1].expiry = expiry
+  }
+
+  mutating func takeAll() -> [HeldFrame] {
+    defer { frames.removeAll(keepingCapacity: true) }
+    return frames
+  }
+}

@@ -1,0 +1,110 @@
+// Worker+Forward: delivery to local ports and flooding. Step 6 of both walks. Flooded frames are reference-counted
+// clones: no payload is copied. What came from a tunnel never goes back into one.
+
+import CDPDK
+import Encap
+
+extension Worker {
+  /// Sends a frame to a local port, tagged as its binding there wants it. Takes the frame over.
+  @inline(__always)
+  mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16) {
+    let port = snapshot.pointee.ports + Int(target.port)
+    guard port.pointee.isUp else {
+      drop(mbuf, port: ingress, .portDown)
+      return
+    }
+    guard mbuf.byteCount <= Int(port.pointee.maxFrameByteCount) else {
+      drop(mbuf, port: ingress, .tooBigForPort)
+      return
+    }
+    if target.vlan == 0 {
+      transmit(mbuf, port: target.port)
+    } else {
+      deliverTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)
+    }
+  }
+
+  /// Puts the binding's VLAN tag on: the addresses move four bytes down, into the headroom or, when other ports get the
+  /// same frame, into a buffer of their own.
+  @inline(never)
+  private mutating func deliverTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16, chains: Bool) {
+    let addresses = mbuf.start.loadUnaligned(as: UInt64.self)
+    let sourceTail = mbuf.start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
+    guard mbuf.removeFront(12), let tagged = mbuf.prepending(16, pool: pool, chains: chains) else {
+      drop(mbuf, port: ingress, .noHeadroom)
+      return
+    }
+    let start = tagged.start
+    start.storeBytes(of: addresses, as: UInt64.self)
+    start.storeBytes(of: sourceTail, toByteOffset: 8, as: UInt32.self)
+    start.storeBytes(of: UInt16(0x8100).bigEndian, toByteOffset: 12, as: UInt16.self)
+    start.storeBytes(of: target.vlan.bigEndian, toByteOffset: 14, as: UInt16.self)
+    transmit(tagged, port: target.port)
+  }
+
+  /// Broadcast, multicast and unknown unicast from a local port: to the domain's other bindings and to its flood list.
+  @inline(never)
+  mutating func floodFromAccess(_ mbuf: Mbuf, domain: UInt16, portIndex: UInt16, vlan: UInt16) {
+    let entry = snapshot.pointee.domains + Int(domain)
+    let ingress = LocalTarget(port: portIndex, vlan: vlan)
+    let locals = localReceivers(entry, except: ingress)
+    let remotes = Int(entry.pointee.floodCount)
+    guard locals + remotes > 0 else {
+      drop(mbuf, port: portIndex, entry.pointee.localCount > 1 ? .portDown : .floodNoReceiver)
+      return
+    }
+    counters.flooded[Int(domain)].add(1)
+
+    var left = locals + remotes
+    for index in 0..<remotes {
+      left -= 1
+      guard let copy = next(mbuf, isLast: left == 0, ingress: portIndex) else { continue }
+      let vtep = snapshot.pointee.floodTargets[Int(entry.pointee.firstFlood) + index]
+      sendToVTEP(copy, vtep: vtep, domain: domain, ingress: portIndex)
+    }
+    floodLocally(mbuf, entry, except: ingress, left: left, ingress: portIndex)
+  }
+
+  /// The same from a tunnel: to local bindings only (split horizon).
+  @inline(never)
+  mutating func floodFromUnderlay(_ mbuf: Mbuf, domain: UInt16, portIndex: UInt16) {
+    let entry = snapshot.pointee.domains + Int(domain)
+    let locals = localReceivers(entry, except: nil)
+    guard locals > 0 else {
+      drop(mbuf, port: portIndex, .floodNoReceiver)
+      return
+    }
+    floodLocally(mbuf, entry, except: nil, left: locals, ingress: portIndex)
+  }
+
+  private func localReceivers(_ entry: UnsafePointer<DomainEntry>, except: LocalTarget?) -> Int {
+    var count = 0
+    let locals = snapshot.pointee.localTargets + Int(entry.pointee.firstLocal)
+    for index in 0..<Int(entry.pointee.localCount)
+    where locals[index] != except && snapshot.pointee.ports[Int(locals[index].port)].isUp {
+      count += 1
+    }
+    return count
+  }
+
+  private mutating func floodLocally(
+    _ mbuf: Mbuf, _ entry: UnsafePointer<DomainEntry>, except: LocalTarget?, left: Int, ingress: UInt16
+  ) {
+    var left = left
+    let locals = snapshot.pointee.localTargets + Int(entry.pointee.firstLocal)
+    for index in 0..<Int(entry.pointee.localCount)
+    where locals[index] != except && snapshot.pointee.ports[Int(locals[index].port)].isUp {
+      left -= 1
+      guard let copy = next(mbuf, isLast: left == 0, ingress: ingress) else { continue }
+      deliver(copy, to: locals[index], ingress: ingress)
+    }
+  }
+
+  /// The frame itself for its last receiver, a clone for the others. Nil, and counted, when no buffer is left.
+  private func next(_ mbuf: Mbuf, isLast: Bool, ingress: UInt16) -> Mbuf? {
+    if isLast { return mbuf }
+    if let clone = mbuf.clone(from: pool) { return clone }
+    counters.drop(port: ingress, .noBuffers).pointee.add(1)
+    return nil
+  }
+}

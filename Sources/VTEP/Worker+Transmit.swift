@@ -1,0 +1,63 @@
+// Worker+Transmit: batches per device, sent when full and at the end of each round. Step 7 of the walk from a VM to
+// the wire. Where a device has fewer queues than there are workers, a spinlock guards each shared queue.
+
+import CDPDK
+import Encap
+
+extension Worker {
+  @inline(__always)
+  mutating func transmit(_ mbuf: Mbuf, port: UInt16) {
+    let index = Int(port)
+    let count = Int(batchCounts[index])
+    batches[index &* Limits.transmitBatch &+ count] = mbuf.raw
+    batchCounts[index] = UInt16(truncatingIfNeeded: count &+ 1)
+    filledBatches |= 1 &<< UInt64(index)
+    if count &+ 1 == Limits.transmitBatch { flushBatch(index) }
+  }
+
+  mutating func flushBatches() {
+    while filledBatches != 0 {
+      flushBatch(filledBatches.trailingZeroBitCount)
+    }
+  }
+
+  @inline(never)
+  private mutating func flushBatch(_ index: Int) {
+    filledBatches &= ~(1 &<< UInt64(index))
+    let count = Int(batchCounts[index])
+    batchCounts[index] = 0
+    let batch = batches + index * Limits.transmitBatch
+    let port = snapshot.pointee.ports + index
+    guard port.pointee.isAttached else {
+      cdpdk_mbuf_free_bulk(batch, UInt32(count))
+      counters.drop(port: UInt16(index), .portDown).pointee.add(UInt64(count))
+      return
+    }
+
+    var byteCount: UInt64 = 0
+    for position in 0..<count {
+      byteCount &+= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
+    }
+    let queues = Int(port.pointee.transmitQueues)
+    let queue = self.index % queues
+    let sent = Int(transmitLocked(port.pointee.device, queue, batch, count, lock: index * Limits.workers + queue))
+    if sent < count {
+      for position in sent..<count {
+        byteCount &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
+      }
+      cdpdk_mbuf_free_bulk(batch + sent, UInt32(count - sent))
+      counters.drop(port: UInt16(index), .transmitFull).pointee.add(UInt64(count - sent))
+    }
+    counters.ports[index].txPackets.add(UInt64(sent))
+    counters.ports[index].txBytes.add(byteCount)
+  }
+
+  @inline(__always)
+  private func transmitLocked(
+    _ device: UInt16, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int
+  ) -> UInt16 {
+    cdpdk_spin_lock(transmitLocks + lock)
+    defer { cdpdk_spin_unlock(transmitLocks + lock) }
+    return cdpdk_tx_burst(device, UInt16(queue), batch, UInt16(count))
+  }
+}

@@ -1,0 +1,182 @@
+// Worker+Underlay: packets from the wire. The walk from the wire to a VM: parse and verify the outer headers, VNI to
+// domain, ECN, learn behind which VTEP the source lives, forward to local ports only.
+
+import CDPDK
+import Encap
+import MACTable
+
+extension Worker {
+  mutating func receiveFromUnderlay(_ count: Int, portIndex: UInt16) {
+    for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
+    var live = 0
+    var byteCount: UInt64 = 0
+    for index in 0..<count {
+      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
+      byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
+      guard decapsulate(mbuf, portIndex: portIndex, to: stage + live) else { continue }
+      frames[live] = mbuf.raw
+      live += 1
+    }
+    counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
+
+    learnFromVTEPs(live, portIndex: portIndex)
+    forwardFromUnderlay(live, portIndex: portIndex)
+  }
+
+  /// Steps 1 to 4 for one packet: leaves the inner frame in the buffer.
+  ///
+  /// - Returns: false when the packet was dropped or is not ours.
+  @inline(__always)
+  private mutating func decapsulate(
+    _ mbuf: Mbuf, portIndex: UInt16, to staged: UnsafeMutablePointer<StagedFrame>
+  ) -> Bool {
+    guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
+      drop(mbuf, port: portIndex, .noBuffers)
+      return false
+    }
+    let outer = OuterPacket(parsing: mbuf.bytes, policy: snapshot.pointee.decapPolicy)
+    guard outer.outcome == .accepted else {
+      if outer.outcome == .notVXLAN {
+        counters.ignored[Int(portIndex)].add(1)
+        mbuf.free()
+      } else {
+        drop(mbuf, port: portIndex, outer.reason)
+      }
+      return false
+    }
+    guard isOurs(outer.destination) else {
+      drop(mbuf, port: portIndex, .notOurDestination)
+      return false
+    }
+    guard outer.source != snapshot.pointee.ownIPv4 && outer.source != snapshot.pointee.ownIPv6 else {
+      drop(mbuf, port: portIndex, .outerSourceOwn)
+      return false
+    }
+    let domain = snapshot.pointee.domain(of: outer.vni)
+    guard domain != Limits.none else {
+      drop(mbuf, port: portIndex, .unknownVNI)
+      return false
+    }
+
+    if outer.source != lastSource {
+      lastSource = outer.source
+      lastSourceVTEP = snapshot.pointee.vtep(at: outer.source)
+    }
+    let vtep = lastSourceVTEP
+    let entry = snapshot.pointee.domains + Int(domain)
+    if entry.pointee.acceptsOnlyPeers && !isPeer(vtep, of: entry) {
+      drop(mbuf, port: portIndex, .peerNotAllowed)
+      return false
+    }
+
+    // Cannot fail: the parser has found the inner frame inside the packet. Ethernet padding after it is cut off.
+    _ = mbuf.removeFront(outer.innerOffset)
+    mbuf.truncate(to: outer.innerByteCount)
+    guard let inner = EthernetView(mbuf.bytes) else {
+      drop(mbuf, port: portIndex, .innerRunt)
+      return false
+    }
+    let source = inner.source
+    let destination = inner.destination
+    if let reason = refusal(source: source, destination: destination, isTagged: inner.isTagged, domain: entry) {
+      drop(mbuf, port: portIndex, reason)
+      return false
+    }
+    if outer.trafficClass & 3 != 0,
+      !mbuf.withMutableBytes({ ECN.decapsulate(outerTrafficClass: outer.trafficClass, into: &$0) })
+    {
+      drop(mbuf, port: portIndex, .ecnForbidden)
+      return false
+    }
+
+    if vtep != Limits.none {
+      counters.vteps[Int(vtep)].addReceived(packets: 1, bytes: UInt64(outer.innerOffset + outer.innerByteCount - 14))
+    }
+    counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(outer.innerByteCount))
+    staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
+    staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
+    staged.pointee.seenAt = entry.pointee.learnsFromVTEPs && vtep != Limits.none ? .vtep(vtep) : nil
+    staged.pointee.unknownVTEP = entry.pointee.learnsFromVTEPs && vtep == Limits.none ? outer.source : nil
+    staged.pointee.vlan = 0
+    startLookups(staged)
+    return true
+  }
+
+  @inline(__always)
+  private func refusal(
+    source: MACAddress, destination: MACAddress, isTagged: Bool, domain: UnsafePointer<DomainEntry>
+  ) -> DropReason? {
+    if source.isMulticast { return .innerSourceMulticast }
+    if source.isZero { return .innerSourceZero }
+    if destination.isLinkLocalControl { return .innerLinkLocalControl }
+    if isTagged && !domain.pointee.carriesInnerVLAN { return .innerVLAN }
+    return nil
+  }
+
+  /// Addressed to one of our VTEP addresses, or to a group that a VNI of ours uses.
+  @inline(__always)
+  private func isOurs(_ destination: IPAddress) -> Bool {
+    if destination == snapshot.pointee.ownIPv4 || destination == snapshot.pointee.ownIPv6 { return true }
+    guard destination.isMulticast else { return false }
+    return snapshot.pointee.vtep(at: destination) != Limits.none
+  }
+
+  private func isPeer(_ vtep: UInt16, of domain: UnsafePointer<DomainEntry>) -> Bool {
+    guard vtep != Limits.none else { return false }
+    let peers = snapshot.pointee.peers + Int(domain.pointee.firstPeer)
+    var low = 0
+    var high = Int(domain.pointee.peerCount)
+    while low < high {
+      let middle = (low + high) / 2
+      if peers[middle] < vtep { low = middle + 1 } else { high = middle }
+    }
+    return low < Int(domain.pointee.peerCount) && peers[low] == vtep
+  }
+
+  /// Step 5. A frame whose source is pinned to a local port is one of ours that came back: `innerSourceOwn` is decided
+  /// here because only the table knows; such frames are marked by an empty slot in `frames`.
+  @inline(__always)
+  private mutating func learnFromVTEPs(_ live: Int, portIndex: UInt16) {
+    for index in 0..<live {
+      let staged = stage + index
+      let known = table.lookup(staged.pointee.sourceKey, hash: staged.pointee.sourceHash)
+      if known.isHit && known.type != .learned {
+        if !known.location.isVTEP {
+          drop(Mbuf(frames[index].unsafelyUnwrapped), port: portIndex, .innerSourceOwn)
+          frames[index] = nil
+        }
+      } else if let seenAt = staged.pointee.seenAt {
+        if known.isHit && known.location == seenAt {
+          table.touch(known, nowSeconds: nowSeconds)
+        } else {
+          report(LearnEvent(key: staged.pointee.sourceKey, location: seenAt, vtep: IPAddress(high: 0, low: 0)))
+        }
+      } else if let vtep = staged.pointee.unknownVTEP {
+        report(LearnEvent(key: staged.pointee.sourceKey, location: nil, vtep: vtep))
+      }
+    }
+  }
+
+  /// Step 6.
+  @inline(__always)
+  private mutating func forwardFromUnderlay(_ live: Int, portIndex: UInt16) {
+    for index in 0..<live {
+      guard let raw = frames[index] else { continue }
+      let mbuf = Mbuf(raw)
+      let staged = stage + index
+      let domain = staged.pointee.destinationKey.domain
+      guard !staged.pointee.destinationKey.mac.isMulticast else {
+        floodFromUnderlay(mbuf, domain: domain, portIndex: portIndex)
+        continue
+      }
+      let found = table.lookup(staged.pointee.destinationKey, hash: staged.pointee.destinationHash)
+      if !found.isHit {
+        floodFromUnderlay(mbuf, domain: domain, portIndex: portIndex)
+      } else if found.location.isVTEP {
+        drop(mbuf, port: portIndex, .splitHorizon)
+      } else {
+        deliver(mbuf, to: LocalTarget(port: found.location.index, vlan: found.location.vlan), ingress: portIndex)
+      }
+    }
+  }
+}

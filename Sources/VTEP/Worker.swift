@@ -1,0 +1,131 @@
+// Worker: one forwarding thread. It owns everything it writes: scratch arrays, transmit batches, held frames and
+// counters; the rest it reads (snapshot, MAC table). Frames walk through the extensions in this order:
+// Worker+Access (from a port) or Worker+Underlay (from the wire), Worker+Forward, Worker+Encapsulate, Worker+Transmit.
+
+import CDPDK
+import Encap
+import MACTable
+
+struct Worker: ~Copyable {
+  let index: Int
+  let shared: UnsafeMutablePointer<SharedState>
+  let table: MACTableReader
+  let counters: WorkerCounters
+  let learnRing: LearnRing
+  let pool: OpaquePointer
+
+  /// The burst in hand, dense: dropped frames are taken out.
+  let frames: UnsafeMutablePointer<OpaquePointer?>
+  let stage: UnsafeMutablePointer<StagedFrame>
+
+  /// `Limits.ports` batches of `Limits.transmitBatch` buffers.
+  let batches: UnsafeMutablePointer<OpaquePointer?>
+  let batchCounts: UnsafeMutablePointer<UInt16>
+  /// Bit n: batch n is not empty.
+  var filledBatches: UInt64 = 0
+  /// One lock per port and transmit queue, for devices with fewer queues than there are workers.
+  let transmitLocks: UnsafeMutablePointer<UInt32>
+
+  var snapshot: UnsafePointer<ForwardingSnapshot>
+  private var generation: UInt64 = 0
+  var nowSeconds: UInt32 = 0
+  var sentLearnEvents = false
+  /// Source of the last tunnel packet and its VTEP index: packets of one sender come in rows.
+  var lastSource = IPAddress(high: 0, low: 0)
+  var lastSourceVTEP = Limits.none
+
+  var held: HeldFrames
+  /// Set from time to time: look after held frames in the next round.
+  var heldFramesAreDue = false
+
+  init(_ context: borrowing WorkerContext) {
+    index = context.index
+    shared = context.shared
+    table = context.table
+    counters = context.counters
+    learnRing = context.learnRing
+    pool = context.pool
+    transmitLocks = context.transmitLocks
+    frames = .allocate(capacity: Limits.burst)
+    stage = .allocate(capacity: Limits.burst)
+    batches = .allocate(capacity: Limits.ports * Limits.transmitBatch)
+    batchCounts = .allocate(capacity: Limits.ports)
+    batchCounts.initialize(repeating: 0, count: Limits.ports)
+    held = HeldFrames()
+    snapshot = Self.current(context.shared)
+  }
+
+  deinit {
+    held.frames.forEach { $0.mbuf.free() }
+    frames.deallocate()
+    stage.deallocate()
+    batches.deallocate()
+    batchCounts.deallocate()
+  }
+
+  @inline(__always)
+  static func current(_ shared: UnsafeMutablePointer<SharedState>) -> UnsafePointer<ForwardingSnapshot> {
+    // The control side publishes a snapshot before it starts workers.
+    UnsafePointer(bitPattern: shared.pointee.snapshot.load(ordering: .acquiring)).unsafelyUnwrapped
+  }
+
+  /// One round: the current snapshot, every receive queue once, everything sent. Nothing of the snapshot is referred to
+  /// afterwards.
+  ///
+  /// - Returns: packets received.
+  mutating func runOnce() -> Int {
+    snapshot = Self.current(shared)
+    if snapshot.pointee.generation != generation {
+      generation = snapshot.pointee.generation
+      lastSourceVTEP = Limits.none
+      lastSource = IPAddress(high: 0, low: 0)
+      if !held.isEmpty { releaseHeldFrames() }
+    }
+
+    var total = 0
+    let queues = snapshot.pointee.receiveQueues
+    let end = Int(snapshot.pointee.receiveQueueStarts[index + 1])
+    var next = Int(snapshot.pointee.receiveQueueStarts[index])
+    while next < end {
+      let queue = queues[next]
+      next += 1
+      let port = snapshot.pointee.ports + Int(queue.port)
+      let count = Int(cdpdk_rx_burst(port.pointee.device, queue.queue, frames, UInt16(Limits.burst)))
+      if count == 0 { continue }
+      total += count
+      if port.pointee.isUnderlay {
+        receiveFromUnderlay(count, portIndex: queue.port)
+      } else {
+        receiveFromAccess(count, portIndex: queue.port)
+      }
+    }
+    if heldFramesAreDue {
+      heldFramesAreDue = false
+      if !held.isEmpty { releaseHeldFrames() }
+    }
+    if filledBatches != 0 { flushBatches() }
+    if sentLearnEvents { wakeLearner() }
+    return total
+  }
+
+  /// Counts and frees.
+  @inline(__always)
+  func drop(_ mbuf: Mbuf, port: UInt16, _ reason: DropReason) {
+    counters.drop(port: port, reason).pointee.add(1)
+    mbuf.free()
+  }
+}
+
+/// What the passes over a burst keep about a frame.
+struct StagedFrame {
+  var sourceKey = MACKey(domain: 0, mac: .zero)
+  var destinationKey = MACKey(domain: 0, mac: .zero)
+  var sourceHash: UInt64 = 0
+  var destinationHash: UInt64 = 0
+  /// Where the source was seen; nil: do not learn.
+  var seenAt: MACLocation?
+  /// VLAN that the frame's binding consumed; 0 = untagged.
+  var vlan: UInt16 = 0
+  /// Outer source address, when it has no VTEP index yet.
+  var unknownVTEP: IPAddress?
+}

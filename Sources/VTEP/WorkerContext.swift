@@ -1,0 +1,126 @@
+// WorkerContext: what a worker is given when it starts, and the loop its thread runs: forward, report quiescence, sleep
+// when there is nothing to do. Step 8 of the walk from a VM to the wire.
+
+import CDPDK
+import Encap
+import Glibc
+import MACTable
+
+/// Everything a worker needs, in memory that outlives its thread.
+struct WorkerContext {
+  var index: Int
+  var shared: UnsafeMutablePointer<SharedState>
+  var table: MACTableReader
+  var counters: WorkerCounters
+  var learnRing: LearnRing
+  var pool: OpaquePointer
+  var transmitLocks: UnsafeMutablePointer<UInt32>
+  /// Sleep when idle, or poll without end.
+  var sleepsWhenIdle: Bool
+  /// Waits for the descriptors of the worker's receive queues and for `wakeEvent`.
+  var epoll: Int32
+  var wakeEvent: Int32
+  /// A receive queue of this worker has no descriptor to wait for: sleep in short naps only.
+  var napsOnly: UnsafeMutablePointer<Bool>
+}
+
+enum WorkerLoop {
+  /// Rounds without a packet before an adaptive worker goes to sleep.
+  private static let idleRounds = 64
+  /// Nap of a worker with a queue that nothing can wait for; below a millisecond.
+  private static let napMicroseconds: Int = 300
+
+  /// The thread's function, for `rte_eal_remote_launch`. The argument is a `WorkerContext`.
+  static let entry: @convention(c) (UnsafeMutableRawPointer?) -> Int32 = { argument in
+    guard let context = argument?.assumingMemoryBound(to: WorkerContext.self) else { return -1 }
+    run(context)
+    return 0
+  }
+
+  private static func run(_ context: UnsafeMutablePointer<WorkerContext>) {
+    let shared = context.pointee.shared
+    let thread = UInt32(context.pointee.index)
+    var worker = Worker(context.pointee)
+    cdpdk_rcu_register(shared.pointee.rcu, thread)
+    cdpdk_rcu_online(shared.pointee.rcu, thread)
+
+    let activity = worker.counters.activity
+    var idle = 0
+    var before = cdpdk_cycles()
+    var nextTick: UInt64 = 0
+    let tickCycles = cdpdk_cycles_per_second() / 20
+    while !shared.pointee.stops.load(ordering: .relaxed) {
+      let count = worker.runOnce()
+      cdpdk_rcu_quiescent(shared.pointee.rcu, thread)
+
+      let now = cdpdk_cycles()
+      activity.pointee.totalCycles.add(now &- before)
+      if count > 0 {
+        activity.pointee.packets.add(UInt64(count))
+        activity.pointee.busyCycles.add(now &- before)
+        idle = 0
+      } else {
+        idle += 1
+      }
+      before = now
+      if now >= nextTick {
+        nextTick = now &+ tickCycles
+        worker.nowSeconds = MonotonicClock.seconds()
+        worker.heldFramesAreDue = true
+      }
+      if context.pointee.sleepsWhenIdle && idle >= idleRounds {
+        cdpdk_rcu_offline(shared.pointee.rcu, thread)
+        sleep(context, holdsFrames: !worker.held.isEmpty)
+        cdpdk_rcu_online(shared.pointee.rcu, thread)
+        // Time asleep counts as time, not as work.
+        let awake = cdpdk_cycles()
+        activity.pointee.totalCycles.add(awake &- before)
+        before = awake
+        nextTick = 0
+        idle = idleRounds / 2
+      }
+    }
+    cdpdk_rcu_offline(shared.pointee.rcu, thread)
+    cdpdk_rcu_unregister(shared.pointee.rcu, thread)
+  }
+
+  /// Blocks until a receive queue has packets or the control side calls; at most a quarter of a second.
+  private static func sleep(_ context: UnsafeMutablePointer<WorkerContext>, holdsFrames: Bool) {
+    if context.pointee.napsOnly.pointee {
+      usleep(UInt32(napMicroseconds))
+      return
+    }
+    var events = epoll_event()
+    guard epoll_wait(context.pointee.epoll, &events, 1, holdsFrames ? 20 : 250) > 0 else { return }
+    let descriptor = Int32(truncatingIfNeeded: events.data.u64)
+    if descriptor == context.pointee.wakeEvent {
+      cdpdk_event_clear(descriptor)
+    } else if events.events & EPOLLERR.rawValue != 0 {
+      // A packet socket whose interface went down reports it until asked: read the error, or the loop never sleeps.
+      var error: Int32 = 0
+      var size = socklen_t(MemoryLayout<Int32>.size)
+      if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error == 0 {
+        usleep(UInt32(napMicroseconds))
+      }
+    }
+  }
+}
+
+extension Worker {
+  /// Tells a sleeping learner that events wait for it.
+  @inline(never)
+  mutating func wakeLearner() {
+    sentLearnEvents = false
+    guard shared.pointee.learnerSleeps.exchange(false, ordering: .sequentiallyConsistent) else { return }
+    cdpdk_event_signal(shared.pointee.learnerEvent)
+  }
+}
+
+/// The clock of MAC ages: seconds that never go back.
+enum MonotonicClock {
+  static func seconds() -> UInt32 {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return UInt32(truncatingIfNeeded: now.tv_sec)
+  }
+}

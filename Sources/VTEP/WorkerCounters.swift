@@ -1,0 +1,97 @@
+// WorkerCounters: what one worker counts, in memory that only it writes. Readers sum over the workers and may see a
+// value a moment old, never a torn one.
+
+import Encap
+import Synchronization
+
+/// A counter with one writer and any readers.
+struct Counter: ~Copyable {
+  private let storage = Atomic<UInt64>(0)
+
+  var value: UInt64 {
+    storage.load(ordering: .relaxed)
+  }
+
+  /// For the one writer: a plain load, add and store.
+  @inline(__always)
+  func add(_ amount: UInt64) {
+    storage.store(storage.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+  }
+}
+
+/// Packets and bytes in one direction each way.
+struct TrafficCounters: ~Copyable {
+  let rxPackets = Counter()
+  let rxBytes = Counter()
+  let txPackets = Counter()
+  let txBytes = Counter()
+
+  @inline(__always)
+  func addReceived(packets: UInt64, bytes: UInt64) {
+    rxPackets.add(packets)
+    rxBytes.add(bytes)
+  }
+
+  @inline(__always)
+  func addSent(bytes: UInt64) {
+    txPackets.add(1)
+    txBytes.add(bytes)
+  }
+}
+
+/// What a worker did as a whole.
+struct ActivityCounters: ~Copyable {
+  /// Packets received.
+  let packets = Counter()
+  /// Time-stamp counter cycles in loops that found packets, and in all.
+  let busyCycles = Counter()
+  let totalCycles = Counter()
+  /// Learn events that found the ring to the learner full.
+  let learnEventsLost = Counter()
+  let held = Counter()
+}
+
+/// All counters of one worker. A trivial value: pointers to memory that lives as long as the process.
+struct WorkerCounters: @unchecked Sendable {
+  let activity: UnsafeMutablePointer<ActivityCounters>
+  /// `Limits.ports` entries. Received: from the device, sent: to the device.
+  let ports: UnsafeMutablePointer<TrafficCounters>
+  /// Packets on a shared underlay device that are the kernel's business, per port.
+  let ignored: UnsafeMutablePointer<Counter>
+  /// `Limits.vteps` entries; bytes are those of the outer packet without its Ethernet header.
+  let vteps: UnsafeMutablePointer<TrafficCounters>
+  /// `Limits.domains` entries. Received: from the overlay, sent: to the overlay; bytes of inner frames.
+  let domains: UnsafeMutablePointer<TrafficCounters>
+  /// Frames of a domain that were flooded.
+  let flooded: UnsafeMutablePointer<Counter>
+  /// `Limits.ports` rows of `DropReason.count`.
+  private let drops: UnsafeMutablePointer<Counter>
+
+  init() {
+    activity = .allocate(capacity: 1)
+    activity.initialize(to: ActivityCounters())
+    ports = Self.traffic(Limits.ports)
+    vteps = Self.traffic(Limits.vteps)
+    domains = Self.traffic(Limits.domains)
+    ignored = Self.counters(Limits.ports)
+    flooded = Self.counters(Limits.domains)
+    drops = Self.counters(Limits.ports * DropReason.count)
+  }
+
+  @inline(__always)
+  func drop(port: UInt16, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
+    drops + (Int(port) * DropReason.count + Int(reason.rawValue))
+  }
+
+  private static func counters(_ count: Int) -> UnsafeMutablePointer<Counter> {
+    let memory = UnsafeMutablePointer<Counter>.allocate(capacity: count)
+    for index in 0..<count { (memory + index).initialize(to: Counter()) }
+    return memory
+  }
+
+  private static func traffic(_ count: Int) -> UnsafeMutablePointer<TrafficCounters> {
+    let memory = UnsafeMutablePointer<TrafficCounters>.allocate(capacity: count)
+    for index in 0..<count { (memory + index).initialize(to: TrafficCounters()) }
+    return memory
+  }
+}
