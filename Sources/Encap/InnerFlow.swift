@@ -90,13 +90,19 @@ public struct InnerFlow: Sendable {
   }
 
   private static func ipv6(_ frame: RawSpan, header: Int) -> InnerFlow {
-    let chain = IPv6HeaderChain(packet: frame, header: header, end: frame.byteCount)
-    // Fragments carry the unfragmentable headers alike and end at the fragment header with the same protocol, so all of
-    // them have this key; so has a chain that cannot be followed, by the first header's number.
-    var key = UInt64(chain.isMalformed ? frame.byte(header &+ 6) : chain.transport) &<< 32
-    let isWhole = !chain.isMalformed && chain.fragment == 0
-    if isWhole, IPProtocol.hasPorts(chain.transport), frame.byteCount &- chain.offset >= 4 {
-      key |= UInt64(frame.big32(chain.offset))
+    let next = frame.byte(header &+ 6)
+    var key: UInt64
+    if IPProtocol.hasPorts(next), frame.byteCount &- header >= 44 {
+      key = UInt64(next) &<< 32 | UInt64(frame.big32(header &+ 40))
+    } else {
+      // A real fragment ends the chain at its fragment header, so all fragments of a packet get the same key; a chain
+      // that cannot be followed counts by its first header.
+      let chain = IPv6HeaderChain(packet: frame, header: header, end: frame.byteCount)
+      key = UInt64(chain.isMalformed ? next : chain.transport) &<< 32
+      let isWhole = !chain.isMalformed && chain.fragment == 0
+      if isWhole, IPProtocol.hasPorts(chain.transport), frame.byteCount &- chain.offset >= 4 {
+        key |= UInt64(frame.big32(chain.offset))
+      }
     }
     let source = FlowHash.multiply(
       frame.big64(header &+ 8) ^ 0x8ebc_6af0_9c88_c6e3, frame.big64(header &+ 16) ^ 0x5899_65cc_7537_4cc3)

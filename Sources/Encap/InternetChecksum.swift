@@ -38,16 +38,14 @@ public enum InternetChecksum {
   /// Folds carries back until the sum fits 16 bits. A sum that is not zero never becomes zero.
   @inlinable @inline(__always)
   public static func fold(_ sum: UInt32) -> UInt16 {
-    let once = (sum & 0xffff) &+ (sum &>> 16)
-    return UInt16(truncatingIfNeeded: once &+ (once &>> 16))
+    // Added to itself with swapped halves: the upper half becomes low + high + the carry of that same sum.
+    UInt16(truncatingIfNeeded: (sum &+ (sum &<< 16 | sum &>> 16)) &>> 16)
   }
 
   /// As `fold` of 32 bits.
   @inlinable @inline(__always)
   public static func fold(_ sum: UInt64) -> UInt16 {
-    let once = (sum & 0xffff_ffff) &+ (sum &>> 32)
-    let twice = (once & 0xffff) &+ (once &>> 16 & 0xffff) &+ (once &>> 32)
-    return fold(UInt32(truncatingIfNeeded: twice))
+    fold(UInt32(truncatingIfNeeded: (sum &+ (sum &<< 32 | sum &>> 32)) &>> 32))
   }
 
   /// The checksum field for a sum: folded and complemented. Stored big-endian.

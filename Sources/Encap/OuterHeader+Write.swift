@@ -15,54 +15,71 @@ extension OuterHeader {
     into header: inout MutableRawSpan, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow
   ) {
     precondition(header.byteCount == byteCount)
-    if isIPv6 {
-      writeIPv6(into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow)
+    if features == 0 {
+      writeIPv4(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow, ttl: 0, udpChecksum: 0)
     } else {
-      writeIPv4(into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow)
+      writeGeneral(into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow)
     }
   }
 
+  /// IPv6, inherited TTL, computed checksum. Inlined as well: a call would copy the whole template.
+  @inlinable @inline(__always)
+  func writeGeneral(
+    into header: inout MutableRawSpan, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow
+  ) {
+    let ttl = inheritsTTL ? (flow.hopLimit == 0 ? OuterHeader.ttlOfNonIP : flow.hopLimit) : 0
+    let checksum =
+      computesUDPChecksum ? udpChecksum(innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow) : 0
+    if isIPv6 {
+      writeIPv6(
+        into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow, hopLimit: ttl, udpChecksum: checksum)
+    } else {
+      writeIPv4(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow, ttl: ttl, udpChecksum: checksum)
+    }
+  }
+
+  /// - Parameter ttl: an inherited TTL; 0 leaves the template's.
   /// - Precondition: `header.byteCount >= 50`.
   @inlinable @inline(__always)
   func writeIPv4(
-    into header: inout MutableRawSpan, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow
+    into header: inout MutableRawSpan, innerByteCount: Int, vni: VNI, flow: InnerFlow, ttl: UInt8, udpChecksum: UInt16
   ) {
     let udpByteCount = UInt64(truncatingIfNeeded: innerByteCount &+ 16)
     let ipByteCount = udpByteCount &+ 20
-    let tos = UInt64(outerTrafficClass(flow))
-    let ttl = UInt64(outerTTL(flow))
-    // At most nine 16-bit words are in this sum, so that fold's two rounds are enough.
-    let sum = ipv4Sum &+ UInt32(truncatingIfNeeded: tos &+ ipByteCount &+ ttl &<< 8)
+    // DSCP fixed or inherited; the ECN field is the inner one in either case (RFC 6040 section 4.1).
+    let tos = UInt64(flow.trafficClass & inheritedMask)
+    let sum = ipv4Sum &+ UInt32(truncatingIfNeeded: tos &+ ipByteCount &+ UInt64(ttl) &<< 8)
     let checksum = UInt64(InternetChecksum.complement(sum))
 
     header.storeRaw64(word0, at: 0)
     header.storeRaw64(word1 | tos.bigEndian, at: 8)
-    header.storeRaw64(word2 | (ipByteCount &<< 48 | ttl &<< 8).bigEndian, at: 16)
+    header.storeRaw64(word2 | (ipByteCount &<< 48 | UInt64(ttl) &<< 8).bigEndian, at: 16)
     header.storeRaw64(word3 | (checksum &<< 48).bigEndian, at: 24)
     header.storeRaw64(word4 | (UInt64(flow.sourcePort) &<< 32 | udpByteCount).bigEndian, at: 32)
-    header.storeBig16(udpChecksum(udpByteCount, innerSum: innerSum, vni: vni, flow: flow), at: 40)
+    header.storeBig16(udpChecksum, at: 40)
     header.storeBig64(OuterHeader.vxlan(vni), at: 42)
   }
 
+  /// - Parameter hopLimit: an inherited hop limit; 0 leaves the template's.
   /// - Precondition: `header.byteCount >= 70`.
   @inlinable @inline(__always)
   func writeIPv6(
-    into header: inout MutableRawSpan, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow
+    into header: inout MutableRawSpan, innerByteCount: Int, vni: VNI, flow: InnerFlow, hopLimit: UInt8,
+    udpChecksum: UInt16
   ) {
     let udpByteCount = UInt64(truncatingIfNeeded: innerByteCount &+ 16)
-    let classAndLabel = UInt64(outerTrafficClass(flow)) &<< 20 | UInt64(flow.flowLabel)
-    let checksum = udpChecksum(udpByteCount, innerSum: innerSum, vni: vni, flow: flow)
+    let classAndLabel = UInt64(flow.trafficClass & inheritedMask) &<< 20 | UInt64(flow.flowLabel)
 
     header.storeRaw64(word0, at: 0)
     header.storeRaw64(word1 | (classAndLabel &>> 16).bigEndian, at: 8)
     header.storeRaw64(
-      word2 | (classAndLabel &<< 48 | udpByteCount &<< 32 | UInt64(outerTTL(flow)) &<< 16).bigEndian, at: 16)
+      word2 | (classAndLabel &<< 48 | udpByteCount &<< 32 | UInt64(hopLimit) &<< 16).bigEndian, at: 16)
     header.storeRaw64(word3, at: 24)
     header.storeRaw64(word4, at: 32)
     header.storeRaw64(word5, at: 40)
     header.storeRaw64(word6 | UInt64(flow.sourcePort).bigEndian, at: 48)
     header.storeBig16(udpPort, at: 56)
-    header.storeBig32(UInt32(truncatingIfNeeded: udpByteCount &<< 16) | UInt32(checksum), at: 58)
+    header.storeBig32(UInt32(truncatingIfNeeded: udpByteCount &<< 16) | UInt32(udpChecksum), at: 58)
     header.storeBig64(OuterHeader.vxlan(vni), at: 62)
   }
 
@@ -72,26 +89,13 @@ extension OuterHeader {
     0x0800_0000_0000_0000 | UInt64(vni.rawValue) &<< 8
   }
 
-  /// DSCP fixed or inherited; the ECN field is the inner one in either case (RFC 6040 section 4.1).
+  /// The UDP checksum over pseudo-header, UDP and VXLAN header and inner frame.
   @inlinable @inline(__always)
-  func outerTrafficClass(_ flow: InnerFlow) -> UInt8 {
-    trafficClass | flow.trafficClass & inheritedMask
-  }
-
-  @inlinable @inline(__always)
-  func outerTTL(_ flow: InnerFlow) -> UInt8 {
-    let inherited = flow.hopLimit == 0 ? OuterHeader.ttlOfNonIP : flow.hopLimit
-    return ttl == 0 ? inherited : ttl
-  }
-
-  @inlinable @inline(__always)
-  func udpChecksum(_ udpByteCount: UInt64, innerSum: UInt32, vni: VNI, flow: InnerFlow) -> UInt16 {
-    guard computesUDPChecksum else { return 0 }
+  func udpChecksum(innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow) -> UInt16 {
     // The length counts twice: in the pseudo-header and in the UDP header.
     let patched =
-      UInt32(truncatingIfNeeded: udpByteCount &* 2) &+ UInt32(flow.sourcePort)
+      UInt32(truncatingIfNeeded: (innerByteCount &+ 16) &* 2) &+ UInt32(flow.sourcePort)
       &+ (vni.rawValue &>> 8) &+ (vni.rawValue & 0xff) &<< 8
-    return InternetChecksum.complementUDP(
-      udpSum &+ patched &+ (innerSum & 0xffff) &+ (innerSum &>> 16))
+    return InternetChecksum.complementUDP(udpSum &+ patched &+ (innerSum & 0xffff) &+ (innerSum &>> 16))
   }
 }

@@ -11,15 +11,24 @@ public struct OuterHeader: Sendable {
   /// Sum of pseudo-header, UDP destination port and VXLAN flags, without lengths, source port and VNI.
   @usableFromInline let udpSum: UInt32
   @usableFromInline let udpPort: UInt16
-  /// 0 = inherit.
-  @usableFromInline let ttl: UInt8
-  /// The DSCP in place (shifted by two), 0 when inherited.
-  @usableFromInline let trafficClass: UInt8
-  /// Bits of the inner traffic class that go out: 3 (ECN, RFC 6040) or all.
+  /// Bits of the inner traffic class that go out: 3 (ECN, RFC 6040) or all. The others are in the words.
   @usableFromInline let inheritedMask: UInt8
-  @usableFromInline let isIPv6: Bool
+  /// What `write` must do beyond the everyday case, which is 0: plain IPv4.
+  @usableFromInline let features: UInt8
+
+  @inlinable static var ipv6Feature: UInt8 { 1 }
+  @inlinable static var checksumFeature: UInt8 { 2 }
+  @inlinable static var inheritedTTLFeature: UInt8 { 4 }
+
+  @inlinable @inline(__always)
+  var isIPv6: Bool { features & OuterHeader.ipv6Feature != 0 }
+
+  @inlinable @inline(__always)
+  var inheritsTTL: Bool { features & OuterHeader.inheritedTTLFeature != 0 }
+
   /// Whether `write` computes the UDP checksum, and so needs the sum of the inner frame.
-  public let computesUDPChecksum: Bool
+  @inlinable @inline(__always)
+  public var computesUDPChecksum: Bool { features & OuterHeader.checksumFeature != 0 }
 
   /// Octets of Ethernet, IPv4, UDP and VXLAN header.
   @inlinable public static var ipv4ByteCount: Int { 50 }
@@ -51,19 +60,20 @@ public struct OuterHeader: Sendable {
     precondition(source.isIPv4 == destination.isIPv4, "outer source and destination of different address families")
     precondition(dscp < 64 || dscp == OuterHeader.inheritedDSCP, "DSCP has six bits")
     self.udpPort = udpPort
-    self.ttl = ttl
-    self.computesUDPChecksum = computesUDPChecksum
-    trafficClass = dscp == OuterHeader.inheritedDSCP ? 0 : dscp << 2
-    inheritedMask = dscp == OuterHeader.inheritedDSCP ? 0xff : 3
-    isIPv6 = !source.isIPv4
+    let isInherited = dscp == OuterHeader.inheritedDSCP
+    let trafficClass = UInt64(isInherited ? 0 : dscp << 2)
+    inheritedMask = isInherited ? 0xff : 3
+    features =
+      (source.isIPv4 ? 0 : OuterHeader.ipv6Feature) | (computesUDPChecksum ? OuterHeader.checksumFeature : 0)
+      | (ttl == 0 ? OuterHeader.inheritedTTLFeature : 0)
 
     let addressSum = InternetChecksum.partialSum(source) + InternetChecksum.partialSum(destination)
     udpSum = addressSum + UInt32(IPProtocol.udp) + UInt32(udpPort) + 0x0800
     word0 = (destinationMAC.bits << 16 | sourceMAC.bits >> 32).bigEndian
     let sourceMACTail = (sourceMAC.bits & 0xffff_ffff) << 32
-    if isIPv6 {
-      word1 = (sourceMACTail | UInt64(EtherType.ipv6) << 16 | 0x6000).bigEndian
-      word2 = (UInt64(IPProtocol.udp) << 24 | source.high >> 48).bigEndian
+    if !source.isIPv4 {
+      word1 = (sourceMACTail | UInt64(EtherType.ipv6) << 16 | 0x6000 | trafficClass << 4).bigEndian
+      word2 = (UInt64(IPProtocol.udp) << 24 | UInt64(ttl) << 16 | source.high >> 48).bigEndian
       word3 = (source.high << 16 | source.low >> 48).bigEndian
       word4 = (source.low << 16 | destination.high >> 48).bigEndian
       word5 = (destination.high << 16 | destination.low >> 48).bigEndian
@@ -71,13 +81,14 @@ public struct OuterHeader: Sendable {
       ipv4Sum = 0
     } else {
       // Identification 0 with DF: an atomic datagram (RFC 6864), never fragmented on the way (RFC 7348 section 4.3).
-      word1 = (sourceMACTail | UInt64(EtherType.ipv4) << 16 | 0x4500).bigEndian
-      word2 = (0x4000 << 16 | UInt64(IPProtocol.udp)).bigEndian
+      word1 = (sourceMACTail | UInt64(EtherType.ipv4) << 16 | 0x4500 | trafficClass).bigEndian
+      word2 = (0x4000 << 16 | UInt64(ttl) << 8 | UInt64(IPProtocol.udp)).bigEndian
       word3 = (UInt64(source.ipv4) << 16 | UInt64(destination.ipv4) >> 16).bigEndian
       word4 = (UInt64(destination.ipv4) << 48 | UInt64(udpPort) << 16).bigEndian
       word5 = 0
       word6 = 0
-      ipv4Sum = addressSum + 0x4500 + 0x4000 + UInt32(IPProtocol.udp)
+      ipv4Sum =
+        addressSum + 0x4500 + UInt32(trafficClass) + 0x4000 + UInt32(ttl) << 8 + UInt32(IPProtocol.udp)
     }
   }
 }

@@ -38,16 +38,15 @@ public struct OuterPacket: Sendable {
   /// - Parameter packet: the packet from its outer Ethernet header on; any length. Nothing is read beyond its end.
   @inlinable @inline(__always)
   public init(parsing packet: RawSpan, policy: DecapPolicy) {
-    // The everyday packet, inlined: IPv4 without options, room for every header, our port. The word at offset 20 holds
-    // flags and fragment offset, TTL, protocol; DF alone may be set.
-    if packet.byteCount >= 64, packet.big32(12) &>> 8 == 0x0008_0045,
-      packet.big32(20) & 0x3fff_00ff == UInt32(IPProtocol.udp), packet.big16(36) == policy.udpPort
-    {
-      self.init()
-      verifyIPv4(packet, headerByteCount: 20, isFragment: false, policy: policy)
-    } else {
-      self = OuterPacket.general(packet, policy: policy)
+    self.init()
+    // Sound everyday packets are accepted in place. Everything else, and every fault, is left to `general`.
+    let start = packet.byteCount >= 64 ? packet.big32(12) : 0
+    if start &>> 8 == 0x0008_0045 {
+      if acceptIPv4(packet, policy: policy) { return }
+    } else if start &>> 12 == 0x0008_6dd6 {
+      if acceptIPv6(packet, policy: policy) { return }
     }
+    self = OuterPacket.general(packet, policy: policy)
   }
 
   /// The value of a packet that is not VXLAN, to start from.
