@@ -1,0 +1,53 @@
+// CMNL: libmnl, the rtnetlink and packet-socket headers of the kernel, and the few things in them that Swift cannot
+// import: casts inside macros, ioctl(2) request codes, function-like macros.
+#ifndef CMNL_SHIM_H
+#define CMNL_SHIM_H
+
+#include <libmnl/libmnl.h>
+#include <linux/filter.h>
+#include <linux/if_addr.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/neighbour.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+// Present in every kernel we run on, but not in <net/if.h>.
+enum { CMNL_IFF_LOWER_UP = 1 << 16 };
+
+// Payload of a message or attribute, and the attribute after it; nested attributes work alike.
+static inline const void *cmnl_message_payload(const struct nlmsghdr *message) {
+  return mnl_nlmsg_get_payload(message);
+}
+
+// First attribute after a family header of `size` bytes.
+static inline const struct nlattr *cmnl_first_attribute(const struct nlmsghdr *message, size_t size) {
+  return (const struct nlattr *)mnl_nlmsg_get_payload_offset(message, size);
+}
+
+static inline const void *cmnl_attribute_payload(const struct nlattr *attribute) {
+  return mnl_attr_get_payload(attribute);
+}
+
+// Name of the interface behind a descriptor of /dev/net/tun (character device 10:200, wherever its node is); -1 for any
+// other descriptor, and for one that is attached to no interface.
+static inline int cmnl_tun_name(int fd, char name[IFNAMSIZ]) {
+  struct stat status;
+  struct ifreq request;
+  if (fstat(fd, &status) != 0 || !S_ISCHR(status.st_mode)) return -1;
+  if (status.st_rdev != makedev(10, 200)) return -1;
+  memset(&request, 0, sizeof(request));
+  if (ioctl(fd, TUNGETIFF, &request) != 0) return -1;
+  memcpy(name, request.ifr_name, IFNAMSIZ);
+  name[IFNAMSIZ - 1] = 0;
+  return 0;
+}
+
+#endif

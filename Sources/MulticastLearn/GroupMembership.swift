@@ -1,0 +1,121 @@
+// GroupMembership: which multicast groups this VTEP is a member of, and for which VNIs (RFC 7348 §4.2). A group is joined
+// on each underlay interface when its first VNI comes, and left with the last.
+
+import Encap
+import Glibc
+
+/// The VTEP's memberships in one network namespace: that of the thread which calls. Not for concurrent use.
+///
+/// A join that fails is no error of the caller: it is kept, shown in `memberships`, and tried again by `retry()`.
+/// All groups are left when the object goes away.
+public final class GroupMembership {
+  /// One group on one interface.
+  public struct Membership: Equatable, Sendable {
+    public var group: IPAddress
+    /// VNIs that use the group, ascending.
+    public var vnis: [VNI]
+    public var interfaceIndex: Int32
+    public var isJoined: Bool
+    /// Why it is not joined.
+    public var error: FloodError?
+  }
+
+  private struct Join: Hashable {
+    var group: IPAddress
+    var interfaceIndex: Int32
+  }
+
+  private enum State {
+    case joined(GroupSocket)
+    /// errno.
+    case failed(Int32)
+  }
+
+  private var vnisOfGroup: [IPAddress: Set<VNI>] = [:]
+  private var interfaces: [Int32] = []
+  private var states: [Join: State] = [:]
+  /// The kernel limits the memberships of one socket (20 for IPv4 by default), so there are as many as it takes.
+  private var sockets: [GroupSocket] = []
+
+  public init() {}
+
+  /// Makes a VNI a user of a group. Nothing happens when it is one already.
+  /// - Throws: when the address is no group that other hosts can be in.
+  public func add(vni: VNI, group: IPAddress) throws(FloodError) {
+    try FloodMode.multicast(group: group).validate(ownAddresses: [])
+    vnisOfGroup[group, default: []].insert(vni)
+    for interfaceIndex in interfaces { join(Join(group: group, interfaceIndex: interfaceIndex)) }
+  }
+
+  /// Ends a VNI's use of a group; the last one leaves it. Nothing happens when it does not use it.
+  public func remove(vni: VNI, group: IPAddress) {
+    guard vnisOfGroup[group]?.remove(vni) != nil, vnisOfGroup[group]?.isEmpty == true else { return }
+    vnisOfGroup[group] = nil
+    for interfaceIndex in interfaces { leave(Join(group: group, interfaceIndex: interfaceIndex)) }
+  }
+
+  /// Sets the interfaces to be a member on. An interface that was deleted and made again has a new index and is joined
+  /// anew; one that came back with its old index has to be left out once in between.
+  public func setInterfaces(_ indexes: [Int32]) {
+    let old = interfaces
+    interfaces = []
+    for index in indexes where !interfaces.contains(index) { interfaces.append(index) }
+    for group in vnisOfGroup.keys {
+      for index in old where !interfaces.contains(index) { leave(Join(group: group, interfaceIndex: index)) }
+      for index in interfaces { join(Join(group: group, interfaceIndex: index)) }
+    }
+  }
+
+  /// Tries the failed joins again, for example when an interface changed.
+  /// - Returns: how many still fail.
+  @discardableResult
+  public func retry() -> Int {
+    for (key, state) in states {
+      if case .failed = state { join(key) }
+    }
+    return states.values.count { if case .failed = $0 { true } else { false } }
+  }
+
+  /// What `show multicast` shows, by group and interface.
+  public var memberships: [Membership] {
+    states.map { key, state in
+      var error: FloodError?
+      if case .failed(let code) = state {
+        error = .joinFailed(group: key.group, interfaceIndex: key.interfaceIndex, code: code)
+      }
+      return Membership(
+        group: key.group, vnis: (vnisOfGroup[key.group] ?? []).sorted(),
+        interfaceIndex: key.interfaceIndex, isJoined: error == nil, error: error)
+    }.sorted { ($0.group, $0.interfaceIndex) < ($1.group, $1.interfaceIndex) }
+  }
+
+  private func join(_ key: Join) {
+    if case .joined = states[key] { return }
+    var code: Int32 = 0
+    for socket in sockets where socket.isIPv4 == key.group.isIPv4 && !socket.isFull {
+      code = socket.join(key.group, interfaceIndex: key.interfaceIndex)
+      if code == 0 { states[key] = .joined(socket) }
+      // Only a full socket is a reason to try the next.
+      if !socket.isFull { break }
+    }
+    if case .joined = states[key] { return }
+    if code == 0 || code == ENOBUFS || code == ENOMEM { code = joinOnNewSocket(key) }
+    if code != 0 { states[key] = .failed(code) }
+  }
+
+  private func joinOnNewSocket(_ key: Join) -> Int32 {
+    guard let socket = GroupSocket(isIPv4: key.group.isIPv4) else { return errno }
+    let code = socket.join(key.group, interfaceIndex: key.interfaceIndex)
+    guard code == 0 else { return code }
+    sockets.append(socket)
+    states[key] = .joined(socket)
+    return 0
+  }
+
+  private func leave(_ key: Join) {
+    if case .joined(let socket)? = states.removeValue(forKey: key) {
+      socket.leave(key.group, interfaceIndex: key.interfaceIndex)
+      if socket.count == 0 { sockets.removeAll { $0 === socket } }
+    }
+  }
+}

@@ -1,0 +1,15 @@
+// Reads an InterfaceAddress from RTM_NEWADDR.
+
+import CMNL
+import Encap
+
+extension InterfaceAddress {
+  init?(_ message: NetlinkMessage) {
+    guard let header = message.familyHeader(ifaddrmsg.self) else { return nil }
+    let attributes = message.attributes(after: ifaddrmsg.self)
+    // On a point-to-point link IFA_ADDRESS is the peer and IFA_LOCAL is ours; IPv6 usually has only IFA_ADDRESS.
+    guard let address = (attributes[IFA_LOCAL] ?? attributes[IFA_ADDRESS])?.address else { return nil }
+    self.init(
+      interfaceIndex: Int32(header.ifa_index), address: address, prefixLength: Int(header.ifa_prefixlen))
+  }
+}

@@ -1,0 +1,17 @@
+// InterfaceAddress: an address the kernel has on an interface. A VTEP address must be one of them.
+
+import Encap
+
+/// An address configured on an interface.
+public struct InterfaceAddress: Equatable, Sendable {
+  public var interfaceIndex: Int32
+  public var address: IPAddress
+  /// 0...32 or 0...128.
+  public var prefixLength: Int
+
+  public init(interfaceIndex: Int32, address: IPAddress, prefixLength: Int) {
+    self.interfaceIndex = interfaceIndex
+    self.address = address
+    self.prefixLength = prefixLength
+  }
+}

@@ -1,0 +1,38 @@
+// Link: a network interface as the kernel sees it. The underlay device and `netdev` ports are followed through these.
+
+import Encap
+
+/// A network interface of the namespace the socket was opened in.
+public struct Link: Equatable, Sendable {
+  public var index: Int32
+  public var name: String
+  /// All zero when the device has no Ethernet address (tun, loopback).
+  public var mac: MACAddress
+  /// In bytes, without the Ethernet header.
+  public var mtu: Int
+  /// Administratively up (IFF_UP).
+  public var isUp: Bool
+  /// Up, with carrier, and operational state "up" or "unknown" (RFC 2863): frames can pass.
+  public var isRunning: Bool
+  /// Kind of a virtual device ("veth", "tun", "bridge", "vxlan"); nil for hardware and loopback.
+  public var kind: String?
+  /// Bridge or bond this interface is a member of.
+  public var masterIndex: Int32?
+  /// Identifier of the namespace in which the other end lives (veth); nil when it is in this one.
+  public var linkNetnsID: Int32?
+
+  public init(
+    index: Int32, name: String, mac: MACAddress, mtu: Int, isUp: Bool, isRunning: Bool, kind: String? = nil,
+    masterIndex: Int32? = nil, linkNetnsID: Int32? = nil
+  ) {
+    self.index = index
+    self.name = name
+    self.mac = mac
+    self.mtu = mtu
+    self.isUp = isUp
+    self.isRunning = isRunning
+    self.kind = kind
+    self.masterIndex = masterIndex
+    self.linkNetnsID = linkNetnsID
+  }
+}

@@ -1,0 +1,97 @@
+// NetlinkMonitor: the stream of changes to links, addresses, routes and neighbours. The daemon waits for the descriptor
+// to become readable, then reads. The socket belongs to the network namespace of the thread that made it.
+
+import CMNL
+import Glibc
+
+/// Listens to the kernel's notifications. Not for concurrent use.
+public final class NetlinkMonitor {
+  private static let groups = [
+    RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+    RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP,
+  ]
+
+  private let transport: NetlinkTransport
+
+  /// Subscribes; what happens from now on is reported. Query the present state after this call, not before.
+  public convenience init() throws(NetlinkError) {
+    try self.init(receiveBufferByteCount: 4 << 20)
+  }
+
+  /// - Parameter receiveBufferByteCount: how much may be outstanding before the kernel drops notifications.
+  init(receiveBufferByteCount: Int32) throws(NetlinkError) {
+    transport = try NetlinkTransport(nonBlocking: true, operation: "open monitor socket")
+    // Beyond net.core.rmem_max only with CAP_NET_ADMIN. Overflow is survivable (resync), so neither is fatal.
+    if transport.setOption(SOL_SOCKET, SO_RCVBUFFORCE, receiveBufferByteCount) != 0 {
+      _ = transport.setOption(SOL_SOCKET, SO_RCVBUF, receiveBufferByteCount)
+    }
+    for group in Self.groups {
+      let code = transport.setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, Int32(group.rawValue))
+      // Next-hop objects exist since Linux 5.3; without the group there are none to miss.
+      if code != 0 && !(group == RTNLGRP_NEXTHOP && code == EINVAL) {
+        throw NetlinkError("subscribe to group \(group.rawValue)", subject: "netlink", code: code)
+      }
+    }
+  }
+
+  /// Readable (POLLIN) when there is something to read. Owned by the monitor.
+  public var fileDescriptor: Int32 { transport.fileDescriptor }
+
+  /// Reports all outstanding changes, in order, `addressesChanged` and `routesChanged` once at the end. Never blocks.
+  /// - Throws: what recv(2) fails with; a lost notification is no error but `.resync`.
+  public func read(_ body: (NetlinkChange) -> Void) throws(NetlinkError) {
+    var pending = PendingChanges()
+    while true {
+      let (datagram, code) = transport.receive()
+      switch code {
+      case 0:
+        NetlinkMessage.forEach(in: datagram) { message in
+          pending.note(message, body)
+          return true
+        }
+      case EAGAIN:
+        pending.flush(body)
+        return
+      case ENOBUFS:
+        body(.resync)
+      default:
+        pending.flush(body)
+        throw NetlinkError("read notifications", subject: "netlink", code: code)
+      }
+    }
+  }
+}
+
+/// Notifications about addresses and routes that wait for the end of a read: a routing daemon sends thousands.
+struct PendingChanges {
+  private var addresses = false
+  private var routes = false
+
+  mutating func note(_ message: NetlinkMessage, _ body: (NetlinkChange) -> Void) {
+    switch message.type {
+    case Int(RTM_NEWLINK):
+      if let link = Link(message) { body(.link(link)) }
+    case Int(RTM_DELLINK):
+      if let link = Link(message) { body(.linkRemoved(index: link.index, name: link.name)) }
+    case Int(RTM_NEWNEIGH):
+      if let neighbor = Neighbor(message) { body(.neighbor(neighbor)) }
+    case Int(RTM_DELNEIGH):
+      if let neighbor = Neighbor(message) {
+        body(.neighborRemoved(interfaceIndex: neighbor.interfaceIndex, address: neighbor.address))
+      }
+    case Int(RTM_NEWADDR), Int(RTM_DELADDR):
+      addresses = true
+    case Int(RTM_NEWROUTE), Int(RTM_DELROUTE), Int(RTM_NEWRULE), Int(RTM_DELRULE), Int(RTM_NEWNEXTHOP),
+      Int(RTM_DELNEXTHOP):
+      routes = true
+    default:
+      break
+    }
+  }
+
+  mutating func flush(_ body: (NetlinkChange) -> Void) {
+    if addresses { body(.addressesChanged) }
+    if routes { body(.routesChanged) }
+    self = PendingChanges()
+  }
+}

@@ -1,0 +1,60 @@
+// Route lookups: the kernel's own decision for one destination, rules and all.
+
+import CMNL
+import Encap
+import Glibc
+
+extension NetlinkSocket {
+  /// The route packets from `source` to `destination` take, with all its next hops.
+  ///
+  /// A source that is not configured on this host is left out of the lookup: the kernel would refuse it.
+  /// - Returns: nil when there is no route (ENETUNREACH). A blackhole, unreachable or prohibit route is a value.
+  public func route(to destination: IPAddress, from source: IPAddress?) throws(NetlinkError) -> Route? {
+    if let source, source.isIPv4 == destination.isIPv4 {
+      do {
+        let route = try lookUp(destination, source)
+        // The error of an IPv4 blackhole route and that of a foreign source are the same: ask again without.
+        if route?.type != .blackhole { return route }
+      } catch where error.code == EINVAL || error.code == EADDRNOTAVAIL {
+        // Fall through: the source is not usable.
+      }
+    }
+    return try lookUp(destination, nil)
+  }
+
+  private func lookUp(_ destination: IPAddress, _ source: IPAddress?) throws(NetlinkError) -> Route? {
+    let request = NetlinkRequest(
+      RTM_GETROUTE, flags: NLM_F_ACK, operation: "look up route", subject: "\(destination)")
+    var header = rtmsg()
+    header.rtm_family = UInt8(destination.isIPv4 ? AF_INET : AF_INET6)
+    header.rtm_dst_len = destination.isIPv4 ? 32 : 128
+    header.rtm_src_len = source == nil ? 0 : header.rtm_dst_len
+    // Without it the kernel picks one next hop.
+    header.rtm_flags = UInt32(RTM_F_FIB_MATCH)
+    request.putFamilyHeader(header)
+    request.put(RTA_DST, destination)
+    if let source { request.put(RTA_SRC, source) }
+
+    var route: Route?
+    do {
+      try perform(request) { message in
+        guard message.type == RTM_NEWROUTE, let part = Route(message) else { return }
+        if route?.merge(part) == nil { route = part }
+      }
+    } catch {
+      return try Self.routeForError(error, isIPv4: destination.isIPv4)
+    }
+    return route
+  }
+
+  /// Routes that lead nowhere answer a lookup with their error (fib_props in the kernel), not with a message.
+  private static func routeForError(_ error: NetlinkError, isIPv4: Bool) throws(NetlinkError) -> Route? {
+    switch error.code {
+    case ENETUNREACH: return nil
+    case EHOSTUNREACH: return Route(type: .unreachable)
+    case EACCES: return Route(type: .prohibit)
+    case EINVAL where isIPv4 && error.detail == nil: return Route(type: .blackhole)
+    default: throw error
+    }
+  }
+}

@@ -1,0 +1,33 @@
+// PacketSocket: finds and tunes the AF_PACKET sockets that DPDK's af_packet driver opened in this process.
+
+import CMNL
+import Glibc
+
+/// Operations on AF_PACKET sockets that somebody else owns.
+public enum PacketSocket {
+  /// This process's packet sockets that are bound to an interface, ascending.
+  public static func sockets(boundTo interfaceIndex: Int32) -> [Int32] {
+    OpenDescriptors.all().filter { boundInterface(of: $0) == interfaceIndex }
+  }
+
+  /// Keeps the frames this host sends on the interface from coming back through the socket (Linux 4.20).
+  public static func ignoreOutgoing(_ fd: Int32) throws(NetlinkError) {
+    var on: Int32 = 1
+    guard setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, socklen_t(MemoryLayout<Int32>.size)) == 0 else {
+      throw NetlinkError("ignore outgoing frames", subject: "socket \(fd)", code: errno)
+    }
+  }
+
+  /// Nil for anything but a packet socket; 0 for one that is not bound.
+  private static func boundInterface(of fd: Int32) -> Int32? {
+    var domain: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    guard getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0, domain == AF_PACKET else { return nil }
+    var address = sockaddr_ll()
+    size = socklen_t(MemoryLayout<sockaddr_ll>.size)
+    let code = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(fd, $0, &size) }
+    }
+    return code == 0 ? address.sll_ifindex : nil
+  }
+}

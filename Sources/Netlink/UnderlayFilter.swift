@@ -1,0 +1,122 @@
+// UnderlayFilter: lets only VXLAN's UDP port reach the packet socket on a shared underlay device (step 1 of the walk from
+// the wire), so that the host's other traffic never costs the workers anything. RFC 791, RFC 8200.
+
+import CMNL
+import Glibc
+
+/// Accepts IPv4 and IPv6 UDP datagrams to one port, in Ethernet frames that carry no VLAN ID.
+///
+/// First fragments pass when their port matches, so that they are counted; later fragments do not. IPv6 hop-by-hop,
+/// routing, destination-options and fragment headers are followed, `maximumExtensionHeaders` deep; beyond that the
+/// packet passes and the worker decides.
+public struct UnderlayFilter: Equatable, Sendable {
+  static let maximumExtensionHeaders = 4
+  /// Number of bytes to keep: all.
+  private static let acceptAll: UInt32 = 0xffff_ffff
+
+  public let udpPort: UInt16
+  public let program: BPFProgram
+
+  public init(udpPort: UInt16) {
+    self.udpPort = udpPort
+    program = Self.build(udpPort: udpPort)
+  }
+
+  /// Makes this the filter of a packet socket of type SOCK_RAW.
+  public func attach(toSocket fd: Int32) throws(NetlinkError) {
+    try program.attach(toSocket: fd)
+  }
+
+  private static func build(udpPort: UInt16) -> BPFProgram {
+    var code = BPFAssembler()
+    let untagged = code.label()
+    let ipv6 = code.label()
+    let udp = code.label()
+    let accept = code.label()
+    let reject = code.label()
+
+    // The kernel has taken the VLAN tag out of the frame. A frame of another VLAN is not ours; VLAN ID 0 is only a
+    // priority.
+    code.emit(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG_PRESENT))
+    code.jump(BPF_JEQ, 0, ifTrue: untagged)
+    code.emit(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG))
+    code.jump(BPF_JSET, 0x0fff, ifTrue: reject)
+    code.place(untagged)
+
+    code.emit(BPF_LD | BPF_H | BPF_ABS, 12)
+    code.jump(BPF_JEQ, UInt32(ETH_P_IPV6), ifTrue: ipv6)
+    code.jump(BPF_JEQ, UInt32(ETH_P_IP), ifFalse: reject)
+
+    // IPv4: protocol, fragment offset, then the port behind the options.
+    code.emit(BPF_LD | BPF_B | BPF_ABS, 14 + 9)
+    code.jump(BPF_JEQ, UInt32(IPPROTO_UDP), ifFalse: reject)
+    code.emit(BPF_LD | BPF_H | BPF_ABS, 14 + 6)
+    code.jump(BPF_JSET, 0x1fff, ifTrue: reject)
+    code.emit(BPF_LDX | BPF_B | BPF_MSH, 14)
+    code.emit(BPF_LD | BPF_H | BPF_IND, 14 + 2)
+    code.jump(BPF_JEQ, UInt32(udpPort), ifTrue: accept, ifFalse: reject)
+
+    // IPv6: A holds the next-header value, X the offset of that header.
+    code.place(ipv6)
+    code.emit(BPF_LD | BPF_B | BPF_ABS, 14 + 6)
+    code.emit(BPF_LDX | BPF_W | BPF_IMM, 14 + 40)
+    for _ in 0..<maximumExtensionHeaders {
+      appendExtensionHeader(&code, udp: udp, reject: reject)
+    }
+    code.jump(BPF_JEQ, UInt32(IPPROTO_UDP), ifTrue: udp)
+    for header in [IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_FRAGMENT] {
+      code.jump(BPF_JEQ, UInt32(header), ifTrue: accept)
+    }
+    code.jump(to: reject)
+
+    code.place(udp)
+    code.emit(BPF_LD | BPF_H | BPF_IND, 2)
+    code.jump(BPF_JEQ, UInt32(udpPort), ifTrue: accept, ifFalse: reject)
+    code.place(accept)
+    code.emit(BPF_RET | BPF_K, acceptAll)
+    code.place(reject)
+    code.emit(BPF_RET | BPF_K, 0)
+    return code.program()
+  }
+
+  /// Steps over one extension header, leaving A and X at the next one.
+  private static func appendExtensionHeader(
+    _ code: inout BPFAssembler, udp: BPFAssembler.Label, reject: BPFAssembler.Label
+  ) {
+    let fragment = code.label()
+    let options = code.label()
+    let next = code.label()
+    code.jump(BPF_JEQ, UInt32(IPPROTO_UDP), ifTrue: udp)
+    code.jump(BPF_JEQ, UInt32(IPPROTO_FRAGMENT), ifTrue: fragment)
+    code.jump(BPF_JEQ, UInt32(IPPROTO_HOPOPTS), ifTrue: options)
+    code.jump(BPF_JEQ, UInt32(IPPROTO_ROUTING), ifTrue: options)
+    code.jump(BPF_JEQ, UInt32(IPPROTO_DSTOPTS), ifFalse: reject)
+
+    // Next header in byte 0, length in byte 1, in units of 8 bytes beyond the first 8.
+    code.place(options)
+    code.emit(BPF_LD | BPF_B | BPF_IND, 0)
+    code.emit(BPF_ST, 0)
+    code.emit(BPF_LD | BPF_B | BPF_IND, 1)
+    code.emit(BPF_ALU | BPF_ADD | BPF_K, 1)
+    code.emit(BPF_ALU | BPF_LSH | BPF_K, 3)
+    code.emit(BPF_ALU | BPF_ADD | BPF_X)
+    code.emit(BPF_MISC | BPF_TAX)
+    code.emit(BPF_LD | BPF_W | BPF_MEM, 0)
+    code.jump(to: next)
+
+    // Always 8 bytes; only the fragment at offset 0 has the UDP header.
+    code.place(fragment)
+    code.emit(BPF_LD | BPF_H | BPF_IND, 2)
+    code.jump(BPF_JSET, 0xfff8, ifTrue: reject)
+    code.emit(BPF_LD | BPF_B | BPF_IND, 0)
+    code.emit(BPF_ST, 0)
+    code.emit(BPF_MISC | BPF_TXA)
+    code.emit(BPF_ALU | BPF_ADD | BPF_K, 8)
+    code.emit(BPF_MISC | BPF_TAX)
+    code.emit(BPF_LD | BPF_W | BPF_MEM, 0)
+    code.place(next)
+  }
+
+  /// Offset of what the kernel knows about a packet beside its bytes.
+  private static func ancillary(_ field: Int32) -> UInt32 { UInt32(bitPattern: SKF_AD_OFF + field) }
+}
