@@ -63,7 +63,9 @@ final class GroupSocket {
     return set(Int32(IPPROTO_IPV6), option, &request)
   }
 
-  private func set<Request: BitwiseCopyable>(_ level: Int32, _ option: Int32, _ request: inout Request) -> Int32 {
-    setsockopt(fd, level, option, &request, socklen_t(MemoryLayout<Request>.size)) == 0 ? 0 : errno
+  private func set<Request>(_ level: Int32, _ option: Int32, _ request: inout Request) -> Int32 {
+    withUnsafeBytes(of: &request) {
+      setsockopt(fd, level, option, $0.baseAddress, socklen_t($0.count)) == 0 ? 0 : errno
+    }
   }
 }
