@@ -57,7 +57,7 @@ struct EthernetDevice: Sendable {
       try VTEPError.wrap("\(subject): packet socket") { () throws(NetlinkError) in
         for socket in sockets {
           try PacketSocket.ignoreOutgoing(socket)
-          if let filterPort { try UnderlayFilter(port: filterPort).attach(toSocket: socket) }
+          if let filterPort { try UnderlayFilter(udpPort: filterPort).attach(toSocket: socket) }
         }
       }
       return try start(portID, queues: queues, promiscuous: promiscuous, runtime: runtime, subject: subject) { sockets }
@@ -74,7 +74,7 @@ struct EthernetDevice: Sendable {
     let portID = try attach(driver: "net_tap", arguments: "iface=\(name),mac=\(mac)", subject: subject)
     do throws(VTEPError) {
       return try start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: subject) {
-        TapDescriptor.descriptors(named: name)
+        TapDevice.descriptors(named: name)
       }
     } catch {
       _ = cdpdk_device_remove(portID)

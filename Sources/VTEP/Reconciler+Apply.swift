@@ -73,7 +73,7 @@ extension Reconciler {
     for device in underlay.devices {
       for descriptor in device.device?.descriptors ?? [] {
         try VTEPError.wrap("underlay.device \(device.name)") { () throws(NetlinkError) in
-          try UnderlayFilter(port: new.udpPort).attach(toSocket: descriptor)
+          try UnderlayFilter(udpPort: new.udpPort).attach(toSocket: descriptor)
         }
       }
     }

@@ -56,7 +56,8 @@ extension Reconciler {
           try underlay.netlink.link(named: settings.device)
         }
         if let link { try setTapMTU(link, settings) }
-        return (device, try link.map { _ in try currentLink(settings) } ?? nil)
+        // Read again: the MTU may have changed.
+        return (device, try currentLink(settings))
       } catch {
         remove(device, subject: subject)
         throw error
@@ -119,7 +120,7 @@ extension Reconciler {
   private static func isUp(_ record: PortRecord) -> Bool {
     guard let device = record.device else { return false }
     switch record.settings.kind {
-    case .tap: return device.descriptors.first.map { TapDescriptor.isUp($0) } ?? false
+    case .tap: return device.descriptors.first.map { TapDevice.isUp($0) } ?? false
     case .netdev: return record.link?.isRunning ?? false
     }
   }

@@ -48,7 +48,7 @@ extension Reconciler {
     let records = underlay.vteps.values.sorted { $0.address < $1.address }
     let counts = learner.write { table in records.map { table.count(vtep: $0.index) } }
     return zip(records, counts).map { record, macs in
-      let vnis = desired.vnis.values.filter { floodAddresses($0).contains(record.address) || $0.macs.values.contains(record.address) }
+      let vnis = desired.vnis.values.filter { $0.flood.destinations.contains(record.address) || $0.macs.values.contains(record.address) }
       let adjacencies = model.vteps[Int(record.index)].adjacencies
       return VTEPReport(
         address: record.address, isGroup: record.isGroup, vnis: vnis.map(\.vni).sorted(), macs: macs,
@@ -84,7 +84,7 @@ extension Reconciler {
       let name = underlay.device(interfaceIndex: membership.interfaceIndex)?.name
       return GroupReport(
         group: membership.group, vnis: membership.vnis, interface: name ?? "#\(membership.interfaceIndex)",
-        isJoined: membership.joined)
+        isJoined: membership.isJoined)
     }
   }
 

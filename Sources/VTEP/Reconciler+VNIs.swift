@@ -24,7 +24,7 @@ extension Reconciler {
       domain.entry.learnsFromVTEPs = settings.learning
       domain.entry.acceptsOnlyPeers = settings.acceptFrom == .peers
       domain.entry.carriesInnerVLAN = settings.innerVLAN == .carry
-      domain.flood = floodAddresses(settings).compactMap { underlay.vteps[$0]?.index }
+      domain.flood = settings.flood.destinations.compactMap { underlay.vteps[$0]?.index }
       domain.peers = Array(Set(peerAddresses(settings).compactMap { underlay.vteps[$0]?.index }))
       model.domains[Int(record.index)] = domain
     }
@@ -36,22 +36,14 @@ extension Reconciler {
     }
   }
 
-  func floodAddresses(_ settings: VNISettings) -> [IPAddress] {
-    switch settings.flood {
-    case .multicast(let group): [group]
-    case .replicate(let peers): peers
-    case .none: []
-    }
-  }
-
   /// VTEPs that the operator named for a VNI.
   private func peerAddresses(_ settings: VNISettings) -> [IPAddress] {
-    floodAddresses(settings).filter { !$0.isMulticast } + settings.macs.values
+    settings.flood.destinations.filter { !$0.isMulticast } + settings.macs.values
   }
 
   /// All VTEPs and groups that the operator named.
   func configuredVTEPs(_ state: DesiredState) -> Set<IPAddress> {
-    Set(state.vnis.values.flatMap { floodAddresses($0) + Array($0.macs.values) })
+    Set(state.vnis.values.flatMap { $0.flood.destinations + Array($0.macs.values) })
   }
 
   /// Joins the groups of VNIs that have a port up, leaves the others.

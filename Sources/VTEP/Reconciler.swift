@@ -102,6 +102,7 @@ public actor Reconciler {
 
     let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)
     locks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
+    let pool = runtime.pool
     contexts = (0..<dataplane.workers).map { index in
       let context = UnsafeMutablePointer<WorkerContext>.allocate(capacity: 1)
       let naps = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
@@ -109,7 +110,7 @@ public actor Reconciler {
       context.initialize(
         to: WorkerContext(
           index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRing: rings[index],
-          pool: runtime.pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
+          pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(),
           wakeEvent: cdpdk_event_create(), napsOnly: naps))
       _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, UInt64(context.pointee.wakeEvent))
@@ -204,7 +205,8 @@ public actor Reconciler {
     for device in underlay.devices { try? device.device?.remove(subject: "underlay.device \(device.name)") }
     ports = [:]
     underlay.devices = []
-    memberships.close()
+    // Its sockets hold the memberships.
+    memberships = GroupMembership()
     releaseNeighbors()
   }
 

@@ -1,0 +1,96 @@
+// `make bench`: the forwarding pipelines on one core, beside the bare receive → transmit loop on the same devices in
+// the same run. Source: net_pcap playing a file in a loop; sink: net_null. The figure that counts is the ratio: it
+// says what forwarding costs, whatever this machine does at the moment.
+
+import CDPDK
+import Encap
+import Glibc
+import Logging
+import MACTable
+
+@testable import VTEP
+
+@main
+struct Bench {
+  /// Rounds of bare loop and pipeline, alternating; the median is reported.
+  static let rounds = 7
+  static let secondsPerRound = 0.7
+
+  static func main() throws {
+    var settings = DataplaneSettings()
+    settings.memoryMiB = 1500
+    settings.hugepages = .auto
+    let runtime = try DPDKRuntime(settings: settings, maxFrameByteCount: 2048, log: { print("#", $0) })
+    let folder = try temporaryFolder()
+    defer { removeFolder(folder) }
+
+    print("| direction | MACs | bare Mpps | bare cycles | pipeline Mpps | pipeline cycles | ratio |")
+    print("|---|---|---|---|---|---|---|")
+    for macs in [1000, 100_000] {
+      for direction in [Scenario.Direction.encapsulation, .decapsulation] {
+        let scenario = try Scenario(direction, macs: macs, runtime: runtime, folder: folder)
+        report(direction, macs, measure(scenario))
+        scenario.close()
+      }
+    }
+  }
+
+  private static func measure(_ scenario: Scenario) -> (bare: Rate, pipeline: Rate, ratio: Double) {
+    var worker = scenario.worker()
+    // Both loops once for nothing: memory touched, entries learned.
+    _ = scenario.bareLoop(seconds: 0.2)
+    _ = scenario.pipelineLoop(&worker, seconds: 0.2)
+    var bare: [Rate] = []
+    var pipeline: [Rate] = []
+    for _ in 0..<rounds {
+      bare.append(scenario.bareLoop(seconds: secondsPerRound))
+      pipeline.append(scenario.pipelineLoop(&worker, seconds: secondsPerRound))
+    }
+    scenario.check(worker)
+    // The ratio of neighbours in time, so that a slow phase of the machine hits both.
+    let ratios = zip(bare, pipeline).map { $1.packetsPerSecond / $0.packetsPerSecond }
+    return (median(bare), median(pipeline), ratios.sorted()[rounds / 2])
+  }
+
+  private static func median(_ rates: [Rate]) -> Rate {
+    rates.sorted { $0.packetsPerSecond < $1.packetsPerSecond }[rates.count / 2]
+  }
+
+  private static func report(
+    _ direction: Scenario.Direction, _ macs: Int, _ result: (bare: Rate, pipeline: Rate, ratio: Double)
+  ) {
+    let columns = [
+      direction.rawValue, String(macs), result.bare.megapackets, result.bare.cycles, result.pipeline.megapackets,
+      result.pipeline.cycles, "\(Int((result.ratio * 100).rounded())) %",
+    ]
+    print("| " + columns.joined(separator: " | ") + " |")
+  }
+
+  private static func temporaryFolder() throws -> String {
+    var template = Array("/tmp/vtepd-bench-XXXXXX".utf8CString)
+    guard let made = mkdtemp(&template) else {
+      throw VTEPError(.environment, "temporary folder", String(cString: strerror(errno)))
+    }
+    return String(cString: made)
+  }
+
+  private static func removeFolder(_ path: String) {
+    for name in ["encapsulation", "decapsulation"] { unlink("\(path)/\(name).pcap") }
+    rmdir(path)
+  }
+}
+
+/// Packets over time.
+struct Rate {
+  var packets: Int
+  var tscCycles: UInt64
+
+  var packetsPerSecond: Double { Double(packets) / (Double(tscCycles) / Double(cdpdk_cycles_per_second())) }
+  var megapackets: String { rounded(packetsPerSecond / 1e6, 2) }
+  var cycles: String { rounded(Double(tscCycles) / Double(packets), 1) }
+
+  private func rounded(_ value: Double, _ digits: Int) -> String {
+    let scale = digits == 1 ? 10.0 : 100.0
+    return String((value * scale).rounded() / scale)
+  }
+}

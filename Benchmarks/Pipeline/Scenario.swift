@@ -1,0 +1,151 @@
+// Scenario: devices, snapshot, MAC table and worker for one line of the benchmark's table.
+
+import CDPDK
+import Encap
+import Glibc
+import MACTable
+
+@testable import VTEP
+
+final class Scenario {
+  enum Direction: String { case encapsulation, decapsulation }
+
+  private let direction: Direction
+  private let source: EthernetDevice
+  private let sink: EthernetDevice
+  private let table: MACTable
+  private let context: WorkerContext
+  private var publisher: SnapshotPublisher
+
+  // Ports of the snapshot: the source is the port or the underlay, the sink is the other.
+  private static let access: UInt16 = 1
+  private static let underlay: UInt16 = 0
+
+  init(_ direction: Direction, macs: Int, runtime: DPDKRuntime, folder: String) throws {
+    self.direction = direction
+    let pairs = macs / 2
+    let frames = (0..<pairs).map { index in
+      direction == .encapsulation
+        ? TrafficFile.frame(from: TrafficFile.localMAC(index), to: TrafficFile.remoteMAC(index), index: index)
+        : TrafficFile.packet(
+          carrying: TrafficFile.frame(
+            from: TrafficFile.remoteMAC(index), to: TrafficFile.localMAC(index), index: index), index: index)
+    }
+    let path = "\(folder)/\(direction.rawValue).pcap"
+    TrafficFile.write(frames, to: path)
+    source = try Self.device("net_pcap0", "rx_pcap=\(path),infinite_rx=1", runtime)
+    sink = try Self.device("net_null0", "", runtime)
+
+    table = try MACTable(capacity: 262_144, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+    table.configureDomain(0, ageSeconds: 0, limit: 0)
+    for index in 0..<pairs {
+      _ = table.learn(
+        MACKey(domain: 0, mac: TrafficFile.localMAC(index)), at: .port(Self.access, vlan: 0), nowSeconds: 0)
+      _ = table.learn(
+        MACKey(domain: 0, mac: TrafficFile.remoteMAC(index)), at: .vtep(UInt16(index % TrafficFile.vteps)), nowSeconds: 0)
+    }
+
+    guard let rcu = cdpdk_rcu_create(1) else { throw VTEPError(.environment, "RCU state", "out of memory") }
+    let shared = UnsafeMutablePointer<SharedState>.allocate(capacity: 1)
+    shared.initialize(to: SharedState(learnerEvent: cdpdk_event_create(), rcu: rcu))
+    publisher = SnapshotPublisher(shared: shared)
+    publisher.publish(
+      Self.model(
+        access: direction == .encapsulation ? source : sink, underlay: direction == .encapsulation ? sink : source,
+        receives: direction == .encapsulation ? Self.access : Self.underlay))
+
+    let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)
+    locks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
+    let naps = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
+    naps.initialize(to: true)
+    Self.rings += 1
+    context = WorkerContext(
+      index: 0, shared: shared, table: table.reader, counters: WorkerCounters(),
+      learnRing: try LearnRing(worker: Self.rings), pool: runtime.pool, transmitLocks: locks, sleepsWhenIdle: false,
+      epoll: -1, wakeEvent: -1, napsOnly: naps)
+  }
+
+  nonisolated(unsafe) private static var rings = 100
+
+  private static func device(_ name: String, _ arguments: String, _ runtime: DPDKRuntime) throws -> EthernetDevice {
+    try VTEPError.check(rte_eal_hotplug_add("vdev", name, arguments), "attach \(name)")
+    var portID: UInt16 = 0
+    try VTEPError.check(rte_eth_dev_get_port_by_name(name, &portID), "find \(name)")
+    return try EthernetDevice.start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: name) { [] }
+  }
+
+  private static func model(access: EthernetDevice, underlay: EthernetDevice, receives: UInt16) -> ForwardingModel {
+    var model = ForwardingModel(
+      receiveQueues: [[ReceiveQueue(port: receives, queue: 0)]], decapPolicy: DecapPolicy())
+    model.ownIPv4 = TrafficFile.ownVTEP
+    var port = PortEntry()
+    port.device = access.portID
+    port.isUp = true
+    port.untaggedDomain = 0
+    port.maxFrameByteCount = 1514
+    model.ports[Int(Self.access)] = port
+    port = PortEntry()
+    port.device = underlay.portID
+    port.isUp = true
+    port.isUnderlay = true
+    model.ports[Int(Self.underlay)] = port
+
+    var domain = ForwardingModel.Domain()
+    domain.entry.vni = TrafficFile.vni
+    domain.entry.isInUse = true
+    domain.locals = [LocalTarget(port: Self.access, vlan: 0)]
+    model.domains = [domain]
+    model.vteps = (0..<TrafficFile.vteps).map { index in
+      let header = OuterHeader(
+        source: TrafficFile.ownVTEP, destination: TrafficFile.vtep(index), sourceMAC: TrafficFile.ownMAC,
+        destinationMAC: TrafficFile.vtepMAC(index), udpPort: 4789, ttl: 64, dscp: OuterHeader.inheritedDSCP,
+        computesUDPChecksum: false)
+      return ForwardingModel.VTEP(
+        entry: VTEPEntry(address: TrafficFile.vtep(index), isInUse: true),
+        adjacencies: [Adjacency(header: header, port: Self.underlay, isResolved: true, maxInnerByteCount: 1564)])
+    }
+    return model
+  }
+
+  func worker() -> Worker { Worker(context) }
+
+  /// Receive and transmit, nothing between.
+  func bareLoop(seconds: Double) -> Rate {
+    let frames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
+    defer { frames.deallocate() }
+    return timed(seconds) {
+      let count = cdpdk_rx_burst(source.portID, 0, frames, UInt16(Limits.burst))
+      _ = cdpdk_tx_burst(sink.portID, 0, frames, count)
+      return Int(count)
+    }
+  }
+
+  func pipelineLoop(_ worker: inout Worker, seconds: Double) -> Rate {
+    timed(seconds) { worker.runOnce() }
+  }
+
+  private func timed(_ seconds: Double, _ body: () -> Int) -> Rate {
+    let length = UInt64(seconds * Double(cdpdk_cycles_per_second()))
+    let start = cdpdk_cycles()
+    var packets = 0
+    var now = start
+    repeat {
+      for _ in 0..<256 { packets += body() }
+      now = cdpdk_cycles()
+    } while now &- start < length
+    return Rate(packets: packets, tscCycles: now &- start)
+  }
+
+  /// A benchmark of frames that were dropped would be worth nothing.
+  func check(_ worker: borrowing Worker) {
+    let output = direction == .encapsulation ? Self.underlay : Self.access
+    let received = worker.counters.ports[Int(direction == .encapsulation ? Self.access : Self.underlay)].rxPackets.value
+    let sent = worker.counters.ports[Int(output)].txPackets.value
+    precondition(received > 0 && received == sent, "\(direction): \(received) packets in, \(sent) out")
+  }
+
+  func close() {
+    try? source.remove(subject: "source")
+    try? sink.remove(subject: "sink")
+  }
+}
