@@ -1,0 +1,59 @@
+// ControlConnection: one client of the control socket. Lines are answered one after the other, and nothing more is read
+// while an answer is on its way: a slow client fills its own socket buffer, not the daemon's memory.
+
+import FoundationEssentials
+import NIOCore
+import VTEPControl
+
+/// Serves one client.
+struct ControlConnection {
+  typealias Channel = NIOAsyncChannel<ByteBuffer, ByteBuffer>
+
+  let channel: Channel
+  let dispatcher: ControlDispatcher
+  /// Longest line, newline included.
+  let requestByteLimit: Int
+
+  /// Answers until the client closes or breaks the protocol.
+  ///
+  /// - Throws: when the connection fails.
+  func serve() async throws {
+    try await open { inbound in
+      var lines = LineBuffer(byteLimit: requestByteLimit)
+      for try await bytes in inbound {
+        lines.append(bytes)
+        while let line = lines.next() {
+          guard let answer = await dispatcher.answer(to: line) else { continue }
+          try await write(answer)
+        }
+        if lines.isOverflowing {
+          let error = ControlError(.invalidRequest, "the request is longer than \(requestByteLimit) bytes")
+          try await write(ControlDispatcher.refusal(error))
+          return
+        }
+      }
+    }
+  }
+
+  /// Tells the client why it is not served, and closes.
+  func refuse(_ error: ControlError) async throws {
+    try await open { _ in try await write(ControlDispatcher.refusal(error)) }
+  }
+
+  /// Runs `body`, and closes the connection afterwards, or at once on cancellation: a write to a client that does not
+  /// read has no other end.
+  private func open(_ body: (NIOAsyncChannelInboundStream<ByteBuffer>) async throws -> Void) async throws {
+    try await channel.executeThenClose { inbound, _ in
+      try await withTaskCancellationHandler {
+        try await body(inbound)
+      } onCancel: {
+        channel.channel.close(promise: nil)
+      }
+    }
+  }
+
+  /// Returns when the kernel has taken all of it.
+  private func write(_ line: Data) async throws {
+    try await channel.channel.writeAndFlush(ByteBuffer(bytes: line)).get()
+  }
+}

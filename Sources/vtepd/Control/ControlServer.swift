@@ -1,0 +1,110 @@
+// ControlServer: serves vtepctl over the control socket, apart from forwarding: it has its own threads, and every
+// client waits for itself alone.
+
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+import VTEPControl
+
+/// The control socket's server, as a service.
+final class ControlServer: Service {
+  /// What a client may use up.
+  struct Limits: Sendable {
+    var clientCount = 64
+    /// Longest request line, newline included.
+    var requestByteCount = ControlLimits.requestByteCount
+    /// A client that neither sends nor takes anything for so long is disconnected.
+    var idleTimeout = TimeAmount.seconds(60)
+  }
+
+  private let socket: ControlSocket
+  private let dispatcher: ControlDispatcher
+  private let limits: Limits
+  private let group: any EventLoopGroup
+  private let logger: Logger
+  private let clientCount = Atomic<Int>(0)
+
+  /// Opens the socket. Clients can connect from now on; they are answered once `run` is called.
+  ///
+  /// - Throws: when the socket cannot be opened, e.g. because another daemon is alive on it.
+  init(
+    socketPath: String, handler: any ControlHandler, limits: Limits = Limits(),
+    group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
+  ) throws(ControlServerError) {
+    socket = try ControlSocket(path: socketPath)
+    dispatcher = ControlDispatcher(handler: handler)
+    self.limits = limits
+    self.group = group
+    self.logger = logger
+  }
+
+  /// Serves clients until graceful shutdown or cancellation, then closes all connections and removes the socket.
+  func run() async throws {
+    guard let descriptor = socket.takeDescriptor() else { return }
+    defer { socket.remove() }
+    let limits = limits
+    let server = try await ServerBootstrap(group: group)
+      // A client may close its sending side and still wait for the answer.
+      .childChannelOption(.allowRemoteHalfClosure, value: true)
+      .bind(descriptor) { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHandlers(IdleStateHandler(allTimeout: limits.idleTimeout), CloseWhenIdle())
+          return try ControlConnection.Channel(
+            wrappingChannelSynchronously: channel,
+            configuration: .init(backPressureStrategy: .init(lowWatermark: 1, highWatermark: 2)))
+        }
+      }
+    logger.info("control socket is open", metadata: ["path": "\(socket.path)"])
+    await cancelWhenGracefulShutdown {
+      do {
+        try await self.serve(server)
+      } catch is CancellationError {
+        // The way a service ends.
+      } catch {
+        self.logger.error("control socket failed", metadata: ["path": "\(self.socket.path)", "error": "\(error)"])
+      }
+    }
+  }
+
+  private func serve(_ server: NIOAsyncChannel<ControlConnection.Channel, Never>) async throws {
+    try await server.executeThenClose { clients in
+      try await withThrowingDiscardingTaskGroup { tasks in
+        for try await client in clients {
+          tasks.addTask { await self.serve(client) }
+        }
+        // Leaving without a client in the middle of something would wait for it.
+        tasks.cancelAll()
+      }
+    }
+  }
+
+  private func serve(_ client: ControlConnection.Channel) async {
+    let count = clientCount.add(1, ordering: .relaxed).newValue
+    defer { clientCount.subtract(1, ordering: .relaxed) }
+    let connection = ControlConnection(channel: client, dispatcher: dispatcher, requestByteLimit: limits.requestByteCount)
+    do {
+      if count > limits.clientCount {
+        try await connection.refuse(ControlError(.unavailable, "the daemon serves \(limits.clientCount) clients already"))
+      } else {
+        try await connection.serve()
+      }
+    } catch {
+      logger.debug("control connection ended", metadata: ["reason": "\(error)"])
+    }
+  }
+}
+
+/// Closes a connection on which nothing moves any more.
+private final class CloseWhenIdle: ChannelInboundHandler {
+  typealias InboundIn = ByteBuffer
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if event is IdleStateHandler.IdleStateEvent {
+      context.close(promise: nil)
+    } else {
+      context.fireUserInboundEventTriggered(event)
+    }
+  }
+}

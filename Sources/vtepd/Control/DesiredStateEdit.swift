@@ -1,0 +1,180 @@
+// DesiredStateEdit: the run-time changes of vtepctl as edits of the desired state. Adding what is there already changes
+// it where a parameter says so, and is no error; deleting what is not there is one.
+
+import Encap
+import MulticastLearn
+import VTEP
+import VTEPControl
+
+/// A request that changes the desired state.
+protocol DesiredStateEdit: ControlRequest {
+  /// - Throws: when the request cannot be carried out; the state is worthless then.
+  func edit(_ state: inout DesiredState) throws(ControlError)
+}
+
+extension DesiredState {
+  /// The state after a change, checked.
+  ///
+  /// - Throws: `invalidParameters`, `notFound`, or `refused` with everything that would be wrong.
+  func applying(_ change: some DesiredStateEdit) throws(ControlError) -> DesiredState {
+    var state = self
+    try change.edit(&state)
+    if state != self, let error = ControlError(state.problems()) { throw error }
+    return state
+  }
+
+  /// Takes a static address from wherever the state has it.
+  ///
+  /// - Returns: whether it was there.
+  mutating func removeStaticMAC(_ mac: MACAddress, vni: VNI) -> Bool {
+    var isFound = vnis[vni]?.macs.removeValue(forKey: mac) != nil
+    for (name, port) in ports where port.vni == vni && port.macs.contains(mac) {
+      ports[name]?.macs.removeAll { $0 == mac }
+      isFound = true
+    }
+    return isFound
+  }
+
+  fileprivate func existing(_ vni: VNI) throws(ControlError) -> VNISettings {
+    guard let settings = vnis[vni] else { throw ControlError(.notFound, "there is no VNI \(vni)") }
+    return settings
+  }
+
+  fileprivate func existing(port name: String) throws(ControlError) -> PortSettings {
+    guard let settings = ports[name] else { throw ControlError(.notFound, "there is no port '\(name)'") }
+    return settings
+  }
+}
+
+extension AddVNI: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    let vni = try VNI(parameter: vni)
+    var settings = state.vnis[vni] ?? VNISettings(vni: vni, flood: .none)
+    settings.flood = try floodMode(replacing: state.vnis[vni]?.flood)
+    settings.learning = learning ?? settings.learning
+    if let acceptFrom { settings.acceptFrom = try .init(parameter: acceptFrom, "accept-from") }
+    if let innerVLAN { settings.innerVLAN = try .init(parameter: innerVLAN, "inner-vlan") }
+    settings.ageingSeconds = ageingSeconds ?? settings.ageingSeconds
+    settings.macLimit = macLimit ?? settings.macLimit
+    state.vnis[vni] = settings
+  }
+
+  /// An existing VNI's mode, group and peers stand unless the request says otherwise.
+  private func floodMode(replacing old: FloodMode?) throws(ControlError) -> FloodMode {
+    if flood == nil, group == nil, peers == nil, let old { return old }
+    var keys = FloodKeys()
+    keys.group = try group.converted { text throws(ControlError) in try IPAddress(parameter: text, "group") }
+    keys.isGroupGiven = group != nil
+    if let peers {
+      var addresses: [IPAddress] = []
+      for peer in peers { addresses.append(try IPAddress(parameter: peer, "peer")) }
+      keys.peers = addresses
+    }
+    keys.mode = try flood.converted { text throws(ControlError) in try FloodKeys.Mode(parameter: text, "flood") } ?? .multicast
+    switch (keys.mode, old) {
+    case (.multicast, .multicast(let oldGroup)?) where group == nil:
+      keys.group = oldGroup
+      keys.isGroupGiven = true
+    case (.replicate, .replicate(let oldPeers)?) where peers == nil: keys.peers = oldPeers
+    default: break
+    }
+    guard keys.problems.isEmpty, let mode = keys.floodMode else {
+      throw ControlError(.refused, "vni \(vni): " + keys.problems.map(\.message).joined(separator: "; "))
+    }
+    return mode
+  }
+}
+
+extension DeleteVNI: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    let vni = try VNI(parameter: vni)
+    _ = try state.existing(vni)
+    let users = state.ports.values.filter { $0.vni == vni || $0.vlans.values.contains(vni) }.map(\.name).sorted()
+    guard users.isEmpty else {
+      throw ControlError(.refused, "VNI \(vni) is bound to: \(users.joined(separator: ", "))")
+    }
+    state.vnis[vni] = nil
+  }
+}
+
+extension AddPeer: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    let vni = try VNI(parameter: vni)
+    let peer = try IPAddress(parameter: address, "address")
+    guard case .replicate(let peers) = try state.existing(vni).flood else {
+      throw ControlError(.refused, "VNI \(vni) has no peers: its flood mode is not replicate")
+    }
+    if !peers.contains(peer) { state.vnis[vni]?.flood = .replicate(peers: peers + [peer]) }
+  }
+}
+
+extension DeletePeer: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    let vni = try VNI(parameter: vni)
+    let peer = try IPAddress(parameter: address, "address")
+    guard case .replicate(let peers) = try state.existing(vni).flood, peers.contains(peer) else {
+      throw ControlError(.notFound, "VNI \(vni) has no peer \(peer)")
+    }
+    state.vnis[vni]?.flood = .replicate(peers: peers.filter { $0 != peer })
+  }
+}
+
+extension AddPort: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    let kind = try PortSettings.Kind(parameter: kind, "kind")
+    var settings = state.ports[name] ?? PortSettings(name: name, kind: kind, device: device)
+    guard settings.kind == kind, settings.device == device else {
+      throw ControlError(.refused, "port \(name) exists already, as \(settings.kind) \(settings.device)")
+    }
+    settings.vni = try vni.converted { value throws(ControlError) in try VNI(parameter: value) } ?? settings.vni
+    if let vlans { settings.vlans = try Self.bindings(vlans) }
+    if let macs {
+      settings.macs = []
+      for mac in macs { settings.macs.append(try MACAddress(parameter: mac)) }
+    }
+    settings.mtu = mtu ?? settings.mtu
+    state.ports[name] = settings
+  }
+
+  private static func bindings(_ vlans: [Int: UInt32]) throws(ControlError) -> [UInt16: VNI] {
+    var bindings: [UInt16: VNI] = [:]
+    for (vlan, vni) in vlans {
+      guard let identifier = UInt16(exactly: vlan) else { throw ControlError(.invalidParameters, "VLAN \(vlan) is not from 1 to 4094") }
+      bindings[identifier] = try VNI(parameter: vni)
+    }
+    return bindings
+  }
+}
+
+extension DeletePort: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    _ = try state.existing(port: name)
+    state.ports[name] = nil
+  }
+}
+
+extension AddMAC: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    let vni = try VNI(parameter: vni)
+    let mac = try MACAddress(parameter: mac)
+    _ = try state.existing(vni)
+    let before = state
+    _ = state.removeStaticMAC(mac, vni: vni)
+    switch (vtep, port) {
+    case (let vtep?, nil):
+      guard vlan == nil else { throw ControlError(.invalidParameters, "vlan belongs to a port, not to a vtep") }
+      state.vnis[vni]?.macs[mac] = try IPAddress(parameter: vtep, "vtep")
+    case (nil, let port?):
+      let settings = try before.existing(port: port)
+      guard vlan == nil else {
+        throw ControlError(.refused, "static addresses of tagged bindings are not available in this version")
+      }
+      guard settings.vni == vni else {
+        throw ControlError(.refused, "port \(port) does not bind untagged frames to VNI \(vni)")
+      }
+      // The list keeps its order, so that repeating the command changes nothing.
+      state.ports[port]?.macs = settings.macs.contains(mac) ? settings.macs : settings.macs + [mac]
+    default: throw ControlError(.invalidParameters, "give either vtep or port")
+    }
+  }
+}
