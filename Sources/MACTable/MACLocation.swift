@@ -3,7 +3,7 @@
 
 /// A local port and VLAN, or a remote VTEP, by index.
 ///
-/// Bits 0-15 hold the index, bits 16-27 the VLAN, bit 28 is set for a VTEP.
+/// Bit 0 is set for a VTEP, bits 1-16 hold the index, bits 17-28 the VLAN.
 @frozen public struct MACLocation: Hashable, Sendable {
   public var raw: UInt32
 
@@ -11,18 +11,18 @@
 
   /// - Parameter vlan: 802.1Q VLAN identifier, 0 for untagged frames; its low 12 bits count.
   @inlinable public static func port(_ index: UInt16, vlan: UInt16) -> MACLocation {
-    MACLocation(raw: UInt32(index) | UInt32(vlan & 0xfff) << 16)
+    MACLocation(raw: UInt32(index) << 1 | UInt32(vlan & 0xfff) << 17)
   }
 
   @inlinable public static func vtep(_ index: UInt16) -> MACLocation {
-    MACLocation(raw: UInt32(index) | 1 << 28)
+    MACLocation(raw: UInt32(index) << 1 | 1)
   }
 
-  @inlinable public var isVTEP: Bool { raw & (1 << 28) != 0 }
+  @inlinable public var isVTEP: Bool { raw & 1 != 0 }
   /// Index of the port or of the VTEP.
-  @inlinable public var index: UInt16 { UInt16(truncatingIfNeeded: raw) }
+  @inlinable public var index: UInt16 { UInt16(truncatingIfNeeded: raw >> 1) }
   /// 0 for a VTEP and for untagged frames.
-  @inlinable public var vlan: UInt16 { UInt16(truncatingIfNeeded: raw >> 16) & 0xfff }
+  @inlinable public var vlan: UInt16 { UInt16(truncatingIfNeeded: raw >> 17) & 0xfff }
 }
 
 extension MACLocation: CustomStringConvertible {

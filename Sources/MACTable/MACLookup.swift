@@ -2,24 +2,27 @@
 
 /// What a lookup found. Plain data; a copy of the entry as it was.
 @frozen public struct MACLookup: Sendable {
-  @usableFromInline let value: MACValue
-  /// Slot number, for `MACTableReader.touch`; meaningless on a miss.
-  public let slot: UInt32
-
-  @usableFromInline @inline(__always) init(value: MACValue, slot: UInt32) {
-    self.value = value
-    self.slot = slot
+  @frozen @usableFromInline enum Status: UInt8, Sendable {
+    case miss, hit
+    /// The entry changed under the reader's eyes; it must look again.
+    case torn
   }
 
-  @inlinable public static var miss: MACLookup { MACLookup(value: MACValue(raw: 0), slot: noSlot) }
-  /// The entry changed under the reader's eyes; it must look again.
-  @usableFromInline static var torn: MACLookup { MACLookup(value: MACValue(raw: 0), slot: tornSlot) }
+  @usableFromInline let status: Status
+  /// Slot number, for `MACTableReader.touch`. Meaningful on a hit only, as is all that follows.
+  public let slot: UInt32
+  @usableFromInline let value: MACValue
 
-  @usableFromInline static let noSlot = UInt32.max
-  @usableFromInline static let tornSlot = UInt32.max - 1
+  @usableFromInline @inline(__always) init(_ status: Status, slot: UInt32 = 0, value: MACValue = MACValue(raw: 0)) {
+    self.status = status
+    self.slot = slot
+    self.value = value
+  }
 
-  @inlinable public var isHit: Bool { slot < MACLookup.tornSlot }
-  /// Meaningful on a hit only, as is `type`.
-  @inlinable public var location: MACLocation { value.location }
-  @inlinable public var type: MACEntryType { value.type }
+  /// For a caller that has nothing to look up.
+  @inlinable @inline(__always) public static var miss: MACLookup { MACLookup(.miss) }
+
+  @inlinable @inline(__always) public var isHit: Bool { status == .hit }
+  @inlinable @inline(__always) public var location: MACLocation { value.location }
+  @inlinable @inline(__always) public var type: MACEntryType { value.type }
 }

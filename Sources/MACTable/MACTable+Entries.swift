@@ -35,8 +35,8 @@ extension MACTable {
     while true {
       let key = MACKey(raw: reader.keyWord(slot)[0].load(ordering: .acquiring))
       if key.raw == MACKey.freeSlot { return nil }
-      let lookup = reader.read(slot, expecting: key)
-      if lookup.slot == MACLookup.tornSlot { continue }
+      let lookup = reader.read(Int(slot / 4), Int(slot % 4), expecting: key)
+      if lookup.status == .torn { continue }
       guard lookup.isHit else { return nil }
       return Entry(
         key: key, location: lookup.location, type: lookup.type, moves: lookup.value.moves,

@@ -70,13 +70,13 @@ extension MACTable {
     let list = owner * 2 + entryClass
     guard memory.lists[list].count > 0 else { return }
     prepareGenerationStep()
-    raise(memory.ownerGenerations + list)
+    let head = memory.lists[list].head
+    raise(memory.ownerGenerations + value(head).ownerGenerationIndex)
     while memory.lists[list].head != SlotList.end {
       let slot = memory.lists[list].head
       // Whether it was a ghost before this flush.
-      let generation = reader.generation(
-        domain: key(slot).domain, location: value(slot).location, entryClass: entryClass)
-      release(slot, wasGhost: !value(slot).isOfGeneration(generation &- 1))
+      let previousGeneration = reader.generation(key(slot), value(slot)) &- 1
+      release(slot, wasGhost: !value(slot).isOfGeneration(previousGeneration))
     }
   }
 

@@ -93,10 +93,8 @@ extension MACTable {
   }
 
   private func makeValue(_ key: MACKey, _ location: MACLocation, _ type: MACEntryType, moves: UInt8) -> MACValue {
-    let entryClass = Int(type.rawValue & 1)
-    let generation = reader.generation(domain: key.domain, location: location, entryClass: entryClass)
-    return MACValue(
-      location: location, type: type, moves: moves, generation: generation % MACValue.generationCount)
+    let value = MACValue(location: location, type: type, moves: moves)
+    return value.ofGeneration(reader.generation(key, value))
   }
 
   private func error(_ key: MACKey, _ code: MACTableError.Code) -> MACTableError {

@@ -14,13 +14,16 @@ extension MACTable {
   /// Whether a used slot's entry is invisible to readers because it was flushed.
   func isGhost(_ slot: UInt32) -> Bool { !reader.isLive(key(slot), value(slot)) }
 
-  func listIndex(_ value: MACValue) -> Int { reader.ownerIndex(value.location) * 2 + value.entryClass }
+  func listIndex(_ value: MACValue) -> Int { ownerIndex(value.location) * 2 + value.entryClass }
 
   func find(_ key: MACKey) -> UInt32? {
     let hash = reader.hash(key)
-    var slot = reader.slot(of: key, inBucket: reader.firstBucket(hash))
-    if slot == MACLookup.noSlot { slot = reader.slot(of: key, inBucket: reader.secondBucket(hash)) }
-    return slot == MACLookup.noSlot ? nil : slot
+    return find(key, inBucket: reader.firstBucket(hash)) ?? find(key, inBucket: reader.secondBucket(hash))
+  }
+
+  private func find(_ key: MACKey, inBucket bucket: Int) -> UInt32? {
+    let slot = UInt32(bucket * 4 + reader.candidate(key, inBucket: bucket))
+    return self.key(slot) == key ? slot : nil
   }
 
   /// Makes an entry visible in a free slot. The order of the stores is the readers' guarantee: see `MACTableReader`.

@@ -61,11 +61,12 @@ public final class MACTable: @unchecked Sendable {
     self.vtepCount = vtepCount
     self.domainCount = domainCount
     slotCount = halfBucketCount * 8
-    memory = MACTableMemory(slotCount: slotCount, ownerCount: portCount + vtepCount, domainCount: domainCount)
+    memory = MACTableMemory(
+      slotCount: slotCount, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount)
     reader = MACTableReader(
       buckets: memory.buckets, lastSeen: memory.lastSeen, domainGenerations: memory.domainGenerations,
       ownerGenerations: memory.ownerGenerations, displacements: memory.displacements,
-      halfBucketCount: halfBucketCount, portCount: portCount)
+      halfBucketCount: halfBucketCount)
   }
 
   deinit { memory.deallocate() }
@@ -119,10 +120,10 @@ extension MACTable {
     Int(location.index) < (location.isVTEP ? vtepCount : portCount)
   }
 
-  /// The owner number of a location whose index is in range; anything else is a programmer's error.
+  /// The owner of a location: ports are numbered first, VTEPs after. An index out of range is a programmer's error.
   func ownerIndex(_ location: MACLocation) -> Int {
     precondition(isInRange(location), "port or VTEP index beyond the MAC table's index space")
-    return reader.ownerIndex(location)
+    return Int(location.index) + (location.isVTEP ? portCount : 0)
   }
 
   private func count(owner: Int) -> Int {

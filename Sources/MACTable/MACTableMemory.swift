@@ -59,13 +59,15 @@ struct MACTableMemory {
   let heapPositions: UnsafeMutablePointer<UInt32>
   let path: UnsafeMutablePointer<PathNode>
 
-  init(slotCount: Int, ownerCount: Int, domainCount: Int) {
+  init(slotCount: Int, portCount: Int, vtepCount: Int, domainCount: Int) {
+    let ownerCount = portCount + vtepCount
+    let ownerGenerationCount = max(portCount, vtepCount) * 4
     var layout = Layout()
     let bucketsOffset = layout.reserve(Atomic<UInt64>.self, slotCount * 2)
     let displacementsOffset = layout.reserve(Atomic<UInt64>.self, 8)
     let lastSeenOffset = layout.reserve(Atomic<UInt32>.self, slotCount)
     let domainGenerationsOffset = layout.reserve(Atomic<UInt32>.self, domainCount * 2)
-    let ownerGenerationsOffset = layout.reserve(Atomic<UInt32>.self, ownerCount * 2)
+    let ownerGenerationsOffset = layout.reserve(Atomic<UInt32>.self, ownerGenerationCount)
     let previousOffset = layout.reserve(UInt32.self, slotCount)
     let nextOffset = layout.reserve(UInt32.self, slotCount)
     let listsOffset = layout.reserve(SlotList.self, ownerCount * 2)
@@ -82,7 +84,8 @@ struct MACTableMemory {
     lastSeen = (block + lastSeenOffset).bindMemory(to: Atomic<UInt32>.self, capacity: slotCount)
     domainGenerations = (block + domainGenerationsOffset)
       .bindMemory(to: Atomic<UInt32>.self, capacity: domainCount * 2)
-    ownerGenerations = (block + ownerGenerationsOffset).bindMemory(to: Atomic<UInt32>.self, capacity: ownerCount * 2)
+    ownerGenerations = (block + ownerGenerationsOffset)
+      .bindMemory(to: Atomic<UInt32>.self, capacity: ownerGenerationCount)
     previous = (block + previousOffset)
       .initializeMemory(as: UInt32.self, repeating: SlotList.end, count: slotCount)
     next = (block + nextOffset).initializeMemory(as: UInt32.self, repeating: SlotList.end, count: slotCount)
@@ -105,7 +108,7 @@ struct MACTableMemory {
     displacements.initialize(to: Atomic(0))
     for slot in 0..<slotCount { (lastSeen + slot).initialize(to: Atomic(0)) }
     for index in 0..<domainCount * 2 { (domainGenerations + index).initialize(to: Atomic(0)) }
-    for index in 0..<ownerCount * 2 { (ownerGenerations + index).initialize(to: Atomic(0)) }
+    for index in 0..<ownerGenerationCount { (ownerGenerations + index).initialize(to: Atomic(0)) }
     for owner in 0..<ownerCount {
       heap[owner] = UInt32(owner)
       heapPositions[owner] = UInt32(owner)

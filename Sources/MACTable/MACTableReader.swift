@@ -18,21 +18,21 @@ import Synchronization
 @frozen public struct MACTableReader: @unchecked Sendable {
   @usableFromInline let buckets: UnsafeMutablePointer<Atomic<UInt64>>
   @usableFromInline let lastSeen: UnsafeMutablePointer<Atomic<UInt32>>
-  /// By index times two, plus the entry class: flushes of learned entries, removals of configured ones.
+  /// By domain times two, plus the entry class.
   @usableFromInline let domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>
+  /// By `MACValue.ownerGenerationIndex`.
   @usableFromInline let ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>
   @usableFromInline let displacements: UnsafeMutablePointer<Atomic<UInt64>>
   /// Buckets in each half; fits 32 bits.
   @usableFromInline let halfBucketCount: UInt64
-  @usableFromInline let seed: UInt64
-  @usableFromInline let multiplier: UInt64
-  /// Owners are numbered ports first, VTEPs after.
-  @usableFromInline let portCount: Int
+  /// Secret, odd.
+  @usableFromInline let firstMultiplier: UInt64
+  @usableFromInline let secondMultiplier: UInt64
 
   init(
     buckets: UnsafeMutablePointer<Atomic<UInt64>>, lastSeen: UnsafeMutablePointer<Atomic<UInt32>>,
     domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>, ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>,
-    displacements: UnsafeMutablePointer<Atomic<UInt64>>, halfBucketCount: Int, portCount: Int
+    displacements: UnsafeMutablePointer<Atomic<UInt64>>, halfBucketCount: Int
   ) {
     self.buckets = buckets
     self.lastSeen = lastSeen
@@ -40,15 +40,14 @@ import Synchronization
     self.ownerGenerations = ownerGenerations
     self.displacements = displacements
     self.halfBucketCount = UInt64(halfBucketCount)
-    self.portCount = portCount
-    seed = .random(in: .min ... .max)
-    multiplier = .random(in: .min ... .max) | 1
+    firstMultiplier = .random(in: .min ... .max) | 1
+    secondMultiplier = .random(in: .min ... .max) | 1
   }
 
-  /// Mixes the key with the table's random seed, so that a guest cannot choose addresses that collide.
+  /// Mixes the key with the table's random multipliers, so that a guest cannot choose addresses that collide.
   @inlinable @inline(__always) public func hash(_ key: MACKey) -> UInt64 {
-    let first = (key.raw ^ seed).multipliedFullWidth(by: multiplier)
-    let second = (first.high ^ first.low ^ multiplier).multipliedFullWidth(by: 0x9e37_79b9_7f4a_7c15)
+    let first = key.raw.multipliedFullWidth(by: firstMultiplier)
+    let second = (first.high ^ first.low).multipliedFullWidth(by: secondMultiplier)
     return second.high ^ second.low
   }
 
@@ -65,7 +64,7 @@ import Synchronization
   ///   - hash: what `hash(key)` returned.
   @inlinable @inline(__always) public func lookup(_ key: MACKey, hash: UInt64) -> MACLookup {
     let found = attempt(key, hash: hash)
-    return found.slot == MACLookup.tornSlot ? lookupAgain(key, hash: hash) : found
+    return found.status == .torn ? lookupAgain(key, hash: hash) : found
   }
 
   /// Notes that a frame from the entry's address was seen. Writes at most once a second for an entry.
@@ -95,62 +94,54 @@ extension MACTableReader {
     buckets + (Int(slot >> 2) &* 8 &+ Int(slot & 3))
   }
 
-  @inlinable @inline(__always) func ownerIndex(_ location: MACLocation) -> Int {
-    Int(location.index) &+ (location.isVTEP ? portCount : 0)
-  }
-
   /// What an entry's generation must be: a flush of its domain or of its owner raises this.
-  @inlinable @inline(__always) func generation(domain: UInt16, location: MACLocation, entryClass: Int) -> UInt32 {
-    domainGenerations[Int(domain) &* 2 &+ entryClass].load(ordering: .relaxed)
-      &+ ownerGenerations[ownerIndex(location) &* 2 &+ entryClass].load(ordering: .relaxed)
+  @inlinable @inline(__always) func generation(_ key: MACKey, _ value: MACValue) -> UInt32 {
+    domainGenerations[Int(key.domain) &* 2 &+ value.entryClass].load(ordering: .relaxed)
+      &+ ownerGenerations[value.ownerGenerationIndex].load(ordering: .relaxed)
   }
 
   @inlinable @inline(__always) func isLive(_ key: MACKey, _ value: MACValue) -> Bool {
-    value.isOfGeneration(generation(domain: key.domain, location: value.location, entryClass: value.entryClass))
+    value.isOfGeneration(generation(key, value))
   }
 
-  /// The slot of `bucket` that holds `key`, or `MACLookup.noSlot`. Selects instead of branching: which of the four it
-  /// is cannot be predicted.
-  @inlinable @inline(__always) func slot(of key: MACKey, inBucket bucket: Int) -> UInt32 {
+  /// Which of a bucket's four slots holds `key`, if any does; the caller checks. No branch predictor could
+  /// tell, so this is written to compile to conditional moves.
+  @inlinable @inline(__always) func candidate(_ key: MACKey, inBucket bucket: Int) -> Int {
     let keys = buckets + bucket &* 8
-    let first = UInt32(truncatingIfNeeded: bucket &* 4)
-    var slot = MACLookup.noSlot
-    slot = keys[0].load(ordering: .acquiring) == key.raw ? first : slot
-    slot = keys[1].load(ordering: .acquiring) == key.raw ? first &+ 1 : slot
-    slot = keys[2].load(ordering: .acquiring) == key.raw ? first &+ 2 : slot
-    slot = keys[3].load(ordering: .acquiring) == key.raw ? first &+ 3 : slot
-    return slot
+    var position = keys[1].load(ordering: .acquiring) == key.raw ? 1 : 0
+    position = keys[2].load(ordering: .acquiring) == key.raw ? 2 : position
+    position = keys[3].load(ordering: .acquiring) == key.raw ? 3 : position
+    return position
   }
 
   @inlinable @inline(__always) func attempt(_ key: MACKey, hash: UInt64) -> MACLookup {
     let displacementsBefore = displacements.pointee.load(ordering: .acquiring)
-    var slot = slot(of: key, inBucket: firstBucket(hash))
-    if slot == MACLookup.noSlot {
-      slot = self.slot(of: key, inBucket: secondBucket(hash))
-      if slot == MACLookup.noSlot {
-        return displacements.pointee.load(ordering: .relaxed) == displacementsBefore ? .miss : .torn
-      }
-    }
-    return read(slot, expecting: key)
+    let first = firstBucket(hash)
+    let inFirst = read(first, candidate(key, inBucket: first), expecting: key)
+    if inFirst.status != .miss { return inFirst }
+    let second = secondBucket(hash)
+    let inSecond = read(second, candidate(key, inBucket: second), expecting: key)
+    if inSecond.status != .miss { return inSecond }
+    return MACLookup(displacements.pointee.load(ordering: .relaxed) == displacementsBefore ? .miss : .torn)
   }
 
-  /// The entry in `slot` as a lookup's answer: a hit, a miss when it was flushed, torn when it changed meanwhile.
-  @inlinable @inline(__always) func read(_ slot: UInt32, expecting key: MACKey) -> MACLookup {
-    let word = keyWord(slot)
+  /// The entry at a bucket's position: a hit, a miss when it is another's or was flushed, torn when it changed meanwhile.
+  @inlinable @inline(__always) func read(_ bucket: Int, _ position: Int, expecting key: MACKey) -> MACLookup {
+    let word = buckets + (bucket &* 8 &+ position)
     let before = word[4].load(ordering: .acquiring)
-    let keyNow = word[0].load(ordering: .acquiring)
+    guard word[0].load(ordering: .acquiring) == key.raw else { return .miss }
     let after = word[4].load(ordering: .relaxed)
-    guard before == after, keyNow == key.raw else { return .torn }
+    guard before == after else { return MACLookup(.torn) }
     let value = MACValue(raw: after)
     guard key.raw != MACKey.freeSlot, isLive(key, value) else { return .miss }
-    return MACLookup(value: value, slot: slot)
+    return MACLookup(.hit, slot: UInt32(truncatingIfNeeded: bucket &* 4 &+ position), value: value)
   }
 
   /// The rare way: the writer was at work on this very entry.
   @usableFromInline @inline(never) func lookupAgain(_ key: MACKey, hash: UInt64) -> MACLookup {
     while true {
       let found = attempt(key, hash: hash)
-      if found.slot != MACLookup.tornSlot { return found }
+      if found.status != .torn { return found }
     }
   }
 }

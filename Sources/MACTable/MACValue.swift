@@ -1,39 +1,52 @@
 // MACValue: all that a worker reads of an entry, in one 64-bit word, so that an entry is always seen whole.
 
-/// Bits 0-28 location, 29-30 type, 31-38 moves, 39-43 slot version, 44-63 generation.
+/// Bit 0 entry class (1: configured), bits 1-29 location, bit 30 controller, 31-38 moves, 39-43 slot version, 44-63
+/// generation.
 ///
 /// The slot version changes with every key that the slot holds, so that a reader notices a slot that changed hands
 /// while it looked. The generation is compared with those of the entry's domain and owner: see `MACTable+Flush.swift`.
+/// The class and the location's low bits are where they are because together they index the owners' generations.
 @frozen @usableFromInline struct MACValue: Equatable, Sendable {
   @usableFromInline var raw: UInt64
 
   @usableFromInline @inline(__always) init(raw: UInt64) { self.raw = raw }
 
-  init(location: MACLocation, type: MACEntryType, moves: UInt8, generation: UInt32) {
+  init(location: MACLocation, type: MACEntryType, moves: UInt8) {
     raw =
-      UInt64(location.raw) | UInt64(type.rawValue) << Self.typeShift | UInt64(moves) << Self.movesShift
-      | UInt64(generation) << Self.generationShift
+      UInt64(type.entryClass) | UInt64(location.raw) << 1 | (type == .controller ? Self.controllerBit : 0)
+      | UInt64(moves) << Self.movesShift
   }
 
-  @usableFromInline static let typeShift: UInt64 = 29
+  @usableFromInline static let controllerBit: UInt64 = 1 << 30
   static let movesShift: UInt64 = 31
   static let versionShift: UInt64 = 39
-  @usableFromInline static let generationShift: UInt64 = 44
   static let versionMask: UInt64 = 0x1f << versionShift
-  /// Generations are compared modulo this.
+  @usableFromInline static let generationShift: UInt64 = 44
+  /// Generations are kept modulo this.
   static let generationCount: UInt32 = 1 << 20
 
   @usableFromInline @inline(__always) var location: MACLocation {
-    MACLocation(raw: UInt32(truncatingIfNeeded: raw) & 0x1fff_ffff)
+    MACLocation(raw: UInt32(truncatingIfNeeded: raw >> 1) & 0x1fff_ffff)
   }
-  @usableFromInline @inline(__always) var type: MACEntryType { MACEntryType(bits: raw >> Self.typeShift) }
+  @usableFromInline @inline(__always) var type: MACEntryType {
+    if raw & 1 == 0 { return .learned }
+    return raw & Self.controllerBit == 0 ? .static : .controller
+  }
   /// 0 for a learned entry, 1 for a configured one (static or controller).
-  @usableFromInline @inline(__always) var entryClass: Int { Int(truncatingIfNeeded: raw >> Self.typeShift) & 1 }
-  @usableFromInline @inline(__always) var moves: UInt8 { UInt8(truncatingIfNeeded: raw >> 31) }
+  @usableFromInline @inline(__always) var entryClass: Int { Int(truncatingIfNeeded: raw & 1) }
+  /// Owner index (16 bits), VTEP bit, class bit: the owner's place among the owners' generations.
+  @usableFromInline @inline(__always) var ownerGenerationIndex: Int { Int(truncatingIfNeeded: raw & 0x3_ffff) }
+  var moves: UInt8 { UInt8(truncatingIfNeeded: raw >> Self.movesShift) }
 
   /// Whether the entry was made in this generation (modulo 2^20).
   @usableFromInline @inline(__always) func isOfGeneration(_ generation: UInt32) -> Bool {
     (UInt32(truncatingIfNeeded: raw >> Self.generationShift) &- generation) << 12 == 0
+  }
+
+  /// The same entry, made in another generation.
+  func ofGeneration(_ generation: UInt32) -> MACValue {
+    let below = raw & (1 << Self.generationShift - 1)
+    return MACValue(raw: below | UInt64(generation) << Self.generationShift)
   }
 
   /// The same entry with the version of the slot that holds `previous`, for a change in place.

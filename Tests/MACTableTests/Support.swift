@@ -1,0 +1,46 @@
+// Helpers of the MAC table's tests.
+
+import Encap
+import MACTable
+
+func key(_ domain: UInt16, _ address: UInt64) -> MACKey {
+  MACKey(domain: domain, mac: MACAddress(bits: address))
+}
+
+extension MACTableReader {
+  func find(_ key: MACKey) -> MACLookup { lookup(key, hash: hash(key)) }
+}
+
+extension MACTable {
+  func all(pageSize: Int = 100) -> [Entry] {
+    var cursor = 0
+    var entries: [Entry] = []
+    while cursor < slotCount { entries += self.entries(from: &cursor, limit: pageSize) }
+    return entries
+  }
+
+  /// Sweeps every slot once, in slices.
+  @discardableResult func sweepAll(nowSeconds: UInt32, slice: Int = 4096) -> Int {
+    var reclaimed = 0
+    var remaining = slotCount
+    while remaining > 0 {
+      reclaimed += sweep(slots: min(slice, remaining), nowSeconds: nowSeconds)
+      remaining -= slice
+    }
+    return reclaimed
+  }
+}
+
+/// xorshift64*: the same operations in every run of a seed.
+struct SeededGenerator: RandomNumberGenerator {
+  var state: UInt64
+
+  init(seed: UInt64) { state = seed &* 0x9e37_79b9_7f4a_7c15 | 1 }
+
+  mutating func next() -> UInt64 {
+    state ^= state >> 12
+    state ^= state << 25
+    state ^= state >> 27
+    return state &* 0x2545_f491_4f6c_dd1d
+  }
+}
