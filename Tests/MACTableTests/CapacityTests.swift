@@ -1,0 +1,158 @@
+// Size: a million entries and their memory, how full the table gets, and who gives way when it is.
+
+import Encap
+import Testing
+
+@testable import MACTable
+
+struct CapacityTests {
+  @Test func millionEntries() throws {
+    let table = try MACTable(capacity: 1_000_000, portCount: 64, vtepCount: 8192, domainCount: 8192)
+    #expect(table.memoryByteCount <= 32_000_000)
+    table.configureDomain(1, ageSeconds: 300, limit: 0)
+    func address(_ index: Int) -> MACKey { key(1, 0x0200_0000_0000 + UInt64(index)) }
+    func place(_ index: Int) -> MACLocation {
+      index % 3 == 0 ? .port(UInt16(index % 64), vlan: UInt16(index % 4095)) : .vtep(UInt16(index % 8192))
+    }
+    func learnAll(nowSeconds: UInt32) -> Int {
+      (0..<1_000_000).count { table.learn(address($0), at: place($0), nowSeconds: nowSeconds) == .added }
+    }
+    func found() -> Int {
+      (0..<1_000_000).count {
+        let hit = table.reader.find(address($0))
+        return hit.isHit && hit.location == place($0)
+      }
+    }
+    #expect(learnAll(nowSeconds: 1) == 1_000_000)
+    #expect(table.evictions == 0)
+    #expect(table.count == 1_000_000)
+    #expect(found() == 1_000_000)
+    #expect(!table.reader.find(address(1_000_000)).isHit)
+
+    table.flush(domain: 1)
+    #expect(found() == 0 && table.count == 0)
+    #expect(table.learnedCount(domain: 1) == 0)
+    // The ghosts still hold every slot, and make room.
+    #expect(learnAll(nowSeconds: 500) == 1_000_000)
+    #expect(table.evictions == 0)
+    #expect(found() == 1_000_000)
+
+    #expect(table.sweepAll(nowSeconds: 799) == 0)
+    #expect(table.sweepAll(nowSeconds: 800) == 1_000_000)
+    #expect(table.count == 0 && !table.reader.find(address(0)).isHit)
+  }
+
+  /// Address patterns as guests and attackers choose them, several random seeds each: full means full.
+  @Test(arguments: 0..<6) func fillsUpWithoutEviction(pattern: Int) throws {
+    for round in 0..<4 {
+      let capacity = [500, 5000, 20000, 20011][round]
+      let table = try MACTable(capacity: capacity, portCount: 1, vtepCount: 1, domainCount: 65535)
+      var random = SeededGenerator(seed: UInt64(round))
+      let keys = (0..<UInt64(capacity)).map { index in
+        switch pattern {
+        case 0: key(0, index)
+        case 1: key(0, index << 24)
+        case 2: key(UInt16(index), 0x5254_0000_0001)
+        case 3: key(UInt16(index % 64), 0x5254_0000_0000 + (index / 64) << 16)
+        case 4: key(0, index.byteSwapped >> 16)
+        default: MACKey(domain: .random(in: 0..<65535, using: &random), mac: MACAddress(bits: random.next()))
+        }
+      }
+      for key in keys { #expect(table.learn(key, at: .vtep(0), nowSeconds: 0) == .added) }
+      #expect(table.count == capacity)
+      #expect(table.memory.displacements.pointee.load(ordering: .relaxed) > 0)
+      let load = Double(capacity) / Double(table.slotCount)
+      #expect(capacity < 5000 || load > 0.92)
+      #expect(keys.allSatisfy { table.reader.find($0).isHit })
+      try table.checkStructure()
+    }
+  }
+
+  /// Tables of a few entries, where chance fills buckets unevenly: they take what they promise, or evict, and stay whole.
+  @Test func smallTables() throws {
+    for capacity in 1...40 {
+      let table = try MACTable(capacity: capacity, portCount: 1, vtepCount: 0, domainCount: 1)
+      var random = SeededGenerator(seed: UInt64(capacity))
+      for _ in 0..<capacity * 20 {
+        let key = key(0, random.next())
+        let outcome = table.learn(key, at: .port(0, vlan: 0), nowSeconds: 0)
+        #expect(outcome == .added || outcome == .evictedOther)
+        #expect(table.reader.find(key).isHit)
+      }
+      #expect(table.count <= capacity)
+      try table.checkStructure()
+    }
+  }
+
+  @Test func floodingPortOnlyLosesItsOwn() throws {
+    let table = try MACTable(capacity: 10_000, portCount: 8, vtepCount: 8, domainCount: 4)
+    var victims: [MACKey: MACLocation] = [:]
+    for index in 0..<3000 as Range<UInt64> {
+      let location = index & 1 == 0 ? MACLocation.port(UInt16(index % 3), vlan: 0) : .vtep(UInt16(index % 8))
+      let key = key(UInt16(index % 4), index)
+      victims[key] = location
+      #expect(table.learn(key, at: location, nowSeconds: 0) == .added)
+    }
+    for index in 3000..<3100 as Range<UInt64> {
+      try table.setStatic(key(0, index), at: .port(7, vlan: 0), type: .static)
+      victims[key(0, index)] = .port(7, vlan: 0)
+    }
+    // The flooding port's own station keeps talking.
+    let talker = key(0, 0x0200_0000_0001)
+    _ = table.learn(talker, at: .port(7, vlan: 0), nowSeconds: 0)
+    for index in 0..<50_000 as Range<UInt64> {
+      let now = UInt32(index / 1000)
+      if index % 1000 == 0 { table.reader.touch(table.reader.find(talker), nowSeconds: now) }
+      let outcome = table.learn(key(1, 0x0600_0000_0000 + index), at: .port(7, vlan: 0), nowSeconds: now)
+      #expect(outcome == (index < 6899 ? .added : .evictedOther))
+    }
+    #expect(table.count == 10_000)
+    #expect(table.evictions == 50_000 - 6899)
+    #expect(table.count(port: 7) == 7000)
+    #expect(victims.allSatisfy { table.reader.find($0.key).location == $0.value && table.reader.find($0.key).isHit })
+    #expect(table.reader.find(talker).isHit)
+    // Of the flood, the latest addresses are the ones that are left.
+    let isLeft = (0..<50_000 as Range<UInt64>).map { table.reader.find(key(1, 0x0600_0000_0000 + $0)).isHit }
+    #expect(isLeft.suffix(6000).allSatisfy { $0 } && !isLeft.prefix(40_000).contains(true))
+  }
+
+  /// The one that holds most gives way, also to others, until both hold the same.
+  @Test func heaviestOwnerGivesWayToOthers() throws {
+    let table = try MACTable(capacity: 1000, portCount: 2, vtepCount: 2, domainCount: 1)
+    for index in 0..<900 as Range<UInt64> { _ = table.learn(key(0, index), at: .vtep(0), nowSeconds: 0) }
+    for index in 1000..<9000 as Range<UInt64> { _ = table.learn(key(0, index), at: .port(1, vlan: 0), nowSeconds: 1) }
+    #expect(abs(table.count(vtep: 0) - 500) <= 1 && abs(table.count(port: 1) - 500) <= 1)
+  }
+
+  @Test func oldestGivesWayFirst() throws {
+    let table = try MACTable(capacity: 100, portCount: 1, vtepCount: 0, domainCount: 1)
+    for index in 0..<100 as Range<UInt64> { _ = table.learn(key(0, index), at: .port(0, vlan: 0), nowSeconds: 5) }
+    for index in 0..<50 as Range<UInt64> {
+      #expect(table.learn(key(0, 1000 + index), at: .port(0, vlan: 0), nowSeconds: 5) == .evictedOther)
+    }
+    #expect((0..<50 as Range<UInt64>).allSatisfy { !table.reader.find(key(0, $0)).isHit })
+    #expect((50..<100 as Range<UInt64>).allSatisfy { table.reader.find(key(0, $0)).isHit })
+  }
+
+  @Test func expiredGiveWayBeforeOthersAreEvicted() throws {
+    let table = try MACTable(capacity: 100, portCount: 1, vtepCount: 0, domainCount: 2)
+    table.configureDomain(1, ageSeconds: 10, limit: 0)
+    _ = table.learn(key(0, 1), at: .port(0, vlan: 0), nowSeconds: 0)
+    for index in 0..<99 as Range<UInt64> { _ = table.learn(key(1, index), at: .port(0, vlan: 0), nowSeconds: 90) }
+    #expect(table.learn(key(0, 2), at: .port(0, vlan: 0), nowSeconds: 100) == .added)
+    #expect(table.evictions == 0 && table.count == 100)
+    #expect(table.reader.find(key(0, 1)).isHit)
+  }
+
+  @Test func fullOfStaticEntries() throws {
+    let table = try MACTable(capacity: 50, portCount: 1, vtepCount: 1, domainCount: 2)
+    for index in 0..<50 as Range<UInt64> { _ = table.learn(key(1, index), at: .vtep(0), nowSeconds: 0) }
+    for index in 0..<50 as Range<UInt64> { try table.setStatic(key(0, index), at: .port(0, vlan: 0), type: .static) }
+    #expect(table.learnedCount(domain: 1) == 0 && table.count == 50)
+    #expect(throws: MACTableError.self) { try table.setStatic(key(0, 99), at: .port(0, vlan: 0), type: .controller) }
+    #expect(table.learn(key(1, 1), at: .vtep(0), nowSeconds: 0) == .refusedFull)
+    #expect((0..<50 as Range<UInt64>).allSatisfy { table.reader.find(key(0, $0)).type == .static })
+    #expect(table.count == 50)
+    try table.checkStructure()
+  }
+}
