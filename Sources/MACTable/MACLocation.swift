@@ -7,7 +7,7 @@
 @frozen public struct MACLocation: Hashable, Sendable {
   public var raw: UInt32
 
-  @usableFromInline @inline(__always) init(raw: UInt32) { self.raw = raw }
+  @inlinable @inline(__always) public init(raw: UInt32) { self.raw = raw }
 
   /// - Parameter vlan: 802.1Q VLAN identifier, 0 for untagged frames; its low 12 bits count.
   @inlinable public static func port(_ index: UInt16, vlan: UInt16) -> MACLocation {

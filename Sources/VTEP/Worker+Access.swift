@@ -24,6 +24,7 @@ extension Worker {
 
     learn(live)
     forwardFromAccess(live, portIndex: portIndex)
+    touchSources(live)
   }
 
   /// Pass 1 for one frame: checks it, finds its domain, takes a bound VLAN tag off, and starts the table look-ups.
@@ -78,8 +79,6 @@ extension Worker {
     staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
     staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
     staged.pointee.seenAt = .port(portIndex, vlan: vlan)
-    staged.pointee.vlan = vlan
-    staged.pointee.unknownVTEP = nil
     startLookups(staged)
     return true
   }
@@ -139,16 +138,33 @@ extension Worker {
 
   /// Pass 2: a source address that is known at this place is left alone; anything else is told to the learner.
   @inline(__always)
-  mutating func learn(_ live: Int) {
+  private mutating func learn(_ live: Int) {
+    let table = self.table
     for index in 0..<live {
       let staged = stage + index
-      guard let seenAt = staged.pointee.seenAt else { continue }
       let known = table.lookup(staged.pointee.sourceKey, hash: staged.pointee.sourceHash)
-      if known.isHit && known.location == seenAt {
-        table.touch(known, nowSeconds: nowSeconds)
-      } else if !known.isHit || known.type == .learned {
-        report(LearnEvent(key: staged.pointee.sourceKey, location: seenAt, vtep: IPAddress(high: 0, low: 0)))
-      }
+      learn(staged, known, table)
+    }
+  }
+
+  @inline(__always)
+  mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup, _ table: MACTableReader) {
+    staged.pointee.sourceSlot = StagedFrame.noSlot
+    if known.isHit && known.location == staged.pointee.seenAt {
+      staged.pointee.sourceSlot = known.slot
+      cdpdk_prefetch(table.lastSeenAddress(slot: known.slot))
+    } else if staged.pointee.seenAt != StagedFrame.noLocation && !(known.isHit && known.type != .learned) {
+      report(
+        LearnEvent(key: staged.pointee.sourceKey, location: staged.pointee.seenAt, vtep: IPAddress(high: 0, low: 0)))
+    }
+  }
+
+  /// Known sources were seen now. The last pass, so that the ages have come into the cache meanwhile.
+  @inline(__always)
+  func touchSources(_ live: Int) {
+    let table = self.table
+    for index in 0..<live where stage[index].sourceSlot != StagedFrame.noSlot {
+      table.touch(slot: stage[index].sourceSlot, nowSeconds: nowSeconds)
     }
   }
 
@@ -164,24 +180,29 @@ extension Worker {
   /// Pass 3: where each frame goes.
   @inline(__always)
   private mutating func forwardFromAccess(_ live: Int, portIndex: UInt16) {
+    let table = self.table
     for index in 0..<live {
       let staged = stage + index
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
-      let domain = staged.pointee.destinationKey.domain
-      guard !staged.pointee.destinationKey.mac.isMulticast else {
-        floodFromAccess(mbuf, domain: domain, portIndex: portIndex, vlan: staged.pointee.vlan)
-        continue
-      }
-      let found = table.lookup(staged.pointee.destinationKey, hash: staged.pointee.destinationHash)
-      if !found.isHit {
-        floodFromAccess(mbuf, domain: domain, portIndex: portIndex, vlan: staged.pointee.vlan)
-      } else if found.location.isVTEP {
-        sendToVTEP(mbuf, vtep: found.location.index, domain: domain, ingress: portIndex)
-      } else if found.location == MACLocation.port(portIndex, vlan: staged.pointee.vlan) {
-        drop(mbuf, port: portIndex, .samePort)
+      let key = staged.pointee.destinationKey
+      let found = table.lookup(key, hash: staged.pointee.destinationHash)
+      if found.isHit && found.location.isVTEP {
+        sendToVTEP(mbuf, vtep: found.location.index, domain: key.domain, ingress: portIndex)
+      } else if found.isHit {
+        forwardLocally(mbuf, to: found.location, from: staged.pointee.seenAt)
       } else {
-        deliver(mbuf, to: LocalTarget(port: found.location.index, vlan: found.location.vlan), ingress: portIndex)
+        // Unknown; or broadcast and multicast, which the table never holds.
+        floodFromAccess(mbuf, domain: key.domain, ingress: staged.pointee.seenAt)
       }
     }
+  }
+
+  @inline(__always)
+  private mutating func forwardLocally(_ mbuf: Mbuf, to location: MACLocation, from ingress: MACLocation) {
+    guard location != ingress else {
+      drop(mbuf, port: ingress.index, .samePort)
+      return
+    }
+    deliver(mbuf, to: LocalTarget(port: location.index, vlan: location.vlan), ingress: ingress.index)
   }
 }

@@ -15,9 +15,9 @@ extension Worker {
       return
     }
     let flow = InnerFlow(frame: mbuf.bytes)
-    // The hash's high bits choose the next hop, its low bits the source port: routers behind the next hop that hash
-    // the port spread each share again.
-    let choice = count == 1 ? 0 : Int((UInt64(flow.hash) &* UInt64(count)) >> 32)
+    // The hash's low bits choose the next hop, its high bits are the source port: routers behind the next hop that
+    // hash the port spread each share again.
+    let choice = Int((flow.hash & 0xffff) &* count >> 16)
     let adjacency = snapshot.pointee.adjacencies + (Int(entry.pointee.firstAdjacency) + choice)
     let innerByteCount = mbuf.byteCount
     guard innerByteCount <= Int(adjacency.pointee.maxInnerByteCount) else {

@@ -3,6 +3,7 @@
 
 import CDPDK
 import Encap
+import MACTable
 
 extension Worker {
   /// Sends a frame to a local port, tagged as its binding there wants it. Takes the frame over.
@@ -44,9 +45,10 @@ extension Worker {
 
   /// Broadcast, multicast and unknown unicast from a local port: to the domain's other bindings and to its flood list.
   @inline(never)
-  mutating func floodFromAccess(_ mbuf: Mbuf, domain: UInt16, portIndex: UInt16, vlan: UInt16) {
+  mutating func floodFromAccess(_ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation) {
+    let portIndex = location.index
     let entry = snapshot.pointee.domains + Int(domain)
-    let ingress = LocalTarget(port: portIndex, vlan: vlan)
+    let ingress = LocalTarget(port: portIndex, vlan: location.vlan)
     let locals = localReceivers(entry, except: ingress)
     let remotes = Int(entry.pointee.floodCount)
     guard locals + remotes > 0 else {

@@ -21,6 +21,7 @@ extension Worker {
 
     learnFromVTEPs(live, portIndex: portIndex)
     forwardFromUnderlay(live, portIndex: portIndex)
+    touchSources(live)
   }
 
   /// Steps 1 to 4 for one packet: leaves the inner frame in the buffer.
@@ -95,9 +96,14 @@ extension Worker {
     counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(outer.innerByteCount))
     staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
     staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
-    staged.pointee.seenAt = entry.pointee.learnsFromVTEPs && vtep != Limits.none ? .vtep(vtep) : nil
-    staged.pointee.unknownVTEP = entry.pointee.learnsFromVTEPs && vtep == Limits.none ? outer.source : nil
-    staged.pointee.vlan = 0
+    staged.pointee.seenAt = StagedFrame.noLocation
+    if entry.pointee.learnsFromVTEPs {
+      if vtep != Limits.none {
+        staged.pointee.seenAt = .vtep(vtep)
+      } else {
+        report(LearnEvent(key: staged.pointee.sourceKey, location: nil, vtep: outer.source))
+      }
+    }
     startLookups(staged)
     return true
   }
@@ -133,26 +139,20 @@ extension Worker {
     return low < Int(domain.pointee.peerCount) && peers[low] == vtep
   }
 
-  /// Step 5. A frame whose source is pinned to a local port is one of ours that came back: `innerSourceOwn` is decided
-  /// here because only the table knows; such frames are marked by an empty slot in `frames`.
+  /// Step 5. A frame whose source is pinned to a local port is one of ours that came back; only the table knows. It
+  /// leaves an empty place in `frames`.
   @inline(__always)
   private mutating func learnFromVTEPs(_ live: Int, portIndex: UInt16) {
+    let table = self.table
     for index in 0..<live {
       let staged = stage + index
       let known = table.lookup(staged.pointee.sourceKey, hash: staged.pointee.sourceHash)
-      if known.isHit && known.type != .learned {
-        if !known.location.isVTEP {
-          drop(Mbuf(frames[index].unsafelyUnwrapped), port: portIndex, .innerSourceOwn)
-          frames[index] = nil
-        }
-      } else if let seenAt = staged.pointee.seenAt {
-        if known.isHit && known.location == seenAt {
-          table.touch(known, nowSeconds: nowSeconds)
-        } else {
-          report(LearnEvent(key: staged.pointee.sourceKey, location: seenAt, vtep: IPAddress(high: 0, low: 0)))
-        }
-      } else if let vtep = staged.pointee.unknownVTEP {
-        report(LearnEvent(key: staged.pointee.sourceKey, location: nil, vtep: vtep))
+      if known.isHit && known.type != .learned && !known.location.isVTEP {
+        drop(Mbuf(frames[index].unsafelyUnwrapped), port: portIndex, .innerSourceOwn)
+        frames[index] = nil
+        staged.pointee.sourceSlot = StagedFrame.noSlot
+      } else {
+        learn(staged, known, table)
       }
     }
   }
@@ -160,18 +160,14 @@ extension Worker {
   /// Step 6.
   @inline(__always)
   private mutating func forwardFromUnderlay(_ live: Int, portIndex: UInt16) {
+    let table = self.table
     for index in 0..<live {
       guard let raw = frames[index] else { continue }
       let mbuf = Mbuf(raw)
-      let staged = stage + index
-      let domain = staged.pointee.destinationKey.domain
-      guard !staged.pointee.destinationKey.mac.isMulticast else {
-        floodFromUnderlay(mbuf, domain: domain, portIndex: portIndex)
-        continue
-      }
-      let found = table.lookup(staged.pointee.destinationKey, hash: staged.pointee.destinationHash)
+      let key = stage[index].destinationKey
+      let found = table.lookup(key, hash: stage[index].destinationHash)
       if !found.isHit {
-        floodFromUnderlay(mbuf, domain: domain, portIndex: portIndex)
+        floodFromUnderlay(mbuf, domain: key.domain, portIndex: portIndex)
       } else if found.location.isVTEP {
         drop(mbuf, port: portIndex, .splitHorizon)
       } else {

@@ -122,10 +122,11 @@ struct StagedFrame {
   var destinationKey = MACKey(domain: 0, mac: .zero)
   var sourceHash: UInt64 = 0
   var destinationHash: UInt64 = 0
-  /// Where the source was seen; nil: do not learn.
-  var seenAt: MACLocation?
-  /// VLAN that the frame's binding consumed; 0 = untagged.
-  var vlan: UInt16 = 0
-  /// Outer source address, when it has no VTEP index yet.
-  var unknownVTEP: IPAddress?
+  /// Where the source was seen; `noLocation`: do not learn.
+  var seenAt = StagedFrame.noLocation
+  /// Table slot of the source, to be marked as seen when the burst is done; `noSlot`: none.
+  var sourceSlot = StagedFrame.noSlot
+
+  static let noLocation = MACLocation(raw: .max)
+  static let noSlot = UInt32.max
 }
