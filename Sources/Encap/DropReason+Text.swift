@@ -1,7 +1,7 @@
 // What an operator reads about a drop: a name that scripts may rely on, and one line that says what it means and what
 // to do about it.
 
-extension DropReason: CustomStringConvertible {
+extension DropReason {
   /// The stable name, kebab-case of the case: `outerIPv4Checksum` is `outer-ipv4-checksum`.
   public var name: String { text.name }
 

@@ -10,6 +10,7 @@ public struct VNI: Hashable, Sendable, Comparable, CustomStringConvertible {
   @inlinable public static var maximum: UInt32 { 0xff_ffff }
 
   /// Accepts 0...16777215 of any integer type; nil for everything else.
+  @inlinable
   public init?(_ value: some BinaryInteger) {
     guard let value = UInt32(exactly: value), value <= VNI.maximum else { return nil }
     rawValue = value

@@ -1,0 +1,102 @@
+// The outer header: every field against an independently built packet, and the rules behind the fields.
+import Encap
+import Testing
+
+@Suite struct OuterHeaderTests {
+  private func header(
+    from source: String = "192.0.2.1", to destination: String = "192.0.2.2", ttl: UInt8 = 64, dscp: UInt8 = 0,
+    checksum: Bool = false
+  ) -> OuterHeader {
+    OuterHeader(
+      source: ip(source), destination: ip(destination), sourceMAC: mac("02:00:00:00:00:0a"),
+      destinationMAC: mac("02:00:00:00:00:0b"), udpPort: 4789, ttl: ttl, dscp: dscp, computesUDPChecksum: checksum)
+  }
+
+  @Test(arguments: goldenHeaders)
+  func everyFieldIsAsAnIndependentLibraryWritesIt(_ golden: GoldenHeader) {
+    let header = OuterHeader(
+      source: ip(golden.source), destination: ip(golden.destination), sourceMAC: mac("02:00:00:00:00:0a"),
+      destinationMAC: mac(golden.destinationMAC), udpPort: golden.udpPort, ttl: golden.ttl, dscp: golden.dscp,
+      computesUDPChecksum: golden.hasChecksum)
+    #expect(header.byteCount == golden.headerByteCount && header.computesUDPChecksum == golden.hasChecksum)
+    let inner = Array(golden.packet[golden.headerByteCount...])
+    let parsed = InnerFlow(frame: inner.span.bytes)
+    #expect(parsed.trafficClass == golden.innerTrafficClass && parsed.hopLimit == golden.innerHopLimit)
+    let flow = InnerFlow(hash: golden.hash, trafficClass: parsed.trafficClass, hopLimit: parsed.hopLimit)
+    let written = encapsulate(inner, with: header, vni: golden.vni, flow: flow)
+    #expect(written[..<header.byteCount] == golden.packet[..<header.byteCount])
+  }
+
+  @Test func planDataAndSmall() {
+    #expect(_isPOD(OuterHeader.self) && MemoryLayout<OuterHeader>.stride <= 96)
+    #expect(OuterHeader.ipv4ByteCount == 50 && OuterHeader.ipv6ByteCount == 70)
+  }
+
+  @Test func sourcePortsStayInTheDynamicRange() {
+    #expect(InnerFlow(hash: 0, trafficClass: 0, hopLimit: 0).sourcePort == 49152)
+    #expect(InnerFlow(hash: .max, trafficClass: 0, hopLimit: 0).sourcePort == 65535)
+  }
+
+  @Test func flowLabelIsNeverZero() {
+    #expect(InnerFlow(hash: 0xfff0_0000, trafficClass: 0, hopLimit: 0).flowLabel == 1)
+    #expect(InnerFlow(hash: 0xffff_ffff, trafficClass: 0, hopLimit: 0).flowLabel == 0xf_ffff)
+  }
+
+  /// Outer ECN is the inner one, DSCP fixed or inherited (RFC 6040 section 4.1).
+  @Test(arguments: [UInt8(0), 46, 63, OuterHeader.inheritedDSCP], ["192.0.2", "2001:db8:"])
+  func trafficClass(_ dscp: UInt8, _ network: String) {
+    let separator = network.contains(":") ? ":" : "."
+    let header = header(from: network + separator + "1", to: network + separator + "2", dscp: dscp)
+    for inner in UInt8.min...UInt8.max {
+      let flow = InnerFlow(hash: 0x9999_9999, trafficClass: inner, hopLimit: 9)
+      let packet = encapsulate([UInt8](repeating: 0, count: 14), with: header, vni: 1, flow: flow)
+      let expected = dscp == OuterHeader.inheritedDSCP ? inner : dscp << 2 | inner & 3
+      let parsed = OuterPacket(
+        parsing: packet.span.bytes, policy: DecapPolicy(udpPort: 4789, acceptsZeroUDP6Checksum: true))
+      #expect(parsed.outcome == .accepted && parsed.trafficClass == expected)
+    }
+  }
+
+  @Test(arguments: ["192.0.2.1", "2001:db8::1"])
+  func ttl(_ source: String) {
+    let destination = source.contains(":") ? "2001:db8::2" : "192.0.2.2"
+    let position = source.contains(":") ? 21 : 22
+    for (fixed, inner, expected) in [(64, 1, 64), (1, 255, 1), (0, 17, 17), (0, 255, 255), (0, 0, 64), (255, 0, 255)] {
+      let flow = InnerFlow(hash: 1, trafficClass: 0, hopLimit: UInt8(inner))
+      let packet = encapsulate(
+        [UInt8](repeating: 0, count: 14), with: header(from: source, to: destination, ttl: UInt8(fixed)), vni: 1,
+        flow: flow)
+      #expect(packet[position] == UInt8(expected))
+    }
+  }
+
+  @Test func headerChecksumIsRightForEveryLength() {
+    let header = header(to: "255.255.255.254", ttl: 0, dscp: OuterHeader.inheritedDSCP)
+    for count in stride(from: 14, to: 9_100, by: 13) {
+      let flow = InnerFlow(hash: UInt32(count) &* 0x9e37_79b9, trafficClass: UInt8(count & 0xff), hopLimit: UInt8(count >> 5 & 0xff))
+      let packet = encapsulate([UInt8](repeating: 1, count: count), with: header, vni: 1, flow: flow)
+      #expect(referenceSum(Array(packet[14..<34])) == 0xffff)
+      #expect(packet.big16(16) == UInt16(count + 36) && packet.big16(38) == UInt16(count + 16))
+    }
+  }
+
+  @Test(arguments: ["192.0.2.1", "2001:db8::1"])
+  func computedChecksumIsRightAndNeverZero(_ source: String) {
+    let isIPv6 = source.contains(":")
+    let header = header(from: source, to: isIPv6 ? "2001:db8::2" : "192.0.2.2", checksum: true)
+    let field = isIPv6 ? 60 : 40
+    var allOnes = 0
+    // Over all values of one word of the payload, the sum passes through the value whose complement is zero.
+    for word in UInt16.min...UInt16.max {
+      let inner = [UInt8](repeating: 0, count: 14) + [UInt8(word >> 8), UInt8(word & 0xff), 7]
+      let packet = encapsulate(
+        inner, with: header, vni: 0x12_3456, flow: InnerFlow(hash: 0x7777_7777, trafficClass: 0, hopLimit: 0))
+      if packet.big16(field) == 0xffff { allOnes += 1 }
+      if packet.big16(field) == 0 || OuterPacket(parsing: packet.span.bytes, policy: DecapPolicy()).outcome != .accepted {
+        Issue.record("payload word \(word): checksum field \(packet.big16(field))")
+        break
+      }
+    }
+    #expect(allOnes >= 1)
+  }
+}
