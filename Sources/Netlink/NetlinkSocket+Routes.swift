@@ -7,19 +7,16 @@ import Glibc
 extension NetlinkSocket {
   /// The route packets from `source` to `destination` take, with all its next hops.
   ///
-  /// A source that is not configured on this host is left out of the lookup: the kernel would refuse it.
+  /// A source that is not configured on this host is left out of the lookup: the kernel has no IPv4 route for it.
   /// - Returns: nil when there is no route (ENETUNREACH). A blackhole, unreachable or prohibit route is a value.
   public func route(to destination: IPAddress, from source: IPAddress?) throws(NetlinkError) -> Route? {
-    if let source, source.isIPv4 == destination.isIPv4 {
-      do {
-        let route = try lookUp(destination, source)
-        // The error of an IPv4 blackhole route and that of a foreign source are the same: ask again without.
-        if route?.type != .blackhole { return route }
-      } catch where error.code == EINVAL || error.code == EADDRNOTAVAIL {
-        // Fall through: the source is not usable.
-      }
+    guard let source, source.isIPv4 == destination.isIPv4 else { return try lookUp(destination, nil) }
+    let route = try lookUp(destination, source)
+    // A foreign source gets the answer of a missing or (older kernels) a blackhole route.
+    if route == nil || route?.type == .blackhole, try !addresses().contains(where: { $0.address == source }) {
+      return try lookUp(destination, nil)
     }
-    return try lookUp(destination, nil)
+    return route
   }
 
   private func lookUp(_ destination: IPAddress, _ source: IPAddress?) throws(NetlinkError) -> Route? {
@@ -42,18 +39,19 @@ extension NetlinkSocket {
         if route?.merge(part) == nil { route = part }
       }
     } catch {
-      return try Self.routeForError(error, isIPv4: destination.isIPv4)
+      return try Self.routeForError(error)
     }
     return route
   }
 
-  /// Routes that lead nowhere answer a lookup with their error (fib_props in the kernel), not with a message.
-  private static func routeForError(_ error: NetlinkError, isIPv4: Bool) throws(NetlinkError) -> Route? {
+  /// Routes that lead nowhere answer a lookup with their error (fib_props in the kernel), not with a message. A
+  /// malformed request would be EINVAL with words.
+  private static func routeForError(_ error: NetlinkError) throws(NetlinkError) -> Route? {
     switch error.code {
     case ENETUNREACH: return nil
     case EHOSTUNREACH: return Route(type: .unreachable)
     case EACCES: return Route(type: .prohibit)
-    case EINVAL where isIPv4 && error.detail == nil: return Route(type: .blackhole)
+    case EINVAL where error.detail == nil: return Route(type: .blackhole)
     default: throw error
     }
   }
