@@ -35,7 +35,7 @@ public final class GroupMembership {
   private var interfaces: [Int32] = []
   private var states: [Join: State] = [:]
   /// The kernel limits the memberships of one socket (20 for IPv4 by default), so there are as many as it takes.
-  private var sockets: [GroupSocket] = []
+  private(set) var sockets: [GroupSocket] = []
 
   public init() {}
 

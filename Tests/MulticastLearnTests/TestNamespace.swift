@@ -1,0 +1,1 @@
+../NetlinkTests/TestNamespace.swift
