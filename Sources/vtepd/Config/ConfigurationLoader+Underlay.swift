@@ -9,8 +9,7 @@ extension ConfigurationLoader {
     var settings = UnderlaySettings(addresses: [], devices: [])
     reader.remember(node.position, .underlay)
     guard var section = ConfigurationSection(node, title: "underlay", reader: reader) else {
-      reader.settle(.underlay, ["addresses"])
-      reader.settle(.underlay, ["device"])
+      settleUnderlay(reader)
       return settings
     }
     for key in ["addresses", "device", "udp-port", "ttl", "multicast-ttl", "dscp"] {

@@ -56,7 +56,10 @@ struct ConfigurationLoader {
   /// The top level. Values that are wrong are replaced by defaults, so that the rest is checked all the same.
   private func read(_ root: Node, with reader: ConfigurationReader) -> Configuration {
     var configuration = Configuration(name: hostName, desired: DesiredState(underlay: UnderlaySettings(addresses: [], devices: [])))
-    guard var file = ConfigurationSection(root, title: "the file", reader: reader) else { return configuration }
+    guard var file = ConfigurationSection(root, title: "the file", reader: reader) else {
+      settleUnderlay(reader)
+      return configuration
+    }
     if let name = file.text("name") { configuration.name = name }
     if let mode = file.choice("mode", as: Configuration.Mode.self) { configuration.mode = mode }
     if let path = readDirectory("run-dir", in: &file) { configuration.runDirectory = path }
@@ -65,8 +68,7 @@ struct ConfigurationLoader {
     if let node = file.required("underlay") {
       configuration.desired.underlay = readUnderlay(node, reader)
     } else {
-      reader.settle(.underlay, ["addresses"])
-      reader.settle(.underlay, ["device"])
+      settleUnderlay(reader)
     }
     for node in file.list("vnis") ?? [] {
       guard let settings = readVNI(node, reader) else { continue }
@@ -83,6 +85,12 @@ struct ConfigurationLoader {
     file.refuse(["ovsdb", "metrics"])
     file.finish()
     return configuration
+  }
+
+  /// What a missing underlay lacks goes without saying.
+  func settleUnderlay(_ reader: ConfigurationReader) {
+    reader.settle(.underlay, ["addresses"])
+    reader.settle(.underlay, ["device"])
   }
 
   private func readDirectory(_ key: String, in file: inout ConfigurationSection) -> String? {

@@ -11,8 +11,8 @@ struct DuplicateKeys {
 
   /// More than anybody wants to read about; each costs one more parsing.
   private static let maximumCount = 100
-  /// A private-use character, which no key begins with.
-  private static let marker: Unicode.Scalar = "\u{E000}"
+  /// The first of the private-use characters; each renamed key begins with another one, or they would be equal again.
+  private static let firstMarker: UInt32 = 0xE000
 
   /// Composes the tree of a single document.
   ///
@@ -26,13 +26,16 @@ struct DuplicateKeys {
       do {
         return (try Yams.compose(yaml: text), duplicates)
       } catch let error as YamlError {
-        guard case .duplicatedKeysInMapping(let keys, let context) = error, duplicates.names.count < maximumCount,
-          let name = keys.first, let renamed = rename(name, at: context.mark, in: text)
+        guard case .duplicatedKeysInMapping(let keys, let context) = error, let name = keys.first,
+          let marker = Unicode.Scalar(firstMarker + UInt32(duplicates.names.count)),
+          let renamed = rename(name, at: context.mark, to: marker, in: text),
+          // Each round names one more key, so that this ends.
+          duplicates.names.count < maximumCount,
+          duplicates.names.updateValue(name, forKey: FilePosition(line: context.mark.line, column: context.mark.column)) == nil
         else {
           // When the renaming itself broke the syntax, the duplicate is what there is to say.
           throw pending ?? error
         }
-        duplicates.names[FilePosition(line: context.mark.line, column: context.mark.column)] = name
         pending = error
         text = renamed
       } catch {
@@ -41,7 +44,7 @@ struct DuplicateKeys {
     }
   }
 
-  private static func rename(_ name: String, at mark: Mark, in text: String) -> String? {
+  private static func rename(_ name: String, at mark: Mark, to marker: Unicode.Scalar, in text: String) -> String? {
     var scalars = text.unicodeScalars
     var index = scalars.startIndex
     for _ in 1..<max(mark.line, 1) {

@@ -1,0 +1,190 @@
+// Good configurations: every key arrives where it belongs, defaults hold, and what is written back loads as the same.
+
+import Encap
+import MulticastLearn
+import Testing
+import VTEP
+import VTEPControl
+
+@testable import vtepd
+
+let fullConfigurationText = """
+  name: "123"
+  mode: gateway
+  run-dir: /tmp/run
+  state-dir: "/tmp/with blank: and colon"
+
+  dataplane:
+    workers: 2
+    cores: [1, 3]
+    polling: busy
+    hugepages: required
+    memory-mb: 512
+    mac-table-size: 1000000
+
+  underlay:
+    addresses: [192.0.2.1, "2001:db8::1"]
+    device: [eth0, eth1]
+    driver: af_packet
+    udp-port: 8472
+    ttl: inherit
+    multicast-ttl: 5
+    dscp: 46
+    udp-checksum: on
+    udp6-zero-checksum-rx: true
+
+  vnis:
+    - vni: 5001
+      flood: multicast
+      group: 239.1.1.1
+      learning: false
+      accept-from: any
+      inner-vlan: carry
+      ageing-seconds: 0
+      mac-limit: 100
+    - vni: 5002
+      flood: replicate
+      peers: [192.0.2.3, 192.0.2.2, "2001:db8::2"]
+      accept-from: peers
+      macs:
+        - { mac: "02:00:00:00:00:21", vtep: 192.0.2.2 }
+        - { mac: 02:00:00:00:00:22, vtep: "2001:db8::2" }
+    - { vni: 5003, flood: none }
+    - { vni: 5004, group: "ff05::1:2" }
+
+  ports:
+    - name: vm1
+      kind: tap
+      device: tap-vm1
+      vni: 5001
+      macs: ["52:54:00:00:00:02", "52:54:00:00:00:01"]
+      mtu: 1400
+    - name: bm1
+      kind: netdev
+      device: eth2
+      vni: 5002
+      vlans: { 100: 5001, 4094: 5002 }
+
+  """
+
+@Suite struct ConfigurationLoaderTests {
+  private let loader = ConfigurationLoader(hostName: "host")
+
+  private func load(_ text: String) throws -> Configuration {
+    try loader.load(text: text, file: "f.yaml")
+  }
+
+  private func vni(_ number: Int) throws -> VNI { try #require(VNI(number)) }
+  private func ip(_ text: String) throws -> IPAddress { try #require(IPAddress(text)) }
+  private func mac(_ text: String) throws -> MACAddress { try #require(MACAddress(text)) }
+
+  @Test func everyKeyArrives() throws {
+    let configuration = try load(fullConfigurationText)
+    #expect(configuration.name == "123")
+    #expect(configuration.mode == .gateway)
+    #expect(configuration.runDirectory == "/tmp/run")
+    #expect(configuration.stateDirectory == "/tmp/with blank: and colon")
+
+    var dataplane = DataplaneSettings()
+    dataplane.workers = 2
+    dataplane.cores = [1, 3]
+    dataplane.polling = .busy
+    dataplane.hugepages = .required
+    dataplane.memoryMiB = 512
+    dataplane.macTableSize = 1_000_000
+    #expect(configuration.dataplane == dataplane)
+
+    var underlay = UnderlaySettings(addresses: [try ip("192.0.2.1"), try ip("2001:db8::1")], devices: ["eth0", "eth1"])
+    underlay.udpPort = 8472
+    underlay.ttl = .inherit
+    underlay.multicastTTL = 5
+    underlay.dscp = .fixed(46)
+    underlay.udpChecksum = .on
+    underlay.acceptsZeroUDP6Checksum = true
+    #expect(configuration.desired.underlay == underlay)
+
+    var first = VNISettings(vni: try vni(5001), flood: .multicast(group: try ip("239.1.1.1")))
+    first.learning = false
+    first.innerVLAN = .carry
+    first.ageingSeconds = 0
+    first.macLimit = 100
+    let peers = [try ip("192.0.2.3"), try ip("192.0.2.2"), try ip("2001:db8::2")]
+    var second = VNISettings(vni: try vni(5002), flood: .replicate(peers: peers))
+    second.acceptFrom = .peers
+    second.macs = [
+      try mac("02:00:00:00:00:21"): try ip("192.0.2.2"), try mac("02:00:00:00:00:22"): try ip("2001:db8::2"),
+    ]
+    let third = VNISettings(vni: try vni(5003), flood: .none)
+    let fourth = VNISettings(vni: try vni(5004), flood: .multicast(group: try ip("ff05::1:2")))
+    #expect(configuration.desired.vnis == [first.vni: first, second.vni: second, third.vni: third, fourth.vni: fourth])
+
+    var vm1 = PortSettings(name: "vm1", kind: .tap, device: "tap-vm1")
+    vm1.vni = first.vni
+    vm1.macs = [try mac("52:54:00:00:00:02"), try mac("52:54:00:00:00:01")]
+    vm1.mtu = 1400
+    var bm1 = PortSettings(name: "bm1", kind: .netdev, device: "eth2")
+    bm1.vni = second.vni
+    bm1.vlans = [100: first.vni, 4094: second.vni]
+    #expect(configuration.desired.ports == ["vm1": vm1, "bm1": bm1])
+  }
+
+  @Test func absentKeysHaveDefaults() throws {
+    let configuration = try load("underlay: {addresses: [192.0.2.1], device: eth0}\n")
+    let underlay = UnderlaySettings(addresses: [try ip("192.0.2.1")], devices: ["eth0"])
+    #expect(configuration == Configuration(name: "host", desired: DesiredState(underlay: underlay)))
+  }
+
+  @Test func emptyListsAreNoProblem() throws {
+    let configuration = try load("underlay: {addresses: [192.0.2.1], device: eth0}\nvnis:\nports:\ndataplane:\n")
+    #expect(configuration.desired.vnis.isEmpty && configuration.desired.ports.isEmpty)
+  }
+
+  @Test func carriageReturnsAndAnchorsAreUnderstood() throws {
+    let text = "underlay: {addresses: [192.0.2.1], device: eth0}\r\nvnis:\r\n- {vni: 1, flood: replicate, peers: &p [192.0.2.2]}\r\n- {vni: 2, flood: replicate, peers: *p}\r\n"
+    #expect(try load(text).desired.vnis[try vni(2)]?.flood == .replicate(peers: [try ip("192.0.2.2")]))
+  }
+
+  @Test func writtenConfigurationLoadsAsTheSame() throws {
+    var configuration = try load(fullConfigurationText)
+    let text = try configuration.yaml()
+    #expect(try load(text) == configuration)
+    // Names that YAML takes for something else, and values that differ from the defaults in the other direction.
+    for name in ["null", "true", "1e3", "0x10", "~", "a: b", "- x", "ünïcode", "#no comment", " blank ", "'", "\"", "a\nb"] {
+      configuration.name = name
+      configuration.mode = .hypervisor
+      configuration.desired.underlay.devices = ["123"]
+      configuration.desired.underlay.ttl = .fixed(1)
+      configuration.desired.underlay.dscp = .inherit
+      configuration.dataplane.cores = []
+      #expect(try load(try configuration.yaml()) == configuration, "name \(name)")
+    }
+    configuration.desired.vnis = [:]
+    configuration.desired.ports = [:]
+    #expect(try load(try configuration.yaml()) == configuration)
+  }
+
+  @Test func deepNestingIsRefusedAndHarmless() async throws {
+    for text in [String(repeating: "[", count: 100_000), String(repeating: "- ", count: 100_000), String(repeating: "{a: ", count: 900) + String(repeating: "}", count: 900)] {
+      // On a task, where the stack is smaller than the main thread's.
+      let isRefused = await Task.detached { (try? ConfigurationLoader(hostName: "h").load(text: text, file: "f")) == nil }.value
+      #expect(isRefused)
+    }
+  }
+
+  @Test func unreadableFilesAreErrors() throws {
+    let missing = #expect(throws: ConfigurationError.self) { try loader.load(path: "/nonexistent/f.yaml") }
+    #expect(missing?.lines == ["/nonexistent/f.yaml: there is no such file"])
+    let directory = #expect(throws: ConfigurationError.self) { try loader.load(path: "/") }
+    #expect(directory?.problems.count == 1)
+  }
+
+  @Test func errorsAreSortedLines() throws {
+    let error = try #require(throws: ConfigurationError.self) { try load("x: 1\nunderlay: {device: eth0}\nmode: y\n") }
+    #expect(
+      error.lines == [
+        "f.yaml:1:1: the file: unknown key 'x'",
+        "f.yaml:2:11: underlay: key 'addresses' is missing",
+        "f.yaml:3:7: mode must be hypervisor or gateway, not 'y'",
+      ])
+  }
+}

@@ -1,0 +1,271 @@
+// Wrong configurations: each must be refused with every problem at the right line and column. The place of an expected
+// problem is marked by » in the text, so that the expectation does not depend on what the loader counts.
+
+import Testing
+
+@testable import vtepd
+
+/// A wrong configuration and its problems, in the order of the marks.
+struct WrongConfiguration: CustomTestStringConvertible, Sendable {
+  var name: String
+  var markedText: String
+  var messages: [String]
+
+  init(_ name: String, _ markedText: String, _ messages: String...) {
+    self.name = name
+    self.markedText = markedText
+    self.messages = messages
+  }
+
+  var testDescription: String { name }
+
+  /// The text without marks, and where they stood.
+  var parsed: (text: String, positions: [FilePosition]) {
+    var text = ""
+    var positions: [FilePosition] = []
+    var line = 1
+    var column = 1
+    for scalar in markedText.unicodeScalars {
+      if scalar == "»" {
+        positions.append(FilePosition(line: line, column: column))
+        continue
+      }
+      text.unicodeScalars.append(scalar)
+      (line, column) = scalar == "\n" ? (line + 1, 1) : (line, column + 1)
+    }
+    return (text, positions)
+  }
+}
+
+private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
+
+@Suite struct WrongConfigurationTests {
+  @Test(arguments: Self.fileCases + Self.dataplaneCases + Self.underlayCases + Self.vniCases + Self.portCases)
+  func isRefusedAtTheRightPlace(_ wrong: WrongConfiguration) throws {
+    let (text, positions) = wrong.parsed
+    #expect(positions.count == wrong.messages.count, "the test itself: as many marks as messages")
+    let error = try #require(throws: ConfigurationError.self) {
+      try ConfigurationLoader(hostName: "host").load(text: text, file: "f.yaml")
+    }
+    #expect(error.problems.count == positions.count, "\(error)")
+    for (problem, (position, message)) in zip(error.problems, zip(positions, wrong.messages)) {
+      #expect(problem.position == position, "\(error)")
+      #expect(problem.message.contains(message), "\(error)")
+    }
+  }
+
+  static let fileCases = [
+    WrongConfiguration("empty", "»", "key 'underlay' is missing"),
+    WrongConfiguration("only a comment", "»# nothing\n", "key 'underlay' is missing"),
+    WrongConfiguration("only a document mark", "---\n»", "key 'underlay' is missing"),
+    WrongConfiguration("a list", "»- a\n- b\n", "the file must be a mapping"),
+    WrongConfiguration("plain text", "»hello\n", "the file must be a mapping"),
+    WrongConfiguration("unknown key", underlay + "»vniz: []\n", "unknown key 'vniz', did you mean 'vnis'?"),
+    WrongConfiguration("unknown key far from all", underlay + "»kubernetes: true\n", "unknown key 'kubernetes'"),
+    WrongConfiguration("swapped letters", underlay + "dataplane:\n  »wrokers: 2\n", "did you mean 'workers'?"),
+    WrongConfiguration("tab", "underlay:\n»\taddresses: [192.0.2.1]\n", "a tab"),
+    WrongConfiguration("unclosed bracket", "underlay: {addresses: [192.0.2.1, device: eth0\n»", "not YAML"),
+    WrongConfiguration("bad indentation", "name: a\n mode»: gateway\n", "not YAML"),
+    WrongConfiguration("undefined alias", "name: »*nobody\n", "undefined alias"),
+    WrongConfiguration("two documents", underlay + "»---\n" + underlay, "another document"),
+    WrongConfiguration("control character", "name: a»\u{1}b\n", "not YAML"),
+    WrongConfiguration("name is a list", "name: »[a]\n" + underlay, "name must be text, not a list"),
+    WrongConfiguration("name is nothing", "name:»\n" + underlay, "name must be text, not nothing"),
+    WrongConfiguration("mode", "mode: »router\n" + underlay, "mode must be hypervisor or gateway, not 'router'"),
+    WrongConfiguration("relative run-dir", "run-dir: »run\n" + underlay, "run-dir must be an absolute path"),
+    WrongConfiguration("relative state-dir", "state-dir: »./x\n" + underlay, "state-dir must be an absolute path"),
+    WrongConfiguration("ovsdb", underlay + "»ovsdb:\n  remotes: []\n", "'ovsdb' is not available in this version"),
+    WrongConfiguration("metrics", underlay + "»metrics: {listen: \"127.0.0.1:9478\"}\n", "'metrics' is not available"),
+    WrongConfiguration(
+      "duplicate key", "name: a\n" + underlay + "»name: b\n", "key 'name' is given twice, first in line 1"),
+    WrongConfiguration(
+      "duplicate keys here and there, and more",
+      "mode: gateway\n\"name\": x\n»mode: hypervisor\n»\"name\": y\n" + underlay
+        + "dataplane:\n  workers: 1\n  »workers: »99\nvnis: »7\n",
+      "key 'mode' is given twice, first in line 1", "key 'name' is given twice, first in line 2",
+      "key 'workers' is given twice", "workers must be a whole number from 1 to 64", "vnis must be a list"),
+    WrongConfiguration(
+      "a key three times", "name: a\nname: b\n»name: c\n" + underlay,
+      "key 'name' is given twice, first in line 1") .twice("key 'name' is given twice, first in line 2"),
+    WrongConfiguration("key is a list", underlay + "»[a, b]: 1\n", "a key of the file must be text"),
+    WrongConfiguration(
+      "everything at once",
+      "mode: »x\ndataplane: »[]\nunderlay:\n  addresses: [»nowhere]\n  device: eth0\n  ttl: »0\nvnis:\n  - {vni: »-1, flood: none}\nports:\n  - {name: p, kind: »disk, device: d}\n",
+      "mode must be", "dataplane must be a mapping", "a VTEP address must be", "ttl must be", "vni must be", "kind must be"),
+  ]
+
+  static let dataplaneCases = [
+    WrongConfiguration("workers 0", underlay + "dataplane: {workers: »0}\n", "from 1 to 64, not '0'"),
+    WrongConfiguration("workers 65", underlay + "dataplane: {workers: »65}\n", "from 1 to 64, not '65'"),
+    WrongConfiguration("workers quoted", underlay + "dataplane: {workers: »\"2\"}\n", "not the text '2'"),
+    WrongConfiguration("workers hexadecimal", underlay + "dataplane: {workers: »0x2}\n", "whole number"),
+    WrongConfiguration("workers octal", underlay + "dataplane: {workers: »010}\n", "whole number"),
+    WrongConfiguration("workers a fraction", underlay + "dataplane: {workers: »1.5}\n", "whole number"),
+    WrongConfiguration("workers beyond Int", underlay + "dataplane: {workers: »99999999999999999999}\n", "whole number"),
+    WrongConfiguration("fewer cores", underlay + "dataplane: {workers: 2, cores: »[1]}\n", "as many as workers: 2, not 1"),
+    WrongConfiguration("more cores than the default", underlay + "dataplane: {cores: »[1, 2]}\n", "as many as workers: 1, not 2"),
+    WrongConfiguration("core twice", underlay + "dataplane: {workers: 2, cores: [3, »3]}\n", "core 3 is given twice"),
+    WrongConfiguration("core no number", underlay + "dataplane: {workers: 1, cores: [»a]}\n", "a core must be"),
+    WrongConfiguration("polling", underlay + "dataplane: {polling: »lazy}\n", "polling must be adaptive or busy"),
+    WrongConfiguration("hugepages", underlay + "dataplane: {hugepages: »2M}\n", "auto, required or off"),
+    WrongConfiguration("memory", underlay + "dataplane: {memory-mb: »31}\n", "memory-mb must be a whole number from 32"),
+    WrongConfiguration("small table", underlay + "dataplane: {mac-table-size: »15}\n", "from 16 to 16777216"),
+    WrongConfiguration("large table", underlay + "dataplane: {mac-table-size: »16777217}\n", "from 16 to 16777216"),
+  ]
+
+  static let underlayCases = [
+    WrongConfiguration("underlay is nothing", "underlay:»\n", "key 'addresses' is missing").twice("key 'device' is missing"),
+    WrongConfiguration("underlay is text", "underlay: »eth0\n", "underlay must be a mapping"),
+    WrongConfiguration("no addresses", "underlay:\n  »device: eth0\n", "key 'addresses' is missing"),
+    WrongConfiguration("empty addresses", "underlay: {addresses: »[], device: eth0}\n", "at least one VTEP address"),
+    WrongConfiguration("no device", "underlay:\n  »addresses: [192.0.2.1]\n", "key 'device' is missing"),
+    WrongConfiguration("empty device list", "underlay: {addresses: [192.0.2.1], device: »[]}\n", "at least one device"),
+    WrongConfiguration("device too long", "underlay: {addresses: [192.0.2.1], device: »abcdefghijklmnop}\n", "1 to 15 characters"),
+    WrongConfiguration("device with slash", "underlay: {addresses: [192.0.2.1], device: [eth0, »a/b]}\n", "'a/b' is no interface name"),
+    WrongConfiguration("device twice", "underlay: {addresses: [192.0.2.1], device: [eth0, »eth0]}\n", "device eth0 is given twice"),
+    WrongConfiguration("address with prefix", "underlay: {addresses: [»192.0.2.1/24], device: eth0}\n", "a VTEP address must be"),
+    WrongConfiguration("multicast address", "underlay: {addresses: [»239.1.1.1], device: eth0}\n", "it is a multicast address"),
+    WrongConfiguration("unspecified address", "underlay: {addresses: [»\"::\"], device: eth0}\n", "it is the unspecified address"),
+    WrongConfiguration("loopback address", "underlay: {addresses: [»127.0.0.1], device: eth0}\n", "it is a loopback address"),
+    WrongConfiguration("link-local address", "underlay: {addresses: [»\"fe80::1\"], device: eth0}\n", "it is a link-local address"),
+    WrongConfiguration(
+      "two of a family", "underlay: {addresses: [192.0.2.1, \"2001:db8::1\", »192.0.2.2], device: eth0}\n", "second IPv4 address"),
+    WrongConfiguration("af_xdp", "underlay: {addresses: [192.0.2.1], device: eth0, driver: »af_xdp}\n", "af_xdp is not available"),
+    WrongConfiguration("driver", "underlay: {addresses: [192.0.2.1], device: eth0, driver: »dpdk}\n", "driver must be af_packet"),
+    WrongConfiguration(
+      "dpdk", "underlay: {addresses: [192.0.2.1], »dpdk: \"0000:03:00.0\", »tap: vtep0}\n", "'dpdk' is not available",
+      "'tap' is not available"),
+    WrongConfiguration(
+      "device and dpdk", "underlay: {addresses: [192.0.2.1], device: eth0, »dpdk: \"0000:03:00.0\"}\n", "exclude each other"),
+    WrongConfiguration("udp-port", "underlay: {addresses: [192.0.2.1], device: eth0, udp-port: »65536}\n", "from 1 to 65535"),
+    WrongConfiguration("ttl 256", "underlay: {addresses: [192.0.2.1], device: eth0, ttl: »256}\n", "from 1 to 255 or inherit"),
+    WrongConfiguration("ttl word", "underlay: {addresses: [192.0.2.1], device: eth0, ttl: »inherited}\n", "from 1 to 255 or inherit"),
+    WrongConfiguration("multicast-ttl", "underlay: {addresses: [192.0.2.1], device: eth0, multicast-ttl: »0}\n", "from 1 to 255"),
+    WrongConfiguration("dscp", "underlay: {addresses: [192.0.2.1], device: eth0, dscp: »64}\n", "from 0 to 63 or inherit"),
+    WrongConfiguration("udp-checksum", "underlay: {addresses: [192.0.2.1], device: eth0, udp-checksum: »yes}\n", "auto, on or off"),
+    WrongConfiguration(
+      "udp6-zero-checksum-rx", "underlay: {addresses: [192.0.2.1], device: eth0, udp6-zero-checksum-rx: »1}\n", "true or false"),
+    WrongConfiguration(
+      "unknown", "underlay: {addresses: [192.0.2.1], device: eth0, »udp6-zero-checksum: true}\n", "unknown key 'udp6-zero-checksum'"),
+  ]
+
+  static let vniCases = [
+    WrongConfiguration("vnis is a mapping", underlay + "vnis: »{5001: none}\n", "vnis must be a list"),
+    WrongConfiguration("vni is a number", underlay + "vnis: [»5001]\n", "VNI must be a mapping"),
+    WrongConfiguration("vni missing", underlay + "vnis:\n  - »flood: none\n", "key 'vni' is missing"),
+    WrongConfiguration("vni too large", underlay + "vnis:\n  - {vni: »16777216, flood: none}\n", "from 0 to 16777215"),
+    WrongConfiguration(
+      "vni twice", underlay + "vnis:\n  - {vni: 7, flood: none}\n  - {flood: none, vni: »7}\n", "VNI 7 is given twice"),
+    WrongConfiguration("flood", underlay + "vnis:\n  - {vni: 7, flood: »broadcast}\n", "multicast, replicate or none"),
+    WrongConfiguration("no group", underlay + "vnis:\n  - {vni: 7, flood: »multicast}\n", "needs a group"),
+    WrongConfiguration("no group, no flood", underlay + "vnis:\n  - »vni: 7\n", "flood multicast needs a group"),
+    WrongConfiguration("group is no address", underlay + "vnis:\n  - {vni: 7, flood: multicast, group: »all}\n", "group must be"),
+    WrongConfiguration("unicast group", underlay + "vnis:\n  - {vni: 7, flood: multicast, group: »192.0.2.9}\n", "not a multicast address"),
+    WrongConfiguration(
+      "group of another family", underlay + "vnis:\n  - {vni: 7, flood: multicast, group: »\"ff05::1\"}\n", "the underlay has no IPv6 address"),
+    WrongConfiguration(
+      "group for replicate", underlay + "vnis:\n  - {vni: 7, flood: replicate, group: »239.1.1.1}\n", "a group needs flood multicast"),
+    WrongConfiguration(
+      "peers for multicast", underlay + "vnis:\n  - {vni: 7, group: 239.1.1.1, peers: »[192.0.2.2]}\n", "peers need flood replicate"),
+    WrongConfiguration(
+      "own address as peer", underlay + "vnis:\n  - {vni: 7, flood: replicate, peers: [192.0.2.2, »192.0.2.1]}\n", "this host's own address"),
+    WrongConfiguration(
+      "peer twice", underlay + "vnis:\n  - {vni: 7, flood: replicate, peers: [192.0.2.2, 192.0.2.3, »192.0.2.2]}\n", "given twice"),
+    WrongConfiguration(
+      "multicast peer", underlay + "vnis:\n  - {vni: 7, flood: replicate, peers: [»239.1.1.1]}\n", "peer 239.1.1.1 is a multicast address"),
+    WrongConfiguration(
+      "peer of another family", underlay + "vnis:\n  - {vni: 7, flood: replicate, peers: [»\"2001:db8::2\"]}\n", "no IPv6 address"),
+    WrongConfiguration("peer is nothing", underlay + "vnis:\n  - {vni: 7, flood: replicate, peers: [»~]}\n", "a peer must be"),
+    WrongConfiguration("learning", underlay + "vnis:\n  - {vni: 7, flood: none, learning: »on}\n", "true or false"),
+    WrongConfiguration("accept-from", underlay + "vnis:\n  - {vni: 7, flood: none, accept-from: »all}\n", "any or peers"),
+    WrongConfiguration(
+      "accept-from nobody", underlay + "vnis:\n  - {vni: 7, group: 239.1.1.1, accept-from: »peers}\n", "lets nobody in"),
+    WrongConfiguration("inner-vlan", underlay + "vnis:\n  - {vni: 7, flood: none, inner-vlan: »keep}\n", "discard or carry"),
+    WrongConfiguration("ageing", underlay + "vnis:\n  - {vni: 7, flood: none, ageing-seconds: »1000001}\n", "from 0 to 1000000"),
+    WrongConfiguration("mac-limit", underlay + "vnis:\n  - {vni: 7, flood: none, mac-limit: »-1}\n", "mac-limit must be"),
+    WrongConfiguration(
+      "static mac incomplete", underlay + "vnis:\n  - vni: 7\n    flood: none\n    macs:\n      - »{ mac: \"02:00:00:00:00:21\" }\n",
+      "static mac: key 'vtep' is missing"),
+    WrongConfiguration(
+      "static mac is no mac", underlay + "vnis:\n  - {vni: 7, flood: none, macs: [{mac: »\"02:00:00:00:21\", vtep: 192.0.2.2}]}\n",
+      "mac must be a MAC address"),
+    WrongConfiguration(
+      "static multicast mac", underlay + "vnis:\n  - {vni: 7, flood: none, macs: [{mac: »\"01:00:5e:00:00:01\", vtep: 192.0.2.2}]}\n",
+      "is a multicast address"),
+    WrongConfiguration(
+      "static mac behind ourselves",
+      underlay + "vnis:\n  - {vni: 7, flood: none, macs: [{mac: \"02:00:00:00:00:21\", vtep: »192.0.2.1}]}\n", "this host's own address"),
+    WrongConfiguration(
+      "static mac twice",
+      underlay
+        + "vnis:\n  - vni: 7\n    flood: none\n    macs:\n      - {mac: \"02:00:00:00:00:21\", vtep: 192.0.2.2}\n      - {mac: »\"02:00:00:00:00:21\", vtep: 192.0.2.3}\n",
+      "given twice"),
+    WrongConfiguration("unknown key of a VNI", underlay + "vnis:\n  - {vni: 7, flood: none, »ageing: 3}\n", "unknown key 'ageing'"),
+  ]
+
+  static let vnis = "vnis: [{vni: 7, flood: none, macs: [{mac: \"02:00:00:00:00:21\", vtep: 192.0.2.2}]}, {vni: 8, flood: none}]\n"
+
+  static let portCases = [
+    WrongConfiguration("port without name", underlay + "ports:\n  - »kind: tap\n    device: t0\n", "key 'name' is missing"),
+    WrongConfiguration("port without kind", underlay + "ports:\n  - »name: vm1\n    device: t0\n", "key 'kind' is missing"),
+    WrongConfiguration("port without device", underlay + "ports:\n  - »name: vm1\n    kind: tap\n", "key 'device' is missing"),
+    WrongConfiguration("kind", underlay + "ports: [{name: vm1, kind: »bridge, device: t0}]\n", "kind must be tap or netdev"),
+    WrongConfiguration(
+      "vhost-user",
+      underlay + "ports: [{name: vm1, kind: »vhost-user, »socket: vm1.sock, »role: client, »queues: 1}]\n",
+      "kind vhost-user is not available", "'socket' is not available", "'role' is not available", "'queues' is not available"),
+    WrongConfiguration("memif", underlay + "ports: [{name: vm1, kind: »memif}]\n", "kind memif is not available"),
+    WrongConfiguration("port name", underlay + "ports: [{name: »\"vm 1\", kind: tap, device: t0}]\n", "letters, digits"),
+    WrongConfiguration(
+      "port name twice", underlay + "ports:\n  - {name: a, kind: tap, device: t0}\n  - {name: »a, kind: tap, device: t1}\n",
+      "port name 'a' is given twice"),
+    WrongConfiguration(
+      "device of two ports", underlay + "ports:\n  - {name: a, kind: tap, device: t0}\n  - {name: b, kind: tap, device: »t0}\n",
+      "device t0 belongs to port a already"),
+    WrongConfiguration(
+      "device of the underlay", underlay + "ports: [{name: a, kind: netdev, device: »eth0}]\n", "belongs to the underlay already"),
+    WrongConfiguration("device name", underlay + "ports: [{name: a, kind: tap, device: »abcdefghijklmnop}]\n", "1 to 15 characters"),
+    WrongConfiguration("unknown VNI", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: »9}]\n", "VNI 9 is not defined"),
+    WrongConfiguration("VLAN to an unknown VNI", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {100: »9}}]\n", "VNI 9 of VLAN 100"),
+    WrongConfiguration("VLAN 0", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {»0: 7}}]\n", "from 1 to 4094, not '0'"),
+    WrongConfiguration("VLAN 4095", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {»4095: 7}}]\n", "from 1 to 4094"),
+    WrongConfiguration(
+      "VLAN twice", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {100: 7, »100: 8}}]\n", "'100' is given twice"),
+    WrongConfiguration(
+      "VLAN twice, once quoted", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {100: 7, »\"100\": 8}}]\n",
+      "VLAN 100 is given twice"),
+    WrongConfiguration("vlans is a list", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: »[100]}]\n", "vlans must be a mapping"),
+    WrongConfiguration("macs without vni", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, macs: »[\"02:00:00:00:00:01\"]}]\n", "macs need a vni"),
+    WrongConfiguration(
+      "mac twice", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [\"02:00:00:00:00:01\", »\"02:00:00:00:00:01\"]}]\n",
+      "given twice"),
+    WrongConfiguration(
+      "mac at two ports",
+      underlay + vnis
+        + "ports:\n  - {name: a, kind: tap, device: t0, vni: 7, macs: [\"02:00:00:00:00:01\"]}\n  - {name: b, kind: tap, device: t1, vni: 7, macs: [»\"02:00:00:00:00:01\"]}\n",
+      "lives behind port a already"),
+    WrongConfiguration(
+      "mac here and behind a VTEP", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [»\"02:00:00:00:00:21\"]}]\n",
+      "lives behind a remote VTEP already"),
+    WrongConfiguration(
+      "zero mac", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [»\"00:00:00:00:00:00\"]}]\n", "is the zero address"),
+    WrongConfiguration("mtu", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, mtu: »67}]\n", "from 68 to 9216"),
+    WrongConfiguration("unknown key of a port", underlay + "ports: [{name: a, kind: tap, device: t0, »vlan: 5}]\n", "did you mean 'vlans'?"),
+    WrongConfiguration(
+      "too many ports",
+      underlay + "ports:\n" + (10..<40).map { "  - {name: p\($0), kind: tap, device: t\($0)}\n" }.joined()
+        + "  - {name: »p99, kind: tap, device: t99}\n",
+      "at most 31 ports and underlay devices together, not 32"),
+  ]
+}
+
+extension WrongConfiguration {
+  /// The same with a second message at the last mark.
+  func twice(_ message: String) -> WrongConfiguration {
+    var copy = self
+    guard let mark = copy.markedText.lastIndex(of: "»") else { return copy }
+    copy.markedText.insert("»", at: mark)
+    copy.messages.append(message)
+    return copy
+  }
+}
