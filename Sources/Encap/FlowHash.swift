@@ -28,4 +28,15 @@ enum FlowHash {
   static func ipv4(addresses: UInt64, ports: UInt32, protocolNumber: UInt8) -> UInt32 {
     truncated(mix(addresses, UInt64(ports) | UInt64(protocolNumber) &<< 32))
   }
+
+  /// Hash of an IPv6 flow, whose 32 octets of addresses lie at `offset`; the caller has checked the bounds.
+  @inlinable @inline(__always)
+  static func ipv6(_ frame: RawSpan, addresses offset: Int, ports: UInt32, protocolNumber: UInt8) -> UInt32 {
+    let source = multiply(frame.big64(offset) ^ 0x8ebc_6af0_9c88_c6e3, frame.big64(offset &+ 8) ^ 0x5899_65cc_7537_4cc3)
+    let destination = multiply(
+      frame.big64(offset &+ 16) ^ 0x1d8e_4e27_c47d_124f, frame.big64(offset &+ 24) ^ 0xeb44_acca_b455_d165)
+    // Rotated, so that equal halves of source and destination do not cancel.
+    let addresses = source ^ (destination &<< 1 | destination &>> 63)
+    return truncated(mix(addresses, UInt64(ports) | UInt64(protocolNumber) &<< 32))
+  }
 }

@@ -38,21 +38,31 @@ public struct InnerFlow: Sendable {
   ///   beyond its end.
   @inlinable @inline(__always)
   public init(frame: RawSpan) {
-    // The everyday frame, inlined: no tag, IPv4 without options or fragmentation, TCP or UDP. 0x0800_45xx is EtherType,
-    // version and header length; the mask leaves M flag and fragment offset of the word at offset 20.
-    if frame.byteCount >= 38, frame.big32(12) &>> 8 == 0x0008_0045, frame.big16(20) & 0x3fff == 0 {
+    // Everyday frames in place: no tag, TCP or UDP over IPv4 without options or fragmentation, or directly over IPv6.
+    // The word at offset 12 holds EtherType, IP version and, of IPv4, header length.
+    let start = frame.byteCount >= 38 ? frame.big32(12) : 0
+    if start &>> 8 == 0x0008_0045 {
       let protocolNumber = frame.byte(23)
-      if protocolNumber == IPProtocol.udp || protocolNumber == IPProtocol.tcp {
+      // M flag and fragment offset are zero.
+      if frame.big16(20) & 0x3fff == 0, protocolNumber == IPProtocol.udp || protocolNumber == IPProtocol.tcp {
         hash = FlowHash.ipv4(addresses: frame.big64(26), ports: frame.big32(34), protocolNumber: protocolNumber)
         trafficClass = frame.byte(15)
         hopLimit = frame.byte(22)
+        return
+      }
+    } else if start &>> 12 == 0x0008_6dd6, frame.byteCount >= 58 {
+      let protocolNumber = frame.byte(20)
+      if protocolNumber == IPProtocol.udp || protocolNumber == IPProtocol.tcp {
+        hash = FlowHash.ipv6(frame, addresses: 22, ports: frame.big32(54), protocolNumber: protocolNumber)
+        trafficClass = UInt8(truncatingIfNeeded: start &>> 4)
+        hopLimit = frame.byte(21)
         return
       }
     }
     self = InnerFlow.general(frame)
   }
 
-  /// Every frame, also those of the short cut above, with the same result.
+  /// Every frame, also those of the short cuts above, with the same result.
   @usableFromInline
   static func general(_ frame: RawSpan) -> InnerFlow {
     precondition(frame.byteCount >= 14, "a frame without an Ethernet header has no flow")
@@ -90,26 +100,18 @@ public struct InnerFlow: Sendable {
   }
 
   private static func ipv6(_ frame: RawSpan, header: Int) -> InnerFlow {
-    let next = frame.byte(header &+ 6)
-    var key: UInt64
-    if IPProtocol.hasPorts(next), frame.byteCount &- header >= 44 {
-      key = UInt64(next) &<< 32 | UInt64(frame.big32(header &+ 40))
-    } else {
-      // A real fragment ends the chain at its fragment header, so all fragments of a packet get the same key; a chain
-      // that cannot be followed counts by its first header.
-      let chain = IPv6HeaderChain(packet: frame, header: header, end: frame.byteCount)
-      key = UInt64(chain.isMalformed ? next : chain.transport) &<< 32
-      let isWhole = !chain.isMalformed && chain.fragment == 0
-      if isWhole, IPProtocol.hasPorts(chain.transport), frame.byteCount &- chain.offset >= 4 {
-        key |= UInt64(frame.big32(chain.offset))
-      }
+    // A real fragment ends the chain at its fragment header, so all fragments of a packet have the same key; a chain that
+    // cannot be followed counts by its first header.
+    let chain = IPv6HeaderChain(packet: frame, header: header, end: frame.byteCount)
+    let isWhole = !chain.isMalformed && chain.fragment == 0
+    var ports: UInt32 = 0
+    if isWhole, IPProtocol.hasPorts(chain.transport), frame.byteCount &- chain.offset >= 4 {
+      ports = frame.big32(chain.offset)
     }
-    let source = FlowHash.multiply(
-      frame.big64(header &+ 8) ^ 0x8ebc_6af0_9c88_c6e3, frame.big64(header &+ 16) ^ 0x5899_65cc_7537_4cc3)
-    let destination = FlowHash.multiply(
-      frame.big64(header &+ 24) ^ 0x1d8e_4e27_c47d_124f, frame.big64(header &+ 32) ^ 0xeb44_acca_b455_d165)
     return InnerFlow(
-      hash: FlowHash.truncated(FlowHash.mix(source ^ (destination &<< 1 | destination &>> 63), key)),
+      hash: FlowHash.ipv6(
+        frame, addresses: header &+ 8, ports: ports,
+        protocolNumber: chain.isMalformed ? frame.byte(header &+ 6) : chain.transport),
       trafficClass: UInt8(truncatingIfNeeded: frame.big16(header) &>> 4), hopLimit: frame.byte(header &+ 7))
   }
 }

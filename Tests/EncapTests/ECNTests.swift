@@ -57,6 +57,13 @@ import Testing
     }
   }
 
+  /// 0xffff as checksum field would come out of the incremental update as 0.
+  @Test func framesWithoutChangeStayAsTheyAre() {
+    let frame = [UInt8](repeating: 2, count: 12) + bytes("0800 45030028000140004011ffff0a0100010a010002")
+    var changed = frame
+    #expect(buffer.decapsulateECN(3, &changed) && changed == frame)
+  }
+
   /// Cut anywhere: nothing beyond the end is touched, and a header that is not whole is left alone.
   @Test func cutFrames() {
     for tags in ECNTests.tags {

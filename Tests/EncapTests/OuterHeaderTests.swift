@@ -27,7 +27,7 @@ import Testing
     #expect(written[..<header.byteCount] == golden.packet[..<header.byteCount])
   }
 
-  @Test func planDataAndSmall() {
+  @Test func plainDataAndSmall() {
     #expect(_isPOD(OuterHeader.self) && MemoryLayout<OuterHeader>.stride <= 96)
     #expect(OuterHeader.ipv4ByteCount == 50 && OuterHeader.ipv6ByteCount == 70)
   }

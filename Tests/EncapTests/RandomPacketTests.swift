@@ -77,7 +77,7 @@ import Testing
     let seeds = [Fault.Base.ipv4, .ipv4Checksum, .ipv6, .ipv6Checksum].map(OuterPacketTests.sound) + capturedPackets.map(\.packet)
     let telling: [UInt8] = [0, 1, 4, 6, 8, 15, 16, 17, 43, 44, 45, 60, 0x45, 0x4f, 0x60, 0x7f, 0x80, 0xff]
     var outcomes: [OuterPacket.Outcome: Int] = [:]
-    for _ in 0..<60_000 {
+    for _ in 0..<25_000 {
       var packet = seeds[Int.random(in: 0..<seeds.count, using: &generator)]
       for _ in 0..<Int.random(in: 1...4, using: &generator) {
         // Mostly the headers, where decisions fall.
@@ -110,12 +110,12 @@ import Testing
       }
     }
     // The mutations reach all verdicts, so the test tests something.
-    #expect(outcomes.values.allSatisfy { $0 > 1_000 } && outcomes.count == 3, "\(outcomes)")
+    #expect(outcomes.values.allSatisfy { $0 > 500 } && outcomes.count == 3, "\(outcomes)")
   }
 
   @Test func randomFramesThroughEverythingThatReadsThem() {
     var generator = SeededGenerator(state: 99)
-    for _ in 0..<40_000 {
+    for _ in 0..<15_000 {
       var frame = Array(randomFrame(&generator).prefix(Int.random(in: 0...120, using: &generator)))
       let count = frame.count
       if count >= 14 { _ = buffer.flow(frame) }
