@@ -37,7 +37,8 @@ let package = Package(
         "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK",
         .product(name: "Logging", package: "swift-log"),
       ],
-      swiftSettings: viewSettings + dpdkSettings),
+      // One build serves the daemon, its tests and its benchmark: what is measured is what runs.
+      swiftSettings: viewSettings + dpdkSettings + [.unsafeFlags(["-enable-testing"])]),
     .target(
       name: "VTEPControl",
       dependencies: [
@@ -64,10 +65,15 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
 
+    .executableTarget(
+      name: "vtepd-bench", dependencies: ["VTEP", "Encap", "MACTable", "CDPDK"], path: "Benchmarks/Pipeline",
+      swiftSettings: viewSettings + dpdkSettings),
+
     .testTarget(name: "EncapTests", dependencies: ["Encap"], swiftSettings: viewSettings),
     .testTarget(name: "MACTableTests", dependencies: ["MACTable", "Encap"]),
     .testTarget(name: "MulticastLearnTests", dependencies: ["MulticastLearn", "Encap", "MACTable"]),
     .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "Encap"]),
     .testTarget(name: "VTEPControlTests", dependencies: ["VTEPControl"]),
+    .testTarget(name: "vtepdTests", dependencies: ["vtepd", "VTEP", "VTEPControl", "MulticastLearn", "Encap"]),
   ]
 )

@@ -212,3 +212,17 @@ extension Reconciler {
     if ticks % 50 == 0 { forgetIdleVTEPs() }
   }
 }
+
+extension Reconciler {
+  /// Replaces the running state by what `edit` makes of it; no other change comes between.
+  ///
+  /// - Returns: whether anything changed.
+  /// - Throws: what `edit` throws, or as `apply`; the running state is as before.
+  @discardableResult
+  public func change(_ edit: @Sendable (DesiredState) throws -> DesiredState) throws -> Bool {
+    let new = try edit(desired)
+    guard new != desired else { return false }
+    try apply(new)
+    return true
+  }
+}

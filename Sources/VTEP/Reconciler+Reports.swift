@@ -140,9 +140,12 @@ extension Reconciler {
 
   /// One page of the MAC table. Reads without a lock: forwarding and learning go on.
   ///
-  /// - Parameter cursor: where to go on, 0 at first; nil after the last page.
-  public func macReports(_ filter: MACFilter, cursor: inout Int?, limit: Int) -> [MACReport] {
-    guard var position = cursor else { return [] }
+  /// - Parameters:
+  ///   - start: 0 at first, then `next` of the page before.
+  ///   - limit: entries at most.
+  /// - Returns: entries, possibly none, and where to go on; nil after the last page.
+  public func macReports(_ filter: MACFilter, from start: Int, limit: Int) -> (reports: [MACReport], next: Int?) {
+    var position = start
     let vnis = Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) })
     let names = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) })
     let addresses = Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) })
@@ -169,8 +172,20 @@ extension Reconciler {
         if Self.matches(report, filter) { reports.append(report) }
       }
     }
-    cursor = position < end ? position : nil
-    return reports
+    return (reports, position < end ? position : nil)
+  }
+
+  /// Forgets one learned address.
+  ///
+  /// - Returns: whether it was there.
+  public func forget(_ mac: MACAddress, vni: VNI) -> Bool {
+    guard let domain = domains[vni] else { return false }
+    return learner.write { $0.flush(MACKey(domain: domain.index, mac: mac)) }
+  }
+
+  /// Whether the kernel has an interface of this name, in our network namespace.
+  public func interfaceExists(_ name: String) -> Bool {
+    ((try? underlay.netlink.link(named: name)) ?? nil) != nil
   }
 
   private static func matches(_ report: MACReport, _ filter: MACFilter) -> Bool {

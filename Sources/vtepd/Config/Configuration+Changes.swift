@@ -1,0 +1,55 @@
+// Configuration+Changes: what a new configuration file changes: applied to the running state, told to the operator.
+
+import Encap
+import VTEP
+import VTEPControl
+
+extension DesiredState {
+  /// This (running) state with what differs between two versions of the file. VNIs, ports and settings that both versions
+  /// have alike stay as they run, whoever made them.
+  ///
+  /// - Throws: `refused` when the outcome contradicts itself.
+  func merging(from old: DesiredState, to new: DesiredState) throws(ControlError) -> DesiredState {
+    var merged = self
+    if old.underlay != new.underlay { merged.underlay = new.underlay }
+    for vni in Set(old.vnis.keys).union(new.vnis.keys) where old.vnis[vni] != new.vnis[vni] {
+      merged.vnis[vni] = new.vnis[vni]
+    }
+    for name in Set(old.ports.keys).union(new.ports.keys) where old.ports[name] != new.ports[name] {
+      merged.ports[name] = new.ports[name]
+    }
+    if let error = ControlError(merged.problems()) { throw error }
+    return merged
+  }
+
+  /// One line for each object that differs.
+  func changes(to new: DesiredState) -> [String] {
+    var lines = underlay == new.underlay ? [] : ["underlay changed"]
+    for vni in Set(vnis.keys).union(new.vnis.keys).sorted() {
+      if let line = Self.change("vni \(vni)", vnis[vni], new.vnis[vni]) { lines.append(line) }
+    }
+    for name in Set(ports.keys).union(new.ports.keys).sorted() {
+      if let line = Self.change("port \(name)", ports[name], new.ports[name]) { lines.append(line) }
+    }
+    return lines
+  }
+
+  private static func change<Value: Equatable>(_ subject: String, _ old: Value?, _ new: Value?) -> String? {
+    guard old != new else { return nil }
+    if old == nil { return "\(subject) added" }
+    return new == nil ? "\(subject) deleted" : "\(subject) changed"
+  }
+}
+
+extension Configuration {
+  /// Keys whose new value takes effect with the next start only.
+  func keysNeedingRestart(for new: Configuration) -> [String] {
+    var keys: [String] = []
+    if name != new.name { keys.append("name") }
+    if mode != new.mode { keys.append("mode") }
+    if runDirectory != new.runDirectory { keys.append("run-dir") }
+    if stateDirectory != new.stateDirectory { keys.append("state-dir") }
+    if dataplane != new.dataplane { keys.append("dataplane") }
+    return keys
+  }
+}

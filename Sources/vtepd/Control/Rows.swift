@@ -1,0 +1,140 @@
+// Rows: the data plane's reports as the control socket's rows: values become text.
+
+import Encap
+import MACTable
+import MulticastLearn
+import VTEP
+import VTEPControl
+
+extension MACEntryType {
+  init(_ kind: MACTableRow.Kind) {
+    switch kind {
+    case .learned: self = .learned
+    case .static: self = .static
+    case .controller: self = .controller
+    }
+  }
+}
+
+extension MACTableRow {
+  init(_ report: MACReport) {
+    let type: Kind =
+      switch report.type {
+      case .learned: .learned
+      case .static: .static
+      case .controller: .controller
+      }
+    switch report.place {
+    case .port(let name, let vlan):
+      self.init(
+        vni: report.vni.rawValue, mac: "\(report.mac)", type: type, location: .port, port: name,
+        vlan: vlan == 0 ? nil : vlan, ageSeconds: report.ageSeconds, moves: UInt32(report.moves))
+    case .vtep(let address):
+      self.init(
+        vni: report.vni.rawValue, mac: "\(report.mac)", type: type, location: .vtep, vtep: "\(address)",
+        ageSeconds: report.ageSeconds, moves: UInt32(report.moves))
+    }
+  }
+}
+
+extension VNIRow {
+  init(_ report: VNIReport) {
+    let settings = report.settings
+    var flood = "none"
+    var group: String?
+    var peers: [String] = []
+    switch settings.flood {
+    case .multicast(let address):
+      flood = "multicast"
+      group = "\(address)"
+    case .replicate(let addresses):
+      flood = "replicate"
+      peers = addresses.map(\.description)
+    case .none: break
+    }
+    self.init(
+      vni: settings.vni.rawValue, source: .config, flood: flood, group: group, peers: peers, ports: report.ports,
+      macs: report.macs, learning: settings.learning, acceptFrom: settings.acceptFrom.rawValue,
+      innerVLAN: settings.innerVLAN.rawValue, ageingSeconds: settings.ageingSeconds, macLimit: settings.macLimit,
+      rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
+      txBytes: report.traffic.txBytes, learnRefusals: report.learnRefusals)
+  }
+}
+
+extension NextHopRow {
+  init(_ report: NextHopReport) {
+    let state = report.mac != nil ? "resolved" : report.isFailed ? "failed" : "resolving"
+    self.init(
+      address: "\(report.address)", device: report.device, mac: report.mac.map(\.description), state: state)
+  }
+}
+
+extension ReachabilityState {
+  init(_ nextHops: [NextHopReport]) {
+    if nextHops.contains(where: { $0.mac != nil }) {
+      self = .resolved
+    } else {
+      self = nextHops.contains { !$0.isFailed } ? .resolving : .unreachable
+    }
+  }
+}
+
+extension VTEPRow {
+  init(_ report: VTEPReport) {
+    self.init(
+      address: "\(report.address)", state: ReachabilityState(report.nextHops), vnis: report.vnis.map(\.rawValue),
+      macs: report.macs, nextHops: report.nextHops.map(NextHopRow.init), mtu: report.mtu,
+      rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
+      txBytes: report.traffic.txBytes)
+  }
+}
+
+extension DestinationRow {
+  init(_ report: VTEPReport) {
+    self.init(
+      address: "\(report.address)", state: ReachabilityState(report.nextHops),
+      nextHops: report.nextHops.map(NextHopRow.init))
+  }
+}
+
+extension PortRow {
+  init(_ report: PortReport) {
+    let state: State =
+      switch report.state {
+      case .up: .up
+      case .down: .down
+      case .waiting: .waiting
+      }
+    let vlans = report.settings.vlans.map { (Int($0.key), $0.value.rawValue) }
+    self.init(
+      name: report.settings.name, kind: report.settings.kind.rawValue, device: report.settings.device, state: state,
+      mac: report.mac.map(\.description), mtu: report.mtu, vni: report.settings.vni?.rawValue,
+      vlans: Dictionary(uniqueKeysWithValues: vlans), rxPackets: report.traffic.rxPackets,
+      rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets, txBytes: report.traffic.txBytes,
+      drops: report.drops, notes: report.remark.map { [$0] } ?? [])
+  }
+}
+
+extension DropRow {
+  init(_ report: DropReport) {
+    self.init(
+      reason: report.reason.name, place: report.place, count: report.count, description: report.reason.description)
+  }
+}
+
+extension MulticastRow {
+  init(_ report: GroupReport) {
+    self.init(
+      group: "\(report.group)", vnis: report.vnis.map(\.rawValue), interface: report.interface, joined: report.isJoined)
+  }
+}
+
+extension WorkerRow {
+  init(_ report: WorkerReport) {
+    let cycles = report.packets == 0 ? nil : Double(report.busyCycles) / Double(report.packets)
+    let busy = report.totalCycles == 0 ? nil : 100 * Double(report.busyCycles) / Double(report.totalCycles)
+    self.init(
+      worker: report.worker, core: report.core, queues: report.queues, packets: report.packets,
+      cyclesPerPacket: cycles, busyPercent: busy)
+  }
+}

@@ -1,0 +1,160 @@
+// Daemon+Control: the commands of the control socket, answered from the data plane's reports.
+
+import Encap
+import MACTable
+import VTEP
+import VTEPControl
+
+extension Daemon: ControlHandler {
+  func handle(_ request: GetStatus) async throws(ControlError) -> DaemonStatus {
+    let reconciler = try? running()
+    let desired = await reconciler?.desired
+    return DaemonStatus(
+      state: state, name: configuration.name, mode: configuration.mode.rawValue, version: Version.text,
+      uptimeSeconds: Int(reconciler?.uptimeSeconds ?? 0), workers: configuration.dataplane.workers,
+      ports: desired?.ports.count ?? 0, vnis: desired?.vnis.count ?? 0, macs: reconciler?.macCount() ?? 0)
+  }
+
+  // -- show ------------------------------------------------------------------------------------------------------------
+
+  func handle(_ request: ShowMACTable) async throws(ControlError) -> Page<MACTableRow> {
+    let reconciler = try running()
+    let filter = Reconciler.MACFilter(
+      vni: try request.vni.converted { value throws(ControlError) in try VNI(parameter: value) }, port: request.port,
+      vtep: try request.vtep.converted { text throws(ControlError) in try IPAddress(parameter: text, "vtep") },
+      mac: try request.mac.converted { text throws(ControlError) in try MACAddress(parameter: text) },
+      type: request.type.map(MACEntryType.init))
+    let page = await reconciler.macReports(
+      filter, from: Int(clamping: request.cursor ?? 0), limit: request.limit ?? ControlLimits.pageRowCount)
+    return Page(page.reports.map(MACTableRow.init), next: page.next.map(UInt64.init))
+  }
+
+  func handle(_ request: ShowVNIs) async throws(ControlError) -> Page<VNIRow> {
+    Self.page(await (try running()).vniReports(), request).map(VNIRow.init)
+  }
+
+  func handle(_ request: ShowVTEPs) async throws(ControlError) -> Page<VTEPRow> {
+    Self.page(await (try running()).vtepReports().filter { !$0.isGroup }, request).map(VTEPRow.init)
+  }
+
+  func handle(_ request: ShowPorts) async throws(ControlError) -> [PortRow] {
+    await (try running()).portReports().map(PortRow.init)
+  }
+
+  func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow] {
+    await (try running()).dropReports(all: request.all).map(DropRow.init)
+  }
+
+  func handle(_ request: ShowMulticast) async throws(ControlError) -> [MulticastRow] {
+    await (try running()).groupReports().map(MulticastRow.init)
+  }
+
+  func handle(_ request: ShowUnderlay) async throws(ControlError) -> [UnderlayRow] {
+    let reconciler = try running()
+    let underlay = await reconciler.underlayReport()
+    let vteps = await reconciler.vtepReports()
+    return underlay.settings.addresses.flatMap { address in
+      underlay.devices.map { device in
+        UnderlayRow(
+          address: "\(address)", device: device.name, driver: underlay.settings.driver.rawValue, mtu: device.mtu,
+          destinations: vteps.filter { $0.address.isIPv4 == address.isIPv4 }.map(DestinationRow.init))
+      }
+    }
+  }
+
+  func handle(_ request: ShowWorkers) async throws(ControlError) -> [WorkerRow] {
+    await (try running()).workerReports().map(WorkerRow.init)
+  }
+
+  private static func page<Report>(_ all: [Report], _ request: some PagedRequest) -> Slice<Report> {
+    let start = min(Int(clamping: request.cursor ?? 0), all.count)
+    let end = min(start + (request.limit ?? ControlLimits.pageRowCount), all.count)
+    return Slice(reports: all[start..<end], next: end < all.count ? UInt64(end) : nil)
+  }
+
+  private struct Slice<Report> {
+    var reports: ArraySlice<Report>
+    var next: UInt64?
+
+    func map<Row>(_ row: (Report) -> Row) -> Page<Row> { Page(reports.map(row), next: next) }
+  }
+
+  // -- change ----------------------------------------------------------------------------------------------------------
+
+  func handle(_ request: AddMAC) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+  func handle(_ request: DeleteMAC) async throws(ControlError) -> ChangeAnswer {
+    let reconciler = try running()
+    let vni = try VNI(parameter: request.vni)
+    let mac = try MACAddress(parameter: request.mac)
+    let isStatic: Bool
+    do {
+      isStatic = try await reconciler.change { desired in
+        var desired = desired
+        _ = desired.removeStaticMAC(mac, vni: vni)
+        return desired
+      }
+    } catch {
+      throw Self.refusal(error)
+    }
+    let isLearned = await reconciler.forget(mac, vni: vni)
+    guard isStatic || isLearned else { throw ControlError(.notFound, "VNI \(vni) has no entry for \(mac)") }
+    return ChangeAnswer(changed: true)
+  }
+
+  func handle(_ request: FlushMACs) async throws(ControlError) -> ChangeAnswer {
+    let reconciler = try running()
+    let vni = try request.vni.converted { value throws(ControlError) in try VNI(parameter: value) }
+    let vtep = try request.vtep.converted { text throws(ControlError) in try IPAddress(parameter: text, "vtep") }
+    do {
+      try await reconciler.flush(vni: vni, port: request.port, vtep: vtep)
+    } catch {
+      throw ControlError(.notFound, "\(error)")
+    }
+    return ChangeAnswer(changed: true)
+  }
+
+  func handle(_ request: AddVNI) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+  func handle(_ request: DeleteVNI) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+  func handle(_ request: AddPeer) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+  func handle(_ request: DeletePeer) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+
+  func handle(_ request: AddPort) async throws(ControlError) -> ChangeAnswer {
+    // The file may name an interface that comes later; a command names one that is there.
+    if request.kind == PortSettings.Kind.netdev.rawValue, !(await (try running()).interfaceExists(request.device)) {
+      throw ControlError(.refused, "port \(request.name): there is no interface '\(request.device)'")
+    }
+    return try await change(request)
+  }
+
+  func handle(_ request: DeletePort) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+
+  // -- config -----------------------------------------------------------------------------------------------------------
+
+  func handle(_ request: CheckConfiguration) async throws(ControlError) -> ConfigurationAnswer {
+    let new = try Self.parse(request.text, file: request.file)
+    return ConfigurationAnswer(
+      changes: configuration.desired.changes(to: new.desired), needsRestart: configuration.keysNeedingRestart(for: new))
+  }
+
+  func handle(_ request: ApplyConfiguration) async throws(ControlError) -> ConfigurationAnswer {
+    try await apply(try Self.parse(request.text, file: request.file))
+  }
+
+  func handle(_ request: ShowConfiguration) async throws(ControlError) -> ConfigurationText {
+    var shown = configuration
+    shown.desired = await (try running()).desired
+    do {
+      return ConfigurationText(text: try shown.yaml())
+    } catch {
+      throw ControlError(.internalError, "\(error)")
+    }
+  }
+
+  private static func parse(_ text: String, file: String) throws(ControlError) -> Configuration {
+    do {
+      return try ConfigurationLoader().load(text: text, file: file)
+    } catch {
+      throw ControlError(error)
+    }
+  }
+}

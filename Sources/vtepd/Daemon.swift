@@ -1,0 +1,84 @@
+// Daemon: holds the configuration and the data plane together. Changes from the file, from SIGHUP and from vtepctl all
+// become edits of one desired state, made by the reconciler one after the other.
+
+import Encap
+import Logging
+import VTEP
+import VTEPControl
+
+actor Daemon {
+  let log: Logger
+  private let path: String
+  /// What the file said last. Changes of the file are differences from this, so that what vtepctl added stays.
+  private(set) var configuration: Configuration
+  private var reconciler: Reconciler?
+  private(set) var state = DaemonStatus.State.starting
+
+  init(configuration: Configuration, path: String, log: Logger) {
+    self.configuration = configuration
+    self.path = path
+    self.log = log
+  }
+
+  func start() async throws {
+    reconciler = try await Reconciler(
+      dataplane: configuration.dataplane, desired: configuration.desired, hostName: configuration.name, log: log)
+    state = .running
+    log.notice("vtepd \(Version.text) is running", metadata: ["name": "\(configuration.name)"])
+  }
+
+  func stop() async {
+    state = .stopping
+    await reconciler?.stop()
+    log.notice("vtepd stopped")
+  }
+
+  /// The data plane.
+  ///
+  /// - Throws: `unavailable` while the daemon starts or stops.
+  func running() throws(ControlError) -> Reconciler {
+    guard state == .running, let reconciler else {
+      throw ControlError(.unavailable, "the daemon is \(state.rawValue)")
+    }
+    return reconciler
+  }
+
+  /// Reads the file again and applies what has changed in it.
+  func reload() async throws(ControlError) -> ConfigurationAnswer {
+    let loaded: Configuration
+    do {
+      loaded = try ConfigurationLoader().load(path: path)
+    } catch {
+      throw ControlError(error)
+    }
+    return try await apply(loaded)
+  }
+
+  /// Applies the difference between the last configuration and `new`.
+  func apply(_ new: Configuration) async throws(ControlError) -> ConfigurationAnswer {
+    let reconciler = try running()
+    let old = configuration
+    do {
+      try await reconciler.change { try $0.merging(from: old.desired, to: new.desired) }
+    } catch {
+      throw Self.refusal(error)
+    }
+    configuration = new
+    return ConfigurationAnswer(
+      changes: old.desired.changes(to: new.desired), needsRestart: old.keysNeedingRestart(for: new))
+  }
+
+  /// Carries out a command that edits the desired state.
+  func change(_ edit: some DesiredStateEdit) async throws(ControlError) -> ChangeAnswer {
+    let reconciler = try running()
+    do {
+      return ChangeAnswer(changed: try await reconciler.change { try $0.applying(edit) })
+    } catch {
+      throw Self.refusal(error)
+    }
+  }
+
+  static func refusal(_ error: any Error) -> ControlError {
+    error as? ControlError ?? ControlError(.refused, "\(error)")
+  }
+}

@@ -1,0 +1,79 @@
+// VTEPDaemon: the program. Reads the configuration, starts the data plane and the control socket as services, follows
+// signals, and turns failures into exit statuses.
+
+import ArgumentParser
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+@main
+struct VTEPDaemon: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "vtepd", abstract: "A VXLAN tunnel end point (RFC 7348) on DPDK.",
+    discussion: """
+      Runs in the foreground and logs to standard error. SIGHUP applies the changes of the configuration file, SIGTERM \
+      and SIGINT stop it. Exit status: 0 clean stop, 1 bad configuration, 2 could not start.
+      """,
+    version: Version.text)
+
+  @Option(name: .long, help: "Configuration file.")
+  var config = "/etc/vtepd/vtepd.yaml"
+
+  @Flag(name: .long, help: "Check the configuration file and exit with 0 or 1.")
+  var check = false
+
+  @Option(name: .long, help: "trace, debug, info, notice, warning, error or critical.")
+  var logLevel: Logger.Level = .info
+
+  func run() async throws {
+    let configuration: Configuration
+    do {
+      configuration = try ConfigurationLoader().load(path: config)
+    } catch {
+      Self.complain(error.lines.joined(separator: "\n"))
+      throw ExitCode(1)
+    }
+    if check { return }
+
+    LoggingSystem.bootstrap(StreamLogHandler.standardError)
+    var log = Logger(label: "vtepd")
+    log.logLevel = logLevel
+
+    let daemon = Daemon(configuration: configuration, path: config, log: log)
+    let control: ControlServer
+    do {
+      try RunDirectory.create(configuration.runDirectory)
+      control = try ControlServer(
+        socketPath: configuration.runDirectory + "/vtepd.sock", handler: daemon, logger: log)
+    } catch {
+      Self.complain("vtepd: \(error)")
+      throw ExitCode(2)
+    }
+    // Services stop in reverse order: forwarding goes on until nobody can ask about it any more.
+    let group = ServiceGroup(
+      configuration: .init(
+        services: [
+          .init(service: DataplaneService(daemon: daemon)), .init(service: control),
+          .init(service: ReloadService(daemon: daemon, log: log)),
+        ],
+        gracefulShutdownSignals: [.sigterm, .sigint], logger: log))
+    do {
+      try await group.run()
+    } catch {
+      Self.complain("vtepd: \(error)")
+      throw ExitCode(2)
+    }
+  }
+
+  /// For those who read standard error and not the log.
+  private static func complain(_ text: String) {
+    FileHandle.standardError.write(Data((text + "\n").utf8))
+  }
+}
+
+extension Logger.Level: @retroactive ExpressibleByArgument {}
+
+enum Version {
+  static let text = "0.1.0"
+}
