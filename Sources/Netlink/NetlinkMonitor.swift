@@ -52,7 +52,8 @@ public final class NetlinkMonitor {
       case EAGAIN:
         pending.flush(body)
         return
-      case ENOBUFS:
+      case ENOBUFS, ENOSPC:
+        // Dropped by the kernel, or longer than our buffer.
         body(.resync)
       default:
         pending.flush(body)

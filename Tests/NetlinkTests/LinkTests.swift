@@ -103,4 +103,26 @@ import Testing
       #expect(found.count { $0.prefixLength == 32 && $0.address.isIPv4 } == 1000)
     }
   }
+
+  @Test func listsStayWholeWhileTheyChange() throws {
+    let here = try TestNamespace()
+    let fixed = (1...200).map { "10.8.0.\($0)" }
+    try withTemporaryFile(fixed.map { "addr add \($0)/32 dev lo" }.joined(separator: "\n")) { try here.ip("-batch \($0)") }
+    // Addresses before the fixed ones come and go, which moves the place where a long dump continues.
+    let churn = (0..<3000).map { "addr \($0 % 2 == 0 ? "add" : "del") 10.7.0.\($0 / 2 % 250)/32 dev lo" }
+    try withTemporaryFile((churn + ["link set lo mtu 60000"]).joined(separator: "\n")) { batch in
+      try withTemporaryFile("ip -n \(here.name) -batch \(batch) >/dev/null 2>&1 &") { script in
+        try here.run {
+          let netlink = try NetlinkSocket()
+          try shell("sh \(script)")
+          let isFinished = try eventually {
+            let found = Set(try netlink.addresses().map { "\($0.address)" })
+            #expect(found.isSuperset(of: fixed))
+            return try netlink.link(named: "lo")?.mtu == 60000
+          }
+          #expect(isFinished)
+        }
+      }
+    }
+  }
 }
