@@ -35,8 +35,7 @@ enum FlowHash {
     let source = multiply(frame.big64(offset) ^ 0x8ebc_6af0_9c88_c6e3, frame.big64(offset &+ 8) ^ 0x5899_65cc_7537_4cc3)
     let destination = multiply(
       frame.big64(offset &+ 16) ^ 0x1d8e_4e27_c47d_124f, frame.big64(offset &+ 24) ^ 0xeb44_acca_b455_d165)
-    // Rotated, so that equal halves of source and destination do not cancel.
-    let addresses = source ^ (destination &<< 1 | destination &>> 63)
-    return truncated(mix(addresses, UInt64(ports) | UInt64(protocolNumber) &<< 32))
+    // Four different constants keep equal halves, and source and destination, from cancelling.
+    return truncated(mix(source ^ destination, UInt64(ports) | UInt64(protocolNumber) &<< 32))
   }
 }

@@ -64,7 +64,8 @@ extension IPAddress: LosslessStringConvertible {
   /// Eight groups, with a `::` filled up; nil when the text is no IPv6 address.
   private static func parseGroups(_ text: [UInt8]) -> [UInt16]? {
     let colon = UInt8(ascii: ":")
-    guard let gap = text.indices.first(where: { $0 + 1 < text.count && text[$0] == colon && text[$0 + 1] == colon }) else {
+    guard let gap = text.indices.first(where: { $0 + 1 < text.count && text[$0] == colon && text[$0 + 1] == colon })
+    else {
       guard let groups = parseSide(text[...], mayEndInIPv4: true), groups.count == 8 else { return nil }
       return groups
     }

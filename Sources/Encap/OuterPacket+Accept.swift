@@ -45,7 +45,8 @@ extension OuterPacket {
     // 0::/64 holds unspecified, loopback and mapped addresses.
     guard source.high &- 1 < 0xfeff_ffff_ffff_ffff, destination.high != 0 else { return false }
     if packet.big16(60) != 0 {
-      let addressSum = UInt32(InternetChecksum.fold(source.high)) &+ UInt32(InternetChecksum.fold(source.low))
+      let addressSum =
+        UInt32(InternetChecksum.fold(source.high)) &+ UInt32(InternetChecksum.fold(source.low))
         &+ UInt32(InternetChecksum.fold(destination.high)) &+ UInt32(InternetChecksum.fold(destination.low))
       guard OuterPacket.isSoundUDP(packet, at: 54, byteCount: udpByteCount, addressSum: addressSum) else {
         return false

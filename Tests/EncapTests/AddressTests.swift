@@ -72,7 +72,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "1..2.3", "1.2.3.", ".1.2.3", "1.2.3.-4",
+    "", "1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "1..2.3", "1.2.3.", ".1.2.3",
+    "1.2.3.-4",
     "1.2.3.+4", "0x1.2.3.4", "1.2.3.0000", ":", ":::", "1:", ":1", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9",
     "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8", "12345::", "g::", "fe80::1%eth0", "::1/128", "1.2.3.4::", "::1.2.3.4:5",
     "1:2:3:4:5:6:7:1.2.3.4", "::256.0.0.1", "::1.2.3", "[::1]", "1:2:3:4::5:6:7:8", "1:::2",
@@ -89,11 +90,13 @@ import Testing
     for round in 0..<20_000 {
       var text: String
       if round % 2 == 0 {
-        text = String((0..<Int.random(in: 2...16, using: &generator)).map { _ in
-          alphabet[Int.random(in: 0..<alphabet.count, using: &generator)]
-        })
+        text = String(
+          (0..<Int.random(in: 2...16, using: &generator)).map { _ in
+            alphabet[Int.random(in: 0..<alphabet.count, using: &generator)]
+          })
       } else {
-        text = IPAddress(high: generator.next() & generator.next(), low: generator.next() & generator.next()).description
+        text =
+          IPAddress(high: generator.next() & generator.next(), low: generator.next() & generator.next()).description
         let position = text.index(text.startIndex, offsetBy: Int.random(in: 0..<text.count, using: &generator))
         text.replaceSubrange(
           position...position, with: ["", "0", ":", "::", ".", "1"][Int.random(in: 0..<6, using: &generator)])
@@ -176,7 +179,9 @@ import Testing
     #expect(IPPrefix("192.0.2.129/25")?.description == "192.0.2.128/25")
     #expect(IPPrefix("2001:db8::1/64")?.description == "2001:db8::/64")
     #expect(IPPrefix(address: ip("10.1.2.3"), length: 32)?.description == "10.1.2.3/32")
-    for text in ["192.0.2.0", "192.0.2.0/33", "::/129", "192.0.2.0/", "/8", "192.0.2.0/+8", "192.0.2.0/08", "1.2.3.4/8/8", "::/-1"] {
+    for text in [
+      "192.0.2.0", "192.0.2.0/33", "::/129", "192.0.2.0/", "/8", "192.0.2.0/+8", "192.0.2.0/08", "1.2.3.4/8/8", "::/-1",
+    ] {
       #expect(IPPrefix(text) == nil, "\(text)")
     }
     #expect(IPPrefix(address: ip("10.1.2.3"), length: -1) == nil)

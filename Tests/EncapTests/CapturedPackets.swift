@@ -87,7 +87,7 @@ let capturedPackets: [CapturedPacket] = [
       50022000dead0000
       """)),
   CapturedPacket(
-    name: "VXLAN-GPE on its own port", udpPort: 4789, outcome: .notVXLAN, vni: 16777215, source: "127.0.0.1",
+    name: "VXLAN-GPE on its own port", udpPort: 4789, outcome: .notVXLAN, vni: 16_777_215, source: "127.0.0.1",
     destination: "127.0.0.1", innerByteCount: 56,
     packet: bytes(
       """

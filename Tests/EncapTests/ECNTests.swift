@@ -26,10 +26,12 @@ import Testing
     #expect(ECN.decapsulated(outer: row.outer | 0xfc, inner: row.inner | 0xb8) == row.result)
     for tags in ECNTests.tags {
       // IPv4, DSCP EF, with a right header checksum.
-      var four = [UInt8](repeating: 2, count: 12) + [8, 0] + bytes("4500002800014000401100000a0100010a010002") + [1, 2, 3]
+      var four =
+        [UInt8](repeating: 2, count: 12) + [8, 0] + bytes("4500002800014000401100000a0100010a010002") + [1, 2, 3]
       four[15] = 0xb8 | row.inner
       four.repairIPv4Checksum()
-      var six = [UInt8](repeating: 2, count: 12) + [0x86, 0xdd] + [0x6b, 0x8a, 0xbc, 0xde] + [UInt8](repeating: 6, count: 36)
+      var six =
+        [UInt8](repeating: 2, count: 12) + [0x86, 0xdd] + [0x6b, 0x8a, 0xbc, 0xde] + [UInt8](repeating: 6, count: 36)
       six[15] = 0x80 | row.inner << 4 | 0x0a
       for var frame in [four, six] {
         var expected = frame
@@ -67,7 +69,10 @@ import Testing
   /// Cut anywhere: nothing beyond the end is touched, and a header that is not whole is left alone.
   @Test func cutFrames() {
     for tags in ECNTests.tags {
-      for ip in [bytes("0800 4500002800014000401100000a0100010a010002"), bytes("86dd 6000000000143a40") + [UInt8](repeating: 1, count: 32)] {
+      for ip in [
+        bytes("0800 4500002800014000401100000a0100010a010002"),
+        bytes("86dd 6000000000143a40") + [UInt8](repeating: 1, count: 32),
+      ] {
         let frame = [UInt8](repeating: 2, count: 12) + tags + ip
         for count in 0..<frame.count {
           var cut = Array(frame[..<count])

@@ -23,7 +23,7 @@ struct GoldenHeader: Sendable, CustomTestStringConvertible {
 let goldenHeaders: [GoldenHeader] = [
   GoldenHeader(
     name: "IPv4, fixed TTL and DSCP", source: "192.0.2.1", destination: "192.0.2.2",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 0, hasChecksum: false, vni: 5001, hash: 0x12345678,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 0, hasChecksum: false, vni: 5001, hash: 0x1234_5678,
     innerTrafficClass: 0x00, innerHopLimit: 64, headerByteCount: 50, udpPort: 4789,
     packet: bytes(
       """
@@ -33,7 +33,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv4, computed checksum", source: "192.0.2.1", destination: "192.0.2.2",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 0, hasChecksum: true, vni: 5001, hash: 0x12345678,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 0, hasChecksum: true, vni: 5001, hash: 0x1234_5678,
     innerTrafficClass: 0x00, innerHopLimit: 64, headerByteCount: 50, udpPort: 4789,
     packet: bytes(
       """
@@ -43,7 +43,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv4, computed checksum, odd inner length", source: "192.0.2.1", destination: "198.51.100.200",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 255, dscp: 46, hasChecksum: true, vni: 16777215, hash: 0xffffffff,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 255, dscp: 46, hasChecksum: true, vni: 16_777_215, hash: 0xffff_ffff,
     innerTrafficClass: 0x00, innerHopLimit: 64, headerByteCount: 50, udpPort: 4789,
     packet: bytes(
       """
@@ -53,7 +53,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv4, everything inherited", source: "192.0.2.1", destination: "192.0.2.2",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 0, dscp: 255, hasChecksum: false, vni: 1, hash: 0x00000000,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 0, dscp: 255, hasChecksum: false, vni: 1, hash: 0x0000_0000,
     innerTrafficClass: 0xb9, innerHopLimit: 17, headerByteCount: 50, udpPort: 4789,
     packet: bytes(
       """
@@ -63,7 +63,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv4, fixed DSCP keeps the inner ECN field", source: "192.0.2.1", destination: "192.0.2.2",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 10, hasChecksum: false, vni: 1, hash: 0x80000001,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 10, hasChecksum: false, vni: 1, hash: 0x8000_0001,
     innerTrafficClass: 0xbb, innerHopLimit: 17, headerByteCount: 50, udpPort: 4789,
     packet: bytes(
       """
@@ -73,7 +73,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv4, inherited from IPv6", source: "203.0.113.9", destination: "192.0.2.2",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 0, dscp: 255, hasChecksum: true, vni: 4242, hash: 0xdeadbeef,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 0, dscp: 255, hasChecksum: true, vni: 4242, hash: 0xdead_beef,
     innerTrafficClass: 0xb8, innerHopLimit: 3, headerByteCount: 50, udpPort: 4789,
     packet: bytes(
       """
@@ -83,7 +83,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv4, inherited where there is nothing to inherit", source: "192.0.2.1", destination: "192.0.2.2",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 0, dscp: 255, hasChecksum: false, vni: 100, hash: 0x55555555,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 0, dscp: 255, hasChecksum: false, vni: 100, hash: 0x5555_5555,
     innerTrafficClass: 0x00, innerHopLimit: 0, headerByteCount: 50, udpPort: 4789,
     packet: bytes(
       """
@@ -92,7 +92,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv4 multicast", source: "192.0.2.1", destination: "239.1.129.1",
-    destinationMAC: "01:00:5e:01:81:01", ttl: 1, dscp: 0, hasChecksum: false, vni: 100, hash: 0x0badcafe,
+    destinationMAC: "01:00:5e:01:81:01", ttl: 1, dscp: 0, hasChecksum: false, vni: 100, hash: 0x0bad_cafe,
     innerTrafficClass: 0x00, innerHopLimit: 0, headerByteCount: 50, udpPort: 4789,
     packet: bytes(
       """
@@ -101,7 +101,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv4, other port, all bits of the VNI", source: "10.255.255.254", destination: "10.0.0.1",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 1, dscp: 63, hasChecksum: true, vni: 10855845, hash: 0x0003ffff,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 1, dscp: 63, hasChecksum: true, vni: 10_855_845, hash: 0x0003_ffff,
     innerTrafficClass: 0x00, innerHopLimit: 64, headerByteCount: 50, udpPort: 8472,
     packet: bytes(
       """
@@ -111,7 +111,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv6, zero checksum", source: "2001:db8::1", destination: "2001:db8::2",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 0, hasChecksum: false, vni: 5001, hash: 0x12345678,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 0, hasChecksum: false, vni: 5001, hash: 0x1234_5678,
     innerTrafficClass: 0x00, innerHopLimit: 64, headerByteCount: 70, udpPort: 4789,
     packet: bytes(
       """
@@ -121,7 +121,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv6, computed checksum", source: "2001:db8::1", destination: "2001:db8:ffff:eeee:dddd:cccc:bbbb:2",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 0, hasChecksum: true, vni: 5001, hash: 0x12345678,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 64, dscp: 0, hasChecksum: true, vni: 5001, hash: 0x1234_5678,
     innerTrafficClass: 0x00, innerHopLimit: 64, headerByteCount: 70, udpPort: 4789,
     packet: bytes(
       """
@@ -131,7 +131,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv6, everything inherited", source: "2001:db8::1", destination: "2001:db8::2",
-    destinationMAC: "02:00:00:00:00:0b", ttl: 0, dscp: 255, hasChecksum: true, vni: 11259375, hash: 0xcafebabe,
+    destinationMAC: "02:00:00:00:00:0b", ttl: 0, dscp: 255, hasChecksum: true, vni: 11_259_375, hash: 0xcafe_babe,
     innerTrafficClass: 0xba, innerHopLimit: 9, headerByteCount: 70, udpPort: 4789,
     packet: bytes(
       """
@@ -142,7 +142,7 @@ let goldenHeaders: [GoldenHeader] = [
       """)),
   GoldenHeader(
     name: "IPv6 multicast", source: "2001:db8::1", destination: "ff05::100",
-    destinationMAC: "33:33:00:00:01:00", ttl: 1, dscp: 46, hasChecksum: true, vni: 7, hash: 0x76543210,
+    destinationMAC: "33:33:00:00:01:00", ttl: 1, dscp: 46, hasChecksum: true, vni: 7, hash: 0x7654_3210,
     innerTrafficClass: 0x00, innerHopLimit: 0, headerByteCount: 70, udpPort: 4789,
     packet: bytes(
       """

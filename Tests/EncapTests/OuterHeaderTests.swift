@@ -73,7 +73,8 @@ import Testing
   @Test func headerChecksumIsRightForEveryLength() {
     let header = header(to: "255.255.255.254", ttl: 0, dscp: OuterHeader.inheritedDSCP)
     for count in stride(from: 14, to: 9_100, by: 13) {
-      let flow = InnerFlow(hash: UInt32(count) &* 0x9e37_79b9, trafficClass: UInt8(count & 0xff), hopLimit: UInt8(count >> 5 & 0xff))
+      let flow = InnerFlow(
+        hash: UInt32(count) &* 0x9e37_79b9, trafficClass: UInt8(count & 0xff), hopLimit: UInt8(count >> 5 & 0xff))
       let packet = encapsulate([UInt8](repeating: 1, count: count), with: header, vni: 1, flow: flow)
       #expect(referenceSum(Array(packet[14..<34])) == 0xffff)
       #expect(packet.big16(16) == UInt16(count + 36) && packet.big16(38) == UInt16(count + 16))
@@ -92,7 +93,8 @@ import Testing
       let packet = encapsulate(
         inner, with: header, vni: 0x12_3456, flow: InnerFlow(hash: 0x7777_7777, trafficClass: 0, hopLimit: 0))
       if packet.big16(field) == 0xffff { allOnes += 1 }
-      if packet.big16(field) == 0 || OuterPacket(parsing: packet.span.bytes, policy: DecapPolicy()).outcome != .accepted {
+      if packet.big16(field) == 0 || OuterPacket(parsing: packet.span.bytes, policy: DecapPolicy()).outcome != .accepted
+      {
         Issue.record("payload word \(word): checksum field \(packet.big16(field))")
         break
       }

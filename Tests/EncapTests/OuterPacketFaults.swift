@@ -152,7 +152,9 @@ let faults: [Fault] = [
     $0[54] = 58
   },
   Fault("IPv6: later fragment", .ipv6, nil, change: insertExtensions([44], [[0, 0, 9, 0, 0, 0, 1]])),
-  Fault("IPv6: later fragment behind options", .ipv6, nil, change: insertExtensions([0, 44], [eightOctetExtension, [0, 0, 8, 0, 0, 0, 1]])),
+  Fault(
+    "IPv6: later fragment behind options", .ipv6, nil,
+    change: insertExtensions([0, 44], [eightOctetExtension, [0, 0, 8, 0, 0, 0, 1]])),
   Fault("IPv6: version 4 under the IPv6 EtherType", .ipv6, .outerIPv6Header) { $0[14] = 0x45 },
   Fault("IPv6: cut in the header", .ipv6, .outerIPv6Header) { $0 = Array($0[..<53]) },
   Fault("IPv6: destination IPv4-mapped", .ipv6, .outerIPv6Header) {
@@ -165,8 +167,11 @@ let faults: [Fault] = [
     $0 = Array($0[..<60])
   },
   Fault("IPv6: first fragment", .ipv6, .outerFragment, change: insertExtensions([44], [[0, 0, 1, 0, 0, 0, 1]])),
-  Fault("IPv6: five extension headers", .ipv6, .outerExtensionHeader, change: insertExtensions(
-    [60, 60, 60, 60, 60], [eightOctetExtension, eightOctetExtension, eightOctetExtension, eightOctetExtension, eightOctetExtension])),
+  Fault(
+    "IPv6: five extension headers", .ipv6, .outerExtensionHeader,
+    change: insertExtensions(
+      [60, 60, 60, 60, 60],
+      [eightOctetExtension, eightOctetExtension, eightOctetExtension, eightOctetExtension, eightOctetExtension])),
   Fault("IPv6: options beyond the packet", .ipv6, .outerExtensionHeader) {
     insertExtensions([60], [eightOctetExtension])(&$0)
     $0[55] = 200

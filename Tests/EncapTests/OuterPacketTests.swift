@@ -112,7 +112,9 @@ import Testing
     }
   }
 
-  @Test(arguments: ["1.0.0.1", "126.255.255.255", "128.0.0.1", "223.255.255.255", "240.0.0.1", "0.0.0.1", "255.255.255.254"])
+  @Test(arguments: [
+    "1.0.0.1", "126.255.255.255", "128.0.0.1", "223.255.255.255", "240.0.0.1", "0.0.0.1", "255.255.255.254",
+  ])
   func otherSourcesPass(_ text: String) {
     var packet = OuterPacketTests.sound(.ipv4)
     setSource(text)(&packet)
@@ -129,8 +131,10 @@ import Testing
   }
 
   @Test(arguments: [
-    ([UInt8(0)], [eightOctetExtension]), ([60], [sixteenOctetExtension]), ([43], [[2, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 16)]),
-    ([0, 43, 60, 60], [eightOctetExtension, eightOctetExtension, sixteenOctetExtension, eightOctetExtension]), ([44], [[0, 0, 0, 0, 0, 0, 9]]),
+    ([UInt8(0)], [eightOctetExtension]), ([60], [sixteenOctetExtension]),
+    ([43], [[2, 0, 0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 16)]),
+    ([0, 43, 60, 60], [eightOctetExtension, eightOctetExtension, sixteenOctetExtension, eightOctetExtension]),
+    ([44], [[0, 0, 0, 0, 0, 0, 9]]),
   ])
   func ipv6ExtensionHeadersAreSkipped(_ types: [UInt8], _ headers: [[UInt8]]) {
     for base in [Fault.Base.ipv6, .ipv6Checksum] {

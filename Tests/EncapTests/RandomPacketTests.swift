@@ -15,7 +15,8 @@ import Testing
     }
     return OuterHeader(
       source: address(), destination: address(), sourceMAC: MACAddress(bits: generator.next()),
-      destinationMAC: MACAddress(bits: generator.next()), udpPort: 4789, ttl: UInt8.random(in: 0...255, using: &generator),
+      destinationMAC: MACAddress(bits: generator.next()), udpPort: 4789,
+      ttl: UInt8.random(in: 0...255, using: &generator),
       dscp: Bool.random(using: &generator) ? OuterHeader.inheritedDSCP : UInt8.random(in: 0...63, using: &generator),
       computesUDPChecksum: Bool.random(using: &generator))
   }
@@ -54,7 +55,8 @@ import Testing
       let tagged = Array(frame[..<12]) + [0x81, 0, 0, 7] + Array(frame[12...])
       let plain = buffer.flow(frame)
       let behind = buffer.flow(tagged)
-      #expect(plain.hash == behind.hash && plain.trafficClass == behind.trafficClass && plain.hopLimit == behind.hopLimit)
+      #expect(
+        plain.hash == behind.hash && plain.trafficClass == behind.trafficClass && plain.hopLimit == behind.hopLimit)
     }
   }
 
@@ -74,7 +76,8 @@ import Testing
   /// Mutations of sound packets. Whatever is accepted must lie inside the packet; the guard page sees to the rest.
   @Test func mutatedPackets() {
     var generator = SeededGenerator(state: 0xf022)
-    let seeds = [Fault.Base.ipv4, .ipv4Checksum, .ipv6, .ipv6Checksum].map(OuterPacketTests.sound) + capturedPackets.map(\.packet)
+    let seeds =
+      [Fault.Base.ipv4, .ipv4Checksum, .ipv6, .ipv6Checksum].map(OuterPacketTests.sound) + capturedPackets.map(\.packet)
     let telling: [UInt8] = [0, 1, 4, 6, 8, 15, 16, 17, 43, 44, 45, 60, 0x45, 0x4f, 0x60, 0x7f, 0x80, 0xff]
     var outcomes: [OuterPacket.Outcome: Int] = [:]
     for _ in 0..<25_000 {
@@ -94,7 +97,9 @@ import Testing
         }
       }
       // Half of them get past the header checksum.
-      if Bool.random(using: &generator), packet.count >= 34, packet.count >= 14 + Int(packet[14] & 0xf) * 4, packet[14] & 0xf >= 5 {
+      if Bool.random(using: &generator), packet.count >= 34, packet.count >= 14 + Int(packet[14] & 0xf) * 4,
+        packet[14] & 0xf >= 5
+      {
         packet.repairIPv4Checksum()
       }
       let result = buffer.parse(packet, policy: policies[1])

@@ -9,7 +9,9 @@ func bytes(_ hex: String) -> [UInt8] {
   var result: [UInt8] = []
   var high: UInt8?
   for character in hex where !character.isWhitespace {
-    guard let digit = character.hexDigitValue.map({ UInt8($0) }) else { preconditionFailure("no hex digit: \(character)") }
+    guard let digit = character.hexDigitValue.map({ UInt8($0) }) else {
+      preconditionFailure("no hex digit: \(character)")
+    }
     if let first = high {
       result.append(first << 4 | digit)
       high = nil
