@@ -1,0 +1,70 @@
+// EntryPoint: runs the command and turns every outcome into the exit statuses that scripts rely on.
+
+import ArgumentParser
+import Glibc
+import VTEPControl
+
+@main
+enum EntryPoint {
+  private enum ExitStatus {
+    static let refused: Int32 = 1
+    static let usage: Int32 = 2
+    static let unreachable: Int32 = 3
+  }
+
+  static func main() {
+    // A reader that has seen enough ends us by a write error, which Output treats as a clean end.
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      var command = try VTEPCtl.parseAsRoot()
+      try command.run()
+      Output.standard.flush()
+    } catch {
+      exit(report(error))
+    }
+  }
+
+  /// Says what went wrong.
+  ///
+  /// - Returns: the exit status.
+  private static func report(_ error: any Error) -> Int32 {
+    Output.standard.flush()
+    switch error {
+    case ControlClientError.refused(let refusal):
+      Output.diagnose("vtepctl: \(refusal)")
+      return ExitStatus.refused
+    case let failure as ControlClientError:
+      Output.diagnose("vtepctl: \(failure)\(hint(failure))")
+      return ExitStatus.unreachable
+    case let failure as CommandFailure:
+      Output.diagnose("vtepctl: \(failure.message)")
+      return failure.isUsage ? ExitStatus.usage : ExitStatus.refused
+    default: break
+    }
+    let message = VTEPCtl.fullMessage(for: error)
+    // Asking for help is no mistake, although it arrives as an error, too.
+    if VTEPCtl.exitCode(for: error) == .success {
+      Output.standard.write(message + "\n")
+      Output.standard.flush()
+      return 0
+    }
+    Output.diagnose(message)
+    return ExitStatus.usage
+  }
+
+  private static func hint(_ failure: ControlClientError) -> String {
+    guard case .unreachable("connect", _, let code) = failure else { return "" }
+    switch code {
+    case ENOENT, ECONNREFUSED: return " (is vtepd running?)"
+    case EACCES: return " (the socket is for root and its group)"
+    default: return ""
+    }
+  }
+}
+
+/// A failure of the command line itself.
+struct CommandFailure: Error {
+  var message: String
+  /// The command line is at fault; otherwise what it asked for did not happen.
+  var isUsage: Bool
+}

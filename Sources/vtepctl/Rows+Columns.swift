@@ -1,0 +1,139 @@
+// Rows+Columns: the tables of `vtepctl show`. JSON has more keys than a line has room.
+
+import VTEPControl
+
+extension MACTableRow {
+  static var columns: [Column<MACTableRow>] {
+    [
+      Column(number: "VNI") { "\($0.vni)" },
+      Column("MAC") { $0.mac },
+      Column("TYPE") { $0.type.rawValue },
+      Column("LOCATION") { row in
+        switch row.location {
+        case .port: "port " + row.port.orDash + (row.vlan.map { " vlan \($0)" } ?? "")
+        case .vtep: "vtep " + row.vtep.orDash
+        }
+      },
+      Column(number: "AGE") { $0.ageSeconds.orDash },
+      Column(number: "MOVES") { "\($0.moves)" },
+    ]
+  }
+}
+
+extension VNIRow {
+  static var columns: [Column<VNIRow>] {
+    [
+      Column(number: "VNI") { "\($0.vni)" },
+      Column("SOURCE") { $0.source.rawValue },
+      Column("FLOOD") { $0.flood },
+      Column("TO") { $0.group ?? $0.peers.listed },
+      Column("PORTS") { $0.ports.listed },
+      Column(number: "MACS") { "\($0.macs)" },
+      Column(number: "RX PACKETS") { "\($0.rxPackets)" },
+      Column(number: "RX BYTES") { "\($0.rxBytes)" },
+      Column(number: "TX PACKETS") { "\($0.txPackets)" },
+      Column(number: "TX BYTES") { "\($0.txBytes)" },
+    ]
+  }
+}
+
+extension VTEPRow {
+  static var columns: [Column<VTEPRow>] {
+    [
+      Column("ADDRESS") { $0.address },
+      Column("STATE") { $0.state.rawValue },
+      Column("VNIS") { $0.vnis.listed },
+      Column(number: "MACS") { "\($0.macs)" },
+      Column("NEXT HOPS") { $0.nextHops.map(\.text).listed },
+      Column(number: "MTU") { $0.mtu.orDash },
+      Column(number: "RX PACKETS") { "\($0.rxPackets)" },
+      Column(number: "RX BYTES") { "\($0.rxBytes)" },
+      Column(number: "TX PACKETS") { "\($0.txPackets)" },
+      Column(number: "TX BYTES") { "\($0.txBytes)" },
+    ]
+  }
+}
+
+extension NextHopRow {
+  /// `192.0.2.254%eth0 (stale)`.
+  fileprivate var text: String {
+    "\(address)%\(device)" + (state.map { " (\($0))" } ?? "")
+  }
+}
+
+extension PortRow {
+  static var columns: [Column<PortRow>] {
+    [
+      Column("NAME") { $0.name },
+      Column("KIND") { $0.kind },
+      Column("DEVICE") { $0.device },
+      Column("STATE") { $0.state.rawValue },
+      Column("MAC") { $0.mac.orDash },
+      Column(number: "MTU") { $0.mtu.orDash },
+      Column(number: "VNI") { $0.vni.orDash },
+      Column("VLANS") { row in row.vlans.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.listed },
+      Column(number: "RX PACKETS") { "\($0.rxPackets)" },
+      Column(number: "RX BYTES") { "\($0.rxBytes)" },
+      Column(number: "TX PACKETS") { "\($0.txPackets)" },
+      Column(number: "TX BYTES") { "\($0.txBytes)" },
+      Column(number: "DROPS") { "\($0.drops)" },
+      Column("NOTES") { $0.notes.isEmpty ? "" : $0.notes.joined(separator: "; ") },
+    ]
+  }
+}
+
+extension DropRow {
+  static var columns: [Column<DropRow>] {
+    [
+      Column("REASON") { $0.reason },
+      Column("WHERE") { $0.place },
+      Column(number: "COUNT") { "\($0.count)" },
+      Column("DESCRIPTION") { $0.description },
+    ]
+  }
+}
+
+extension MulticastRow {
+  static var columns: [Column<MulticastRow>] {
+    [
+      Column("GROUP") { $0.group },
+      Column("INTERFACE") { $0.interface },
+      Column("JOINED") { $0.joined ? "yes" : "no" },
+      Column("VNIS") { $0.vnis.listed },
+    ]
+  }
+}
+
+extension UnderlayRow {
+  static var columns: [Column<UnderlayRow>] {
+    [
+      Column("ADDRESS") { $0.address },
+      Column("DEVICE") { $0.device },
+      Column("DRIVER") { $0.driver },
+      Column(number: "MTU") { $0.mtu.orDash },
+    ]
+  }
+}
+
+extension DestinationRow {
+  static var columns: [Column<DestinationRow>] {
+    [
+      Column("  DESTINATION") { "  " + $0.address },
+      Column("STATE") { $0.state.rawValue },
+      Column("NEXT HOPS") { row in row.nextHops.map { $0.text + ($0.mac.map { " \($0)" } ?? "") }.listed },
+    ]
+  }
+}
+
+extension WorkerRow {
+  static var columns: [Column<WorkerRow>] {
+    [
+      Column(number: "WORKER") { "\($0.worker)" },
+      Column(number: "CORE") { $0.core.orDash },
+      Column(number: "PACKETS") { "\($0.packets)" },
+      Column(number: "CYCLES/PACKET") { ($0.cyclesPerPacket.map { Int($0.rounded()) }).orDash },
+      Column(number: "BUSY %") { ($0.busyPercent.map { Int($0.rounded()) }).orDash },
+      Column("QUEUES") { $0.queues.listed },
+    ]
+  }
+}

@@ -1,0 +1,102 @@
+// Session: what every command does with the daemon's answer: ask, then print it as a table or as JSON.
+
+import FoundationEssentials
+import VTEPControl
+
+/// How to reach the daemon and how to print.
+struct Session {
+  var socketPath: String
+  var format: OutputFormat
+  var timeoutSeconds: Double
+
+  func connect() throws(ControlClientError) -> ControlClient {
+    try ControlClient(socketPath: socketPath, timeoutSeconds: timeoutSeconds)
+  }
+
+  /// Asks one question.
+  func ask<Request: ControlRequest>(_ request: Request) throws(ControlClientError) -> Request.Answer {
+    var client = try connect()
+    return try client.send(request)
+  }
+
+  /// Asks for a change and says whether there was one.
+  func change<Request: ControlRequest>(_ request: Request) throws where Request.Answer == ChangeAnswer {
+    let answer = try ask(request)
+    switch format {
+    case .json: try printObject(answer)
+    case .table: if !answer.changed { Output.standard.write("unchanged\n") }
+    }
+  }
+
+  /// Asks for a list that comes in one piece, and prints it.
+  func list<Request: ControlRequest, Row>(
+    _ request: Request, _ columns: [Column<Row>]
+  ) throws where Request.Answer == [Row] {
+    let rows = try ask(request)
+    var printer = RowPrinter(format: format, columns: columns)
+    try printer.print(rows)
+    printer.finish()
+  }
+
+  /// Asks for a list page by page, and prints each page as it comes.
+  func list<Request: PagedRequest>(_ request: Request, _ columns: [Column<Request.Row>]) throws {
+    var client = try connect()
+    var printer = RowPrinter(format: format, columns: columns)
+    var failure: (any Error)?
+    try client.forEachPage(of: request) { rows in
+      do {
+        try printer.print(rows)
+      } catch {
+        failure = error
+      }
+      return failure == nil
+    }
+    if let failure { throw failure }
+    printer.finish()
+  }
+
+  /// Prints one JSON object.
+  func printObject(_ value: some Encodable) throws {
+    Output.standard.write(try Self.encoder.encode(value))
+    Output.standard.write("\n")
+  }
+
+  fileprivate static var encoder: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return encoder
+  }
+}
+
+/// Prints rows as they arrive: one JSON array with a row per line, or one table.
+private struct RowPrinter<Row: Encodable> {
+  private let format: OutputFormat
+  private var table: Table<Row>
+  private let encoder = Session.encoder
+  private var rowCount = 0
+
+  init(format: OutputFormat, columns: [Column<Row>]) {
+    self.format = format
+    table = Table(columns)
+  }
+
+  mutating func print(_ rows: [Row]) throws {
+    guard !rows.isEmpty else { return }
+    switch format {
+    case .table: Output.standard.write(table.lines(for: rows))
+    case .json:
+      for row in rows {
+        Output.standard.write(rowCount == 0 ? "[\n" : ",\n")
+        Output.standard.write(try encoder.encode(row))
+        rowCount += 1
+      }
+    }
+  }
+
+  mutating func finish() {
+    switch format {
+    case .table: Output.standard.write(table.lines(for: []))
+    case .json: Output.standard.write(rowCount == 0 ? "[]\n" : "\n]\n")
+    }
+  }
+}

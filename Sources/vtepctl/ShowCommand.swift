@@ -1,0 +1,99 @@
+// ShowCommand: `vtepctl show …`, the daemon's tables.
+
+import ArgumentParser
+import VTEPControl
+
+struct ShowCommand: CommandGroup {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Shows the daemon's tables.",
+    subcommands: [
+      MACTable.self, VNIs.self, VTEPs.self, Ports.self, Drops.self, Multicast.self, Underlay.self, Workers.self,
+    ])
+
+  struct MACTable: ClientCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "mac-table", abstract: "Shows where MAC addresses live. All filters that are given must match.")
+
+    @Option(help: "Only this VNI.") var vni: UInt32?
+    @Option(help: "Only addresses on this port.") var port: String?
+    @Option(help: "Only addresses behind this VTEP.") var vtep: String?
+    @Option(help: "Only this MAC address.") var mac: String?
+    @Option(help: "Only entries of this type.") var type: MACTableRow.Kind?
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      try session.list(ShowMACTable(vni: vni, port: port, vtep: vtep, mac: mac, type: type), MACTableRow.columns)
+    }
+  }
+
+  struct VNIs: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "vnis", abstract: "Shows the VXLAN segments.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowVNIs(), VNIRow.columns) }
+  }
+
+  struct VTEPs: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "vteps", abstract: "Shows the remote VTEPs.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowVTEPs(), VTEPRow.columns) }
+  }
+
+  struct Ports: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "ports", abstract: "Shows the access ports.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowPorts(), PortRow.columns) }
+  }
+
+  struct Drops: ClientCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "drops", abstract: "Shows why frames were dropped, and how often.")
+    @Flag(help: "Reasons that never occurred, too.") var all = false
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowDrops(all: all), DropRow.columns) }
+  }
+
+  struct Multicast: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "multicast", abstract: "Shows the multicast groups.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowMulticast(), MulticastRow.columns) }
+  }
+
+  struct Underlay: ClientCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "underlay", abstract: "Shows our VTEP addresses, and the routes and neighbours in use.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      guard session.format == .table else { return try session.list(ShowUnderlay(), [Column<UnderlayRow>]()) }
+      let rows = try session.ask(ShowUnderlay())
+      var table = Table(UnderlayRow.columns)
+      Output.standard.write(table.lines(for: rows))
+      for row in rows where !row.destinations.isEmpty {
+        var destinations = Table(DestinationRow.columns)
+        Output.standard.write("\n\(row.address) on \(row.device):\n" + destinations.lines(for: row.destinations))
+      }
+    }
+  }
+
+  struct Workers: ClientCommand {
+    static let configuration = CommandConfiguration(commandName: "workers", abstract: "Shows the forwarding threads.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowWorkers(), WorkerRow.columns) }
+  }
+}
+
+extension MACTableRow.Kind: ExpressibleByArgument {}

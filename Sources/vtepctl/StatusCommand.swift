@@ -1,0 +1,47 @@
+// StatusCommand: `vtepctl status`, also as the way to wait until the daemon forwards.
+
+import ArgumentParser
+import Glibc
+import VTEPControl
+
+struct StatusCommand: ClientCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status", abstract: "Shows what the daemon is and whether it forwards.")
+
+  @Option(help: "Seconds to wait until the daemon is running.")
+  var wait: Double?
+  @ParentCommand var root: VTEPCtl
+  @OptionGroup var options: CommandOptions
+
+  private static let pollingInterval = Duration.milliseconds(50)
+
+  func validate() throws {
+    if let wait, !(wait >= 0 && wait <= 86400) { throw ValidationError("The time to wait must be from 0 to 86400 seconds.") }
+  }
+
+  func run(_ session: Session) throws {
+    guard let wait else { return try print(session.ask(GetStatus()), session) }
+    let end = ContinuousClock.now + .seconds(wait)
+    while true {
+      let result = Result { () throws(ControlClientError) in try session.ask(GetStatus()) }
+      if case .success(let status) = result, status.state == .running { return try print(status, session) }
+      if ContinuousClock.now >= end {
+        let status = try result.get()
+        throw CommandFailure(message: "the daemon is still \(status.state.rawValue) after \(wait) s", isUsage: false)
+      }
+      usleep(useconds_t(Self.pollingInterval / .microseconds(1)))
+    }
+  }
+
+  private func print(_ status: DaemonStatus, _ session: Session) throws {
+    guard session.format == .table else { return try session.printObject(status) }
+    let rows = [
+      ("state", status.state.rawValue), ("name", status.name), ("mode", status.mode), ("version", status.version),
+      ("uptime", "\(status.uptimeSeconds) s"), ("workers", "\(status.workers)"), ("ports", "\(status.ports)"),
+      ("vnis", "\(status.vnis)"), ("macs", "\(status.macs)"),
+    ]
+    for (name, value) in rows {
+      Output.standard.write(name + String(repeating: " ", count: 9 - name.count) + value + "\n")
+    }
+  }
+}

@@ -1,0 +1,50 @@
+// VNICommand: `vtepctl vni add|delete`.
+
+import ArgumentParser
+import VTEPControl
+
+struct VNICommand: CommandGroup {
+  static let configuration = CommandConfiguration(
+    commandName: "vni", abstract: "Adds and deletes VXLAN segments.", subcommands: [Add.self, Delete.self])
+
+  enum Flood: String, ExpressibleByArgument, CaseIterable { case multicast, replicate, none }
+  enum AcceptFrom: String, ExpressibleByArgument, CaseIterable { case any, peers }
+  enum InnerVLAN: String, ExpressibleByArgument, CaseIterable { case discard, carry }
+
+  struct Add: ClientCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Adds a VNI, or changes the given settings of an existing one.")
+
+    @Option(help: "VXLAN network identifier, 0 to 16777215.") var vni: UInt32
+    @Option(help: "How unknown destinations are reached (default: multicast).") var flood: Flood?
+    @Option(help: "Multicast group, for --flood multicast.") var group: String?
+    @Option(help: "Remote VTEP, for --flood replicate; repeatable.") var peer: [String] = []
+    @Flag(inversion: .prefixedNo, help: "Learn remote addresses from the data plane.") var learning: Bool?
+    @Option(help: "Which VTEPs may send to this VNI.") var acceptFrom: AcceptFrom?
+    @Option(help: "What becomes of tagged frames inside VXLAN.") var innerVlan: InnerVLAN?
+    @Option(help: "Seconds until a silent address is forgotten; 0: never.") var ageingSeconds: UInt32?
+    @Option(help: "Learned addresses in this VNI at most; 0: only the table's limit.") var macLimit: UInt32?
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      try session.change(
+        AddVNI(
+          vni: vni, flood: flood?.rawValue, group: group, peers: peer.isEmpty ? nil : peer, learning: learning,
+          acceptFrom: acceptFrom?.rawValue, innerVLAN: innerVlan?.rawValue, ageingSeconds: ageingSeconds,
+          macLimit: macLimit))
+    }
+  }
+
+  struct Delete: ClientCommand {
+    static let configuration = CommandConfiguration(abstract: "Deletes a VNI that no port is bound to.")
+
+    @Argument(help: "VXLAN network identifier.") var vni: UInt32
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      try session.change(DeleteVNI(vni: vni))
+    }
+  }
+}

@@ -1,0 +1,84 @@
+// VTEPCtl: the command line of vtepctl. It asks the daemon over the control socket and prints the answer; nothing of
+// forwarding is linked in. Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable.
+
+import ArgumentParser
+import Glibc
+import VTEPControl
+
+/// The root command. Its options may also stand behind the subcommand, see `CommandOptions`.
+struct VTEPCtl: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "vtepctl",
+    abstract: "Shows and changes a running vtepd.",
+    discussion: "Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable.",
+    subcommands: [
+      StatusCommand.self, ShowCommand.self, MACCommand.self, VNICommand.self, PeerCommand.self, PortCommand.self,
+      ConfigCommand.self, CompletionsCommand.self,
+    ])
+
+  @Option(help: "Control socket of the daemon.", completion: .file())
+  var socket = ControlLimits.defaultSocketPath
+
+  @Option(help: "Tables for people, or JSON with stable keys.")
+  var format = OutputFormat.table
+
+  @Option(help: "Seconds that connecting and each answer may take.")
+  var timeout = 10.0
+
+  func validate() throws {
+    try CommandOptions.validate(timeout: timeout)
+  }
+
+  func run() throws {
+    throw ValidationError("A command is missing.")
+  }
+}
+
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable, Sendable {
+  case table, json
+}
+
+/// The root's options at the end of the command line, where they are just as welcome.
+struct CommandOptions: ParsableArguments {
+  @Option(help: .hidden, completion: .file())
+  var socket: String?
+
+  @Option(help: .hidden)
+  var format: OutputFormat?
+
+  @Option(help: .hidden)
+  var timeout: Double?
+
+  func validate() throws {
+    if let timeout { try Self.validate(timeout: timeout) }
+  }
+
+  static func validate(timeout: Double) throws {
+    guard timeout >= 0.001, timeout <= 86400 else { throw ValidationError("The timeout must be from 0.001 to 86400 seconds.") }
+  }
+}
+
+/// A command that asks the daemon.
+protocol ClientCommand: ParsableCommand {
+  var root: VTEPCtl { get }
+  var options: CommandOptions { get }
+  func run(_ session: Session) throws
+}
+
+extension ClientCommand {
+  func run() throws {
+    try run(
+      Session(
+        socketPath: options.socket ?? root.socket, format: options.format ?? root.format,
+        timeoutSeconds: options.timeout ?? root.timeout))
+  }
+}
+
+/// A command that only has subcommands.
+protocol CommandGroup: ParsableCommand {}
+
+extension CommandGroup {
+  func run() throws {
+    throw ValidationError("A command is missing.")
+  }
+}
