@@ -37,6 +37,7 @@ import Testing
       #expect(try netlink.link(index: 4711) == nil)
       #expect(try netlink.link(index: 0) == nil)
     }
+    withExtendedLifetime(there) {}
   }
 
   @Test func linkIsTakenUpAndDown() throws {
@@ -56,6 +57,7 @@ import Testing
       try netlink.setLink(index: index, up: false)
       #expect(try netlink.link(index: index)?.isUp == false)
     }
+    withExtendedLifetime(there) {}
   }
 
   @Test func mtuIsSet() throws {
@@ -78,7 +80,8 @@ import Testing
 
   @Test func addressesAreListed() throws {
     let here = try TestNamespace()
-    try here.connect("u0", to: try TestNamespace(), "p0")
+    let there = try TestNamespace()
+    try here.connect("u0", to: there, "p0")
     try here.address("192.0.2.1/24", "2001:db8::1/64", on: "u0")
     try here.run {
       let netlink = try NetlinkSocket()
@@ -90,6 +93,7 @@ import Testing
           InterfaceAddress(interfaceIndex: index, address: IPAddress("2001:db8::1")!, prefixLength: 64),
         ])
     }
+    withExtendedLifetime(there) {}
   }
 
   @Test func longListsArriveWhole() throws {

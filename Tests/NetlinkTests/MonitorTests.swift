@@ -13,7 +13,14 @@ import Testing
   init() throws {
     here = try TestNamespace()
     there = try TestNamespace()
+    // No link-local addresses: duplicate address detection would report changes of its own a second later.
+    for namespace in [here, there] { try namespace.exec("sysctl -qw net.ipv6.conf.default.addr_gen_mode=1") }
     try here.connect("u0", to: there, "p0")
+    try here.run {
+      let netlink = try NetlinkSocket()
+      let isRunning = try eventually { try netlink.link(named: "u0")?.isRunning == true }
+      #expect(isRunning)
+    }
   }
 
   /// Reads until `condition` holds for the changes seen so far.
@@ -106,7 +113,7 @@ import Testing
       var changes: [NetlinkChange] = []
       try monitor.read { changes.append($0) }
       #expect(changes.count { $0 == .routesChanged } == 1)
-      try monitor.read { _ in Issue.record("nothing is left") }
+      try monitor.read { #expect($0 != .routesChanged, "none is left") }
     }
   }
 
@@ -149,7 +156,7 @@ import Testing
       try withTemporaryFile(commands) { try here.ip("-batch \($0)") }
       var changes: [NetlinkChange] = []
       try monitor.read { changes.append($0) }
-      #expect(changes == [.routesChanged])
+      #expect(changes.contains(.routesChanged) && !changes.contains(.resync))
     }
   }
 }

@@ -164,6 +164,7 @@ import Testing
     }
     try UnderlayFilter(udpPort: 4789).attach(toSocket: tuned)
     try PacketSocket.ignoreOutgoing(tuned)
+    _ = receivedPorts(tuned)  // what came before
     let reservation = try here.run { try UDPPortReservation(port: 4789) }
 
     // From there to port 4789 and to 4790; the answer to the latter leaves here.
@@ -187,6 +188,36 @@ import Testing
     #expect(!wanted.isEmpty)
     #expect(wanted.allSatisfy { $0.port == 4789 && !$0.isOutgoing })
     withExtendedLifetime(reservation) {}
+  }
+
+  @Test func framesOfAnotherVLANDoNotPass() throws {
+    let receiver = try here.run { try packetSocket(try #require(try NetlinkSocket().link(named: "u0")).index) }
+    let sender = try there.run { try packetSocket(try #require(try NetlinkSocket().link(named: "p0")).index) }
+    defer {
+      close(receiver)
+      close(sender)
+    }
+    try UnderlayFilter(udpPort: 4789).attach(toSocket: receiver)
+    _ = receivedPorts(receiver)  // what came before the filter
+    // VXLAN to 10.0.0.1; the UDP source port tells which frame it is. The kernel takes a tag out of the frame.
+    func frame(_ sourcePort: UInt8, tag: [UInt8]) -> [UInt8] {
+      let ethernet: [UInt8] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 2] + tag + [8, 0]
+      let ip: [UInt8] = [0x45, 0, 0, 36, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1]
+      return ethernet + ip + [0xc0, sourcePort, 0x12, 0xb5, 0, 16, 0, 0, 8, 0, 0, 0, 0, 0, 1, 0]
+    }
+    let frames = [
+      frame(1, tag: [0x81, 0, 0, 100]), frame(2, tag: [0x81, 0, 0xe0, 0]), frame(3, tag: [0x88, 0xa8, 0, 100]),
+      frame(4, tag: []),
+    ]
+    for frame in frames { #expect(send(sender, frame, frame.count, 0) == frame.count) }
+    var seen: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 2048)
+    #expect(
+      eventually {
+        while recv(receiver, &buffer, buffer.count, Int32(MSG_DONTWAIT)) > 0 { seen.append(buffer[35]) }
+        return seen.last == 4
+      })
+    #expect(seen == [2, 4], "a priority tag (VLAN 0) and none")
   }
 
   @Test func ignoreOutgoingWantsAPacketSocket() throws {
