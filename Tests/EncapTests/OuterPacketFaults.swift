@@ -116,6 +116,11 @@ let faults: [Fault] = [
     $0.setBig16(27, at: 16)
     $0.repairIPv4Checksum()
   },
+  Fault("IP packet and frame end in the UDP header", .ipv4, .udpLength) {
+    $0 = Array($0[..<38])
+    $0.setBig16(24, at: 16)
+    $0.repairIPv4Checksum()
+  },
   Fault("UDP length 7", .ipv4, .udpLength) { $0.setBig16(7, at: 38) },
   Fault("UDP length zero", .ipv4, .udpLength) { $0.setBig16(0, at: 38) },
   Fault("UDP length beyond IP", .ipv4, .udpLength) { $0.setBig16($0.big16(38) + 1, at: 38) },
@@ -137,6 +142,11 @@ let faults: [Fault] = [
   Fault("all flags but I", .ipv4, .vxlanFlags) { $0[42] = 0xf7 },
   Fault("no inner frame", .ipv4, .innerRunt) { $0.setBig16(16, at: 38) },
   Fault("inner frame of 13 octets", .ipv4, .innerRunt) { $0.setBig16(29, at: 38) },
+  Fault("inner frame of 13 octets and padding", .ipv4, .innerRunt) {
+    $0.setBig16(49, at: 16)
+    $0.setBig16(29, at: 38)
+    $0.repairIPv4Checksum()
+  },
   Fault("inner runt in a short packet", .ipv4, .innerRunt) {
     $0 = Array($0[..<63])
     $0.setBig16(49, at: 16)
@@ -189,5 +199,13 @@ let faults: [Fault] = [
   Fault("IPv6: source damaged", .ipv6Checksum, .udpChecksum) { $0[37] ^= 2 },
   Fault("IPv6: I flag not set", .ipv6, .vxlanFlags) { $0[62] = 0x10 },
   Fault("IPv6: half a VXLAN header", .ipv6, .vxlanTruncated) { $0.setBig16(12, at: 58) },
+  Fault("IPv6: packet and frame end in the UDP header", .ipv6, .udpLength) {
+    $0 = Array($0[..<58])
+    $0.setBig16(4, at: 18)
+  },
+  Fault("IPv6: inner frame of 13 octets and padding", .ipv6, .innerRunt) {
+    $0.setBig16(29, at: 18)
+    $0.setBig16(29, at: 58)
+  },
   Fault("IPv6: inner frame of 13 octets", .ipv6, .innerRunt) { $0.setBig16(29, at: 58) },
 ]

@@ -79,6 +79,17 @@ import Testing
     }
   }
 
+  /// A UDP length that lies must not lead beyond the packet, even when the field fits it.
+  @Test(arguments: [UInt16(7), 0, 21, 4_000])
+  func udpLengthThatContradictsIP(_ length: UInt16) throws {
+    let golden = try #require(goldenFrames.first { $0.name == "UDP over IPv4" })
+    var frame = golden.frame
+    frame.setBig16(length, at: 38)
+    frame.setBig16(referenceSum(Array(frame[26..<34]) + [0, 17, UInt8(length >> 8), UInt8(length & 0xff)]), at: 40)
+    let before = frame
+    #expect(buffer.finishChecksum(&frame) == .complete && frame == before)
+  }
+
   /// Behind a routing header the checksum covers another destination, so the field cannot be recognised.
   @Test func routingHeaderIsLeftAlone() throws {
     let golden = try #require(goldenFrames.first { $0.name == "UDP behind a hop-by-hop header" })
