@@ -32,7 +32,7 @@ format: ## Format the Swift files in place
 
 bench: ## Measure the data plane against the bare receive-transmit loop
 	@scripts/setup build
-	swift run $(SWIFT_FLAGS) Pipeline
+	swift run $(SWIFT_FLAGS) vtepd-bench
 
 hot-audit: build ## Prove that the packet path makes no Swift runtime call
 	@scripts/hot-audit

@@ -1,0 +1,35 @@
+"""Fixtures of the integration tests. They need root, and a release build; without, they say so and are skipped."""
+import os
+
+import pytest
+
+from lab import Lab
+from lab.daemon import VTEPCTL, VTEPD
+
+
+def pytest_collection_modifyitems(items):
+    reason = None
+    if os.geteuid() != 0:
+        reason = "network namespaces need root"
+    elif not (VTEPD.exists() and VTEPCTL.exists()):
+        reason = f"{VTEPD} or vtepctl is not built"
+    if reason:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def lab():
+    with Lab() as made:
+        yield made
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure comes with the logs of the daemons."""
+    outcome = yield
+    report = outcome.get_result()
+    made = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
+    if report.failed and made:
+        for path in sorted(made.directory.glob("*/vtepd.log")):
+            report.sections.append((f"log of {path.parent.name}", path.read_text(errors="replace")[-6000:]))

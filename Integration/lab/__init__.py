@@ -1,0 +1,8 @@
+"""What the integration tests and the demo are built from: hosts, switches and guests in network namespaces, the daemon
+under test, the kernel's own VXLAN device as its peer, raw frames and captures."""
+from .capture import Capture
+from .daemon import Vtepd
+from .hosts import Guest, KernelVXLANHost, Router, Switch, UnderlayHost
+from .namespaces import Lab, Namespace, wait_until
+
+__all__ = ["Capture", "Guest", "KernelVXLANHost", "Lab", "Namespace", "Router", "Switch", "UnderlayHost", "Vtepd", "wait_until"]

@@ -1,0 +1,56 @@
+"""tcpdump in a namespace, surely listening when the constructor returns; and what tshark makes of the file."""
+import os
+import signal
+import subprocess
+
+from scapy.utils import RawPcapReader
+
+from .namespaces import run, wait_until
+
+
+class Capture:
+    def __init__(self, namespace, interface, expression="", name=None, inbound=False):
+        self.path = namespace.lab.directory / f"{name or namespace.name + '-' + interface}-{os.urandom(3).hex()}.pcap"
+        words = ["tcpdump", "-i", interface, "-n", "-s", "0", "-U", "-B", "65536", "--immediate-mode", "-w", str(self.path), "-Z", "root"]
+        words += (["-Q", "in"] if inbound else []) + ([expression] if expression else [])
+        messages = self.path.with_suffix(".log")
+        with open(messages, "w") as log:
+            self.process = namespace.popen(*words, stdout=subprocess.DEVNULL, stderr=log)
+        wait_until(lambda: "listening on" in messages.read_text() or self.process.poll() is not None,
+                   lambda: f"tcpdump listens: {messages.read_text()}")
+        assert self.process.poll() is None, messages.read_text()
+
+    def packets(self):
+        """The packets so far, as bytes."""
+        if not self.path.exists() or self.path.stat().st_size < 24:
+            return []
+        packets, reader = [], RawPcapReader(str(self.path))
+        try:
+            for packet, _ in reader:
+                packets.append(packet)
+        except EOFError:
+            pass
+        finally:
+            reader.close()
+        return packets
+
+    def wait(self, count, seconds=30):
+        """Waits for at least so many packets, and returns those there are."""
+        wait_until(lambda: len(self.packets()) >= count, lambda: f"{count} packets were captured, not {len(self.packets())}", seconds)
+        return self.packets()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(20)
+        return self
+
+    def fields(self, *names, only=""):
+        """One tuple of tshark fields for each packet that passes the display filter. Checksums are verified."""
+        options = []
+        for layer in ("ip", "udp", "tcp"):
+            options += ["-o", f"{layer}.check_checksum:TRUE"]
+        for name in names:
+            options += ["-e", name]
+        done = run("tshark", "-r", self.path, "-n", *options, "-T", "fields", "-E", "separator=;", "-Y", only or "frame", timeout=300)
+        return [tuple(line.split(";")) for line in done.stdout.splitlines()]

@@ -1,0 +1,137 @@
+"""vtepd under test: one process in one namespace, with its configuration, sockets and log in a folder of its own."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import yaml
+
+from .namespaces import end_process, run, wait_until
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("VTEPD_BUILD", REPOSITORY / ".build/release"))
+VTEPD, VTEPCTL = BUILD / "vtepd", BUILD / "vtepctl"
+
+
+class Refused(AssertionError):
+    """vtepctl said no; `status` is its exit status, `message` what it wrote to standard error."""
+
+    def __init__(self, arguments, done):
+        self.status, self.message = done.returncode, done.stderr.strip()
+        super().__init__(f"vtepctl {' '.join(arguments)}: exit status {self.status}: {self.message}")
+
+
+class Vtepd:
+    def __init__(self, namespace, config):
+        """`config` is the configuration as Python values, without name and folders."""
+        self.namespace, self.lab = namespace, namespace.lab
+        self.directory = self.lab.directory / namespace.name
+        self.directory.mkdir(exist_ok=True)
+        self.config_path, self.log_path = self.directory / "vtepd.yaml", self.directory / "vtepd.log"
+        self.socket_path = self.directory / "run/vtepd.sock"
+        self.config = {
+            "name": namespace.name,
+            "run-dir": str(self.directory / "run"),
+            "state-dir": str(self.directory / "state"),
+            "dataplane": {"memory-mb": 64, "hugepages": "off"},
+        }
+        self.config.update(config)
+        self.process = None
+        self.write_config()
+
+    def write_config(self):
+        self.config_path.write_text(yaml.safe_dump(self.config, sort_keys=False))
+
+    def start(self, wait=True, *arguments):
+        with open(self.log_path, "a") as log:
+            self.process = self.namespace.popen(VTEPD, "--config", self.config_path, *arguments, stdout=log, stderr=log)
+        if wait:
+            self.wait_running()
+        return self
+
+    def wait_running(self):
+        def running():
+            if self.process.poll() is not None:
+                raise AssertionError(f"vtepd ended with status {self.process.returncode}:\n{self.log()}")
+            done = run(VTEPCTL, "--socket", self.socket_path, "--format", "json", "status", "--wait", 1, check=False)
+            return done.returncode == 0 and json.loads(done.stdout)["state"] == "running"
+
+        wait_until(running, lambda: f"vtepd in {self.namespace.name} is running; its log:\n{self.log()}", 60)
+
+    def stop(self, with_signal=signal.SIGTERM):
+        """Sends the signal, waits for the end and returns the exit status."""
+        self.process.send_signal(with_signal)
+        try:
+            return self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            end_process(self.process, 1)
+            raise AssertionError(f"vtepd did not stop on signal {with_signal}:\n{self.log()}") from None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def reload(self, seen):
+        """SIGHUP, and waits until the log has more of what is expected then."""
+        before = self.log().count(seen)
+        self.write_config()
+        self.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.log().count(seen) > before, lambda: f"the log says {seen!r}:\n{self.log()}")
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def ctl(self, *arguments, timeout=30):
+        """vtepctl with JSON output; None when it printed nothing. Raises Refused."""
+        words = [str(word) for word in arguments]
+        done = run(VTEPCTL, "--socket", self.socket_path, "--format", "json", "--timeout", timeout, *words, check=False, timeout=120)
+        if done.returncode != 0:
+            raise Refused(words, done)
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def table(self, *arguments):
+        """vtepctl with output for people."""
+        return run(VTEPCTL, "--socket", self.socket_path, *arguments).stdout
+
+    # -- questions that many tests ask --------------------------------------------------------------------------------
+
+    def macs(self, *filters):
+        """{MAC address: row} of `show mac-table`."""
+        return {row["mac"]: row for row in self.ctl("show", "mac-table", *filters)}
+
+    def port(self, name):
+        return next(row for row in self.ctl("show", "ports") if row["name"] == name)
+
+    def vtep(self, address):
+        return next((row for row in self.ctl("show", "vteps") if row["address"] == address), None)
+
+    def drops(self):
+        """{reason: count}, over all places, of the reasons that occurred."""
+        counts = {}
+        for row in self.ctl("show", "drops"):
+            counts[row["reason"]] = counts.get(row["reason"], 0) + row["count"]
+        return {reason: count for reason, count in counts.items() if count}
+
+    def wait_ports_up(self, *names):
+        wait_until(
+            lambda: all(row["state"] == "up" for row in self.ctl("show", "ports") if not names or row["name"] in names),
+            lambda: f"ports of {self.namespace.name} are up: {self.ctl('show', 'ports')}")
+
+    def wait_resolved(self, *addresses):
+        """Waits until the next hops of these VTEPs have answered."""
+        for address in addresses:
+            wait_until(
+                lambda: (self.vtep(address) or {}).get("state") == "resolved",
+                lambda: f"{address} is resolved: {self.ctl('show', 'vteps')}\n{self.log()[-3000:]}")
+
+    def resident_bytes(self):
+        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmRSS")
+
+    def cpu_seconds(self):
+        """CPU time of all its threads so far."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

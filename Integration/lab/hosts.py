@@ -1,0 +1,172 @@
+"""The machines of a lab: underlay switch and router, hosts on them, and guests behind the hosts.
+
+    guest ── port ── host ── u0 ──────── switch (bridge, IGMP snooping, querier)
+"""
+import pathlib
+import re
+import sys
+
+from .namespaces import run, wait_until
+
+VLAN_HOST = pathlib.Path(__file__).with_name("vlan_host.py")
+
+
+def veth(first, first_name, second, second_name):
+    first.ip(f"link add {first_name} type veth peer name {second_name} netns {second.full_name}")
+
+
+def offload_off(namespace, interface, everything=True):
+    """A userspace VTEP sees what a veth's sender left undone. Peers that are not ours finish their own checksums."""
+    features = "tx off tso off gso off gro off" if everything else "tso off gso off gro off"
+    namespace.run("ethtool", "-K", interface, *features.split())
+
+
+class Switch:
+    """A Linux bridge with IGMP and MLD snooping and a querier."""
+
+    def __init__(self, lab, name="sw", mtu=1600):
+        self.namespace, self.mtu = lab.namespace(name), mtu
+        ns = self.namespace
+        ns.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        ns.ip("link add br0 type bridge mcast_snooping 1")
+        # The querier comes last, in a command of its own: for the response interval of that moment the bridge believes
+        # that there is no querier, and floods everything. Units are hundredths of a second.
+        ns.ip("link set br0 type bridge mcast_igmp_version 3 mcast_mld_version 2 mcast_query_use_ifaddr 1 "
+              "mcast_query_interval 200 mcast_query_response_interval 100 mcast_startup_query_interval 100 "
+              "mcast_membership_interval 700 mcast_querier_interval 700 mcast_last_member_interval 20")
+        ns.sysctl("net.ipv6.conf.br0.disable_ipv6", 0)
+        ns.ip(f"link set br0 mtu {mtu} up")
+        ns.ip("address add 192.0.2.254/24 dev br0")
+        ns.ip("link set br0 type bridge mcast_querier 1")
+
+    def connect(self, namespace, device="u0", port=None, *addresses):
+        port = port or namespace.name
+        veth(namespace, device, self.namespace, port)
+        self.namespace.ip(f"link set {port} mtu {self.mtu} master br0 up")
+        namespace.ip(f"link set {device} mtu {self.mtu} up")
+        for address in addresses:
+            namespace.ip(f"address add {address} dev {device}")
+        return port
+
+    def members(self, group):
+        """Names of the switch ports that joined the group."""
+        out = run("bridge", "-n", self.namespace.full_name, "mdb", "show", "dev", "br0").stdout
+        return set(re.findall(rf"port (\S+) grp {re.escape(group)} ", out))
+
+
+class Router:
+    """A namespace that forwards IPv4 and IPv6."""
+
+    def __init__(self, lab, name="router"):
+        self.namespace = lab.namespace(name)
+        self.namespace.sysctl("net.ipv4.ip_forward", 1)
+        self.namespace.sysctl("net.ipv6.conf.all.forwarding", 1)
+
+    def connect(self, namespace, device, port, router_addresses, host_addresses, mtu=1600):
+        veth(namespace, device, self.namespace, port)
+        for side, interface, addresses in ((self.namespace, port, router_addresses), (namespace, device, host_addresses)):
+            side.ip(f"link set {interface} mtu {mtu} up")
+            offload_off(side, interface)
+            for address in addresses:
+                side.ip(f"address add {address} dev {interface}")
+
+
+class UnderlayHost:
+    """A host on the switch, with the addresses 192.0.2.N and 2001:db8::N."""
+
+    def __init__(self, lab, switch, number, name=None):
+        self.lab, self.number = lab, number
+        self.namespace = lab.namespace(name or f"hv{number}")
+        self.ipv4, self.ipv6 = f"192.0.2.{number}", f"2001:db8::{number:x}"
+        self.switch_port = switch.connect(self.namespace, "u0", None, f"{self.ipv4}/24", f"{self.ipv6}/64")
+
+
+class Guest:
+    """A namespace with the addresses 10.0.0.N and fd00::N on a device that a port of a host serves."""
+
+    def __init__(self, lab, name, number, subnet=0):
+        self.lab, self.name = lab, name
+        self.namespace = lab.namespace(name)
+        self.ipv4, self.ipv6 = f"10.0.{subnet}.{number}", f"fd00:{subnet:x}::{number:x}"
+        self.device = None
+        self.default_mac = f"02:00:00:00:{subnet:02x}:{number:02x}"
+
+    @property
+    def mac(self):
+        return self.namespace.mac(self.device)
+
+    def attach_veth(self, host_namespace, device, mtu=1500):
+        """Makes the veth pair of a netdev port: `device` in the host, eth0 here."""
+        veth(host_namespace, device, self.namespace, "eth0")
+        host_namespace.sysctl(f"net.ipv6.conf.{device}.disable_ipv6", 1)
+        host_namespace.ip(f"link set {device} mtu {mtu} up")
+        # The guest leaves checksums to vtepd, as any guest on a veth would; whole segments it cannot leave.
+        offload_off(self.namespace, "eth0", everything=False)
+        return self.use("eth0", self.default_mac, mtu)
+
+    def attach_tap(self, host_namespace, device):
+        """Takes over a tap that vtepd has created in the host."""
+        host_namespace.ip(f"link set {device} netns {self.namespace.full_name}")
+        return self.use(device, self.default_mac)
+
+    def use(self, device, mac=None, mtu=None):
+        self.device = device
+        if mac:
+            self.namespace.ip(f"link set {device} address {mac}")
+        self.namespace.ip(f"link set {device} up" + (f" mtu {mtu}" if mtu else ""))
+        self.namespace.ip(f"address add {self.ipv4}/24 dev {device}")
+        self.namespace.ip(f"address add {self.ipv6}/64 dev {device} nodad")
+        return self
+
+    def tag(self, vlan, trunk="eth0", mtu=1450):
+        """Moves the addresses behind an 802.1Q tag on the trunk: a station that speaks VLAN."""
+        if self.device:
+            self.namespace.ip(f"address flush dev {self.device}")
+        self.namespace.sysctl(f"net.ipv6.conf.{trunk}.disable_ipv6", 1)
+        ready = self.lab.directory / f"{self.name}-vlan"
+        process = self.namespace.popen(sys.executable, "-B", VLAN_HOST, trunk, vlan, f"vlan{vlan}", ready)
+        wait_until(lambda: ready.exists() or process.poll() is not None, "the VLAN device is there")
+        assert process.poll() is None, "vlan_host ended"
+        return self.use(f"vlan{vlan}", self.default_mac, mtu)
+
+    def ping(self, target, count=1, seconds=1, size=56, *options):
+        """Returns how many of `count` echo requests were answered; each may take `seconds`."""
+        done = self.namespace.run("ping", "-n", "-q", "-c", count, "-i", "0.2", "-W", seconds, "-s", size, *options, target,
+                                  check=False, timeout=count * 0.2 + seconds + 60)
+        found = re.search(r"(\d+) received", done.stdout)
+        assert found, f"ping {target} in {self.name}: {done.stdout}{done.stderr}"
+        return int(found[1])
+
+    def wait_ping(self, target, seconds=30):
+        wait_until(lambda: self.ping(target), f"{self.name} reaches {target}", seconds)
+
+    def forget_neighbors(self):
+        self.namespace.ip("neigh flush all")
+
+
+class KernelVXLANHost(UnderlayHost):
+    """A host whose VTEP is the Linux kernel: one VXLAN device and one bridge for each VNI."""
+
+    def __init__(self, lab, switch, number, name=None):
+        super().__init__(lab, switch, number, name)
+        self.namespace.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        offload_off(self.namespace, "u0")
+
+    def vxlan(self, vni, group=None, remotes=(), ipv6=False, options=""):
+        local = self.ipv6 if ipv6 else self.ipv4
+        ns, bridge, device = self.namespace, f"br{vni}", f"vx{vni}"
+        ns.ip(f"link add {bridge} type bridge mcast_snooping 0")
+        target = f"group {group} dev u0 ttl 4" if group else "ttl 64"
+        ns.ip(f"link add {device} type vxlan id {vni} {target} local {local} dstport 4789 {options}")
+        ns.ip(f"link set {device} mtu 1500 master {bridge} up", check=False)
+        for remote in remotes:
+            run("bridge", "-n", ns.full_name, "fdb", "append", "00:00:00:00:00:00", "dev", device, "dst", remote)
+        ns.ip(f"link set {bridge} up")
+        return device
+
+    def add_guest(self, guest, vni, mtu=1450):
+        port = f"g-{guest.name}"[:15]
+        veth(self.namespace, port, guest.namespace, "eth0")
+        self.namespace.ip(f"link set {port} master br{vni} up")
+        offload_off(guest.namespace, "eth0")
+        return guest.use("eth0", guest.default_mac, mtu)

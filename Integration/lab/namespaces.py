@@ -1,0 +1,162 @@
+"""Network namespaces with names of their own, and everything that has to be gone afterwards, however the run ends."""
+import atexit
+import contextlib
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
+SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
+ETH_P_ALL = 3
+
+
+def wait_until(condition, what, seconds=30, interval=0.05):
+    """Polls until the condition holds and returns its value; fails with what was waited for, and what was last seen."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s in vain until {what() if callable(what) else what}")
+        time.sleep(interval)
+
+
+def run(*arguments, check=True, timeout=60, **options):
+    """Runs a command; its output is in the exception when it fails."""
+    words = [str(word) for word in arguments]
+    done = subprocess.run(words, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, **options)
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(words)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+class Namespace:
+    """A network namespace. `name` is short and says what it stands for; `full_name` is unique on the machine."""
+
+    def __init__(self, lab, name):
+        self.lab, self.name, self.full_name = lab, name, f"vt{os.getpid()}-{name}"
+        run("ip", "netns", "add", self.full_name)
+        lab.on_close(self.remove)
+        # No waiting for duplicate address detection, no addresses that nobody asked for.
+        for scope in ("all", "default"):
+            self.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
+            self.sysctl(f"net.ipv6.conf.{scope}.accept_ra", 0)
+            self.sysctl(f"net.ipv6.conf.{scope}.router_solicitations", 0)
+        self.ip("link set lo up")
+
+    def remove(self):
+        run("ip", "netns", "delete", self.full_name, check=False)
+
+    def ip(self, command, check=True):
+        """`ip` inside the namespace; the command is split at blanks."""
+        return run("ip", "-n", self.full_name, *command.split(), check=check).stdout
+
+    def run(self, *arguments, **options):
+        return run("ip", "netns", "exec", self.full_name, *arguments, **options)
+
+    def popen(self, *arguments, **options):
+        """Starts a process that ends with the lab at the latest. `ip netns exec` becomes the command: same process."""
+        options.setdefault("stdin", subprocess.DEVNULL)
+        words = ["ip", "netns", "exec", self.full_name, *(str(word) for word in arguments)]
+        process = subprocess.Popen(words, **options)
+        self.lab.on_close(lambda: end_process(process))
+        return process
+
+    def sysctl(self, key, value):
+        with self.entered():
+            pathlib.Path("/proc/sys", *key.split(".")).write_text(str(value))
+
+    @contextlib.contextmanager
+    def entered(self):
+        """This thread is in the namespace meanwhile. Sockets opened there stay there."""
+        with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{self.full_name}") as inside:
+            enter(inside)
+            try:
+                yield
+            finally:
+                enter(before)
+
+    def raw_socket(self, interface, receive=True):
+        """An AF_PACKET socket for whole frames; it does not see what it sends."""
+        with self.entered():
+            raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL) if receive else 0)
+        if receive:
+            raw.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        raw.bind((interface, ETH_P_ALL if receive else 0))
+        raw.settimeout(10)
+        self.lab.on_close(raw.close)
+        return raw
+
+    def mac(self, interface):
+        with self.entered():
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as probe:
+                probe.bind((interface, 0))
+                return ":".join(f"{octet:02x}" for octet in probe.getsockname()[4])
+
+
+def enter(descriptor):
+    if LIBC.setns(descriptor.fileno(), CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def end_process(process, seconds=20):
+    """SIGTERM, and SIGKILL to what does not listen. Returns the exit status."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+class Lab:
+    """Owns namespaces, processes and files; undoes them in reverse order, also after an exception or SIGTERM."""
+
+    open_labs = []
+
+    def __init__(self):
+        self.undo = []
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="vtepd-lab-"))
+        self.on_close(lambda: shutil.rmtree(self.directory, ignore_errors=True))
+        if not Lab.open_labs:
+            atexit.register(Lab.close_all)
+            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        Lab.open_labs.append(self)
+
+    def namespace(self, name):
+        return Namespace(self, name)
+
+    def on_close(self, action):
+        self.undo.append(action)
+
+    def close(self):
+        while self.undo:
+            action = self.undo.pop()
+            try:
+                action()
+            except Exception as error:  # the rest must go, too
+                print(f"cleaning up: {error}", file=sys.stderr)
+        if self in Lab.open_labs:
+            Lab.open_labs.remove(self)
+
+    @staticmethod
+    def close_all():
+        for lab in list(Lab.open_labs):
+            lab.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,49 @@
+#!/usr/bin/python3
+"""A VLAN device for kernels that have none: vlan_host.py TRUNK VLAN NAME READY-FILE
+
+Creates the tap NAME. What the IP stack sends there goes out of TRUNK with an 802.1Q tag, and what TRUNK receives with
+this tag comes in without it. The kernel takes tags off received frames and reports them beside the packet.
+"""
+import fcntl
+import pathlib
+import select
+import socket
+import struct
+import sys
+
+TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
+SOL_PACKET, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 8, 23, 1, 1
+AUXDATA = struct.Struct("=IIIHHHH")  # status, length, captured, mac, net, tag, tag protocol
+TAG_IS_VALID = 0x10
+
+
+def main():
+    trunk, vlan, name, ready = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    tap = open("/dev/net/tun", "r+b", buffering=0)
+    fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    raw.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+    raw.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+    raw.bind((trunk, 3))
+    raw.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP,
+                   struct.pack("=iHH8s", socket.if_nametoindex(trunk), PACKET_MR_PROMISC, 0, b""))
+    pathlib.Path(ready).touch()
+    tag = struct.pack("!HH", 0x8100, vlan)
+    while True:
+        readable, _, _ = select.select([tap, raw], [], [])
+        try:
+            if tap in readable:
+                frame = tap.read(65535)
+                raw.send(frame[:12] + tag + frame[12:])
+            if raw in readable:
+                frame, notes, _, _ = raw.recvmsg(65535, 1024)
+                for level, kind, data in notes:
+                    if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
+                        status, _, _, _, _, tci, _ = AUXDATA.unpack(data[:AUXDATA.size])
+                        if status & TAG_IS_VALID and tci & 0xFFF == vlan:
+                            tap.write(frame)
+        except OSError:
+            continue  # one of the two is down for the moment: the frame is lost, as on a wire
+
+
+main()
