@@ -37,14 +37,14 @@ static inline const void *cmnl_attribute_payload(const struct nlattr *attribute)
 }
 
 // Name of the interface behind a descriptor of /dev/net/tun (character device 10:200, wherever its node is); -1 for any
-// other descriptor, and for one that is attached to no interface.
+// other descriptor, for one that is attached to no interface, and for a detached queue, which gets no frames.
 static inline int cmnl_tun_name(int fd, char name[IFNAMSIZ]) {
   struct stat status;
   struct ifreq request;
   if (fstat(fd, &status) != 0 || !S_ISCHR(status.st_mode)) return -1;
   if (status.st_rdev != makedev(10, 200)) return -1;
   memset(&request, 0, sizeof(request));
-  if (ioctl(fd, TUNGETIFF, &request) != 0) return -1;
+  if (ioctl(fd, TUNGETIFF, &request) != 0 || (request.ifr_flags & IFF_DETACH_QUEUE)) return -1;
   memcpy(name, request.ifr_name, IFNAMSIZ);
   name[IFNAMSIZ - 1] = 0;
   return 0;

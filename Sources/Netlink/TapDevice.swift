@@ -13,6 +13,7 @@ public enum TapDevice {
   }
 
   /// Name of the interface a descriptor is attached to; nil when it is none of /dev/net/tun, or attached to nothing.
+  /// DPDK keeps a detached one besides its queues, so that the interface stays: nothing can be waited for there.
   public static func interfaceName(of fd: Int32) -> String? {
     var name = [CChar](repeating: 0, count: Int(IFNAMSIZ))
     guard cmnl_tun_name(fd, &name) == 0 else { return nil }

@@ -44,9 +44,8 @@ public final class DPDKRuntime: Sendable {
     // Headroom holds the outer headers (70 bytes at most) and a VLAN tag; DPDK's 128 bytes suffice.
     let dataRoom = UInt16(clamping: maxFrameByteCount + Int(cdpdk_headroom()))
     self.maxFrameByteCount = maxFrameByteCount
-    let bufferBytes = Int(dataRoom) + 256
     let budget = settings.memoryMiB * 1_048_576 * 6 / 10
-    bufferCount = min(max(budget / bufferBytes, 1024), 262_143)
+    bufferCount = min(max(budget / Self.bufferFootprint(dataRoom: Int(dataRoom), usesHugepages), 1024), 262_143)
     guard
       let pool = rte_pktmbuf_pool_create(
         "vtepd-frames", UInt32(bufferCount), 256, 0, dataRoom, Int32(SOCKET_ID_ANY))
@@ -56,6 +55,15 @@ public final class DPDKRuntime: Sendable {
         remedy: "raise dataplane.memory-mb")
     }
     self.pool = pool
+  }
+
+  /// Memory that one packet buffer takes, in bytes: its header, the pool's, and padding; on ordinary pages DPDK lets no
+  /// buffer cross a page boundary.
+  private static func bufferFootprint(dataRoom: Int, _ usesHugepages: Bool) -> Int {
+    let object = dataRoom + 320
+    let page = 4096
+    if usesHugepages { return object }
+    return object <= page ? page / (page / object) : (object + page - 1) / page * page
   }
 
   private static func startEAL(settings: DataplaneSettings, usesHugepages: Bool) throws(VTEPError) {
