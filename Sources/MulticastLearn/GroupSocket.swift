@@ -21,7 +21,8 @@ final class GroupSocket {
     // It is never bound, so the kernel finds it for no packet; these two only say so once more.
     var zero: Int32 = 0
     let size = socklen_t(MemoryLayout<Int32>.size)
-    _ = isIPv4
+    _ =
+      isIPv4
       ? setsockopt(fd, Int32(IPPROTO_IP), IP_MULTICAST_ALL, &zero, size)
       : setsockopt(fd, Int32(IPPROTO_IPV6), IPV6_MULTICAST_ALL, &zero, size)
     _ = setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &zero, size)

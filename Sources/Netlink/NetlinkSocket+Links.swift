@@ -36,7 +36,7 @@ extension NetlinkSocket {
     var found: Link?
     do {
       try perform(request) { found = Link($0) ?? found }
-    } catch where error.code == ENODEV {
+    } catch  where error.code == ENODEV {
       return nil
     }
     return found

@@ -19,7 +19,7 @@ extension NetlinkSocket {
     var found: Neighbor?
     do {
       try perform(request) { found = Neighbor($0) ?? found }
-    } catch where error.code == ENOENT {
+    } catch  where error.code == ENOENT {
       return nil
     }
     return found
@@ -33,7 +33,7 @@ extension NetlinkSocket {
     if managed && supportsManagedNeighbors {
       do {
         return try use(address, interfaceIndex, NLM_F_CREATE, NTF_EXT_MANAGED)
-      } catch where error.code == EINVAL {
+      } catch  where error.code == EINVAL {
         // Either the kernel does not know the flag, or the request fails without it too.
         try use(address, interfaceIndex, NLM_F_CREATE, 0)
         supportsManagedNeighbors = false
@@ -49,7 +49,7 @@ extension NetlinkSocket {
     do {
       // An update without the flag takes it away.
       try use(address, interfaceIndex, 0, 0)
-    } catch where error.code == ENOENT || error.code == ENODEV {
+    } catch  where error.code == ENOENT || error.code == ENODEV {
       return
     }
   }

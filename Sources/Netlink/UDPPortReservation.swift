@@ -15,7 +15,7 @@ public final class UDPPortReservation {
     sockets.append(try Self.reserve(port, AF_INET))
     do {
       sockets.append(try Self.reserve(port, AF_INET6))
-    } catch where error.code == EAFNOSUPPORT {
+    } catch  where error.code == EAFNOSUPPORT {
       // A kernel without IPv6 answers nothing over it.
     }
   }

@@ -51,9 +51,9 @@ private func address(_ text: String) -> IPAddress { IPAddress(text)! }
   }
 
   @Test(arguments: [
-    ("03 10 01 00", true, false),  // UP, LOWER_UP, not RUNNING
-    ("43 10 00 00", true, false),  // UP, RUNNING, no carrier
-    ("42 10 01 00", false, false),  // not UP
+    ("03 10 01 00", true, false), // UP, LOWER_UP, not RUNNING
+    ("43 10 00 00", true, false), // UP, RUNNING, no carrier
+    ("42 10 01 00", false, false), // not UP
     ("43 10 01 00", true, true),
   ])
   func linkRunsOnlyWithAllThreeFlags(flags: String, isUp: Bool, isRunning: Bool) {

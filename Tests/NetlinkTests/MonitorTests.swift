@@ -125,10 +125,11 @@ import Testing
       #expect(poll(&request, 1, 30_000) == 1)
       _ = try collect(monitor) { !$0.isEmpty }
       // Drained: neither readable, nor would a read wait.
-      #expect(try eventually {
-        try monitor.read { _ in }
-        return poll(&request, 1, 0) == 0
-      })
+      #expect(
+        try eventually {
+          try monitor.read { _ in }
+          return poll(&request, 1, 0) == 0
+        })
     }
   }
 

@@ -36,6 +36,14 @@ import Testing
     #expect(TapDevice.interfaceName(of: unattached) == nil)
     #expect(TapDevice.interfaceName(of: null) == nil)
     #expect(TapDevice.interfaceName(of: -1) == nil)
+
+    // TUNSETQUEUE with IFF_DETACH_QUEUE: what DPDK does with the descriptor it keeps the interface alive by.
+    var request = [UInt8](repeating: 0, count: 40)
+    request[17] = 0x04
+    let setQueue: UInt = 0x4004_54d9
+    let code = request.withUnsafeMutableBytes { ioctl(first, setQueue, $0.baseAddress!) }
+    #expect(code == 0)
+    #expect(TapDevice.descriptors(named: name) == [second])
   }
 
   @Test func stateIsSeenAcrossNamespaces() throws {

@@ -164,7 +164,7 @@ import Testing
     }
     try UnderlayFilter(udpPort: 4789).attach(toSocket: tuned)
     try PacketSocket.ignoreOutgoing(tuned)
-    _ = receivedPorts(tuned)  // what came before
+    _ = receivedPorts(tuned) // what came before
     let reservation = try here.run { try UDPPortReservation(port: 4789) }
 
     // From there to port 4789 and to 4790; the answer to the latter leaves here.
@@ -198,7 +198,7 @@ import Testing
       close(sender)
     }
     try UnderlayFilter(udpPort: 4789).attach(toSocket: receiver)
-    _ = receivedPorts(receiver)  // what came before the filter
+    _ = receivedPorts(receiver) // what came before the filter
     // VXLAN to 10.0.0.1; the UDP source port tells which frame it is. The kernel takes a tag out of the frame.
     func frame(_ sourcePort: UInt8, tag: [UInt8]) -> [UInt8] {
       let ethernet: [UInt8] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 2] + tag + [8, 0]
