@@ -57,6 +57,9 @@ extension JSONRPC {
       case .keyNotFound(let key, let context): return "parameter '\(path(context, key))' is missing"
       case .typeMismatch(_, let context): return "parameter '\(path(context))' has the wrong type"
       case .valueNotFound(_, let context): return "parameter '\(path(context))' is null"
+      // The line is JSON, as the envelope showed; without a path the decoder speaks of a number it cannot represent.
+      case .dataCorrupted(let context) where context.codingPath.isEmpty:
+        return "a number in the parameters is out of range or not whole"
       case .dataCorrupted(let context): return "parameter '\(path(context))': \(context.debugDescription)"
       @unknown default: return "parameters cannot be read"
       }

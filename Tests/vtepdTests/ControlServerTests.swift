@@ -1,0 +1,295 @@
+// The control server over real sockets, with clients that misbehave: garbage, half lines, endless lines, readers that do
+// not read, crowds, and the sockets of dead and living daemons.
+
+import Glibc
+import Logging
+import Testing
+import VTEPControl
+
+@testable import vtepd
+
+@Suite struct ControlServerTests {
+  private func isAnswered(_ path: String) throws -> Bool {
+    var client = try ControlClient(socketPath: path, timeoutSeconds: 60)
+    return try client.send(GetStatus()).state == .running
+  }
+
+  @Test func everyCommandReachesItsMethod() async throws {
+    try await withServer(handler: RecordingHandler()) { path in
+      var client = try ControlClient(socketPath: path, timeoutSeconds: 60)
+      #expect(try client.send(GetStatus()).name == "h")
+      #expect(try client.send(ShowMACTable()).rows.isEmpty)
+      #expect(try client.send(ShowVNIs()).rows.map(\.vni) == [5001])
+      #expect(try client.send(ShowVTEPs()).rows.isEmpty)
+      #expect(try client.send(ShowPorts()).map(\.name) == ["vm1"])
+      #expect(try client.send(ShowDrops(all: true)).map(\.reason) == ["runt"])
+      #expect(try client.send(ShowMulticast()).isEmpty)
+      #expect(try client.send(ShowUnderlay()).first?.destinations.first?.nextHops.first?.mac == "02:00:00:00:00:fe")
+      #expect(try client.send(AddVNI(vni: 1, flood: "none")).changed)
+      #expect(try client.send(AddVNI(vni: 1, flood: "none")).changed == false)
+      #expect(try client.send(AddPort(name: "x", kind: "tap", device: "x", vni: 1)).changed)
+      #expect(try client.send(AddMAC(vni: 1, mac: "02:00:00:00:00:09", vtep: "192.0.2.9")).changed)
+      #expect(try client.send(FlushMACs()).changed)
+      #expect(try client.send(DeletePort(name: "x")).changed)
+      #expect(try client.send(DeleteVNI(vni: 1)).changed)
+      #expect(try client.send(AddPeer(vni: 5002, address: "192.0.2.9")).changed)
+      #expect(try client.send(DeletePeer(vni: 5002, address: "192.0.2.9")).changed)
+      #expect(try client.send(CheckConfiguration(file: "f", text: fullConfigurationText)).changes.isEmpty)
+      #expect(try client.send(ApplyConfiguration(file: "f", text: fullConfigurationText)).needsRestart.count == 1)
+      #expect(try client.send(ShowConfiguration()).text == "name: h\n")
+      do throws(ControlClientError) {
+        _ = try client.send(DeleteMAC(vni: 1, mac: "02:00:00:00:00:09"))
+        Issue.record("no error")
+      } catch {
+        #expect(error == .refused(ControlError(.notFound, "no such entry")))
+      }
+      do throws(ControlClientError) {
+        _ = try client.send(ShowWorkers())
+        Issue.record("no error")
+      } catch {
+        guard case .refused(let refusal) = error else { throw error }
+        #expect(refusal.code == .internalError)
+      }
+      #expect(try client.send(GetStatus()).name == "h", "the connection goes on")
+    }
+  }
+
+  @Test func socketHasTheRightModeWhateverTheUmask() throws {
+    let directory = try ScratchDirectory()
+    let socket = try ControlSocket(path: directory.socketPath)
+    var status = stat()
+    #expect(lstat(directory.socketPath, &status) == 0)
+    #expect(status.st_mode & 0o7777 == 0o660)
+    #expect(status.st_mode & S_IFMT == S_IFSOCK)
+    withExtendedLifetime(socket) {}
+  }
+
+  @Test func missingDirectoryIsMade() throws {
+    let directory = try ScratchDirectory()
+    let path = directory.path + "/run/vtepd.sock"
+    _ = try ControlSocket(path: path)
+    #expect(access(path, F_OK) != 0, "removed with the socket")
+    #expect(rmdir(directory.path + "/run") == 0)
+  }
+
+  @Test func garbageIsAnsweredAndTheConnectionGoesOn() async throws {
+    try await withServer(handler: RecordingHandler()) { path in
+      let client = try RawClient(path)
+      for (line, code) in [
+        ("garbage", -32700), ("\u{0}\u{1}\u{2}", -32700), ("{", -32700), ("[]", -32600), ("{}", -32600),
+        (#"{"jsonrpc":"2.0","id":1,"method":"reboot"}"#, -32601),
+        (#"{"jsonrpc":"2.0","id":1,"method":"mac.flush","params":{"vnl":1}}"#, -32602),
+        (#"{"jsonrpc":"2.0","id":1,"method":"vni.delete","params":{"vni":16777216}}"#, -32602),
+      ] {
+        client.write(line + "\n")
+        #expect(try #require(client.readLine()).contains("\"code\":\(code),"), "\(line)")
+      }
+      client.write([0xff, 0xfe, 0x80, 0x0a])
+      #expect(try #require(client.readLine()).contains("-32700"))
+      // Blank lines and notifications have no answer; what follows has.
+      client.write("\n \r\n" + #"{"jsonrpc":"2.0","method":"status"}"# + "\n" + statusLine)
+      let answer = try #require(client.readLine())
+      #expect(answer.contains(#""id":1"#) && answer.contains(#""state":"running""#))
+    }
+  }
+
+  @Test func halfLinesArePutTogether() async throws {
+    try await withServer(handler: RecordingHandler()) { path in
+      let client = try RawClient(path)
+      for byte in statusLine.utf8 {
+        client.write([byte])
+        try await Task.sleep(for: .microseconds(300))
+      }
+      #expect(try #require(client.readLine()).contains("running"))
+      // Many in one piece.
+      client.write(String(repeating: statusLine, count: 50))
+      for _ in 0..<50 { #expect(try #require(client.readLine()).contains("running")) }
+      // The rest of a line never comes.
+      client.write(String(statusLine.dropLast(5)))
+      client.closeSendingSide()
+      #expect(client.readLine() == nil)
+    }
+  }
+
+  @Test func answerComesAfterTheClientClosedItsSendingSide() async throws {
+    try await withServer(handler: RecordingHandler(macCount: 100_000)) { path in
+      let client = try RawClient(path)
+      client.write(#"{"jsonrpc":"2.0","id":1,"method":"show.mac-table"}"# + "\n" + statusLine)
+      client.closeSendingSide()
+      let page = try #require(client.readLine())
+      #expect(page.utf8.count > 300_000 && page.contains(#""next":4096"#))
+      #expect(try #require(client.readLine()).contains("running"))
+      #expect(client.readLine() == nil)
+    }
+  }
+
+  @Test func tooLongALineEndsTheConnection() async throws {
+    var limits = ControlServer.Limits()
+    limits.requestByteCount = 4096
+    try await withServer(handler: RecordingHandler(), limits: limits) { path in
+      for piece in [1, 100, 5000] {
+        let client = try RawClient(path)
+        var sent = 0
+        while sent < 6000, client.write([UInt8](repeating: UInt8(ascii: "x"), count: piece)) == piece { sent += piece }
+        #expect(try #require(client.readLine()).contains("longer than 4096 bytes"))
+        #expect(client.readLine() == nil)
+      }
+      // The longest line that is allowed, and one byte more.
+      let padding = String(repeating: " ", count: 4096 - statusLine.utf8.count)
+      let client = try RawClient(path)
+      client.write(padding + statusLine)
+      #expect(try #require(client.readLine()).contains("running"))
+      client.write(" " + padding + statusLine)
+      #expect(try #require(client.readLine()).contains("longer than"))
+    }
+  }
+
+  @Test func largeRequestsAreTaken() async throws {
+    try await withServer(handler: RecordingHandler()) { path in
+      var client = try ControlClient(socketPath: path, timeoutSeconds: 60)
+      let comment = "#" + String(repeating: "x", count: 3 << 20) + "\n"
+      #expect(try client.send(CheckConfiguration(file: "f", text: comment + fullConfigurationText)).changes.isEmpty)
+    }
+  }
+
+  @Test func clientThatDoesNotReadHoldsUpOnlyItself() async throws {
+    let handler = try RecordingHandler(macCount: 1 << 40)
+    try await withServer(handler: handler) { path in
+      let client = try RawClient(path)
+      let request = Array((#"{"jsonrpc":"2.0","id":1,"method":"show.mac-table"}"# + "\n").utf8)
+      // Asks and asks without reading, until the daemon takes no more: it stops reading while an answer waits.
+      var taken = 0
+      try await eventually("the daemon stops reading") {
+        let count = client.write(request, flags: MSG_DONTWAIT)
+        taken += count
+        if count == request.count { return false }
+        try await Task.sleep(for: .milliseconds(300))
+        return client.write(request, flags: MSG_DONTWAIT) == 0
+      }
+      // Far less than what as many answers would take up, which shows that nothing is queued.
+      #expect(taken / request.count < 100_000)
+      #expect(try isAnswered(path))
+      // And it gets everything once it reads.
+      for _ in 0..<3 { #expect(try #require(client.readLine()).contains(#""next":4096"#)) }
+    }
+  }
+
+  @Test func silentAndStuckClientsAreDisconnected() async throws {
+    var limits = ControlServer.Limits()
+    limits.idleTimeout = .milliseconds(200)
+    limits.clientCount = 2
+    try await withServer(handler: RecordingHandler(macCount: 1 << 40), limits: limits) { path in
+      let silent = try RawClient(path)
+      let stuck = try RawClient(path)
+      stuck.write(String(repeating: #"{"jsonrpc":"2.0","id":1,"method":"show.mac-table"}"# + "\n", count: 10))
+      #expect(silent.readLine() == nil)
+      // Their places are free again.
+      try await eventually("a new client is served") { (try? isAnswered(path)) == true }
+      var lineCount = 0
+      while stuck.readLine() != nil { lineCount += 1 }
+      #expect(lineCount < 10)
+    }
+  }
+
+  @Test func crowdIsServedUpToTheLimit() async throws {
+    var limits = ControlServer.Limits()
+    limits.clientCount = 8
+    try await withServer(handler: RecordingHandler(), limits: limits) { path in
+      let crowd = try (0..<8).map { _ in try RawClient(path) }
+      for client in crowd {
+        client.write(statusLine)
+        #expect(try #require(client.readLine()).contains("running"))
+      }
+      let oneTooMany = try RawClient(path)
+      #expect(try #require(oneTooMany.readLine()).contains("serves 8 clients already"))
+      #expect(oneTooMany.readLine() == nil)
+      for client in crowd {
+        client.write(statusLine)
+        #expect(try #require(client.readLine()).contains("running"))
+      }
+      crowd[0].closeSendingSide()
+      try await eventually("a place is free") { (try? isAnswered(path)) == true }
+    }
+  }
+
+  @Test func manyClientsAtOnce() async throws {
+    try await withServer(handler: RecordingHandler(macCount: 10_000)) { path in
+      try await withThrowingTaskGroup(of: Int.self) { group in
+        for _ in 0..<32 {
+          group.addTask {
+            var client = try ControlClient(socketPath: path, timeoutSeconds: 120)
+            var count = 0
+            try client.forEachPage(of: ShowMACTable()) { rows in
+              count += rows.count
+              return true
+            }
+            return count
+          }
+        }
+        for try await count in group { #expect(count == 10_000) }
+      }
+    }
+  }
+
+  @Test func pagesAreNeverLargerThanTheDaemonAllows() async throws {
+    let handler = try RecordingHandler(macCount: 10_000)
+    try await withServer(handler: handler) { path in
+      var client = try ControlClient(socketPath: path, timeoutSeconds: 60)
+      #expect(try client.send(ShowMACTable(limit: .max)).rows.count == ControlLimits.pageRowCount)
+      #expect(try client.send(ShowMACTable(limit: -5)).rows.count == 1)
+      #expect(try client.send(ShowMACTable(limit: 7)).rows.count == 7)
+      #expect(try client.send(ShowMACTable()).rows.count == ControlLimits.pageRowCount)
+      #expect(handler.largestPage.withLock { $0 } == ControlLimits.pageRowCount)
+    }
+  }
+
+  @Test func staleSocketIsReplaced() async throws {
+    let directory = try ScratchDirectory()
+    // What kill -9 leaves behind: a bound socket whose owner is gone.
+    let dead = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var address = try #require(sockaddr_un(path: directory.socketPath))
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(dead, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+    }
+    try #require(result == 0)
+    close(dead)
+    let server = try ControlServer(socketPath: directory.socketPath, handler: RecordingHandler(), logger: quietLogger)
+    let task = Task { try await server.run() }
+    try await withTaskExecutorPreference(ThreadExecutor()) {
+      let isServed = try isAnswered(directory.socketPath)
+      #expect(isServed)
+    }
+    task.cancel()
+    try await task.value
+  }
+
+  @Test func livingDaemonKeepsItsSocket() async throws {
+    try await withServer(handler: RecordingHandler()) { path in
+      #expect(throws: ControlServerError.alreadyRunning(path: path)) { _ = try ControlSocket(path: path) }
+      let isStillAnswered = try isAnswered(path)
+      #expect(isStillAnswered)
+    }
+  }
+
+  @Test func otherFilesAreNotRemoved() throws {
+    let directory = try ScratchDirectory()
+    close(open(directory.socketPath, O_CREAT | O_WRONLY, 0o600))
+    #expect(throws: ControlServerError.notASocket(path: directory.socketPath)) { _ = try ControlSocket(path: directory.socketPath) }
+    #expect(access(directory.socketPath, F_OK) == 0)
+    #expect(throws: ControlServerError.self) { _ = try ControlSocket(path: "/proc/vtepd.sock") }
+    #expect(throws: ControlServerError.self) { _ = try ControlSocket(path: "/" + String(repeating: "x", count: 200)) }
+  }
+
+  @Test func endDoesNotWaitForClients() async throws {
+    var stuck: RawClient?
+    var silent: RawClient?
+    try await withServer(handler: RecordingHandler(macCount: 1 << 40)) { path in
+      stuck = try RawClient(path)
+      silent = try RawClient(path)
+      stuck?.write(String(repeating: #"{"jsonrpc":"2.0","id":1,"method":"show.mac-table"}"# + "\n", count: 10))
+      #expect(try isAnswered(path))
+    }
+    #expect(silent?.readLine() == nil)
+    withExtendedLifetime(stuck) {}
+  }
+}

@@ -1,0 +1,90 @@
+// RecordingHandler: stands where the data plane's adapter stands, so that the control server and vtepctl can be tested
+// over a real socket without DPDK. Changes go through the same edits of the desired state as in the daemon.
+
+import Encap
+import Synchronization
+import VTEP
+import VTEPControl
+
+@testable import vtepd
+
+final class RecordingHandler: ControlHandler {
+  let desired: Mutex<DesiredState>
+  let daemonState = Mutex(DaemonStatus.State.running)
+  /// Rows of the MAC table that never existed; row n is made from n.
+  let macCount: UInt64
+  let largestPage = Mutex(0)
+
+  init(macCount: UInt64 = 0) throws {
+    self.macCount = macCount
+    desired = Mutex(try ConfigurationLoader(hostName: "h").load(text: fullConfigurationText, file: "f").desired)
+  }
+
+  static func row(_ number: UInt64) -> MACTableRow {
+    let mac = MACAddress(bits: 0x0200_0000_0000 | number)
+    return MACTableRow(vni: 5001, mac: "\(mac)", type: .learned, location: .vtep, vtep: "192.0.2.2", ageSeconds: 1, moves: 0)
+  }
+
+  private func change(_ edit: some DesiredStateEdit) throws(ControlError) -> ChangeAnswer {
+    try desired.withLock { state throws(ControlError) in
+      let next = try state.applying(edit)
+      defer { state = next }
+      return ChangeAnswer(changed: next != state)
+    }
+  }
+
+  func handle(_ request: GetStatus) async throws(ControlError) -> DaemonStatus {
+    DaemonStatus(
+      state: daemonState.withLock { $0 }, name: "h", mode: "hypervisor", version: "0", uptimeSeconds: 1, workers: 1, ports: 2,
+      vnis: 4, macs: Int(macCount))
+  }
+  func handle(_ request: ShowMACTable) async throws(ControlError) -> Page<MACTableRow> {
+    guard let limit = request.limit else { throw ControlError(.internalError, "no limit") }
+    largestPage.withLock { $0 = max($0, limit) }
+    let start = request.cursor ?? 0
+    let end = min(start + UInt64(limit), macCount)
+    return Page((start..<end).map(Self.row), next: end < macCount ? end : nil)
+  }
+  func handle(_ request: ShowVNIs) async throws(ControlError) -> Page<VNIRow> {
+    Page([VNIRow(vni: 5001, source: .config, flood: "multicast", group: "239.1.1.1")])
+  }
+  func handle(_ request: ShowVTEPs) async throws(ControlError) -> Page<VTEPRow> { Page([]) }
+  func handle(_ request: ShowPorts) async throws(ControlError) -> [PortRow] {
+    [PortRow(name: "vm1", kind: "tap", device: "tap-vm1", state: .up, vlans: [100: 5001])]
+  }
+  func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow] {
+    request.all ? [DropRow(reason: "runt", place: "port vm1", count: 0, description: "too short")] : []
+  }
+  func handle(_ request: ShowMulticast) async throws(ControlError) -> [MulticastRow] { [] }
+  func handle(_ request: ShowUnderlay) async throws(ControlError) -> [UnderlayRow] {
+    let hop = NextHopRow(address: "192.0.2.254", device: "eth0", mac: "02:00:00:00:00:fe", state: "reachable")
+    let destination = DestinationRow(address: "198.51.100.1", state: .resolved, nextHops: [hop])
+    return [UnderlayRow(address: "192.0.2.1", device: "eth0", driver: "af_packet", mtu: 1500, destinations: [destination])]
+  }
+  func handle(_ request: ShowWorkers) async throws(ControlError) -> [WorkerRow] {
+    // No JSON has a form for this: the answer cannot be encoded.
+    [WorkerRow(worker: 0, busyPercent: .infinity)]
+  }
+  func handle(_ request: AddMAC) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: DeleteMAC) async throws(ControlError) -> ChangeAnswer { throw ControlError(.notFound, "no such entry") }
+  func handle(_ request: FlushMACs) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: true) }
+  func handle(_ request: AddVNI) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: DeleteVNI) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: AddPeer) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: DeletePeer) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: AddPort) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: DeletePort) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: CheckConfiguration) async throws(ControlError) -> ConfigurationAnswer {
+    do throws(ConfigurationError) {
+      _ = try ConfigurationLoader(hostName: "h").load(text: request.text, file: request.file)
+    } catch {
+      throw ControlError(error)
+    }
+    return ConfigurationAnswer()
+  }
+  func handle(_ request: ApplyConfiguration) async throws(ControlError) -> ConfigurationAnswer {
+    _ = try await handle(CheckConfiguration(file: request.file, text: request.text))
+    return ConfigurationAnswer(changes: ["vni 5001: added"], needsRestart: ["dataplane.workers"])
+  }
+  func handle(_ request: ShowConfiguration) async throws(ControlError) -> ConfigurationText { ConfigurationText(text: "name: h\n") }
+}
