@@ -4,5 +4,6 @@ from .capture import Capture
 from .daemon import Vtepd
 from .hosts import Guest, KernelVXLANHost, Router, Switch, UnderlayHost
 from .namespaces import Lab, Namespace, wait_until
+from .site import Site
 
-__all__ = ["Capture", "Guest", "KernelVXLANHost", "Lab", "Namespace", "Router", "Switch", "UnderlayHost", "Vtepd", "wait_until"]
+__all__ = ["Capture", "Guest", "KernelVXLANHost", "Lab", "Namespace", "Router", "Site", "Switch", "UnderlayHost", "Vtepd", "wait_until"]

@@ -1,0 +1,127 @@
+"""VTEPs in different subnets, and two ways between them.
+
+    vm1 ── hv1 ══ u0, u1 ══ r1, r2 ══ u0, u1 ══ hv2 ── vm2        VTEP addresses on lo: 10.255.0.1 and 10.255.0.2
+"""
+import pytest
+
+from lab import Capture, Guest, Router, Vtepd, wait_until
+from lab.frames import udp_flow
+from lab.site import VNI
+
+
+def subnet(router, host, ipv6):
+    """(host's address, router's address) on the link between a router and a host."""
+    return (f"fd10:{router}:{host}::2", f"fd10:{router}:{host}::1") if ipv6 else (f"10.{router}.{host}.2", f"10.{router}.{host}.1")
+
+
+class Routed:
+    def __init__(self, lab, ipv6=False, routers=2):
+        self.routers = [Router(lab, f"r{number}") for number in range(1, routers + 1)]
+        self.hosts = [lab.namespace(f"hv{number}") for number in (1, 2)]
+        self.addresses = ["fd00:ffff::1", "fd00:ffff::2"] if ipv6 else ["10.255.0.1", "10.255.0.2"]
+        length, plen = (128, 64) if ipv6 else (32, 24)
+        for number, host in enumerate(self.hosts, 1):
+            host.ip(f"address add {self.addresses[number - 1]}/{length} dev lo")
+            for index, router in enumerate(self.routers):
+                ours, theirs = subnet(index + 1, number, ipv6)
+                router.connect(host, f"u{index}", f"to{number}", [f"{theirs}/{plen}"], [f"{ours}/{plen}"])
+                router.namespace.ip(f"route add {self.addresses[number - 1]}/{length} via {ours}")
+        for number, host in enumerate(self.hosts, 1):
+            hops = "".join(f" nexthop via {subnet(index + 1, number, ipv6)[1]} dev u{index}" for index in range(routers))
+            host.ip(f"route add {self.addresses[2 - number]}/{length} src {self.addresses[number - 1]}{hops}")
+        self.guests, self.daemons = [], []
+        for number, host in enumerate(self.hosts, 1):
+            guest = Guest(lab, f"vm{number}", number).attach_veth(host, "port1", 1400)
+            devices = [f"u{index}" for index in range(routers)]
+            self.guests.append(guest)
+            self.daemons.append(Vtepd(host, {
+                "underlay": {"addresses": [self.addresses[number - 1]], "device": devices if routers > 1 else "u0"},
+                "vnis": [{"vni": VNI, "flood": "replicate", "peers": [self.addresses[2 - number]]}],
+                "ports": [{"name": guest.name, "kind": "netdev", "device": "port1", "vni": VNI}],
+            }).start(wait=False))
+        for daemon in self.daemons:
+            daemon.wait_running()
+            daemon.wait_ports_up()
+
+    def send_flows(self, socket, count=200):
+        for number in range(count):
+            socket.send(udp_flow(self.guests[0].mac, self.guests[1].mac, number))
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
+def test_one_router(lab, ipv6):
+    site = Routed(lab, ipv6, routers=1)
+    site.guests[0].wait_ping(site.guests[1].ipv4)
+    site.guests[0].wait_ping(site.guests[1].ipv6)
+    hops = site.daemons[0].vtep(site.addresses[1])["next_hops"]
+    assert [hop["address"] for hop in hops] == [subnet(1, 1, ipv6)[1]]
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
+def test_two_next_hops_share_and_stand_in_for_each_other(lab, ipv6):
+    site = Routed(lab, ipv6)
+    vm1, vm2 = site.guests
+    vm1.wait_ping(vm2.ipv4)
+    wait_until(lambda: [hop["state"] for hop in site.daemons[0].vtep(site.addresses[1])["next_hops"]] == ["resolved"] * 2,
+               lambda: f"both next hops are resolved: {site.daemons[0].vtep(site.addresses[1])}")
+    raw = vm1.namespace.raw_socket("eth0", receive=False)
+    captures = [Capture(router.namespace, "to1", "udp port 4789", inbound=True) for router in site.routers]
+    receiver = Capture(vm2.namespace, "eth0", "udp port 7", inbound=True)
+    site.send_flows(raw)
+    assert len(receiver.wait(200)) == 200
+    shares = [len(capture.stop().fields("udp.srcport", only="udp.dstport == 7")) for capture in captures]
+    assert sum(shares) == 200 and min(shares) >= 50, f"both next hops carry traffic: {shares}"
+
+    # A flow keeps its way: no port of the outer header is seen on both.
+    ports = [{field for field, in capture.fields("udp.srcport", only="vxlan")} for capture in captures]
+    assert not {port.split(",")[0] for port in ports[0]} & {port.split(",")[0] for port in ports[1]}
+
+    # The link to the first router goes: everything takes the second.
+    site.hosts[0].ip("link set u0 down")
+    wait_until(lambda: len(site.daemons[0].vtep(site.addresses[1])["next_hops"]) == 1
+               or sum(hop["state"] == "resolved" for hop in site.daemons[0].vtep(site.addresses[1])["next_hops"]) == 1,
+               lambda: f"one next hop is left: {site.daemons[0].vtep(site.addresses[1])}")
+    receiver = Capture(vm2.namespace, "eth0", "udp port 7", inbound=True)
+    site.send_flows(raw)
+    assert len(receiver.wait(200)) == 200
+
+
+def test_next_hop_that_stops_answering_is_left(lab):
+    """The router goes, the link stays: only the neighbour's state tells."""
+    site = Routed(lab)
+    vm1, vm2 = site.guests
+    vm1.wait_ping(vm2.ipv4)
+    site.hosts[0].ip("neigh flush dev u0")
+    site.routers[0].namespace.run("sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=8")
+    site.hosts[0].ip("neigh replace 10.1.1.1 dev u0 nud failed", check=False)
+    wait_until(lambda: [hop["state"] for hop in site.daemons[0].vtep(site.addresses[1])["next_hops"] if hop["address"] == "10.1.1.1"] != ["resolved"],
+               lambda: f"r1 is no longer resolved: {site.daemons[0].vtep(site.addresses[1])}", 90)
+    raw = vm1.namespace.raw_socket("eth0", receive=False)
+
+    def all_arrive():
+        receiver = Capture(vm2.namespace, "eth0", "udp port 7", inbound=True)
+        site.send_flows(raw, 100)
+        try:
+            return len(receiver.wait(100, 5)) == 100
+        except AssertionError:
+            return False
+        finally:
+            receiver.stop()
+
+    wait_until(all_arrive, lambda: f"all flows take the second way: {site.daemons[0].vtep(site.addresses[1])}", 90)
+
+
+def test_route_changes_are_followed(lab):
+    site = Routed(lab)
+    vm1, vm2 = site.guests
+    vm1.wait_ping(vm2.ipv4)
+    site.hosts[0].ip(f"route replace {site.addresses[1]}/32 src {site.addresses[0]} via 10.2.1.1")
+    wait_until(lambda: [hop["address"] for hop in site.daemons[0].vtep(site.addresses[1])["next_hops"]] == ["10.2.1.1"], "the new route is used")
+    vm1.wait_ping(vm2.ipv4)
+    site.hosts[0].ip(f"route delete {site.addresses[1]}/32")
+    wait_until(lambda: site.daemons[0].vtep(site.addresses[1])["state"] != "resolved", "the VTEP is unreachable")
+    before = site.daemons[0].drops().get("no-route", 0)
+    vm1.ping(vm2.ipv4)
+    wait_until(lambda: site.daemons[0].drops().get("no-route", 0) > before, lambda: f"frames without a route are counted: {site.daemons[0].drops()}")
+    site.hosts[0].ip(f"route add {site.addresses[1]}/32 src {site.addresses[0]} via 10.1.1.1")
+    vm1.wait_ping(vm2.ipv4)
