@@ -5,7 +5,7 @@ import Encap
 import Glibc
 
 extension NetlinkSocket {
-  /// The route packets from `source` to `destination` take, with all its next hops.
+  /// The route packets from `source` to `destination` take, with all its next hops, ordered by interface and gateway.
   ///
   /// A source that is not configured on this host is left out of the lookup: the kernel has no IPv4 route for it.
   /// - Returns: nil when there is no route (ENETUNREACH). A blackhole, unreachable or prohibit route is a value.
@@ -41,6 +41,8 @@ extension NetlinkSocket {
     } catch {
       return try Self.routeForError(error)
     }
+    // IPv6 moves a next hop to the end when it comes back: in one order, the same hops are the same route.
+    route?.nextHops.sort { ($0.interfaceIndex, $0.gateway ?? destination) < ($1.interfaceIndex, $1.gateway ?? destination) }
     return route
   }
 

@@ -7,8 +7,10 @@ import Glibc
 /// A synchronous rtnetlink client. Not for concurrent use. A request waits at most `timeoutSeconds` for the kernel.
 public final class NetlinkSocket {
   static let timeoutSeconds = 5
-  /// A dump that the kernel marks inconsistent (NLM_F_DUMP_INTR) is repeated this often.
+  /// A dump that the kernel marks inconsistent (NLM_F_DUMP_INTR) is repeated this often, after a pause that lets a
+  /// burst of changes pass.
   private static let dumpAttempts = 20
+  private static let dumpPauseMicroseconds: UInt32 = 20_000
 
   private let transport: NetlinkTransport
   private var sequence: UInt32 = 0
@@ -44,6 +46,7 @@ public final class NetlinkSocket {
       let outcome = try exchange(request) { if let value = parse($0) { values.append(value) } }
       if outcome.code == 0 && !outcome.isInterrupted { return values }
       if outcome.code != 0 && outcome.code != ENOBUFS { throw request.error(outcome.code, detail: outcome.detail) }
+      usleep(Self.dumpPauseMicroseconds)
     }
     throw request.error(EAGAIN, detail: "the list kept changing")
   }

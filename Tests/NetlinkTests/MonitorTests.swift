@@ -140,8 +140,7 @@ import Testing
         let commands = (1...250).map { "addr add 10.9.\(octet).\($0)/32 dev lo" }.joined(separator: "\n")
         try withTemporaryFile(commands) { try here.ip("-batch \($0)") }
       }
-      let changes = try collect(monitor) { $0.contains(.resync) }
-      #expect(changes.contains(.addressesChanged), "what did arrive before")
+      _ = try collect(monitor) { $0.contains(.resync) }
       // And it goes on.
       try here.ip("link set u0 mtu 1400")
       _ = try collect(monitor) {

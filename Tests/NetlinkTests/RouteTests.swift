@@ -114,8 +114,8 @@ final class TwoUplinks {
     let lab = try TwoUplinks()
     try lab.host.ip("-6 route add 2001:db8:f::/64 nexthop via 2001:db8::2 nexthop via 2001:db8:1::2 weight 2")
     try inHost(lab) { netlink, u0, u1 throws in
-      func hops() throws -> Set<NextHop> {
-        Set(try netlink.route(to: address("2001:db8:f::1"), from: address("2001:db8::1"))?.nextHops ?? [])
+      func hops() throws -> [NextHop]? {
+        try netlink.route(to: address("2001:db8:f::1"), from: address("2001:db8::1"))?.nextHops
       }
       let first = NextHop(gateway: address("2001:db8::2"), interfaceIndex: u0)
       var second = NextHop(gateway: address("2001:db8:1::2"), interfaceIndex: u1, weight: 2)
@@ -123,6 +123,15 @@ final class TwoUplinks {
       try lab.router.ip("link set p1 down")
       second.isUsable = false
       #expect(try eventually { try hops() == [first, second] })
+      try lab.router.ip("link set p1 up")
+      second.isUsable = true
+      #expect(try eventually { try hops() == [first, second] })
+      // Administratively down and up again: the kernel turns its list around, we do not.
+      for up in [false, true] {
+        try netlink.setLink(index: u0, up: up)
+        let firstNow = NextHop(gateway: first.gateway, interfaceIndex: u0, isUsable: up)
+        #expect(try eventually { try hops() == [firstNow, second] })
+      }
     }
   }
 
