@@ -1,0 +1,147 @@
+// Run-time changes as edits of the desired state: what they change, when they change nothing, and what they refuse.
+
+import Encap
+import MulticastLearn
+import Testing
+import VTEP
+import VTEPControl
+
+@testable import vtepd
+
+@Suite struct DesiredStateEditTests {
+  private let state: DesiredState
+  private let vni5001: VNI
+  private let vni5002: VNI
+
+  init() throws {
+    state = try ConfigurationLoader(hostName: "h").load(text: fullConfigurationText, file: "f").desired
+    vni5001 = try #require(VNI(5001))
+    vni5002 = try #require(VNI(5002))
+  }
+
+  private func expectRefusal(_ edit: some DesiredStateEdit, _ code: ControlError.Code, _ message: String, _ location: SourceLocation = #_sourceLocation) {
+    do throws(ControlError) {
+      _ = try state.applying(edit)
+      Issue.record("not refused", sourceLocation: location)
+    } catch {
+      #expect(error.code == code, "\(error)", sourceLocation: location)
+      #expect(error.description.contains(message), "\(error)", sourceLocation: location)
+    }
+  }
+
+  @Test func newVNIHasTheFilesDefaults() throws {
+    let vni = try #require(VNI(7))
+    let group = try #require(IPAddress("239.9.9.9"))
+    #expect(try state.applying(AddVNI(vni: 7, group: "239.9.9.9")).vnis[vni] == VNISettings(vni: vni, flood: .multicast(group: group)))
+    #expect(try state.applying(AddVNI(vni: 7, flood: "replicate")).vnis[vni]?.flood == .replicate(peers: []))
+    #expect(try state.applying(AddVNI(vni: 7, flood: "none")).vnis[vni]?.flood == FloodMode.none)
+  }
+
+  @Test func everyVNIParameterArrives() throws {
+    let request = AddVNI(
+      vni: 5001, flood: "replicate", peers: ["192.0.2.7"], learning: true, acceptFrom: "peers", innerVLAN: "discard",
+      ageingSeconds: 9, macLimit: 8)
+    var settings = VNISettings(vni: vni5001, flood: .replicate(peers: [try #require(IPAddress("192.0.2.7"))]))
+    settings.acceptFrom = .peers
+    settings.ageingSeconds = 9
+    settings.macLimit = 8
+    #expect(try state.applying(request).vnis[vni5001] == settings)
+  }
+
+  @Test func existingVNIKeepsWhatIsNotGiven() throws {
+    #expect(try state.applying(AddVNI(vni: 5001)) == state)
+    #expect(try state.applying(AddVNI(vni: 5001, flood: "multicast")) == state)
+    #expect(try state.applying(AddVNI(vni: 5002, flood: "replicate")) == state)
+    var settings = try #require(state.vnis[vni5002])
+    settings.ageingSeconds = 5
+    #expect(try state.applying(AddVNI(vni: 5002, ageingSeconds: 5)).vnis[vni5002] == settings)
+  }
+
+  @Test func wrongVNIsAreRefused() {
+    expectRefusal(AddVNI(vni: 1 << 24), .invalidParameters, "vni 16777216")
+    expectRefusal(AddVNI(vni: 7), .refused, "flood multicast needs a group")
+    expectRefusal(AddVNI(vni: 7, flood: "all"), .invalidParameters, "flood must be multicast, replicate or none, not 'all'")
+    expectRefusal(AddVNI(vni: 7, group: "x"), .invalidParameters, "group 'x'")
+    expectRefusal(AddVNI(vni: 7, group: "192.0.2.9"), .refused, "vni 7: group 192.0.2.9 is not a multicast address")
+    expectRefusal(AddVNI(vni: 7, flood: "none", group: "239.1.1.1"), .refused, "a group needs flood multicast")
+    expectRefusal(AddVNI(vni: 7, flood: "replicate", peers: ["192.0.2.1"]), .refused, "own address")
+    expectRefusal(AddVNI(vni: 7, flood: "none", ageingSeconds: 2_000_000), .refused, "ageing-seconds")
+    expectRefusal(AddVNI(vni: 7, flood: "none", innerVLAN: "x"), .invalidParameters, "inner-vlan must be discard or carry")
+    expectRefusal(AddVNI(vni: 5001, acceptFrom: "peers"), .refused, "lets nobody in")
+  }
+
+  @Test func vniIsDeletedOnlyWhenUnused() throws {
+    #expect(try state.applying(DeleteVNI(vni: 5003)).vnis.count == 3)
+    expectRefusal(DeleteVNI(vni: 5001), .refused, "VNI 5001 is bound to: bm1, vm1")
+    expectRefusal(DeleteVNI(vni: 9), .notFound, "no VNI 9")
+  }
+
+  @Test func peersComeAndGo() throws {
+    let added = try state.applying(AddPeer(vni: 5002, address: "192.0.2.9"))
+    guard case .replicate(let peers)? = added.vnis[vni5002]?.flood else { throw ControlError(.internalError, "no peers") }
+    #expect(peers.map(\.description) == ["192.0.2.3", "192.0.2.2", "2001:db8::2", "192.0.2.9"])
+    #expect(try added.applying(AddPeer(vni: 5002, address: "192.0.2.9")) == added)
+    #expect(try added.applying(DeletePeer(vni: 5002, address: "192.0.2.9")) == state)
+    expectRefusal(AddPeer(vni: 5002, address: "192.0.2.1"), .refused, "own address")
+    expectRefusal(AddPeer(vni: 5001, address: "192.0.2.9"), .refused, "not replicate")
+    expectRefusal(AddPeer(vni: 9, address: "192.0.2.9"), .notFound, "no VNI 9")
+    expectRefusal(DeletePeer(vni: 5002, address: "192.0.2.9"), .notFound, "no peer 192.0.2.9")
+  }
+
+  @Test func portsComeAndGo() throws {
+    let request = AddPort(name: "x", kind: "tap", device: "tx", vni: 5001, vlans: [7: 5002], macs: ["02:00:00:00:00:07"], mtu: 1300)
+    var port = PortSettings(name: "x", kind: .tap, device: "tx")
+    port.vni = vni5001
+    port.vlans = [7: vni5002]
+    port.macs = [try #require(MACAddress("02:00:00:00:00:07"))]
+    port.mtu = 1300
+    let added = try state.applying(request)
+    #expect(added.ports["x"] == port)
+    #expect(try added.applying(request) == added)
+    #expect(try added.applying(AddPort(name: "x", kind: "tap", device: "tx")) == added)
+    #expect(try added.applying(AddPort(name: "x", kind: "tap", device: "tx", vni: 5002)).ports["x"]?.vni == vni5002)
+    #expect(try added.applying(DeletePort(name: "x")) == state)
+    expectRefusal(AddPort(name: "vm1", kind: "netdev", device: "tap-vm1"), .refused, "port vm1 exists already, as tap tap-vm1")
+    expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vni: 9), .refused, "port x: VNI 9 is not defined")
+    expectRefusal(AddPort(name: "x", kind: "tap", device: "tap-vm1"), .refused, "belongs to port vm1 already")
+    expectRefusal(AddPort(name: "x", kind: "tap", device: "eth0"), .refused, "belongs to the underlay")
+    expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vlans: [0: 5001]), .refused, "VLAN 0 is not from 1 to 4094")
+    expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vlans: [70000: 5001]), .invalidParameters, "VLAN 70000")
+    expectRefusal(AddPort(name: "x", kind: "memif", device: "tx"), .invalidParameters, "kind must be tap or netdev")
+    expectRefusal(AddPort(name: "x y", kind: "tap", device: "tx"), .refused, "name 'x y'")
+    expectRefusal(DeletePort(name: "x"), .notFound, "no port 'x'")
+  }
+
+  @Test func portsAndUplinksAreLimited() throws {
+    var full = state
+    for number in 0..<(DesiredState.maximumEthernetPorts - 4) {
+      full = try full.applying(AddPort(name: "p\(number)", kind: "tap", device: "t\(number)"))
+    }
+    let error = #expect(throws: ControlError.self) { try full.applying(AddPort(name: "q", kind: "tap", device: "q")) }
+    #expect(error?.message.contains("at most 31 ports and underlay devices together, not 32") == true)
+  }
+
+  @Test func staticAddressesAreAddedMovedAndRemoved() throws {
+    let mac = try #require(MACAddress("02:00:00:00:00:55"))
+    let remote = try state.applying(AddMAC(vni: 5001, mac: "02-00-00-00-00-55", vtep: "192.0.2.7"))
+    #expect(remote.vnis[vni5001]?.macs == [mac: try #require(IPAddress("192.0.2.7"))])
+    let local = try remote.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1"))
+    #expect(local.vnis[vni5001]?.macs == [:])
+    #expect(local.ports["vm1"]?.macs.last == mac)
+    #expect(try local.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1")) == local)
+    #expect(try local.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", vtep: "192.0.2.7")) == remote)
+    var removed = local
+    let wasThere = removed.removeStaticMAC(mac, vni: vni5001)
+    #expect(wasThere && removed == state)
+    let isThereStill = removed.removeStaticMAC(mac, vni: vni5001)
+    #expect(!isThereStill)
+    expectRefusal(AddMAC(vni: 5001, mac: "x", vtep: "192.0.2.7"), .invalidParameters, "mac 'x'")
+    expectRefusal(AddMAC(vni: 5001, mac: "01:00:00:00:00:55", vtep: "192.0.2.7"), .refused, "multicast address")
+    expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", vtep: "192.0.2.1"), .refused, "own address")
+    expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55"), .invalidParameters, "either vtep or port")
+    expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "nowhere"), .notFound, "no port 'nowhere'")
+    expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "bm1"), .refused, "does not bind")
+    expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1", vlan: 5), .refused, "tagged")
+    expectRefusal(AddMAC(vni: 9, mac: "02:00:00:00:00:55", vtep: "192.0.2.7"), .notFound, "no VNI 9")
+  }
+}
