@@ -36,7 +36,7 @@ final class Scenario {
     source = try Self.device("net_pcap0", "rx_pcap=\(path),infinite_rx=1", runtime)
     sink = try Self.device("net_null0", "", runtime)
 
-    table = try MACTable(capacity: 262_144, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+    table = try MACTable(capacity: max(65_536, macs * 2), portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
     table.configureDomain(0, ageSeconds: 0, limit: 0)
     for index in 0..<pairs {
       _ = table.learn(

@@ -35,10 +35,11 @@ enum TrafficFile {
       ttl: 64, dscp: OuterHeader.inheritedDSCP, computesUDPChecksum: false)
     var bytes = [UInt8](repeating: 0, count: header.byteCount) + frame
     let flow = InnerFlow(frame: frame.span.bytes)
-    var whole = bytes.mutableSpan
-    var outer = whole.mutableBytes
-    var place = outer.extracting(0..<header.byteCount)
-    header.write(into: &place, innerByteCount: frame.count, innerSum: 0, vni: vni, flow: flow)
+    bytes.withUnsafeMutableBytes { octets in
+      guard let start = octets.baseAddress else { return }
+      var outer = MutableRawSpan(_unsafeStart: start, byteCount: header.byteCount)
+      header.write(into: &outer, innerByteCount: frame.count, innerSum: 0, vni: vni, flow: flow)
+    }
     return bytes
   }
 

@@ -1,6 +1,7 @@
 // MACTableMemory: the one block of memory behind a forwarding database, carved into arrays. The readers see the first
 // few; the rest is the writer's.
 
+import Glibc
 import Synchronization
 
 /// A doubly linked list of slots, in the order in which their entries were learned (or configured).
@@ -78,7 +79,7 @@ struct MACTableMemory {
     let pathOffset = layout.reserve(PathNode.self, Self.pathNodeCount)
 
     byteCount = layout.byteCount
-    block = .allocate(byteCount: byteCount, alignment: Layout.cacheLine)
+    block = Self.allocate(byteCount)
     buckets = (block + bucketsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: slotCount * 2)
     displacements = (block + displacementsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: 1)
     lastSeen = (block + lastSeenOffset).bindMemory(to: Atomic<UInt32>.self, capacity: slotCount)
@@ -113,6 +114,16 @@ struct MACTableMemory {
       heap[owner] = UInt32(owner)
       heapPositions[owner] = UInt32(owner)
     }
+  }
+
+  /// Look-ups go all over the table: on pages of 4 KiB each would also miss the address translation cache, so the kernel
+  /// is asked for large ones. A table smaller than one gains nothing.
+  private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
+    let largePage = 2 << 20
+    guard byteCount >= largePage else { return .allocate(byteCount: byteCount, alignment: Layout.cacheLine) }
+    let block = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: largePage)
+    _ = madvise(block, byteCount / largePage * largePage, MADV_HUGEPAGE)
+    return block
   }
 
   /// Nothing in the block needs more than its memory given back.

@@ -28,6 +28,8 @@ final class Learner: Sendable {
   /// Passes over the whole table take this long.
   private static let sweepSeconds = 1
   private static let slicesPerSecond = 10
+  /// Events taken from a ring at once.
+  private static let batch = 64
 
   init(
     table: MACTable, shared: UnsafeMutablePointer<SharedState>, rings: [LearnRing],
@@ -52,9 +54,9 @@ final class Learner: Sendable {
     table.entries(from: &cursor, limit: limit)
   }
 
-  /// Applies all events that workers have reported up to now.
+  /// Applies all events that workers have reported up to now; not those that come in meanwhile, or it might never end.
   func drain() {
-    _ = apply(rounds: .max)
+    _ = apply(rounds: Limits.learnEvents / Self.batch + 1)
   }
 
   /// The thread's function: returns when the shared state says stop.
@@ -74,7 +76,7 @@ final class Learner: Sendable {
 
   private func apply(rounds: Int) -> Int {
     var total = 0
-    withUnsafeTemporaryAllocation(of: LearnEvent.self, capacity: 64) { events in
+    withUnsafeTemporaryAllocation(of: LearnEvent.self, capacity: Self.batch) { events in
       guard let base = events.baseAddress else { return }
       for _ in 0..<rounds {
         let count = write { table in

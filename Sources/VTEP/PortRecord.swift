@@ -15,9 +15,11 @@ struct PortRecord {
   /// What an operator should know about the port.
   var remark: String?
 
-  /// Bytes of a frame without VLAN tag.
+  /// Largest frame to deliver, in bytes without VLAN tag. A tap in another namespace takes what it is given: its MTU
+  /// cannot be seen from here.
   var maxFrameByteCount: Int {
-    (settings.mtu ?? link?.mtu ?? 1500) + 14
+    guard let mtu = link?.mtu else { return settings.kind == .tap ? 65_535 : 1514 }
+    return mtu + 14
   }
 }
 
