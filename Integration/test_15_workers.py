@@ -1,0 +1,103 @@
+"""Workers: more than one, polling or sleeping, with hugepages and without."""
+import os
+import pathlib
+import time
+
+import pytest
+
+from lab import Capture, Site
+from lab.frames import udp_flow
+
+HUGEPAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
+
+
+@pytest.mark.parametrize("polling", ["adaptive", "busy"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_traffic_with_workers(lab, workers, polling):
+    """Ports of a daemon with two workers have one transmit queue: workers share it."""
+    site = Site(lab, vtepd=1, kernel=2, flood="replicate", dataplane={"workers": workers, "polling": polling})
+    site.wait_all_pings()
+    vm1, vm2, vm3 = site.guests
+    captures = [Capture(guest.namespace, "eth0", "udp port 7", inbound=True) for guest in (vm2, vm3)]
+    raw = vm1.namespace.raw_socket("eth0", receive=False)
+    for number in range(500):
+        for target in (vm2, vm3):
+            raw.send(udp_flow(vm1.mac, target.mac, number))
+    for capture in captures:
+        assert len(capture.wait(500)) == 500
+    rows = site.daemons[0].ctl("show", "workers")
+    assert [row["worker"] for row in rows] == list(range(workers))
+    assert sum(row["packets"] for row in rows) >= 1000
+    assert sum(row["queues"] for row in rows) >= 2
+    assert site.daemons[0].drops().get("transmit-full", 0) == 0
+
+
+def test_idle_adaptive_daemon_sleeps_and_wakes(lab):
+    site = Site(lab, vtepd=2, flood="replicate", dataplane={"polling": "adaptive"})
+    site.wait_all_pings()
+    for host in site.hosts:
+        host.namespace.sysctl("net.ipv6.conf.u0.disable_ipv6", 1)
+    daemon = site.daemons[0]
+
+    def share():
+        """CPU time over elapsed time: a ratio within one run, whatever the machine does."""
+        cpu, clock = daemon.cpu_seconds(), time.monotonic()
+        time.sleep(4)
+        return (daemon.cpu_seconds() - cpu) / (time.monotonic() - clock)
+
+    # The first seconds may still see neighbours and memberships settle.
+    idle = min(share() for _ in range(3))
+    assert idle < 0.05, f"idle daemon takes {idle:.1%} of a CPU"
+    assert site.guests[0].ping(site.guests[1].ipv4, 5) == 5
+
+
+def test_busy_daemon_never_sleeps(lab):
+    site = Site(lab, vtepd=1, dataplane={"polling": "busy"})
+    daemon = site.daemons[0]
+
+    def switches():
+        """Voluntary context switches of the busiest thread: a thread that never sleeps has hardly any."""
+        threads = {}
+        for thread in pathlib.Path(f"/proc/{daemon.process.pid}/task").iterdir():
+            fields = (thread / "stat").read_text().rsplit(")", 1)[1].split()
+            voluntary = next(line for line in (thread / "status").read_text().splitlines() if line.startswith("voluntary"))
+            threads[thread.name] = (int(fields[11]) + int(fields[12]), int(voluntary.split()[1]))
+        return max(threads.values())
+
+    before = switches()
+    time.sleep(2)
+    after = switches()
+    assert after[0] > before[0], "the worker runs"
+    assert after[1] - before[1] < 20, f"it slept {after[1] - before[1]} times"
+
+
+def test_hugepages_off_and_auto(lab):
+    for mode in ("off", "auto"):
+        site = Site(lab, vtepd=1, kernel=1, flood="replicate", dataplane={"hugepages": mode}) if mode == "off" else site
+        if mode == "auto":
+            daemon = site.daemons[0]
+            assert daemon.stop() == 0
+            daemon.config["dataplane"]["hugepages"] = "auto"
+            daemon.write_config()
+            daemon.start().wait_ports_up()
+        site.wait_all_pings()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="hugepages need root")
+def test_hugepages_required(lab):
+    before = int(HUGEPAGES.read_text())
+    wanted = max(before, 256)
+    HUGEPAGES.write_text(str(wanted))  # the pool is the machine's: it is only ever made larger
+    if int(HUGEPAGES.read_text()) < wanted:
+        pytest.skip(f"the kernel gave {HUGEPAGES.read_text().strip()} of {wanted} hugepages")
+    site = Site(lab, vtepd=2, flood="replicate", dataplane={"hugepages": "required"})
+    site.wait_all_pings()
+    for daemon in site.daemons:
+        assert daemon.stop() == 0
+
+
+def test_hugepages_required_but_absent(lab):
+    site = Site(lab, vtepd=1, wait=False, dataplane={"hugepages": "required", "memory-mb": 1_000_000})
+    daemon = site.daemons[0].start(wait=False)
+    assert daemon.process.wait(60) == 2
+    assert "hugepages" in daemon.log()
