@@ -17,7 +17,7 @@ extension Worker {
     let flow = InnerFlow(frame: mbuf.bytes)
     // The hash's low bits choose the next hop, its high bits are the source port: routers behind the next hop that
     // hash the port spread each share again.
-    let choice = Int((flow.hash & 0xffff) &* count >> 16)
+    let choice = Int(((flow.hash & 0xffff) &* count) >> 16)
     let adjacency = snapshot.pointee.adjacencies + (Int(entry.pointee.firstAdjacency) + choice)
     let innerByteCount = mbuf.byteCount
     guard innerByteCount <= Int(adjacency.pointee.maxInnerByteCount) else {
