@@ -37,8 +37,7 @@ let package = Package(
         "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK",
         .product(name: "Logging", package: "swift-log"),
       ],
-      // One build serves the daemon, its tests and its benchmark: what is measured is what runs.
-      swiftSettings: viewSettings + dpdkSettings + [.unsafeFlags(["-enable-testing"])]),
+      swiftSettings: viewSettings + dpdkSettings),
     .target(
       name: "VTEPControl",
       dependencies: [
@@ -73,6 +72,9 @@ let package = Package(
     .testTarget(name: "MACTableTests", dependencies: ["MACTable", "Encap"]),
     .testTarget(name: "MulticastLearnTests", dependencies: ["MulticastLearn", "Encap", "MACTable"]),
     .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "Encap"]),
+    .testTarget(
+      name: "VTEPTests", dependencies: ["VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK"],
+      swiftSettings: viewSettings + dpdkSettings),
     .testTarget(name: "VTEPControlTests", dependencies: ["VTEPControl"]),
     .testTarget(name: "vtepdTests", dependencies: ["vtepd", "VTEP", "VTEPControl", "MulticastLearn", "Encap"]),
   ]
