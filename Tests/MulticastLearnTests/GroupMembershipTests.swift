@@ -94,8 +94,8 @@ import Testing
       for number in 0..<20 {
         membership?.remove(vni: vni(number), group: address("239.1.2.\(number)"))
         try membership?.add(vni: vni(number), group: address("239.1.3.\(number)"))
+        #expect(membership?.sockets.count == socketCount)
       }
-      #expect(membership?.sockets.count == socketCount)
       #expect(membership?.memberships.count == 200)
 
       // And a socket without memberships is closed.
