@@ -19,5 +19,5 @@ import Encap
   @inlinable public var mac: MACAddress { MACAddress(bits: raw & 0xffff_ffff_ffff) }
 
   /// Marks a free slot. No frame asks for it: a table has at most 65535 domains, so the last index is never used.
-  @usableFromInline static let freeSlot: UInt64 = 0xffff_ffff_ffff_ffff
+  @inlinable static var freeSlot: UInt64 { 0xffff_ffff_ffff_ffff }
 }

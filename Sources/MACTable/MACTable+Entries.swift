@@ -1,4 +1,4 @@
-// MACTable: the table as a list, page by page, for `vtepctl show mac-table` and for publishing. Lock-free like a worker.
+// MACTable: the table as a list, page by page, for `vtepctl show mac-table`. Lock-free, as a worker reads it.
 
 import Encap
 import Synchronization

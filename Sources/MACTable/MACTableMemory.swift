@@ -116,7 +116,7 @@ struct MACTableMemory {
     }
   }
 
-  /// Look-ups go all over the table: on pages of 4 KiB each would also miss the address translation cache, so the kernel
+  /// Lookups go all over the table: on pages of 4 KiB each would also miss the address translation cache, so the kernel
   /// is asked for large ones. A table smaller than one gains nothing.
   private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
     let largePage = 2 << 20

@@ -67,7 +67,7 @@ import Synchronization
     return found.status == .torn ? lookupAgain(key, hash: hash) : found
   }
 
-  /// Notes that a frame from the entry's address was seen; nothing on a miss. Writes at most once a second for an entry.
+  /// Notes that a frame from the entry's address was seen; on a miss, nothing. Writes an entry once a second at most.
   ///
   /// - Parameter nowSeconds: the caller's monotonic clock, the same that the table's writer uses.
   @inlinable @inline(__always) public func touch(_ hit: MACLookup, nowSeconds: UInt32) {
@@ -117,8 +117,8 @@ extension MACTableReader {
     value.isOfGeneration(generation(key, value))
   }
 
-  /// Which of a bucket's four slots holds `key`, if any does; the caller checks. No branch predictor could
-  /// tell, so this is written to compile to conditional moves.
+  /// Which of a bucket's four slots holds `key`, if any does; the caller checks. No branch predictor could tell, so
+  /// this is written to compile to conditional moves.
   @inlinable @inline(__always) func candidate(_ key: MACKey, inBucket bucket: Int) -> Int {
     let keys = buckets + bucket &* 8
     var position = keys[1].load(ordering: .acquiring) == key.raw ? 1 : 0
@@ -138,7 +138,7 @@ extension MACTableReader {
     return MACLookup(displacements.pointee.load(ordering: .relaxed) == displacementsBefore ? .miss : .torn)
   }
 
-  /// The entry at a bucket's position: a hit, a miss when it is another's or was flushed, torn when it changed meanwhile.
+  /// What is at a bucket's position: a hit; a miss when it is another's or was flushed; torn when it just changed.
   @inlinable @inline(__always) func read(_ bucket: Int, _ position: Int, expecting key: MACKey) -> MACLookup {
     let word = buckets + (bucket &* 8 &+ position)
     let before = word[4].load(ordering: .acquiring)

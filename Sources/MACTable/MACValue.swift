@@ -17,11 +17,11 @@
       | UInt64(moves) << Self.movesShift
   }
 
-  @usableFromInline static let controllerBit: UInt64 = 1 << 30
+  @inlinable static var controllerBit: UInt64 { 1 << 30 }
   static let movesShift: UInt64 = 31
   static let versionShift: UInt64 = 39
   static let versionMask: UInt64 = 0x1f << versionShift
-  @usableFromInline static let generationShift: UInt64 = 44
+  @inlinable static var generationShift: UInt64 { 44 }
   /// Generations are kept modulo this.
   static let generationCount: UInt32 = 1 << 20
 

@@ -68,7 +68,7 @@ struct CapacityTests {
     }
   }
 
-  /// Tables of a few entries, where chance fills buckets unevenly: they take what they promise, or evict, and stay whole.
+  /// Tables of a few entries, where chance fills buckets unevenly: they take an entry, evicting if need be.
   @Test func smallTables() throws {
     for capacity in 1...40 {
       let table = try MACTable(capacity: capacity, portCount: 1, vtepCount: 0, domainCount: 1)

@@ -147,9 +147,10 @@ struct FlushAndAgeTests {
       }
       #expect(!table.reader.find(station).isHit)
       #expect(table.learn(station, at: .vtep(1), nowSeconds: 2) == .added)
-      #expect(table.all() == [
-        .init(key: station, location: .vtep(1), type: .learned, moves: 0, lastSeenSeconds: 2)
-      ])
+      #expect(
+        table.all() == [
+          .init(key: station, location: .vtep(1), type: .learned, moves: 0, lastSeenSeconds: 2)
+        ])
       #expect(table.learnedCount(domain: 1) == 1)
       table.remove(station)
     }

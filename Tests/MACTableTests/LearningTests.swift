@@ -121,21 +121,26 @@ struct LearningTests {
         return nil
       } catch { return error.code }
     }
-    #expect(code { () throws(MACTableError) in try table.setStatic(station, at: .vtep(0), type: .learned) }
-      == .learnedNotConfigurable)
-    #expect(code { () throws(MACTableError) in try table.setStatic(station, at: .vtep(4), type: .static) }
-      == .indexOutOfRange)
-    #expect(code { () throws(MACTableError) in try table.setStatic(station, at: .port(4, vlan: 0), type: .static) }
-      == .indexOutOfRange)
-    #expect(code { () throws(MACTableError) in try table.setStatic(key(4, 1), at: .vtep(0), type: .static) }
-      == .indexOutOfRange)
+    #expect(
+      code { () throws(MACTableError) in try table.setStatic(station, at: .vtep(0), type: .learned) }
+        == .learnedNotConfigurable)
+    #expect(
+      code { () throws(MACTableError) in try table.setStatic(station, at: .vtep(4), type: .static) }
+        == .indexOutOfRange)
+    #expect(
+      code { () throws(MACTableError) in try table.setStatic(station, at: .port(4, vlan: 0), type: .static) }
+        == .indexOutOfRange)
+    #expect(
+      code { () throws(MACTableError) in try table.setStatic(key(4, 1), at: .vtep(0), type: .static) }
+        == .indexOutOfRange)
     for (capacity, ports, vteps, domains) in [
       (0, 1, 1, 1), (-1, 1, 1, 1), (1 << 29, 1, 1, 1), (1, 0, 0, 1), (1, 65537, 0, 1), (1, 1, 65537, 1), (1, 1, 1, 0),
       (1, 1, 1, 65536),
     ] {
-      #expect(code { () throws(MACTableError) in
-        _ = try MACTable(capacity: capacity, portCount: ports, vtepCount: vteps, domainCount: domains)
-      } == .invalidSize)
+      #expect(
+        code { () throws(MACTableError) in
+          _ = try MACTable(capacity: capacity, portCount: ports, vtepCount: vteps, domainCount: domains)
+        } == .invalidSize)
     }
     #expect(table.count == 0)
   }
@@ -177,9 +182,10 @@ struct LearningTests {
       #expect(listed.count == 61)
       #expect(Set(listed.map(\.key)).count == 61)
       #expect(listed.filter { $0.type == .learned }.allSatisfy { $0.location == .vtep(1) && $0.lastSeenSeconds == 7 })
-      #expect(listed.contains {
-        $0 == .init(key: key(3, 1), location: .port(2, vlan: 9), type: .static, moves: 0, lastSeenSeconds: 0)
-      })
+      #expect(
+        listed.contains {
+          $0 == .init(key: key(3, 1), location: .port(2, vlan: 9), type: .static, moves: 0, lastSeenSeconds: 0)
+        })
       #expect(table.entries(from: &cursor, limit: pageSize).isEmpty)
     }
   }

@@ -104,7 +104,9 @@ struct PropertyTests {
         model.ageSeconds[domain] = age
         model.limits[domain] = limit
       case 950..<970: now += .random(in: 0...5, using: &random)
-      case 970..<990: _ = table.sweep(slots: .random(in: 0...50, using: &random), nowSeconds: now); follow()
+      case 970..<990:
+        _ = table.sweep(slots: .random(in: 0...50, using: &random), nowSeconds: now)
+        follow()
       default:
         table.sweepAll(nowSeconds: now)
         model.age(nowSeconds: now)
