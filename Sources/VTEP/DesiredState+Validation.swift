@@ -104,7 +104,9 @@ extension UnderlaySettings {
       if devices[..<index].contains(device) { report(["device", device], "device \(device) is given twice") }
     }
     if devices.count > DesiredState.maximumEthernetPorts {
-      report(["device", devices[DesiredState.maximumEthernetPorts]], "at most \(DesiredState.maximumEthernetPorts) ports and underlay devices together, not \(devices.count)")
+      report(
+        ["device", devices[DesiredState.maximumEthernetPorts]],
+        "at most \(DesiredState.maximumEthernetPorts) ports and underlay devices together, not \(devices.count)")
     }
     if udpPort == 0 { report(["udp-port"], "udp-port 0 is no port") }
     if ttl == .fixed(0) { report(["ttl"], "ttl 0 never leaves the host") }
@@ -230,7 +232,8 @@ extension MACAddress {
 /// Why the kernel would not take an interface name; nil: it would.
 private func reasonAgainstInterfaceName(_ name: String) -> String? {
   guard (1...15).contains(name.utf8.count) else { return "'\(name)' is not 1 to 15 characters long" }
-  guard name != ".", name != "..", name.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") }) else {
+  guard name != ".", name != "..", name.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") })
+  else {
     return "'\(name)' is no interface name: no blanks, '/' or ':'"
   }
   return nil

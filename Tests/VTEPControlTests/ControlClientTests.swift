@@ -59,7 +59,11 @@ private enum Thread {
       init(_ body: @escaping @Sendable () -> Void) { self.body = body }
     }
     var thread = pthread_t()
-    pthread_create(&thread, nil, { Unmanaged<Box>.fromOpaque($0!).takeRetainedValue().body(); return nil }, Unmanaged.passRetained(Box(body)).toOpaque())
+    pthread_create(
+      &thread, nil,
+      {
+        Unmanaged<Box>.fromOpaque($0!).takeRetainedValue().body(); return nil
+      }, Unmanaged.passRetained(Box(body)).toOpaque())
     pthread_detach(thread)
   }
 }
@@ -67,7 +71,9 @@ private enum Thread {
 private let answer = #"{"jsonrpc":"2.0","id":1,"result":{"changed":true}}"# + "\n"
 
 @Suite struct ControlClientTests {
-  private func send<Request: ControlRequest>(_ request: Request, to daemon: ScriptedDaemon, timeoutSeconds: Double = 30) throws(ControlClientError) -> Request.Answer {
+  private func send<Request: ControlRequest>(_ request: Request, to daemon: ScriptedDaemon, timeoutSeconds: Double = 30)
+    throws(ControlClientError) -> Request.Answer
+  {
     var client = try ControlClient(socketPath: daemon.path, timeoutSeconds: timeoutSeconds)
     return try client.send(request)
   }
@@ -146,7 +152,9 @@ private let answer = #"{"jsonrpc":"2.0","id":1,"result":{"changed":true}}"# + "\
       connection.write(#"{"jsonrpc":"#)
       _ = connection.readLine()
     }
-    #expect(throws: ControlClientError.timedOut(method: "mac.flush", seconds: 0.05)) { try send(FlushMACs(), to: daemon, timeoutSeconds: 0.05) }
+    #expect(throws: ControlClientError.timedOut(method: "mac.flush", seconds: 0.05)) {
+      try send(FlushMACs(), to: daemon, timeoutSeconds: 0.05)
+    }
   }
 
   @Test func hangUpIsUnreachable() throws {

@@ -23,7 +23,8 @@ import Testing
       state: .running, name: "hv1", mode: "hypervisor", version: "1", uptimeSeconds: 3, workers: 1, ports: 2, vnis: 3, macs: 4)
     #expect(
       try json(status)
-        == #"{"macs":4,"mode":"hypervisor","name":"hv1","ports":2,"state":"running","uptime_s":3,"version":"1","vnis":3,"workers":1}"# + "\n")
+        == #"{"macs":4,"mode":"hypervisor","name":"hv1","ports":2,"state":"running","uptime_s":3,"version":"1","vnis":3,"workers":1}"#
+        + "\n")
     #expect(
       try json(VNIRow(vni: 1, source: .config, flood: "none"))
         == #"{"accept_from":"any","ageing_s":300,"flood":"none","group":null,"inner_vlan":"discard","learn_refusals":0,"learning":true,"mac_limit":0,"macs":0,"peers":[],"ports":[],"rx_bytes":0,"rx_packets":0,"source":"config","tx_bytes":0,"tx_packets":0,"vni":1}"#
@@ -43,7 +44,10 @@ import Testing
       try json(MulticastRow(group: "239.1.1.1", vnis: [1], interface: "eth0", joined: true))
         == #"{"group":"239.1.1.1","interface":"eth0","joined":true,"vnis":[1]}"# + "\n")
     #expect(
-      try json(UnderlayRow(address: "192.0.2.1", device: "eth0", driver: "af_packet", destinations: [DestinationRow(address: "192.0.2.2", state: .resolved)]))
+      try json(
+        UnderlayRow(
+          address: "192.0.2.1", device: "eth0", driver: "af_packet", destinations: [DestinationRow(address: "192.0.2.2", state: .resolved)])
+      )
         == #"{"address":"192.0.2.1","destinations":[{"address":"192.0.2.2","next_hops":[],"state":"resolved"}],"device":"eth0","driver":"af_packet","mtu":null}"#
         + "\n")
     #expect(

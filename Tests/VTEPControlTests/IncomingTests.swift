@@ -60,7 +60,10 @@ import Testing
   }
 
   @Test func parameterNamesAreThoseOfTheType() throws {
-    #expect(AddVNI.parameterNames.sorted() == ["accept_from", "ageing_s", "flood", "group", "inner_vlan", "learning", "mac_limit", "peers", "vni"])
+    #expect(
+      AddVNI.parameterNames.sorted() == [
+        "accept_from", "ageing_s", "flood", "group", "inner_vlan", "learning", "mac_limit", "peers", "vni",
+      ])
     #expect(GetStatus.parameterNames.isEmpty)
   }
 }

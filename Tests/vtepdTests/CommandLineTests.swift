@@ -211,7 +211,9 @@ private struct Run: CustomStringConvertible {
       for command in ["check", "apply"] {
         let bad = try run(path, "config \(command) \(file)")
         #expect(bad.status == 1 && bad.output.isEmpty, "\(bad)")
-        #expect(bad.errors.contains("2 problems\n\(file):1:24: a VTEP address must be") && bad.errors.contains("\n\(file):2:7: name must be"), "\(bad)")
+        #expect(
+          bad.errors.contains("2 problems\n\(file):1:24: a VTEP address must be") && bad.errors.contains("\n\(file):2:7: name must be"),
+          "\(bad)")
       }
       #expect(try run(path, "config show").output == "name: h\n")
       #expect(try run(path, "--format json config show").output == #"{"text":"name: h\n"}"# + "\n")

@@ -140,7 +140,8 @@ let fullConfigurationText = """
   }
 
   @Test func carriageReturnsAndAnchorsAreUnderstood() throws {
-    let text = "underlay: {addresses: [192.0.2.1], device: eth0}\r\nvnis:\r\n- {vni: 1, flood: replicate, peers: &p [192.0.2.2]}\r\n- {vni: 2, flood: replicate, peers: *p}\r\n"
+    let text =
+      "underlay: {addresses: [192.0.2.1], device: eth0}\r\nvnis:\r\n- {vni: 1, flood: replicate, peers: &p [192.0.2.2]}\r\n- {vni: 2, flood: replicate, peers: *p}\r\n"
     #expect(try load(text).desired.vnis[try vni(2)]?.flood == .replicate(peers: [try ip("192.0.2.2")]))
   }
 
@@ -164,7 +165,10 @@ let fullConfigurationText = """
   }
 
   @Test func deepNestingIsRefusedAndHarmless() async throws {
-    for text in [String(repeating: "[", count: 100_000), String(repeating: "- ", count: 100_000), String(repeating: "{a: ", count: 900) + String(repeating: "}", count: 900)] {
+    for text in [
+      String(repeating: "[", count: 100_000), String(repeating: "- ", count: 100_000),
+      String(repeating: "{a: ", count: 900) + String(repeating: "}", count: 900),
+    ] {
       // On a task, where the stack is smaller than the main thread's.
       let isRefused = await Task.detached { (try? ConfigurationLoader(hostName: "h").load(text: text, file: "f")) == nil }.value
       #expect(isRefused)

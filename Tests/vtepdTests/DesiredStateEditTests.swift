@@ -19,7 +19,9 @@ import VTEPControl
     vni5002 = try #require(VNI(5002))
   }
 
-  private func expectRefusal(_ edit: some DesiredStateEdit, _ code: ControlError.Code, _ message: String, _ location: SourceLocation = #_sourceLocation) {
+  private func expectRefusal(
+    _ edit: some DesiredStateEdit, _ code: ControlError.Code, _ message: String, _ location: SourceLocation = #_sourceLocation
+  ) {
     do throws(ControlError) {
       _ = try state.applying(edit)
       Issue.record("not refused", sourceLocation: location)

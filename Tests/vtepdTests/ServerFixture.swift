@@ -72,7 +72,9 @@ final class RawClient: Sendable {
   func write(_ bytes: [UInt8], flags: Int = 0) -> Int {
     var sent = 0
     while sent < bytes.count {
-      let count = bytes.withUnsafeBytes { send(descriptor, $0.baseAddress?.advanced(by: sent), $0.count - sent, Int32(MSG_NOSIGNAL | flags)) }
+      let count = bytes.withUnsafeBytes {
+        send(descriptor, $0.baseAddress?.advanced(by: sent), $0.count - sent, Int32(MSG_NOSIGNAL | flags))
+      }
       guard count > 0 else { break }
       sent += count
     }

@@ -86,7 +86,8 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "key 'workers' is given twice", "workers must be a whole number from 1 to 64", "vnis must be a list"),
     WrongConfiguration(
       "a key three times", "name: a\nname: b\n»name: c\n" + underlay,
-      "key 'name' is given twice, first in line 1") .twice("key 'name' is given twice, first in line 2"),
+      "key 'name' is given twice, first in line 1"
+    ).twice("key 'name' is given twice, first in line 2"),
     WrongConfiguration("key is a list", underlay + "»[a, b]: 1\n", "a key of the file must be text"),
     WrongConfiguration(
       "everything at once",
@@ -162,13 +163,15 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("group is no address", underlay + "vnis:\n  - {vni: 7, flood: multicast, group: »all}\n", "group must be"),
     WrongConfiguration("unicast group", underlay + "vnis:\n  - {vni: 7, flood: multicast, group: »192.0.2.9}\n", "not a multicast address"),
     WrongConfiguration(
-      "group of another family", underlay + "vnis:\n  - {vni: 7, flood: multicast, group: »\"ff05::1\"}\n", "the underlay has no IPv6 address"),
+      "group of another family", underlay + "vnis:\n  - {vni: 7, flood: multicast, group: »\"ff05::1\"}\n",
+      "the underlay has no IPv6 address"),
     WrongConfiguration(
       "group for replicate", underlay + "vnis:\n  - {vni: 7, flood: replicate, group: »239.1.1.1}\n", "a group needs flood multicast"),
     WrongConfiguration(
       "peers for multicast", underlay + "vnis:\n  - {vni: 7, group: 239.1.1.1, peers: »[192.0.2.2]}\n", "peers need flood replicate"),
     WrongConfiguration(
-      "own address as peer", underlay + "vnis:\n  - {vni: 7, flood: replicate, peers: [192.0.2.2, »192.0.2.1]}\n", "this host's own address"),
+      "own address as peer", underlay + "vnis:\n  - {vni: 7, flood: replicate, peers: [192.0.2.2, »192.0.2.1]}\n", "this host's own address"
+    ),
     WrongConfiguration(
       "peer twice", underlay + "vnis:\n  - {vni: 7, flood: replicate, peers: [192.0.2.2, 192.0.2.3, »192.0.2.2]}\n", "given twice"),
     WrongConfiguration(
@@ -226,18 +229,24 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "device of the underlay", underlay + "ports: [{name: a, kind: netdev, device: »eth0}]\n", "belongs to the underlay already"),
     WrongConfiguration("device name", underlay + "ports: [{name: a, kind: tap, device: »abcdefghijklmnop}]\n", "1 to 15 characters"),
     WrongConfiguration("unknown VNI", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: »9}]\n", "VNI 9 is not defined"),
-    WrongConfiguration("VLAN to an unknown VNI", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {100: »9}}]\n", "VNI 9 of VLAN 100"),
-    WrongConfiguration("VLAN 0", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {»0: 7}}]\n", "from 1 to 4094, not '0'"),
+    WrongConfiguration(
+      "VLAN to an unknown VNI", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {100: »9}}]\n", "VNI 9 of VLAN 100"),
+    WrongConfiguration(
+      "VLAN 0", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {»0: 7}}]\n", "from 1 to 4094, not '0'"),
     WrongConfiguration("VLAN 4095", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {»4095: 7}}]\n", "from 1 to 4094"),
     WrongConfiguration(
       "VLAN twice", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {100: 7, »100: 8}}]\n", "'100' is given twice"),
     WrongConfiguration(
       "VLAN twice, once quoted", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {100: 7, »\"100\": 8}}]\n",
       "VLAN 100 is given twice"),
-    WrongConfiguration("vlans is a list", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: »[100]}]\n", "vlans must be a mapping"),
-    WrongConfiguration("macs without vni", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, macs: »[\"02:00:00:00:00:01\"]}]\n", "macs need a vni"),
     WrongConfiguration(
-      "mac twice", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [\"02:00:00:00:00:01\", »\"02:00:00:00:00:01\"]}]\n",
+      "vlans is a list", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: »[100]}]\n", "vlans must be a mapping"),
+    WrongConfiguration(
+      "macs without vni", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, macs: »[\"02:00:00:00:00:01\"]}]\n", "macs need a vni"
+    ),
+    WrongConfiguration(
+      "mac twice",
+      underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [\"02:00:00:00:00:01\", »\"02:00:00:00:00:01\"]}]\n",
       "given twice"),
     WrongConfiguration(
       "mac at two ports",
@@ -248,9 +257,11 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "mac here and behind a VTEP", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [»\"02:00:00:00:00:21\"]}]\n",
       "lives behind a remote VTEP already"),
     WrongConfiguration(
-      "zero mac", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [»\"00:00:00:00:00:00\"]}]\n", "is the zero address"),
+      "zero mac", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [»\"00:00:00:00:00:00\"]}]\n",
+      "is the zero address"),
     WrongConfiguration("mtu", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, mtu: »67}]\n", "from 68 to 9216"),
-    WrongConfiguration("unknown key of a port", underlay + "ports: [{name: a, kind: tap, device: t0, »vlan: 5}]\n", "did you mean 'vlans'?"),
+    WrongConfiguration(
+      "unknown key of a port", underlay + "ports: [{name: a, kind: tap, device: t0, »vlan: 5}]\n", "did you mean 'vlans'?"),
     WrongConfiguration(
       "too many ports",
       underlay + "ports:\n" + (10..<40).map { "  - {name: p\($0), kind: tap, device: t\($0)}\n" }.joined()

@@ -34,14 +34,17 @@ extension Configuration {
 extension Node {
   /// Text that no YAML reader takes for something else.
   fileprivate init(text: String) {
-    let isPlain = !text.isEmpty && text.utf8.allSatisfy { character in
-      switch character {
-      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "/"), UInt8(ascii: "_"), UInt8(ascii: "-"),
-        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."):
-        true
-      default: false
+    let isPlain =
+      !text.isEmpty
+      && text.utf8.allSatisfy { character in
+        switch character {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "/"), UInt8(ascii: "_"),
+          UInt8(ascii: "-"),
+          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."):
+          true
+        default: false
+        }
       }
-    }
     // Words such as "null" and numbers resolve to other types unless they are quoted.
     let isText = isPlain && Node(text).tag == Tag(.str)
     self.init(text, Tag(.str), isText ? .plain : .doubleQuoted)

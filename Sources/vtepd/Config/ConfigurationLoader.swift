@@ -140,7 +140,10 @@ extension ConfigurationProblem {
       .composer(let context, let problem, let mark, _):
       position = FilePosition(line: mark.line, column: mark.column)
       let isTab = text.character(at: mark) == "\t"
-      message = isTab ? "not YAML: a tab, where only blanks can indent" : "not YAML: " + [context?.text, problem].compactMap { $0 }.joined(separator: ": ")
+      message =
+        isTab
+        ? "not YAML: a tab, where only blanks can indent"
+        : "not YAML: " + [context?.text, problem].compactMap { $0 }.joined(separator: ": ")
     case .reader(let problem, let offset, _, _):
       let before = text.prefix(offset ?? 0)
       let lines = before.split(separator: "\n", omittingEmptySubsequences: false)

@@ -146,6 +146,7 @@ extension Node {
 extension String {
   /// Digits only, with no leading zero: what every YAML reader takes for the same number.
   fileprivate var isDecimal: Bool {
-    !isEmpty && utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) } && (utf8.count == 1 || utf8.first != UInt8(ascii: "0"))
+    !isEmpty && utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      && (utf8.count == 1 || utf8.first != UInt8(ascii: "0"))
   }
 }

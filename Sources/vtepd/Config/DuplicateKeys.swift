@@ -51,7 +51,9 @@ struct DuplicateKeys {
       guard let newline = scalars[index...].firstIndex(of: "\n") else { return nil }
       index = scalars.index(after: newline)
     }
-    guard let start = scalars.index(index, offsetBy: mark.column - 1, limitedBy: scalars.endIndex), start < scalars.endIndex else { return nil }
+    guard let start = scalars.index(index, offsetBy: mark.column - 1, limitedBy: scalars.endIndex), start < scalars.endIndex else {
+      return nil
+    }
     let isQuoted = scalars[start] == "\"" || scalars[start] == "'"
     let first = isQuoted ? scalars.index(after: start) : start
     // Not what stands there: the library counts exotic line breaks that this walk does not.
