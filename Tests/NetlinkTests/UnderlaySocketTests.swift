@@ -80,9 +80,13 @@ import Testing
       #expect(error?.description.contains("UDP port 4789 is in use, by a kernel VXLAN device or another vtepd") == true)
       #expect(reservation?.port == 4789)
       reservation = nil
-      reservation = try UDPPortReservation(port: 4789)
-      reservation = nil
+      #expect(canReserve(4789))
     }
+  }
+
+  /// A child that another test is starting may hold a copy of a closed socket until it runs its program.
+  private func canReserve(_ port: UInt16) -> Bool {
+    eventually { (try? UDPPortReservation(port: port)) != nil }
   }
 
   @Test(arguments: ["10.0.0.1", "2001:db8::1"])
@@ -93,9 +97,9 @@ import Testing
       let error = #expect(throws: NetlinkError.self) { try UDPPortReservation(port: 4789) }
       #expect(error?.code == EADDRINUSE)
       // Another port is not affected, and neither is this one once the device is gone.
-      _ = try UDPPortReservation(port: 8472)
+      #expect(canReserve(8472))
       try here.ip("link del vx0")
-      _ = try UDPPortReservation(port: 4789)
+      #expect(canReserve(4789))
     }
   }
 
