@@ -33,9 +33,10 @@ struct PathNode {
 
 /// The arrays, all of them plain data, in one allocation.
 struct MACTableMemory {
-  /// Nodes that one search for a free slot may look at. With 94 % of the slots taken, the chance that none of their
-  /// 1,024 slots is free is below 10^-27.
-  static let pathNodeCount = 256
+  /// Buckets that one search for a free slot may look at: every chain of up to four displacements, and some of five.
+  /// Filling tables of a million entries to the last one, 64 searches in 60 million went beyond 100 buckets and none
+  /// beyond 511.
+  static let pathNodeCount = 1024
 
   let block: UnsafeMutableRawPointer
   let byteCount: Int
