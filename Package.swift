@@ -5,8 +5,11 @@ import PackageDescription
 
 /// DPDK's static-inline functions use SSE4.2, for C and for the Swift they are inlined into.
 let dpdkSettings: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v2"])]
-/// Header views are `~Escapable` and need lifetime annotations.
-let viewSettings: [SwiftSetting] = [.enableExperimentalFeature("Lifetimes")]
+/// Header views are `~Escapable` and need lifetime annotations; the packet path insists on inlining (Swift 6.3 has that
+/// without the switch).
+let viewSettings: [SwiftSetting] = [
+  .enableExperimentalFeature("Lifetimes"), .enableExperimentalFeature("InlineAlways"),
+]
 
 let package = Package(
   name: "vtepd",

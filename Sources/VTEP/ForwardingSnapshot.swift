@@ -114,7 +114,7 @@ struct ForwardingSnapshot {
   var ownIPv6: IPAddress
   var decapPolicy: DecapPolicy
 
-  @inline(__always)
+  @inline(always)
   func domain(of vni: VNI) -> UInt16 {
     var slot = Self.hash(vni.rawValue) & vniMask
     while vniSlots[Int(slot)].vni != vni.rawValue {
@@ -124,7 +124,7 @@ struct ForwardingSnapshot {
     return vniSlots[Int(slot)].domain
   }
 
-  @inline(__always)
+  @inline(always)
   func vtep(at address: IPAddress) -> UInt16 {
     var slot = Self.hash(address) & vtepMask
     while vtepSlots[Int(slot)].index != Limits.none {
@@ -134,12 +134,12 @@ struct ForwardingSnapshot {
     return Limits.none
   }
 
-  @inline(__always)
+  @inline(always)
   static func hash(_ vni: UInt32) -> UInt32 {
     (vni &* 0x9e37_79b1) >> 12
   }
 
-  @inline(__always)
+  @inline(always)
   static func hash(_ address: IPAddress) -> UInt32 {
     let mixed = (address.high ^ (address.low &* 0x9e37_79b9_7f4a_7c15)) &* 0xff51_afd7_ed55_8ccd
     return UInt32(truncatingIfNeeded: mixed >> 32)

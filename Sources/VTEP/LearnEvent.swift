@@ -29,7 +29,7 @@ struct LearnRing: @unchecked Sendable {
   }
 
   /// False when the ring is full.
-  @inline(__always)
+  @inline(always)
   func send(_ event: LearnEvent) -> Bool {
     var event = event
     return cdpdk_ring_enqueue(ring, &event, Self.elementSize) == 0

@@ -7,27 +7,27 @@ import Encap
 struct Mbuf {
   let raw: OpaquePointer
 
-  @inline(__always)
+  @inline(always)
   init(_ raw: OpaquePointer) {
     self.raw = raw
   }
 
   /// Bytes of the packet over all segments.
-  @inline(__always)
+  @inline(always)
   var byteCount: Int { Int(cdpdk_mbuf_length(raw)) }
 
-  @inline(__always)
+  @inline(always)
   var isContiguous: Bool { cdpdk_mbuf_segment_count(raw) == 1 }
 
   /// Nobody else refers to the buffer's memory: its headroom may be written.
-  @inline(__always)
+  @inline(always)
   var isExclusive: Bool { cdpdk_mbuf_is_exclusive(raw) != 0 }
 
-  @inline(__always)
+  @inline(always)
   var start: UnsafeMutableRawPointer { cdpdk_mbuf_data(raw) }
 
   /// The bytes of the first segment, for reading.
-  @inline(__always)
+  @inline(always)
   var bytes: RawSpan {
     @_lifetime(borrow self)
     get {
@@ -37,25 +37,25 @@ struct Mbuf {
   }
 
   /// Runs `body` on the bytes of the first segment, for writing.
-  @inline(__always)
+  @inline(always)
   func withMutableBytes<Result>(_ body: (inout MutableRawSpan) -> Result) -> Result {
     var span = MutableRawSpan(_unsafeStart: start, byteCount: Int(cdpdk_mbuf_segment_length(raw)))
     return body(&span)
   }
 
   /// False when the buffer is shorter.
-  @inline(__always)
+  @inline(always)
   func removeFront(_ count: Int) -> Bool {
     cdpdk_mbuf_remove_front(raw, UInt16(truncatingIfNeeded: count)) != nil
   }
 
   /// Sets the length of a packet of one segment.
-  @inline(__always)
+  @inline(always)
   func truncate(to count: Int) {
     cdpdk_mbuf_set_length(raw, UInt16(truncatingIfNeeded: count))
   }
 
-  @inline(__always)
+  @inline(always)
   func free() {
     cdpdk_mbuf_free(raw)
   }
@@ -69,7 +69,7 @@ struct Mbuf {
   /// chained before them (copied where the device cannot send chains).
   ///
   /// - Returns: the packet, now `count` bytes longer. Nil when there is no room or no buffer: the packet is as before.
-  @inline(__always)
+  @inline(always)
   func prepending(_ count: Int, pool: OpaquePointer, chains: Bool) -> Mbuf? {
     if isExclusive {
       return cdpdk_mbuf_prepend(raw, UInt16(truncatingIfNeeded: count)) == nil ? nil : self

@@ -207,6 +207,9 @@ extension Reconciler {
   func tick() {
     ticks += 1
     pollPorts()
+    // Those that were in doubt at the last tick already, so that each has had a moment.
+    giveUpDoubtfulNeighbors(doubtfulAtLastTick)
+    doubtfulAtLastTick = underlay.doubtfulNeighbors
     memberships.retry()
     if ticks % 5 == 0 { retryNeighbors() }
     if ticks % 50 == 0 { forgetIdleVTEPs() }

@@ -154,19 +154,30 @@ extension Reconciler {
     guard underlay.device(interfaceIndex: neighbor.interfaceIndex) != nil else { return false }
     let key = NeighborKey(interfaceIndex: neighbor.interfaceIndex, address: neighbor.address)
     if neighbor.isResolved, let mac = neighbor.mac {
+      underlay.doubtfulNeighbors.remove(key)
       let wasFailed = underlay.failedNeighbors.remove(key) != nil
       let old = underlay.neighbors.updateValue(mac, forKey: key)
       return wasFailed || old != mac
     }
-    if neighbor.isFailed {
-      underlay.neighbors[key] = nil
-      return underlay.failedNeighbors.insert(key).inserted
-    }
+    if neighbor.isFailed, !underlay.failedNeighbors.contains(key) { underlay.doubtfulNeighbors.insert(key) }
     return false
+  }
+
+  /// Neighbours that were reported failed and have not been removed or resolved since are dead: frames wait, or take
+  /// another next hop.
+  func giveUpDoubtfulNeighbors(_ doubtful: Set<NeighborKey>) {
+    let dead = doubtful.intersection(underlay.doubtfulNeighbors)
+    guard !dead.isEmpty else { return }
+    for key in dead { underlay.neighbors[key] = nil }
+    underlay.failedNeighbors.formUnion(dead)
+    underlay.doubtfulNeighbors.subtract(dead)
+    rebuildAdjacencies()
+    publish()
   }
 
   /// The kernel forgot a neighbour: asks for it again; the address we know stays in use meanwhile.
   private func noteRemoval(_ key: NeighborKey) {
+    underlay.doubtfulNeighbors.remove(key)
     if underlay.wanted.contains(key) {
       request(key)
     } else {

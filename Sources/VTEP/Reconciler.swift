@@ -40,6 +40,7 @@ public actor Reconciler {
   /// Static entries that the table has.
   var installedStatics: [MACKey: MACLocation] = [:]
   var ticks = 0
+  var doubtfulAtLastTick: Set<NeighborKey> = []
   var baselines = CounterBaselines()
 
   private var threads: [BackgroundThread] = []

@@ -44,6 +44,9 @@ struct UnderlayState {
   /// it is known to have failed: frames go on while it is resolved again.
   var neighbors: [NeighborKey: MACAddress] = [:]
   var failedNeighbors: Set<NeighborKey> = []
+  /// Reported failed a moment ago. A flush, too, first reports an entry failed and then removed: only one that is not
+  /// removed at once counts as failed.
+  var doubtfulNeighbors: Set<NeighborKey> = []
 
   init(netlink: NetlinkSocket) {
     self.netlink = netlink

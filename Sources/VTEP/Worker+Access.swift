@@ -30,7 +30,7 @@ extension Worker {
   /// Pass 1 for one frame: checks it, finds its domain, takes a bound VLAN tag off, and starts the table look-ups.
   ///
   /// - Returns: false when the frame was dropped.
-  @inline(__always)
+  @inline(always)
   private func bind(
     _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to staged: UnsafeMutablePointer<StagedFrame>
   ) -> Bool {
@@ -126,7 +126,7 @@ extension Worker {
     mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) } != .truncated
   }
 
-  @inline(__always)
+  @inline(always)
   func startLookups(_ staged: UnsafeMutablePointer<StagedFrame>) {
     let sourceHash = table.hash(staged.pointee.sourceKey)
     let destinationHash = table.hash(staged.pointee.destinationKey)
@@ -137,7 +137,7 @@ extension Worker {
   }
 
   /// Pass 2: a source address that is known at this place is left alone; anything else is told to the learner.
-  @inline(__always)
+  @inline(always)
   private mutating func learn(_ live: Int) {
     let table = self.table
     for index in 0..<live {
@@ -147,7 +147,7 @@ extension Worker {
     }
   }
 
-  @inline(__always)
+  @inline(always)
   mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup, _ table: MACTableReader) {
     staged.pointee.sourceSlot = StagedFrame.noSlot
     if known.isHit && known.location == staged.pointee.seenAt {
@@ -160,7 +160,7 @@ extension Worker {
   }
 
   /// Known sources were seen now. The last pass, so that the ages have come into the cache meanwhile.
-  @inline(__always)
+  @inline(always)
   func touchSources(_ live: Int) {
     let table = self.table
     for index in 0..<live where stage[index].sourceSlot != StagedFrame.noSlot {
@@ -178,7 +178,7 @@ extension Worker {
   }
 
   /// Pass 3: where each frame goes.
-  @inline(__always)
+  @inline(always)
   private mutating func forwardFromAccess(_ live: Int, portIndex: UInt16) {
     let table = self.table
     for index in 0..<live {
@@ -197,7 +197,7 @@ extension Worker {
     }
   }
 
-  @inline(__always)
+  @inline(always)
   private mutating func forwardLocally(_ mbuf: Mbuf, to location: MACLocation, from ingress: MACLocation) {
     guard location != ingress else {
       drop(mbuf, port: ingress.index, .samePort)

@@ -6,7 +6,7 @@ import Encap
 
 extension Worker {
   /// Encapsulates a frame towards a VTEP or group. Takes the frame over.
-  @inline(__always)
+  @inline(always)
   mutating func sendToVTEP(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16) {
     let entry = snapshot.pointee.vteps + Int(vtep)
     let count = entry.pointee.adjacencyCount

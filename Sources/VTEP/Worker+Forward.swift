@@ -7,7 +7,7 @@ import MACTable
 
 extension Worker {
   /// Sends a frame to a local port, tagged as its binding there wants it. Takes the frame over.
-  @inline(__always)
+  @inline(always)
   mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16) {
     let port = snapshot.pointee.ports + Int(target.port)
     guard port.pointee.isUp else {

@@ -5,7 +5,7 @@ import CDPDK
 import Encap
 
 extension Worker {
-  @inline(__always)
+  @inline(always)
   mutating func transmit(_ mbuf: Mbuf, port: UInt16) {
     let index = Int(port)
     let count = Int(batchCounts[index])
@@ -52,7 +52,7 @@ extension Worker {
     counters.ports[index].txBytes.add(byteCount)
   }
 
-  @inline(__always)
+  @inline(always)
   private func transmitLocked(
     _ device: UInt16, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int
   ) -> UInt16 {

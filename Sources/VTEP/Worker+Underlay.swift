@@ -27,7 +27,7 @@ extension Worker {
   /// Steps 1 to 4 for one packet: leaves the inner frame in the buffer.
   ///
   /// - Returns: false when the packet was dropped or is not ours.
-  @inline(__always)
+  @inline(always)
   private mutating func decapsulate(
     _ mbuf: Mbuf, portIndex: UInt16, to staged: UnsafeMutablePointer<StagedFrame>
   ) -> Bool {
@@ -108,7 +108,7 @@ extension Worker {
     return true
   }
 
-  @inline(__always)
+  @inline(always)
   private func refusal(
     source: MACAddress, destination: MACAddress, isTagged: Bool, domain: UnsafePointer<DomainEntry>
   ) -> DropReason? {
@@ -120,7 +120,7 @@ extension Worker {
   }
 
   /// Addressed to one of our VTEP addresses, or to a group that a VNI of ours uses.
-  @inline(__always)
+  @inline(always)
   private func isOurs(_ destination: IPAddress) -> Bool {
     if destination == snapshot.pointee.ownIPv4 || destination == snapshot.pointee.ownIPv6 { return true }
     guard destination.isMulticast else { return false }
@@ -141,7 +141,7 @@ extension Worker {
 
   /// Step 5. A frame whose source is pinned to a local port is one of ours that came back; only the table knows. It
   /// leaves an empty place in `frames`.
-  @inline(__always)
+  @inline(always)
   private mutating func learnFromVTEPs(_ live: Int, portIndex: UInt16) {
     let table = self.table
     for index in 0..<live {
@@ -158,7 +158,7 @@ extension Worker {
   }
 
   /// Step 6.
-  @inline(__always)
+  @inline(always)
   private mutating func forwardFromUnderlay(_ live: Int, portIndex: UInt16) {
     let table = self.table
     for index in 0..<live {

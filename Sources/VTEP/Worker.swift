@@ -63,7 +63,7 @@ struct Worker: ~Copyable {
     batchCounts.deallocate()
   }
 
-  @inline(__always)
+  @inline(always)
   static func current(_ shared: UnsafeMutablePointer<SharedState>) -> UnsafePointer<ForwardingSnapshot> {
     // The control side publishes a snapshot before it starts workers.
     UnsafePointer(bitPattern: shared.pointee.snapshot.load(ordering: .acquiring)).unsafelyUnwrapped
@@ -109,7 +109,7 @@ struct Worker: ~Copyable {
   }
 
   /// Counts and frees.
-  @inline(__always)
+  @inline(always)
   func drop(_ mbuf: Mbuf, port: UInt16, _ reason: DropReason) {
     counters.drop(port: port, reason).pointee.add(1)
     mbuf.free()

@@ -13,7 +13,7 @@ struct Counter: ~Copyable {
   }
 
   /// For the one writer: a plain load, add and store.
-  @inline(__always)
+  @inline(always)
   func add(_ amount: UInt64) {
     storage.store(storage.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
   }
@@ -26,13 +26,13 @@ struct TrafficCounters: ~Copyable {
   let txPackets = Counter()
   let txBytes = Counter()
 
-  @inline(__always)
+  @inline(always)
   func addReceived(packets: UInt64, bytes: UInt64) {
     rxPackets.add(packets)
     rxBytes.add(bytes)
   }
 
-  @inline(__always)
+  @inline(always)
   func addSent(bytes: UInt64) {
     txPackets.add(1)
     txBytes.add(bytes)
@@ -78,7 +78,7 @@ struct WorkerCounters: @unchecked Sendable {
     drops = Self.counters(Limits.ports * DropReason.count)
   }
 
-  @inline(__always)
+  @inline(always)
   func drop(port: UInt16, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
     drops + (Int(port) * DropReason.count + Int(reason.rawValue))
   }
