@@ -1,0 +1,125 @@
+// The counters of one worker as values, and the differences between two moments.
+
+import Encap
+import MACTable
+
+@testable import VTEP
+
+struct Traffic: Equatable, CustomStringConvertible {
+  var packets = 0
+  var bytes = 0
+
+  mutating func add(_ byteCount: Int) {
+    packets += 1
+    bytes += byteCount
+  }
+
+  var description: String { "\(packets) packets, \(bytes) bytes" }
+
+  static func - (left: Traffic, right: Traffic) -> Traffic {
+    Traffic(packets: left.packets - right.packets, bytes: left.bytes - right.bytes)
+  }
+}
+
+/// A copy of all counters that tests look at.
+struct CounterValues {
+  private var drops: [[UInt64]]
+  private var received: [Traffic]
+  private var sent: [Traffic]
+  fileprivate var ignored: [UInt64]
+  fileprivate var vteps: [(received: Traffic, sent: Traffic)]
+  fileprivate var domains: [(received: Traffic, sent: Traffic)]
+  fileprivate var flooded: [UInt64]
+  fileprivate var held: UInt64
+  fileprivate var eventsLost: UInt64
+
+  init(_ counters: WorkerCounters) {
+    let places = Place.allCases.map { Int($0.rawValue) }
+    drops = places.map { place in DropReason.allCases.map { counters.drop(port: UInt16(place), $0).pointee.value } }
+    received = places.map { Self.both(counters.ports + $0).received }
+    sent = places.map { Self.both(counters.ports + $0).sent }
+    ignored = places.map { counters.ignored[$0].value }
+    vteps = (0..<8).map { Self.both(counters.vteps + $0) }
+    domains = (0..<8).map { Self.both(counters.domains + $0) }
+    flooded = (0..<8).map { counters.flooded[$0].value }
+    held = counters.activity.pointee.held.value
+    eventsLost = counters.activity.pointee.learnEventsLost.value
+  }
+
+  private static func both(_ counters: UnsafeMutablePointer<TrafficCounters>) -> (received: Traffic, sent: Traffic) {
+    (
+      Traffic(packets: Int(counters.pointee.rxPackets.value), bytes: Int(counters.pointee.rxBytes.value)),
+      Traffic(packets: Int(counters.pointee.txPackets.value), bytes: Int(counters.pointee.txBytes.value))
+    )
+  }
+
+  func drops(since before: CounterValues) -> [Place: [DropReason: Int]] {
+    var result: [Place: [DropReason: Int]] = [:]
+    for place in Place.allCases {
+      for reason in DropReason.allCases {
+        let count = Int(drops[Int(place.rawValue)][Int(reason.rawValue)])
+        let difference = count - Int(before.drops[Int(place.rawValue)][Int(reason.rawValue)])
+        if difference != 0 { result[place, default: [:]][reason] = difference }
+      }
+    }
+    return result
+  }
+
+  func received(_ place: Place, since before: CounterValues) -> Traffic {
+    received[Int(place.rawValue)] - before.received[Int(place.rawValue)]
+  }
+
+  func sent(_ place: Place, since before: CounterValues) -> Traffic {
+    sent[Int(place.rawValue)] - before.sent[Int(place.rawValue)]
+  }
+}
+
+/// What the counters that `expect` does not compare have done since an earlier moment.
+struct CounterDeltas {
+  private let now: CounterValues
+  private let before: CounterValues
+
+  init(_ counters: WorkerCounters, _ before: CounterValues) {
+    now = CounterValues(counters)
+    self.before = before
+  }
+
+  func fromVTEP(_ index: UInt16) -> Traffic { now.vteps[Int(index)].received - before.vteps[Int(index)].received }
+  func toVTEP(_ index: UInt16) -> Traffic { now.vteps[Int(index)].sent - before.vteps[Int(index)].sent }
+  func fromOverlay(_ domain: UInt16) -> Traffic { now.domains[Int(domain)].received - before.domains[Int(domain)].received }
+  func toOverlay(_ domain: UInt16) -> Traffic { now.domains[Int(domain)].sent - before.domains[Int(domain)].sent }
+  func flooded(_ domain: UInt16) -> Int { Int(now.flooded[Int(domain)] - before.flooded[Int(domain)]) }
+  func ignored(_ place: Place) -> Int { Int(now.ignored[Int(place.rawValue)] - before.ignored[Int(place.rawValue)]) }
+  var held: Int { Int(now.held - before.held) }
+  var eventsLost: Int { Int(now.eventsLost - before.eventsLost) }
+}
+
+/// A learn event as tests write it.
+struct Sighting: Equatable, CustomStringConvertible {
+  var domain: UInt16 = Topology.domain
+  var mac: MACAddress
+  var location: MACLocation?
+  /// For a VTEP without an index.
+  var vtep: IPAddress?
+
+  static func port(_ mac: MACAddress, _ place: Place, vlan: UInt16 = 0) -> Sighting {
+    Sighting(mac: mac, location: .port(place.rawValue, vlan: vlan))
+  }
+
+  static func vtep(_ mac: MACAddress, _ index: UInt16) -> Sighting { Sighting(mac: mac, location: .vtep(index)) }
+
+  static func unknown(_ mac: MACAddress, _ address: IPAddress) -> Sighting { Sighting(mac: mac, vtep: address) }
+
+  var description: String { "\(mac) in \(domain) at \(location.map(\.description) ?? "\(vtep.map(\.description) ?? "?")")" }
+
+  static func takeAll(_ ring: LearnRing) -> [Sighting] {
+    withUnsafeTemporaryAllocation(of: LearnEvent.self, capacity: Limits.learnEvents) { events in
+      let count = ring.receive(into: events.baseAddress!, capacity: events.count)
+      return events.prefix(count).map { event in
+        Sighting(
+          domain: event.key.domain, mac: event.key.mac, location: event.location,
+          vtep: event.location == nil ? event.vtep : nil)
+      }
+    }
+  }
+}

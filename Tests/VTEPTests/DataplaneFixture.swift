@@ -1,0 +1,223 @@
+// A worker, a snapshot and a MAC table over ports in memory: (port, bytes) in, (port, bytes) out, and what every counter
+// did. A test says what it expects; whatever else happens (a frame, a drop, a learn event, a lost buffer) is a failure.
+
+import CDPDK
+import Encap
+import MACTable
+import Testing
+
+@testable import VTEP
+
+final class DataplaneFixture {
+  let family: Family
+  let attachment: Attachment
+  let test: TestRuntime
+  let table: MACTable
+  var model: ForwardingModel
+  var worker: Worker
+  private var publisher: SnapshotPublisher
+  /// Packets and bytes put in and taken out so far, per port.
+  private var put = [Traffic](repeating: Traffic(), count: Place.allCases.count)
+  private var taken = [Traffic](repeating: Traffic(), count: Place.allCases.count)
+  private var base: CounterValues
+
+  /// Runs `body` on a new fixture, and checks afterwards that nothing is left over: no frame that was not expected, no
+  /// counter, no packet buffer.
+  static func run(
+    _ family: Family = .ipv4, _ attachment: Attachment = .untagged, sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: (DataplaneFixture) throws -> Void
+  ) throws {
+    let test = try TestRuntime.shared()
+    let freeBuffers = test.freeBufferCount
+    do {
+      let fixture = try DataplaneFixture(family, attachment, test)
+      try body(fixture)
+      fixture.expect(sourceLocation: sourceLocation)
+      for port in test.ports { port.drain() }
+    }
+    // The worker has freed what it held.
+    #expect(test.freeBufferCount == freeBuffers, "packet buffers leaked", sourceLocation: sourceLocation)
+  }
+
+  private init(_ family: Family, _ attachment: Attachment, _ test: TestRuntime) throws {
+    self.family = family
+    self.attachment = attachment
+    self.test = test
+    model = Topology.model(family, attachment, ports: test.ports)
+    table = try MACTable(
+      capacity: 8192, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+    table.configureDomain(Topology.domain, ageSeconds: 0, limit: 0)
+    for (number, place) in [(1, Place.vm1), (2, .vm2), (3, .vm3)] {
+      let key = MACKey(domain: Topology.domain, mac: Topology.guest(UInt64(number)))
+      _ = table.learn(key, at: .port(place.rawValue, vlan: attachment.vlan), nowSeconds: 0)
+    }
+    for (number, vtep) in [(21, Topology.near), (22, Topology.far)] {
+      let key = MACKey(domain: Topology.domain, mac: Topology.guest(UInt64(number)))
+      _ = table.learn(key, at: .vtep(vtep), nowSeconds: 0)
+    }
+    publisher = SnapshotPublisher(shared: test.shared)
+    publisher.publish(model)
+    worker = Worker(Self.context(0, test, table.reader, test.shared))
+    base = CounterValues(test.counters[0])
+    _ = Sighting.takeAll(test.learnRings[0])
+  }
+
+  static func context(
+    _ index: Int, _ test: TestRuntime, _ reader: MACTableReader, _ shared: UnsafeMutablePointer<SharedState>
+  ) -> WorkerContext {
+    WorkerContext(
+      index: index, shared: shared, table: reader, counters: test.counters[index], learnRing: test.learnRings[index],
+      pool: test.runtime.pool, transmitLocks: test.transmitLocks, sleepsWhenIdle: false, epoll: -1, wakeEvent: -1,
+      napsOnly: naps)
+  }
+
+  /// Workers of tests have no descriptors to wait for.
+  nonisolated(unsafe) private static let naps: UnsafeMutablePointer<Bool> = {
+    let naps = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
+    naps.initialize(to: true)
+    return naps
+  }()
+
+  // -- the model -------------------------------------------------------------------------------------------------------
+
+  /// Changes the model and makes it current.
+  func change(_ edit: (inout ForwardingModel) -> Void) {
+    edit(&model)
+    publisher.publish(model)
+  }
+
+  func changePort(_ place: Place, _ edit: (inout PortEntry) -> Void) {
+    change { edit(&$0.ports[Int(place.rawValue)]) }
+  }
+
+  func changeDomain(_ index: UInt16 = Topology.domain, _ edit: (inout ForwardingModel.Domain) -> Void) {
+    change { edit(&$0.domains[Int(index)]) }
+  }
+
+  /// Gives a VTEP these next hops.
+  func setAdjacencies(_ vtep: UInt16, _ adjacencies: [Adjacency]) {
+    change { $0.vteps[Int(vtep)].adjacencies = adjacencies }
+  }
+
+  // -- the table -------------------------------------------------------------------------------------------------------
+
+  func learn(_ mac: MACAddress, at location: MACLocation, domain: UInt16 = Topology.domain) {
+    _ = table.learn(MACKey(domain: domain, mac: mac), at: location, nowSeconds: 0)
+  }
+
+  func setStatic(_ mac: MACAddress, at location: MACLocation) throws {
+    try table.setStatic(MACKey(domain: Topology.domain, mac: mac), at: location, type: .static)
+  }
+
+  func entry(_ mac: MACAddress) -> MACTable.Entry? {
+    var cursor = 0
+    return table.entries(from: &cursor, limit: .max).first { $0.key == MACKey(domain: Topology.domain, mac: mac) }
+  }
+
+  // -- traffic ---------------------------------------------------------------------------------------------------------
+
+  /// A guest's frame as its port carries it.
+  func onWire(_ frame: Frame) -> Frame {
+    attachment == .tagged ? frame.tagged(attachment.vlan) : frame
+  }
+
+  func send(_ frame: Frame, from place: Place) {
+    sendRaw(place.isUplink ? frame : onWire(frame), at: place)
+  }
+
+  /// Bytes as they are, whatever the binding.
+  func sendRaw(_ bytes: [UInt8], at place: Place, segments: [Int] = []) {
+    test.ports[Int(place.rawValue)].put(bytes, segments: segments)
+    put[Int(place.rawValue)].add(bytes.count)
+  }
+
+  /// A frame in a buffer that keeps no room in front but what 128 octets of headroom leave.
+  func sendWithoutHeadroom(_ frame: Frame, from place: Place) {
+    test.ports[Int(place.rawValue)].putIntoHeadroom(frame)
+    put[Int(place.rawValue)].add(frame.count)
+  }
+
+  func send(_ packet: VXLANPacket, at place: Place = .uplink) {
+    sendRaw(packet.bytes, at: place)
+  }
+
+  /// Rounds until nothing comes in any more.
+  func run() {
+    while worker.runOnce() > 0 {}
+  }
+
+  /// What a port has sent since the last call.
+  func take(_ place: Place) -> [[UInt8]] {
+    let frames = test.ports[Int(place.rawValue)].take()
+    for frame in frames { taken[Int(place.rawValue)].add(frame.count) }
+    return frames
+  }
+
+  /// The same, for a look at the buffers; the caller frees them.
+  func takeBuffers(_ place: Place) -> [OpaquePointer] {
+    let buffers = test.ports[Int(place.rawValue)].takeBuffers()
+    for buffer in buffers { taken[Int(place.rawValue)].add(Int(cdpdk_mbuf_length(buffer))) }
+    return buffers
+  }
+
+  /// A packet as a VTEP sends it to us.
+  func packet(from vtep: UInt16 = Topology.near, carrying inner: Frame, vni: VNI = Topology.vni) -> VXLANPacket {
+    VXLANPacket(
+      sourceMAC: Topology.nextHop(vtep, family), destinationMAC: Topology.uplinkMAC,
+      source: Topology.vtepAddress(vtep, family), destination: Topology.ownAddress(family),
+      udpChecksum: family == .ipv6 ? .correct : .zero, vni: vni.rawValue, inner: inner)
+  }
+
+  /// A packet as we send it to a VTEP or group; 64 hops to a VTEP, one to a group.
+  func tunnelled(to vtep: UInt16, _ inner: Frame) -> VXLANPacket {
+    VXLANPacket(
+      sourceMAC: Topology.uplinkMAC, destinationMAC: Topology.nextHop(vtep, family),
+      source: Topology.ownAddress(family), destination: Topology.vtepAddress(vtep, family),
+      ttl: vtep == Topology.group ? 1 : 64, udpChecksum: family == .ipv6 ? .correct : .zero,
+      vni: Topology.vni.rawValue, inner: inner)
+  }
+
+  // -- expectations ------------------------------------------------------------------------------------------------------
+
+  /// Runs, and compares everything that happened since the last call with what is expected.
+  ///
+  /// - Parameters:
+  ///   - local: guests' frames per port, in order, to be found there as the binding wants them.
+  ///   - raw: bytes per port, for bindings that are not the topology's.
+  ///   - tunnelled: packets on the uplink, in order; flow-dependent fields are taken from what was sent.
+  ///   - learned: events for the learner, in order.
+  func expect(
+    local: [Place: [Frame]] = [:], raw: [Place: [[UInt8]]] = [:], tunnelled: [VXLANPacket] = [],
+    drops: [Place: [DropReason: Int]] = [:], learned: [Sighting] = [],
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    run()
+    for place in Place.allCases where !place.isUplink {
+      let expected = (local[place] ?? []).map(onWire) + (raw[place] ?? [])
+      #expect(take(place).map(\.hex) == expected.map(\.hex), "frames to \(place)", sourceLocation: sourceLocation)
+    }
+    let sent = take(.uplink)
+    let expected = zip(tunnelled, sent).map { $0.withFlow(of: $1)?.bytes.hex ?? "no flow fields" }
+    #expect(sent.count == tunnelled.count, "packets to the uplink", sourceLocation: sourceLocation)
+    #expect(Array(sent.map(\.hex).prefix(expected.count)) == expected, "packets to the uplink", sourceLocation: sourceLocation)
+    #expect(take(.secondUplink).map(\.hex) == [], "packets to the second uplink", sourceLocation: sourceLocation)
+    expectCounters(drops, sourceLocation: sourceLocation)
+    #expect(Sighting.takeAll(test.learnRings[0]) == learned, sourceLocation: sourceLocation)
+  }
+
+  private func expectCounters(_ drops: [Place: [DropReason: Int]], sourceLocation: SourceLocation) {
+    let now = CounterValues(test.counters[0])
+    #expect(now.drops(since: base) == drops, sourceLocation: sourceLocation)
+    for place in Place.allCases {
+      let index = Int(place.rawValue)
+      #expect(now.received(place, since: base) == put[index], "received at \(place)", sourceLocation: sourceLocation)
+      #expect(now.sent(place, since: base) == taken[index], "sent at \(place)", sourceLocation: sourceLocation)
+      put[index] = Traffic()
+      taken[index] = Traffic()
+    }
+    base = now
+  }
+
+  /// Counted since the fixture was made or `expect` was called last.
+  var deltas: CounterDeltas { CounterDeltas(test.counters[0], base) }
+}

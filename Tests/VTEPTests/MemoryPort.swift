@@ -1,0 +1,109 @@
+// A port in memory: a DPDK device (net_ring) over two rings. What a test puts into one ring the device receives, what the
+// device transmits the test takes out of the other. Buffers are passed on, not copied, so shared ones stay shared.
+
+import CDPDK
+import Glibc
+
+@testable import VTEP
+
+final class MemoryPort {
+  let device: EthernetDevice
+  let capacity: Int
+  private let pool: OpaquePointer
+  private let toDevice: OpaquePointer
+  private let fromDevice: OpaquePointer
+  private static let pointerByteCount = UInt32(MemoryLayout<OpaquePointer>.size)
+
+  /// - Parameter capacity: frames that may wait in each direction, a power of two less one.
+  init(name: String, capacity: Int, runtime: DPDKRuntime) throws {
+    guard let toDevice = cdpdk_ring_create("\(name)-in", Self.pointerByteCount, UInt32(capacity + 1)),
+      let fromDevice = cdpdk_ring_create("\(name)-out", Self.pointerByteCount, UInt32(capacity + 1))
+    else { throw VTEPError(.environment, "rings of \(name)", VTEPError.errnoText(cdpdk_errno())) }
+    var receive: OpaquePointer? = toDevice
+    var transmit: OpaquePointer? = fromDevice
+    let portID = rte_eth_from_rings(name, &receive, 1, &transmit, 1, 0)
+    try VTEPError.check(portID, "device \(name)")
+    device = try EthernetDevice.start(UInt16(portID), queues: 1, promiscuous: false, runtime: runtime, subject: name) { [] }
+    self.capacity = capacity
+    self.toDevice = toDevice
+    self.fromDevice = fromDevice
+    pool = runtime.pool
+  }
+
+  /// Lets the device receive a frame, spread over buffers of these sizes; the last one holds the rest.
+  func put(_ frame: [UInt8], segments: [Int] = []) {
+    var rest = frame[...]
+    var head: OpaquePointer?
+    for byteCount in segments + [.max] {
+      let part = rest.prefix(byteCount)
+      rest = rest.dropFirst(byteCount)
+      guard let buffer = cdpdk_mbuf_alloc(pool) else { preconditionFailure("no packet buffer") }
+      if !part.isEmpty {
+        guard let room = cdpdk_mbuf_append(buffer, UInt16(part.count)) else { preconditionFailure("frame too big") }
+        part.withUnsafeBytes { room.copyMemory(from: $0.baseAddress!, byteCount: part.count) }
+      }
+      if let head {
+        precondition(cdpdk_mbuf_chain(head, buffer) == 0)
+      } else {
+        head = buffer
+      }
+    }
+    put(head!)
+  }
+
+  /// Lets the device receive a frame of at most 128 octets that lies in its buffer's headroom.
+  func putIntoHeadroom(_ frame: [UInt8]) {
+    guard let buffer = cdpdk_mbuf_alloc(pool), let room = cdpdk_mbuf_prepend(buffer, UInt16(frame.count)) else {
+      preconditionFailure("no room in front of a new buffer")
+    }
+    frame.withUnsafeBytes { room.copyMemory(from: $0.baseAddress!, byteCount: frame.count) }
+    put(buffer)
+  }
+
+  /// Lets the device receive a buffer as it is.
+  func put(_ buffer: OpaquePointer) {
+    var pointer: OpaquePointer? = buffer
+    precondition(cdpdk_ring_enqueue(toDevice, &pointer, Self.pointerByteCount) == 0, "ring full")
+  }
+
+  /// Frames that the device has not been asked for yet.
+  var waitingCount: Int { Int(cdpdk_ring_count(toDevice)) }
+  /// Frames that the device has sent and nobody has taken.
+  var sentCount: Int { Int(cdpdk_ring_count(fromDevice)) }
+
+  /// Takes what the device has sent, in order, and frees it.
+  func take() -> [[UInt8]] {
+    takeBuffers().map { buffer in
+      defer { cdpdk_mbuf_free(buffer) }
+      return Self.bytes(of: buffer)
+    }
+  }
+
+  /// The same, for a look at the buffers; the caller frees them.
+  func takeBuffers() -> [OpaquePointer] {
+    var taken: [OpaquePointer] = []
+    var pointer: OpaquePointer?
+    while cdpdk_ring_dequeue(fromDevice, &pointer, Self.pointerByteCount, 1) == 1 {
+      taken.append(pointer!)
+    }
+    return taken
+  }
+
+  /// Throws away what waits in either direction.
+  func drain() {
+    var pointer: OpaquePointer?
+    while cdpdk_ring_dequeue(toDevice, &pointer, Self.pointerByteCount, 1) == 1 { cdpdk_mbuf_free(pointer) }
+    for buffer in takeBuffers() { cdpdk_mbuf_free(buffer) }
+  }
+
+  /// All bytes, over all segments.
+  static func bytes(of buffer: OpaquePointer) -> [UInt8] {
+    let count = Int(cdpdk_mbuf_length(buffer))
+    return [UInt8](unsafeUninitializedCapacity: count) { space, used in
+      // DPDK copies only where the bytes lie in several segments.
+      guard count > 0, let bytes = __rte_pktmbuf_read(buffer, 0, UInt32(count), space.baseAddress!) else { return }
+      if bytes != UnsafeRawPointer(space.baseAddress!) { memcpy(space.baseAddress!, bytes, count) }
+      used = count
+    }
+  }
+}
