@@ -13,7 +13,8 @@ private final class ScriptedDaemon: Sendable {
 
   init() throws {
     path = "/tmp/vtep-client-test-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).sock"
-    listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    // Other tests start programs, which must not keep our connections open.
+    listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = try #require(sockaddr_un(path: path))
     let result = withUnsafePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(listener, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
