@@ -106,9 +106,9 @@ extension Worker {
       return carries ? .bound(domain: domain, vlan: 0) : .refused(.vlanNotBound)
     }
     guard removeTag(mbuf) else { return .refused(.runtFrame) }
-    if !snapshot.pointee.domains[Int(domain)].carriesInnerVLAN, let inner = EthernetView(mbuf.bytes), inner.isTagged {
-      return .refused(.innerVLAN)
-    }
+    // A second tag may be cut off.
+    guard let inner = EthernetView(mbuf.bytes) else { return .refused(.runtFrame) }
+    if inner.isTagged && !snapshot.pointee.domains[Int(domain)].carriesInnerVLAN { return .refused(.innerVLAN) }
     return .bound(domain: domain, vlan: vlanID)
   }
 
