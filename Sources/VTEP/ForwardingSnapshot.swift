@@ -40,6 +40,8 @@ struct DomainEntry {
   var learnsFromVTEPs = true
   var acceptsOnlyPeers = false
   var carriesInnerVLAN = false
+  /// The operator wants nothing flooded to the overlay.
+  var isFloodDisabled = false
   /// Range of `localTargets`.
   var firstLocal: UInt32 = 0
   var localCount: UInt32 = 0

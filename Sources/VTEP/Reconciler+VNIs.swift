@@ -24,6 +24,7 @@ extension Reconciler {
       domain.entry.learnsFromVTEPs = settings.learning
       domain.entry.acceptsOnlyPeers = settings.acceptFrom == .peers
       domain.entry.carriesInnerVLAN = settings.innerVLAN == .carry
+      domain.entry.isFloodDisabled = settings.flood == .none
       domain.flood = settings.flood.destinations.compactMap { underlay.vteps[$0]?.index }
       domain.peers = Array(Set(peerAddresses(settings).compactMap { underlay.vteps[$0]?.index }))
       model.domains[Int(record.index)] = domain

@@ -33,7 +33,8 @@ extension Worker {
     let headerByteCount = adjacency.pointee.header.byteCount
     let chains = snapshot.pointee.ports[Int(adjacency.pointee.port)].sendsSegments
     guard let packet = mbuf.prepending(headerByteCount, pool: pool, chains: chains) else {
-      drop(mbuf, port: ingress, .noHeadroom)
+      // Only a frame that others share needs a buffer of its own for the header.
+      drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
       return
     }
     var header = MutableRawSpan(_unsafeStart: packet.start, byteCount: headerByteCount)
@@ -52,7 +53,6 @@ extension Worker {
       drop(mbuf, port: ingress, .holdQueueFull)
       return
     }
-    counters.activity.pointee.held.add(1)
     let expiry = cdpdk_cycles() &+ cdpdk_cycles_per_second() / 1000 &* UInt64(Limits.holdMilliseconds)
     held.append(HeldFrame(mbuf: mbuf, vtep: vtep, domain: domain, ingress: ingress, expiry: expiry))
   }

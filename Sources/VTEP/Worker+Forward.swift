@@ -32,7 +32,7 @@ extension Worker {
     let addresses = mbuf.start.loadUnaligned(as: UInt64.self)
     let sourceTail = mbuf.start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
     guard mbuf.removeFront(12), let tagged = mbuf.prepending(16, pool: pool, chains: chains) else {
-      drop(mbuf, port: ingress, .noHeadroom)
+      drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
       return
     }
     let start = tagged.start
@@ -52,7 +52,7 @@ extension Worker {
     let locals = localReceivers(entry, except: ingress)
     let remotes = Int(entry.pointee.floodCount)
     guard locals + remotes > 0 else {
-      drop(mbuf, port: portIndex, entry.pointee.localCount > 1 ? .portDown : .floodNoReceiver)
+      drop(mbuf, port: portIndex, reasonForNobody(entry))
       return
     }
     counters.flooded[Int(domain)].add(1)
@@ -65,6 +65,11 @@ extension Worker {
       sendToVTEP(copy, vtep: vtep, domain: domain, ingress: portIndex)
     }
     floodLocally(mbuf, entry, except: ingress, left: left, ingress: portIndex)
+  }
+
+  private func reasonForNobody(_ entry: UnsafePointer<DomainEntry>) -> DropReason {
+    if entry.pointee.localCount > 1 { return .portDown }
+    return entry.pointee.isFloodDisabled ? .floodDisabled : .floodNoReceiver
   }
 
   /// The same from a tunnel: to local bindings only (split horizon).

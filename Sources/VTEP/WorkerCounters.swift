@@ -48,7 +48,6 @@ struct ActivityCounters: ~Copyable {
   let totalCycles = Counter()
   /// Learn events that found the ring to the learner full.
   let learnEventsLost = Counter()
-  let held = Counter()
 }
 
 /// All counters of one worker. A trivial value: pointers to memory that lives as long as the process.
