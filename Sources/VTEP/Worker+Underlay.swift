@@ -101,11 +101,19 @@ extension Worker {
       if vtep != Limits.none {
         staged.pointee.seenAt = .vtep(vtep)
       } else {
-        report(LearnEvent(key: staged.pointee.sourceKey, location: nil, vtep: outer.source))
+        reportUnknownVTEP(staged.pointee.sourceKey, outer.source)
       }
     }
     startLookups(staged)
     return true
+  }
+
+  /// The control side gives the VTEP an index, and learns then. An address that the operator has placed is not contested.
+  @inline(never)
+  private mutating func reportUnknownVTEP(_ key: MACKey, _ address: IPAddress) {
+    let known = table.lookup(key, hash: table.hash(key))
+    guard !known.isHit || known.type == .learned else { return }
+    report(LearnEvent(key: key, location: nil, vtep: address))
   }
 
   @inline(always)
@@ -122,7 +130,10 @@ extension Worker {
   /// Addressed to one of our VTEP addresses, or to a group that a VNI of ours uses.
   @inline(always)
   private func isOurs(_ destination: IPAddress) -> Bool {
-    if destination == snapshot.pointee.ownIPv4 || destination == snapshot.pointee.ownIPv6 { return true }
+    if destination == snapshot.pointee.ownIPv4 || destination == snapshot.pointee.ownIPv6 {
+      // A family that is not in use has the unspecified address, which a packet may claim to be sent to.
+      return !destination.isUnspecified
+    }
     guard destination.isMulticast else { return false }
     return snapshot.pointee.vtep(at: destination) != Limits.none
   }
