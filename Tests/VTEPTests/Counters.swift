@@ -30,7 +30,6 @@ struct CounterValues {
   fileprivate var vteps: [(received: Traffic, sent: Traffic)]
   fileprivate var domains: [(received: Traffic, sent: Traffic)]
   fileprivate var flooded: [UInt64]
-  fileprivate var held: UInt64
   fileprivate var eventsLost: UInt64
 
   init(_ counters: WorkerCounters) {
@@ -42,7 +41,6 @@ struct CounterValues {
     vteps = (0..<8).map { Self.both(counters.vteps + $0) }
     domains = (0..<8).map { Self.both(counters.domains + $0) }
     flooded = (0..<8).map { counters.flooded[$0].value }
-    held = counters.activity.pointee.held.value
     eventsLost = counters.activity.pointee.learnEventsLost.value
   }
 
@@ -90,7 +88,6 @@ struct CounterDeltas {
   func toOverlay(_ domain: UInt16) -> Traffic { now.domains[Int(domain)].sent - before.domains[Int(domain)].sent }
   func flooded(_ domain: UInt16) -> Int { Int(now.flooded[Int(domain)] - before.flooded[Int(domain)]) }
   func ignored(_ place: Place) -> Int { Int(now.ignored[Int(place.rawValue)] - before.ignored[Int(place.rawValue)]) }
-  var held: Int { Int(now.held - before.held) }
   var eventsLost: Int { Int(now.eventsLost - before.eventsLost) }
 }
 

@@ -79,6 +79,9 @@ extension DataplaneTests {
         plane.run()
         #expect(plane.deltas.flooded(Topology.domain) == 0)
         plane.expect(drops: [.vm1: [.floodNoReceiver: 1]])
+        plane.changeDomain { $0.entry.isFloodDisabled = true }
+        plane.send(frame, from: .vm1)
+        plane.expect(drops: [.vm1: [.floodDisabled: 1]])
       }
     }
 

@@ -1,0 +1,164 @@
+// Frames for a next hop whose address is not known yet: held in order, sent in order, given up in time, and never lost
+// without being counted. The first packet of a conversation depends on it.
+
+import CDPDK
+import Encap
+import MACTable
+import Testing
+
+@testable import VTEP
+
+extension DataplaneTests {
+  @Suite("Held frames")
+  struct HeldFrameTests {
+    private let guest = Topology.guest
+
+    private func frame(_ number: Int, to destination: UInt64 = 21) -> Frame {
+      .udp(from: guest(1), to: guest(destination), FlowFields(sourcePort: UInt16(1000 + number)), byteCount: 80)
+    }
+
+    private func unresolve(_ plane: DataplaneFixture, _ vteps: [UInt16] = [Topology.near]) {
+      for vtep in vteps { plane.setAdjacencies(vtep, [Topology.adjacency(vtep, plane.family, isResolved: false)]) }
+    }
+
+    private func resolve(_ plane: DataplaneFixture, _ vteps: [UInt16] = [Topology.near]) {
+      for vtep in vteps { plane.setAdjacencies(vtep, [Topology.adjacency(vtep, plane.family)]) }
+    }
+
+    @Test("sent in order with the next snapshot, before newer frames", arguments: Family.allCases, Attachment.allCases)
+    func order(_ family: Family, _ attachment: Attachment) throws {
+      try DataplaneFixture.run(family, attachment) { plane in
+        unresolve(plane)
+        for number in 0..<40 { plane.send(frame(number), from: .vm1) }
+        plane.expect()
+        #expect(plane.worker.held.count == 40)
+        for number in 40..<80 { plane.send(frame(number), from: .vm1) }
+        resolve(plane)
+        plane.expect(tunnelled: (0..<80).map { plane.tunnelled(to: Topology.near, frame($0)) })
+        #expect(plane.worker.held.isEmpty)
+      }
+    }
+
+    @Test("a snapshot that does not resolve them changes nothing", arguments: Family.allCases)
+    func stillUnresolved(_ family: Family) throws {
+      try DataplaneFixture.run(family) { plane in
+        unresolve(plane)
+        for number in 0..<5 { plane.send(frame(number), from: .vm1) }
+        plane.run()
+        let expiries = plane.worker.held.frames.map(\.expiry)
+        for _ in 0..<3 {
+          plane.change { _ in }
+          plane.worker.heldFramesAreDue = true
+          plane.run()
+        }
+        // The time they may wait does not begin anew.
+        #expect(plane.worker.held.frames.map(\.expiry) == expiries)
+        resolve(plane)
+        plane.expect(tunnelled: (0..<5).map { plane.tunnelled(to: Topology.near, frame($0)) })
+      }
+    }
+
+    @Test("VTEPs do not wait for each other")
+    func independent() throws {
+      try DataplaneFixture.run { plane in
+        unresolve(plane, [Topology.near, Topology.far])
+        for number in 0..<4 { plane.send(frame(number, to: number % 2 == 0 ? 21 : 22), from: .vm1) }
+        plane.expect()
+        resolve(plane, [Topology.far])
+        plane.expect(tunnelled: [1, 3].map { plane.tunnelled(to: Topology.far, frame($0, to: 22)) })
+        #expect(plane.worker.held.count(vtep: Topology.near) == 2)
+        #expect(plane.worker.held.count(vtep: Topology.far) == 0)
+        resolve(plane)
+        plane.expect(tunnelled: [0, 2].map { plane.tunnelled(to: Topology.near, frame($0)) })
+      }
+    }
+
+    @Test("no more than its share for one VTEP, no more than the limit in all")
+    func limits() throws {
+      try DataplaneFixture.run { plane in
+        let perVTEP = Limits.heldFramesPerVTEP
+        let vteps = UInt16(Limits.heldFrames / perVTEP + 1)
+        plane.change { model in
+          for index in 10..<10 + vteps {
+            while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
+            model.vteps[Int(index)] = ForwardingModel.VTEP(
+              entry: VTEPEntry(address: Topology.vtepAddress(index, .ipv4), isInUse: true),
+              adjacencies: [Topology.adjacency(index, .ipv4, isResolved: false)])
+          }
+        }
+        for index in 10..<10 + vteps { plane.learn(guest(100 + UInt64(index)), at: .vtep(index)) }
+        for number in 0..<perVTEP + 3 { plane.send(frame(number, to: 110), from: .vm1) }
+        plane.expect(drops: [.vm1: [.holdQueueFull: 3]])
+        for index in 11..<10 + vteps {
+          for number in 0..<perVTEP { plane.send(frame(number, to: 100 + UInt64(index)), from: .vm1) }
+        }
+        plane.expect(drops: [.vm1: [.holdQueueFull: perVTEP]])
+        #expect(plane.worker.held.count == Limits.heldFrames)
+        // The fixture ends with all of them held: the worker must give every one back.
+      }
+    }
+
+    @Test("given up when they have waited too long, each on its own account")
+    func expiry() throws {
+      try DataplaneFixture.run { plane in
+        unresolve(plane)
+        for number in 0..<6 { plane.send(frame(number), from: .vm1) }
+        plane.run()
+        let limit = cdpdk_cycles() + cdpdk_cycles_per_second() * UInt64(Limits.holdMilliseconds) / 1000
+        #expect(plane.worker.held.frames.allSatisfy { $0.expiry <= limit && $0.expiry > limit - cdpdk_cycles_per_second() * 2 })
+        let waiting = plane.worker.held.takeAll()
+        for (number, held) in waiting.enumerated() {
+          plane.worker.held.append(held)
+          if number % 2 == 0 { plane.worker.held.keepExpiry(cdpdk_cycles()) }
+        }
+        plane.expect()
+        plane.worker.heldFramesAreDue = true
+        plane.expect(drops: [.vm1: [.neighborUnresolved: 3]])
+        resolve(plane)
+        plane.expect(tunnelled: [1, 3, 5].map { plane.tunnelled(to: Topology.near, frame($0)) })
+      }
+    }
+
+    @Test("a VTEP, a route or a VNI that goes takes its frames along")
+    func gone() throws {
+      try DataplaneFixture.run { plane in
+        unresolve(plane)
+        plane.send(frame(0), from: .vm1)
+        plane.expect()
+        plane.change { $0.vteps[Int(Topology.near)] = ForwardingModel.VTEP() }
+        plane.expect(drops: [.vm1: [.noRoute: 1]])
+      }
+      try DataplaneFixture.run { plane in
+        unresolve(plane)
+        plane.send(frame(0), from: .vm1)
+        plane.expect()
+        plane.change { $0.domains[0] = ForwardingModel.Domain() }
+        plane.expect(drops: [.vm1: [.noRoute: 1]])
+      }
+    }
+
+    @Test("a path that got narrower meanwhile")
+    func narrower() throws {
+      try DataplaneFixture.run { plane in
+        unresolve(plane)
+        plane.send(frame(0), from: .vm1)
+        plane.expect()
+        plane.setAdjacencies(Topology.near, [Topology.adjacency(Topology.near, .ipv4, mtu: 100)])
+        plane.expect(drops: [.vm1: [.tooBigForUnderlay: 1]])
+      }
+    }
+
+    @Test("a held clone is sent whole after the others are gone", arguments: Family.allCases)
+    func clone(_ family: Family) throws {
+      try DataplaneFixture.run(family) { plane in
+        plane.changeDomain { $0.flood = [Topology.near, Topology.far] }
+        unresolve(plane)
+        let frame = Frame.arpRequest(from: guest(1), target: 9)
+        plane.send(frame, from: .vm1)
+        plane.expect(local: [.vm2: [frame], .vm3: [frame]], tunnelled: [plane.tunnelled(to: Topology.far, frame)])
+        resolve(plane)
+        plane.expect(tunnelled: [plane.tunnelled(to: Topology.near, frame)])
+      }
+    }
+  }
+}
