@@ -4,8 +4,8 @@
 import Synchronization
 
 extension MACTable {
-  /// A free slot in one of the buckets of `hash`, after displacing entries where needed; nil when there is none within
-  /// reach of the search. Ghosts on the way are reclaimed.
+  /// A free slot in one of the buckets of `hash`, after displacing entries where needed. Ghosts on the way are
+  /// reclaimed. Nil when there is none within reach: the first `searchedNodeCount` path nodes tell where it looked.
   func makeFreeSlot(_ hash: UInt64) -> UInt32? {
     let path = memory.path
     path[0] = PathNode(bucket: UInt32(reader.firstBucket(hash)), source: 0, parent: -1)
@@ -24,6 +24,7 @@ extension MACTable {
       }
       index += 1
     }
+    searchedNodeCount = nodeCount
     return nil
   }
 

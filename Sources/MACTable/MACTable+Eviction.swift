@@ -13,7 +13,7 @@ extension MACTable {
     let evictionsBefore = evictions
     if usedCount >= capacity, !makeRoom(nowSeconds: nowSeconds) { return .full }
     let hash = reader.hash(key)
-    guard let slot = makeFreeSlot(hash) ?? evictNearby(hash, nowSeconds: nowSeconds) else { return .full }
+    guard let slot = makeFreeSlot(hash) ?? evictWithinReach(hash, nowSeconds: nowSeconds) else { return .full }
     occupy(slot, key, value, lastSeenSeconds: nowSeconds)
     return evictions == evictionsBefore ? .added : .addedAfterEviction
   }
@@ -63,11 +63,12 @@ extension MACTable {
     release(slot, wasGhost: false)
   }
 
-  /// For a key whose buckets have no free slot within reach, which only happens in small tables: evicts from those
-  /// buckets the learned entry whose owner has learned most. Nil when all of theirs are static or controller entries.
-  private func evictNearby(_ hash: UInt64, nowSeconds: UInt32) -> UInt32? {
+  /// For a key whose buckets have no free slot within reach, which hardly happens but in small tables: evicts within
+  /// reach the learned entry whose owner has learned most. Nil when there are only static and controller entries.
+  private func evictWithinReach(_ hash: UInt64, nowSeconds: UInt32) -> UInt32? {
     var victim: UInt32?
-    for bucket in [UInt32(reader.firstBucket(hash)), UInt32(reader.secondBucket(hash))] {
+    for node in 0..<searchedNodeCount {
+      let bucket = memory.path[node].bucket
       for slot in bucket * 4..<bucket * 4 + 4 where value(slot).type == .learned {
         guard let best = victim else {
           victim = slot
@@ -79,7 +80,8 @@ extension MACTable {
         if weight > bestWeight || weight == bestWeight && isOlder { victim = slot }
       }
     }
-    if let victim { evict(victim, nowSeconds: nowSeconds) }
-    return victim
+    guard let victim else { return nil }
+    evict(victim, nowSeconds: nowSeconds)
+    return makeFreeSlot(hash)
   }
 }

@@ -32,6 +32,8 @@ public final class MACTable: @unchecked Sendable {
   var ghostCount = 0
   /// Flushes since there was last no ghost.
   var generationSteps: UInt32 = 0
+  /// Path nodes of the last search for a free slot that found none.
+  var searchedNodeCount = 0
   var sweepCursor = 0
   var ghostCursor = 0
 
@@ -45,7 +47,9 @@ public final class MACTable: @unchecked Sendable {
   ///   - vtepCount: VTEP indices are below this, at most 65536.
   ///   - domainCount: bridge-domain indices are below this, 1 to 65535.
   /// - Throws: `MACTableError` with code `invalidSize`.
-  public init(capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int) throws(MACTableError) {
+  public convenience init(
+    capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int
+  ) throws(MACTableError) {
     guard (1...1 << 28).contains(capacity), (0...65536).contains(portCount), (0...65536).contains(vtepCount),
       portCount + vtepCount > 0, (1...65535).contains(domainCount)
     else {
@@ -54,8 +58,16 @@ public final class MACTable: @unchecked Sendable {
         subject: "of \(capacity) entries for \(portCount) ports, \(vtepCount) VTEPs, \(domainCount) domains",
         code: .invalidSize)
     }
-    // A few buckets on top, since in a small table chance fills buckets less evenly.
-    let halfBucketCount = capacity * 100 / (8 * Self.fullLoadPercent) + 4
+    // Some buckets on top, since in a small table chance fills buckets less evenly.
+    let halfBucketCount = capacity * 100 / (8 * Self.fullLoadPercent) + 16
+    self.init(
+      capacity: capacity, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount,
+      halfBucketCount: halfBucketCount)
+  }
+
+  /// - Parameter halfBucketCount: buckets of four slots in each half of the table; there may be fewer slots than the
+  ///   capacity.
+  init(capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int, halfBucketCount: Int) {
     self.capacity = capacity
     self.portCount = portCount
     self.vtepCount = vtepCount

@@ -62,26 +62,48 @@ struct CapacityTests {
       #expect(table.count == capacity)
       #expect(table.memory.displacements.pointee.load(ordering: .relaxed) > 0)
       let load = Double(capacity) / Double(table.slotCount)
-      #expect(capacity < 5000 || load > 0.92)
+      #expect(capacity < 20000 || load > 0.92)
       #expect(keys.allSatisfy { table.reader.find($0).isHit })
       try table.checkStructure()
     }
   }
 
-  /// Tables of a few entries, where chance fills buckets unevenly: they take an entry, evicting if need be.
-  @Test func smallTables() throws {
-    for capacity in 1...40 {
-      let table = try MACTable(capacity: capacity, portCount: 1, vtepCount: 0, domainCount: 1)
+  /// Tables with fewer slots than they may hold entries, or just so many: a search for a free slot often finds none.
+  @Test func crampedTables() throws {
+    for capacity in stride(from: 8, through: 60, by: 4) {
+      let table = MACTable(
+        capacity: capacity, portCount: 2, vtepCount: 0, domainCount: 1, halfBucketCount: capacity / 8)
       var random = SeededGenerator(seed: UInt64(capacity))
-      for _ in 0..<capacity * 20 {
+      let quiet = key(0, 1)
+      _ = table.learn(quiet, at: .port(1, vlan: 0), nowSeconds: 0)
+      for step in 0..<capacity * 5 {
         let key = key(0, random.next())
-        let outcome = table.learn(key, at: .port(0, vlan: 0), nowSeconds: 0)
+        let outcome = table.learn(key, at: .port(0, vlan: 0), nowSeconds: UInt32(step))
         #expect(outcome == .added || outcome == .evictedOther)
         #expect(table.reader.find(key).isHit)
       }
-      #expect(table.count <= capacity)
+      #expect(table.reader.find(quiet).isHit)
+      #expect(table.evictions > 0)
+      #expect(table.count <= min(capacity, table.slotCount))
       try table.checkStructure()
     }
+  }
+
+  /// Static entries find room wherever a learned one can go, and the error when there is none leaves all as it was.
+  @Test func staticEntriesInCrampedTable() throws {
+    let table = MACTable(capacity: 100, portCount: 1, vtepCount: 0, domainCount: 2, halfBucketCount: 4)
+    for index in 0..<100 as Range<UInt64> { _ = table.learn(key(1, index), at: .port(0, vlan: 0), nowSeconds: 0) }
+    var accepted: [MACKey] = []
+    for index in 0..<100 as Range<UInt64> {
+      do {
+        try table.setStatic(key(0, index), at: .port(0, vlan: 0), type: .static)
+        accepted.append(key(0, index))
+      } catch { #expect(error.code == .tableFull) }
+    }
+    #expect(accepted.count >= 24 && accepted.count <= 32)
+    #expect(accepted.allSatisfy { table.reader.find($0).type == .static && table.reader.find($0).isHit })
+    #expect(table.count(domain: 0) == accepted.count)
+    try table.checkStructure()
   }
 
   @Test func floodingPortOnlyLosesItsOwn() throws {

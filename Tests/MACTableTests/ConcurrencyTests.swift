@@ -37,8 +37,10 @@ import Testing
 
   /// - capacity: so small that slots change hands all the time, or large enough for long displacement paths.
   @Test(arguments: [8, 100, 3000]) func readersSeeWholeEntriesAndMissNone(capacity: Int) throws {
-    let table = try MACTable(
-      capacity: capacity, portCount: Int(Self.indexCount), vtepCount: Int(Self.indexCount), domainCount: 4)
+    // Few slots to spare, so that entries are displaced all the time.
+    let table = MACTable(
+      capacity: capacity, portCount: Int(Self.indexCount), vtepCount: Int(Self.indexCount), domainCount: 4,
+      halfBucketCount: capacity / 7 + 4)
     // Domain 0 stays, domain 1 comes and goes, domain 2 is flushed at times, domain 3 stays empty.
     let permanentCount = UInt64(capacity / 2)
     let transientCount = UInt64(capacity)
