@@ -63,11 +63,12 @@ final class DataplaneFixture {
   }
 
   static func context(
-    _ index: Int, _ test: TestRuntime, _ reader: MACTableReader, _ shared: UnsafeMutablePointer<SharedState>
+    _ index: Int, _ test: TestRuntime, _ reader: MACTableReader, _ shared: UnsafeMutablePointer<SharedState>,
+    sleepsWhenIdle: Bool = false
   ) -> WorkerContext {
     WorkerContext(
       index: index, shared: shared, table: reader, counters: test.counters[index], learnRing: test.learnRings[index],
-      pool: test.runtime.pool, transmitLocks: test.transmitLocks, sleepsWhenIdle: false, epoll: -1, wakeEvent: -1,
+      pool: test.runtime.pool, transmitLocks: test.transmitLocks, sleepsWhenIdle: sleepsWhenIdle, epoll: -1, wakeEvent: -1,
       napsOnly: naps)
   }
 
