@@ -68,7 +68,9 @@ let package = Package(
       ]),
 
     .executableTarget(
-      name: "vtepd-bench", dependencies: ["VTEP", "Encap", "MACTable", "CDPDK"], path: "Benchmarks/Pipeline",
+      name: "vtepd-bench",
+      dependencies: ["VTEP", "Encap", "MACTable", "CDPDK", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      path: "Benchmarks/Pipeline",
       swiftSettings: viewSettings + dpdkSettings),
 
     .testTarget(name: "EncapTests", dependencies: ["Encap"], swiftSettings: viewSettings),

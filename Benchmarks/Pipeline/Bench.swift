@@ -2,34 +2,56 @@
 // the same run. Source: net_pcap playing a file in a loop; sink: net_null. The figure that counts is the ratio: it
 // says what forwarding costs, whatever this machine does at the moment.
 
+import ArgumentParser
 import CDPDK
 import Encap
 import Glibc
-import Logging
 import MACTable
 
 @testable import VTEP
 
 @main
-struct Bench {
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "vtepd-bench", abstract: "Measures the forwarding pipelines beside the bare receive-transmit loop.")
+
   /// Rounds of bare loop and pipeline, alternating; the median is reported.
   static let rounds = 7
   static let secondsPerRound = 0.7
 
-  static func main() throws {
-    var settings = DataplaneSettings()
-    settings.memoryMiB = 1500
-    settings.hugepages = .auto
-    let runtime = try DPDKRuntime(settings: settings, maxFrameByteCount: 2048, log: { print("#", $0) })
-    let folder = try temporaryFolder()
-    defer { removeFolder(folder) }
+  @Option(help: "Forward this many packets and report nothing: for counting instructions from outside.")
+  var packets: Int?
 
+  @Option(help: "With --packets: which pipeline.")
+  var direction = Scenario.Direction.encapsulation
+
+  @Option(help: "With --packets: addresses in the MAC table.")
+  var macs = 1000
+
+  @Flag(help: "With --packets: the bare loop instead of the pipeline.")
+  var bare = false
+
+  func run() throws {
+    var settings = DataplaneSettings()
+    settings.memoryMiB = packets == nil ? 1500 : 128
+    settings.hugepages = packets == nil ? .auto : .off
+    let runtime = try DPDKRuntime(settings: settings, maxFrameByteCount: 2048, log: { print("#", $0) })
+    let folder = try Self.temporaryFolder()
+    defer { Self.removeFolder(folder) }
+
+    if let packets {
+      let scenario = try Scenario(direction, macs: macs, runtime: runtime, folder: folder)
+      var worker = scenario.worker()
+      if bare { scenario.bareLoop(packets: packets) } else { scenario.pipelineLoop(&worker, packets: packets) }
+      scenario.close()
+      return
+    }
     print("| direction | MACs | bare Mpps | bare cycles | pipeline Mpps | pipeline cycles | ratio |")
     print("|---|---|---|---|---|---|---|")
     for macs in [1000, 100_000] {
-      for direction in [Scenario.Direction.encapsulation, .decapsulation] {
+      for direction in Scenario.Direction.allCases {
         let scenario = try Scenario(direction, macs: macs, runtime: runtime, folder: folder)
-        report(direction, macs, measure(scenario))
+        Self.report(direction, macs, Self.measure(scenario))
         scenario.close()
       }
     }
@@ -75,7 +97,7 @@ struct Bench {
   }
 
   private static func removeFolder(_ path: String) {
-    for name in ["encapsulation", "decapsulation"] { unlink("\(path)/\(name).pcap") }
+    for direction in Scenario.Direction.allCases { unlink("\(path)/\(direction.rawValue).pcap") }
     rmdir(path)
   }
 }

@@ -1,5 +1,6 @@
 // Scenario: devices, snapshot, MAC table and worker for one line of the benchmark's table.
 
+import ArgumentParser
 import CDPDK
 import Encap
 import Glibc
@@ -8,7 +9,7 @@ import MACTable
 @testable import VTEP
 
 final class Scenario {
-  enum Direction: String { case encapsulation, decapsulation }
+  enum Direction: String, CaseIterable, ExpressibleByArgument { case encapsulation, decapsulation }
 
   private let direction: Direction
   private let source: EthernetDevice
@@ -16,6 +17,7 @@ final class Scenario {
   private let table: MACTable
   private let context: WorkerContext
   private var publisher: SnapshotPublisher
+  private let bareFrames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
 
   // Ports of the snapshot: the source is the port or the underlay, the sink is the other.
   private static let access: UInt16 = 1
@@ -110,18 +112,27 @@ final class Scenario {
   func worker() -> Worker { Worker(context) }
 
   /// Receive and transmit, nothing between.
+  private func bareRound() -> Int {
+    let count = cdpdk_rx_burst(source.portID, 0, bareFrames, UInt16(Limits.burst))
+    return Int(cdpdk_tx_burst(sink.portID, 0, bareFrames, count))
+  }
+
   func bareLoop(seconds: Double) -> Rate {
-    let frames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
-    defer { frames.deallocate() }
-    return timed(seconds) {
-      let count = cdpdk_rx_burst(source.portID, 0, frames, UInt16(Limits.burst))
-      _ = cdpdk_tx_burst(sink.portID, 0, frames, count)
-      return Int(count)
-    }
+    timed(seconds) { bareRound() }
   }
 
   func pipelineLoop(_ worker: inout Worker, seconds: Double) -> Rate {
     timed(seconds) { worker.runOnce() }
+  }
+
+  func bareLoop(packets: Int) {
+    var done = 0
+    while done < packets { done += bareRound() }
+  }
+
+  func pipelineLoop(_ worker: inout Worker, packets: Int) {
+    var done = 0
+    while done < packets { done += worker.runOnce() }
   }
 
   private func timed(_ seconds: Double, _ body: () -> Int) -> Rate {
