@@ -84,12 +84,17 @@ final class RawClient: Sendable {
   @discardableResult
   func write(_ text: String) -> Int { write(Array(text.utf8)) }
 
+  /// One byte; nil at the end of the stream.
+  func read() -> UInt8? {
+    var byte: UInt8 = 0
+    return recv(descriptor, &byte, 1, 0) == 1 ? byte : nil
+  }
+
   /// A line without its newline; nil at the end of the stream.
   func readLine() -> String? {
     var line: [UInt8] = []
-    var byte: UInt8 = 0
     while true {
-      guard recv(descriptor, &byte, 1, 0) == 1 else { return nil }
+      guard let byte = read() else { return nil }
       if byte == UInt8(ascii: "\n") { return String(decoding: line, as: UTF8.self) }
       line.append(byte)
     }
