@@ -32,4 +32,4 @@ def pytest_runtest_makereport(item, call):
     made = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
     if report.failed and made:
         for path in sorted(made.directory.glob("*/vtepd.log")):
-            report.sections.append((f"log of {path.parent.name}", path.read_text(errors="replace")[-6000:]))
+            report.sections.append((f"log of {path.parent.name}", path.read_text(errors="replace")[-2500:]))

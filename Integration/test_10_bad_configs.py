@@ -44,7 +44,7 @@ CASES = [
     ("vni: 5001\n    flood", "vni: 16777216\n    flood", 8, "16777215"),
     ("flood: multicast", "flood: broadcast", 9, "flood"),
     ("group: 239.1.1.1", "group: 192.0.2.9", 10, "multicast"),
-    ("    group: 239.1.1.1\n", "", 8, "group"),
+    ("    group: 239.1.1.1\n", "", 9, "group"),
     ("vni: 5002", "vni: 5001", 11, "5001"),
     ("peers: [192.0.2.2]", "peers: [192.0.2.1]", 13, "192.0.2.1"),
     ("peers: [192.0.2.2]", "peers: 192.0.2.2", 13, "list"),

@@ -67,7 +67,7 @@ def test_kill_with_netdev_ports(lab):
 
 def test_stale_persistent_tap_is_taken_over(lab):
     site = Site(lab, vtepd=1, kind="tap", wait=False)
-    site.hosts[0].namespace.ip("tuntap add dev tap1 mode tap")
+    site.hosts[0].namespace.ip("tuntap add dev tap1 mode tap multi_queue")
     daemon = site.daemons[0].start()
     site.guests[0].attach_tap(site.hosts[0].namespace, "tap1")
     daemon.wait_ports_up()

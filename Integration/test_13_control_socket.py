@@ -11,7 +11,6 @@ import pytest
 
 from lab import Site, wait_until
 from lab.daemon import VTEPCTL
-from lab.frames import mac_number
 from lab.namespaces import run
 from lab.site import VNI
 
@@ -25,8 +24,8 @@ def site(lab):
 
 def connect(daemon, seconds=20):
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(seconds)
     client.connect(str(daemon.socket_path))
+    client.settimeout(seconds)
     return client
 
 

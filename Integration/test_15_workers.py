@@ -1,5 +1,4 @@
 """Workers: more than one, polling or sleeping, with hugepages and without."""
-import os
 import pathlib
 import time
 
@@ -28,7 +27,7 @@ def test_traffic_with_workers(lab, workers, polling):
     rows = site.daemons[0].ctl("show", "workers")
     assert [row["worker"] for row in rows] == list(range(workers))
     assert sum(row["packets"] for row in rows) >= 1000
-    assert sum(row["queues"] for row in rows) >= 2
+    assert sum(len(row["queues"]) for row in rows) >= 2
     assert site.daemons[0].drops().get("transmit-full", 0) == 0
 
 
@@ -71,19 +70,12 @@ def test_busy_daemon_never_sleeps(lab):
     assert after[1] - before[1] < 20, f"it slept {after[1] - before[1]} times"
 
 
-def test_hugepages_off_and_auto(lab):
-    for mode in ("off", "auto"):
-        site = Site(lab, vtepd=1, kernel=1, flood="replicate", dataplane={"hugepages": mode}) if mode == "off" else site
-        if mode == "auto":
-            daemon = site.daemons[0]
-            assert daemon.stop() == 0
-            daemon.config["dataplane"]["hugepages"] = "auto"
-            daemon.write_config()
-            daemon.start().wait_ports_up()
-        site.wait_all_pings()
+
+@pytest.mark.parametrize("mode", ["off", "auto"])
+def test_hugepages_are_optional(lab, mode):
+    Site(lab, vtepd=1, kernel=1, flood="replicate", dataplane={"hugepages": mode}).wait_all_pings()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="hugepages need root")
 def test_hugepages_required(lab):
     before = int(HUGEPAGES.read_text())
     wanted = max(before, 256)
@@ -97,7 +89,7 @@ def test_hugepages_required(lab):
 
 
 def test_hugepages_required_but_absent(lab):
-    site = Site(lab, vtepd=1, wait=False, dataplane={"hugepages": "required", "memory-mb": 1_000_000})
+    site = Site(lab, vtepd=1, wait=False, dataplane={"hugepages": "required", "memory-mb": 65536})
     daemon = site.daemons[0].start(wait=False)
     assert daemon.process.wait(60) == 2
     assert "hugepages" in daemon.log()

@@ -1,5 +1,6 @@
 """tcpdump in a namespace, surely listening when the constructor returns; and what tshark makes of the file."""
 import os
+import re
 import signal
 import subprocess
 
@@ -12,8 +13,10 @@ class Capture:
     def __init__(self, namespace, interface, expression="", name=None, inbound=False):
         self.path = namespace.lab.directory / f"{name or namespace.name + '-' + interface}-{os.urandom(3).hex()}.pcap"
         words = ["tcpdump", "-i", interface, "-n", "-s", "0", "-U", "-B", "65536", "--immediate-mode", "-w", str(self.path), "-Z", "root"]
-        words += (["-Q", "in"] if inbound else []) + ([expression] if expression else [])
-        messages = self.path.with_suffix(".log")
+        # `inbound` in the kernel's filter, not -Q: packets of the other direction must not be counted as received.
+        terms = (["inbound"] if inbound else []) + ([f"({expression})"] if expression else [])
+        words += [" and ".join(terms)] if terms else []
+        messages = self.messages = self.path.with_suffix(".log")
         with open(messages, "w") as log:
             self.process = namespace.popen(*words, stdout=subprocess.DEVNULL, stderr=log)
         wait_until(lambda: "listening on" in messages.read_text() or self.process.poll() is not None,
@@ -39,8 +42,16 @@ class Capture:
         wait_until(lambda: len(self.packets()) >= count, lambda: f"{count} packets were captured, not {len(self.packets())}", seconds)
         return self.packets()
 
+    def has_written_everything(self):
+        """Asks tcpdump how many packets the kernel gave it, and how many it has written."""
+        self.process.send_signal(signal.SIGUSR1)
+        counts = re.findall(r"(\d+) packets? captured, (\d+) packets? received", self.messages.read_text())
+        return bool(counts) and counts[-1][0] == counts[-1][1]
+
     def stop(self):
+        """Ends the capture when all that has come so far is in the file."""
         if self.process.poll() is None:
+            wait_until(self.has_written_everything, lambda: f"tcpdump has written all: {self.messages.read_text()[-300:]}")
             self.process.send_signal(signal.SIGINT)
             self.process.wait(20)
         return self
