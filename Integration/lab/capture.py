@@ -1,63 +1,78 @@
-"""tcpdump in a namespace, surely listening when the constructor returns; and what tshark makes of the file."""
+"""Captures on an interface of a namespace, with tcpdump's filter language, and what tshark makes of them.
+
+A packet socket with a large buffer, read when somebody asks: it listens when the constructor returns, and what came
+before a question is in the answer. (tcpdump itself loses what it has not yet read when it is stopped.)
+"""
+import ctypes
 import os
-import re
-import signal
-import subprocess
+import socket
+import struct
 
-from scapy.utils import RawPcapReader
+from .namespaces import ETH_P_ALL, PACKET_IGNORE_OUTGOING, SOL_PACKET, run, wait_until
 
-from .namespaces import run, wait_until
+PACKET_AUXDATA, PACKET_STATISTICS, SO_ATTACH_FILTER, SO_RCVBUFFORCE = 8, 6, 26, 33
+AUXDATA = struct.Struct("=IIIHHHH")  # status, length, captured, mac, net, tag, tag protocol
+TAG_IS_VALID, TAG_PROTOCOL_IS_VALID = 0x10, 0x40
 
 
 class Capture:
-    def __init__(self, namespace, interface, expression="", name=None, inbound=False):
-        self.path = namespace.lab.directory / f"{name or namespace.name + '-' + interface}-{os.urandom(3).hex()}.pcap"
-        words = ["tcpdump", "-i", interface, "-n", "-s", "0", "-U", "-B", "65536", "--immediate-mode", "-w", str(self.path), "-Z", "root"]
-        # `inbound` in the kernel's filter, not -Q: packets of the other direction must not be counted as received.
-        terms = (["inbound"] if inbound else []) + ([f"({expression})"] if expression else [])
-        words += [" and ".join(terms)] if terms else []
-        messages = self.messages = self.path.with_suffix(".log")
-        with open(messages, "w") as log:
-            self.process = namespace.popen(*words, stdout=subprocess.DEVNULL, stderr=log)
-        wait_until(lambda: "listening on" in messages.read_text() or self.process.poll() is not None,
-                   lambda: f"tcpdump listens: {messages.read_text()}")
-        assert self.process.poll() is None, messages.read_text()
+    def __init__(self, namespace, interface, expression="", inbound=False):
+        """`inbound`: not what leaves by the interface."""
+        self.path = namespace.lab.directory / f"{namespace.name}-{interface}-{os.urandom(3).hex()}.pcap"
+        self.seen = []
+        with namespace.entered():
+            self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        namespace.lab.on_close(self.socket.close)
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
+        self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, int(inbound))
+        if expression:
+            self.attach(run("tcpdump", "-y", "EN10MB", "-s", "262144", "-ddd", expression).stdout)
+        self.socket.bind((interface, ETH_P_ALL))
+
+    def attach(self, program):
+        """A program as `tcpdump -ddd` prints it: a count, then one instruction a line."""
+        lines = [tuple(map(int, line.split())) for line in program.splitlines()[1:]]
+        code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(lines), ctypes.addressof(code)))
 
     def packets(self):
-        """The packets so far, as bytes."""
-        if not self.path.exists() or self.path.stat().st_size < 24:
-            return []
-        packets, reader = [], RawPcapReader(str(self.path))
-        try:
-            for packet, _ in reader:
-                packets.append(packet)
-        except EOFError:
-            pass
-        finally:
-            reader.close()
-        return packets
+        """All packets so far, as bytes, with their VLAN tags."""
+        while self.socket.fileno() >= 0:
+            try:
+                packet, notes, _, _ = self.socket.recvmsg(262144, 256)
+            except BlockingIOError:
+                break
+            for level, kind, data in notes:
+                if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
+                    status, _, _, _, _, tag, protocol = AUXDATA.unpack(data[:AUXDATA.size])
+                    if status & TAG_IS_VALID:
+                        protocol = protocol if status & TAG_PROTOCOL_IS_VALID else 0x8100
+                        packet = packet[:12] + struct.pack("!HH", protocol, tag) + packet[12:]
+            self.seen.append(packet)
+        return self.seen
 
     def wait(self, count, seconds=30):
         """Waits for at least so many packets, and returns those there are."""
-        wait_until(lambda: len(self.packets()) >= count, lambda: f"{count} packets were captured, not {len(self.packets())}", seconds)
-        return self.packets()
-
-    def has_written_everything(self):
-        """Asks tcpdump how many packets the kernel gave it, and how many it has written."""
-        self.process.send_signal(signal.SIGUSR1)
-        counts = re.findall(r"(\d+) packets? captured, (\d+) packets? received", self.messages.read_text())
-        return bool(counts) and counts[-1][0] == counts[-1][1]
+        wait_until(lambda: len(self.packets()) >= count, lambda: f"{count} packets were captured, not {len(self.seen)}", seconds)
+        return self.seen
 
     def stop(self):
-        """Ends the capture when all that has come so far is in the file."""
-        if self.process.poll() is None:
-            wait_until(self.has_written_everything, lambda: f"tcpdump has written all: {self.messages.read_text()[-300:]}")
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(20)
+        """Ends the capture; nothing that came so far is missing."""
+        if self.socket.fileno() >= 0:
+            self.packets()
+            _, lost = struct.unpack("II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+            self.socket.close()
+            assert lost == 0, f"the capture lost {lost} packets"
         return self
 
     def fields(self, *names, only=""):
         """One tuple of tshark fields for each packet that passes the display filter. Checksums are verified."""
+        with open(self.path, "wb") as file:
+            file.write(struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
+            for number, packet in enumerate(self.packets()):
+                file.write(struct.pack("=IIII", number, 0, len(packet), len(packet)) + packet)
         options = []
         for layer in ("ip", "udp", "tcp"):
             options += ["-o", f"{layer}.check_checksum:TRUE"]
