@@ -83,7 +83,9 @@ extension DataplaneTests {
         }
         model.vteps.append(vtep)
       }
-      model.receiveQueues = [[], [ReceiveQueue(port: 4, queue: 0), ReceiveQueue(port: 5, queue: 1)], [], [ReceiveQueue(port: 6, queue: 0)]]
+      model.receiveQueues = [
+        [], [ReceiveQueue(port: 4, queue: 0), ReceiveQueue(port: 5, queue: 1)], [], [ReceiveQueue(port: 6, queue: 0)],
+      ]
       let storage = SnapshotStorage(model, generation: 9)
       let snapshot = storage.snapshot.pointee
       #expect(snapshot.generation == 9)
