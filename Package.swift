@@ -41,12 +41,7 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: viewSettings + dpdkSettings),
-    .target(
-      name: "VTEPControl",
-      dependencies: [
-        .product(name: "NIOCore", package: "swift-nio"),
-        .product(name: "NIOPosix", package: "swift-nio"),
-      ]),
+    .target(name: "VTEPControl"),
     .executableTarget(
       name: "vtepd",
       dependencies: [
@@ -81,6 +76,14 @@ let package = Package(
       name: "VTEPTests", dependencies: ["VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK"],
       swiftSettings: viewSettings + dpdkSettings),
     .testTarget(name: "VTEPControlTests", dependencies: ["VTEPControl"]),
-    .testTarget(name: "vtepdTests", dependencies: ["vtepd", "VTEP", "VTEPControl", "MulticastLearn", "Encap"]),
+    .testTarget(
+      name: "vtepdTests",
+      dependencies: [
+        "vtepd", "vtepctl", "VTEP", "VTEPControl", "MulticastLearn", "Encap",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]),
   ]
 )

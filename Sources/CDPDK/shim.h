@@ -46,14 +46,13 @@ static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
 static inline unsigned cdpdk_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
 
 // -- mbuf fields -----------------------------------------------------------------------------------------------------
-static inline void *cdpdk_mbuf_data(cdpdk_mbuf m) { return rte_pktmbuf_mtod(m, void *); }
+static inline void *_Nonnull cdpdk_mbuf_data(cdpdk_mbuf m) { return rte_pktmbuf_mtod(m, void *); }
 static inline uint32_t cdpdk_mbuf_length(cdpdk_mbuf m) { return m->pkt_len; }
 static inline uint16_t cdpdk_mbuf_segment_length(cdpdk_mbuf m) { return m->data_len; }
 static inline uint16_t cdpdk_mbuf_segment_count(cdpdk_mbuf m) { return m->nb_segs; }
 static inline int cdpdk_mbuf_is_exclusive(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
-// Length of a packet of one segment.
-static inline void cdpdk_mbuf_set_length(cdpdk_mbuf m, uint16_t n) { m->data_len = n; m->pkt_len = n; }
-static inline void cdpdk_mbuf_clear_offloads(cdpdk_mbuf m) { m->ol_flags &= ~(RTE_MBUF_F_TX_OFFLOAD_MASK | RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED); }
+// Keeps `length` bytes from `offset` on, of a packet of one segment that has them.
+static inline void cdpdk_mbuf_keep(cdpdk_mbuf m, uint16_t offset, uint16_t length) { m->data_off += offset; m->data_len = length; m->pkt_len = length; }
 // NULL when the head- or tailroom does not suffice.
 static inline void *cdpdk_mbuf_prepend(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_prepend(m, n); }
 static inline void *cdpdk_mbuf_append(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_append(m, n); }

@@ -22,6 +22,18 @@ extension OuterHeader {
     }
   }
 
+  /// Over IPv4, with a fixed TTL and no UDP checksum: what `writePlain` can write.
+  @inlinable @inline(__always)
+  public var isPlain: Bool { features == 0 }
+
+  /// As `write`, for a header that `isPlain`.
+  /// - Parameter header: at least 50 octets.
+  @inlinable @inline(__always)
+  public func writePlain(into header: inout MutableRawSpan, innerByteCount: Int, vni: VNI, flow: InnerFlow) {
+    precondition(header.byteCount >= OuterHeader.ipv4ByteCount)
+    writeIPv4(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow, ttl: 0, udpChecksum: 0)
+  }
+
   /// IPv6, inherited TTL, computed checksum. Inlined as well: a call would copy the whole template.
   @inlinable @inline(__always)
   func writeGeneral(

@@ -96,7 +96,10 @@ extension MACTable {
   }
 
   private func raise(_ generation: UnsafeMutablePointer<Atomic<UInt32>>) {
+    // Readers compare generations from now on, until the sweep finds no ghost left.
+    memory.ghosts.pointee.store(1, ordering: .releasing)
     generation.pointee.store(generation.pointee.load(ordering: .relaxed) &+ 1, ordering: .releasing)
+    noteChange()
   }
 
   /// Makes sure that no ghost lives long enough to see its generation again.

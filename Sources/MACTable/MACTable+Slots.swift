@@ -32,10 +32,17 @@ extension MACTable {
     let word = reader.keyWord(slot)
     word[4].store(value.followingVersion(of: self.value(slot)).raw, ordering: .releasing)
     word[0].store(key.raw, ordering: .releasing)
+    noteChange()
+  }
+
+  /// After every change: see `MACTableReader.changeCount`.
+  func noteChange() {
+    memory.changes.pointee.store(memory.changes.pointee.load(ordering: .relaxed) &+ 1, ordering: .releasing)
   }
 
   func clear(_ slot: UInt32) {
     reader.keyWord(slot)[0].store(MACKey.freeSlot, ordering: .releasing)
+    noteChange()
   }
 
   /// Puts a new entry into a free slot, its owner's list and the counts.
@@ -51,6 +58,7 @@ extension MACTable {
     let key = key(slot)
     let old = value(slot)
     reader.keyWord(slot)[4].store(new.keepingVersion(of: old).raw, ordering: .releasing)
+    noteChange()
     unlink(slot, fromList: listIndex(old))
     memory.domainCounts[domainCountIndex(key, old)] -= 1
     append(slot, toList: listIndex(new))

@@ -18,6 +18,7 @@ extension MACTable {
       }
       sweepCursor = sweepCursor + 1 == slotCount ? 0 : sweepCursor + 1
     }
+    if ghostCount == 0 { memory.ghosts.pointee.store(0, ordering: .releasing) }
     return usedBefore - usedCount
   }
 

@@ -77,7 +77,7 @@ public final class MACTable: @unchecked Sendable {
       slotCount: slotCount, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount)
     reader = MACTableReader(
       buckets: memory.buckets, lastSeen: memory.lastSeen, domainGenerations: memory.domainGenerations,
-      ownerGenerations: memory.ownerGenerations, displacements: memory.displacements,
+      ownerGenerations: memory.ownerGenerations, displacements: memory.displacements, changes: memory.changes, ghosts: memory.ghosts,
       halfBucketCount: halfBucketCount)
   }
 

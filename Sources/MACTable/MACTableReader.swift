@@ -23,32 +23,40 @@ import Synchronization
   /// By `MACValue.ownerGenerationIndex`.
   @usableFromInline let ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>
   @usableFromInline let displacements: UnsafeMutablePointer<Atomic<UInt64>>
+  @usableFromInline let changes: UnsafeMutablePointer<Atomic<UInt64>>
+  /// Not 0 while an entry may be in the table that a flush has killed.
+  @usableFromInline let ghosts: UnsafeMutablePointer<Atomic<UInt64>>
   /// Buckets in each half; fits 32 bits.
   @usableFromInline let halfBucketCount: UInt64
   /// Secret, odd.
-  @usableFromInline let firstMultiplier: UInt64
-  @usableFromInline let secondMultiplier: UInt64
+  @usableFromInline let multiplier: UInt64
 
   init(
     buckets: UnsafeMutablePointer<Atomic<UInt64>>, lastSeen: UnsafeMutablePointer<Atomic<UInt32>>,
     domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>, ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>,
-    displacements: UnsafeMutablePointer<Atomic<UInt64>>, halfBucketCount: Int
+    displacements: UnsafeMutablePointer<Atomic<UInt64>>, changes: UnsafeMutablePointer<Atomic<UInt64>>,
+    ghosts: UnsafeMutablePointer<Atomic<UInt64>>, halfBucketCount: Int
   ) {
     self.buckets = buckets
     self.lastSeen = lastSeen
     self.domainGenerations = domainGenerations
     self.ownerGenerations = ownerGenerations
     self.displacements = displacements
+    self.changes = changes
+    self.ghosts = ghosts
     self.halfBucketCount = UInt64(halfBucketCount)
-    firstMultiplier = .random(in: .min ... .max) | 1
-    secondMultiplier = .random(in: .min ... .max) | 1
+    multiplier = .random(in: .min ... .max) | 1
   }
 
-  /// Mixes the key with the table's random multipliers, so that a guest cannot choose addresses that collide.
+  /// Mixes the key with the table's random multiplier, so that a guest cannot choose addresses that collide.
   @inlinable @inline(__always) public func hash(_ key: MACKey) -> UInt64 {
-    let first = key.raw.multipliedFullWidth(by: firstMultiplier)
-    let second = (first.high ^ first.low).multipliedFullWidth(by: secondMultiplier)
-    return second.high ^ second.low
+    let product = key.raw.multipliedFullWidth(by: multiplier)
+    return product.high ^ product.low
+  }
+
+  /// Goes up with every change of the table but `touch`: what was looked up at the same count still holds.
+  @inlinable @inline(__always) public var changeCount: UInt64 {
+    changes.pointee.load(ordering: .acquiring)
   }
 
   /// The two cache lines that `lookup` may read, for the caller to prefetch.
@@ -117,10 +125,11 @@ extension MACTableReader {
     value.isOfGeneration(generation(key, value))
   }
 
-  /// Which of a bucket's four slots holds `key`, if any does; the caller checks. No branch predictor could tell, so
-  /// this is written to compile to conditional moves.
+  /// Which of a bucket's four slots holds `key`, if any does; the caller checks. In a table with room to spare it is the
+  /// first. Which of the others it is, no branch predictor could tell: that compiles to conditional moves.
   @inlinable @inline(__always) func candidate(_ key: MACKey, inBucket bucket: Int) -> Int {
     let keys = buckets + bucket &* 8
+    if keys[0].load(ordering: .acquiring) == key.raw { return 0 }
     var position = keys[1].load(ordering: .acquiring) == key.raw ? 1 : 0
     position = keys[2].load(ordering: .acquiring) == key.raw ? 2 : position
     position = keys[3].load(ordering: .acquiring) == key.raw ? 3 : position
@@ -146,7 +155,7 @@ extension MACTableReader {
     let after = word[4].load(ordering: .relaxed)
     guard before == after else { return MACLookup(.torn) }
     let value = MACValue(raw: after)
-    guard key.raw != MACKey.freeSlot, isLive(key, value) else { return .miss }
+    guard ghosts.pointee.load(ordering: .acquiring) == 0 || isLive(key, value) else { return .miss }
     return MACLookup(.hit, slot: UInt32(truncatingIfNeeded: bucket &* 4 &+ position), value: value)
   }
 

@@ -49,10 +49,10 @@ struct Mbuf {
     cdpdk_mbuf_remove_front(raw, UInt16(truncatingIfNeeded: count)) != nil
   }
 
-  /// Sets the length of a packet of one segment.
+  /// Keeps `count` bytes from `offset` on, which a packet of one segment must have.
   @inline(always)
-  func truncate(to count: Int) {
-    cdpdk_mbuf_set_length(raw, UInt16(truncatingIfNeeded: count))
+  func keep(_ count: Int, from offset: Int) {
+    cdpdk_mbuf_keep(raw, UInt16(truncatingIfNeeded: offset), UInt16(truncatingIfNeeded: count))
   }
 
   @inline(always)

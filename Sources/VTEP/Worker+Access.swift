@@ -11,28 +11,28 @@ extension Worker {
     for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
 
     // Pass 1: parse, bind to a domain.
+    beginBurst()
     var live = 0
     var byteCount: UInt64 = 0
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      guard bind(mbuf, port: port, portIndex: portIndex, to: stage + live) else { continue }
+      guard bind(mbuf, port: port, portIndex: portIndex, to: live) else { continue }
       frames[live] = mbuf.raw
       live += 1
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
 
-    learn(live)
+    learn()
     forwardFromAccess(live, portIndex: portIndex)
-    touchSources(live)
   }
 
   /// Pass 1 for one frame: checks it, finds its domain, takes a bound VLAN tag off, and starts the table look-ups.
   ///
   /// - Returns: false when the frame was dropped.
   @inline(always)
-  private func bind(
-    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to staged: UnsafeMutablePointer<StagedFrame>
+  private mutating func bind(
+    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to position: Int
   ) -> Bool {
     guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
       drop(mbuf, port: portIndex, .noBuffers)
@@ -76,10 +76,11 @@ extension Worker {
       return false
     }
 
+    let staged = stage + position
     staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
     staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
     staged.pointee.seenAt = .port(portIndex, vlan: vlan)
-    startLookups(staged)
+    startLookups(position)
     return true
   }
 
@@ -126,45 +127,47 @@ extension Worker {
     mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) } != .truncated
   }
 
+  /// Starts the table look-ups of the frame at `position`.
   @inline(always)
-  func startLookups(_ staged: UnsafeMutablePointer<StagedFrame>) {
+  mutating func startLookups(_ position: Int) {
+    let staged = stage + position
     let sourceHash = table.hash(staged.pointee.sourceKey)
     let destinationHash = table.hash(staged.pointee.destinationKey)
-    staged.pointee.sourceHash = sourceHash
     staged.pointee.destinationHash = destinationHash
-    cdpdk_prefetch(table.bucketAddresses(sourceHash).0)
     cdpdk_prefetch(table.bucketAddresses(destinationHash).0)
-  }
-
-  /// Pass 2: a source address that is known at this place is left alone; anything else is told to the learner.
-  @inline(always)
-  private mutating func learn(_ live: Int) {
-    let table = self.table
-    for index in 0..<live {
-      let staged = stage + index
-      let known = table.lookup(staged.pointee.sourceKey, hash: staged.pointee.sourceHash)
-      learn(staged, known, table)
+    if !sightings.contains(sourceHash: sourceHash, staged.pointee.seenAt) {
+      staged.pointee.sourceHash = sourceHash
+      unsighted[unsightedCount] = Int32(truncatingIfNeeded: position)
+      unsightedCount &+= 1
+      cdpdk_prefetch(table.bucketAddresses(sourceHash).0)
     }
   }
 
   @inline(always)
-  mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup, _ table: MACTableReader) {
-    staged.pointee.sourceSlot = StagedFrame.noSlot
-    if known.isHit && known.location == staged.pointee.seenAt {
-      staged.pointee.sourceSlot = known.slot
-      cdpdk_prefetch(table.lastSeenAddress(slot: known.slot))
-    } else if staged.pointee.seenAt != StagedFrame.noLocation && !(known.isHit && known.type != .learned) {
-      report(
-        LearnEvent(key: staged.pointee.sourceKey, location: staged.pointee.seenAt, vtep: IPAddress(high: 0, low: 0)))
+  mutating func beginBurst() {
+    unsightedCount = 0
+    sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds)
+  }
+
+  /// Pass 2: a source address that is known at this place is marked as seen; anything else is told to the learner.
+  private mutating func learn() {
+    for index in 0..<unsightedCount {
+      let staged = stage + Int(unsighted[index])
+      learn(staged, table.lookup(staged.pointee.sourceKey, hash: staged.pointee.sourceHash))
     }
   }
 
-  /// Known sources were seen now. The last pass, so that the ages have come into the cache meanwhile.
   @inline(always)
-  func touchSources(_ live: Int) {
-    let table = self.table
-    for index in 0..<live where stage[index].sourceSlot != StagedFrame.noSlot {
-      table.touch(slot: stage[index].sourceSlot, nowSeconds: nowSeconds)
+  mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
+    let seenAt = staged.pointee.seenAt
+    if known.isHit && known.location == seenAt {
+      table.touch(slot: known.slot, nowSeconds: nowSeconds)
+      sightings.insert(sourceHash: staged.pointee.sourceHash, seenAt)
+    } else if seenAt == StagedFrame.noLocation || (known.isHit && known.type != .learned) {
+      // Nothing to learn, or an operator's entry stands.
+      sightings.insert(sourceHash: staged.pointee.sourceHash, seenAt)
+    } else {
+      report(LearnEvent(key: staged.pointee.sourceKey, location: seenAt, vtep: IPAddress(high: 0, low: 0)))
     }
   }
 

@@ -29,8 +29,31 @@ extension Worker {
       return
     }
 
-    let innerSum = adjacency.pointee.header.computesUDPChecksum ? InternetChecksum.partialSum(mbuf.bytes) : 0
+    let vni = snapshot.pointee.domains[Int(domain)].vni
+    if adjacency.pointee.header.isPlain && mbuf.isExclusive {
+      // The everyday case, apart: with its header length a constant it costs much less.
+      guard cdpdk_mbuf_prepend(mbuf.raw, UInt16(OuterHeader.ipv4ByteCount)) != nil else {
+        drop(mbuf, port: ingress, .noHeadroom)
+        return
+      }
+      var header = MutableRawSpan(_unsafeStart: mbuf.start, byteCount: OuterHeader.ipv4ByteCount)
+      adjacency.pointee.header.writePlain(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow)
+      send(
+        mbuf, innerByteCount: innerByteCount, headerByteCount: OuterHeader.ipv4ByteCount, vtep: vtep, domain: domain,
+        port: adjacency.pointee.port)
+    } else {
+      sendGeneral(mbuf, adjacency, vtep: vtep, domain: domain, flow: flow, ingress: ingress)
+    }
+  }
+
+  /// IPv6, an inherited TTL, a computed checksum, or a frame whose bytes others share.
+  @inline(never)
+  private mutating func sendGeneral(
+    _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, vtep: UInt16, domain: UInt16, flow: InnerFlow, ingress: UInt16
+  ) {
+    let innerByteCount = mbuf.byteCount
     let headerByteCount = adjacency.pointee.header.byteCount
+    let innerSum = adjacency.pointee.header.computesUDPChecksum ? InternetChecksum.partialSum(mbuf.bytes) : 0
     let chains = snapshot.pointee.ports[Int(adjacency.pointee.port)].sendsSegments
     guard let packet = mbuf.prepending(headerByteCount, pool: pool, chains: chains) else {
       // Only a frame that others share needs a buffer of its own for the header.
@@ -38,13 +61,22 @@ extension Worker {
       return
     }
     var header = MutableRawSpan(_unsafeStart: packet.start, byteCount: headerByteCount)
-    let vni = snapshot.pointee.domains[Int(domain)].vni
     adjacency.pointee.header.write(
-      into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow)
+      into: &header, innerByteCount: innerByteCount, innerSum: innerSum,
+      vni: snapshot.pointee.domains[Int(domain)].vni, flow: flow)
+    send(
+      packet, innerByteCount: innerByteCount, headerByteCount: headerByteCount, vtep: vtep, domain: domain,
+      port: adjacency.pointee.port)
+  }
 
-    counters.domains[Int(domain)].addSent(bytes: UInt64(innerByteCount))
-    counters.vteps[Int(vtep)].addSent(bytes: UInt64(innerByteCount &+ headerByteCount &- 14))
-    transmit(packet, port: adjacency.pointee.port)
+  /// Counts a finished packet and puts it into its device's batch.
+  @inline(always)
+  private mutating func send(
+    _ packet: Mbuf, innerByteCount: Int, headerByteCount: Int, vtep: UInt16, domain: UInt16, port: UInt16
+  ) {
+    counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: innerByteCount))
+    counters.vteps[Int(vtep)].addSent(bytes: UInt64(truncatingIfNeeded: innerByteCount &+ headerByteCount &- 14))
+    transmit(packet, port: port)
   }
 
   @inline(never)

@@ -11,8 +11,11 @@ extension Worker {
     let count = Int(batchCounts[index])
     batches[index &* Limits.transmitBatch &+ count] = mbuf.raw
     batchCounts[index] = UInt16(truncatingIfNeeded: count &+ 1)
-    filledBatches |= 1 &<< UInt64(index)
-    if count &+ 1 == Limits.transmitBatch { flushBatch(index) }
+    if count == 0 {
+      filledBatches |= 1 &<< UInt64(index)
+    } else if count &+ 1 == Limits.transmitBatch {
+      flushBatch(index)
+    }
   }
 
   mutating func flushBatches() {

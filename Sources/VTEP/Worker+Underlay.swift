@@ -8,20 +8,20 @@ import MACTable
 extension Worker {
   mutating func receiveFromUnderlay(_ count: Int, portIndex: UInt16) {
     for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
+    beginBurst()
     var live = 0
     var byteCount: UInt64 = 0
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      guard decapsulate(mbuf, portIndex: portIndex, to: stage + live) else { continue }
+      guard decapsulate(mbuf, portIndex: portIndex, to: live) else { continue }
       frames[live] = mbuf.raw
       live += 1
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
 
-    learnFromVTEPs(live, portIndex: portIndex)
+    learnFromVTEPs(portIndex: portIndex)
     forwardFromUnderlay(live, portIndex: portIndex)
-    touchSources(live)
   }
 
   /// Steps 1 to 4 for one packet: leaves the inner frame in the buffer.
@@ -29,7 +29,7 @@ extension Worker {
   /// - Returns: false when the packet was dropped or is not ours.
   @inline(always)
   private mutating func decapsulate(
-    _ mbuf: Mbuf, portIndex: UInt16, to staged: UnsafeMutablePointer<StagedFrame>
+    _ mbuf: Mbuf, portIndex: UInt16, to position: Int
   ) -> Bool {
     guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
       drop(mbuf, port: portIndex, .noBuffers)
@@ -70,9 +70,8 @@ extension Worker {
       return false
     }
 
-    // Cannot fail: the parser has found the inner frame inside the packet. Ethernet padding after it is cut off.
-    _ = mbuf.removeFront(outer.innerOffset)
-    mbuf.truncate(to: outer.innerByteCount)
+    // The parser has found the inner frame inside the packet. Ethernet padding after it is cut off.
+    mbuf.keep(outer.innerByteCount, from: outer.innerOffset)
     guard let inner = EthernetView(mbuf.bytes) else {
       drop(mbuf, port: portIndex, .innerRunt)
       return false
@@ -94,6 +93,7 @@ extension Worker {
       counters.vteps[Int(vtep)].addReceived(packets: 1, bytes: UInt64(outer.innerOffset + outer.innerByteCount - 14))
     }
     counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(outer.innerByteCount))
+    let staged = stage + position
     staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
     staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
     staged.pointee.seenAt = StagedFrame.noLocation
@@ -104,7 +104,7 @@ extension Worker {
         reportUnknownVTEP(staged.pointee.sourceKey, outer.source)
       }
     }
-    startLookups(staged)
+    startLookups(position)
     return true
   }
 
@@ -152,18 +152,16 @@ extension Worker {
 
   /// Step 5. A frame whose source is pinned to a local port is one of ours that came back; only the table knows. It
   /// leaves an empty place in `frames`.
-  @inline(always)
-  private mutating func learnFromVTEPs(_ live: Int, portIndex: UInt16) {
-    let table = self.table
-    for index in 0..<live {
-      let staged = stage + index
+  private mutating func learnFromVTEPs(portIndex: UInt16) {
+    for index in 0..<unsightedCount {
+      let position = Int(unsighted[index])
+      let staged = stage + position
       let known = table.lookup(staged.pointee.sourceKey, hash: staged.pointee.sourceHash)
       if known.isHit && known.type != .learned && !known.location.isVTEP {
-        drop(Mbuf(frames[index].unsafelyUnwrapped), port: portIndex, .innerSourceOwn)
-        frames[index] = nil
-        staged.pointee.sourceSlot = StagedFrame.noSlot
+        drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, .innerSourceOwn)
+        frames[position] = nil
       } else {
-        learn(staged, known, table)
+        learn(staged, known)
       }
     }
   }

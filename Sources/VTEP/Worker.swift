@@ -17,6 +17,10 @@ struct Worker: ~Copyable {
   /// The burst in hand, dense: dropped frames are taken out.
   let frames: UnsafeMutablePointer<OpaquePointer?>
   let stage: UnsafeMutablePointer<StagedFrame>
+  /// Positions in the stage whose source has to be looked up.
+  let unsighted: UnsafeMutablePointer<Int32>
+  var unsightedCount = 0
+  var sightings = Sightings()
 
   /// `Limits.ports` batches of `Limits.transmitBatch` buffers.
   let batches: UnsafeMutablePointer<OpaquePointer?>
@@ -48,6 +52,7 @@ struct Worker: ~Copyable {
     transmitLocks = context.transmitLocks
     frames = .allocate(capacity: Limits.burst)
     stage = .allocate(capacity: Limits.burst)
+    unsighted = .allocate(capacity: Limits.burst)
     batches = .allocate(capacity: Limits.ports * Limits.transmitBatch)
     batchCounts = .allocate(capacity: Limits.ports)
     batchCounts.initialize(repeating: 0, count: Limits.ports)
@@ -59,6 +64,8 @@ struct Worker: ~Copyable {
     held.frames.forEach { $0.mbuf.free() }
     frames.deallocate()
     stage.deallocate()
+    unsighted.deallocate()
+    sightings.deallocate()
     batches.deallocate()
     batchCounts.deallocate()
   }
@@ -124,9 +131,6 @@ struct StagedFrame {
   var destinationHash: UInt64 = 0
   /// Where the source was seen; `noLocation`: do not learn.
   var seenAt = StagedFrame.noLocation
-  /// Table slot of the source, to be marked as seen when the burst is done; `noSlot`: none.
-  var sourceSlot = StagedFrame.noSlot
 
   static let noLocation = MACLocation(raw: .max)
-  static let noSlot = UInt32.max
 }
