@@ -29,7 +29,8 @@ import Synchronization
   /// Buckets in each half; fits 32 bits.
   @usableFromInline let halfBucketCount: UInt64
   /// Secret, odd.
-  @usableFromInline let multiplier: UInt64
+  @usableFromInline let firstMultiplier: UInt64
+  @usableFromInline let secondMultiplier: UInt64
 
   init(
     buckets: UnsafeMutablePointer<Atomic<UInt64>>, lastSeen: UnsafeMutablePointer<Atomic<UInt32>>,
@@ -45,13 +46,16 @@ import Synchronization
     self.changes = changes
     self.ghosts = ghosts
     self.halfBucketCount = UInt64(halfBucketCount)
-    multiplier = .random(in: .min ... .max) | 1
+    firstMultiplier = .random(in: .min ... .max) | 1
+    secondMultiplier = .random(in: .min ... .max) | 1
   }
 
-  /// Mixes the key with the table's random multiplier, so that a guest cannot choose addresses that collide.
+  /// Mixes the key with the table's random multipliers, so that a guest cannot choose addresses that collide. One
+  /// multiplication does not do: the two buckets of addresses in a row would depend on each other.
   @inlinable @inline(__always) public func hash(_ key: MACKey) -> UInt64 {
-    let product = key.raw.multipliedFullWidth(by: multiplier)
-    return product.high ^ product.low
+    let first = key.raw.multipliedFullWidth(by: firstMultiplier)
+    let second = (first.high ^ first.low).multipliedFullWidth(by: secondMultiplier)
+    return second.high ^ second.low
   }
 
   /// Goes up with every change of the table but `touch`: what was looked up at the same count still holds.

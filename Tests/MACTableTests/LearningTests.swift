@@ -50,7 +50,7 @@ struct LearningTests {
   }
 
   @Test func zeroAndBroadcastAddressesAreNotFoundInFreeSlots() {
-    for domain in [0, 3, 0xffff] as [UInt16] {
+    for domain in [0, 3] as [UInt16] {
       #expect(!table.reader.find(key(domain, 0)).isHit)
       #expect(!table.reader.find(key(domain, 0xffff_ffff_ffff)).isHit)
     }
