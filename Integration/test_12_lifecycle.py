@@ -172,6 +172,24 @@ def test_netdev_that_comes_later_and_goes(lab):
     site.wait_all_pings()
 
 
+def test_new_port_takes_nothing_from_other_interfaces(lab):
+    """A packet socket that is not bound yet hears every interface: none of that may enter a VNI."""
+    site = Site(lab, vtepd=1, kernel=1, flood="replicate")
+    daemon, host = site.daemons[0], site.hosts[0].namespace
+    host.ip("link add quiet type veth peer name peer")
+    for device in ("quiet", "peer"):
+        host.sysctl(f"net.ipv6.conf.{device}.disable_ipv6", 1)
+        host.ip(f"link set {device} up")
+    # The host talks on its underlay interface meanwhile.
+    site.switch.namespace.popen("ping", "-f", "-q", "192.0.2.1", stdout=subprocess.DEVNULL)
+    for _ in range(20):
+        daemon.ctl("port", "add", "--name", "quiet", "--kind", "netdev", "--device", "quiet", "--vni", VNI)
+        daemon.wait_ports_up("quiet")
+        assert daemon.port("quiet")["rx_packets"] == 0
+        daemon.ctl("port", "delete", "quiet")
+    assert not {row["port"] for row in daemon.ctl("show", "mac-table")} & {"quiet"}
+
+
 def test_no_icmp_port_unreachable(lab):
     """The kernel has the address and sees the datagrams, too; it must not answer."""
     site = Site(lab, vtepd=2, flood="replicate")

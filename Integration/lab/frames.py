@@ -20,8 +20,21 @@ def tagged(frame, vlan, tpid=0x8100):
 
 def udp_flow(source, destination, number, size=64, tos=0):
     """A frame of UDP flow `number`: its own addresses and ports, right checksums."""
-    ip = IP(src=f"10.1.{number >> 8 & 255}.{number & 255}", dst="10.2.0.1", tos=tos)
-    return bytes(Ether(src=source, dst=destination) / ip / UDP(sport=1024 + number, dport=7) / Raw(b"\x5a" * (size - 42)))
+    addresses = bytes([10, 1, number >> 8 & 255, number & 255, 10, 2, 0, 1])
+    payload = b"\x5a" * (size - 42)
+    udp = struct.pack("!HHHH", 1024 + number, 7, 8 + len(payload), 0) + payload
+    checksum = internet_checksum(addresses + struct.pack("!HH", 17, len(udp)) + udp) or 0xFFFF
+    header = struct.pack("!BBHHHBBH", 0x45, tos, 20 + len(udp), 1, 0, 64, 17, 0) + addresses
+    header = header[:10] + struct.pack("!H", internet_checksum(header)) + header[12:]
+    return mac_bytes(destination) + mac_bytes(source) + b"\x08\x00" + header + udp[:6] + struct.pack("!H", checksum) + udp[8:]
+
+
+def internet_checksum(data):
+    data += b"\x00" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
 
 
 def arp_request(source, sender, target):
@@ -62,13 +75,8 @@ def vxlan6(outer_source, outer_destination, source, destination, inner, vni=5001
 
 def fix_ipv4_checksum(packet, header_length=20):
     """Sets the right checksum of the IPv4 header behind an untagged Ethernet header."""
-    header = bytearray(packet[14:14 + header_length])
-    header[10:12] = b"\x00\x00"
-    total = sum(struct.unpack(f"!{header_length // 2}H", header))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    header[10:12] = struct.pack("!H", ~total & 0xFFFF)
-    return packet[:14] + bytes(header) + packet[14 + header_length:]
+    header = packet[14:24] + b"\x00\x00" + packet[26:14 + header_length]
+    return packet[:24] + struct.pack("!H", internet_checksum(header)) + packet[26:]
 
 
 def patch(packet, offset, replacement, fix=False):

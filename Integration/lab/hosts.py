@@ -89,11 +89,7 @@ class Guest:
         self.namespace = lab.namespace(name)
         self.ipv4, self.ipv6 = f"10.0.{subnet}.{number}", f"fd00:{subnet:x}::{number:x}"
         self.device = None
-        self.default_mac = f"02:00:00:00:{subnet:02x}:{number:02x}"
-
-    @property
-    def mac(self):
-        return self.namespace.mac(self.device)
+        self.mac = f"02:00:00:00:{subnet:02x}:{number:02x}"
 
     def attach_veth(self, host_namespace, device, mtu=1500):
         """Makes the veth pair of a netdev port: `device` in the host, eth0 here."""
@@ -102,17 +98,16 @@ class Guest:
         host_namespace.ip(f"link set {device} mtu {mtu} up")
         # The guest leaves checksums to vtepd, as any guest on a veth would; whole segments it cannot leave.
         offload_off(self.namespace, "eth0", everything=False)
-        return self.use("eth0", self.default_mac, mtu)
+        return self.use("eth0", mtu)
 
     def attach_tap(self, host_namespace, device):
         """Takes over a tap that vtepd has created in the host."""
         host_namespace.ip(f"link set {device} netns {self.namespace.full_name}")
-        return self.use(device, self.default_mac)
+        return self.use(device)
 
-    def use(self, device, mac=None, mtu=None):
+    def use(self, device, mtu=None):
         self.device = device
-        if mac:
-            self.namespace.ip(f"link set {device} address {mac}")
+        self.namespace.ip(f"link set {device} address {self.mac}")
         self.namespace.ip(f"link set {device} up" + (f" mtu {mtu}" if mtu else ""))
         self.namespace.ip(f"address add {self.ipv4}/24 dev {device}")
         self.namespace.ip(f"address add {self.ipv6}/64 dev {device} nodad")
@@ -127,7 +122,7 @@ class Guest:
         process = self.namespace.popen(sys.executable, "-B", VLAN_HOST, trunk, vlan, f"vlan{vlan}", ready)
         wait_until(lambda: ready.exists() or process.poll() is not None, "the VLAN device is there")
         assert process.poll() is None, "vlan_host ended"
-        return self.use(f"vlan{vlan}", self.default_mac, mtu)
+        return self.use(f"vlan{vlan}", mtu)
 
     def ping(self, target, count=1, seconds=1, size=56, *options):
         """Returns how many of `count` echo requests were answered; each may take `seconds`."""
@@ -169,4 +164,4 @@ class KernelVXLANHost(UnderlayHost):
         veth(self.namespace, port, guest.namespace, "eth0")
         self.namespace.ip(f"link set {port} master br{vni} up")
         offload_off(guest.namespace, "eth0")
-        return guest.use("eth0", guest.default_mac, mtu)
+        return guest.use("eth0", mtu)
