@@ -66,10 +66,14 @@ extension DesiredState {
         problems.append(
           Problem(.port(name), ["name"], "at most \(Self.maximumEthernetPorts) ports and underlay devices together, not \(total)"))
       }
-      guard let vni = port.vni else { continue }
-      for mac in Set(port.macs).sorted() {
-        guard let owner = places.updateValue("port \(name)", forKey: Place(vni: vni, mac: mac)) else { continue }
-        problems.append(Problem(.port(name), ["macs", "\(mac)"], "mac \(mac) of VNI \(vni) lives behind \(owner) already"))
+      for (vlan, vni) in port.bindings {
+        for mac in Set(port.macs(vlan: vlan)).sorted() {
+          guard let owner = places.updateValue("port \(name)", forKey: Place(vni: vni, mac: mac)) else { continue }
+          problems.append(
+            Problem(
+              .port(name), vlan == 0 ? ["macs", "\(mac)"] : ["vlan-macs", "\(vlan)"],
+              "mac \(mac) of VNI \(vni) lives behind \(owner) already"))
+        }
       }
     }
     return problems
@@ -195,6 +199,14 @@ extension PortSettings {
     for mac in macs {
       if let reason = mac.reasonAgainstStation { report(["macs", "\(mac)"], "mac \(mac) is \(reason)") }
       if !seen.insert(mac).inserted { report(["macs", "\(mac)"], "mac \(mac) is given twice") }
+    }
+    for (vlan, macs) in vlanMACs.sorted(by: { $0.key < $1.key }) {
+      let path = ["vlan-macs", "\(vlan)"]
+      if vlans[vlan] == nil { report(path, "vlan-macs: VLAN \(vlan) is not among the port's vlans") }
+      if Set(macs).count < macs.count { report(path, "vlan-macs: an address of VLAN \(vlan) is given twice") }
+      for mac in macs {
+        if let reason = mac.reasonAgainstStation { report(path, "mac \(mac) is \(reason)") }
+      }
     }
     if vni == nil, !macs.isEmpty { report(["macs"], "macs need a vni: they belong to the binding of untagged frames") }
     if let mtu, !Self.mtuRange.contains(mtu) {

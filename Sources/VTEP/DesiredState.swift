@@ -81,19 +81,6 @@ public struct VNISettings: Equatable, Sendable {
   public var macLimit: UInt32 = 0
   /// Static remote addresses.
   public var macs: [MACAddress: IPAddress] = [:]
-  /// Static local addresses besides those of the ports themselves.
-  public var portMACs: [MACAddress: LocalPlace] = [:]
-
-  /// A port and the VLAN that its binding to the VNI has there; 0 = untagged.
-  public struct LocalPlace: Equatable, Sendable {
-    public var port: String
-    public var vlan: UInt16
-
-    public init(port: String, vlan: UInt16) {
-      self.port = port
-      self.vlan = vlan
-    }
-  }
 
   public init(vni: VNI, flood: FloodMode) {
     self.vni = vni
@@ -115,6 +102,8 @@ public struct PortSettings: Equatable, Sendable {
   public var vlans: [UInt16: VNI] = [:]
   /// Addresses known to live behind the port: static entries of the untagged binding's VNI.
   public var macs: [MACAddress] = []
+  /// Addresses known to live behind the port in a VLAN: static entries of that binding's VNI.
+  public var vlanMACs: [UInt16: [MACAddress]] = [:]
   /// Interface MTU in bytes; nil: tap gets the underlay's MTU less the overhead, netdev keeps its own.
   public var mtu: Int?
 

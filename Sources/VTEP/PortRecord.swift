@@ -39,6 +39,11 @@ extension PortSettings {
     DeviceIdentity(kind: kind, device: device)
   }
 
+  /// Static addresses of a binding; VLAN 0 = untagged.
+  func macs(vlan: UInt16) -> [MACAddress] {
+    vlan == 0 ? macs : vlanMACs[vlan] ?? []
+  }
+
   /// All (VLAN, VNI) pairs; VLAN 0 = untagged.
   var bindings: [(vlan: UInt16, vni: VNI)] {
     let untagged = vni.map { (vlan: UInt16(0), vni: $0) }

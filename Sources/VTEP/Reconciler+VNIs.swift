@@ -82,15 +82,13 @@ extension Reconciler {
         guard let vtep = underlay.vteps[address] else { continue }
         entries[MACKey(domain: domain.index, mac: mac)] = .vtep(vtep.index)
       }
-      for (mac, place) in settings.portMACs {
-        guard let port = ports[place.port] else { continue }
-        entries[MACKey(domain: domain.index, mac: mac)] = .port(port.index, vlan: place.vlan)
-      }
     }
     for port in ports.values {
-      guard let vni = port.settings.vni, let domain = domains[vni] else { continue }
-      for mac in port.settings.macs {
-        entries[MACKey(domain: domain.index, mac: mac)] = .port(port.index, vlan: 0)
+      for (vlan, vni) in port.settings.bindings {
+        guard let domain = domains[vni] else { continue }
+        for mac in port.settings.macs(vlan: vlan) {
+          entries[MACKey(domain: domain.index, mac: mac)] = .port(port.index, vlan: vlan)
+        }
       }
     }
     return entries

@@ -143,7 +143,7 @@ import VTEPControl
     expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55"), .invalidParameters, "either vtep or port")
     expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "nowhere"), .notFound, "no port 'nowhere'")
     expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "bm1"), .refused, "does not bind")
-    expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1", vlan: 5), .refused, "tagged")
+    expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1", vlan: 5), .refused, "does not bind VLAN 5")
     expectRefusal(AddMAC(vni: 9, mac: "02:00:00:00:00:55", vtep: "192.0.2.7"), .notFound, "no VNI 9")
   }
 }

@@ -139,6 +139,11 @@ extension PortSettings {
       pairs.append(("vlans", Node(entries, .implicit, .flow)))
     }
     if !macs.isEmpty { pairs.append(("macs", .flow(macs.map { Node(text: "\($0)") }))) }
+    let tagged = vlanMACs.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }
+    if !tagged.isEmpty {
+      let entries = tagged.map { (Node(number: $0.key), Node.flow($0.value.map { Node(text: "\($0)") })) }
+      pairs.append(("vlan-macs", Node(entries, .implicit, .flow)))
+    }
     if let mtu { pairs.append(("mtu", Node(number: mtu))) }
     return .block(pairs)
   }

@@ -34,6 +34,7 @@ extension ConfigurationLoader {
       reader.remember(element.position, subject, ["macs", "\(mac)"])
       return mac
     }
+    if let macs = section.node("vlan-macs") { settings.vlanMACs = readVLANMACs(macs, reader, subject) }
     settings.mtu = section.integer("mtu", in: PortSettings.mtuRange)
     section.finish()
     return name == nil || device == nil || isLaterKind ? nil : settings
@@ -45,6 +46,22 @@ extension ConfigurationLoader {
       return nil
     }
     return reader.choice(node, "kind", as: PortSettings.Kind.self)
+  }
+
+  private func readVLANMACs(
+    _ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject
+  ) -> [UInt16: [MACAddress]] {
+    guard let section = ConfigurationSection(node, title: "vlan-macs", reader: reader) else { return [:] }
+    var macs: [UInt16: [MACAddress]] = [:]
+    for entry in section.all {
+      guard let vlan = UInt16(entry.key), (1...4094).contains(vlan), String(vlan) == entry.key else {
+        reader.report(entry.position, "a VLAN identifier must be a whole number from 1 to 4094, not '\(entry.key)'")
+        continue
+      }
+      reader.remember(entry.position, subject, ["vlan-macs", entry.key])
+      macs[vlan] = (reader.list(entry.value, "the macs of VLAN \(vlan)") ?? []).compactMap { reader.macAddress($0, "a mac") }
+    }
+    return macs
   }
 
   private func readVLANs(_ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject) -> [UInt16: VNI] {

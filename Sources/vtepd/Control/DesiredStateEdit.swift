@@ -28,9 +28,16 @@ extension DesiredState {
   /// - Returns: whether it was there.
   mutating func removeStaticMAC(_ mac: MACAddress, vni: VNI) -> Bool {
     var isFound = vnis[vni]?.macs.removeValue(forKey: mac) != nil
-    for (name, port) in ports where port.vni == vni && port.macs.contains(mac) {
-      ports[name]?.macs.removeAll { $0 == mac }
-      isFound = true
+    for (name, port) in ports {
+      if port.vni == vni, port.macs.contains(mac) {
+        ports[name]?.macs.removeAll { $0 == mac }
+        isFound = true
+      }
+      for (vlan, macs) in port.vlanMACs where port.vlans[vlan] == vni && macs.contains(mac) {
+        let left = macs.filter { $0 != mac }
+        ports[name]?.vlanMACs[vlan] = left.isEmpty ? nil : left
+        isFound = true
+      }
     }
     return isFound
   }
@@ -166,14 +173,19 @@ extension AddMAC: DesiredStateEdit {
       state.vnis[vni]?.macs[mac] = try IPAddress(parameter: vtep, "vtep")
     case (nil, let port?):
       let settings = try before.existing(port: port)
-      guard vlan == nil else {
-        throw ControlError(.refused, "static addresses of tagged bindings are not available in this version")
+      // The lists keep their order, so that repeating the command changes nothing.
+      if let vlan {
+        guard settings.vlans[vlan] == vni else {
+          throw ControlError(.refused, "port \(port) does not bind VLAN \(vlan) to VNI \(vni)")
+        }
+        let macs = settings.vlanMACs[vlan] ?? []
+        state.ports[port]?.vlanMACs[vlan] = macs.contains(mac) ? macs : macs + [mac]
+      } else {
+        guard settings.vni == vni else {
+          throw ControlError(.refused, "port \(port) does not bind untagged frames to VNI \(vni); name the vlan")
+        }
+        state.ports[port]?.macs = settings.macs.contains(mac) ? settings.macs : settings.macs + [mac]
       }
-      guard settings.vni == vni else {
-        throw ControlError(.refused, "port \(port) does not bind untagged frames to VNI \(vni)")
-      }
-      // The list keeps its order, so that repeating the command changes nothing.
-      state.ports[port]?.macs = settings.macs.contains(mac) ? settings.macs : settings.macs + [mac]
     default: throw ControlError(.invalidParameters, "give either vtep or port")
     }
   }
