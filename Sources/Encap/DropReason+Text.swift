@@ -23,9 +23,15 @@ extension DropReason {
     case .untaggedNotBound:
       ("untagged-not-bound", "untagged frame on a port without an untagged binding; set the port's vni")
     case .frameTruncated:
-      ("frame-truncated", "frame was cut on reception because the sender left segmentation to us; run ethtool -K IF tso off gso off on the sending end")
+      (
+        "frame-truncated",
+        "frame was cut on reception because the sender left segmentation to us; run ethtool -K IF tso off gso off on the sending end"
+      )
     case .tooBigForUnderlay:
-      ("too-big-for-underlay", "frame plus VXLAN header exceeds the underlay MTU; lower the guest's MTU by 50 (IPv4) or 70 (IPv6), or raise the underlay's")
+      (
+        "too-big-for-underlay",
+        "frame plus VXLAN header exceeds the underlay MTU; lower the guest's MTU by 50 (IPv4) or 70 (IPv6), or raise the underlay's"
+      )
     case .tooBigForPort:
       ("too-big-for-port", "frame exceeds the MTU of the port it should leave by; make the MTU the same in the whole VNI")
     case .samePort:
@@ -69,7 +75,10 @@ extension DropReason {
     case .udpLength:
       ("udp-length", "outer UDP length is below 8 or beyond the IP packet; look for a broken sender")
     case .udpChecksum:
-      ("udp-checksum", "outer UDP checksum is wrong: damaged, or left unfinished by a local veth sender; then run ethtool -K IF tx off there")
+      (
+        "udp-checksum",
+        "outer UDP checksum is wrong: damaged, or left unfinished by a local veth sender; then run ethtool -K IF tx off there"
+      )
     case .udp6ZeroChecksum:
       ("udp6-zero-checksum", "zero UDP checksum over IPv6; if the sender means it (RFC 6935), set udp6-zero-checksum-rx: true")
     case .vxlanTruncated:
@@ -89,7 +98,10 @@ extension DropReason {
     case .innerVLAN:
       ("inner-vlan", "inner frame carries a VLAN tag (RFC 7348 6.1); set the VNI's inner-vlan: carry to let it pass")
     case .ecnForbidden:
-      ("ecn-forbidden", "outer header says congestion, inner packet cannot tell its sender, so it must go (RFC 6040 4.2); look for the congested router")
+      (
+        "ecn-forbidden",
+        "outer header says congestion, inner packet cannot tell its sender, so it must go (RFC 6040 4.2); look for the congested router"
+      )
     case .peerNotAllowed:
       ("peer-not-allowed", "sender is no peer of this VNI and accept-from: peers is set; add the peer if it is one")
     case .splitHorizon:

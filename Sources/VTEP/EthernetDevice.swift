@@ -60,7 +60,11 @@ struct EthernetDevice: Sendable {
           if let filterPort { try UnderlayFilter(udpPort: filterPort).attach(toSocket: socket) }
         }
       }
-      return try start(portID, queues: queues, promiscuous: promiscuous, runtime: runtime, subject: subject) { sockets }
+      let device = try start(
+        portID, queues: queues, promiscuous: promiscuous, runtime: runtime, subject: subject
+      ) { sockets }
+      device.discardReceived()
+      return device
     } catch {
       _ = cdpdk_device_remove(portID)
       throw error
@@ -71,7 +75,9 @@ struct EthernetDevice: Sendable {
   static func createTap(
     name: String, mac: MACAddress, runtime: DPDKRuntime, subject: String
   ) throws(VTEPError) -> EthernetDevice {
-    let portID = try attach(driver: "net_tap", arguments: "iface=\(name),mac=\(mac)", subject: subject)
+    let portID = try attach(
+      driver: "net_tap", arguments: "iface=\(name),mac=\(mac)", subject: subject,
+      remedy: "if \(name) exists, delete it or create it with multi_queue; run as root or with CAP_NET_ADMIN")
     do throws(VTEPError) {
       return try start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: subject) {
         TapDevice.descriptors(named: name)
@@ -82,20 +88,36 @@ struct EthernetDevice: Sendable {
     }
   }
 
+  /// Frees what the receive rings hold. Until the driver has bound its socket to the interface, it takes frames of all
+  /// interfaces: none of them may be taken for the port's. No worker may poll the device yet.
+  private func discardReceived() {
+    let frames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
+    defer { frames.deallocate() }
+    for queue in 0..<UInt16(queueCount) {
+      // What comes in meanwhile is the port's own: one ring's worth is enough.
+      for _ in 0..<Self.ringFrames / Limits.burst {
+        let count = cdpdk_rx_burst(portID, queue, frames, UInt16(Limits.burst))
+        if count == 0 { break }
+        cdpdk_mbuf_free_bulk(frames, UInt32(count))
+      }
+    }
+  }
+
   /// Stops and removes the device. No worker may refer to it any more.
   func remove(subject: String) throws(VTEPError) {
     try VTEPError.check(cdpdk_device_remove(portID), "\(subject): remove device")
   }
 
-  private static func attach(driver: String, arguments: String, subject: String) throws(VTEPError) -> UInt16 {
+  private static func attach(
+    driver: String, arguments: String, subject: String, remedy: String = "run as root or with CAP_NET_ADMIN and CAP_NET_RAW"
+  ) throws(VTEPError) -> UInt16 {
     guard let name = freeDeviceName(driver) else {
       throw VTEPError(
         .refused, "\(subject): attach", "all \(cdpdk_max_ports()) device slots are in use",
         remedy: "delete a port first")
     }
     try VTEPError.check(
-      rte_eal_hotplug_add("vdev", name, arguments), "\(subject): attach \(driver) (\(arguments))",
-      remedy: "run as root or with CAP_NET_ADMIN and CAP_NET_RAW")
+      rte_eal_hotplug_add("vdev", name, arguments), "\(subject): attach \(driver) (\(arguments))", remedy: remedy)
     var portID: UInt16 = 0
     try VTEPError.check(rte_eth_dev_get_port_by_name(name, &portID), "\(subject): find device \(name)")
     return portID

@@ -51,8 +51,7 @@ public actor Reconciler {
   /// Starts DPDK, attaches the underlay, starts workers, and applies `desired`.
   ///
   /// - Throws: `.environment` when the machine lacks something; nothing is left behind but DPDK's environment.
-  public init(dataplane: DataplaneSettings, desired: DesiredState, hostName: String, log: Logger) async throws(VTEPError)
-  {
+  public init(dataplane: DataplaneSettings, desired: DesiredState, hostName: String, log: Logger) async throws(VTEPError) {
     self.dataplane = dataplane
     self.hostName = hostName
     self.log = log

@@ -93,8 +93,7 @@ import Testing
       let packet = encapsulate(
         inner, with: header, vni: 0x12_3456, flow: InnerFlow(hash: 0x7777_7777, trafficClass: 0, hopLimit: 0))
       if packet.big16(field) == 0xffff { allOnes += 1 }
-      if packet.big16(field) == 0 || OuterPacket(parsing: packet.span.bytes, policy: DecapPolicy()).outcome != .accepted
-      {
+      if packet.big16(field) == 0 || OuterPacket(parsing: packet.span.bytes, policy: DecapPolicy()).outcome != .accepted {
         Issue.record("payload word \(word): checksum field \(packet.big16(field))")
         break
       }
