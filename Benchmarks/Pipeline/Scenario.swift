@@ -25,8 +25,9 @@ final class Scenario {
 
   init(_ direction: Direction, macs: Int, runtime: DPDKRuntime, folder: String) throws {
     self.direction = direction
-    let pairs = macs / 2
-    let frames = (0..<pairs).map { index in
+    // A hypervisor: a few guests here, all other addresses behind VTEPs.
+    let remotes = macs - TrafficFile.guests
+    let frames = (0..<remotes).map { index in
       direction == .encapsulation
         ? TrafficFile.frame(from: TrafficFile.localMAC(index), to: TrafficFile.remoteMAC(index), index: index)
         : TrafficFile.packet(
@@ -40,9 +41,11 @@ final class Scenario {
 
     table = try MACTable(capacity: max(65_536, macs * 2), portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
     table.configureDomain(0, ageSeconds: 0, limit: 0)
-    for index in 0..<pairs {
+    for index in 0..<TrafficFile.guests {
       _ = table.learn(
         MACKey(domain: 0, mac: TrafficFile.localMAC(index)), at: .port(Self.access, vlan: 0), nowSeconds: 0)
+    }
+    for index in 0..<remotes {
       _ = table.learn(
         MACKey(domain: 0, mac: TrafficFile.remoteMAC(index)), at: .vtep(UInt16(index % TrafficFile.vteps)), nowSeconds: 0)
     }

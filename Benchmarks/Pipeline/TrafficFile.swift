@@ -10,7 +10,9 @@ enum TrafficFile {
   static let vteps = 16
   static let vni = VNI(truncating: 5001)
 
-  static func localMAC(_ index: Int) -> MACAddress { MACAddress(bits: 0x0210_0000_0000 | UInt64(index)) }
+  /// Local stations.
+  static let guests = 16
+  static func localMAC(_ index: Int) -> MACAddress { MACAddress(bits: 0x0210_0000_0000 | UInt64(index % guests)) }
   static func remoteMAC(_ index: Int) -> MACAddress { MACAddress(bits: 0x0220_0000_0000 | UInt64(index)) }
   static func vtep(_ index: Int) -> IPAddress { IPAddress(ipv4: 0x0a63_0100 | UInt32(index % vteps)) }
   static func vtepMAC(_ index: Int) -> MACAddress { MACAddress(bits: 0x0200_0000_bb00 | UInt64(index % vteps)) }

@@ -86,7 +86,7 @@ struct VNISlot {
   var domain: UInt16 = Limits.none
 }
 
-/// Open-addressed map slot, VTEP address → index.
+/// Open-addressed map slot, VTEP address → index; `Limits.own` for our own addresses.
 struct VTEPSlot {
   var address = IPAddress(ipv4: 0)
   var index: UInt16 = Limits.none
@@ -111,7 +111,7 @@ struct ForwardingSnapshot {
   /// Per worker: range of `receiveQueues`.
   var receiveQueues: UnsafePointer<ReceiveQueue>
   var receiveQueueStarts: UnsafePointer<UInt32>
-  /// Own VTEP addresses; unspecified when the family is not in use.
+  /// Own VTEP addresses; both the same when one family is not in use, so that no packet can be for the other.
   var ownIPv4: IPAddress
   var ownIPv6: IPAddress
   var decapPolicy: DecapPolicy

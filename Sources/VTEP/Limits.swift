@@ -25,4 +25,6 @@ enum Limits {
 
   /// No index.
   static let none: UInt16 = 0xffff
+  /// In place of a VTEP's index: one of our own addresses.
+  static let own: UInt16 = 0xfffe
 }

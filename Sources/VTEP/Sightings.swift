@@ -4,11 +4,12 @@
 
 import MACTable
 
-/// A small lossy set of (source, place) pairs, each one word. A pair is known by its hash, which depends on the table's
-/// secret, the second and the table's change count: older pairs are no longer found, so nothing is ever removed.
+/// A small lossy set of (source, place) pairs, each known by 32 bits of its hash, which depends on the table's secret, the
+/// second and the table's change count: older pairs are no longer found, so nothing is ever removed. A pair mistaken for
+/// another costs one look-up until the second is over.
 struct Sightings {
-  private static let capacity = 2048
-  private let words: UnsafeMutablePointer<UInt64>
+  private static let capacity = 4096
+  private let words: UnsafeMutablePointer<UInt32>
   private var salt: UInt64 = 0
 
   init() {
@@ -42,7 +43,7 @@ struct Sightings {
   }
 
   @inline(always)
-  private func word(_ sourceHash: UInt64, _ place: MACLocation) -> UInt64 {
-    (sourceHash ^ salt) &+ UInt64(place.raw) &* 0xff51_afd7_ed55_8ccd
+  private func word(_ sourceHash: UInt64, _ place: MACLocation) -> UInt32 {
+    UInt32(truncatingIfNeeded: ((sourceHash ^ salt) &+ UInt64(place.raw) &* 0xff51_afd7_ed55_8ccd) &>> 32)
   }
 }

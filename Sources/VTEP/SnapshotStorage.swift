@@ -84,7 +84,7 @@ final class SnapshotStorage {
 
     let queueStarts = model.receiveQueues.reduce(into: [UInt32(0)]) { $0.append($0[$0.count - 1] + UInt32($1.count)) }
     let vniSlots = Self.vniSlots(domains)
-    let vtepSlots = Self.vtepSlots(vteps)
+    let vtepSlots = Self.vtepSlots(vteps, own: [model.ownIPv4, model.ownIPv6].filter { !$0.isUnspecified })
 
     let block = UnsafeMutablePointer<ForwardingSnapshot>.allocate(capacity: 1)
     block.initialize(
@@ -95,7 +95,8 @@ final class SnapshotStorage {
         vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),
         vtepSlots: store(vtepSlots), vtepMask: UInt32(vtepSlots.count - 1),
         receiveQueues: store(model.receiveQueues.flatMap { $0 }), receiveQueueStarts: store(queueStarts),
-        ownIPv4: model.ownIPv4, ownIPv6: model.ownIPv6, decapPolicy: model.decapPolicy))
+        ownIPv4: model.ownIPv4.isUnspecified ? model.ownIPv6 : model.ownIPv4,
+        ownIPv6: model.ownIPv6.isUnspecified ? model.ownIPv4 : model.ownIPv6, decapPolicy: model.decapPolicy))
     blocks.append(UnsafeMutableRawPointer(block))
     snapshot = UnsafePointer(block)
     vlanMaps = model.vlanMaps
@@ -122,13 +123,15 @@ final class SnapshotStorage {
     return slots
   }
 
-  private static func vtepSlots(_ vteps: [VTEPEntry]) -> [VTEPSlot] {
-    var slots = [VTEPSlot](repeating: VTEPSlot(), count: slotCount(vteps.count))
-    for (index, vtep) in vteps.enumerated() where vtep.isInUse {
-      var slot = Int(ForwardingSnapshot.hash(vtep.address)) & (slots.count - 1)
+  private static func vtepSlots(_ vteps: [VTEPEntry], own: [IPAddress]) -> [VTEPSlot] {
+    var slots = [VTEPSlot](repeating: VTEPSlot(), count: slotCount(vteps.count * 2))
+    func insert(_ address: IPAddress, _ index: UInt16) {
+      var slot = Int(ForwardingSnapshot.hash(address)) & (slots.count - 1)
       while slots[slot].index != Limits.none { slot = (slot + 1) & (slots.count - 1) }
-      slots[slot] = VTEPSlot(address: vtep.address, index: UInt16(index))
+      slots[slot] = VTEPSlot(address: address, index: index)
     }
+    for address in own { insert(address, Limits.own) }
+    for (index, vtep) in vteps.enumerated() where vtep.isInUse { insert(vtep.address, UInt16(index)) }
     return slots
   }
 }

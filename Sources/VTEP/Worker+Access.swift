@@ -19,7 +19,7 @@ extension Worker {
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
       guard bind(mbuf, port: port, portIndex: portIndex, to: live) else { continue }
       frames[live] = mbuf.raw
-      live += 1
+      live &+= 1
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
 
@@ -136,7 +136,6 @@ extension Worker {
     staged.pointee.destinationHash = destinationHash
     cdpdk_prefetch(table.bucketAddresses(destinationHash).0)
     if !sightings.contains(sourceHash: sourceHash, staged.pointee.seenAt) {
-      staged.pointee.sourceHash = sourceHash
       unsighted[unsightedCount] = Int32(truncatingIfNeeded: position)
       unsightedCount &+= 1
       cdpdk_prefetch(table.bucketAddresses(sourceHash).0)
@@ -153,19 +152,20 @@ extension Worker {
   private mutating func learn() {
     for index in 0..<unsightedCount {
       let staged = stage + Int(unsighted[index])
-      learn(staged, table.lookup(staged.pointee.sourceKey, hash: staged.pointee.sourceHash))
+      let hash = table.hash(staged.pointee.sourceKey)
+      learn(staged, table.lookup(staged.pointee.sourceKey, hash: hash), hash)
     }
   }
 
   @inline(always)
-  mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
+  mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup, _ sourceHash: UInt64) {
     let seenAt = staged.pointee.seenAt
     if known.isHit && known.location == seenAt {
       table.touch(slot: known.slot, nowSeconds: nowSeconds)
-      sightings.insert(sourceHash: staged.pointee.sourceHash, seenAt)
+      sightings.insert(sourceHash: sourceHash, seenAt)
     } else if seenAt == StagedFrame.noLocation || (known.isHit && known.type != .learned) {
       // Nothing to learn, or an operator's entry stands.
-      sightings.insert(sourceHash: staged.pointee.sourceHash, seenAt)
+      sightings.insert(sourceHash: sourceHash, seenAt)
     } else {
       report(LearnEvent(key: staged.pointee.sourceKey, location: seenAt, vtep: IPAddress(high: 0, low: 0)))
     }

@@ -16,7 +16,7 @@ extension Worker {
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
       guard decapsulate(mbuf, portIndex: portIndex, to: live) else { continue }
       frames[live] = mbuf.raw
-      live += 1
+      live &+= 1
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
 
@@ -49,7 +49,8 @@ extension Worker {
       drop(mbuf, port: portIndex, .notOurDestination)
       return false
     }
-    guard outer.source != snapshot.pointee.ownIPv4 && outer.source != snapshot.pointee.ownIPv6 else {
+    let vtep = snapshot.pointee.vtep(at: outer.source)
+    guard vtep != Limits.own else {
       drop(mbuf, port: portIndex, .outerSourceOwn)
       return false
     }
@@ -59,11 +60,6 @@ extension Worker {
       return false
     }
 
-    if outer.source != lastSource {
-      lastSource = outer.source
-      lastSourceVTEP = snapshot.pointee.vtep(at: outer.source)
-    }
-    let vtep = lastSourceVTEP
     let entry = snapshot.pointee.domains + Int(domain)
     if entry.pointee.acceptsOnlyPeers && !isPeer(vtep, of: entry) {
       drop(mbuf, port: portIndex, .peerNotAllowed)
@@ -90,9 +86,9 @@ extension Worker {
     }
 
     if vtep != Limits.none {
-      counters.vteps[Int(vtep)].addReceived(packets: 1, bytes: UInt64(outer.innerOffset + outer.innerByteCount - 14))
+      counters.vteps[Int(vtep)].addReceived(packets: 1, bytes: UInt64(truncatingIfNeeded: outer.innerOffset &+ outer.innerByteCount &- 14))
     }
-    counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(outer.innerByteCount))
+    counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(truncatingIfNeeded: outer.innerByteCount))
     let staged = stage + position
     staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
     staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
@@ -130,10 +126,7 @@ extension Worker {
   /// Addressed to one of our VTEP addresses, or to a group that a VNI of ours uses.
   @inline(always)
   private func isOurs(_ destination: IPAddress) -> Bool {
-    if destination == snapshot.pointee.ownIPv4 || destination == snapshot.pointee.ownIPv6 {
-      // A family that is not in use has the unspecified address, which a packet may claim to be sent to.
-      return !destination.isUnspecified
-    }
+    if destination == snapshot.pointee.ownIPv4 || destination == snapshot.pointee.ownIPv6 { return true }
     guard destination.isMulticast else { return false }
     return snapshot.pointee.vtep(at: destination) != Limits.none
   }
@@ -156,12 +149,13 @@ extension Worker {
     for index in 0..<unsightedCount {
       let position = Int(unsighted[index])
       let staged = stage + position
-      let known = table.lookup(staged.pointee.sourceKey, hash: staged.pointee.sourceHash)
+      let hash = table.hash(staged.pointee.sourceKey)
+      let known = table.lookup(staged.pointee.sourceKey, hash: hash)
       if known.isHit && known.type != .learned && !known.location.isVTEP {
         drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, .innerSourceOwn)
         frames[position] = nil
       } else {
-        learn(staged, known)
+        learn(staged, known, hash)
       }
     }
   }

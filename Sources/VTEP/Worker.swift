@@ -34,9 +34,6 @@ struct Worker: ~Copyable {
   private var generation: UInt64 = 0
   var nowSeconds: UInt32 = 0
   var sentLearnEvents = false
-  /// Source of the last tunnel packet and its VTEP index: packets of one sender come in rows.
-  var lastSource = IPAddress(high: 0, low: 0)
-  var lastSourceVTEP = Limits.none
 
   var held: HeldFrames
   /// Set from time to time: look after held frames in the next round.
@@ -84,8 +81,6 @@ struct Worker: ~Copyable {
     snapshot = Self.current(shared)
     if snapshot.pointee.generation != generation {
       generation = snapshot.pointee.generation
-      lastSourceVTEP = Limits.none
-      lastSource = IPAddress(high: 0, low: 0)
       if !held.isEmpty { releaseHeldFrames() }
     }
 
@@ -127,7 +122,6 @@ struct Worker: ~Copyable {
 struct StagedFrame {
   var sourceKey = MACKey(domain: 0, mac: .zero)
   var destinationKey = MACKey(domain: 0, mac: .zero)
-  var sourceHash: UInt64 = 0
   var destinationHash: UInt64 = 0
   /// Where the source was seen; `noLocation`: do not learn.
   var seenAt = StagedFrame.noLocation
