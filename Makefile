@@ -32,7 +32,9 @@ format: ## Format the Swift files in place
 
 bench: ## Measure the data plane against the bare receive-transmit loop
 	@scripts/setup build
-	swift run $(SWIFT_FLAGS) vtepd-bench
+	swift build $(SWIFT_FLAGS) --product vtepd-bench
+	.build/release/vtepd-bench
+	@if command -v valgrind >/dev/null; then scripts/bench-instructions; else echo "no instruction counts: valgrind is missing"; fi
 
 hot-audit: build ## Prove that the packet path makes no Swift runtime call
 	@scripts/hot-audit
