@@ -64,6 +64,7 @@ let fullConfigurationText = """
       device: eth2
       vni: 5002
       vlans: { 100: 5001, 4094: 5002 }
+      vlan-macs: { 100: ["02:00:00:00:01:64"] }
 
   """
 
@@ -125,6 +126,7 @@ let fullConfigurationText = """
     var bm1 = PortSettings(name: "bm1", kind: .netdev, device: "eth2")
     bm1.vni = second.vni
     bm1.vlans = [100: first.vni, 4094: second.vni]
+    bm1.vlanMACs = [100: [try #require(MACAddress("02:00:00:00:01:64"))]]
     #expect(configuration.desired.ports == ["vm1": vm1, "bm1": bm1])
   }
 

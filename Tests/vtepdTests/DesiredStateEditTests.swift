@@ -146,4 +146,16 @@ import VTEPControl
     expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1", vlan: 5), .refused, "does not bind VLAN 5")
     expectRefusal(AddMAC(vni: 9, mac: "02:00:00:00:00:55", vtep: "192.0.2.7"), .notFound, "no VNI 9")
   }
+
+  @Test func staticAddressesOfTaggedBindings() throws {
+    let mac = try #require(MACAddress("02:00:00:00:00:55"))
+    let tagged = try state.applying(AddPort(name: "trunk", kind: "tap", device: "t9", vlans: [7: 5001]))
+    let added = try tagged.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "trunk", vlan: 7))
+    #expect(added.ports["trunk"]?.vlanMACs == [7: [mac]])
+    #expect(try added.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "trunk", vlan: 7)) == added)
+    var removed = added
+    let wasThere = removed.removeStaticMAC(mac, vni: vni5001)
+    #expect(wasThere && removed == tagged)
+    expectRefusal(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1", vlan: 7), .refused, "does not bind VLAN 7")
+  }
 }
