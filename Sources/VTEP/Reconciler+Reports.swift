@@ -47,8 +47,12 @@ extension Reconciler {
     let counters = counters
     let records = underlay.vteps.values.sorted { $0.address < $1.address }
     let counts = learner.write { table in records.map { table.count(vtep: $0.index) } }
+    let learned = domainsByVTEP()
     return zip(records, counts).map { record, macs in
-      let vnis = desired.vnis.values.filter { $0.flood.destinations.contains(record.address) || $0.macs.values.contains(record.address) }
+      let vnis = desired.vnis.values.filter { settings in
+        settings.flood.destinations.contains(record.address) || settings.macs.values.contains(record.address)
+          || domains[settings.vni].map { learned[record.index]?.contains($0.index) == true } == true
+      }
       let adjacencies = model.vteps[Int(record.index)].adjacencies
       return VTEPReport(
         address: record.address, isGroup: record.isGroup, vnis: vnis.map(\.vni).sorted(), macs: macs,
@@ -56,6 +60,18 @@ extension Reconciler {
         mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(),
         traffic: baselines.traffic(vtep: record.index, counters))
     }
+  }
+
+  /// The domains that have addresses behind each VTEP.
+  private func domainsByVTEP() -> [UInt16: Set<UInt16>] {
+    var found: [UInt16: Set<UInt16>] = [:]
+    var cursor = 0
+    while cursor < learner.slotCount {
+      for entry in learner.entries(from: &cursor, limit: 4096) where entry.location.isVTEP {
+        found[entry.location.index, default: []].insert(entry.key.domain)
+      }
+    }
+    return found
   }
 
   private func nextHops(_ record: VTEPRecord) -> [NextHopReport] {
