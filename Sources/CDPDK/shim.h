@@ -41,7 +41,6 @@ typedef struct rte_mbuf *cdpdk_mbuf;
 // -- errno and constants that are macros --------------------------------------------------------------------------
 static inline int cdpdk_errno(void) { return rte_errno; }
 static inline uint64_t cdpdk_tx_offload_multi_segs(void) { return RTE_ETH_TX_OFFLOAD_MULTI_SEGS; }
-static inline uint32_t cdpdk_log_warning(void) { return RTE_LOG_WARNING; }
 static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
 static inline unsigned cdpdk_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
 
@@ -65,7 +64,6 @@ static inline cdpdk_mbuf cdpdk_mbuf_copy(cdpdk_mbuf m, struct rte_mempool *p) { 
 static inline void cdpdk_mbuf_free(cdpdk_mbuf m) { rte_pktmbuf_free(m); }
 static inline void cdpdk_mbuf_free_bulk(cdpdk_mbuf *m, unsigned n) { rte_pktmbuf_free_bulk(m, n); }
 static inline void cdpdk_prefetch(const void *p) { rte_prefetch0(p); }
-static inline void cdpdk_prefetch_mbuf(cdpdk_mbuf m) { rte_prefetch0(m); }
 
 // -- packet I/O --------------------------------------------------------------------------------------------------------
 static inline uint16_t cdpdk_rx_burst(uint16_t port, uint16_t queue, cdpdk_mbuf *m, uint16_t n) { return rte_eth_rx_burst(port, queue, m, n); }
@@ -130,7 +128,6 @@ static inline unsigned cdpdk_ring_count(struct rte_ring *r) { return rte_ring_co
 // -- time --------------------------------------------------------------------------------------------------------------
 static inline uint64_t cdpdk_cycles(void) { return rte_rdtsc(); }
 static inline uint64_t cdpdk_cycles_per_second(void) { return rte_get_tsc_hz(); }
-static inline void cdpdk_pause(void) { rte_pause(); }
 
 // -- waiting -----------------------------------------------------------------------------------------------------------
 // struct epoll_event carries a union; the data is always an unsigned integer here.

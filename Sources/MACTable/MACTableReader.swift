@@ -83,24 +83,11 @@ import Synchronization
   ///
   /// - Parameter nowSeconds: the caller's monotonic clock, the same that the table's writer uses.
   @inlinable @inline(__always) public func touch(_ hit: MACLookup, nowSeconds: UInt32) {
-    if hit.isHit { touch(slot: hit.slot, nowSeconds: nowSeconds) }
-  }
-
-  /// The same in a later pass over the burst, when `lastSeenAddress` has been prefetched.
-  ///
-  /// - Parameter slot: of a hit.
-  @inlinable @inline(__always) public func touch(slot: UInt32, nowSeconds: UInt32) {
-    let seen = lastSeen + Int(slot)
+    guard hit.isHit else { return }
+    let seen = lastSeen + Int(hit.slot)
     if seen.pointee.load(ordering: .relaxed) != nowSeconds {
       seen.pointee.store(nowSeconds, ordering: .relaxed)
     }
-  }
-
-  /// What `touch` reads, for the caller to prefetch.
-  ///
-  /// - Parameter slot: of a hit.
-  @inlinable @inline(__always) public func lastSeenAddress(slot: UInt32) -> UnsafeRawPointer {
-    UnsafeRawPointer(lastSeen + Int(slot))
   }
 }
 

@@ -161,7 +161,7 @@ extension Worker {
   mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup, _ sourceHash: UInt64) {
     let seenAt = staged.pointee.seenAt
     if known.isHit && known.location == seenAt {
-      table.touch(slot: known.slot, nowSeconds: nowSeconds)
+      table.touch(known, nowSeconds: nowSeconds)
       sightings.insert(sourceHash: sourceHash, seenAt)
     } else if seenAt == StagedFrame.noLocation || (known.isHit && known.type != .learned) {
       // Nothing to learn, or an operator's entry stands.
