@@ -185,10 +185,9 @@ extension Reconciler {
       guard let record = underlay.vteps[vtep] else { throw VTEPError(.refused, "mac flush", "no VTEP \(vtep)") }
       location = .vtep(record.index)
     }
-    let indexes = domains.values.map(\.index)
     learner.write { table in
       switch (domain, location) {
-      case (nil, nil): for index in indexes { table.flush(domain: index) }
+      case (nil, nil): table.flushAll()
       case (let domain?, nil): table.flush(domain: domain)
       case (nil, let place?): if place.isVTEP { table.flush(vtep: place.index) } else { table.flush(port: place.index) }
       case (let domain?, let place?):
