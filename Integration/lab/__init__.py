@@ -2,8 +2,14 @@
 under test, the kernel's own VXLAN device as its peer, raw frames and captures."""
 from .capture import Capture
 from .daemon import Vtepd
+from .guest import VirtualMachine
 from .hosts import Guest, KernelVXLANHost, Router, Switch, UnderlayHost
 from .namespaces import Lab, Namespace, wait_until
 from .site import Site
+from .stand_in import StandIn
+from .streams import tcp_stream
 
-__all__ = ["Capture", "Guest", "KernelVXLANHost", "Lab", "Namespace", "Router", "Site", "Switch", "UnderlayHost", "Vtepd", "wait_until"]
+__all__ = [
+    "Capture", "Guest", "KernelVXLANHost", "Lab", "Namespace", "Router", "Site", "StandIn", "Switch", "UnderlayHost",
+    "VirtualMachine", "Vtepd", "tcp_stream", "wait_until",
+]

@@ -89,6 +89,8 @@ class Guest:
         self.namespace = lab.namespace(name)
         self.ipv4, self.ipv6 = f"10.0.{subnet}.{number}", f"fd00:{subnet:x}::{number:x}"
         self.device = None
+        self.scratch = lab.directory / name
+        self.scratch.mkdir(exist_ok=True)
         self.mac = f"02:00:00:00:{subnet:02x}:{number:02x}"
 
     def attach_veth(self, host_namespace, device, mtu=1500):
@@ -134,6 +136,11 @@ class Guest:
 
     def wait_ping(self, target, seconds=30):
         wait_until(lambda: self.ping(target), f"{self.name} reaches {target}", seconds)
+
+    def shell(self, command, check=True, seconds=60):
+        """Runs a shell command of busybox here, as VirtualMachine does; (status, output) without `check`."""
+        done = self.namespace.run("busybox", "sh", "-c", command, check=check, timeout=seconds)
+        return done.stdout if check else (done.returncode, done.stdout)
 
     def forget_neighbors(self):
         self.namespace.ip("neigh flush all")

@@ -1,0 +1,158 @@
+"""Virtual machines: QEMU with Debian's kernel and a busybox, whose one network card is a vhost-user port of vtepd.
+
+The guest's kernel log goes to a file, and commands go through the second serial port: scripts/guest-image says how.
+"""
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import time
+
+from .daemon import REPOSITORY
+from .namespaces import run, wait_until
+
+IMAGE = REPOSITORY / ".build/guest-image"
+SEPARATOR = re.compile(rb"\x1e(\d+)\n")
+
+
+def acceleration():
+    """KVM where the processor virtualises. Elsewhere /dev/kvm may open, too, and then emulates slower than TCG does."""
+    processor = set(re.findall(r"\w+", pathlib.Path("/proc/cpuinfo").read_text()))
+    return "kvm" if {"vmx", "svm"} & processor and os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg,thread=single"
+
+
+class VirtualMachine:
+    """A guest with the addresses 10.0.0.N and fd00::N on eth0, as Guest has them.
+
+    `socket_path` is the vhost-user socket and `role` what vtepd does with it: "client" connects to QEMU, which listens;
+    "server" listens, and QEMU connects, again and again. `features` are properties of QEMU's virtio-net-pci.
+    """
+
+    scratch = "/tmp"
+
+    def __init__(self, lab, name, number, socket_path, role="client", queues=1, mtu=None, subnet=0, **features):
+        self.lab, self.name, self.socket_path = lab, name, pathlib.Path(socket_path)
+        self.ipv4, self.ipv6 = f"10.0.{subnet}.{number}", f"fd00:{subnet:x}::{number:x}"
+        self.mac = f"52:54:00:00:{subnet:02x}:{number:02x}"
+        self.role, self.queues, self.mtu = role, queues, mtu
+        self.features = {"mac": self.mac, "romfile": "", **features}
+        self.directory = lab.directory / f"{name}-{os.urandom(3).hex()}"
+        self.directory.mkdir()
+        self.process = self.console = None
+        self.unread = b""
+
+    # -- its life -----------------------------------------------------------------------------------------------------
+
+    def start(self):
+        """Starts QEMU. It goes on as soon as vtepd is at the other end of the socket; see `wait_booted`."""
+        run(REPOSITORY / "scripts/guest-image", timeout=300)
+        console_path = self.directory / "console"
+        console_path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(console_path))
+            listener.listen()
+            with open(self.directory / "qemu.log", "ab") as log:
+                self.process = subprocess.Popen(self.command(console_path), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.lab.on_close(self.kill)
+            listener.settimeout(1)
+            wait_until(lambda: self.accept_console(listener), lambda: f"QEMU of {self.name} connects its console", 60)
+        return self
+
+    def accept_console(self, listener):
+        self.check_alive()
+        try:
+            self.console, self.unread = listener.accept()[0], b""
+        except TimeoutError:
+            return False
+        return True
+
+    def command(self, console_path):
+        role = {"client": "server=on,wait=off", "server": "reconnect=1"}[self.role]
+        queues = self.queues
+        device = {**self.features, **({"mq": "on"} if queues > 1 else {})}
+        properties = "".join(f",{key.replace('_', '-')}={value}" for key, value in device.items())
+        return [
+            "setpriv", "--pdeathsig=KILL", "nice", "-n", "5", "qemu-system-x86_64", "-accel", acceleration(),
+            "-machine", "pc", "-cpu", "max", "-smp", str(queues), "-nodefaults", "-display", "none", "-no-reboot", "-m", "128",
+            "-object", "memory-backend-memfd,id=memory,size=128M,share=on", "-numa", "node,memdev=memory",
+            "-chardev", f"socket,id=port,path={self.socket_path},{role}",
+            "-netdev", f"vhost-user,id=net,chardev=port,queues={queues}",
+            # Without interrupt vectors: Debian 12's QEMU 7.2 ends with a segmentation fault when a vhost-user device
+            # of an emulated guest starts with MSI-X.
+            "-device", f"virtio-net-pci,netdev=net,vectors=0{properties}",
+            "-serial", f"file:{self.directory / 'kernel.log'}",
+            "-chardev", f"socket,id=console,path={console_path}", "-serial", "chardev:console",
+            "-kernel", str(IMAGE / "vmlinuz"), "-initrd", str(IMAGE / "initrd"),
+            "-append", "console=ttyS0 quiet panic=-1 mitigations=off",
+        ]
+
+    def wait_booted(self, seconds=120):
+        """Waits for the guest's shell, and gives the guest its addresses."""
+        self.read_answer(seconds, "its shell answers")
+        self.shell(f"ip link set eth0 up {f'mtu {self.mtu}' if self.mtu else ''} && ip address add {self.ipv4}/24 dev eth0"
+                 f" && ip address add {self.ipv6}/64 dev eth0")
+        return self
+
+    def kill(self):
+        """Ends QEMU as a crash would."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+        if self.console:
+            self.console.close()
+            self.console = None
+
+    def check_alive(self):
+        status = self.process.poll()
+        assert status is None, f"QEMU of {self.name} ended with status {status}:\n{self.log()}"
+
+    def log(self):
+        """What QEMU and the guest's kernel said."""
+        return "".join((self.directory / name).read_text(errors="replace") for name in ("qemu.log", "kernel.log")
+                       if (self.directory / name).exists())
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def shell(self, command, check=True, seconds=60):
+        """Runs a shell command in the guest and returns its output; (status, output) without `check`.
+
+        One at a time. What runs in the background must leave neither input nor output open.
+        """
+        assert "\n" not in command
+        self.console.sendall(command.encode() + b"\n")
+        status, output = self.read_answer(seconds, command)
+        if not check:
+            return status, output
+        assert status == 0, f"{self.name}: {command}: exit status {status}\n{output}"
+        return output
+
+    def read_answer(self, seconds, what):
+        end = time.monotonic() + seconds
+        self.console.settimeout(1)
+        while not (found := SEPARATOR.search(self.unread)):
+            self.check_alive()
+            assert time.monotonic() < end, f"{self.name}: {what}: no answer in {seconds} s: {self.unread}\n{self.log()[-2000:]}"
+            try:
+                self.unread += self.console.recv(65536)
+            except TimeoutError:
+                continue
+        output, self.unread = self.unread[:found.start()], self.unread[found.end():]
+        return int(found[1]), output.decode(errors="replace")
+
+    # -- questions that many tests ask --------------------------------------------------------------------------------
+
+    def ping(self, target, count=1, seconds=1, size=56):
+        """Returns how many of `count` echo requests were answered."""
+        _, output = self.shell(f"ping -q -c {count} -i 0.2 -W {seconds} -s {size} {target}", check=False, seconds=count + seconds + 60)
+        found = re.search(r"(\d+) packets received", output)
+        assert found, f"ping {target} in {self.name}: {output}"
+        return int(found[1])
+
+    def wait_ping(self, target, seconds=60):
+        wait_until(lambda: self.ping(target), f"{self.name} reaches {target}", seconds)
+
+    def carrier(self):
+        """Whether its link is up."""
+        return self.shell("cat /sys/class/net/eth0/carrier").strip() == "1"
