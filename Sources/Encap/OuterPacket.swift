@@ -39,13 +39,8 @@ public struct OuterPacket: Sendable {
   @inlinable @inline(__always)
   public init(parsing packet: RawSpan, policy: DecapPolicy) {
     self.init()
-    // Sound everyday packets are accepted in place. Everything else, and every fault, is left to `general`.
-    let start = packet.byteCount >= 64 ? packet.big32(12) : 0
-    if start &>> 8 == 0x0008_0045 {
-      if acceptIPv4(packet, policy: policy) { return }
-    } else if start &>> 12 == 0x0008_6dd6 {
-      if acceptIPv6(packet, policy: policy) { return }
-    }
+    // Sound everyday packets over IPv6 are accepted in place. Everything else, and every fault, is left to `general`.
+    if packet.byteCount >= 84, packet.big32(12) &>> 12 == 0x0008_6dd6, acceptIPv6(packet, policy: policy) { return }
     self = OuterPacket.general(packet, policy: policy)
   }
 

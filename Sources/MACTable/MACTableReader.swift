@@ -75,6 +75,9 @@ import Synchronization
   ///   - key: its domain must be below the table's `domainCount`.
   ///   - hash: what `hash(key)` returned.
   @inlinable @inline(__always) public func lookup(_ key: MACKey, hash: UInt64) -> MACLookup {
+    // In a table with room to spare an entry mostly lies in the first place of its first bucket.
+    let likely = read(firstBucket(hash), 0, expecting: key)
+    if likely.status == .hit { return likely }
     let found = attempt(key, hash: hash)
     return found.status == .torn ? lookupAgain(key, hash: hash) : found
   }
@@ -116,11 +119,10 @@ extension MACTableReader {
     value.isOfGeneration(generation(key, value))
   }
 
-  /// Which of a bucket's four slots holds `key`, if any does; the caller checks. In a table with room to spare it is the
-  /// first. Which of the others it is, no branch predictor could tell: that compiles to conditional moves.
+  /// Which of a bucket's four slots holds `key`, if any does; the caller checks. Which it is, no branch predictor could
+  /// tell: this compiles to conditional moves.
   @inlinable @inline(__always) func candidate(_ key: MACKey, inBucket bucket: Int) -> Int {
     let keys = buckets + bucket &* 8
-    if keys[0].load(ordering: .acquiring) == key.raw { return 0 }
     var position = keys[1].load(ordering: .acquiring) == key.raw ? 1 : 0
     position = keys[2].load(ordering: .acquiring) == key.raw ? 2 : position
     position = keys[3].load(ordering: .acquiring) == key.raw ? 3 : position

@@ -86,9 +86,15 @@ struct VNISlot {
   var domain: UInt16 = Limits.none
 }
 
-/// Open-addressed map slot, VTEP address → index; `Limits.own` for our own addresses.
-struct VTEPSlot {
-  var address = IPAddress(ipv4: 0)
+/// Open-addressed map slot, IPv4 address of a VTEP → index; `Limits.own` for our own address.
+struct IPv4Slot {
+  var address: UInt32 = 0
+  var index: UInt16 = Limits.none
+}
+
+/// The same for IPv6.
+struct IPv6Slot {
+  var address = IPAddress(high: 0, low: 0)
   var index: UInt16 = Limits.none
 }
 
@@ -106,14 +112,15 @@ struct ForwardingSnapshot {
   var peers: UnsafePointer<UInt16>
   var vniSlots: UnsafePointer<VNISlot>
   var vniMask: UInt32
-  var vtepSlots: UnsafePointer<VTEPSlot>
-  var vtepMask: UInt32
+  var ipv4Slots: UnsafePointer<IPv4Slot>
+  var ipv4Mask: UInt32
+  var ipv6Slots: UnsafePointer<IPv6Slot>
+  var ipv6Mask: UInt32
   /// Per worker: range of `receiveQueues`.
   var receiveQueues: UnsafePointer<ReceiveQueue>
   var receiveQueueStarts: UnsafePointer<UInt32>
-  /// Own VTEP addresses; both the same when one family is not in use, so that no packet can be for the other.
-  var ownIPv4: IPAddress
-  var ownIPv6: IPAddress
+  /// Own VTEP address, host byte order; `UInt64.max`, which is no address, when IPv4 is not in use.
+  var ownIPv4: UInt64
   var decapPolicy: DecapPolicy
 
   @inline(always)
@@ -126,19 +133,33 @@ struct ForwardingSnapshot {
     return vniSlots[Int(slot)].domain
   }
 
-  @inline(always)
+  /// The index of a VTEP or group; `Limits.own` for our own addresses, `Limits.none` for unknown ones.
   func vtep(at address: IPAddress) -> UInt16 {
-    var slot = Self.hash(address) & vtepMask
-    while vtepSlots[Int(slot)].index != Limits.none {
-      if vtepSlots[Int(slot)].address == address { return vtepSlots[Int(slot)].index }
-      slot = (slot &+ 1) & vtepMask
+    if address.isIPv4 { return vtep(atIPv4: address.ipv4) }
+    var slot = Self.hash(address) & ipv6Mask
+    while ipv6Slots[Int(slot)].index != Limits.none {
+      if ipv6Slots[Int(slot)].address == address { return ipv6Slots[Int(slot)].index }
+      slot = (slot &+ 1) & ipv6Mask
     }
     return Limits.none
   }
 
+  /// The same for an IPv4 address in host byte order.
   @inline(always)
-  static func hash(_ vni: UInt32) -> UInt32 {
-    (vni &* 0x9e37_79b1) >> 12
+  func vtep(atIPv4 address: UInt32) -> UInt16 {
+    var slot = Self.hash(address) & ipv4Mask
+    // A free slot holds the address 0, which is no VTEP's, and the index of none.
+    while ipv4Slots[Int(slot)].address != address {
+      if ipv4Slots[Int(slot)].index == Limits.none { return Limits.none }
+      slot = (slot &+ 1) & ipv4Mask
+    }
+    return ipv4Slots[Int(slot)].index
+  }
+
+  /// Of a VNI or an IPv4 address.
+  @inline(always)
+  static func hash(_ key: UInt32) -> UInt32 {
+    (key &* 0x9e37_79b1) >> 12
   }
 
   @inline(always)

@@ -84,7 +84,8 @@ final class SnapshotStorage {
 
     let queueStarts = model.receiveQueues.reduce(into: [UInt32(0)]) { $0.append($0[$0.count - 1] + UInt32($1.count)) }
     let vniSlots = Self.vniSlots(domains)
-    let vtepSlots = Self.vtepSlots(vteps, own: [model.ownIPv4, model.ownIPv6].filter { !$0.isUnspecified })
+    let (ipv4Slots, ipv6Slots) = Self.addressSlots(
+      vteps, own: [model.ownIPv4, model.ownIPv6].filter { !$0.isUnspecified })
 
     let block = UnsafeMutablePointer<ForwardingSnapshot>.allocate(capacity: 1)
     block.initialize(
@@ -93,10 +94,10 @@ final class SnapshotStorage {
         ports: store(model.ports), domains: store(domains), vteps: store(vteps), adjacencies: store(adjacencies),
         localTargets: store(locals), floodTargets: store(flood), peers: store(peers),
         vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),
-        vtepSlots: store(vtepSlots), vtepMask: UInt32(vtepSlots.count - 1),
+        ipv4Slots: store(ipv4Slots), ipv4Mask: UInt32(ipv4Slots.count - 1),
+        ipv6Slots: store(ipv6Slots), ipv6Mask: UInt32(ipv6Slots.count - 1),
         receiveQueues: store(model.receiveQueues.flatMap { $0 }), receiveQueueStarts: store(queueStarts),
-        ownIPv4: model.ownIPv4.isUnspecified ? model.ownIPv6 : model.ownIPv4,
-        ownIPv6: model.ownIPv6.isUnspecified ? model.ownIPv4 : model.ownIPv6, decapPolicy: model.decapPolicy))
+        ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4), decapPolicy: model.decapPolicy))
     blocks.append(UnsafeMutableRawPointer(block))
     snapshot = UnsafePointer(block)
     vlanMaps = model.vlanMaps
@@ -123,15 +124,22 @@ final class SnapshotStorage {
     return slots
   }
 
-  private static func vtepSlots(_ vteps: [VTEPEntry], own: [IPAddress]) -> [VTEPSlot] {
-    var slots = [VTEPSlot](repeating: VTEPSlot(), count: slotCount(vteps.count * 2))
+  private static func addressSlots(_ vteps: [VTEPEntry], own: [IPAddress]) -> ([IPv4Slot], [IPv6Slot]) {
+    var ipv4 = [IPv4Slot](repeating: IPv4Slot(), count: slotCount(vteps.count + 1))
+    var ipv6 = [IPv6Slot](repeating: IPv6Slot(), count: slotCount(vteps.count + 1))
     func insert(_ address: IPAddress, _ index: UInt16) {
-      var slot = Int(ForwardingSnapshot.hash(address)) & (slots.count - 1)
-      while slots[slot].index != Limits.none { slot = (slot + 1) & (slots.count - 1) }
-      slots[slot] = VTEPSlot(address: address, index: index)
+      if address.isIPv4 {
+        var slot = Int(ForwardingSnapshot.hash(address.ipv4)) & (ipv4.count - 1)
+        while ipv4[slot].index != Limits.none { slot = (slot + 1) & (ipv4.count - 1) }
+        ipv4[slot] = IPv4Slot(address: address.ipv4, index: index)
+      } else {
+        var slot = Int(ForwardingSnapshot.hash(address)) & (ipv6.count - 1)
+        while ipv6[slot].index != Limits.none { slot = (slot + 1) & (ipv6.count - 1) }
+        ipv6[slot] = IPv6Slot(address: address, index: index)
+      }
     }
     for address in own { insert(address, Limits.own) }
     for (index, vtep) in vteps.enumerated() where vtep.isInUse { insert(vtep.address, UInt16(index)) }
-    return slots
+    return (ipv4, ipv6)
   }
 }

@@ -38,10 +38,11 @@ extension Worker {
       drop(mbuf, port: portIndex, .noBuffers)
       return false
     }
-    guard let ethernet = EthernetView(mbuf.bytes) else {
+    guard mbuf.byteCount >= EthernetView.headerByteCount else {
       drop(mbuf, port: portIndex, .runtFrame)
       return false
     }
+    let ethernet = EthernetHeader(unchecked: mbuf.bytes, at: 0)
     let source = ethernet.source
     let destination = ethernet.destination
     guard !source.isMulticast else {
@@ -60,7 +61,7 @@ extension Worker {
     var domain = port.pointee.untaggedDomain
     var vlan: UInt16 = 0
     if ethernet.isTagged {
-      switch bindTagged(mbuf, vlanID: ethernet.vlanID, port: port) {
+      switch bindTagged(mbuf, port: port) {
       case .bound(let toDomain, let byVLAN): (domain, vlan) = (toDomain, byVLAN)
       case .refused(let reason):
         drop(mbuf, port: portIndex, reason)
@@ -92,7 +93,9 @@ extension Worker {
   /// A tagged frame belongs to its VLAN's binding, which consumes the tag; without one, to the untagged binding if that
   /// VNI carries tags (RFC 7348 §6.1). A priority tag (VLAN 0) is no VLAN: it is taken off.
   @inline(never)
-  private func bindTagged(_ mbuf: Mbuf, vlanID: UInt16, port: UnsafePointer<PortEntry>) -> TaggedBinding {
+  private func bindTagged(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> TaggedBinding {
+    // The tag may be cut off.
+    guard let vlanID = EthernetView(mbuf.bytes)?.vlanID else { return .refused(.runtFrame) }
     var domain = Limits.none
     if vlanID == 0 {
       domain = port.pointee.untaggedDomain

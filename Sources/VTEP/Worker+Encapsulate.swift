@@ -76,7 +76,7 @@ extension Worker {
   ) {
     counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: innerByteCount))
     counters.vteps[Int(vtep)].addSent(bytes: UInt64(truncatingIfNeeded: innerByteCount &+ headerByteCount &- 14))
-    transmit(packet, port: port)
+    transmit(packet, byteCount: innerByteCount &+ headerByteCount, port: port)
   }
 
   @inline(never)

@@ -14,12 +14,13 @@ extension Worker {
       drop(mbuf, port: ingress, .portDown)
       return
     }
-    guard mbuf.byteCount <= Int(port.pointee.maxFrameByteCount) else {
+    let byteCount = mbuf.byteCount
+    guard byteCount <= Int(port.pointee.maxFrameByteCount) else {
       drop(mbuf, port: ingress, .tooBigForPort)
       return
     }
     if target.vlan == 0 {
-      transmit(mbuf, port: target.port)
+      transmit(mbuf, byteCount: byteCount, port: target.port)
     } else {
       deliverTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)
     }
@@ -40,7 +41,7 @@ extension Worker {
     start.storeBytes(of: sourceTail, toByteOffset: 8, as: UInt32.self)
     start.storeBytes(of: UInt16(0x8100).bigEndian, toByteOffset: 12, as: UInt16.self)
     start.storeBytes(of: target.vlan.bigEndian, toByteOffset: 14, as: UInt16.self)
-    transmit(tagged, port: target.port)
+    transmit(tagged, byteCount: tagged.byteCount, port: target.port)
   }
 
   /// Broadcast, multicast and unknown unicast from a local port: to the domain's other bindings and to its flood list.

@@ -4,13 +4,21 @@
 import CDPDK
 import Encap
 
+/// How much a transmit batch holds.
+struct BatchSize {
+  var frames: Int = 0
+  var bytes: UInt64 = 0
+}
+
 extension Worker {
+  /// - Parameter byteCount: the frame's, which the caller mostly knows.
   @inline(always)
-  mutating func transmit(_ mbuf: Mbuf, port: UInt16) {
+  mutating func transmit(_ mbuf: Mbuf, byteCount: Int, port: UInt16) {
     let index = Int(port)
-    let count = Int(batchCounts[index])
+    let count = batchSizes[index].frames
     batches[index &* Limits.transmitBatch &+ count] = mbuf.raw
-    batchCounts[index] = UInt16(truncatingIfNeeded: count &+ 1)
+    batchSizes[index].frames = count &+ 1
+    batchSizes[index].bytes &+= UInt64(truncatingIfNeeded: byteCount)
     if count == 0 {
       filledBatches |= 1 &<< UInt64(index)
     } else if count &+ 1 == Limits.transmitBatch {
@@ -27,8 +35,9 @@ extension Worker {
   @inline(never)
   private mutating func flushBatch(_ index: Int) {
     filledBatches &= ~(1 &<< UInt64(index))
-    let count = Int(batchCounts[index])
-    batchCounts[index] = 0
+    let count = batchSizes[index].frames
+    var byteCount = batchSizes[index].bytes
+    batchSizes[index] = BatchSize()
     let batch = batches + index * Limits.transmitBatch
     let port = snapshot.pointee.ports + index
     guard port.pointee.isAttached else {
@@ -37,10 +46,6 @@ extension Worker {
       return
     }
 
-    var byteCount: UInt64 = 0
-    for position in 0..<count {
-      byteCount &+= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
-    }
     let queues = Int(port.pointee.transmitQueues)
     let queue = self.index % queues
     let sent = Int(transmitLocked(port.pointee.device, queue, batch, count, lock: index * Limits.workers + queue))

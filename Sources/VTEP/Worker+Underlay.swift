@@ -28,9 +28,21 @@ extension Worker {
   ///
   /// - Returns: false when the packet was dropped or is not ours.
   @inline(always)
-  private mutating func decapsulate(
-    _ mbuf: Mbuf, portIndex: UInt16, to position: Int
-  ) -> Bool {
+  private mutating func decapsulate(_ mbuf: Mbuf, portIndex: UInt16, to position: Int) -> Bool {
+    // The everyday packet, apart: with its offsets constants and its VTEP known, it costs much less.
+    guard mbuf.isContiguous, let outer = PlainOuterIPv4(mbuf.bytes, udpPort: snapshot.pointee.decapPolicy.udpPort),
+      UInt64(outer.destination) == snapshot.pointee.ownIPv4
+    else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
+    let vtep = snapshot.pointee.vtep(atIPv4: outer.source)
+    guard vtep < Limits.own else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
+    return admit(
+      mbuf, vtep: vtep, address: IPAddress(ipv4: outer.source), vni: outer.vni, innerOffset: PlainOuterIPv4.byteCount,
+      innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass, portIndex: portIndex, to: position)
+  }
+
+  /// Any packet: IPv6, to a group, from an unknown VTEP, broken, or somebody else's.
+  @inline(never)
+  private mutating func decapsulateGeneral(_ mbuf: Mbuf, portIndex: UInt16, to position: Int) -> Bool {
     guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
       drop(mbuf, port: portIndex, .noBuffers)
       return false
@@ -54,51 +66,54 @@ extension Worker {
       drop(mbuf, port: portIndex, .outerSourceOwn)
       return false
     }
-    let domain = snapshot.pointee.domain(of: outer.vni)
+    return admit(
+      mbuf, vtep: vtep, address: outer.source, vni: outer.vni, innerOffset: outer.innerOffset,
+      innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass, portIndex: portIndex, to: position)
+  }
+
+  /// Steps 3 and 4, for a packet whose outer headers are sound and ours.
+  ///
+  /// - Parameter vtep: `Limits.none` when `address` has no index yet.
+  @inline(always)
+  private mutating func admit(
+    _ mbuf: Mbuf, vtep: UInt16, address: IPAddress, vni: VNI, innerOffset: Int, innerByteCount: Int,
+    trafficClass: UInt8, portIndex: UInt16, to position: Int
+  ) -> Bool {
+    let domain = snapshot.pointee.domain(of: vni)
     guard domain != Limits.none else {
       drop(mbuf, port: portIndex, .unknownVNI)
       return false
     }
-
     let entry = snapshot.pointee.domains + Int(domain)
     if entry.pointee.acceptsOnlyPeers && !isPeer(vtep, of: entry) {
       drop(mbuf, port: portIndex, .peerNotAllowed)
       return false
     }
 
-    // The parser has found the inner frame inside the packet. Ethernet padding after it is cut off.
-    mbuf.keep(outer.innerByteCount, from: outer.innerOffset)
-    guard let inner = EthernetView(mbuf.bytes) else {
-      drop(mbuf, port: portIndex, .innerRunt)
-      return false
-    }
-    let source = inner.source
-    let destination = inner.destination
-    if let reason = refusal(source: source, destination: destination, isTagged: inner.isTagged, domain: entry) {
+    // The parser has found the inner frame inside the packet, of 14 octets or more.
+    let inner = EthernetHeader(unchecked: mbuf.bytes, at: innerOffset)
+    if let reason = refusal(inner, byteCount: innerByteCount, domain: entry) {
       drop(mbuf, port: portIndex, reason)
       return false
     }
-    if outer.trafficClass & 3 != 0,
-      !mbuf.withMutableBytes({ ECN.decapsulate(outerTrafficClass: outer.trafficClass, into: &$0) })
-    {
+    // Ethernet padding behind the frame is cut off.
+    mbuf.keep(innerByteCount, from: innerOffset)
+    if trafficClass & 3 != 0, !mbuf.withMutableBytes({ ECN.decapsulate(outerTrafficClass: trafficClass, into: &$0) }) {
       drop(mbuf, port: portIndex, .ecnForbidden)
       return false
     }
 
-    if vtep != Limits.none {
-      counters.vteps[Int(vtep)].addReceived(packets: 1, bytes: UInt64(truncatingIfNeeded: outer.innerOffset &+ outer.innerByteCount &- 14))
-    }
-    counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(truncatingIfNeeded: outer.innerByteCount))
+    counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(truncatingIfNeeded: innerByteCount))
     let staged = stage + position
-    staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
-    staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
-    staged.pointee.seenAt = StagedFrame.noLocation
-    if entry.pointee.learnsFromVTEPs {
-      if vtep != Limits.none {
-        staged.pointee.seenAt = .vtep(vtep)
-      } else {
-        reportUnknownVTEP(staged.pointee.sourceKey, outer.source)
-      }
+    staged.pointee.sourceKey = MACKey(domain: domain, mac: inner.source)
+    staged.pointee.destinationKey = MACKey(domain: domain, mac: inner.destination)
+    if vtep != Limits.none {
+      counters.vteps[Int(vtep)].addReceived(
+        packets: 1, bytes: UInt64(truncatingIfNeeded: innerOffset &+ innerByteCount &- 14))
+      staged.pointee.seenAt = entry.pointee.learnsFromVTEPs ? .vtep(vtep) : StagedFrame.noLocation
+    } else {
+      staged.pointee.seenAt = StagedFrame.noLocation
+      if entry.pointee.learnsFromVTEPs { reportUnknownVTEP(staged.pointee.sourceKey, address) }
     }
     startLookups(position)
     return true
@@ -114,21 +129,22 @@ extension Worker {
 
   @inline(always)
   private func refusal(
-    source: MACAddress, destination: MACAddress, isTagged: Bool, domain: UnsafePointer<DomainEntry>
+    _ inner: EthernetHeader, byteCount: Int, domain: UnsafePointer<DomainEntry>
   ) -> DropReason? {
-    if source.isMulticast { return .innerSourceMulticast }
-    if source.isZero { return .innerSourceZero }
-    if destination.isLinkLocalControl { return .innerLinkLocalControl }
-    if isTagged && !domain.pointee.carriesInnerVLAN { return .innerVLAN }
+    if inner.source.isMulticast { return .innerSourceMulticast }
+    if inner.source.isZero { return .innerSourceZero }
+    if inner.destination.isLinkLocalControl { return .innerLinkLocalControl }
+    if inner.isTagged {
+      if byteCount < EthernetView.headerByteCount + EthernetView.tagByteCount { return .innerRunt }
+      if !domain.pointee.carriesInnerVLAN { return .innerVLAN }
+    }
     return nil
   }
 
   /// Addressed to one of our VTEP addresses, or to a group that a VNI of ours uses.
-  @inline(always)
   private func isOurs(_ destination: IPAddress) -> Bool {
-    if destination == snapshot.pointee.ownIPv4 || destination == snapshot.pointee.ownIPv6 { return true }
-    guard destination.isMulticast else { return false }
-    return snapshot.pointee.vtep(at: destination) != Limits.none
+    let index = snapshot.pointee.vtep(at: destination)
+    return index == Limits.own || (index != Limits.none && destination.isMulticast)
   }
 
   private func isPeer(_ vtep: UInt16, of domain: UnsafePointer<DomainEntry>) -> Bool {

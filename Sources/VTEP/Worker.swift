@@ -24,7 +24,7 @@ struct Worker: ~Copyable {
 
   /// `Limits.ports` batches of `Limits.transmitBatch` buffers.
   let batches: UnsafeMutablePointer<OpaquePointer?>
-  let batchCounts: UnsafeMutablePointer<UInt16>
+  let batchSizes: UnsafeMutablePointer<BatchSize>
   /// Bit n: batch n is not empty.
   var filledBatches: UInt64 = 0
   /// One lock per port and transmit queue, for devices with fewer queues than there are workers.
@@ -51,8 +51,8 @@ struct Worker: ~Copyable {
     stage = .allocate(capacity: Limits.burst)
     unsighted = .allocate(capacity: Limits.burst)
     batches = .allocate(capacity: Limits.ports * Limits.transmitBatch)
-    batchCounts = .allocate(capacity: Limits.ports)
-    batchCounts.initialize(repeating: 0, count: Limits.ports)
+    batchSizes = .allocate(capacity: Limits.ports)
+    batchSizes.initialize(repeating: BatchSize(), count: Limits.ports)
     held = HeldFrames()
     snapshot = Self.current(context.shared)
   }
@@ -64,7 +64,7 @@ struct Worker: ~Copyable {
     unsighted.deallocate()
     sightings.deallocate()
     batches.deallocate()
-    batchCounts.deallocate()
+    batchSizes.deallocate()
   }
 
   @inline(always)

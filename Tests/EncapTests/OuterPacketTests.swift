@@ -1,6 +1,7 @@
-// Decapsulation: what is accepted, what is somebody else's, and which reason each fault has.
-import Encap
 import Testing
+
+// Decapsulation: what is accepted, what is somebody else's, and which reason each fault has.
+@testable import Encap
 
 @Suite struct OuterPacketTests {
   static let inner = bytes("020000000102 020000000101 0800") + [UInt8](0..<46)
@@ -34,6 +35,24 @@ import Testing
   @Test(arguments: [Fault.Base.ipv4, .ipv4Checksum, .ipv6, .ipv6Checksum])
   func soundPacketsAreAccepted(_ base: Fault.Base) {
     expectAccepted(OuterPacketTests.sound(base), base)
+  }
+
+  @Test func everydayPacketsTakeTheShortCut() {
+    for base in [Fault.Base.ipv4, .ipv4Checksum] {
+      let bytes = UnsafeRawBufferPointer(buffer.load(OuterPacketTests.sound(base))).bytes
+      #expect(PlainOuterIPv4(bytes, udpPort: 4789) != nil)
+      #expect(PlainOuterIPv4(bytes, udpPort: 4790) == nil)
+    }
+  }
+
+  /// Exactly one value in 65,535 makes the checksum of a header right, two where it may be all zeros or all ones.
+  @Test func headerChecksumOfTheShortCut() {
+    var packet = OuterPacketTests.sound(.ipv4)
+    let right = packet.big16(24)
+    for value in UInt16.min ... .max {
+      packet.setBig16(value, at: 24)
+      #expect(PlainOuterIPv4.isSoundHeader(packet.span.bytes) == (value == right), "\(value)")
+    }
   }
 
   @Test(arguments: faults)

@@ -44,8 +44,16 @@ final class GuardedBuffer {
     return buffer
   }
 
+  /// Parses by both ways: what the short cut takes, the long way must accept with the same result, but for the source.
   func parse(_ packet: [UInt8], policy: DecapPolicy = DecapPolicy()) -> OuterPacket {
-    OuterPacket(parsing: UnsafeRawBufferPointer(load(packet)).bytes, policy: policy)
+    let bytes = UnsafeRawBufferPointer(load(packet)).bytes
+    let result = OuterPacket(parsing: bytes, policy: policy)
+    if let plain = PlainOuterIPv4(bytes, udpPort: policy.udpPort), result.reason != .outerSourceInvalid {
+      #expect(result.outcome == .accepted && result.vni == plain.vni && result.trafficClass == plain.trafficClass)
+      #expect(result.source.ipv4 == plain.source && result.destination.ipv4 == plain.destination)
+      #expect(result.innerOffset == PlainOuterIPv4.byteCount && result.innerByteCount == plain.innerByteCount)
+    }
+    return result
   }
 
   func flow(_ frame: [UInt8]) -> InnerFlow {
