@@ -49,6 +49,7 @@ static inline void *_Nonnull cdpdk_mbuf_data(cdpdk_mbuf m) { return rte_pktmbuf_
 static inline uint32_t cdpdk_mbuf_length(cdpdk_mbuf m) { return m->pkt_len; }
 static inline uint16_t cdpdk_mbuf_segment_length(cdpdk_mbuf m) { return m->data_len; }
 static inline uint16_t cdpdk_mbuf_segment_count(cdpdk_mbuf m) { return m->nb_segs; }
+static inline cdpdk_mbuf cdpdk_mbuf_next(cdpdk_mbuf m) { return m->next; }
 static inline int cdpdk_mbuf_is_exclusive(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
 // Keeps `length` bytes from `offset` on, of a packet of one segment that has them.
 static inline void cdpdk_mbuf_keep(cdpdk_mbuf m, uint16_t offset, uint16_t length) { m->data_off += offset; m->data_len = length; m->pkt_len = length; }
@@ -61,9 +62,42 @@ static inline int cdpdk_mbuf_chain(cdpdk_mbuf head, cdpdk_mbuf tail) { return rt
 static inline cdpdk_mbuf cdpdk_mbuf_alloc(struct rte_mempool *p) { return rte_pktmbuf_alloc(p); }
 static inline cdpdk_mbuf cdpdk_mbuf_clone(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_clone(m, p); }
 static inline cdpdk_mbuf cdpdk_mbuf_copy(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_copy(m, p, 0, UINT32_MAX); }
+static inline uint16_t cdpdk_mbuf_tailroom(cdpdk_mbuf m) { return rte_pktmbuf_tailroom(m); }
+// -1 when the last segment has not that many bytes.
+static inline int cdpdk_mbuf_trim(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_trim(m, n); }
 static inline void cdpdk_mbuf_free(cdpdk_mbuf m) { rte_pktmbuf_free(m); }
 static inline void cdpdk_mbuf_free_bulk(cdpdk_mbuf *m, unsigned n) { rte_pktmbuf_free_bulk(m, n); }
 static inline void cdpdk_prefetch(const void *p) { rte_prefetch0(p); }
+
+// -- offloads --------------------------------------------------------------------------------------------------------
+// What a driver says about a received packet ...
+static inline int cdpdk_mbuf_checksum_is_unfinished(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE; }
+static inline int cdpdk_mbuf_is_large_segment(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_LRO) != 0; }
+static inline uint16_t cdpdk_mbuf_segment_size(cdpdk_mbuf m) { return m->tso_segsz; }
+static inline void cdpdk_mbuf_set_received(cdpdk_mbuf m, int unfinished, int large, uint16_t segment, uint32_t packet_type) {
+  m->ol_flags |= (unfinished ? RTE_MBUF_F_RX_L4_CKSUM_NONE : 0) | (large ? RTE_MBUF_F_RX_LRO : 0);
+  m->tso_segsz = segment;
+  m->packet_type = packet_type;
+}
+static inline uint32_t cdpdk_mbuf_packet_type(cdpdk_mbuf m) { return m->packet_type; }
+// ... and what a driver is asked to do with a packet to send. Requests are kept in this form from one port to the other.
+#define CDPDK_REQUEST (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)
+#define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6)
+static inline int cdpdk_mbuf_has_request(cdpdk_mbuf m) { return (m->ol_flags & CDPDK_REQUEST) != 0; }
+// Alone with its memory, and nothing is left to do about it.
+static inline int cdpdk_mbuf_is_plain(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
+static inline int cdpdk_mbuf_wants_segments(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0; }
+static inline int cdpdk_mbuf_is_udp_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM; }
+static inline int cdpdk_mbuf_is_ipv6_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_IPV6) != 0; }
+static inline uint16_t cdpdk_mbuf_l2(cdpdk_mbuf m) { return m->l2_len; }
+static inline uint16_t cdpdk_mbuf_l3(cdpdk_mbuf m) { return m->l3_len; }
+static inline uint16_t cdpdk_mbuf_l4(cdpdk_mbuf m) { return m->l4_len; }
+static inline void cdpdk_mbuf_set_request(cdpdk_mbuf m, int udp, int ipv6, uint16_t l2, uint16_t l3, uint16_t l4, uint16_t segment) {
+  m->ol_flags = (m->ol_flags & ~CDPDK_REQUEST_FIELDS) | (udp ? RTE_MBUF_F_TX_UDP_CKSUM : RTE_MBUF_F_TX_TCP_CKSUM)
+    | (ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4) | (segment ? RTE_MBUF_F_TX_TCP_SEG : 0);
+  m->tx_offload = rte_mbuf_tx_offload(l2, l3, l4, segment, 0, 0, 0);
+}
+static inline void cdpdk_mbuf_clear_request(cdpdk_mbuf m) { m->ol_flags &= ~CDPDK_REQUEST_FIELDS; }
 
 // -- packet I/O --------------------------------------------------------------------------------------------------------
 static inline uint16_t cdpdk_rx_burst(uint16_t port, uint16_t queue, cdpdk_mbuf *m, uint16_t n) { return rte_eth_rx_burst(port, queue, m, n); }

@@ -27,6 +27,16 @@ extension DropReason {
         "frame-truncated",
         "frame was cut on reception because the sender left segmentation to us; run ethtool -K IF tso off gso off on the sending end"
       )
+    case .offloadHeaders:
+      (
+        "offload-headers",
+        "guest left a checksum or segmentation to us, but no whole TCP or UDP header is where it should be; update the guest's driver"
+      )
+    case .offloadSegmentSize:
+      (
+        "offload-segment-size",
+        "guest wants TCP cut into segments of no, too few or too many octets; update the guest's driver, or distrust the guest"
+      )
     case .tooBigForUnderlay:
       (
         "too-big-for-underlay",

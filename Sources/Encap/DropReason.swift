@@ -13,6 +13,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case vlanNotBound
   case untaggedNotBound
   case frameTruncated
+  case offloadHeaders
+  case offloadSegmentSize
   case tooBigForUnderlay
   case tooBigForPort
   case samePort

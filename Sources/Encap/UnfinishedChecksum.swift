@@ -16,7 +16,8 @@ public enum UnfinishedChecksum {
   }
 
   /// Finishes the TCP or UDP checksum of a frame, behind up to two VLAN tags, if its field holds exactly the
-  /// pseudo-header sum. Should a right checksum have that value by chance, computing it gives the same value again.
+  /// pseudo-header sum. Should a right checksum have that value by chance, computing it gives the same value again, and
+  /// the frame is complete.
   public static func finish(frame: inout MutableRawSpan) -> Outcome {
     let transport: Transport
     switch locate(frame.bytes) {
@@ -30,6 +31,7 @@ public enum UnfinishedChecksum {
       frame.bytes.extracting(unchecked: transport.offset..<transport.offset &+ transport.byteCount))
     let checksum =
       transport.isUDP ? InternetChecksum.complementUDP(sum) : InternetChecksum.complement(sum)
+    guard UInt32(checksum) != transport.pseudoSum else { return .complete }
     frame.storeBig16(checksum, at: transport.field)
     return .finished
   }

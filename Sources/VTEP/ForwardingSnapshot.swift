@@ -21,8 +21,8 @@ struct PortEntry {
   var isUnderlay = false
   /// The device takes chained buffers.
   var sendsSegments = false
-  /// Frames may arrive with checksums that their sender left to hardware (see UnfinishedChecksum).
-  var finishesChecksums = false
+  /// What is out of the ordinary.
+  var features: PortFeatures = []
   /// Domain of untagged frames.
   var untaggedDomain: UInt16 = Limits.none
   /// Largest frame that may be delivered, in bytes without VLAN tag.

@@ -110,7 +110,7 @@ extension Reconciler {
     entry.device = device.portID
     entry.transmitQueues = UInt16(device.queueCount)
     entry.sendsSegments = device.sendsSegments
-    entry.finishesChecksums = record.settings.kind == .netdev
+    if record.settings.kind == .netdev { entry.features.insert(.finishesChecksums) }
     model.ports[Int(record.index)] = entry
     addQueues(of: device, portIndex: record.index)
     log.notice("port \(name): attached to \(record.settings.device), \(record.isUp ? "up" : "down")")

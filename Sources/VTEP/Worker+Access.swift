@@ -34,7 +34,7 @@ extension Worker {
   private mutating func bind(
     _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to position: Int
   ) -> Bool {
-    guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
+    guard mbuf.isContiguous || gather(mbuf, port: port) else {
       drop(mbuf, port: portIndex, .noBuffers)
       return false
     }
@@ -72,8 +72,8 @@ extension Worker {
       drop(mbuf, port: portIndex, .untaggedNotBound)
       return false
     }
-    if port.pointee.finishesChecksums && !finishChecksum(mbuf) {
-      drop(mbuf, port: portIndex, .frameTruncated)
+    if !port.pointee.features.isDisjoint(with: .inspectsReceived), let reason = inspect(mbuf, port: port) {
+      drop(mbuf, port: portIndex, reason)
       return false
     }
 
@@ -122,12 +122,6 @@ extension Worker {
     let start = mbuf.start
     (start + 4).copyMemory(from: start, byteCount: 12)
     return mbuf.removeFront(4)
-  }
-
-  /// False when the frame is cut off.
-  @inline(never)
-  private func finishChecksum(_ mbuf: Mbuf) -> Bool {
-    mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) } != .truncated
   }
 
   /// Starts the table look-ups of the frame at `position`.
@@ -209,6 +203,11 @@ extension Worker {
       drop(mbuf, port: ingress.index, .samePort)
       return
     }
-    deliver(mbuf, to: LocalTarget(port: location.index, vlan: location.vlan), ingress: ingress.index)
+    let target = LocalTarget(port: location.index, vlan: location.vlan)
+    if mbuf.hasRequest {
+      deliverUnfinished(mbuf, to: target, ingress: ingress.index)
+    } else {
+      deliver(mbuf, to: target, ingress: ingress.index)
+    }
   }
 }

@@ -21,7 +21,7 @@ extension Worker {
     let adjacency = snapshot.pointee.adjacencies + (Int(entry.pointee.firstAdjacency) + choice)
     let innerByteCount = mbuf.byteCount
     guard innerByteCount <= Int(adjacency.pointee.maxInnerByteCount) else {
-      drop(mbuf, port: ingress, .tooBigForUnderlay)
+      sendUnfinished(mbuf, vtep: vtep, domain: domain, ingress: ingress, isResolved: adjacency.pointee.isResolved)
       return
     }
     guard adjacency.pointee.isResolved else {
@@ -30,7 +30,7 @@ extension Worker {
     }
 
     let vni = snapshot.pointee.domains[Int(domain)].vni
-    if adjacency.pointee.header.isPlain && mbuf.isExclusive {
+    if adjacency.pointee.header.isPlain && mbuf.isPlain {
       // The everyday case, apart: with its header length a constant it costs much less.
       guard cdpdk_mbuf_prepend(mbuf.raw, UInt16(OuterHeader.ipv4ByteCount)) != nil else {
         drop(mbuf, port: ingress, .noHeadroom)
@@ -46,14 +46,18 @@ extension Worker {
     }
   }
 
-  /// IPv6, an inherited TTL, a computed checksum, or a frame whose bytes others share.
+  /// IPv6, an inherited TTL, a computed checksum, a frame whose bytes others share or that has something left to do.
   @inline(never)
   private mutating func sendGeneral(
     _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, vtep: UInt16, domain: UInt16, flow: InnerFlow, ingress: UInt16
   ) {
+    guard !mbuf.hasRequest else {
+      sendUnfinished(mbuf, vtep: vtep, domain: domain, ingress: ingress, isResolved: true)
+      return
+    }
     let innerByteCount = mbuf.byteCount
     let headerByteCount = adjacency.pointee.header.byteCount
-    let innerSum = adjacency.pointee.header.computesUDPChecksum ? InternetChecksum.partialSum(mbuf.bytes) : 0
+    let innerSum = adjacency.pointee.header.computesUDPChecksum ? mbuf.partialSum(from: 0) : 0
     let chains = snapshot.pointee.ports[Int(adjacency.pointee.port)].sendsSegments
     guard let packet = mbuf.prepending(headerByteCount, pool: pool, chains: chains) else {
       // Only a frame that others share needs a buffer of its own for the header.
@@ -80,7 +84,7 @@ extension Worker {
   }
 
   @inline(never)
-  private mutating func hold(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16) {
+  mutating func hold(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16) {
     guard held.count < Limits.heldFrames, held.count(vtep: vtep) < Limits.heldFramesPerVTEP else {
       drop(mbuf, port: ingress, .holdQueueFull)
       return

@@ -6,7 +6,7 @@ import Encap
 import MACTable
 
 extension Worker {
-  /// Sends a frame to a local port, tagged as its binding there wants it. Takes the frame over.
+  /// Sends a frame with nothing left to do to a local port, tagged as its binding there wants it. Takes the frame over.
   @inline(always)
   mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16) {
     let port = snapshot.pointee.ports + Int(target.port)
@@ -29,9 +29,11 @@ extension Worker {
   /// Puts the binding's VLAN tag on: the addresses move four bytes down, into the headroom or, when other ports get the
   /// same frame, into a buffer of their own.
   @inline(never)
-  private mutating func deliverTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16, chains: Bool) {
+  mutating func deliverTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16, chains: Bool) {
     let addresses = mbuf.start.loadUnaligned(as: UInt64.self)
     let sourceTail = mbuf.start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
+    // It belongs to the buffer that comes first, which may be another one.
+    let request = mbuf.hasRequest ? mbuf.request : nil
     guard mbuf.removeFront(12), let tagged = mbuf.prepending(16, pool: pool, chains: chains) else {
       drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
       return
@@ -41,6 +43,10 @@ extension Worker {
     start.storeBytes(of: sourceTail, toByteOffset: 8, as: UInt32.self)
     start.storeBytes(of: UInt16(0x8100).bigEndian, toByteOffset: 12, as: UInt16.self)
     start.storeBytes(of: target.vlan.bigEndian, toByteOffset: 14, as: UInt16.self)
+    if var request {
+      request.linkByteCount += EthernetView.tagByteCount
+      tagged.request = request
+    }
     transmit(tagged, byteCount: tagged.byteCount, port: target.port)
   }
 
@@ -104,7 +110,11 @@ extension Worker {
     where locals[index] != except && snapshot.pointee.ports[Int(locals[index].port)].isUp {
       left -= 1
       guard let copy = next(mbuf, isLast: left == 0, ingress: ingress) else { continue }
-      deliver(copy, to: locals[index], ingress: ingress)
+      if copy.hasRequest {
+        deliverUnfinished(copy, to: locals[index], ingress: ingress)
+      } else {
+        deliver(copy, to: locals[index], ingress: ingress)
+      }
     }
   }
 

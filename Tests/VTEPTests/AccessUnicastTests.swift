@@ -193,7 +193,7 @@ extension DataplaneTests {
     @Test("checksums and cut frames are looked after only where the sender may have left them", arguments: [false, true])
     func unfinished(_ finishes: Bool) throws {
       try DataplaneFixture.run { plane in
-        plane.changePort(.vm1) { $0.finishesChecksums = finishes }
+        plane.changePort(.vm1) { $0.features = finishes ? .finishesChecksums : [] }
         var frame = Frame.udp(from: guest(1), to: guest(2))
         let pseudo: [UInt8] = Array(frame[26..<34]) + [0, 17] + Array(frame[38..<40])
         let sum = ~pseudo.internetChecksum

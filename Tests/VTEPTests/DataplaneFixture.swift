@@ -126,9 +126,15 @@ final class DataplaneFixture {
     sendRaw(place.isUplink ? frame : onWire(frame), at: place)
   }
 
+  /// A guest's frame with what its driver says about it, in buffers of 1,500 octets.
+  func send(_ frame: Frame, from place: Place, as received: MemoryPort.Received) {
+    let bytes = onWire(frame)
+    sendRaw(bytes, at: place, segments: Array(repeating: 1500, count: (bytes.count - 1) / 1500), as: received)
+  }
+
   /// Bytes as they are, whatever the binding.
-  func sendRaw(_ bytes: [UInt8], at place: Place, segments: [Int] = []) {
-    test.ports[Int(place.rawValue)].put(bytes, segments: segments)
+  func sendRaw(_ bytes: [UInt8], at place: Place, segments: [Int] = [], as received: MemoryPort.Received = .plain) {
+    test.ports[Int(place.rawValue)].put(bytes, segments: segments, as: received)
     put[Int(place.rawValue)].add(bytes.count)
   }
 

@@ -30,8 +30,17 @@ final class MemoryPort {
     pool = runtime.pool
   }
 
+  /// What a driver says about a received frame.
+  enum Received {
+    case plain
+    case unfinished
+    case large(segment: UInt16)
+    /// The driver looked for headers, and that was all.
+    case looked
+  }
+
   /// Lets the device receive a frame, spread over buffers of these sizes; the last one holds the rest.
-  func put(_ frame: [UInt8], segments: [Int] = []) {
+  func put(_ frame: [UInt8], segments: [Int] = [], as received: Received = .plain) {
     var rest = frame[...]
     var head: OpaquePointer?
     for byteCount in segments + [.max] {
@@ -47,6 +56,12 @@ final class MemoryPort {
       } else {
         head = buffer
       }
+    }
+    switch received {
+    case .plain: break
+    case .unfinished: cdpdk_mbuf_set_received(head, 1, 0, 0, 1)
+    case .large(let segment): cdpdk_mbuf_set_received(head, 1, 1, segment, 1)
+    case .looked: cdpdk_mbuf_set_received(head, 0, 0, 0, 1)
     }
     put(head!)
   }

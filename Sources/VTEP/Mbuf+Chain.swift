@@ -1,0 +1,76 @@
+// Mbuf+Chain: bytes of packets that lie in several buffers: large TCP segments and frames longer than a buffer, as
+// guests' ports have them.
+
+import CDPDK
+import Encap
+
+extension Mbuf {
+  /// The one's-complement sum of the packet's bytes from `offset` on, over all its buffers, folded to 16 bits.
+  func partialSum(from offset: Int) -> UInt32 {
+    var sum: UInt32 = 0
+    var skip = offset
+    var isOdd = false
+    var next: OpaquePointer? = raw
+    while let segment = next {
+      let count = Int(cdpdk_mbuf_segment_length(segment))
+      if skip < count {
+        let bytes = RawSpan(_unsafeStart: cdpdk_mbuf_data(segment) + skip, byteCount: count &- skip)
+        let part = InternetChecksum.partialSum(bytes)
+        // A piece that begins at an odd offset counts with its octets swapped (RFC 1071 section 2 B).
+        sum = UInt32(InternetChecksum.fold(sum &+ (isOdd ? (part & 0xff) &<< 8 | part &>> 8 : part)))
+        if (count &- skip) & 1 == 1 { isOdd.toggle() }
+        skip = 0
+      } else {
+        skip &-= count
+      }
+      next = cdpdk_mbuf_next(segment)
+    }
+    return sum
+  }
+}
+
+/// Reads a packet from front to back over its buffers.
+struct MbufReader {
+  private var segment: OpaquePointer?
+  private var offset: Int
+
+  /// - Parameter offset: where to begin; within the first buffer.
+  init(_ mbuf: Mbuf, from offset: Int) {
+    segment = mbuf.raw
+    self.offset = offset
+  }
+
+  /// Appends the next `count` bytes to a packet, in as many buffers as it takes.
+  ///
+  /// - Returns: false when the pool is empty or the packet read has no more.
+  mutating func append(_ count: Int, to packet: Mbuf, pool: OpaquePointer) -> Bool {
+    var left = count
+    var last = packet.raw
+    var room = Int(cdpdk_mbuf_tailroom(last))
+    while left > 0 {
+      guard let source = segment else { return false }
+      let available = Int(cdpdk_mbuf_segment_length(source)) &- offset
+      if available == 0 {
+        segment = cdpdk_mbuf_next(source)
+        offset = 0
+        continue
+      }
+      if room == 0 {
+        guard let buffer = cdpdk_mbuf_alloc(pool) else { return false }
+        guard cdpdk_mbuf_chain(packet.raw, buffer) == 0 else {
+          cdpdk_mbuf_free(buffer)
+          return false
+        }
+        last = buffer
+        room = Int(cdpdk_mbuf_tailroom(last))
+      }
+      let part = min(left, available, room)
+      guard let target = cdpdk_mbuf_append(packet.raw, UInt16(truncatingIfNeeded: part)) else { return false }
+      target.copyMemory(from: cdpdk_mbuf_data(source) + offset, byteCount: part)
+      offset &+= part
+      room &-= part
+      left &-= part
+    }
+    return true
+  }
+}

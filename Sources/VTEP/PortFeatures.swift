@@ -1,0 +1,18 @@
+// PortFeatures: what is out of the ordinary about a port. One word, tested once per frame or burst, so that ordinary
+// ports pay nothing for it.
+
+struct PortFeatures: OptionSet {
+  let rawValue: UInt32
+
+  /// Frames may arrive with checksums that their sender left to hardware, without a word about it (UnfinishedChecksum).
+  static let finishesChecksums = PortFeatures(rawValue: 1 << 0)
+  /// Frames may arrive with requests to finish a checksum or to cut up a large TCP segment (OffloadRequest).
+  static let offersOffloads = PortFeatures(rawValue: 1 << 1)
+  /// The port takes frames with unfinished checksums, and large TCP segments over IPv4 and IPv6, as they are.
+  static let takesUnfinished = PortFeatures(rawValue: 1 << 2)
+  static let takesSegmentsIPv4 = PortFeatures(rawValue: 1 << 3)
+  static let takesSegmentsIPv6 = PortFeatures(rawValue: 1 << 4)
+
+  /// A received frame has to be looked at for checksums and requests.
+  static let inspectsReceived: PortFeatures = [.finishesChecksums, .offersOffloads]
+}

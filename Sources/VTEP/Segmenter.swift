@@ -1,0 +1,53 @@
+// Segmenter: cuts a large TCP segment into segments of the size that its sender asked for (what a network card does for
+// TSO). Each is a new packet with its own headers and checksum in place: from there on it is a frame like any other.
+//
+// The payload is copied. rte_gso would refer to it instead, but it knows only IPv4, leaves checksums alone, and hands over
+// chains, which the outer header then needs a third buffer for (docs/decisions/0006).
+
+import CDPDK
+import Encap
+
+struct Segmenter {
+  private let source: Mbuf
+  private let pool: OpaquePointer
+  private let request: OffloadRequest
+  private var reader: MbufReader
+  private var index = 0
+  /// Payload that is not in a segment yet.
+  private var left: Int
+
+  /// - Precondition: `mbuf.wantsSegments`. The packet stays the caller's, and must live as long as this.
+  init(_ mbuf: Mbuf, pool: OpaquePointer) {
+    source = mbuf
+    self.pool = pool
+    request = mbuf.request
+    reader = MbufReader(mbuf, from: request.headerByteCount)
+    left = mbuf.byteCount &- request.headerByteCount
+  }
+
+  var isAtEnd: Bool { left <= 0 }
+
+  /// The next segment; the caller sends or frees it. Nil when no buffer is left.
+  mutating func next() -> Mbuf? {
+    guard let raw = cdpdk_mbuf_alloc(pool) else { return nil }
+    let segment = Mbuf(raw)
+    let count = min(left, request.segmentByteCount)
+    guard let room = cdpdk_mbuf_append(raw, UInt16(truncatingIfNeeded: request.headerByteCount)) else {
+      segment.free()
+      return nil
+    }
+    room.copyMemory(from: source.start, byteCount: request.headerByteCount)
+    guard reader.append(count, to: segment, pool: pool) else {
+      segment.free()
+      return nil
+    }
+    segment.withMutableBytes {
+      request.writeHeaders(into: &$0, index: index, payloadByteCount: count, isLast: count == left)
+    }
+    let sum = segment.partialSum(from: request.transportOffset)
+    segment.withMutableBytes { request.finishChecksum(of: &$0, sum: sum) }
+    index &+= 1
+    left &-= count
+    return segment
+  }
+}

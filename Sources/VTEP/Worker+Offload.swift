@@ -1,0 +1,132 @@
+// Worker+Offload: frames whose sender left something to do (OffloadRequest). They pass untouched between two guests that
+// both take them; it is done here, and only then, when the frame leaves by a tunnel or by a port that does not. Stands
+// beside the walk: frames with nothing left to do never come here.
+
+import CDPDK
+import Encap
+import MACTable
+
+extension Worker {
+  // -- on reception -----------------------------------------------------------------------------------------------------
+
+  /// Makes a received packet of several buffers one that the walk can read: all in one buffer, or, from a guest that may
+  /// send more than a buffer holds, with its headers in the first, which the driver fills before it takes another.
+  ///
+  /// - Returns: false when the packet must fit a buffer and does not.
+  @inline(never)
+  func gather(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> Bool {
+    guard port.pointee.features.contains(.offersOffloads) else { return cdpdk_mbuf_linearize(mbuf.raw) == 0 }
+    // What wants segments is copied when it is cut up, if at all: once is enough.
+    if cdpdk_mbuf_is_large_segment(mbuf.raw) == 0 { _ = cdpdk_mbuf_linearize(mbuf.raw) }
+    return true
+  }
+
+  /// Takes note of what the sender of a frame left to do.
+  ///
+  /// - Returns: why the frame must be dropped, or nil.
+  @inline(never)
+  func inspect(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> DropReason? {
+    if port.pointee.features.contains(.offersOffloads) { return acceptRequest(mbuf) }
+    let outcome = mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) }
+    return outcome == .truncated ? .frameTruncated : nil
+  }
+
+  private func acceptRequest(_ mbuf: Mbuf) -> DropReason? {
+    let isLarge = cdpdk_mbuf_is_large_segment(mbuf.raw) != 0
+    guard isLarge || cdpdk_mbuf_checksum_is_unfinished(mbuf.raw) != 0 else { return ignoredRequest(mbuf) }
+    let segmentByteCount = isLarge ? Int(cdpdk_mbuf_segment_size(mbuf.raw)) : nil
+    switch OffloadRequest.check(frame: mbuf.bytes, byteCount: mbuf.byteCount, segmentByteCount: segmentByteCount) {
+    case .refused(let reason):
+      return reason
+    case .sound(let request, let byteCount):
+      let padding = mbuf.byteCount &- byteCount
+      guard padding == 0 || cdpdk_mbuf_trim(mbuf.raw, UInt16(truncatingIfNeeded: padding)) == 0 else {
+        return .offloadHeaders
+      }
+      mbuf.request = request
+      return nil
+    }
+  }
+
+  /// The driver has looked for headers because the guest asked for something, and then passed nothing on: either it has
+  /// done what was asked for, or the request pointed beyond the frame, and then the checksum is still unfinished.
+  private func ignoredRequest(_ mbuf: Mbuf) -> DropReason? {
+    guard cdpdk_mbuf_packet_type(mbuf.raw) != 0, mbuf.isContiguous else { return nil }
+    let outcome = mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) }
+    return outcome == .finished ? .offloadHeaders : nil
+  }
+
+  // -- towards a tunnel -------------------------------------------------------------------------------------------------
+
+  /// Encapsulates a frame that does not fit the underlay or has something left to do. Takes it over.
+  @inline(never)
+  mutating func sendUnfinished(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16, isResolved: Bool) {
+    guard mbuf.hasRequest else {
+      drop(mbuf, port: ingress, .tooBigForUnderlay)
+      return
+    }
+    guard isResolved else {
+      // Held whole: its segments would fill the queue.
+      hold(mbuf, vtep: vtep, domain: domain, ingress: ingress)
+      return
+    }
+    if mbuf.wantsSegments {
+      var segmenter = Segmenter(mbuf, pool: pool)
+      while !segmenter.isAtEnd {
+        guard let segment = segmenter.next() else {
+          counters.drop(port: ingress, .noBuffers).pointee.add(1)
+          break
+        }
+        sendToVTEP(segment, vtep: vtep, domain: domain, ingress: ingress)
+      }
+      mbuf.free()
+    } else if let finished = mbuf.finishingChecksum(pool: pool) {
+      sendToVTEP(finished, vtep: vtep, domain: domain, ingress: ingress)
+    } else {
+      drop(mbuf, port: ingress, .noBuffers)
+    }
+  }
+
+  // -- towards a local port ---------------------------------------------------------------------------------------------
+
+  /// Delivers a frame that has something left to do: as it is to a port that takes it so, else finished. Takes it over.
+  @inline(never)
+  mutating func deliverUnfinished(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16) {
+    let port = snapshot.pointee.ports + Int(target.port)
+    guard port.pointee.isUp else {
+      drop(mbuf, port: ingress, .portDown)
+      return
+    }
+    if Self.takes(port.pointee.features, mbuf) {
+      guard mbuf.wireByteCount <= Int(port.pointee.maxFrameByteCount) else {
+        drop(mbuf, port: ingress, .tooBigForPort)
+        return
+      }
+      if target.vlan == 0 {
+        transmit(mbuf, byteCount: mbuf.byteCount, port: target.port)
+      } else {
+        deliverTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)
+      }
+    } else if mbuf.wantsSegments {
+      var segmenter = Segmenter(mbuf, pool: pool)
+      while !segmenter.isAtEnd {
+        guard let segment = segmenter.next() else {
+          counters.drop(port: ingress, .noBuffers).pointee.add(1)
+          break
+        }
+        deliver(segment, to: target, ingress: ingress)
+      }
+      mbuf.free()
+    } else if let finished = mbuf.finishingChecksum(pool: pool) {
+      deliver(finished, to: target, ingress: ingress)
+    } else {
+      drop(mbuf, port: ingress, .noBuffers)
+    }
+  }
+
+  private static func takes(_ features: PortFeatures, _ mbuf: Mbuf) -> Bool {
+    guard features.contains(.takesUnfinished) else { return false }
+    guard mbuf.wantsSegments else { return true }
+    return features.contains(mbuf.request.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4)
+  }
+}
