@@ -8,8 +8,9 @@ from .namespaces import Lab, Namespace, wait_until
 from .site import Site
 from .stand_in import StandIn
 from .streams import tcp_stream
+from .virtio_guest import VirtioGuest
 
 __all__ = [
     "Capture", "Guest", "KernelVXLANHost", "Lab", "Namespace", "Router", "Site", "StandIn", "Switch", "UnderlayHost",
-    "VirtualMachine", "Vtepd", "tcp_stream", "wait_until",
+    "VirtioGuest", "VirtualMachine", "Vtepd", "tcp_stream", "wait_until",
 ]

@@ -20,6 +20,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
+#include <rte_eth_vhost.h>
 #include <rte_ethdev.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -67,6 +68,7 @@ static inline uint16_t cdpdk_mbuf_tailroom(cdpdk_mbuf m) { return rte_pktmbuf_ta
 static inline int cdpdk_mbuf_trim(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_trim(m, n); }
 static inline void cdpdk_mbuf_free(cdpdk_mbuf m) { rte_pktmbuf_free(m); }
 static inline void cdpdk_mbuf_free_bulk(cdpdk_mbuf *m, unsigned n) { rte_pktmbuf_free_bulk(m, n); }
+static inline void cdpdk_pause(void) { rte_pause(); }
 static inline void cdpdk_prefetch(const void *p) { rte_prefetch0(p); }
 
 // -- offloads --------------------------------------------------------------------------------------------------------
@@ -107,10 +109,11 @@ static inline void cdpdk_spin_unlock(uint32_t *l) { rte_spinlock_unlock((rte_spi
 
 // -- devices -----------------------------------------------------------------------------------------------------------
 // Configures queue pairs with the offloads that the pipelines rely on: none but multi-segment transmit.
-static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t tx_offloads) {
+static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t tx_offloads, int rx_interrupts) {
   struct rte_eth_conf conf;
   memset(&conf, 0, sizeof conf);
   conf.txmode.offloads = tx_offloads;
+  conf.intr_conf.rxq = rx_interrupts != 0;
   return rte_eth_dev_configure(port, rxq, txq, &conf);
 }
 static inline int cdpdk_device_info(uint16_t port, uint64_t *tx_capabilities, uint16_t *max_rx_queues, uint16_t *max_tx_queues) {
@@ -124,6 +127,11 @@ static inline int cdpdk_device_mac(uint16_t port, uint8_t *octets) {
   int r = rte_eth_macaddr_get(port, &a);
   if (r == 0) memcpy(octets, a.addr_bytes, 6);
   return r;
+}
+static inline int cdpdk_device_link_is_up(uint16_t port) {
+  struct rte_eth_link link;
+  memset(&link, 0, sizeof link);
+  return rte_eth_link_get_nowait(port, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 // Stops, closes and detaches; the port identifier is free afterwards.
 static inline int cdpdk_device_remove(uint16_t port) {
@@ -165,8 +173,9 @@ static inline uint64_t cdpdk_cycles_per_second(void) { return rte_get_tsc_hz(); 
 
 // -- waiting -----------------------------------------------------------------------------------------------------------
 // struct epoll_event carries a union; the data is always an unsigned integer here.
-static inline int cdpdk_epoll_add(int epfd, int fd, uint64_t data) {
-  struct epoll_event e = {.events = EPOLLIN, .data.u64 = data};
+// `edge`: report a descriptor once each time something happens to it, not for as long as it is readable.
+static inline int cdpdk_epoll_add(int epfd, int fd, uint64_t data, int edge) {
+  struct epoll_event e = {.events = edge ? EPOLLIN | EPOLLET : EPOLLIN, .data.u64 = data};
   return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &e);
 }
 static inline int cdpdk_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }

@@ -58,8 +58,9 @@ extension DesiredState {
     for (index, name) in names.enumerated() {
       guard let port = ports[name] else { continue }
       problems += port.problems(in: self, key: name)
-      if let owner = owners.updateValue("port \(name)", forKey: port.device) {
-        problems.append(Problem(.port(name), ["device"], "device \(port.device) belongs to \(owner) already"))
+      let claim = port.kind.driver.claim(port.attachment)
+      if let owner = owners.updateValue("port \(name)", forKey: claim.value) {
+        problems.append(Problem(.port(name), [claim.key.rawValue], "\(claim.key.rawValue) \(claim.value) belongs to \(owner) already"))
       }
       if index + underlay.devices.count == Self.maximumEthernetPorts {
         let total = names.count + underlay.devices.count
@@ -189,7 +190,7 @@ extension PortSettings {
     if !(1...63).contains(name.utf8.count) || !name.utf8.allSatisfy(isNameCharacter) {
       report(["name"], "name '\(name)' is not 1 to 63 letters, digits, '.', '_' or '-'")
     }
-    if let reason = reasonAgainstInterfaceName(device) { report(["device"], "device \(reason)") }
+    for problem in kind.driver.problems(attachment) { report([problem.key.rawValue], problem.message) }
     if let vni, state.vnis[vni] == nil { report(["vni"], "VNI \(vni) is not defined") }
     for (vlan, vni) in vlans.sorted(by: { $0.key < $1.key }) {
       if !(1...4094).contains(vlan) { report(["vlans", "\(vlan)"], "VLAN \(vlan) is not from 1 to 4094") }
@@ -242,7 +243,7 @@ extension MACAddress {
 }
 
 /// Why the kernel would not take an interface name; nil: it would.
-private func reasonAgainstInterfaceName(_ name: String) -> String? {
+func reasonAgainstInterfaceName(_ name: String) -> String? {
   guard (1...15).contains(name.utf8.count) else { return "'\(name)' is not 1 to 15 characters long" }
   guard name != ".", name != "..", name.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") })
   else {

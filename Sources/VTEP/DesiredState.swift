@@ -90,12 +90,8 @@ public struct VNISettings: Equatable, Sendable {
 
 /// One access port and the VNIs that its frames belong to.
 public struct PortSettings: Equatable, Sendable {
-  public enum Kind: String, Sendable, CaseIterable { case tap, netdev }
-
   public var name: String
-  public var kind: Kind
-  /// Kernel interface name: created (tap) or existing (netdev).
-  public var device: String
+  public var attachment: PortAttachment
   /// Binding of untagged frames.
   public var vni: VNI?
   /// Bindings of tagged frames: VLAN identifier (1...4094) to VNI.
@@ -104,12 +100,20 @@ public struct PortSettings: Equatable, Sendable {
   public var macs: [MACAddress] = []
   /// Addresses known to live behind the port in a VLAN: static entries of that binding's VNI.
   public var vlanMACs: [UInt16: [MACAddress]] = [:]
-  /// Interface MTU in bytes; nil: tap gets the underlay's MTU less the overhead, netdev keeps its own.
+  /// Interface MTU in bytes; nil: tap gets the underlay's MTU less the overhead, others keep their own.
   public var mtu: Int?
 
-  public init(name: String, kind: Kind, device: String) {
+  public var kind: PortKind { attachment.kind }
+
+  public init(name: String, attachment: PortAttachment) {
     self.name = name
-    self.kind = kind
-    self.device = device
+    self.attachment = attachment
+  }
+
+  /// A port of a kind that needs only a kernel interface.
+  public init(name: String, kind: PortKind, device: String) {
+    var attachment = PortAttachment(kind)
+    attachment.device = device
+    self.init(name: name, attachment: attachment)
   }
 }

@@ -15,6 +15,10 @@ struct EthernetDevice: Sendable {
   let mac: MACAddress
   /// One per receive queue, readable when packets wait; empty when the driver has none.
   let descriptors: [Int32]
+  /// The descriptors tell only of packets that come after the driver was asked to tell (see `Worker.setWakeups`).
+  var wakesOnRequest = false
+  /// Hears what the driver's own threads tell.
+  var watch: DeviceWatch?
 
   /// Ring frames per queue: what a burst may hold while the worker is not scheduled.
   private static let ringFrames = 2048
@@ -88,6 +92,35 @@ struct EthernetDevice: Sendable {
     }
   }
 
+  /// Creates the host's side of a virtual machine's network device.
+  ///
+  /// - Parameters:
+  ///   - path: of the socket, absolute.
+  ///   - isClient: connect to the hypervisor's socket, and again when it is gone; false: the socket is ours.
+  ///   - queues: pairs offered; the guest may use fewer.
+  static func openVhostUser(
+    path: String, isClient: Bool, queues: Int, host: PortHost, subject: String
+  ) throws(VTEPError) -> EthernetDevice {
+    let portID = try attach(
+      driver: "net_vhost", arguments: "iface=\(path),queues=\(queues),client=\(isClient ? 1 : 0),tso=1", subject: subject)
+    let watch = DeviceWatch(portID: portID, path: path, mailbox: host.mailbox)
+    do throws(VTEPError) {
+      // A guest may be there before the device is started.
+      try watch.start(subject: subject)
+      var device = try start(
+        portID, queues: queues, promiscuous: false, wakesOnRequest: true, runtime: host.runtime, subject: subject
+      ) {
+        (0..<queues).map { rte_eth_dev_rx_intr_ctl_q_get_fd(portID, UInt16($0)) }.filter { $0 >= 0 }
+      }
+      device.watch = watch
+      return device
+    } catch {
+      watch.stop()
+      _ = cdpdk_device_remove(portID)
+      throw error
+    }
+  }
+
   /// Frees what the receive rings hold. Until the driver has bound its socket to the interface, it takes frames of all
   /// interfaces: none of them may be taken for the port's. No worker may poll the device yet.
   private func discardReceived() {
@@ -105,6 +138,7 @@ struct EthernetDevice: Sendable {
 
   /// Stops and removes the device. No worker may refer to it any more.
   func remove(subject: String) throws(VTEPError) {
+    watch?.stop()
     try VTEPError.check(cdpdk_device_remove(portID), "\(subject): remove device")
   }
 
@@ -131,7 +165,7 @@ struct EthernetDevice: Sendable {
 
   /// Configures and starts an attached device. `descriptors` is asked once its queues exist.
   static func start(
-    _ portID: UInt16, queues: Int, promiscuous: Bool, runtime: DPDKRuntime, subject: String,
+    _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, runtime: DPDKRuntime, subject: String,
     descriptors: () -> [Int32]
   ) throws(VTEPError) -> EthernetDevice {
     var capabilities: UInt64 = 0
@@ -143,7 +177,8 @@ struct EthernetDevice: Sendable {
     let segments = cdpdk_tx_offload_multi_segs()
     let sendsSegments = capabilities & segments != 0
     try VTEPError.check(
-      cdpdk_device_configure(portID, count, count, sendsSegments ? segments : 0), "\(subject): configure")
+      cdpdk_device_configure(portID, count, count, sendsSegments ? segments : 0, wakesOnRequest ? 1 : 0),
+      "\(subject): configure")
     for queue in 0..<count {
       try VTEPError.check(
         rte_eth_rx_queue_setup(portID, queue, 512, UInt32(bitPattern: SOCKET_ID_ANY), nil, runtime.pool),
@@ -162,6 +197,7 @@ struct EthernetDevice: Sendable {
     return EthernetDevice(
       portID: portID, queueCount: Int(count), sendsSegments: sendsSegments,
       mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }),
-      descriptors: found.count >= Int(count) ? Array(found.prefix(Int(count))) : [])
+      descriptors: found.count >= Int(count) ? Array(found.prefix(Int(count))) : [],
+      wakesOnRequest: wakesOnRequest)
   }
 }

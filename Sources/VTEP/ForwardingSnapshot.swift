@@ -23,6 +23,8 @@ struct PortEntry {
   var sendsSegments = false
   /// What is out of the ordinary.
   var features: PortFeatures = []
+  /// The device tells of waiting packets only on request (see `Worker.setWakeups`).
+  var wakesOnRequest = false
   /// Domain of untagged frames.
   var untaggedDomain: UInt16 = Limits.none
   /// Largest frame that may be delivered, in bytes without VLAN tag.
@@ -75,7 +77,7 @@ struct Adjacency {
 }
 
 /// A receive queue of a worker.
-struct ReceiveQueue {
+struct ReceiveQueue: Hashable {
   var port: UInt16
   var queue: UInt16
 }

@@ -1,4 +1,4 @@
-// Mailbox: what threads outside the reconciler tell it: kernel changes and VTEPs seen for the first time. Posting never
+// Mailbox: what threads outside the reconciler tell it: kernel changes, devices' changes and VTEPs seen for the first time. Posting never
 // waits; the reconciler takes everything that has come in at once, so that a burst of changes is one new snapshot.
 
 import Netlink
@@ -8,6 +8,8 @@ final class Mailbox: Sendable {
   enum Message: Sendable {
     case kernel(NetlinkChange)
     case unknownVTEP(Learner.UnknownVTEP)
+    /// A port's device has changed its state.
+    case device(portID: UInt16)
   }
 
   /// Messages that may wait; a sighting beyond is dropped, since the next frame repeats it. Kernel changes beyond

@@ -7,20 +7,18 @@ struct PortRecord {
   var settings: PortSettings
   /// Index among the ports of a snapshot.
   var index: UInt16
-  /// Nil while the kernel interface does not exist.
+  /// Nil while there is nothing to attach to.
   var device: EthernetDevice?
-  /// The interface as our network namespace sees it; nil when it is elsewhere (a tap moved into a guest's).
+  /// The interface as our network namespace sees it; nil when it is elsewhere (a tap moved into a guest's), and for
+  /// ports that are no kernel interface.
   var link: Link?
-  var isUp = false
-  /// What an operator should know about the port.
-  var remark: String?
+  /// As it was read last.
+  var status = PortStatus()
+  /// Receive queues that workers poll.
+  var polledQueues = 0
 
-  /// Largest frame to deliver, in bytes without VLAN tag. A tap in another namespace takes what it is given: its MTU
-  /// cannot be seen from here.
-  var maxFrameByteCount: Int {
-    guard let mtu = link?.mtu else { return settings.kind == .tap ? 65_535 : 1514 }
-    return mtu + 14
-  }
+  var driver: any PortDriver.Type { settings.attachment.kind.driver }
+  var isUp: Bool { status.state == .up }
 }
 
 /// One bridge domain.
@@ -29,16 +27,6 @@ struct DomainRecord {
 }
 
 extension PortSettings {
-  /// Two settings with the same identity can use one device.
-  struct DeviceIdentity: Hashable {
-    var kind: Kind
-    var device: String
-  }
-
-  var deviceIdentity: DeviceIdentity {
-    DeviceIdentity(kind: kind, device: device)
-  }
-
   /// Static addresses of a binding; VLAN 0 = untagged.
   func macs(vlan: UInt16) -> [MACAddress] {
     vlan == 0 ? macs : vlanMACs[vlan] ?? []

@@ -81,20 +81,18 @@ extension Reconciler {
   }
 
   /// Opens the devices of ports that have none to take over.
-  private func openDevices(for new: DesiredState) throws(VTEPError) -> [String: (device: EthernetDevice, link: Link?)] {
-    let present = Set(ports.values.filter { $0.device != nil }.map(\.settings.deviceIdentity))
-    let known = Set(ports.values.map(\.settings.deviceIdentity))
-    var opened: [String: (device: EthernetDevice, link: Link?)] = [:]
+  private func openDevices(for new: DesiredState) throws(VTEPError) -> [String: OpenedPort] {
+    let present = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.settings.attachment, $0) })
+    var opened: [String: OpenedPort] = [:]
     do throws(VTEPError) {
       for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
-        if present.contains(settings.deviceIdentity) {
-          if settings.kind == .tap, let link = ports.values.first(where: { $0.settings.device == settings.device })?.link {
-            try setTapMTU(link, settings)
-          }
+        let record = present[settings.attachment]
+        if record?.device != nil {
+          if let link = record?.link { try settings.kind.driver.adjust(link, settings, on: portHost) }
         } else if let device = try open(settings) {
           opened[settings.name] = device
-        } else if !known.contains(settings.deviceIdentity) {
-          log.warning("port \(settings.name): interface \(settings.device) does not exist yet; waiting for it")
+        } else if record == nil {
+          log.warning("port \(settings.name): interface \(settings.attachment.place) does not exist yet; waiting for it")
         }
       }
     } catch {
@@ -128,14 +126,14 @@ extension Reconciler {
   ///
   /// - Returns: records whose device and index are to be released, and indexes whose bindings changed.
   private func replacePorts(
-    _ new: DesiredState, opened: [String: (device: EthernetDevice, link: Link?)]
+    _ new: DesiredState, opened: [String: OpenedPort]
   ) -> (gone: [PortRecord], moved: [UInt16]) {
-    var byDevice: [PortSettings.DeviceIdentity: PortRecord] = [:]
-    for record in ports.values { byDevice[record.settings.deviceIdentity] = record }
+    var byDevice: [PortAttachment: PortRecord] = [:]
+    for record in ports.values { byDevice[record.settings.attachment] = record }
     var moved: [UInt16] = []
     ports = [:]
     for settings in new.ports.values {
-      if var record = byDevice.removeValue(forKey: settings.deviceIdentity) {
+      if var record = byDevice.removeValue(forKey: settings.attachment) {
         if record.settings.vni != settings.vni || record.settings.vlans != settings.vlans { moved.append(record.index) }
         record.settings = settings
         ports[settings.name] = record
@@ -145,7 +143,7 @@ extension Reconciler {
         ports[settings.name] = PortRecord(settings: settings, index: index)
         baselines.reset(port: index, counters: contexts.map(\.pointee.counters))
       }
-      if let device = opened[settings.name] { use(device.device, link: device.link, port: settings.name) }
+      if let device = opened[settings.name] { use(device, port: settings.name) }
     }
     for record in byDevice.values {
       model.ports[Int(record.index)] = PortEntry()

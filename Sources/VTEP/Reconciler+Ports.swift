@@ -1,5 +1,5 @@
-// Reconciler+Ports: devices of access ports: attach, follow up and down, detach. Receive queues are shared out among
-// the workers here.
+// Reconciler+Ports: devices of access ports: attach, follow up and down, detach; what differs between the kinds is in
+// their PortDriver. Receive queues are shared out among the workers here.
 
 import CDPDK
 import Encap
@@ -10,18 +10,23 @@ extension Reconciler {
   // -- receive queues -------------------------------------------------------------------------------------------------
 
   /// Gives each queue to the worker that has fewest, and has the workers wait for it.
-  func addQueues(of device: EthernetDevice, portIndex: UInt16) {
-    for queue in 0..<device.queueCount {
+  ///
+  /// - Parameter count: the first queues of the device; nil: all.
+  func addQueues(of device: EthernetDevice, portIndex: UInt16, count: Int? = nil) {
+    for queue in 0..<(count ?? device.queueCount) {
       let worker =
         model.receiveQueues.indices.min { model.receiveQueues[$0].count < model.receiveQueues[$1].count } ?? 0
-      model.receiveQueues[worker].append(ReceiveQueue(port: portIndex, queue: UInt16(queue)))
+      let entry = ReceiveQueue(port: portIndex, queue: UInt16(queue))
+      model.receiveQueues[worker].append(entry)
       if queue < device.descriptors.count {
         let descriptor = device.descriptors[queue]
-        _ = cdpdk_epoll_add(contexts[worker].pointee.epoll, descriptor, UInt64(descriptor))
+        _ = cdpdk_epoll_add(
+          contexts[worker].pointee.epoll, descriptor, UInt64(descriptor), device.wakesOnRequest ? 1 : 0)
       } else {
-        contexts[worker].pointee.napsOnly.pointee = true
+        queuesWithoutDescriptor.insert(entry)
       }
     }
+    updateNaps()
   }
 
   func removeQueues(portIndex: UInt16, device: EthernetDevice?) {
@@ -30,6 +35,15 @@ extension Reconciler {
       for descriptor in device?.descriptors ?? [] {
         _ = cdpdk_epoll_remove(contexts[worker].pointee.epoll, descriptor)
       }
+    }
+    queuesWithoutDescriptor = queuesWithoutDescriptor.filter { $0.port != portIndex }
+    updateNaps()
+  }
+
+  /// A worker with a queue that nothing can wait for sleeps in short naps.
+  private func updateNaps() {
+    for (worker, queues) in model.receiveQueues.enumerated() {
+      contexts[worker].pointee.napsOnly.pointee = queues.contains { queuesWithoutDescriptor.contains($0) }
     }
   }
 
@@ -44,105 +58,61 @@ extension Reconciler {
 
   // -- attach and detach ------------------------------------------------------------------------------------------------
 
-  /// Opens the port's device. A netdev port whose interface does not exist waits for it: that is no failure.
-  func open(_ settings: PortSettings) throws(VTEPError) -> (device: EthernetDevice, link: Link?)? {
-    let subject = "port \(settings.name)"
-    switch settings.kind {
-    case .tap:
-      let mac = Self.tapMAC(host: hostName, port: settings.name)
-      let device = try EthernetDevice.createTap(name: settings.device, mac: mac, runtime: runtime, subject: subject)
-      do throws(VTEPError) {
-        let link = try VTEPError.wrap(subject) { () throws(NetlinkError) in
-          try underlay.netlink.link(named: settings.device)
-        }
-        if let link { try setTapMTU(link, settings) }
-        // Read again: the MTU may have changed.
-        return (device, try currentLink(settings))
-      } catch {
-        remove(device, subject: subject)
-        throw error
-      }
-    case .netdev:
-      guard let link = try currentLink(settings) else { return nil }
-      return (
-        try EthernetDevice.openPacketSocket(
-          link: link, queues: 1, filterPort: nil, promiscuous: true, runtime: runtime, subject: subject), link
-      )
-    }
-  }
-
-  private func currentLink(_ settings: PortSettings) throws(VTEPError) -> Link? {
-    try VTEPError.wrap("port \(settings.name)") { () throws(NetlinkError) in
-      try underlay.netlink.link(named: settings.device)
-    }
-  }
-
-  /// A guest's frames must fit the underlay with the outer headers on: as the kernel's VXLAN device does, a tap gets
-  /// the underlay's MTU less the overhead unless told otherwise.
-  func setTapMTU(_ link: Link, _ settings: PortSettings) throws(VTEPError) {
+  /// What drivers of ports need.
+  var portHost: PortHost {
     let overhead = desired.underlay.addresses.contains { !$0.isIPv4 } ? 70 : 50
-    let underlayMTU = underlay.devices.compactMap { $0.link?.mtu }.min() ?? 1500
-    let mtu = min(settings.mtu ?? underlayMTU - overhead, runtime.maxFrameByteCount - 22)
-    guard mtu != link.mtu else { return }
-    try VTEPError.wrap("port \(settings.name): mtu \(mtu)") { () throws(NetlinkError) in
-      try underlay.netlink.setMTU(index: link.index, mtu: mtu)
-    }
+    return PortHost(
+      runtime: runtime, netlink: underlay.netlink, hostName: hostName, runDirectory: runDirectory,
+      guestMTU: (underlay.devices.compactMap { $0.link?.mtu }.min() ?? 1500) - overhead, mailbox: mailbox)
   }
 
-  /// The address of a tap's kernel end: locally administered, and the same after a restart, so that neighbours of the
-  /// guest need not resolve it again.
-  static func tapMAC(host: String, port: String) -> MACAddress {
-    // FNV-1a: stable between runs, which Swift's Hasher is not.
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in "\(host)/\(port)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-    return MACAddress(bits: (hash & 0x00ff_ffff_ffff) | 0x0200_0000_0000)
+  /// Opens the port's device. Nil: the port waits for what it attaches to.
+  func open(_ settings: PortSettings) throws(VTEPError) -> OpenedPort? {
+    try settings.kind.driver.open(settings, on: portHost)
   }
 
   /// Puts an opened device to use.
-  func use(_ device: EthernetDevice, link: Link?, port name: String) {
+  func use(_ opened: OpenedPort, port name: String) {
     guard var record = ports[name] else { return }
+    let device = opened.device
     record.device = device
-    record.link = link
-    record.isUp = Self.isUp(record)
-    record.remark = Self.remark(record)
-    ports[name] = record
+    record.link = opened.link
+    record.status = record.driver.status(device, link: opened.link, settings: record.settings)
     var entry = PortEntry()
     entry.device = device.portID
-    entry.transmitQueues = UInt16(device.queueCount)
     entry.sendsSegments = device.sendsSegments
-    if record.settings.kind == .netdev { entry.features.insert(.finishesChecksums) }
+    if record.driver.finishesChecksums { entry.features.insert(.finishesChecksums) }
+    entry.wakesOnRequest = device.wakesOnRequest
     model.ports[Int(record.index)] = entry
-    addQueues(of: device, portIndex: record.index)
-    log.notice("port \(name): attached to \(record.settings.device), \(record.isUp ? "up" : "down")")
-    if let remark = record.remark { log.warning("port \(name): \(remark)") }
+    updateQueues(&record)
+    ports[name] = record
+    log.notice("port \(name): attached to \(record.settings.attachment.place), \(record.status.state)")
+    if let remark = record.status.remark { log.warning("port \(name): \(remark)") }
   }
 
-  private static func isUp(_ record: PortRecord) -> Bool {
-    guard let device = record.device else { return false }
-    switch record.settings.kind {
-    case .tap: return device.descriptors.first.map { TapDevice.isUp($0) } ?? false
-    case .netdev: return record.link?.isRunning ?? false
-    }
+  /// Has workers poll and use the queues that are there. The next snapshot tells them.
+  private func updateQueues(_ record: inout PortRecord) {
+    guard let device = record.device else { return }
+    model.ports[Int(record.index)].transmitQueues = UInt16(max(record.status.transmitQueues, 1))
+    let count = min(record.status.receiveQueues, device.queueCount)
+    guard count != record.polledQueues else { return }
+    removeQueues(portIndex: record.index, device: device)
+    addQueues(of: device, portIndex: record.index, count: count)
+    record.polledQueues = count
   }
 
-  private static func remark(_ record: PortRecord) -> String? {
-    guard record.settings.kind == .netdev, let kind = record.link?.kind, kind == "veth" else { return nil }
-    return
-      "\(record.settings.device) is a veth: checksums its peer leaves unfinished are finished here; segments larger"
-      + " than the MTU are dropped as frame-truncated (ethtool -K PEER tso off gso off)"
-  }
-
-  // -- following the kernel -----------------------------------------------------------------------------------------------
+  // -- following what ports are attached to --------------------------------------------------------------------------------
 
   /// A link of our namespace appeared or changed.
   func updatePortLink(_ link: Link) {
-    guard let name = ports.first(where: { $0.value.settings.device == link.name })?.key, var record = ports[name]
+    guard let name = ports.first(where: { $0.value.settings.attachment.device == link.name })?.key,
+      var record = ports[name]
     else { return }
-    if record.settings.kind == .netdev, record.link?.index != link.index {
+    if record.driver.awaitsInterface, record.link?.index != link.index {
       if record.device != nil { lose(name) }
       do throws(VTEPError) {
         if let opened = try open(record.settings) {
-          use(opened.device, link: opened.link, port: name)
+          use(opened, port: name)
           portStateChanged()
         }
       } catch {
@@ -158,7 +128,7 @@ extension Reconciler {
   /// A link left our namespace. A tap lives on elsewhere; a netdev port waits for the interface to come back.
   func removePortLink(index: Int32, name linkName: String) {
     guard let name = ports.first(where: { $0.value.link?.index == index })?.key, let record = ports[name] else { return }
-    if record.settings.kind == .netdev {
+    if record.driver.awaitsInterface {
       log.warning("port \(name): interface \(linkName) is gone; waiting for it to come back")
       lose(name)
       portStateChanged()
@@ -168,33 +138,44 @@ extension Reconciler {
     }
   }
 
-  private func lose(_ name: String) {
-    guard let record = ports[name] else { return }
-    ports[name]?.device = nil
-    ports[name]?.link = nil
-    ports[name]?.isUp = false
+  /// Gives the port's device up; the port stays.
+  func lose(_ name: String) {
+    guard var record = ports[name] else { return }
+    let device = record.device
+    record.device = nil
+    record.link = nil
+    record.status = PortStatus()
+    record.polledQueues = 0
+    ports[name] = record
     model.ports[Int(record.index)] = PortEntry()
-    removeQueues(portIndex: record.index, device: record.device)
+    removeQueues(portIndex: record.index, device: device)
     publishAndWait()
     learner.write { $0.flush(port: record.index) }
-    remove(record.device, subject: "port \(name)")
+    remove(device, subject: "port \(name)")
   }
 
   /// Takes note of ports whose state shows only by asking (taps in other namespaces).
   func pollPorts() {
-    for name in ports.filter({ $0.value.settings.kind == .tap }).keys { refreshState(name) }
+    for name in ports.keys { refreshState(name) }
+  }
+
+  /// A device reported a change.
+  func updateDevice(portID: UInt16) {
+    guard let name = ports.first(where: { $0.value.device?.portID == portID })?.key else { return }
+    refreshState(name)
   }
 
   private func refreshState(_ name: String) {
-    guard var record = ports[name], record.device != nil else { return }
-    let wasUp = record.isUp
-    record.isUp = Self.isUp(record)
-    let entry = model.ports[Int(record.index)]
+    guard var record = ports[name], let device = record.device else { return }
+    let old = record.status
+    record.status = record.driver.status(device, link: record.link, settings: record.settings)
+    guard record.status != old else { return }
+    updateQueues(&record)
     ports[name] = record
-    guard wasUp != record.isUp || entry.maxFrameByteCount != UInt32(record.maxFrameByteCount) else { return }
-    if wasUp != record.isUp { log.notice("port \(name): \(record.isUp ? "up" : "down")") }
+    if old.state != record.status.state { log.notice("port \(name): \(record.status.state)") }
+    if let remark = record.status.remark, remark != old.remark { log.warning("port \(name): \(remark)") }
     portStateChanged()
-    if wasUp && !record.isUp { learner.write { $0.flush(port: record.index) } }
+    if old.state == .up && !record.isUp { learner.write { $0.flush(port: record.index) } }
   }
 
   /// Ports went up or down: bindings, flood lists and group memberships follow.

@@ -20,10 +20,9 @@ extension Reconciler {
     return ports.values.sorted { $0.settings.name < $1.settings.name }.map { record in
       PortReport(
         settings: record.settings,
-        state: record.device == nil ? .waiting : record.isUp ? .up : .down,
-        mac: record.device?.mac, mtu: record.link?.mtu ?? record.settings.mtu,
+        status: record.status, mac: record.device?.mac, mtu: record.status.mtu ?? record.settings.mtu,
         traffic: baselines.traffic(port: record.index, counters),
-        drops: baselines.drops(port: record.index, counters).reduce(0, &+), remark: record.remark)
+        drops: baselines.drops(port: record.index, counters).reduce(0, &+))
     }
   }
 

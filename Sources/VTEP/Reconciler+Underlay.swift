@@ -272,6 +272,8 @@ extension Reconciler {
       switch message {
       case .unknownVTEP(let sighting):
         unknown.append(sighting)
+      case .device(let portID):
+        updateDevice(portID: portID)
       case .kernel(.link(let link)):
         if updateUnderlayLink(link) { reroutes = true }
         updatePortLink(link)

@@ -10,7 +10,7 @@ extension Reconciler {
     for record in ports.values {
       let index = Int(record.index)
       model.ports[index].isUp = record.isUp
-      model.ports[index].maxFrameByteCount = UInt32(record.maxFrameByteCount)
+      model.ports[index].maxFrameByteCount = UInt32(record.status.maxFrameByteCount)
       model.ports[index].untaggedDomain = record.settings.vni.flatMap { domains[$0]?.index } ?? Limits.none
       let tagged = record.settings.vlans.compactMapValues { domains[$0]?.index }
       model.vlanMaps[index] = tagged.isEmpty ? nil : VLANMap(tagged)

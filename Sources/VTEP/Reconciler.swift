@@ -27,9 +27,13 @@ public actor Reconciler {
   public internal(set) var desired: DesiredState
   /// Used to make the addresses of taps stable over restarts.
   let hostName: String
+  /// Folder of ports' sockets.
+  let runDirectory: String
 
   var ports: [String: PortRecord] = [:]
   var portIndexes = IndexPool(limit: Limits.ports)
+  /// Receive queues that workers cannot wait for.
+  var queuesWithoutDescriptor: Set<ReceiveQueue> = []
   var domains: [VNI: DomainRecord] = [:]
   var domainIndexes = IndexPool(limit: Limits.domains)
   var underlay: UnderlayState
@@ -50,10 +54,14 @@ public actor Reconciler {
 
   /// Starts DPDK, attaches the underlay, starts workers, and applies `desired`.
   ///
+  /// - Parameter runDirectory: folder of sockets whose path is relative.
   /// - Throws: `.environment` when the machine lacks something; nothing is left behind but DPDK's environment.
-  public init(dataplane: DataplaneSettings, desired: DesiredState, hostName: String, log: Logger) async throws(VTEPError) {
+  public init(
+    dataplane: DataplaneSettings, desired: DesiredState, hostName: String, runDirectory: String, log: Logger
+  ) async throws(VTEPError) {
     self.dataplane = dataplane
     self.hostName = hostName
+    self.runDirectory = runDirectory
     self.log = log
     let netlink = try VTEPError.wrap("netlink") { () throws(NetlinkError) in try NetlinkSocket() }
 
@@ -113,7 +121,7 @@ public actor Reconciler {
           pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(),
           wakeEvent: cdpdk_event_create(), napsOnly: naps))
-      _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, UInt64(context.pointee.wakeEvent))
+      _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, UInt64(context.pointee.wakeEvent), 0)
       return context
     }
 

@@ -13,15 +13,12 @@ public struct TrafficReport: Equatable, Sendable {
 }
 
 public struct PortReport: Sendable {
-  public enum State: String, Sendable { case up, down, waiting }
-
   public var settings: PortSettings
-  public var state: State
+  public var status: PortStatus
   public var mac: MACAddress?
   public var mtu: Int?
   public var traffic: TrafficReport
   public var drops: UInt64
-  public var remark: String?
 }
 
 public struct VNIReport: Sendable {

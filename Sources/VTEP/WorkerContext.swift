@@ -5,6 +5,7 @@ import CDPDK
 import Encap
 import Glibc
 import MACTable
+import Synchronization
 
 /// Everything a worker needs, in memory that outlives its thread.
 struct WorkerContext {
@@ -69,9 +70,22 @@ enum WorkerLoop {
         worker.heldFramesAreDue = true
       }
       if context.pointee.sleepsWhenIdle && idle >= idleRounds {
+        let isWoken = !context.pointee.napsOnly.pointee
+        if isWoken {
+          worker.setWakeups(true)
+          // What came in before the drivers knew would wake nobody.
+          let late = worker.runOnce()
+          if late > 0 {
+            worker.setWakeups(false)
+            activity.pointee.packets.add(UInt64(late))
+            idle = 0
+            continue
+          }
+        }
         cdpdk_rcu_offline(shared.pointee.rcu, thread)
         sleep(context, holdsFrames: !worker.held.isEmpty)
         cdpdk_rcu_online(shared.pointee.rcu, thread)
+        if isWoken { worker.setWakeups(false) }
         // Time asleep counts as time, not as work.
         let awake = cdpdk_cycles()
         activity.pointee.totalCycles.add(awake &- before)
@@ -107,6 +121,29 @@ enum WorkerLoop {
 }
 
 extension Worker {
+  /// Asks drivers that tell of packets only on request to do so, or to stop it: guests are spared the work while the
+  /// worker polls anyway. Not between a report of quiescence and the next snapshot's use: it uses the current one.
+  @inline(never)
+  func setWakeups(_ isOn: Bool) {
+    let snapshot = Self.current(shared)
+    let end = Int(snapshot.pointee.receiveQueueStarts[index + 1])
+    for next in Int(snapshot.pointee.receiveQueueStarts[index])..<end {
+      let queue = snapshot.pointee.receiveQueues[next]
+      let port = snapshot.pointee.ports + Int(queue.port)
+      guard port.pointee.wakesOnRequest else { continue }
+      let gate = WakeGate.ofDevice + Int(port.pointee.device)
+      guard gate.pointee.enter() else { continue }
+      if isOn {
+        rte_eth_dev_rx_intr_enable(port.pointee.device, queue.queue)
+      } else {
+        rte_eth_dev_rx_intr_disable(port.pointee.device, queue.queue)
+      }
+      gate.pointee.leave()
+    }
+    // The guest must see the request before the rings are looked at once more.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+  }
+
   /// Tells a sleeping learner that events wait for it.
   @inline(never)
   mutating func wakeLearner() {

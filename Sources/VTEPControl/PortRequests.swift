@@ -7,10 +7,20 @@ public struct AddPort: ControlRequest {
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var name: String
-  /// `tap` or `netdev`.
+  /// `tap`, `netdev`, `vhost-user`, …
   public var kind: String
   /// Kernel interface name.
-  public var device: String
+  public var device: String?
+  /// Path of a unix socket.
+  public var socket: String?
+  /// Of the socket: `client` or `server`.
+  public var role: String?
+  /// Queue pairs.
+  public var queues: Int?
+  /// Number of the interface on its socket.
+  public var memifID: UInt32?
+  /// A DPDK device with its arguments.
+  public var devargs: String?
   /// Binding of untagged frames.
   public var vni: UInt32?
   /// Bindings of tagged frames, VLAN identifier to VNI.
@@ -21,19 +31,29 @@ public struct AddPort: ControlRequest {
   public var mtu: Int?
 
   public init(
-    name: String, kind: String, device: String, vni: UInt32? = nil, vlans: [Int: UInt32]? = nil, macs: [String]? = nil,
-    mtu: Int? = nil
+    name: String, kind: String, device: String? = nil, socket: String? = nil, role: String? = nil, queues: Int? = nil,
+    memifID: UInt32? = nil, devargs: String? = nil, vni: UInt32? = nil, vlans: [Int: UInt32]? = nil,
+    macs: [String]? = nil, mtu: Int? = nil
   ) {
     self.name = name
     self.kind = kind
     self.device = device
+    self.socket = socket
+    self.role = role
+    self.queues = queues
+    self.memifID = memifID
+    self.devargs = devargs
     self.vni = vni
     self.vlans = vlans
     self.macs = macs
     self.mtu = mtu
   }
 
-  enum CodingKeys: CodingKey, CaseIterable { case name, kind, device, vni, vlans, macs, mtu }
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case name, kind, device, socket, role, queues
+    case memifID = "memif-id"
+    case devargs, vni, vlans, macs, mtu
+  }
 }
 
 /// Deletes an access port.

@@ -19,7 +19,7 @@ public struct PortRow: Codable, Equatable, Sendable {
   public var name: String
   /// `tap`, `netdev`, …
   public var kind: String
-  /// Kernel interface name.
+  /// Kernel interface, socket or DPDK device.
   public var device: String
   public var state: State
   /// The interface's own MAC address; nil while waiting.
@@ -37,13 +37,19 @@ public struct PortRow: Codable, Equatable, Sendable {
   public var txBytes: UInt64
   /// Frames dropped at this port in either direction, all reasons.
   public var drops: UInt64
+  /// What the guest's driver has negotiated, e.g. `mrg-rxbuf`.
+  public var features: [String]
+  /// Queue pairs in use.
+  public var queues: Int
+  /// What the guest's driver was told to use, in bytes.
+  @Nullable public var guestMTU: Int?
   /// What the operator should know about the port, one sentence each, e.g. unfinished checksums.
   public var notes: [String]
 
   public init(
     name: String, kind: String, device: String, state: State, mac: String? = nil, mtu: Int? = nil, vni: UInt32? = nil,
     vlans: [Int: UInt32] = [:], rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0,
-    drops: UInt64 = 0, notes: [String] = []
+    drops: UInt64 = 0, features: [String] = [], queues: Int = 0, guestMTU: Int? = nil, notes: [String] = []
   ) {
     self.name = name
     self.kind = kind
@@ -58,6 +64,9 @@ public struct PortRow: Codable, Equatable, Sendable {
     self.txPackets = txPackets
     self.txBytes = txBytes
     self.drops = drops
+    self.features = features
+    self.queues = queues
+    self.guestMTU = guestMTU
     self.notes = notes
   }
 
@@ -67,6 +76,8 @@ public struct PortRow: Codable, Equatable, Sendable {
     case rxBytes = "rx_bytes"
     case txPackets = "tx_packets"
     case txBytes = "tx_bytes"
-    case drops, notes
+    case drops, features, queues
+    case guestMTU = "guest_mtu"
+    case notes
   }
 }

@@ -16,7 +16,7 @@ enum EntryPoint {
     // A reader that has seen enough ends us by a write error, which Output treats as a clean end.
     signal(SIGPIPE, SIG_IGN)
     do {
-      var command = try VTEPCtl.parseAsRoot()
+      var command = try VTEPCtl.parseAsRoot(PortCommand.renamingSocket(Array(CommandLine.arguments.dropFirst())))
       try command.run()
       Output.standard.flush()
     } catch {

@@ -77,6 +77,9 @@ extension PortRow {
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
       Column(number: "TX BYTES") { "\($0.txBytes)" },
       Column(number: "DROPS") { "\($0.drops)" },
+      Column(number: "QUEUES") { "\($0.queues)" },
+      Column(number: "GUEST MTU") { $0.guestMTU.orDash },
+      Column("FEATURES") { $0.features.listed },
       Column("NOTES") { $0.notes.isEmpty ? "" : $0.notes.joined(separator: "; ") },
     ]
   }

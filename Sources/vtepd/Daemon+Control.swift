@@ -120,8 +120,10 @@ extension Daemon: ControlHandler {
 
   func handle(_ request: AddPort) async throws(ControlError) -> ChangeAnswer {
     // The file may name an interface that comes later; a command names one that is there.
-    if request.kind == PortSettings.Kind.netdev.rawValue, !(await (try running()).interfaceExists(request.device)) {
-      throw ControlError(.refused, "port \(request.name): there is no interface '\(request.device)'")
+    if PortKind(rawValue: request.kind)?.awaitsInterface == true, let device = request.device,
+      !(await (try running()).interfaceExists(device))
+    {
+      throw ControlError(.refused, "port \(request.name): there is no interface '\(device)'")
     }
     return try await change(request)
   }

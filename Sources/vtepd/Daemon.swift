@@ -22,7 +22,8 @@ actor Daemon {
 
   func start() async throws {
     reconciler = try await Reconciler(
-      dataplane: configuration.dataplane, desired: configuration.desired, hostName: configuration.name, log: log)
+      dataplane: configuration.dataplane, desired: configuration.desired, hostName: configuration.name,
+      runDirectory: configuration.runDirectory, log: log)
     state = .running
     log.notice("vtepd \(Version.text) is running", metadata: ["name": "\(configuration.name)"])
   }

@@ -35,7 +35,7 @@ import Testing
         + "\n")
     #expect(
       try json(PortRow(name: "p", kind: "tap", device: "t", state: .waiting, vlans: [100: 5001], drops: .max))
-        == #"{"device":"t","drops":18446744073709551615,"kind":"tap","mac":null,"mtu":null,"name":"p","notes":[],"rx_bytes":0,"rx_packets":0,"state":"waiting","tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
+        == #"{"device":"t","drops":18446744073709551615,"features":[],"guest_mtu":null,"kind":"tap","mac":null,"mtu":null,"name":"p","notes":[],"queues":0,"rx_bytes":0,"rx_packets":0,"state":"waiting","tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
         + "\n")
     #expect(
       try json(DropRow(reason: "runt", place: "port p", count: 1, description: "too short"))

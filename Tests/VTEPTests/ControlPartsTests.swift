@@ -11,9 +11,9 @@ import Testing
 struct ControlPartsTests {
   @Test("a tap's address is the same after every restart and on every build, and differs between taps")
   func tapMAC() {
-    #expect(Reconciler.tapMAC(host: "hv1", port: "vm1") == MACAddress(bits: 0x0292_f09d_599d))
-    #expect(Reconciler.tapMAC(host: "hv2", port: "vm1") == MACAddress(bits: 0x0299_c73d_1680))
-    let macs = (0..<2000).map { Reconciler.tapMAC(host: "hv\($0 % 40)", port: "vm\($0 / 40)") }
+    #expect(PortHost.stableMAC(host: "hv1", port: "vm1") == MACAddress(bits: 0x0292_f09d_599d))
+    #expect(PortHost.stableMAC(host: "hv2", port: "vm1") == MACAddress(bits: 0x0299_c73d_1680))
+    let macs = (0..<2000).map { PortHost.stableMAC(host: "hv\($0 % 40)", port: "vm\($0 / 40)") }
     #expect(Set(macs).count == macs.count)
     // Locally administered, and no group.
     #expect(macs.allSatisfy { $0.bits >> 40 == 0x02 })
@@ -72,6 +72,7 @@ struct ControlPartsTests {
       case .kernel(.resync): "resync"
       case .kernel: "kernel"
       case .unknownVTEP: "vtep"
+      case .device: "device"
       }
     }
   }

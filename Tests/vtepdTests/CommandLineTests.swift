@@ -96,6 +96,7 @@ private struct Run: CustomStringConvertible {
       for arguments in [
         "vni add --vni 7 --flood replicate --peer 192.0.2.7 --peer 192.0.2.8 --no-learning --accept-from peers --inner-vlan carry --ageing-seconds 9 --mac-limit 8",
         "port add --name x --kind tap --device tx --vni 7 --vlan 100:5001 --vlan 200:7 --mac 02:00:00:00:00:01 --mac 02:00:00:00:00:02 --mtu 1300",
+        "port add --name g --kind vhost-user --socket g.sock --role server --queues 2 --vni 7",
         "mac add --vni 7 --mac 02:00:00:00:00:03 --vtep 192.0.2.7", "mac add --vni 7 --mac 02:00:00:00:00:04 --port x",
         "peer add --vni 7 192.0.2.9",
       ] {

@@ -212,12 +212,21 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("port without name", underlay + "ports:\n  - »kind: tap\n    device: t0\n", "key 'name' is missing"),
     WrongConfiguration("port without kind", underlay + "ports:\n  - »name: vm1\n    device: t0\n", "key 'kind' is missing"),
     WrongConfiguration("port without device", underlay + "ports:\n  - »name: vm1\n    kind: tap\n", "key 'device' is missing"),
-    WrongConfiguration("kind", underlay + "ports: [{name: vm1, kind: »bridge, device: t0}]\n", "kind must be tap or netdev"),
+    WrongConfiguration("kind", underlay + "ports: [{name: vm1, kind: »bridge, device: t0}]\n", "kind must be tap, netdev"),
     WrongConfiguration(
-      "vhost-user",
-      underlay + "ports: [{name: vm1, kind: »vhost-user, »socket: vm1.sock, »role: client, »queues: 1}]\n",
-      "kind vhost-user is not available", "'socket' is not available", "'role' is not available", "'queues' is not available"),
-    WrongConfiguration("memif", underlay + "ports: [{name: vm1, kind: »memif}]\n", "kind memif is not available"),
+      "keys of another kind", underlay + "ports: [{name: vm1, kind: tap, device: t0, »socket: vm1.sock, »role: client, »queues: 1}]\n",
+      "a port of kind tap has no 'socket'", "a port of kind tap has no 'role'", "a port of kind tap has no 'queues'"),
+    WrongConfiguration("no socket", underlay + "ports:\n  - »name: vm1\n    kind: vhost-user\n", "key 'socket' is missing"),
+    WrongConfiguration(
+      "role", underlay + "ports: [{name: vm1, kind: vhost-user, socket: s, role: »master}]\n", "role must be client or server"),
+    WrongConfiguration(
+      "queues", underlay + "ports: [{name: vm1, kind: vhost-user, socket: s, queues: »0}]\n", "queues must be a whole number from 1 to 64"),
+    WrongConfiguration(
+      "socket with a comma", underlay + "ports: [{name: vm1, kind: vhost-user, socket: »\"a,b\"}]\n", "is no path of a socket"),
+    WrongConfiguration(
+      "socket of two ports",
+      underlay + "ports:\n  - {name: a, kind: vhost-user, socket: s}\n  - {name: b, kind: vhost-user, socket: »s}\n",
+      "socket s belongs to port a already"),
     WrongConfiguration("port name", underlay + "ports: [{name: »\"vm 1\", kind: tap, device: t0}]\n", "letters, digits"),
     WrongConfiguration(
       "port name twice", underlay + "ports:\n  - {name: a, kind: tap, device: t0}\n  - {name: »a, kind: tap, device: t1}\n",

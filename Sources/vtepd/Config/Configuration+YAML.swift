@@ -130,9 +130,27 @@ extension VNISettings {
   }
 }
 
+extension PortAttachment {
+  /// The keys that the kind takes.
+  fileprivate var pairs: [(String, Node)] {
+    (kind.requiredKeys + kind.optionalKeys).compactMap { key in
+      let value: Node? =
+        switch key {
+        case .device: device.map { Node(text: $0) }
+        case .socket: socket.map { Node(text: $0) }
+        case .devargs: devargs.map { Node(text: $0) }
+        case .role: Node(word: role.rawValue)
+        case .queues: Node(number: queues)
+        case .memifID: Node(number: memifID)
+        }
+      return value.map { (key.rawValue, $0) }
+    }
+  }
+}
+
 extension PortSettings {
   fileprivate var node: Node {
-    var pairs = [("name", Node(text: name)), ("kind", Node(word: kind.rawValue)), ("device", Node(text: device))]
+    var pairs = [("name", Node(text: name)), ("kind", Node(word: kind.rawValue))] + attachment.pairs
     if let vni { pairs.append(("vni", Node(number: vni.rawValue))) }
     if !vlans.isEmpty {
       let entries = vlans.sorted { $0.key < $1.key }.map { (Node(number: $0.key), Node(number: $0.value.rawValue)) }

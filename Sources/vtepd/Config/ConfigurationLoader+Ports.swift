@@ -5,9 +5,6 @@ import VTEP
 import Yams
 
 extension ConfigurationLoader {
-  /// Kinds that a later version brings.
-  private static let laterKinds = ["vhost-user", "memif", "virtio-user", "dpdk"]
-
   /// - Returns: nil when the port cannot even be named.
   func readPort(_ node: Node, _ reader: ConfigurationReader) -> PortSettings? {
     guard var section = ConfigurationSection(node, title: "port", reader: reader) else { return nil }
@@ -15,18 +12,13 @@ extension ConfigurationLoader {
     let subject = DesiredState.Problem.Subject.port(name ?? "")
     if name != nil {
       reader.remember(section.position, subject)
-      for key in ["name", "device", "vni", "vlans", "macs", "mtu"] {
+      for key in ["name", "vni", "vlans", "macs", "mtu"] + PortAttachment.Key.allCases.map(\.rawValue) {
         reader.remember(section.entry(key)?.value.position ?? section.position, subject, [key])
       }
     }
-    let kindNode = section.required("kind")
-    let kind = kindNode.flatMap { readKind($0, reader) }
-    section.refuse(["socket", "role", "queues"])
-    // A port of a later kind has no device; its refusal is enough.
-    let isLaterKind = Self.laterKinds.contains(kindNode?.scalar?.string ?? "")
-    let deviceNode = isLaterKind ? section.node("device") : section.required("device")
-    let device = deviceNode.flatMap { reader.text($0, "device") }
-    var settings = PortSettings(name: name ?? "", kind: kind ?? .tap, device: device ?? "")
+    let kind = section.required("kind").flatMap { reader.choice($0, "kind", as: PortKind.self) }
+    let attachment = readAttachment(kind, &section, reader)
+    var settings = PortSettings(name: name ?? "", attachment: attachment)
     settings.vni = section.node("vni").flatMap { reader.vni($0, "vni") }
     if let vlans = section.node("vlans") { settings.vlans = readVLANs(vlans, reader, subject) }
     settings.macs = (section.list("macs") ?? []).compactMap { element in
@@ -37,15 +29,34 @@ extension ConfigurationLoader {
     if let macs = section.node("vlan-macs") { settings.vlanMACs = readVLANMACs(macs, reader, subject) }
     settings.mtu = section.integer("mtu", in: PortSettings.mtuRange)
     section.finish()
-    return name == nil || device == nil || isLaterKind ? nil : settings
+    return name == nil || kind == nil || attachment.place.isEmpty ? nil : settings
   }
 
-  private func readKind(_ node: Node, _ reader: ConfigurationReader) -> PortSettings.Kind? {
-    if let text = node.scalar?.string, Self.laterKinds.contains(text) {
-      reader.report(node.position, "kind \(text) is not available in this version")
-      return nil
+  /// The keys that depend on the kind. All are read when there is none, so that none of them counts as unknown.
+  private func readAttachment(
+    _ kind: PortKind?, _ section: inout ConfigurationSection, _ reader: ConfigurationReader
+  ) -> PortAttachment {
+    var attachment = PortAttachment(kind ?? .tap)
+    for key in PortAttachment.Key.allCases {
+      let name = key.rawValue
+      if let kind, kind.requiredKeys.contains(key) {
+        guard section.required(name) != nil else { continue }
+      } else if let kind, !kind.optionalKeys.contains(key) {
+        if let entry = section.entry(name) {
+          reader.report(entry.position, "port: a port of kind \(kind.rawValue) has no '\(name)'")
+        }
+        continue
+      }
+      switch key {
+      case .device: attachment.device = section.text(name)
+      case .socket: attachment.socket = section.text(name)
+      case .devargs: attachment.devargs = section.text(name)
+      case .role: attachment.role = section.choice(name, as: PortAttachment.Role.self) ?? attachment.role
+      case .queues: attachment.queues = section.integer(name, in: PortAttachment.queueRange) ?? attachment.queues
+      case .memifID: attachment.memifID = UInt32(section.integer(name, in: 0...Int(UInt32.max)) ?? 0)
+      }
     }
-    return reader.choice(node, "kind", as: PortSettings.Kind.self)
+    return attachment
   }
 
   private func readVLANMACs(

@@ -128,10 +128,11 @@ extension DeletePeer: DesiredStateEdit {
 
 extension AddPort: DesiredStateEdit {
   func edit(_ state: inout DesiredState) throws(ControlError) {
-    let kind = try PortSettings.Kind(parameter: kind, "kind")
-    var settings = state.ports[name] ?? PortSettings(name: name, kind: kind, device: device)
-    guard settings.kind == kind, settings.device == device else {
-      throw ControlError(.refused, "port \(name) exists already, as \(settings.kind) \(settings.device)")
+    let attachment = try attachment(replacing: state.ports[name]?.attachment)
+    var settings = state.ports[name] ?? PortSettings(name: name, attachment: attachment)
+    guard settings.attachment == attachment else {
+      throw ControlError(
+        .refused, "port \(name) exists already, as \(settings.kind.rawValue) \(settings.attachment.place)")
     }
     settings.vni = try vni.converted { value throws(ControlError) in try VNI(parameter: value) } ?? settings.vni
     if let vlans { settings.vlans = try Self.bindings(vlans) }
@@ -141,6 +142,38 @@ extension AddPort: DesiredStateEdit {
     }
     settings.mtu = mtu ?? settings.mtu
     state.ports[name] = settings
+  }
+
+  /// The values of the keys that depend on the kind. An existing port's stand unless the request says otherwise.
+  private func attachment(replacing old: PortAttachment?) throws(ControlError) -> PortAttachment {
+    let kind = try PortKind(parameter: kind, "kind")
+    var attachment = PortAttachment(kind)
+    if let old, old.kind == kind { attachment = old }
+    attachment.device = device ?? attachment.device
+    attachment.socket = socket ?? attachment.socket
+    attachment.devargs = devargs ?? attachment.devargs
+    if let role { attachment.role = try .init(parameter: role, "role") }
+    if let queues {
+      guard PortAttachment.queueRange.contains(queues) else {
+        let range = PortAttachment.queueRange
+        throw ControlError(.invalidParameters, "queues must be from \(range.lowerBound) to \(range.upperBound), not \(queues)")
+      }
+      attachment.queues = queues
+    }
+    attachment.memifID = memifID ?? attachment.memifID
+    let given: [(key: PortAttachment.Key, isGiven: Bool)] = [
+      (.device, device != nil), (.socket, socket != nil), (.role, role != nil), (.queues, queues != nil),
+      (.memifID, memifID != nil), (.devargs, devargs != nil),
+    ]
+    for (key, isGiven) in given {
+      if isGiven, !(kind.requiredKeys + kind.optionalKeys).contains(key) {
+        throw ControlError(.invalidParameters, "a port of kind \(kind.rawValue) has no \(key.rawValue)")
+      }
+      if !isGiven, old == nil, kind.requiredKeys.contains(key) {
+        throw ControlError(.invalidParameters, "a port of kind \(kind.rawValue) needs a \(key.rawValue)")
+      }
+    }
+    return attachment
   }
 
   private static func bindings(_ vlans: [Int: UInt32]) throws(ControlError) -> [UInt16: VNI] {

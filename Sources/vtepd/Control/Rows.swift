@@ -100,18 +100,21 @@ extension DestinationRow {
 extension PortRow {
   init(_ report: PortReport) {
     let state: State =
-      switch report.state {
+      switch report.status.state {
       case .up: .up
       case .down: .down
       case .waiting: .waiting
       }
     let vlans = report.settings.vlans.map { (Int($0.key), $0.value.rawValue) }
     self.init(
-      name: report.settings.name, kind: report.settings.kind.rawValue, device: report.settings.device, state: state,
+      name: report.settings.name, kind: report.settings.kind.rawValue, device: report.settings.attachment.place,
+      state: state,
       mac: report.mac.map(\.description), mtu: report.mtu, vni: report.settings.vni?.rawValue,
       vlans: Dictionary(uniqueKeysWithValues: vlans), rxPackets: report.traffic.rxPackets,
       rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets, txBytes: report.traffic.txBytes,
-      drops: report.drops, notes: report.remark.map { [$0] } ?? [])
+      drops: report.drops, features: report.status.features,
+      queues: min(report.status.receiveQueues, report.status.transmitQueues), guestMTU: report.status.guestMTU,
+      notes: report.status.remark.map { [$0] } ?? [])
   }
 }
 

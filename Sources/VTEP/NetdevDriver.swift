@@ -1,0 +1,40 @@
+// NetdevDriver: ports of kind netdev: a kernel interface that somebody else made, read through a packet socket.
+
+import CDPDK
+import Netlink
+
+enum NetdevDriver: PortDriver {
+  static let requiredKeys = [PortAttachment.Key.device]
+  static let optionalKeys: [PortAttachment.Key] = []
+  static let awaitsInterface = true
+  static let finishesChecksums = true
+
+  static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
+    (.device, attachment.device ?? "")
+  }
+
+  static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
+    interfaceProblems(attachment)
+  }
+
+  static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
+    let subject = "port \(settings.name)"
+    guard let link = try host.link(settings.attachment.device ?? "", subject: subject) else { return nil }
+    let device = try EthernetDevice.openPacketSocket(
+      link: link, queues: 1, filterPort: nil, promiscuous: true, runtime: host.runtime, subject: subject)
+    return OpenedPort(device: device, link: link)
+  }
+
+  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    PortStatus(
+      state: link?.isRunning ?? false ? .up : .down, mtu: link?.mtu ?? 1500, receiveQueues: device.queueCount,
+      transmitQueues: device.queueCount, remark: remark(link))
+  }
+
+  private static func remark(_ link: Link?) -> String? {
+    guard let link, link.kind == "veth" else { return nil }
+    return
+      "\(link.name) is a veth: checksums its peer leaves unfinished are finished here; segments larger"
+      + " than the MTU are dropped as frame-truncated (ethtool -K PEER tso off gso off)"
+  }
+}

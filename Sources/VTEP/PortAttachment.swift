@@ -1,0 +1,42 @@
+// PortAttachment: how a port is attached: its kind, and the values of the keys that the kind takes. What a kind makes of
+// them is in its PortDriver.
+
+/// The kind of a port and what it is attached to. Keys that the kind does not take have their defaults.
+public struct PortAttachment: Hashable, Sendable {
+  /// Who owns the socket.
+  public enum Role: String, Sendable, CaseIterable {
+    /// Connects, and reconnects for as long as the port exists.
+    case client
+    case server
+  }
+
+  /// Configuration keys whose meaning depends on the kind.
+  public enum Key: String, Sendable, CaseIterable {
+    case device, socket, role, queues
+    case memifID = "memif-id"
+    case devargs
+  }
+
+  public var kind: PortKind
+  /// Kernel interface name.
+  public var device: String?
+  /// Path of a unix socket: absolute, or relative to the daemon's folder of sockets.
+  public var socket: String?
+  public var role = Role.client
+  /// Queue pairs offered.
+  public var queues = 1
+  /// Number of the interface on its socket.
+  public var memifID: UInt32 = 0
+  /// A DPDK device with its arguments.
+  public var devargs: String?
+
+  /// Queue pairs that any kind may have.
+  public static let queueRange = 1...64
+
+  public init(_ kind: PortKind) {
+    self.kind = kind
+  }
+
+  /// What the port is attached to, for people.
+  public var place: String { device ?? socket ?? devargs ?? "" }
+}

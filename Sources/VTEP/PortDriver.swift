@@ -1,0 +1,80 @@
+// PortDriver: what a kind of port is: its keys, how it is opened, and how its state is read. One type for each kind
+// (…Driver.swift); the reconciler knows ports only through this.
+
+import CDPDK
+import Encap
+import Netlink
+
+protocol PortDriver {
+  static var requiredKeys: [PortAttachment.Key] { get }
+  static var optionalKeys: [PortAttachment.Key] { get }
+  /// Opening may find nothing yet: the port waits for a kernel interface to appear.
+  static var awaitsInterface: Bool { get }
+  /// Senders behind the port leave checksums to hardware that is not there (see UnfinishedChecksum).
+  static var finishesChecksums: Bool { get }
+
+  /// What no two ports can share: the key that names it, and its value.
+  static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String)
+
+  /// What is wrong with the values of the kind's keys, beyond their types; without the port's name.
+  static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)]
+
+  /// Opens the port's device. Nil: what it needs is not there yet, and will be noticed.
+  static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort?
+
+  /// How the port is now.
+  ///
+  /// - Parameter link: the kernel interface, where the kind has one that can be seen.
+  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus
+
+  /// Brings a device that runs in line with changed settings.
+  static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError)
+}
+
+extension PortDriver {
+  static var awaitsInterface: Bool { false }
+  static var finishesChecksums: Bool { false }
+  static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
+  static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}
+}
+
+/// What drivers need of the daemon.
+struct PortHost {
+  let runtime: DPDKRuntime
+  let netlink: NetlinkSocket
+  /// Part of what addresses are derived from.
+  let hostName: String
+  /// Folder of sockets whose path is relative.
+  let runDirectory: String
+  /// MTU of guests whose frames shall fit the underlay with the outer headers on, in bytes.
+  let guestMTU: Int
+  /// Where devices report changes.
+  let mailbox: Mailbox
+
+  /// The absolute path of a socket.
+  func path(_ socket: String) -> String {
+    socket.hasPrefix("/") ? socket : "\(runDirectory)/\(socket)"
+  }
+
+  func link(_ name: String, subject: String) throws(VTEPError) -> Link? {
+    try VTEPError.wrap(subject) { () throws(NetlinkError) in try netlink.link(named: name) }
+  }
+
+  /// The address of a port's own end: locally administered, and the same after a restart, so that neighbours of the
+  /// guest need not resolve it again.
+  func stableMAC(port: String) -> MACAddress { Self.stableMAC(host: hostName, port: port) }
+
+  static func stableMAC(host: String, port: String) -> MACAddress {
+    // FNV-1a: stable between runs, which Swift's Hasher is not.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for byte in "\(host)/\(port)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+    return MACAddress(bits: (hash & 0x00ff_ffff_ffff) | 0x0200_0000_0000)
+  }
+}
+
+/// A device that was just opened.
+struct OpenedPort {
+  var device: EthernetDevice
+  /// The kernel interface, where there is one.
+  var link: Link?
+}

@@ -1,0 +1,48 @@
+// UnixSocketPath: looks after the place of a unix socket before DPDK uses it, since its own messages come too late.
+
+import Glibc
+
+enum UnixSocketPath {
+  /// Checks that a socket can be made (server), or connected to later (client), at `path`. Removes what a dead server left behind.
+  ///
+  /// - Throws: `.refused` when somebody uses the socket, or something else stands there.
+  static func prepare(_ path: String, isServer: Bool, subject: String) throws(VTEPError) {
+    let operation = "\(subject): socket \(path)"
+    guard path.utf8.count <= 107 else {
+      throw VTEPError(.refused, operation, "the path is longer than 107 bytes", remedy: "choose a shorter one, or a shorter run-dir")
+    }
+    var info = stat()
+    guard lstat(path, &info) == 0 else {
+      let folder = path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
+      guard stat(folder.isEmpty ? "/" : folder, &info) == 0, info.st_mode & S_IFMT == S_IFDIR else {
+        throw VTEPError(.refused, operation, "there is no folder \(folder)", remedy: "create it first")
+      }
+      return
+    }
+    guard info.st_mode & S_IFMT == S_IFSOCK else {
+      throw VTEPError(.refused, operation, "something that is no socket is there", remedy: "remove it, or choose another path")
+    }
+    guard isServer else { return }
+    guard isAbandoned(path) else {
+      throw VTEPError(
+        .refused, operation, "somebody listens there already", remedy: "end that process, or use role: client to connect to it")
+    }
+    unlink(path)
+  }
+
+  /// Nobody has the socket open. Asked with a socket of another type, so that a listener notices nothing.
+  private static func isAbandoned(_ path: String) -> Bool {
+    let probe = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard probe >= 0 else { return false }
+    defer { close(probe) }
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    return result != 0 && errno == ECONNREFUSED
+  }
+}

@@ -1,0 +1,74 @@
+// VhostUserDriver: ports of kind vhost-user: a virtual machine's virtio-net device, whose rings are in memory that the
+// hypervisor shares over a unix socket. DPDK's net_vhost driver does the protocol.
+
+import CDPDK
+import Glibc
+import Netlink
+
+enum VhostUserDriver: PortDriver {
+  static let requiredKeys = [PortAttachment.Key.socket]
+  static let optionalKeys = [PortAttachment.Key.role, .queues]
+
+  static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
+    (.socket, attachment.socket ?? "")
+  }
+
+  static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
+    socketProblems(attachment)
+  }
+
+  static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
+    let subject = "port \(settings.name)"
+    let attachment = settings.attachment
+    let path = host.path(attachment.socket ?? "")
+    try UnixSocketPath.prepare(path, isServer: attachment.role == .server, subject: subject)
+    let device = try EthernetDevice.openVhostUser(
+      path: path, isClient: attachment.role == .client, queues: attachment.queues, host: host, subject: subject)
+    return OpenedPort(device: device)
+  }
+
+  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    guard let guest = device.watch?.guest, guest.isUp else { return PortStatus(mtu: settings.mtu) }
+    let used = guest.receiveQueues.trailingOnes
+    return PortStatus(
+      state: .up, mtu: settings.mtu, guestMTU: guest.mtu, features: VirtioFeatures.names(guest.features),
+      receiveQueues: min(used, device.queueCount),
+      transmitQueues: max(min(guest.transmitQueues.trailingOnes, device.queueCount), 1),
+      // The vhost library offers its own maximum to the hypervisor, whatever the port has.
+      remark: used > device.queueCount
+        ? "the guest sends on \(used) queues, and the port has \(device.queueCount): give the hypervisor no more, or raise queues"
+        : nil)
+  }
+}
+
+extension PortDriver {
+  /// What is wrong with the path of a socket.
+  static func socketProblems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
+    guard let socket = attachment.socket else { return [] }
+    // The kernel's limit on the whole path; DPDK's argument lists end a value with a comma.
+    if socket.utf8.count > 107 { return [(.socket, "socket '\(socket)' is longer than 107 bytes")] }
+    if !socket.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "=") }) || socket.hasSuffix("/") {
+      return [(.socket, "socket '\(socket)' is no path of a socket: no blanks, ',' or '='")]
+    }
+    return []
+  }
+}
+
+extension UInt64 {
+  fileprivate var trailingOnes: Int { (~self).trailingZeroBitCount }
+}
+
+/// Names of virtio-net's feature bits (VIRTIO 1.2, 5.1.3 and 6).
+enum VirtioFeatures {
+  private static let bits: [(bit: UInt64, name: String)] = [
+    (0, "csum"), (1, "guest-csum"), (3, "mtu"), (5, "mac"), (7, "guest-tso4"), (8, "guest-tso6"), (9, "guest-ecn"),
+    (10, "guest-ufo"), (11, "host-tso4"), (12, "host-tso6"), (13, "host-ecn"), (14, "host-ufo"), (15, "mrg-rxbuf"),
+    (16, "status"), (17, "ctrl-vq"), (18, "ctrl-rx"), (19, "ctrl-vlan"), (21, "guest-announce"), (22, "mq"),
+    (23, "ctrl-mac-addr"), (28, "indirect-desc"), (29, "event-idx"), (32, "version-1"), (33, "iommu-platform"),
+    (34, "packed-ring"), (35, "in-order"),
+  ]
+
+  static func names(_ features: UInt64) -> [String] {
+    bits.filter { features >> $0.bit & 1 != 0 }.map(\.name)
+  }
+}
