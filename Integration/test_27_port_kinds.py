@@ -179,3 +179,125 @@ def test_daemon_restart_under_running_guests(lab, site):
     shown = daemon.ctl("config", "show")
     text = shown["text"] if isinstance(shown, dict) else shown
     assert "kind: vhost-user\n" in text and "socket: g1.sock\n" in text and "role: client\n" in text
+
+
+# -- other kinds ------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def pair(lab):
+    return Site(lab, vtepd=2, flood="replicate")
+
+
+def exchange_behind(lab, pair, name):
+    """Guests of both daemons' `name` ports, in a VNI of their own, so that nothing goes by the underlay."""
+    guests = []
+    for daemon in pair.daemons:
+        daemon.ctl("port", "add", "--name", "g", "--kind", "vhost-user", "--socket", "g.sock", "--vni", 77)
+        guests.append(VirtioGuest(lab, daemon.directory / "run/g.sock").boot())
+    for daemon in pair.daemons:
+        wait_state(daemon, "g", "up")
+        wait_state(daemon, name, "up")
+    exchange(*guests, GUEST, OTHER)
+    for daemon in pair.daemons:
+        row = daemon.port(name)
+        assert row["rx_packets"] >= 1 and row["tx_packets"] >= 1
+
+
+def add_vni(pair):
+    for daemon in pair.daemons:
+        daemon.ctl("vni", "add", "--vni", 77, "--flood", "none")
+
+
+def test_memif_server_and_client(lab, pair):
+    add_vni(pair)
+    first, second = pair.daemons
+    path = first.directory / "run/m.sock"
+    first.ctl("port", "add", "--name", "m", "--kind", "memif", "--socket", "m.sock", "--role", "server", "--memif-id", 5, "--queues", 2, "--vni", 77)
+    second.ctl("port", "add", "--name", "m", "--kind", "memif", "--socket", path, "--memif-id", 5, "--queues", 2, "--vni", 77)
+    exchange_behind(lab, pair, "m")
+    assert second.port("m")["queues"] == 2
+    # The socket serves several interfaces, and goes with the last.
+    first.ctl("port", "add", "--name", "n", "--kind", "memif", "--socket", "m.sock", "--role", "server", "--memif-id", 6, "--vni", 77)
+    with pytest.raises(Refused, match="belongs to port"):
+        first.ctl("port", "add", "--name", "o", "--kind", "memif", "--socket", "m.sock", "--role", "server", "--memif-id", 6, "--vni", 77)
+    second.ctl("port", "delete", "m")
+    wait_state(first, "m", "waiting")
+    second.ctl("port", "add", "--name", "m", "--kind", "memif", "--socket", path, "--memif-id", 5, "--queues", 2, "--vni", 77)
+    wait_state(first, "m", "up")
+    first.ctl("port", "delete", "m")
+    assert path.exists()
+    wait_state(second, "m", "waiting")
+    first.ctl("port", "delete", "n")
+    assert not path.exists()
+
+
+def test_virtio_user_on_another_daemons_vhost_user(lab, pair):
+    add_vni(pair)
+    first, second = pair.daemons
+    path = first.directory / "run/v.sock"
+    second.ctl("port", "add", "--name", "v", "--kind", "virtio-user", "--socket", path, "--vni", 77)
+    assert second.port("v")["state"] == "waiting"
+    first.ctl("port", "add", "--name", "v", "--kind", "vhost-user", "--socket", "v.sock", "--role", "server", "--vni", 77)
+    exchange_behind(lab, pair, "v")
+    first.ctl("port", "delete", "v")
+    wait_state(second, "v", "waiting")
+    first.ctl("port", "add", "--name", "v", "--kind", "vhost-user", "--socket", "v.sock", "--role", "server", "--vni", 77)
+    wait_state(second, "v", "up")
+
+
+def test_virtio_user_without_the_kernels_side_is_refused(site):
+    if os.path.exists("/dev/vhost-net"):
+        pytest.skip("this kernel has vhost-net")
+    with pytest.raises(Refused, match="load vhost_net, or use kind tap"):
+        site.daemons[0].ctl("port", "add", "--name", "v", "--kind", "virtio-user", "--device", "vt0", "--vni", VNI)
+
+
+def test_dpdk_device(lab, site):
+    daemon, guest = site.daemons[0], lab.namespace("far")
+    site.hosts[0].namespace.ip("link add p1 type veth peer name e0 netns " + guest.full_name)
+    site.hosts[0].namespace.ip("link set p1 up")
+    guest.ip("link set e0 up")
+    daemon.ctl("port", "add", "--name", "d", "--kind", "dpdk", "--devargs", "net_pcap0,iface=p1", "--vni", VNI)
+    wait_state(daemon, "d", "up")
+    vm = VirtioGuest(lab, add_vm(daemon)).boot()
+    wait_state(daemon, "g1", "up")
+    raw = guest.raw_socket("e0")
+    sent = udp_flow(OTHER, "ff:ff:ff:ff:ff:ff", 3)
+    raw.send(sent)
+    assert vm.wait_frame(lambda frame: frame == sent)
+    back = udp_flow(GUEST, OTHER, 3)
+    assert vm.send(back)
+    wait_until(lambda: raw.recv(2048) == back, "the frame comes out of the device")
+    with pytest.raises(Refused, match="belongs to port d already"):
+        daemon.ctl("port", "add", "--name", "e", "--kind", "dpdk", "--devargs", "net_pcap0,iface=p1", "--vni", VNI)
+    with pytest.raises(Refused, match="net_nothing0"):
+        daemon.ctl("port", "add", "--name", "e", "--kind", "dpdk", "--devargs", "net_nothing0", "--vni", VNI)
+    with pytest.raises(Refused, match="vfio-pci"):
+        daemon.ctl("port", "add", "--name", "e", "--kind", "dpdk", "--devargs", "0000:7f:1f.7", "--vni", VNI)
+    daemon.ctl("port", "delete", "d")
+    daemon.ctl("port", "add", "--name", "d", "--kind", "dpdk", "--devargs", "net_pcap0,iface=p1", "--vni", VNI)
+
+
+def test_tap_with_several_queues(lab):
+    site = Site(lab, vtepd=2, flood="replicate", kind="tap", dataplane={"workers": 2}, wait=False)
+    for daemon in site.daemons:
+        daemon.config["ports"][0]["queues"] = 3
+        daemon.write_config()
+    site.start()
+    site.wait_all_pings()
+    assert site.daemons[0].port("vm1")["queues"] == 3
+    # Flows take different queues; each has its worker, and none is forgotten.
+    for number in range(40):
+        assert site.guests[0].ping(site.guests[1].ipv4, 1) == 1
+    with pytest.raises(Refused, match="at most 16"):
+        site.daemons[0].ctl("port", "add", "--name", "t", "--kind", "tap", "--device", "t9", "--queues", 17, "--vni", VNI)
+
+
+def test_full_table_is_a_clear_refusal(lab, site):
+    daemon = site.daemons[0]
+    for number in range(29):
+        add_vm(daemon, f"f{number}", *(("--role", "server") if number % 2 else ()))
+    with pytest.raises(Refused, match="at most 31 ports and underlay devices together"):
+        add_vm(daemon, "more")
+    daemon.ctl("port", "delete", "f0")
+    add_vm(daemon, "more")

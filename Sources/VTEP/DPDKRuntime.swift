@@ -79,11 +79,13 @@ public final class DPDKRuntime: Sendable {
       lcores.append("\(worker + 1)@" + (settings.cores.isEmpty ? anywhere : String(settings.cores[worker])))
     }
     var arguments = [
-      "vtepd", "--no-pci", "--no-telemetry", "--iova-mode=va", "--file-prefix=vtepd-\(getpid())",
+      "vtepd", "--no-telemetry", "--iova-mode=va", "--file-prefix=vtepd-\(getpid())",
       "--lcores=" + lcores.joined(separator: ","), "-m", String(settings.memoryMiB), "--log-level=4",
       // Its multi-queue discipline is for rte_flow, which is not used: its absence is no error.
       "--log-level=pmd.net.tap:1",
     ]
+    // A list of devices to take keeps DPDK from taking all it finds; the host bridge has no driver. Ports name others later.
+    arguments += access("/sys/bus/pci/devices", R_OK) == 0 ? ["-a", "0000:00:00.0"] : ["--no-pci"]
     arguments += usesHugepages ? ["--in-memory"] : ["--no-huge", "--no-shconf"]
 
     // The arguments must outlive the call: DPDK keeps pointers into them.

@@ -17,6 +17,8 @@ struct EthernetDevice: Sendable {
   let descriptors: [Int32]
   /// The descriptors tell only of packets that come after the driver was asked to tell (see `Worker.setWakeups`).
   var wakesOnRequest = false
+  /// Path of a socket that the driver leaves behind.
+  var ownedSocket: String?
   /// Hears what the driver's own threads tell.
   var watch: DeviceWatch?
 
@@ -77,13 +79,13 @@ struct EthernetDevice: Sendable {
 
   /// Creates a tap interface, or takes over a persistent one of that name.
   static func createTap(
-    name: String, mac: MACAddress, runtime: DPDKRuntime, subject: String
+    name: String, mac: MACAddress, queues: Int, runtime: DPDKRuntime, subject: String
   ) throws(VTEPError) -> EthernetDevice {
     let portID = try attach(
       driver: "net_tap", arguments: "iface=\(name),mac=\(mac)", subject: subject,
       remedy: "if \(name) exists, delete it or create it with multi_queue; run as root or with CAP_NET_ADMIN")
     do throws(VTEPError) {
-      return try start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: subject) {
+      return try start(portID, queues: queues, promiscuous: false, runtime: runtime, subject: subject) {
         TapDevice.descriptors(named: name)
       }
     } catch {
@@ -139,10 +141,11 @@ struct EthernetDevice: Sendable {
   /// Stops and removes the device. No worker may refer to it any more.
   func remove(subject: String) throws(VTEPError) {
     watch?.stop()
+    defer { if let ownedSocket { UnixSocketPath.removeIfAbandoned(ownedSocket) } }
     try VTEPError.check(cdpdk_device_remove(portID), "\(subject): remove device")
   }
 
-  private static func attach(
+  static func attach(
     driver: String, arguments: String, subject: String, remedy: String = "run as root or with CAP_NET_ADMIN and CAP_NET_RAW"
   ) throws(VTEPError) -> UInt16 {
     guard let name = freeDeviceName(driver) else {
@@ -150,8 +153,14 @@ struct EthernetDevice: Sendable {
         .refused, "\(subject): attach", "all \(cdpdk_max_ports()) device slots are in use",
         remedy: "delete a port first")
     }
+    return try attach(bus: "vdev", name: name, arguments: arguments, subject: subject, remedy: remedy)
+  }
+
+  static func attach(
+    bus: String, name: String, arguments: String, subject: String, remedy: String?
+  ) throws(VTEPError) -> UInt16 {
     try VTEPError.check(
-      rte_eal_hotplug_add("vdev", name, arguments), "\(subject): attach \(driver) (\(arguments))", remedy: remedy)
+      rte_eal_hotplug_add(bus, name, arguments), "\(subject): attach \(name) (\(arguments))", remedy: remedy)
     var portID: UInt16 = 0
     try VTEPError.check(rte_eth_dev_get_port_by_name(name, &portID), "\(subject): find device \(name)")
     return portID
@@ -179,21 +188,30 @@ struct EthernetDevice: Sendable {
     try VTEPError.check(
       cdpdk_device_configure(portID, count, count, sendsSegments ? segments : 0, wakesOnRequest ? 1 : 0),
       "\(subject): configure")
+    var receiveFrames: UInt16 = 512
+    var transmitFrames: UInt16 = 512
+    try VTEPError.check(
+      rte_eth_dev_adjust_nb_rx_tx_desc(portID, &receiveFrames, &transmitFrames), "\(subject): sizes of queues")
+    var found: [Int32] = []
     for queue in 0..<count {
       try VTEPError.check(
-        rte_eth_rx_queue_setup(portID, queue, 512, UInt32(bitPattern: SOCKET_ID_ANY), nil, runtime.pool),
+        rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, runtime.pool),
         "\(subject): receive queue \(queue)")
+      // Some drivers open a queue's descriptor here: what is new is this queue's.
+      for descriptor in descriptors() where !found.contains(descriptor) { found.append(descriptor) }
       try VTEPError.check(
-        rte_eth_tx_queue_setup(portID, queue, 512, UInt32(bitPattern: SOCKET_ID_ANY), nil),
+        rte_eth_tx_queue_setup(portID, queue, transmitFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil),
         "\(subject): transmit queue \(queue)")
     }
     try VTEPError.check(rte_eth_dev_start(portID), "\(subject): start")
     if promiscuous {
-      try VTEPError.check(rte_eth_promiscuous_enable(portID), "\(subject): promiscuous mode")
+      // Virtual devices that have no filter take everything anyway.
+      let code = rte_eth_promiscuous_enable(portID)
+      if code != -ENOTSUP { try VTEPError.check(code, "\(subject): promiscuous mode") }
     }
     var octets = [UInt8](repeating: 0, count: 6)
     try VTEPError.check(cdpdk_device_mac(portID, &octets), "\(subject): address")
-    let found = descriptors()
+    if found.isEmpty { found = descriptors() }
     return EthernetDevice(
       portID: portID, queueCount: Int(count), sendsSegments: sendsSegments,
       mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }),

@@ -10,6 +10,8 @@ protocol PortDriver {
   static var optionalKeys: [PortAttachment.Key] { get }
   /// Opening may find nothing yet: the port waits for a kernel interface to appear.
   static var awaitsInterface: Bool { get }
+  /// A port that found nothing to open, or whose device went down, is opened anew from time to time.
+  static var retriesOpening: Bool { get }
   /// Senders behind the port leave checksums to hardware that is not there (see UnfinishedChecksum).
   static var finishesChecksums: Bool { get }
 
@@ -33,6 +35,7 @@ protocol PortDriver {
 
 extension PortDriver {
   static var awaitsInterface: Bool { false }
+  static var retriesOpening: Bool { false }
   static var finishesChecksums: Bool { false }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}
@@ -48,6 +51,8 @@ struct PortHost {
   let runDirectory: String
   /// MTU of guests whose frames shall fit the underlay with the outer headers on, in bytes.
   let guestMTU: Int
+  /// Paths of sockets that the daemon's ports have open as servers.
+  let ownSockets: Set<String>
   /// Where devices report changes.
   let mailbox: Mailbox
 

@@ -4,6 +4,9 @@
 public enum PortKind: String, Sendable, CaseIterable {
   case tap, netdev
   case vhostUser = "vhost-user"
+  case memif
+  case virtioUser = "virtio-user"
+  case dpdk
 
   /// The description of the kind.
   var driver: any PortDriver.Type {
@@ -11,6 +14,9 @@ public enum PortKind: String, Sendable, CaseIterable {
     case .tap: TapDriver.self
     case .netdev: NetdevDriver.self
     case .vhostUser: VhostUserDriver.self
+    case .memif: MemifDriver.self
+    case .virtioUser: VirtioUserDriver.self
+    case .dpdk: DPDKDriver.self
     }
   }
 

@@ -14,6 +14,8 @@ struct PortRecord {
   var link: Link?
   /// As it was read last.
   var status = PortStatus()
+  /// The device has been up since it was opened.
+  var wasUp = false
   /// Receive queues that workers poll.
   var polledQueues = 0
 

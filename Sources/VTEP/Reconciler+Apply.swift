@@ -92,7 +92,7 @@ extension Reconciler {
         } else if let device = try open(settings) {
           opened[settings.name] = device
         } else if record == nil {
-          log.warning("port \(settings.name): interface \(settings.attachment.place) does not exist yet; waiting for it")
+          log.warning("port \(settings.name): \(settings.attachment.place) is not there yet; waiting for it")
         }
       }
     } catch {
@@ -208,7 +208,10 @@ extension Reconciler {
     giveUpDoubtfulNeighbors(doubtfulAtLastTick)
     doubtfulAtLastTick = underlay.doubtfulNeighbors
     memberships.retry()
-    if ticks % 5 == 0 { retryNeighbors() }
+    if ticks % 5 == 0 {
+      retryNeighbors()
+      retryPorts()
+    }
     if ticks % 50 == 0 { forgetIdleVTEPs() }
   }
 }

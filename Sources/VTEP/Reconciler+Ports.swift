@@ -63,7 +63,8 @@ extension Reconciler {
     let overhead = desired.underlay.addresses.contains { !$0.isIPv4 } ? 70 : 50
     return PortHost(
       runtime: runtime, netlink: underlay.netlink, hostName: hostName, runDirectory: runDirectory,
-      guestMTU: (underlay.devices.compactMap { $0.link?.mtu }.min() ?? 1500) - overhead, mailbox: mailbox)
+      guestMTU: (underlay.devices.compactMap { $0.link?.mtu }.min() ?? 1500) - overhead,
+      ownSockets: Set(ports.values.compactMap { $0.device?.ownedSocket }), mailbox: mailbox)
   }
 
   /// Opens the port's device. Nil: the port waits for what it attaches to.
@@ -84,6 +85,7 @@ extension Reconciler {
     if record.driver.finishesChecksums { entry.features.insert(.finishesChecksums) }
     entry.wakesOnRequest = device.wakesOnRequest
     model.ports[Int(record.index)] = entry
+    record.wasUp = record.isUp
     updateQueues(&record)
     ports[name] = record
     log.notice("port \(name): attached to \(record.settings.attachment.place), \(record.status.state)")
@@ -146,6 +148,7 @@ extension Reconciler {
     record.link = nil
     record.status = PortStatus()
     record.polledQueues = 0
+    record.wasUp = false
     ports[name] = record
     model.ports[Int(record.index)] = PortEntry()
     removeQueues(portIndex: record.index, device: device)
@@ -159,6 +162,21 @@ extension Reconciler {
     for name in ports.keys { refreshState(name) }
   }
 
+  /// Opens ports anew that found nothing the last time, or lost it.
+  func retryPorts() {
+    for (name, record) in ports where record.driver.retriesOpening {
+      if record.device != nil && !record.isUp && record.wasUp { lose(name) }
+      guard ports[name]?.device == nil else { continue }
+      do throws(VTEPError) {
+        guard let opened = try open(record.settings) else { continue }
+        use(opened, port: name)
+        portStateChanged()
+      } catch {
+        log.error("\(error)")
+      }
+    }
+  }
+
   /// A device reported a change.
   func updateDevice(portID: UInt16) {
     guard let name = ports.first(where: { $0.value.device?.portID == portID })?.key else { return }
@@ -170,6 +188,7 @@ extension Reconciler {
     let old = record.status
     record.status = record.driver.status(device, link: record.link, settings: record.settings)
     guard record.status != old else { return }
+    if record.isUp { record.wasUp = true }
     updateQueues(&record)
     ports[name] = record
     if old.state != record.status.state { log.notice("port \(name): \(record.status.state)") }

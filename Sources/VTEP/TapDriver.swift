@@ -6,21 +6,27 @@ import Netlink
 
 enum TapDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.device]
-  static let optionalKeys: [PortAttachment.Key] = []
+  static let optionalKeys = [PortAttachment.Key.queues]
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.device, attachment.device ?? "")
   }
 
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
-    interfaceProblems(attachment)
+    let problems = interfaceProblems(attachment)
+    guard attachment.queues > maximumQueues else { return problems }
+    return problems + [(.queues, "queues of a tap must be at most \(maximumQueues), not \(attachment.queues)")]
   }
+
+  /// What DPDK's driver can have.
+  private static let maximumQueues = 16
 
   static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
     let subject = "port \(settings.name)"
     let name = settings.attachment.device ?? ""
     let device = try EthernetDevice.createTap(
-      name: name, mac: host.stableMAC(port: settings.name), runtime: host.runtime, subject: subject)
+      name: name, mac: host.stableMAC(port: settings.name), queues: settings.attachment.queues, runtime: host.runtime,
+      subject: subject)
     do throws(VTEPError) {
       if let link = try host.link(name, subject: subject) { try adjust(link, settings, on: host) }
       // Read again: the MTU may have changed.

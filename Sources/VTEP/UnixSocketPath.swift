@@ -30,10 +30,24 @@ enum UnixSocketPath {
     unlink(path)
   }
 
-  /// Nobody has the socket open. Asked with a socket of another type, so that a listener notices nothing.
+  /// Somebody has the socket open.
+  static func isServed(_ path: String) -> Bool {
+    probe(path) == EPROTOTYPE
+  }
+
+  /// Removes a socket that nobody has open any more.
+  static func removeIfAbandoned(_ path: String) {
+    if isAbandoned(path) { unlink(path) }
+  }
+
   private static func isAbandoned(_ path: String) -> Bool {
+    probe(path) == ECONNREFUSED
+  }
+
+  /// What connecting fails with: ECONNREFUSED when nobody has the socket open, EPROTOTYPE when somebody has. Asked with a socket of another type, so that a listener notices nothing.
+  private static func probe(_ path: String) -> Int32 {
     let probe = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    guard probe >= 0 else { return false }
+    guard probe >= 0 else { return errno }
     defer { close(probe) }
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
@@ -43,6 +57,6 @@ enum UnixSocketPath {
         connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
       }
     }
-    return result != 0 && errno == ECONNREFUSED
+    return result == 0 ? 0 : errno
   }
 }

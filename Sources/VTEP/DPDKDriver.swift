@@ -1,0 +1,49 @@
+// DPDKDriver: ports of kind dpdk: any device that DPDK has a driver for, a NIC on the PCI bus or a virtual one.
+
+import CDPDK
+import Netlink
+
+enum DPDKDriver: PortDriver {
+  static let requiredKeys = [PortAttachment.Key.devargs]
+  static let optionalKeys = [PortAttachment.Key.queues]
+
+  static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
+    (.devargs, name(attachment))
+  }
+
+  static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
+    guard let devargs = attachment.devargs else { return [] }
+    guard !name(attachment).isEmpty, devargs.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }), devargs.utf8.count <= 1024 else {
+      return [(.devargs, "devargs '\(devargs)' must be a device, then its arguments, separated by commas, without blanks")]
+    }
+    return []
+  }
+
+  static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
+    let devargs = settings.attachment.devargs ?? ""
+    let name = name(settings.attachment)
+    let device = try EthernetDevice.open(
+      bus: name.contains(":") ? "pci" : "vdev", name: name, arguments: String(devargs.dropFirst(name.count + 1)),
+      queues: settings.attachment.queues, runtime: host.runtime, subject: "port \(settings.name)")
+    do throws(VTEPError) {
+      if let mtu = settings.mtu {
+        try VTEPError.check(rte_eth_dev_set_mtu(device.portID, UInt16(mtu)), "port \(settings.name): mtu \(mtu)")
+      }
+    } catch {
+      try? device.remove(subject: "port \(settings.name)")
+      throw error
+    }
+    return OpenedPort(device: device)
+  }
+
+  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    var mtu: UInt16 = 0
+    let hasMTU = rte_eth_dev_get_mtu(device.portID, &mtu) == 0 && mtu > 0
+    return device.linkStatus(whenDown: .down, mtu: hasMTU ? Int(mtu) : settings.mtu)
+  }
+
+  /// `0000:03:00.0` of `0000:03:00.0,rx_burst=…`.
+  private static func name(_ attachment: PortAttachment) -> String {
+    String((attachment.devargs ?? "").prefix { $0 != "," })
+  }
+}

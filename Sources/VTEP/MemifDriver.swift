@@ -1,0 +1,39 @@
+// MemifDriver: ports of kind memif: rings in memory shared with another process (VPP, a container's network function)
+// over a unix socket. Both sides poll: DPDK's driver asks its peer for no wake-ups.
+
+import CDPDK
+import Netlink
+
+enum MemifDriver: PortDriver {
+  static let requiredKeys = [PortAttachment.Key.socket]
+  static let optionalKeys = [PortAttachment.Key.role, .memifID, .queues]
+
+  /// Several interfaces may share a socket.
+  static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
+    (.socket, "\(attachment.socket ?? "") (memif-id \(attachment.memifID))")
+  }
+
+  static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
+    socketProblems(attachment)
+  }
+
+  static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
+    let subject = "port \(settings.name)"
+    let attachment = settings.attachment
+    let path = host.path(attachment.socket ?? "")
+    let isServer = attachment.role == .server
+    if !host.ownSockets.contains(path) { try UnixSocketPath.prepare(path, isServer: isServer, subject: subject) }
+    let arguments =
+      "role=\(attachment.role.rawValue),id=\(attachment.memifID),socket=\(path),socket-abstract=no"
+      + ",mac=\(host.stableMAC(port: settings.name))"
+    var device = try EthernetDevice.open(
+      driver: "net_memif", arguments: arguments, queues: attachment.queues, runtime: host.runtime, subject: subject,
+      remedy: "see the lines before in the log")
+    if isServer { device.ownedSocket = path }
+    return OpenedPort(device: device)
+  }
+
+  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    device.linkStatus(whenDown: .waiting, mtu: settings.mtu)
+  }
+}

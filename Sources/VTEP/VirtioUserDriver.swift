@@ -1,0 +1,53 @@
+// VirtioUserDriver: ports of kind virtio-user: the daemon is the guest's side of a virtio device. Behind it is the
+// kernel (vhost-net, with a tap interface as the other end) or another process that speaks vhost-user.
+
+import CDPDK
+import Glibc
+import Netlink
+
+enum VirtioUserDriver: PortDriver {
+  static let requiredKeys: [PortAttachment.Key] = []
+  static let optionalKeys = [PortAttachment.Key.device, .socket, .role, .queues]
+  static let retriesOpening = true
+
+  private static let kernelDevice = "/dev/vhost-net"
+
+  static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
+    attachment.socket.map { (.socket, $0) } ?? (.device, attachment.device ?? "")
+  }
+
+  static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
+    guard (attachment.device == nil) != (attachment.socket == nil) else {
+      return [(.device, "virtio-user needs either a device (through the kernel's vhost-net) or a socket")]
+    }
+    return interfaceProblems(attachment) + socketProblems(attachment)
+  }
+
+  static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
+    let subject = "port \(settings.name)"
+    let attachment = settings.attachment
+    var arguments = "mac=\(host.stableMAC(port: settings.name)),queues=\(attachment.queues),queue_size=256"
+    if let socket = attachment.socket {
+      let path = host.path(socket)
+      let isServer = attachment.role == .server
+      try UnixSocketPath.prepare(path, isServer: isServer, subject: subject)
+      // DPDK's driver gives up where nobody listens yet.
+      if !isServer, !UnixSocketPath.isServed(path) { return nil }
+      arguments += ",path=\(path),server=\(isServer ? 1 : 0)"
+    } else {
+      guard access(kernelDevice, R_OK | W_OK) == 0 else {
+        throw VTEPError(
+          .refused, subject, "the kernel has no \(kernelDevice)", remedy: "load vhost_net, or use kind tap")
+      }
+      arguments += ",path=\(kernelDevice),iface=\(attachment.device ?? "")"
+    }
+    let device = try EthernetDevice.open(
+      driver: "net_virtio_user", arguments: arguments, queues: attachment.queues, runtime: host.runtime,
+      subject: subject, remedy: "see the lines before in the log")
+    return OpenedPort(device: device)
+  }
+
+  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    device.linkStatus(whenDown: .waiting, mtu: settings.mtu)
+  }
+}
