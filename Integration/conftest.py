@@ -29,7 +29,8 @@ def pytest_runtest_makereport(item, call):
     """A failure comes with the logs of the daemons."""
     outcome = yield
     report = outcome.get_result()
-    made = item.funcargs.get("lab") if hasattr(item, "funcargs") else None
+    found = getattr(item, "funcargs", {})
+    made = found.get("lab") or getattr(found.get("site"), "lab", None)
     if report.failed and made:
-        for path in sorted(made.directory.glob("*/vtepd.log")):
-            report.sections.append((f"log of {path.parent.name}", path.read_text(errors="replace")[-2500:]))
+        for path in sorted([*made.directory.glob("*/vtepd.log"), *made.directory.glob("*/kernel.log")]):
+            report.sections.append((f"{path.name} of {path.parent.name}", path.read_text(errors="replace")[-2500:]))

@@ -7,10 +7,10 @@ from .hosts import Guest, KernelVXLANHost, Router, Switch, UnderlayHost
 from .namespaces import Lab, Namespace, wait_until
 from .site import Site
 from .stand_in import StandIn
-from .streams import tcp_stream
+from .streams import Announcements, EchoStream, tcp_stream
 from .virtio_guest import VirtioGuest
 
 __all__ = [
-    "Capture", "Guest", "KernelVXLANHost", "Lab", "Namespace", "Router", "Site", "StandIn", "Switch", "UnderlayHost",
-    "VirtioGuest", "VirtualMachine", "Vtepd", "tcp_stream", "wait_until",
+    "Announcements", "Capture", "EchoStream", "Guest", "KernelVXLANHost", "Lab", "Namespace", "Router", "Site", "StandIn", "Switch",
+    "UnderlayHost", "VirtioGuest", "VirtualMachine", "Vtepd", "tcp_stream", "wait_until",
 ]

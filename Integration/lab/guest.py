@@ -2,6 +2,7 @@
 
 The guest's kernel log goes to a file, and commands go through the second serial port: scripts/guest-image says how.
 """
+import json
 import os
 import pathlib
 import re
@@ -44,8 +45,11 @@ class VirtualMachine:
 
     # -- its life -----------------------------------------------------------------------------------------------------
 
-    def start(self):
-        """Starts QEMU. It goes on as soon as vtepd is at the other end of the socket; see `wait_booted`."""
+    def start(self, incoming=None):
+        """Starts QEMU. It goes on as soon as vtepd is at the other end of the socket; see `wait_booted`.
+
+        `incoming` is the path of a socket by which the guest will arrive from another host.
+        """
         run(REPOSITORY / "scripts/guest-image", timeout=300)
         console_path = self.directory / "console"
         console_path.unlink(missing_ok=True)
@@ -53,7 +57,7 @@ class VirtualMachine:
             listener.bind(str(console_path))
             listener.listen()
             with open(self.directory / "qemu.log", "ab") as log:
-                self.process = subprocess.Popen(self.command(console_path), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                self.process = subprocess.Popen(self.command(console_path, incoming), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             self.lab.on_close(self.kill)
             listener.settimeout(1)
             wait_until(lambda: self.accept_console(listener), lambda: f"QEMU of {self.name} connects its console", 60)
@@ -67,11 +71,11 @@ class VirtualMachine:
             return False
         return True
 
-    def command(self, console_path):
+    def command(self, console_path, incoming):
         role = {"client": "server=on,wait=off", "server": "reconnect=1"}[self.role]
         queues = self.queues
         device = {**self.features, **({"mq": "on"} if queues > 1 else {})}
-        properties = "".join(f",{key.replace('_', '-')}={value}" for key, value in device.items())
+        properties = "".join(f",{key}={value}" for key, value in device.items())
         return [
             "setpriv", "--pdeathsig=KILL", "nice", "-n", "5", "qemu-system-x86_64", "-accel", acceleration(),
             "-machine", "pc", "-cpu", "max", "-smp", str(queues), "-nodefaults", "-display", "none", "-no-reboot", "-m", "128",
@@ -85,6 +89,8 @@ class VirtualMachine:
             "-chardev", f"socket,id=console,path={console_path}", "-serial", "chardev:console",
             "-kernel", str(IMAGE / "vmlinuz"), "-initrd", str(IMAGE / "initrd"),
             "-append", "console=ttyS0 quiet panic=-1 mitigations=off",
+            "-qmp", f"unix:{self.directory / 'qmp'},server=on,wait=off",
+            *(["-incoming", f"unix:{incoming}"] if incoming else []),
         ]
 
     def wait_booted(self, seconds=120):
@@ -93,6 +99,36 @@ class VirtualMachine:
         self.shell(f"ip link set eth0 up {f'mtu {self.mtu}' if self.mtu else ''} && ip address add {self.ipv4}/24 dev eth0"
                  f" && ip address add {self.ipv6}/64 dev eth0")
         return self
+
+    def migrate(self, target, seconds=60):
+        """Moves the running guest to another VirtualMachine of the same kind, which takes its place."""
+        path = target.directory / "incoming"
+        target.start(incoming=path)
+        wait_until(path.exists, lambda: f"{target.name} can take the guest:\n{target.log()}", seconds)
+        self.qmp("migrate", uri=f"unix:{path}")
+
+        def moved():
+            status = self.qmp("query-migrate").get("status")
+            assert status not in ("failed", "cancelled"), f"migration of {self.name}: {status}\n{self.log()}\n{target.log()}"
+            return status == "completed"
+
+        wait_until(moved, f"{self.name} has moved", seconds)
+
+    def qmp(self, command, **arguments):
+        """Asks QEMU itself; returns the answer."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(30)
+            monitor.connect(str(self.directory / "qmp"))
+            lines = monitor.makefile("rw")
+            lines.readline()  # the greeting
+            for name, values in (("qmp_capabilities", {}), (command, arguments)):
+                lines.write(json.dumps({"execute": name, "arguments": values}) + "\n")
+                lines.flush()
+                answer = {}
+                while not {"return", "error"} & answer.keys():  # events come in between
+                    answer = json.loads(lines.readline())
+                assert "return" in answer, f"{self.name}: {name}: {answer}"
+            return answer["return"]
 
     def kill(self):
         """Ends QEMU as a crash would."""

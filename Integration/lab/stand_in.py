@@ -46,6 +46,7 @@ class StandIn(Guest):
                 "--forward-mode=io", "--nb-cores=1", "--total-num-mbufs=8192", "--stats-period=600", "--no-flush-rx",
                 f"--rxq={self.queues}", f"--txq={self.queues}",
                 stdout=log, stderr=log, env={**os.environ, "RUNTIME_DIRECTORY": str(self.scratch)})
+        self.lab.on_close(self.kill)
         return self
 
     def wait_booted(self, seconds=60):
@@ -61,7 +62,7 @@ class StandIn(Guest):
         """Ends it as a crash would."""
         self.process.kill()
         self.process.wait()
-        (self.scratch / "testpmd.log").unlink()
+        (self.scratch / "testpmd.log").unlink(missing_ok=True)
 
     def log(self):
         path = self.scratch / "testpmd.log"

@@ -1,12 +1,20 @@
-"""TCP streams between guests of any kind, judged by the checksum of what has arrived.
+"""Traffic between guests of any kind: TCP streams judged by checksum, and echo streams judged packet by packet."""
+import socket
+import struct
+import threading
+import time
 
-Both ends are busybox: virtual machines have nothing else, and namespaces have it, too.
-"""
+from .frames import echo_request, internet_checksum, mac_bytes
 from .namespaces import wait_until
+
+SO_TIMESTAMPNS = 35
 
 
 def tcp_stream(source, target, address, kilobytes=1024, port=5000, seconds=120):
-    """Sends random bytes from one guest to an address of the other, and asserts that they arrive."""
+    """Sends random bytes from one guest to an address of the other, and asserts that they arrive.
+
+    Both ends are busybox: virtual machines have nothing else, and namespaces have it, too.
+    """
     sent, got, done, held = (f"{guest.scratch}/{name}" for guest, name in
                              ((source, "sent"), (target, "got"), (target, "done"), (target, "held")))
     target.shell(f"rm -f {got} {done} {held}; mkfifo {held}")
@@ -20,3 +28,75 @@ def tcp_stream(source, target, address, kilobytes=1024, port=5000, seconds=120):
     assert int(sums[0][-1]) == kilobytes * 1024
     source.shell(f"rm -f {sent}")
     target.shell(f"rm -f {got} {done} {held}")
+
+
+class EchoStream:
+    """Echo requests from a namespace's guest to another guest at a steady rate, from construction to `stop`.
+
+    `sent` has the time of each, in nanoseconds of the real-time clock; `answered` the numbers of those with an answer.
+    """
+
+    def __init__(self, guest, mac, address, rate=1000):
+        self.raw = guest.namespace.raw_socket(guest.device)
+        self.raw.settimeout(0.2)
+        self.request = echo_request(guest.mac, mac, guest.ipv4, address)
+        self.interval = 1 / rate
+        self.sent, self.answered, self.ended = [], set(), threading.Event()
+        self.sender, self.receiver = threading.Thread(target=self.send), threading.Thread(target=self.receive)
+        self.sender.start()
+        self.receiver.start()
+
+    def send(self):
+        due = time.monotonic()
+        while not self.ended.wait(max(0, due - time.monotonic())):
+            number = struct.pack("!I", len(self.sent))  # as identifier and sequence number
+            icmp = self.request[34:36] + b"\x00\x00" + number + self.request[42:]
+            checksum = struct.pack("!H", internet_checksum(icmp))
+            self.sent.append(time.time_ns())
+            self.raw.send(self.request[:36] + checksum + number + self.request[42:])
+            due += self.interval
+
+    def receive(self):
+        while not self.ended.is_set():
+            try:
+                frame = self.raw.recv(2048)
+            except TimeoutError:
+                continue
+            if frame[12:14] == b"\x08\x00" and frame[23] == 1 and frame[34] == 0 and frame[6:12] == self.request[:6]:
+                self.answered.add(struct.unpack("!I", frame[38:42])[0])
+
+    def stop(self):
+        self.ended.set()
+        self.sender.join()
+        self.receiver.join()
+
+    def wait_answers(self, count, seconds=60):
+        """Waits until that many more requests are answered than now."""
+        wanted = len(self.answered) + count
+        wait_until(lambda: len(self.answered) >= wanted, lambda: f"{count} more answers: {len(self.sent)}, {len(self.answered)}", seconds)
+
+    def lost(self, begin, end):
+        """How many requests that were sent between two times have no answer."""
+        return sum(begin <= when < end and number not in self.answered for number, when in enumerate(self.sent))
+
+
+class Announcements:
+    """Listens on a host's underlay device for frames of a guest that come from a certain VTEP."""
+
+    def __init__(self, host, mac, vtep):
+        self.raw = host.namespace.raw_socket("u0")
+        self.raw.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+        self.raw.setblocking(False)
+        self.mac, self.vtep = mac_bytes(mac), socket.inet_aton(vtep)
+
+    def first(self):
+        """When the first one came, in nanoseconds of the real-time clock; None if there is none yet."""
+        while True:
+            try:
+                packet, notes, _, _ = self.raw.recvmsg(2048, 64)
+            except BlockingIOError:
+                return None
+            if packet[26:30] == self.vtep and packet[36:38] == b"\x12\xb5" and packet[56:62] == self.mac:
+                seconds, nanoseconds = struct.unpack("qq", notes[0][2])
+                return seconds * 1_000_000_000 + nanoseconds

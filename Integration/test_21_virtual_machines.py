@@ -1,0 +1,90 @@
+"""vhost-user ports: real virtual machines, and DPDK's virtio driver in their place, talk over VXLAN and outlive restarts."""
+import itertools
+
+import pytest
+
+from lab import Capture, Lab, StandIn, VirtualMachine, tcp_stream, wait_until
+from lab.frames import mac_bytes
+from lab.vm_site import VMSite
+
+
+@pytest.fixture(scope="module", params=[StandIn, VirtualMachine])
+def site(request):
+    with Lab() as lab:
+        yield VMSite(lab, request.param)
+
+
+def wait_state(machine, state):
+    wait_until(lambda: machine.daemon.port(machine.name)["state"] == state,
+               lambda: f"{machine.name} is {state}: {machine.daemon.port(machine.name)}\n{machine.daemon.log()[-3000:]}")
+
+
+def wait_all_pings(site):
+    for one, other in itertools.combinations(site.guests, 2):
+        one.wait_ping(other.ipv4)
+        one.wait_ping(other.ipv6)
+
+
+def test_everybody_reaches_everybody(site):
+    """Over VXLAN between hosts, to the kernel's VXLAN device, and locally; IPv4 and IPv6."""
+    wait_all_pings(site)
+    for machine in site.machines:
+        row = machine.daemon.port(machine.name)
+        assert row["kind"] == "vhost-user" and row["rx_packets"] > 0 and row["tx_packets"] > 0
+        assert machine.daemon.macs()[machine.mac]["port"] == machine.name
+    assert site.daemons[0].macs()[site.machines[2].mac]["vtep"] == site.hosts[1].ipv4
+
+
+def test_full_size_packets(site):
+    """1500 octets of guests' MTU, for which the underlay's 1600 have room."""
+    vm1, vm2, vm3, _ = site.guests
+    for one, other in ((vm1, vm3), (vm3, vm2), (vm1, vm2)):
+        wait_until(lambda: one.ping(other.ipv4, size=1472), f"{one.name} reaches {other.name} at full size")
+
+
+def test_tcp_streams(site):
+    vm1, vm2, vm3, vm4 = site.guests
+    tcp_stream(vm1, vm3, vm3.ipv4)
+    tcp_stream(vm3, vm1, vm1.ipv6)
+    tcp_stream(vm1, vm4, vm4.ipv4)
+    tcp_stream(vm4, vm2, vm2.ipv6)
+
+
+def test_guests_of_one_daemon_talk_locally(site):
+    """What one of them sends to the other never leaves on the underlay."""
+    vm1, vm2 = site.machines[:2]
+    vm1.wait_ping(vm2.ipv4)
+    vm1.wait_ping(vm2.ipv6)
+    wait_until(lambda: set(site.daemons[0].macs()) >= {vm1.mac, vm2.mac}, "both addresses are learned")
+    capture = Capture(site.hosts[0].namespace, "u0", "udp port 4789")
+    assert vm1.ping(vm2.ipv4, 5, 5) == 5 and vm2.ping(vm1.ipv6, 5, 5) == 5
+    tcp_stream(vm1, vm2, vm2.ipv4)
+    tcp_stream(vm2, vm1, vm1.ipv6)
+    ours = {mac_bytes(machine.mac) for machine in (vm1, vm2)}
+    assert [packet.hex() for packet in capture.stop().packets() if {packet[50:56], packet[56:62]} == ours] == []
+
+
+def test_daemon_is_killed_and_started_under_its_guests(site):
+    """No guest does anything for it. Of the stand-ins those that connect would: virtio-user tries only once."""
+    wait_all_pings(site)
+    for daemon in site.daemons:
+        daemon.kill()
+    for daemon in site.daemons:
+        daemon.start()
+    for machine in site.machines:
+        if isinstance(machine, StandIn) and machine.role == "server":
+            machine.kill()
+            machine.start().wait_booted()
+        wait_state(machine, "up")
+    wait_all_pings(site)
+
+
+def test_guest_ends_and_starts(site):
+    for machine in site.machines[:2]:
+        process = machine.daemon.process.pid
+        machine.kill()
+        wait_state(machine, "waiting")
+        machine.start().wait_booted()
+        wait_state(machine, "up")
+        assert machine.daemon.process.pid == process
+    wait_all_pings(site)
