@@ -28,6 +28,7 @@
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
+#include <rte_meter.h>
 #include <rte_pause.h>
 #include <rte_prefetch.h>
 #include <rte_rcu_qsbr.h>
@@ -166,6 +167,11 @@ static inline struct rte_ring *cdpdk_ring_create(const char *name, unsigned elem
 static inline int cdpdk_ring_enqueue(struct rte_ring *r, void *element, unsigned size) { return rte_ring_sp_enqueue_elem(r, element, size); }
 static inline unsigned cdpdk_ring_dequeue(struct rte_ring *r, void *elements, unsigned size, unsigned n) { return rte_ring_sc_dequeue_burst_elem(r, elements, size, n, NULL); }
 static inline unsigned cdpdk_ring_count(struct rte_ring *r) { return rte_ring_count(r); }
+
+// -- rate meters -------------------------------------------------------------------------------------------------------
+static inline int cdpdk_meter_conforms(struct rte_meter_srtcm *m, const struct rte_meter_srtcm_profile *p, uint64_t now, uint32_t n) {
+  return rte_meter_srtcm_color_blind_check(m, (struct rte_meter_srtcm_profile *)p, now, n) == RTE_COLOR_GREEN;
+}
 
 // -- time --------------------------------------------------------------------------------------------------------------
 static inline uint64_t cdpdk_cycles(void) { return rte_rdtsc(); }

@@ -37,6 +37,23 @@ extension DropReason {
         "offload-segment-size",
         "guest wants TCP cut into segments of no, too few or too many octets; update the guest's driver, or distrust the guest"
       )
+    case .portDisabled:
+      ("port-disabled", "port is disabled; enable it with vtepctl port set NAME --enabled")
+    case .sourceSpoofed:
+      ("source-spoofed", "source MAC is none of the port's macs and anti-spoofing is on; add it to macs if the guest may use it")
+    case .portMACLimit:
+      ("port-mac-limit", "source MAC is new and the port has as many as its mac-limit; raise it, or look for a loop behind the port")
+    case .ingressRateLimit:
+      ("ingress-rate-limit", "port sends more than its rate-limit ingress; raise it if the guest may send more")
+    case .stormBroadcast:
+      ("storm-broadcast", "port sends more broadcasts than its storm-control allows; look for a loop or a broken guest")
+    case .stormUnknownUnicast:
+      (
+        "storm-unknown-unicast",
+        "port sends more frames to unknown addresses than its storm-control allows; look for a scan or a missing MAC"
+      )
+    case .stormUnknownMulticast:
+      ("storm-unknown-multicast", "port sends more multicast frames than its storm-control allows; raise it if the guest may send more")
     case .tooBigForUnderlay:
       (
         "too-big-for-underlay",
@@ -56,6 +73,8 @@ extension DropReason {
       ("neighbor-unresolved", "next hop did not answer ARP or ND in time; check that it is up and reachable (ip neigh)")
     case .holdQueueFull:
       ("hold-queue-full", "too many frames waited for the next hop's ARP or ND answer; check the next hop if this repeats")
+    case .egressRateLimit:
+      ("egress-rate-limit", "port is sent more than its rate-limit egress; raise it if the guest may receive more")
     case .transmitFull:
       ("transmit-full", "device did not take the frame because its transmit queue is full; receiver or link is too slow")
     case .noBuffers:

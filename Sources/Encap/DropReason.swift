@@ -15,6 +15,13 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case frameTruncated
   case offloadHeaders
   case offloadSegmentSize
+  case portDisabled
+  case sourceSpoofed
+  case portMACLimit
+  case ingressRateLimit
+  case stormBroadcast
+  case stormUnknownUnicast
+  case stormUnknownMulticast
   case tooBigForUnderlay
   case tooBigForPort
   case samePort
@@ -23,6 +30,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case noRoute
   case neighborUnresolved
   case holdQueueFull
+  case egressRateLimit
   case transmitFull
   case noBuffers
   case noHeadroom
@@ -53,6 +61,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case peerNotAllowed
   case splitHorizon
   case innerLinkLocalControl
+
+  /// What a port's limits cause.
+  public static let ofPortPolicy: [DropReason] = [
+    .portDisabled, .sourceSpoofed, .portMACLimit, .ingressRateLimit, .stormBroadcast, .stormUnknownUnicast, .stormUnknownMulticast,
+    .egressRateLimit,
+  ]
 
   /// How many reasons there are: the size of a counter array.
   @inlinable public static var count: Int { Int(DropReason.innerLinkLocalControl.rawValue) + 1 }

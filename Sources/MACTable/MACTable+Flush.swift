@@ -26,6 +26,9 @@ extension MACTable {
   /// Forgets what was learned in a domain from a VTEP.
   public func flush(domain: UInt16, vtep: UInt16) { flush(domain: domain, owner: ownerIndex(.vtep(vtep))) }
 
+  /// Frees the slots of flushed entries behind a port, so that the readers' count of them is exact.
+  public func reclaim(port: UInt16) { _ = count(port: port) }
+
   /// Forgets a learned address; false when it is not known or not learned.
   @discardableResult public func flush(_ key: MACKey) -> Bool {
     guard let slot = find(key), value(slot).type == .learned else { return false }

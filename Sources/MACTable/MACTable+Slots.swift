@@ -98,13 +98,25 @@ extension MACTable {
     }
     memory.lists[list].tail = slot
     memory.lists[list].count += 1
-    if list & 1 == 0 { raiseInHeap(owner: list / 2) }
+    if list & 1 == 0 {
+      raiseInHeap(owner: list / 2)
+      publishCount(owner: list / 2)
+    }
   }
 
   func unlink(_ slot: UInt32, fromList list: Int) {
     join(memory.previous[Int(slot)], memory.next[Int(slot)], inList: list)
     memory.lists[list].count -= 1
-    if list & 1 == 0 { lowerInHeap(owner: list / 2) }
+    if list & 1 == 0 {
+      lowerInHeap(owner: list / 2)
+      publishCount(owner: list / 2)
+    }
+  }
+
+  /// Ports come first among the owners.
+  private func publishCount(owner: Int) {
+    guard owner < portCount else { return }
+    memory.portCounts[owner].store(memory.lists[owner * 2].count, ordering: .releasing)
   }
 
   /// Puts `target` where `source` stands in a list.

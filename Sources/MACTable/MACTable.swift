@@ -78,7 +78,7 @@ public final class MACTable: @unchecked Sendable {
     reader = MACTableReader(
       buckets: memory.buckets, lastSeen: memory.lastSeen, domainGenerations: memory.domainGenerations,
       ownerGenerations: memory.ownerGenerations, displacements: memory.displacements, changes: memory.changes, ghosts: memory.ghosts,
-      halfBucketCount: halfBucketCount)
+      portCounts: memory.portCounts, halfBucketCount: halfBucketCount)
   }
 
   deinit { memory.deallocate() }

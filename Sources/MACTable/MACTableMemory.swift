@@ -49,6 +49,8 @@ struct MACTableMemory {
   let lastSeen: UnsafeMutablePointer<Atomic<UInt32>>
   let domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>
   let ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>
+  /// Learned entries by port, for the workers.
+  let portCounts: UnsafeMutablePointer<Atomic<UInt32>>
 
   /// Neighbours of a slot in its owner's list.
   let previous: UnsafeMutablePointer<UInt32>
@@ -72,6 +74,7 @@ struct MACTableMemory {
     let lastSeenOffset = layout.reserve(Atomic<UInt32>.self, slotCount)
     let domainGenerationsOffset = layout.reserve(Atomic<UInt32>.self, domainCount * 2)
     let ownerGenerationsOffset = layout.reserve(Atomic<UInt32>.self, ownerGenerationCount)
+    let portCountsOffset = layout.reserve(Atomic<UInt32>.self, portCount)
     let previousOffset = layout.reserve(UInt32.self, slotCount)
     let nextOffset = layout.reserve(UInt32.self, slotCount)
     let listsOffset = layout.reserve(SlotList.self, ownerCount * 2)
@@ -93,6 +96,7 @@ struct MACTableMemory {
       .bindMemory(to: Atomic<UInt32>.self, capacity: domainCount * 2)
     ownerGenerations = (block + ownerGenerationsOffset)
       .bindMemory(to: Atomic<UInt32>.self, capacity: ownerGenerationCount)
+    portCounts = (block + portCountsOffset).bindMemory(to: Atomic<UInt32>.self, capacity: portCount)
     previous = (block + previousOffset)
       .initializeMemory(as: UInt32.self, repeating: SlotList.end, count: slotCount)
     next = (block + nextOffset).initializeMemory(as: UInt32.self, repeating: SlotList.end, count: slotCount)
@@ -118,6 +122,7 @@ struct MACTableMemory {
     for slot in 0..<slotCount { (lastSeen + slot).initialize(to: Atomic(0)) }
     for index in 0..<domainCount * 2 { (domainGenerations + index).initialize(to: Atomic(0)) }
     for index in 0..<ownerGenerationCount { (ownerGenerations + index).initialize(to: Atomic(0)) }
+    for port in 0..<portCount { (portCounts + port).initialize(to: Atomic(0)) }
     for owner in 0..<ownerCount {
       heap[owner] = UInt32(owner)
       heapPositions[owner] = UInt32(owner)

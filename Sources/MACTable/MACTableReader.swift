@@ -26,6 +26,7 @@ import Synchronization
   @usableFromInline let changes: UnsafeMutablePointer<Atomic<UInt64>>
   /// Not 0 while an entry may be in the table that a flush has killed.
   @usableFromInline let ghosts: UnsafeMutablePointer<Atomic<UInt64>>
+  @usableFromInline let portCounts: UnsafeMutablePointer<Atomic<UInt32>>
   /// Buckets in each half; fits 32 bits.
   @usableFromInline let halfBucketCount: UInt64
   /// Secret, odd.
@@ -36,7 +37,7 @@ import Synchronization
     buckets: UnsafeMutablePointer<Atomic<UInt64>>, lastSeen: UnsafeMutablePointer<Atomic<UInt32>>,
     domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>, ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>,
     displacements: UnsafeMutablePointer<Atomic<UInt64>>, changes: UnsafeMutablePointer<Atomic<UInt64>>,
-    ghosts: UnsafeMutablePointer<Atomic<UInt64>>, halfBucketCount: Int
+    ghosts: UnsafeMutablePointer<Atomic<UInt64>>, portCounts: UnsafeMutablePointer<Atomic<UInt32>>, halfBucketCount: Int
   ) {
     self.buckets = buckets
     self.lastSeen = lastSeen
@@ -45,6 +46,7 @@ import Synchronization
     self.displacements = displacements
     self.changes = changes
     self.ghosts = ghosts
+    self.portCounts = portCounts
     self.halfBucketCount = UInt64(halfBucketCount)
     firstMultiplier = .random(in: .min ... .max) | 1
     secondMultiplier = .random(in: .min ... .max) | 1
@@ -61,6 +63,11 @@ import Synchronization
   /// Goes up with every change of the table but `touch`: what was looked up at the same count still holds.
   @inlinable @inline(__always) public var changeCount: UInt64 {
     changes.pointee.load(ordering: .acquiring)
+  }
+
+  /// Learned entries behind a port, those of a flushed domain included until their slots are reclaimed.
+  @inlinable @inline(__always) public func learnedCount(port: UInt16) -> UInt32 {
+    portCounts[Int(port)].load(ordering: .acquiring)
   }
 
   /// The two cache lines that `lookup` may read, for the caller to prefetch.

@@ -11,6 +11,7 @@ extension DesiredState {
     public enum Subject: Hashable, Sendable {
       case underlay
       case vni(VNI)
+      case profile(String)
       case port(String)
     }
 
@@ -31,6 +32,7 @@ extension DesiredState {
       switch subject {
       case .underlay: "underlay: \(message)"
       case .vni(let vni): "vni \(vni): \(message)"
+      case .profile(let name): "profile \(name): \(message)"
       case .port(let name): "port \(name): \(message)"
       }
     }
@@ -39,10 +41,11 @@ extension DesiredState {
   /// DPDK's RTE_MAX_ETHPORTS is 32 in Debian; one is kept for the daemon's own use.
   public static let maximumEthernetPorts = 31
 
-  /// All problems, in a stable order: underlay, VNIs, ports. Empty: the state can be applied.
+  /// All problems, in a stable order: underlay, VNIs, profiles, ports. Empty: the state can be applied.
   public func problems() -> [Problem] {
     underlay.problems()
       + vnis.sorted { $0.key < $1.key }.flatMap { $1.problems(in: self, key: $0) }
+      + profiles.sorted { $0.key < $1.key }.flatMap { $1.problems(in: self, .profile($0)) }
       + portProblems()
   }
 
@@ -178,9 +181,6 @@ extension VNISettings {
 }
 
 extension PortSettings {
-  /// Bytes of an interface's MTU: what IPv4 needs at least (RFC 791), and what one packet buffer chain carries.
-  public static let mtuRange = 68...9216
-
   func problems(in state: DesiredState, key: String) -> [DesiredState.Problem] {
     var problems: [DesiredState.Problem] = []
     func report(_ path: [String], _ message: String) {
@@ -191,11 +191,8 @@ extension PortSettings {
       report(["name"], "name '\(name)' is not 1 to 63 letters, digits, '.', '_' or '-'")
     }
     for problem in kind.driver.problems(attachment) { report([problem.key.rawValue], problem.message) }
-    if let vni, state.vnis[vni] == nil { report(["vni"], "VNI \(vni) is not defined") }
-    for (vlan, vni) in vlans.sorted(by: { $0.key < $1.key }) {
-      if !(1...4094).contains(vlan) { report(["vlans", "\(vlan)"], "VLAN \(vlan) is not from 1 to 4094") }
-      if state.vnis[vni] == nil { report(["vlans", "\(vlan)", "vni"], "VNI \(vni) of VLAN \(vlan) is not defined") }
-    }
+    problems += options.problems(in: state, .port(key))
+    if let profile, state.profiles[profile] == nil { report(["profile"], "there is no profile '\(profile)'") }
     var seen: Set<MACAddress> = []
     for mac in macs {
       if let reason = mac.reasonAgainstStation { report(["macs", "\(mac)"], "mac \(mac) is \(reason)") }
@@ -210,10 +207,7 @@ extension PortSettings {
       }
     }
     if vni == nil, !macs.isEmpty { report(["macs"], "macs need a vni: they belong to the binding of untagged frames") }
-    if let mtu, !Self.mtuRange.contains(mtu) {
-      report(["mtu"], "mtu must be from \(Self.mtuRange.lowerBound) to \(Self.mtuRange.upperBound), not \(mtu)")
-    }
-    return problems
+    return problems + policyProblems()
   }
 }
 

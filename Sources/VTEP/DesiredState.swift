@@ -11,11 +11,26 @@ public struct DesiredState: Equatable, Sendable {
   public var vnis: [VNI: VNISettings]
   /// Keyed by port name.
   public var ports: [String: PortSettings]
+  /// Keyed by name.
+  public var profiles: [String: PortOptions]
 
-  public init(underlay: UnderlaySettings, vnis: [VNI: VNISettings] = [:], ports: [String: PortSettings] = [:]) {
+  public init(
+    underlay: UnderlaySettings, vnis: [VNI: VNISettings] = [:], ports: [String: PortSettings] = [:],
+    profiles: [String: PortOptions] = [:]
+  ) {
     self.underlay = underlay
     self.vnis = vnis
     self.ports = ports
+    self.profiles = profiles
+    resolveProfiles()
+  }
+
+  /// Hands each port what its profile says. To be called after every change of profiles or of a port's profile.
+  public mutating func resolveProfiles() {
+    for (name, port) in ports {
+      let inherited = port.profile.flatMap { profiles[$0] } ?? PortOptions()
+      if port.inherited != inherited { ports[name]?.inherited = inherited }
+    }
   }
 }
 
@@ -92,16 +107,23 @@ public struct VNISettings: Equatable, Sendable {
 public struct PortSettings: Equatable, Sendable {
   public var name: String
   public var attachment: PortAttachment
-  /// Binding of untagged frames.
-  public var vni: VNI?
-  /// Bindings of tagged frames: VLAN identifier (1...4094) to VNI.
-  public var vlans: [UInt16: VNI] = [:]
   /// Addresses known to live behind the port: static entries of the untagged binding's VNI.
   public var macs: [MACAddress] = []
   /// Addresses known to live behind the port in a VLAN: static entries of that binding's VNI.
   public var vlanMACs: [UInt16: [MACAddress]] = [:]
-  /// Interface MTU in bytes; nil: tap gets the underlay's MTU less the overhead, others keep their own.
-  public var mtu: Int?
+  /// Profile that says what the port does not say itself.
+  public var profile: String?
+  /// What the port says itself.
+  public var options = PortOptions()
+  /// What its profile says; see `DesiredState.resolveProfiles`.
+  public internal(set) var inherited = PortOptions()
+
+  /// The port without what its profile says.
+  public var own: PortSettings {
+    var own = self
+    own.inherited = PortOptions()
+    return own
+  }
 
   public var kind: PortKind { attachment.kind }
 

@@ -106,6 +106,10 @@ struct ForwardingSnapshot {
   var generation: UInt64
   /// `Limits.ports` entries.
   var ports: UnsafePointer<PortEntry>
+  /// Beside `ports`.
+  var policies: UnsafePointer<PolicyEntry>
+  /// (VLAN, source) pairs, see `PolicyEntry.source`.
+  var allowedSources: UnsafePointer<UInt64>
   var domains: UnsafePointer<DomainEntry>
   var vteps: UnsafePointer<VTEPEntry>
   var adjacencies: UnsafePointer<Adjacency>

@@ -15,4 +15,9 @@ struct PortFeatures: OptionSet {
 
   /// A received frame has to be looked at for checksums and requests.
   static let inspectsReceived: PortFeatures = [.finishesChecksums, .offersOffloads]
+
+  /// Bursts from the port go through `Worker.police`.
+  static let isPoliced = PortFeatures(rawValue: 1 << 5)
+  /// Batches to the port go through `Worker.limitEgress`.
+  static let limitsEgress = PortFeatures(rawValue: 1 << 6)
 }

@@ -21,6 +21,13 @@ struct PortRecord {
 
   var driver: any PortDriver.Type { settings.attachment.kind.driver }
   var isUp: Bool { status.state == .up }
+
+  /// The port as it is now. A disabled one is down, whatever its device does.
+  func readStatus() -> PortStatus {
+    var status = device.map { driver.status($0, link: link, settings: settings) } ?? PortStatus()
+    if !settings.isEnabled { status.state = .down }
+    return status
+  }
 }
 
 /// One bridge domain.

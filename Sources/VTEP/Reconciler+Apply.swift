@@ -1,6 +1,7 @@
 // Reconciler+Apply: the operator's changes. What can fail comes first and is undone on failure; then the running state
 // changes in one step. Traffic that the change does not concern loses nothing.
 
+import CDPDK
 import Encap
 import MACTable
 import MulticastLearn
@@ -50,6 +51,7 @@ extension Reconciler {
       for index in goneVNIs { table.removeAll(domain: index) }
       for record in gonePorts { table.removeAll(port: record.index) }
       for index in moved { table.flush(port: index) }
+      if !goneVNIs.isEmpty { reclaimLimited(table) }
     }
     installedStatics = installedStatics.filter { key, location in
       !goneVNIs.contains(key.domain) && !gonePorts.contains { !location.isVTEP && $0.index == location.index }
@@ -134,20 +136,30 @@ extension Reconciler {
     ports = [:]
     for settings in new.ports.values {
       if var record = byDevice.removeValue(forKey: settings.attachment) {
-        if record.settings.vni != settings.vni || record.settings.vlans != settings.vlans { moved.append(record.index) }
+        let old = record.settings
         record.settings = settings
+        let wasUp = record.isUp
+        record.status = record.readStatus()
+        // What the guest claimed before sources were checked, it need not be.
+        let isStricter = settings.policy.hasAntiSpoofing && !old.policy.hasAntiSpoofing
+        if old.vni != settings.vni || old.vlans != settings.vlans || isStricter || wasUp && !record.isUp { moved.append(record.index) }
+        if wasUp != record.isUp { log.notice("port \(settings.name): \(record.status.state)") }
         ports[settings.name] = record
       } else {
         // `problems()` has checked that there are fewer ports than indexes.
         guard let index = portIndexes.take() else { continue }
-        ports[settings.name] = PortRecord(settings: settings, index: index)
+        var record = PortRecord(settings: settings, index: index)
+        record.status = record.readStatus()
+        ports[settings.name] = record
         baselines.reset(port: index, counters: contexts.map(\.pointee.counters))
+        shared.pointee.policyStates[Int(index)].reset(now: cdpdk_cycles())
       }
       if let device = opened[settings.name] { use(device, port: settings.name) }
     }
     for record in byDevice.values {
       model.ports[Int(record.index)] = PortEntry()
       model.vlanMaps[Int(record.index)] = nil
+      model.policies[Int(record.index)] = ForwardingModel.Policy()
       removeQueues(portIndex: record.index, device: record.device)
     }
     return (Array(byDevice.values), moved)
@@ -185,8 +197,12 @@ extension Reconciler {
     }
     learner.write { table in
       switch (domain, location) {
-      case (nil, nil): table.flushAll()
-      case (let domain?, nil): table.flush(domain: domain)
+      case (nil, nil):
+        table.flushAll()
+        reclaimLimited(table)
+      case (let domain?, nil):
+        table.flush(domain: domain)
+        reclaimLimited(table)
       case (nil, let place?): if place.isVTEP { table.flush(vtep: place.index) } else { table.flush(port: place.index) }
       case (let domain?, let place?):
         if place.isVTEP {
@@ -196,6 +212,11 @@ extension Reconciler {
         }
       }
     }
+  }
+
+  /// A domain's flush leaves entries in the ports' counts until the sweep; ports with a limit must not wait for that.
+  private func reclaimLimited(_ table: MACTable) {
+    for record in ports.values where record.settings.policy.macLimit > 0 { table.reclaim(port: record.index) }
   }
 
   // -- periodic work -----------------------------------------------------------------------------------------------------

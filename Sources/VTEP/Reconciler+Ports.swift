@@ -78,7 +78,7 @@ extension Reconciler {
     let device = opened.device
     record.device = device
     record.link = opened.link
-    record.status = record.driver.status(device, link: opened.link, settings: record.settings)
+    record.status = record.readStatus()
     var entry = PortEntry()
     entry.device = device.portID
     entry.sendsSegments = device.sendsSegments
@@ -146,7 +146,7 @@ extension Reconciler {
     let device = record.device
     record.device = nil
     record.link = nil
-    record.status = PortStatus()
+    record.status = record.readStatus()
     record.polledQueues = 0
     record.wasUp = false
     ports[name] = record
@@ -184,9 +184,9 @@ extension Reconciler {
   }
 
   private func refreshState(_ name: String) {
-    guard var record = ports[name], let device = record.device else { return }
+    guard var record = ports[name], record.device != nil else { return }
     let old = record.status
-    record.status = record.driver.status(device, link: record.link, settings: record.settings)
+    record.status = record.readStatus()
     guard record.status != old else { return }
     if record.isUp { record.wasUp = true }
     updateQueues(&record)

@@ -18,11 +18,14 @@ extension Reconciler {
   public func portReports() -> [PortReport] {
     let counters = counters
     return ports.values.sorted { $0.settings.name < $1.settings.name }.map { record in
-      PortReport(
+      let drops = baselines.drops(port: record.index, counters)
+      return PortReport(
         settings: record.settings,
         status: record.status, mac: record.device?.mac, mtu: record.status.mtu ?? record.settings.mtu,
         traffic: baselines.traffic(port: record.index, counters),
-        drops: baselines.drops(port: record.index, counters).reduce(0, &+))
+        drops: drops.reduce(0, &+),
+        policyDrops: DropReason.ofPortPolicy.map { ($0, drops[Int($0.rawValue)]) },
+        learnedMACs: Int(learner.reader.learnedCount(port: record.index)))
     }
   }
 

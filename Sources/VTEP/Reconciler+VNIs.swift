@@ -15,6 +15,10 @@ extension Reconciler {
       let tagged = record.settings.vlans.compactMapValues { domains[$0]?.index }
       model.vlanMaps[index] = tagged.isEmpty ? nil : VLANMap(tagged)
       model.ports[index].vlanDomains = model.vlanMaps[index]?.domains
+      model.ports[index].features.subtract([.isPoliced, .limitsEgress])
+      model.ports[index].features.formUnion(record.settings.policyFeatures)
+      model.policies[index] = ForwardingModel.Policy(
+        entry: PolicyEntry(record.settings), allowedSources: record.settings.allowedSources)
     }
     for (vni, record) in domains {
       guard let settings = desired.vnis[vni] else { continue }

@@ -19,6 +19,10 @@ public struct PortReport: Sendable {
   public var mtu: Int?
   public var traffic: TrafficReport
   public var drops: UInt64
+  /// Those that the port's policy caused.
+  public var policyDrops: [(reason: DropReason, count: UInt64)]
+  /// Learned addresses behind the port.
+  public var learnedMACs: Int
 }
 
 public struct VNIReport: Sendable {

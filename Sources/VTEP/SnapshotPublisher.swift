@@ -12,6 +12,8 @@ struct SharedState: ~Copyable {
   /// The learner is asleep: a worker with events for it writes to `learnerEvent`.
   let learnerSleeps = Atomic<Bool>(false)
   let learnerEvent: Int32
+  /// `Limits.ports` entries.
+  let policyStates = PolicyState.allocate()
   let rcu: OpaquePointer
 
   init(learnerEvent: Int32, rcu: OpaquePointer) {

@@ -11,12 +11,19 @@ struct ForwardingModel {
     var flood: [UInt16] = []
     var peers: [UInt16] = []
   }
+  struct Policy {
+    var entry = PolicyEntry()
+    /// Ascending.
+    var allowedSources: [UInt64] = []
+  }
   struct VTEP {
     var entry = VTEPEntry()
     var adjacencies: [Adjacency] = []
   }
 
   var ports = [PortEntry](repeating: PortEntry(), count: Limits.ports)
+  /// Beside `ports`.
+  var policies = [Policy](repeating: Policy(), count: Limits.ports)
   /// The maps behind `PortEntry.vlanDomains`.
   var vlanMaps: [VLANMap?] = Array(repeating: nil, count: Limits.ports)
   var domains: [Domain] = []
@@ -72,6 +79,15 @@ final class SnapshotStorage {
       domains.append(entry)
     }
 
+    var allowedSources: [UInt64] = []
+    var policies: [PolicyEntry] = []
+    for policy in model.policies {
+      var entry = policy.entry
+      (entry.firstSource, entry.sourceCount) = (UInt32(allowedSources.count), UInt32(policy.allowedSources.count))
+      allowedSources += policy.allowedSources
+      policies.append(entry)
+    }
+
     var adjacencies: [Adjacency] = []
     var vteps: [VTEPEntry] = []
     for vtep in model.vteps {
@@ -91,7 +107,8 @@ final class SnapshotStorage {
     block.initialize(
       to: ForwardingSnapshot(
         generation: generation,
-        ports: store(model.ports), domains: store(domains), vteps: store(vteps), adjacencies: store(adjacencies),
+        ports: store(model.ports), policies: store(policies), allowedSources: store(allowedSources), domains: store(domains),
+        vteps: store(vteps), adjacencies: store(adjacencies),
         localTargets: store(locals), floodTargets: store(flood), peers: store(peers),
         vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),
         ipv4Slots: store(ipv4Slots), ipv4Mask: UInt32(ipv4Slots.count - 1),

@@ -22,6 +22,7 @@ extension Worker {
       live &+= 1
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
+    if port.pointee.features.contains(.isPoliced) { live = police(live, portIndex: portIndex) }
 
     learn()
     forwardFromAccess(live, portIndex: portIndex)

@@ -35,17 +35,19 @@ extension Worker {
   @inline(never)
   private mutating func flushBatch(_ index: Int) {
     filledBatches &= ~(1 &<< UInt64(index))
-    let count = batchSizes[index].frames
-    var byteCount = batchSizes[index].bytes
+    var size = batchSizes[index]
     batchSizes[index] = BatchSize()
     let batch = batches + index * Limits.transmitBatch
     let port = snapshot.pointee.ports + index
     guard port.pointee.isAttached else {
-      cdpdk_mbuf_free_bulk(batch, UInt32(count))
-      counters.drop(port: UInt16(index), .portDown).pointee.add(UInt64(count))
+      cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
+      counters.drop(port: UInt16(index), .portDown).pointee.add(UInt64(size.frames))
       return
     }
 
+    if port.pointee.features.contains(.limitsEgress) { size = limitEgress(batch, size.frames, portIndex: index) }
+    let count = size.frames
+    var byteCount = size.bytes
     let queues = Int(port.pointee.transmitQueues)
     let queue = self.index % queues
     let sent = Int(transmitLocked(port.pointee.device, queue, batch, count, lock: index * Limits.workers + queue))

@@ -33,6 +33,8 @@ struct Worker: ~Copyable {
   var snapshot: UnsafePointer<ForwardingSnapshot>
   private var generation: UInt64 = 0
   var nowSeconds: UInt32 = 0
+  /// Time-stamp counter, as it was at the end of the last round.
+  var nowCycles: UInt64 = 0
   var sentLearnEvents = false
 
   var held: HeldFrames

@@ -48,6 +48,7 @@ enum WorkerLoop {
     let activity = worker.counters.activity
     var idle = 0
     var before = cdpdk_cycles()
+    worker.nowCycles = before
     var nextTick: UInt64 = 0
     let tickCycles = cdpdk_cycles_per_second() / 20
     while !shared.pointee.stops.load(ordering: .relaxed) {
@@ -64,6 +65,7 @@ enum WorkerLoop {
         idle += 1
       }
       before = now
+      worker.nowCycles = now
       if now >= nextTick {
         nextTick = now &+ tickCycles
         worker.nowSeconds = MonotonicClock.seconds()
@@ -90,6 +92,7 @@ enum WorkerLoop {
         let awake = cdpdk_cycles()
         activity.pointee.totalCycles.add(awake &- before)
         before = awake
+        worker.nowCycles = awake
         nextTick = 0
         idle = idleRounds / 2
       }

@@ -30,6 +30,11 @@ public struct PortRow: Codable, Equatable, Sendable {
   @Nullable public var vni: UInt32?
   /// Bindings of tagged frames, VLAN identifier to VNI.
   public var vlans: [Int: UInt32]
+  /// Profile that the port takes settings from.
+  @Nullable public var profile: String?
+  /// Administrative state.
+  public var enabled: Bool
+  public var limits: PortLimits
   /// From the guest or host behind the port.
   public var rxPackets: UInt64
   public var rxBytes: UInt64
@@ -48,7 +53,8 @@ public struct PortRow: Codable, Equatable, Sendable {
 
   public init(
     name: String, kind: String, device: String, state: State, mac: String? = nil, mtu: Int? = nil, vni: UInt32? = nil,
-    vlans: [Int: UInt32] = [:], rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0,
+    vlans: [Int: UInt32] = [:], profile: String? = nil, enabled: Bool = true, limits: PortLimits = PortLimits(), rxPackets: UInt64 = 0,
+    rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0,
     drops: UInt64 = 0, features: [String] = [], queues: Int = 0, guestMTU: Int? = nil, notes: [String] = []
   ) {
     self.name = name
@@ -59,6 +65,9 @@ public struct PortRow: Codable, Equatable, Sendable {
     self.mtu = mtu
     self.vni = vni
     self.vlans = vlans
+    self.profile = profile
+    self.enabled = enabled
+    self.limits = limits
     self.rxPackets = rxPackets
     self.rxBytes = rxBytes
     self.txPackets = txPackets
@@ -71,7 +80,7 @@ public struct PortRow: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case name, kind, device, state, mac, mtu, vni, vlans
+    case name, kind, device, state, mac, mtu, vni, vlans, profile, enabled, limits
     case rxPackets = "rx_packets"
     case rxBytes = "rx_bytes"
     case txPackets = "tx_packets"

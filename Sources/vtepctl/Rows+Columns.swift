@@ -67,7 +67,7 @@ extension PortRow {
       Column("NAME") { $0.name },
       Column("KIND") { $0.kind },
       Column("DEVICE") { $0.device },
-      Column("STATE") { $0.state.rawValue },
+      Column("STATE") { $0.enabled ? $0.state.rawValue : $0.state.rawValue + " (disabled)" },
       Column("MAC") { $0.mac.orDash },
       Column(number: "MTU") { $0.mtu.orDash },
       Column(number: "VNI") { $0.vni.orDash },
@@ -80,8 +80,33 @@ extension PortRow {
       Column(number: "QUEUES") { "\($0.queues)" },
       Column(number: "GUEST MTU") { $0.guestMTU.orDash },
       Column("FEATURES") { $0.features.listed },
+      Column("LIMITS") { $0.limits.text },
       Column("NOTES") { $0.notes.isEmpty ? "" : $0.notes.joined(separator: "; ") },
     ]
+  }
+}
+
+extension PortLimits {
+  /// `anti-spoofing, macs 3/10, in 100000000 bit/s (12 dropped)`: what is limited, and what each limit has dropped.
+  fileprivate var text: String {
+    func limit(_ text: String, _ reason: String) -> String {
+      text + (drops[reason].map { " (\($0) dropped)" } ?? "")
+    }
+    func rate(_ name: String, _ bits: UInt64, _ packets: UInt64, _ reason: String) -> String {
+      let units = [bits > 0 ? "\(bits) bit/s" : nil, packets > 0 ? "\(packets) packets/s" : nil].compactMap(\.self)
+      return limit("\(name) " + units.joined(separator: " "), reason)
+    }
+    var parts: [String] = []
+    if antiSpoofing { parts.append(limit("anti-spoofing", "source-spoofed")) }
+    if macLimit > 0 { parts.append(limit("macs \(macs)/\(macLimit)", "port-mac-limit")) }
+    if ingressBits + ingressPackets > 0 { parts.append(rate("ingress", ingressBits, ingressPackets, "ingress-rate-limit")) }
+    if egressBits + egressPackets > 0 { parts.append(rate("egress", egressBits, egressPackets, "egress-rate-limit")) }
+    for (name, packets) in [
+      ("broadcast", stormBroadcast), ("unknown-unicast", stormUnknownUnicast), ("unknown-multicast", stormUnknownMulticast),
+    ] where packets > 0 {
+      parts.append(rate(name, 0, packets, "storm-\(name)"))
+    }
+    return parts.listed
   }
 }
 

@@ -33,9 +33,12 @@ import Testing
       try json(VTEPRow(address: "192.0.2.2", state: .resolving, nextHops: [NextHopRow(address: "192.0.2.254", device: "eth0")]))
         == #"{"address":"192.0.2.2","macs":0,"mtu":null,"next_hops":[{"address":"192.0.2.254","device":"eth0","mac":null,"state":null}],"rx_bytes":0,"rx_packets":0,"state":"resolving","tx_bytes":0,"tx_packets":0,"vnis":[]}"#
         + "\n")
+    let limits =
+      #""limits":{"anti_spoofing":false,"drops":{},"egress_bits":0,"egress_packets":0,"ingress_bits":0,"ingress_packets":0,"mac_limit":0,"#
+      + #""macs":0,"storm_broadcast":0,"storm_unknown_multicast":0,"storm_unknown_unicast":0},"#
     #expect(
       try json(PortRow(name: "p", kind: "tap", device: "t", state: .waiting, vlans: [100: 5001], drops: .max))
-        == #"{"device":"t","drops":18446744073709551615,"features":[],"guest_mtu":null,"kind":"tap","mac":null,"mtu":null,"name":"p","notes":[],"queues":0,"rx_bytes":0,"rx_packets":0,"state":"waiting","tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
+        == #"{"device":"t","drops":18446744073709551615,"enabled":true,"features":[],"guest_mtu":null,"kind":"tap",\#(limits)"mac":null,"mtu":null,"name":"p","notes":[],"profile":null,"queues":0,"rx_bytes":0,"rx_packets":0,"state":"waiting","tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
         + "\n")
     #expect(
       try json(DropRow(reason: "runt", place: "port p", count: 1, description: "too short"))

@@ -15,9 +15,14 @@ extension DesiredState {
     for vni in Set(old.vnis.keys).union(new.vnis.keys) where old.vnis[vni] != new.vnis[vni] {
       merged.vnis[vni] = new.vnis[vni]
     }
-    for name in Set(old.ports.keys).union(new.ports.keys) where old.ports[name] != new.ports[name] {
+    for name in Set(old.profiles.keys).union(new.profiles.keys) where old.profiles[name] != new.profiles[name] {
+      merged.profiles[name] = new.profiles[name]
+    }
+    // A port whose profile alone has changed is as it was: vtepctl may have changed it since.
+    for name in Set(old.ports.keys).union(new.ports.keys) where old.ports[name]?.own != new.ports[name]?.own {
       merged.ports[name] = new.ports[name]
     }
+    merged.resolveProfiles()
     if let error = ControlError(merged.problems()) { throw error }
     return merged
   }
@@ -27,6 +32,9 @@ extension DesiredState {
     var lines = underlay == new.underlay ? [] : ["underlay changed"]
     for vni in Set(vnis.keys).union(new.vnis.keys).sorted() {
       if let line = Self.change("vni \(vni)", vnis[vni], new.vnis[vni]) { lines.append(line) }
+    }
+    for name in Set(profiles.keys).union(new.profiles.keys).sorted() {
+      if let line = Self.change("profile \(name)", profiles[name], new.profiles[name]) { lines.append(line) }
     }
     for name in Set(ports.keys).union(new.ports.keys).sorted() {
       if let line = Self.change("port \(name)", ports[name], new.ports[name]) { lines.append(line) }

@@ -11,7 +11,7 @@ extension Configuration {
   ///
   /// - Throws: what the YAML library reports; it has no reason to.
   func yaml() throws(YamlError) -> String {
-    let file = Node.block([
+    var sections = [
       ("name", Node(text: name)),
       ("mode", Node(text: mode.rawValue)),
       ("run-dir", Node(text: runDirectory)),
@@ -19,8 +19,13 @@ extension Configuration {
       ("dataplane", dataplane.node),
       ("underlay", desired.underlay.node),
       ("vnis", Node(desired.vnis.values.sorted { $0.vni < $1.vni }.map(\.node), .implicit, .block)),
-      ("ports", Node(desired.ports.values.sorted { $0.name < $1.name }.map(\.node), .implicit, .block)),
-    ])
+    ]
+    if !desired.profiles.isEmpty {
+      let profiles = desired.profiles.sorted { $0.key < $1.key }
+      sections.append(("profiles", Node(profiles.map { (Node(text: $0.key), Node.block($0.value.pairs)) }, .implicit, .block)))
+    }
+    sections.append(("ports", Node(desired.ports.values.sorted { $0.name < $1.name }.map(\.node), .implicit, .block)))
+    let file = Node.block(sections)
     do {
       return try serialize(node: file, width: -1, allowUnicode: true)
     } catch let error as YamlError {
@@ -33,7 +38,7 @@ extension Configuration {
 
 extension Node {
   /// Text that no YAML reader takes for something else.
-  fileprivate init(text: String) {
+  init(text: String) {
     let isPlain =
       !text.isEmpty
       && text.utf8.allSatisfy { character in
@@ -50,24 +55,24 @@ extension Node {
     self.init(text, Tag(.str), isText ? .plain : .doubleQuoted)
   }
 
-  fileprivate init(number: some BinaryInteger) {
+  init(number: some BinaryInteger) {
     self.init("\(number)", .implicit, .plain)
   }
 
-  fileprivate init(flag value: Bool) {
+  init(flag value: Bool) {
     self.init(value ? "true" : "false", .implicit, .plain)
   }
 
   /// A word of the file format, written as it is. YAML 1.1 readers take `on` and `off` for booleans; ours does not.
-  fileprivate init(word: String) {
+  init(word: String) {
     self.init(word, .implicit, .plain)
   }
 
-  fileprivate static func block(_ pairs: [(String, Node)]) -> Node {
+  static func block(_ pairs: [(String, Node)]) -> Node {
     Node(pairs.map { (Node(word: $0.0), $0.1) }, .implicit, .block)
   }
 
-  fileprivate static func flow(_ elements: [Node]) -> Node {
+  static func flow(_ elements: [Node]) -> Node {
     Node(elements, .implicit, .flow)
   }
 }
@@ -126,43 +131,6 @@ extension VNISettings {
       }
       pairs.append(("macs", Node(entries, .implicit, .block)))
     }
-    return .block(pairs)
-  }
-}
-
-extension PortAttachment {
-  /// The keys that the kind takes.
-  fileprivate var pairs: [(String, Node)] {
-    (kind.requiredKeys + kind.optionalKeys).compactMap { key in
-      let value: Node? =
-        switch key {
-        case .device: device.map { Node(text: $0) }
-        case .socket: socket.map { Node(text: $0) }
-        case .devargs: devargs.map { Node(text: $0) }
-        case .role: Node(word: role.rawValue)
-        case .queues: Node(number: queues)
-        case .memifID: Node(number: memifID)
-        }
-      return value.map { (key.rawValue, $0) }
-    }
-  }
-}
-
-extension PortSettings {
-  fileprivate var node: Node {
-    var pairs = [("name", Node(text: name)), ("kind", Node(word: kind.rawValue))] + attachment.pairs
-    if let vni { pairs.append(("vni", Node(number: vni.rawValue))) }
-    if !vlans.isEmpty {
-      let entries = vlans.sorted { $0.key < $1.key }.map { (Node(number: $0.key), Node(number: $0.value.rawValue)) }
-      pairs.append(("vlans", Node(entries, .implicit, .flow)))
-    }
-    if !macs.isEmpty { pairs.append(("macs", .flow(macs.map { Node(text: "\($0)") }))) }
-    let tagged = vlanMACs.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }
-    if !tagged.isEmpty {
-      let entries = tagged.map { (Node(number: $0.key), Node.flow($0.value.map { Node(text: "\($0)") })) }
-      pairs.append(("vlan-macs", Node(entries, .implicit, .flow)))
-    }
-    if let mtu { pairs.append(("mtu", Node(number: mtu))) }
     return .block(pairs)
   }
 }

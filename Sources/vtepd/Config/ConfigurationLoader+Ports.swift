@@ -12,22 +12,21 @@ extension ConfigurationLoader {
     let subject = DesiredState.Problem.Subject.port(name ?? "")
     if name != nil {
       reader.remember(section.position, subject)
-      for key in ["name", "vni", "vlans", "macs", "mtu"] + PortAttachment.Key.allCases.map(\.rawValue) {
+      for key in ["name", "profile", "macs"] + PortAttachment.Key.allCases.map(\.rawValue) {
         reader.remember(section.entry(key)?.value.position ?? section.position, subject, [key])
       }
     }
     let kind = section.required("kind").flatMap { reader.choice($0, "kind", as: PortKind.self) }
     let attachment = readAttachment(kind, &section, reader)
     var settings = PortSettings(name: name ?? "", attachment: attachment)
-    settings.vni = section.node("vni").flatMap { reader.vni($0, "vni") }
-    if let vlans = section.node("vlans") { settings.vlans = readVLANs(vlans, reader, subject) }
+    settings.profile = section.text("profile")
+    settings.options = readPortOptions(&section, subject)
     settings.macs = (section.list("macs") ?? []).compactMap { element in
       guard let mac = reader.macAddress(element, "a mac") else { return nil }
       reader.remember(element.position, subject, ["macs", "\(mac)"])
       return mac
     }
     if let macs = section.node("vlan-macs") { settings.vlanMACs = readVLANMACs(macs, reader, subject) }
-    settings.mtu = section.integer("mtu", in: PortSettings.mtuRange)
     section.finish()
     return name == nil || kind == nil || attachment.place.isEmpty ? nil : settings
   }
@@ -73,24 +72,5 @@ extension ConfigurationLoader {
       macs[vlan] = (reader.list(entry.value, "the macs of VLAN \(vlan)") ?? []).compactMap { reader.macAddress($0, "a mac") }
     }
     return macs
-  }
-
-  private func readVLANs(_ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject) -> [UInt16: VNI] {
-    guard let section = ConfigurationSection(node, title: "vlans", reader: reader) else { return [:] }
-    var vlans: [UInt16: VNI] = [:]
-    for entry in section.all {
-      let vni = reader.vni(entry.value, "the VNI of VLAN \(entry.key)")
-      guard let vlan = UInt16(entry.key), (1...4094).contains(vlan), String(vlan) == entry.key else {
-        reader.report(entry.position, "a VLAN identifier must be a whole number from 1 to 4094, not '\(entry.key)'")
-        continue
-      }
-      reader.remember(entry.position, subject, ["vlans", entry.key])
-      reader.remember(entry.value.position, subject, ["vlans", entry.key, "vni"])
-      guard let vni else { continue }
-      if vlans.updateValue(vni, forKey: vlan) != nil {
-        reader.report(entry.position, "VLAN \(vlan) is given twice")
-      }
-    }
-    return vlans
   }
 }

@@ -76,12 +76,14 @@ struct ConfigurationLoader {
         reader.report(DesiredState.Problem(.vni(settings.vni), ["vni"], "VNI \(settings.vni) is given twice"))
       }
     }
+    if let node = file.node("profiles") { configuration.desired.profiles = readProfiles(node, reader) }
     for node in file.list("ports") ?? [] {
       guard let settings = readPort(node, reader) else { continue }
       if configuration.desired.ports.updateValue(settings, forKey: settings.name) != nil {
         reader.report(DesiredState.Problem(.port(settings.name), ["name"], "port name '\(settings.name)' is given twice"))
       }
     }
+    configuration.desired.resolveProfiles()
     file.refuse(["ovsdb", "metrics"])
     file.finish()
     return configuration

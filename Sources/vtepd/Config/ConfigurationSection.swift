@@ -111,6 +111,11 @@ struct ConfigurationSection {
     node(key).flatMap { reader.choice($0, key, as: type) }
   }
 
+  /// A mapping inside this one.
+  mutating func section(_ key: String) -> ConfigurationSection? {
+    node(key).flatMap { ConfigurationSection($0, title: "\(title): \(key)", reader: reader) }
+  }
+
   mutating func list(_ key: String) -> [Node]? {
     node(key).flatMap { reader.list($0, key) }
   }

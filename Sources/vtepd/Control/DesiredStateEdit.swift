@@ -19,6 +19,7 @@ extension DesiredState {
   func applying(_ change: some DesiredStateEdit) throws(ControlError) -> DesiredState {
     var state = self
     try change.edit(&state)
+    state.resolveProfiles()
     if state != self, let error = ControlError(state.problems()) { throw error }
     return state
   }
@@ -134,13 +135,13 @@ extension AddPort: DesiredStateEdit {
       throw ControlError(
         .refused, "port \(name) exists already, as \(settings.kind.rawValue) \(settings.attachment.place)")
     }
-    settings.vni = try vni.converted { value throws(ControlError) in try VNI(parameter: value) } ?? settings.vni
+    if let vni { settings.vni = try VNI(parameter: vni) }
     if let vlans { settings.vlans = try Self.bindings(vlans) }
     if let macs {
       settings.macs = []
       for mac in macs { settings.macs.append(try MACAddress(parameter: mac)) }
     }
-    settings.mtu = mtu ?? settings.mtu
+    if let mtu { settings.mtu = mtu }
     state.ports[name] = settings
   }
 

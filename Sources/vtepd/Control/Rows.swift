@@ -110,11 +110,24 @@ extension PortRow {
       name: report.settings.name, kind: report.settings.kind.rawValue, device: report.settings.attachment.place,
       state: state,
       mac: report.mac.map(\.description), mtu: report.mtu, vni: report.settings.vni?.rawValue,
-      vlans: Dictionary(uniqueKeysWithValues: vlans), rxPackets: report.traffic.rxPackets,
+      vlans: Dictionary(uniqueKeysWithValues: vlans), profile: report.settings.profile, enabled: report.settings.isEnabled,
+      limits: PortLimits(report), rxPackets: report.traffic.rxPackets,
       rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets, txBytes: report.traffic.txBytes,
       drops: report.drops, features: report.status.features,
       queues: min(report.status.receiveQueues, report.status.transmitQueues), guestMTU: report.status.guestMTU,
       notes: report.status.remark.map { [$0] } ?? [])
+  }
+}
+
+extension PortLimits {
+  init(_ report: PortReport) {
+    let policy = report.settings.policy
+    let drops = report.policyDrops.filter { $0.count > 0 }.map { ($0.reason.name, $0.count) }
+    self.init(
+      antiSpoofing: policy.hasAntiSpoofing, macLimit: policy.macLimit, macs: report.learnedMACs, ingressBits: policy.ingress.bits,
+      ingressPackets: policy.ingress.packets, egressBits: policy.egress.bits, egressPackets: policy.egress.packets,
+      stormBroadcast: policy.storm.broadcast, stormUnknownUnicast: policy.storm.unknownUnicast,
+      stormUnknownMulticast: policy.storm.unknownMulticast, drops: Dictionary(uniqueKeysWithValues: drops))
   }
 }
 

@@ -1,0 +1,59 @@
+// PolicyState: what workers keep about a port's policy between bursts, in memory that outlives snapshots, so that a change
+// elsewhere refills no bucket.
+
+import CDPDK
+import MACTable
+
+/// Token buckets of one port, and addresses that are on their way into the MAC table. Shared by the workers that serve the
+/// port's queues, which take `lock` once a burst: limits hold for the port, however its frames are spread.
+struct PolicyState {
+  var lock: UInt32 = 0
+  /// Workers' clocks differ a little; a bucket's must never go back.
+  var latestCycles: UInt64
+  var ingressBytes: rte_meter_srtcm
+  var ingressPackets: rte_meter_srtcm
+  var egressBytes: rte_meter_srtcm
+  var egressPackets: rte_meter_srtcm
+  var broadcast: rte_meter_srtcm
+  var unknownUnicast: rte_meter_srtcm
+  var unknownMulticast: rte_meter_srtcm
+
+  /// Sources let through below `mac-limit` that the learner may not have entered yet.
+  let pending: UnsafeMutablePointer<MACKey>
+  var pendingCount = 0
+  /// When the last of them was let through.
+  var pendingSince: UInt64 = 0
+
+  /// More new sources between two looks at the table are refused: they come back.
+  static let pendingCapacity = 64
+
+  private init(pending: UnsafeMutablePointer<MACKey>, now: UInt64) {
+    self.pending = pending
+    latestCycles = now
+    // Full, whatever size a bucket gets: the meter cuts it down.
+    let full = rte_meter_srtcm(time: now, tc: .max / 2, te: 0)
+    ingressBytes = full
+    ingressPackets = full
+    egressBytes = full
+    egressPackets = full
+    broadcast = full
+    unknownUnicast = full
+    unknownMulticast = full
+  }
+
+  /// For a port that is new at its index, and known to no worker yet.
+  ///
+  /// - Parameter now: time-stamp counter.
+  mutating func reset(now: UInt64) {
+    self = PolicyState(pending: pending, now: now)
+  }
+
+  /// One for each port.
+  static func allocate() -> UnsafeMutablePointer<PolicyState> {
+    let states = UnsafeMutablePointer<PolicyState>.allocate(capacity: Limits.ports)
+    let pending = UnsafeMutablePointer<MACKey>.allocate(capacity: Limits.ports * pendingCapacity)
+    pending.initialize(repeating: MACKey(domain: 0, mac: .zero), count: Limits.ports * pendingCapacity)
+    for port in 0..<Limits.ports { (states + port).initialize(to: PolicyState(pending: pending + port * pendingCapacity, now: 0)) }
+    return states
+  }
+}

@@ -1,0 +1,40 @@
+// PortOptions+Validation: what is wrong with the settings that ports and profiles have in common.
+
+import Encap
+
+extension PortOptions {
+  /// Bytes of an interface's MTU: what IPv4 needs at least (RFC 791), and what one packet buffer chain carries.
+  public static let mtuRange = 68...9216
+
+  func problems(in state: DesiredState, _ subject: DesiredState.Problem.Subject) -> [DesiredState.Problem] {
+    var problems: [DesiredState.Problem] = []
+    func report(_ path: [String], _ message: String) {
+      problems.append(DesiredState.Problem(subject, path, message))
+    }
+    if let vni, state.vnis[vni] == nil { report(["vni"], "VNI \(vni) is not defined") }
+    for (vlan, vni) in (vlans ?? [:]).sorted(by: { $0.key < $1.key }) {
+      if !(1...4094).contains(vlan) { report(["vlans", "\(vlan)"], "VLAN \(vlan) is not from 1 to 4094") }
+      if state.vnis[vni] == nil { report(["vlans", "\(vlan)", "vni"], "VNI \(vni) of VLAN \(vlan) is not defined") }
+    }
+    if let mtu, !Self.mtuRange.contains(mtu) {
+      report(["mtu"], "mtu must be from \(Self.mtuRange.lowerBound) to \(Self.mtuRange.upperBound), not \(mtu)")
+    }
+    return problems
+  }
+}
+
+extension PortSettings {
+  /// What contradicts itself once the profile is taken into account.
+  func policyProblems() -> [DesiredState.Problem] {
+    guard policy.hasAntiSpoofing else { return [] }
+    func problem(_ message: String) -> DesiredState.Problem {
+      DesiredState.Problem(.port(name), ["anti-spoofing"], message)
+    }
+    if bindings.isEmpty { return macs.isEmpty ? [problem("anti-spoofing needs macs: no source address would be accepted")] : [] }
+    return bindings.filter { macs(vlan: $0.vlan).isEmpty }.map { vlan, _ in
+      vlan == 0
+        ? problem("anti-spoofing needs macs: no source address would be accepted")
+        : problem("anti-spoofing needs vlan-macs for VLAN \(vlan): no source address would be accepted in it")
+    }
+  }
+}

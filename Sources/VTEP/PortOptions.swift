@@ -1,0 +1,77 @@
+// PortOptions: the settings that a port and a profile have in common. A port says some of them itself and takes the rest
+// from its profile; what neither says has a default (PortSettings).
+
+import Encap
+
+/// Settings of a port, or of all ports of a profile; nil: not said here.
+public struct PortOptions: Equatable, Sendable {
+  /// Binding of untagged frames.
+  public var vni: VNI?
+  /// Bindings of tagged frames: VLAN identifier (1...4094) to VNI. Said as a whole.
+  public var vlans: [UInt16: VNI]?
+  /// Interface MTU in bytes.
+  public var mtu: Int?
+  public var isEnabled: Bool?
+  public var hasAntiSpoofing: Bool?
+  /// Learned addresses behind the port; 0: no limit.
+  public var macLimit: UInt32?
+  public var ingress = RateOptions()
+  public var egress = RateOptions()
+  public var storm = StormOptions()
+
+  public init() {}
+
+  /// A rate limit; 0: no limit.
+  public struct RateOptions: Equatable, Sendable {
+    /// Bits a second.
+    public var bits: UInt64?
+    /// Packets a second.
+    public var packets: UInt64?
+
+    public init(bits: UInt64? = nil, packets: UInt64? = nil) {
+      self.bits = bits
+      self.packets = packets
+    }
+  }
+
+  /// Storm control, in packets a second; 0: no limit.
+  public struct StormOptions: Equatable, Sendable {
+    public var broadcast: UInt64?
+    public var unknownUnicast: UInt64?
+    public var unknownMulticast: UInt64?
+
+    public init(broadcast: UInt64? = nil, unknownUnicast: UInt64? = nil, unknownMulticast: UInt64? = nil) {
+      self.broadcast = broadcast
+      self.unknownUnicast = unknownUnicast
+      self.unknownMulticast = unknownMulticast
+    }
+  }
+}
+
+extension PortSettings {
+  /// Binding of untagged frames.
+  public var vni: VNI? {
+    get { options.vni ?? inherited.vni }
+    set { options.vni = newValue }
+  }
+
+  /// Bindings of tagged frames: VLAN identifier (1...4094) to VNI.
+  public var vlans: [UInt16: VNI] {
+    get { options.vlans ?? inherited.vlans ?? [:] }
+    set { options.vlans = newValue }
+  }
+
+  /// Interface MTU in bytes; nil: tap gets the underlay's MTU less the overhead, netdev keeps its own.
+  public var mtu: Int? {
+    get { options.mtu ?? inherited.mtu }
+    set { options.mtu = newValue }
+  }
+
+  /// Administrative state: a disabled port is down and carries nothing.
+  public var isEnabled: Bool {
+    get { options.isEnabled ?? inherited.isEnabled ?? true }
+    set { options.isEnabled = newValue }
+  }
+
+  public var policy: PortPolicy { PortPolicy(options, inherited) }
+}

@@ -1,0 +1,52 @@
+// PortPolicy: what a port may send and receive, as it is in force: its own options over those of its profile.
+
+/// Limits of a port.
+public struct PortPolicy: Equatable, Sendable {
+  /// A limit in each unit; 0: none.
+  public struct Rate: Equatable, Sendable {
+    /// Bits a second, of Ethernet frames without preamble and FCS.
+    public var bits: UInt64 = 0
+    /// Packets a second.
+    public var packets: UInt64 = 0
+
+    public var isLimited: Bool { bits > 0 || packets > 0 }
+  }
+
+  /// Packets a second that are flooded; 0: no limit.
+  public struct Storm: Equatable, Sendable {
+    public var broadcast: UInt64 = 0
+    public var unknownUnicast: UInt64 = 0
+    public var unknownMulticast: UInt64 = 0
+
+    public var isLimited: Bool { broadcast > 0 || unknownUnicast > 0 || unknownMulticast > 0 }
+  }
+
+  /// Accept the port's static addresses as sources, and no others.
+  public var hasAntiSpoofing = false
+  /// Learned addresses behind the port; 0: no limit.
+  public var macLimit: UInt32 = 0
+  /// From the guest.
+  public var ingress = Rate()
+  /// To the guest.
+  public var egress = Rate()
+  public var storm = Storm()
+
+  /// Nothing is limited.
+  public init() {}
+
+  init(_ own: PortOptions, _ profile: PortOptions) {
+    hasAntiSpoofing = own.hasAntiSpoofing ?? profile.hasAntiSpoofing ?? false
+    macLimit = own.macLimit ?? profile.macLimit ?? 0
+    ingress = Rate(bits: own.ingress.bits ?? profile.ingress.bits ?? 0, packets: own.ingress.packets ?? profile.ingress.packets ?? 0)
+    egress = Rate(bits: own.egress.bits ?? profile.egress.bits ?? 0, packets: own.egress.packets ?? profile.egress.packets ?? 0)
+    storm = Storm(
+      broadcast: own.storm.broadcast ?? profile.storm.broadcast ?? 0,
+      unknownUnicast: own.storm.unknownUnicast ?? profile.storm.unknownUnicast ?? 0,
+      unknownMulticast: own.storm.unknownMulticast ?? profile.storm.unknownMulticast ?? 0)
+  }
+
+  /// Largest rates that the configuration takes.
+  public static let maximumBits = 1_000_000_000_000
+  public static let maximumPackets = 1_000_000_000
+  public static let maximumMACLimit = 1 << 24
+}

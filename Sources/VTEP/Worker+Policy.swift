@@ -1,0 +1,191 @@
+// Worker+Policy: what a port with limits may send and receive. Between passes 1 and 2 of the walk from a VM to the wire
+// (nothing that is dropped here is learned), and before a batch leaves to a port. Out of line: ports without a policy
+// pay for one flag test per burst and per batch.
+
+import CDPDK
+import Encap
+import MACTable
+
+extension Worker {
+  /// Applies the ingress policy of a port to a burst that has passed pass 1. What goes on moves up in `frames` and `stage`.
+  ///
+  /// A frame that one check drops takes no tokens of the checks behind it.
+  /// - Returns: frames that go on.
+  @inline(never)
+  mutating func police(_ count: Int, portIndex: UInt16) -> Int {
+    let policy = snapshot.pointee.policies + Int(portIndex)
+    let state = shared.pointee.policyStates + Int(portIndex)
+    unsightedCount = 0
+    var live = 0
+    lock(state)
+    for index in 0..<count {
+      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
+      if let reason = refusal(mbuf, stage + index, policy, state) {
+        drop(mbuf, port: portIndex, reason)
+        continue
+      }
+      if live != index {
+        frames[live] = mbuf.raw
+        stage[live] = stage[index]
+      }
+      startLookups(live)
+      live &+= 1
+    }
+    cdpdk_spin_unlock(&state.pointee.lock)
+    return live
+  }
+
+  /// Takes out of a batch what the egress limit of its port does not let through.
+  ///
+  /// - Returns: what is left.
+  @inline(never)
+  func limitEgress(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, portIndex: Int) -> BatchSize {
+    let rate = snapshot.pointee.policies + portIndex
+    let state = shared.pointee.policyStates + portIndex
+    var left = BatchSize()
+    lock(state)
+    for index in 0..<count {
+      let mbuf = Mbuf(batch[index].unsafelyUnwrapped)
+      if Self.conforms(
+        &state.pointee.egressBytes, &state.pointee.egressPackets, rate.pointee.egress, now: state.pointee.latestCycles, mbuf)
+      {
+        batch[left.frames] = mbuf.raw
+        left.frames &+= 1
+        left.bytes &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
+      } else {
+        drop(mbuf, port: UInt16(truncatingIfNeeded: portIndex), .egressRateLimit)
+      }
+    }
+    cdpdk_spin_unlock(&state.pointee.lock)
+    return left
+  }
+
+  private func lock(_ state: UnsafeMutablePointer<PolicyState>) {
+    cdpdk_spin_lock(&state.pointee.lock)
+    state.pointee.latestCycles = max(state.pointee.latestCycles, nowCycles)
+  }
+
+  private func refusal(
+    _ mbuf: Mbuf, _ staged: UnsafeMutablePointer<StagedFrame>, _ policy: UnsafePointer<PolicyEntry>,
+    _ state: UnsafeMutablePointer<PolicyState>
+  ) -> DropReason? {
+    if policy.pointee.isDisabled { return .portDisabled }
+    if policy.pointee.checksSources && !mayUse(staged, policy) { return .sourceSpoofed }
+    if policy.pointee.macLimit > 0 && !mayBringSource(staged, limit: policy.pointee.macLimit, state) { return .portMACLimit }
+    guard
+      Self.conforms(
+        &state.pointee.ingressBytes, &state.pointee.ingressPackets, policy.pointee.ingress, now: state.pointee.latestCycles, mbuf)
+    else { return .ingressRateLimit }
+    return stormReason(staged, policy, state)
+  }
+
+  /// Whether a frame stays below a rate in both units. One that does not takes nothing from either bucket.
+  private static func conforms(
+    _ bytes: inout rte_meter_srtcm, _ packets: inout rte_meter_srtcm, _ rate: RateEntry, now: UInt64, _ mbuf: Mbuf
+  ) -> Bool {
+    let packetCount = packetCount(mbuf)
+    if rate.packets.isSet && !conforms(&packets, rate.packets, now: now, packetCount) { return false }
+    if rate.bytes.isSet && !conforms(&bytes, rate.bytes, now: now, UInt32(truncatingIfNeeded: mbuf.byteCount)) {
+      if rate.packets.isSet { packets.tc &+= UInt64(packetCount) }
+      return false
+    }
+    return true
+  }
+
+  /// Packets that a frame is on a wire: a large TCP segment is cut up there.
+  private static func packetCount(_ mbuf: Mbuf) -> UInt32 {
+    guard mbuf.wantsSegments else { return 1 }
+    let request = mbuf.request
+    let payload = max(mbuf.byteCount - request.headerByteCount, 1)
+    let segment = max(request.segmentByteCount, 1)
+    return UInt32(truncatingIfNeeded: (payload + segment - 1) / segment)
+  }
+
+  private static func conforms(_ meter: inout rte_meter_srtcm, _ rate: MeterRate, now: UInt64, _ units: UInt32) -> Bool {
+    withUnsafePointer(to: rate.profile) { cdpdk_meter_conforms(&meter, $0, now, units) != 0 }
+  }
+
+  // -- sources -----------------------------------------------------------------------------------------------------------
+
+  private func mayUse(_ staged: UnsafeMutablePointer<StagedFrame>, _ policy: UnsafePointer<PolicyEntry>) -> Bool {
+    let source = PolicyEntry.source(staged.pointee.sourceKey.mac, vlan: staged.pointee.seenAt.vlan)
+    let sources = snapshot.pointee.allowedSources + Int(policy.pointee.firstSource)
+    var low = 0
+    var high = Int(policy.pointee.sourceCount)
+    while low < high {
+      let middle = (low + high) / 2
+      if sources[middle] < source { low = middle + 1 } else { high = middle }
+    }
+    return low < Int(policy.pointee.sourceCount) && sources[low] == source
+  }
+
+  /// Whether the source is known at the port, or there is room for one more.
+  ///
+  /// The learner enters a new address a moment later. Until it has, the address stands in `pending`, so that neither a
+  /// burst of new sources nor two workers at once get more through than the limit.
+  private func mayBringSource(
+    _ staged: UnsafeMutablePointer<StagedFrame>, limit: UInt32, _ state: UnsafeMutablePointer<PolicyState>
+  ) -> Bool {
+    let key = staged.pointee.sourceKey
+    let hash = table.hash(key)
+    let place = staged.pointee.seenAt
+    if sightings.contains(sourceHash: hash, place) { return true }
+    let known = table.lookup(key, hash: hash)
+    // An operator's entry takes no place among the learned ones.
+    if known.isHit && (known.location.isAtPort(place.index) || known.type != .learned) { return true }
+    for index in 0..<state.pointee.pendingCount where state.pointee.pending[index] == key { return true }
+
+    settlePending(place.index, state)
+    let pending = state.pointee.pendingCount
+    guard pending < PolicyState.pendingCapacity, Int(table.learnedCount(port: place.index)) &+ pending < Int(limit) else {
+      return false
+    }
+    state.pointee.pending[state.pointee.pendingCount] = key
+    state.pointee.pendingCount &+= 1
+    state.pointee.pendingSince = state.pointee.latestCycles
+    return true
+  }
+
+  /// Forgets the pending sources that the table has, and after a second all: what has not been entered by then was refused
+  /// (by the VNI's limit) or lost.
+  private func settlePending(_ port: UInt16, _ state: UnsafeMutablePointer<PolicyState>) {
+    let isOld = state.pointee.latestCycles &- state.pointee.pendingSince > cdpdk_cycles_per_second()
+    var left = 0
+    for index in 0..<state.pointee.pendingCount where !isOld {
+      let key = state.pointee.pending[index]
+      let known = table.lookup(key, hash: table.hash(key))
+      if known.isHit && known.location.isAtPort(port) { continue }
+      state.pointee.pending[left] = key
+      left &+= 1
+    }
+    state.pointee.pendingCount = left
+  }
+
+  // -- floods ------------------------------------------------------------------------------------------------------------
+
+  private func stormReason(
+    _ staged: UnsafeMutablePointer<StagedFrame>, _ policy: UnsafePointer<PolicyEntry>, _ state: UnsafeMutablePointer<PolicyState>
+  ) -> DropReason? {
+    let destination = staged.pointee.destinationKey
+    let now = state.pointee.latestCycles
+    if destination.mac == .broadcast {
+      let rate = policy.pointee.broadcast
+      return !rate.isSet || Self.conforms(&state.pointee.broadcast, rate, now: now, 1) ? nil : .stormBroadcast
+    }
+    if destination.mac.isMulticast {
+      let rate = policy.pointee.unknownMulticast
+      return !rate.isSet || Self.conforms(&state.pointee.unknownMulticast, rate, now: now, 1) ? nil : .stormUnknownMulticast
+    }
+    let rate = policy.pointee.unknownUnicast
+    guard rate.isSet, !table.lookup(destination, hash: staged.pointee.destinationHash).isHit else { return nil }
+    return Self.conforms(&state.pointee.unknownUnicast, rate, now: now, 1) ? nil : .stormUnknownUnicast
+  }
+}
+
+extension MACLocation {
+  /// Behind the port, in whatever VLAN.
+  @inline(always)
+  fileprivate func isAtPort(_ port: UInt16) -> Bool {
+    !isVTEP && index == port
+  }
+}

@@ -1,0 +1,78 @@
+// ConfigurationLoader+PortOptions: `profiles:`, and the keys that profiles and ports have in common.
+
+import Encap
+import VTEP
+import Yams
+
+extension ConfigurationLoader {
+  /// `profiles:`, a mapping of names to settings.
+  func readProfiles(_ node: Node, _ reader: ConfigurationReader) -> [String: PortOptions] {
+    guard let section = ConfigurationSection(node, title: "profiles", reader: reader) else { return [:] }
+    var profiles: [String: PortOptions] = [:]
+    for entry in section.all {
+      // A profile that cannot be read exists all the same, so that its ports are not blamed.
+      profiles[entry.key] = PortOptions()
+      let subject = DesiredState.Problem.Subject.profile(entry.key)
+      reader.remember(entry.position, subject)
+      guard var keys = ConfigurationSection(entry.value, title: "profile \(entry.key)", reader: reader) else { continue }
+      profiles[entry.key] = readPortOptions(&keys, subject)
+      keys.finish()
+    }
+    return profiles
+  }
+
+  /// The keys of a profile, which are also a port's.
+  func readPortOptions(_ section: inout ConfigurationSection, _ subject: DesiredState.Problem.Subject) -> PortOptions {
+    let reader = section.reader
+    for key in ["vni", "vlans", "mtu", "anti-spoofing"] {
+      reader.remember(section.entry(key)?.value.position ?? section.position, subject, [key])
+    }
+    var options = PortOptions()
+    options.vni = section.node("vni").flatMap { reader.vni($0, "vni") }
+    options.vlans = section.node("vlans").map { readVLANs($0, reader, subject) }
+    options.mtu = section.integer("mtu", in: PortOptions.mtuRange)
+    options.isEnabled = section.boolean("enabled")
+    options.hasAntiSpoofing = section.boolean("anti-spoofing")
+    options.macLimit = section.integer("mac-limit", in: 0...PortPolicy.maximumMACLimit).map(UInt32.init)
+    if var limits = section.section("rate-limit") {
+      options.ingress = readRate("ingress", in: &limits)
+      options.egress = readRate("egress", in: &limits)
+      limits.finish()
+    }
+    if var storm = section.section("storm-control") {
+      let range = 0...PortPolicy.maximumPackets
+      options.storm.broadcast = storm.integer("broadcast", in: range).map(UInt64.init)
+      options.storm.unknownUnicast = storm.integer("unknown-unicast", in: range).map(UInt64.init)
+      options.storm.unknownMulticast = storm.integer("unknown-multicast", in: range).map(UInt64.init)
+      storm.finish()
+    }
+    return options
+  }
+
+  private func readRate(_ key: String, in limits: inout ConfigurationSection) -> PortOptions.RateOptions {
+    guard var rate = limits.section(key) else { return PortOptions.RateOptions() }
+    defer { rate.finish() }
+    return PortOptions.RateOptions(
+      bits: rate.integer("bits", in: 0...PortPolicy.maximumBits).map(UInt64.init),
+      packets: rate.integer("packets", in: 0...PortPolicy.maximumPackets).map(UInt64.init))
+  }
+
+  private func readVLANs(_ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject) -> [UInt16: VNI] {
+    guard let section = ConfigurationSection(node, title: "vlans", reader: reader) else { return [:] }
+    var vlans: [UInt16: VNI] = [:]
+    for entry in section.all {
+      let vni = reader.vni(entry.value, "the VNI of VLAN \(entry.key)")
+      guard let vlan = UInt16(entry.key), (1...4094).contains(vlan), String(vlan) == entry.key else {
+        reader.report(entry.position, "a VLAN identifier must be a whole number from 1 to 4094, not '\(entry.key)'")
+        continue
+      }
+      reader.remember(entry.position, subject, ["vlans", entry.key])
+      reader.remember(entry.value.position, subject, ["vlans", entry.key, "vni"])
+      guard let vni else { continue }
+      if vlans.updateValue(vni, forKey: vlan) != nil {
+        reader.report(entry.position, "VLAN \(vlan) is given twice")
+      }
+    }
+    return vlans
+  }
+}
