@@ -115,7 +115,9 @@ private struct Run: CustomStringConvertible {
       ] {
         #expect(text.contains(line), "\(line)\n\(text)")
       }
-      for arguments in ["mac flush --vni 7 --port x --vtep 192.0.2.7", "port delete x", "port delete g", "peer delete --vni 7 192.0.2.9", "vni delete 7"] {
+      for arguments in [
+        "mac flush --vni 7 --port x --vtep 192.0.2.7", "port delete x", "port delete g", "peer delete --vni 7 192.0.2.9", "vni delete 7",
+      ] {
         let result = try run(path, arguments)
         #expect(result.status == 0, "\(arguments): \(result)")
       }
