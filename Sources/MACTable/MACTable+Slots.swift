@@ -46,9 +46,11 @@ extension MACTable {
   }
 
   /// Puts a new entry into a free slot, its owner's list and the counts.
+  ///
+  /// The count of a port goes up before readers can find the entry: what they find is counted.
   func occupy(_ slot: UInt32, _ key: MACKey, _ value: MACValue, lastSeenSeconds: UInt32) {
-    publish(key, value, in: slot, lastSeenSeconds: lastSeenSeconds)
     append(slot, toList: listIndex(value))
+    publish(key, value, in: slot, lastSeenSeconds: lastSeenSeconds)
     memory.domainCounts[domainCountIndex(key, value)] += 1
     usedCount += 1
   }
@@ -57,11 +59,11 @@ extension MACTable {
   func replace(_ slot: UInt32, with new: MACValue) {
     let key = key(slot)
     let old = value(slot)
-    reader.keyWord(slot)[4].store(new.keepingVersion(of: old).raw, ordering: .releasing)
-    noteChange()
     unlink(slot, fromList: listIndex(old))
     memory.domainCounts[domainCountIndex(key, old)] -= 1
     append(slot, toList: listIndex(new))
+    reader.keyWord(slot)[4].store(new.keepingVersion(of: old).raw, ordering: .releasing)
+    noteChange()
     memory.domainCounts[domainCountIndex(key, new)] += 1
   }
 

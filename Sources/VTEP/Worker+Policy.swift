@@ -135,11 +135,15 @@ extension Worker {
     if known.isHit && (known.location.isAtPort(place.index) || known.type != .learned) { return true }
     for index in 0..<state.pointee.pendingCount where state.pointee.pending[index] == key { return true }
 
+    // The learner may be entering what is pending: an address is to be counted once.
+    var learned = table.learnedCount(port: place.index)
     settlePending(place.index, state)
-    let pending = state.pointee.pendingCount
-    guard pending < PolicyState.pendingCapacity, Int(table.learnedCount(port: place.index)) &+ pending < Int(limit) else {
-      return false
+    while learned != table.learnedCount(port: place.index) {
+      learned = table.learnedCount(port: place.index)
+      settlePending(place.index, state)
     }
+    let pending = state.pointee.pendingCount
+    guard pending < PolicyState.pendingCapacity, Int(learned) &+ pending < Int(limit) else { return false }
     state.pointee.pending[state.pointee.pendingCount] = key
     state.pointee.pendingCount &+= 1
     state.pointee.pendingSince = state.pointee.latestCycles

@@ -214,8 +214,8 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("port without device", underlay + "ports:\n  - »name: vm1\n    kind: tap\n", "key 'device' is missing"),
     WrongConfiguration("kind", underlay + "ports: [{name: vm1, kind: »bridge, device: t0}]\n", "kind must be tap, netdev"),
     WrongConfiguration(
-      "keys of another kind", underlay + "ports: [{name: vm1, kind: tap, device: t0, »socket: vm1.sock, »role: client, »queues: 1}]\n",
-      "a port of kind tap has no 'socket'", "a port of kind tap has no 'role'", "a port of kind tap has no 'queues'"),
+      "keys of another kind", underlay + "ports: [{name: vm1, kind: netdev, device: t0, »socket: vm1.sock, »role: client, »queues: 1}]\n",
+      "a port of kind netdev has no 'socket'", "a port of kind netdev has no 'role'", "a port of kind netdev has no 'queues'"),
     WrongConfiguration("no socket", underlay + "ports:\n  - »name: vm1\n    kind: vhost-user\n", "key 'socket' is missing"),
     WrongConfiguration(
       "role", underlay + "ports: [{name: vm1, kind: vhost-user, socket: s, role: »master}]\n", "role must be client or server"),
