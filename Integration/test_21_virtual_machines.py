@@ -1,4 +1,5 @@
 """vhost-user ports: real virtual machines, and DPDK's virtio driver in their place, talk over VXLAN and outlive restarts."""
+import functools
 import itertools
 
 import pytest
@@ -8,10 +9,10 @@ from lab.frames import mac_bytes
 from lab.vm_site import VMSite
 
 
-@pytest.fixture(scope="module", params=[StandIn, VirtualMachine])
+@pytest.fixture(scope="class")
 def site(request):
     with Lab() as lab:
-        yield VMSite(lab, request.param)
+        yield VMSite(lab, request.cls.make)
 
 
 def wait_state(machine, state):
@@ -25,66 +26,89 @@ def wait_all_pings(site):
         one.wait_ping(other.ipv6)
 
 
-def test_everybody_reaches_everybody(site):
-    """Over VXLAN between hosts, to the kernel's VXLAN device, and locally; IPv4 and IPv6."""
-    wait_all_pings(site)
-    for machine in site.machines:
-        row = machine.daemon.port(machine.name)
-        assert row["kind"] == "vhost-user" and row["rx_packets"] > 0 and row["tx_packets"] > 0
-        assert machine.daemon.macs()[machine.mac]["port"] == machine.name
-    assert site.daemons[0].macs()[site.machines[2].mac]["vtep"] == site.hosts[1].ipv4
+class Guests:
+    """What holds for any kind of guest. One site serves all tests of a kind."""
 
+    def test_everybody_reaches_everybody(self, site):
+        """Over VXLAN between hosts, to the kernel's VXLAN device, and locally; IPv4 and IPv6."""
+        wait_all_pings(site)
+        for machine in site.machines:
+            row = machine.daemon.port(machine.name)
+            assert row["kind"] == "vhost-user" and row["rx_packets"] > 0 and row["tx_packets"] > 0
+            assert machine.daemon.macs()[machine.mac]["port"] == machine.name
+        assert site.daemons[0].macs()[site.machines[2].mac]["vtep"] == site.hosts[1].ipv4
 
-def test_full_size_packets(site):
-    """1500 octets of guests' MTU, for which the underlay's 1600 have room."""
-    vm1, vm2, vm3, _ = site.guests
-    for one, other in ((vm1, vm3), (vm3, vm2), (vm1, vm2)):
-        wait_until(lambda: one.ping(other.ipv4, size=1472), f"{one.name} reaches {other.name} at full size")
+    def test_full_size_packets(self, site):
+        """1500 octets of guests' MTU, for which the underlay's 1600 have room."""
+        vm1, vm2, vm3, _ = site.guests
+        for one, other in ((vm1, vm3), (vm3, vm2), (vm1, vm2)):
+            wait_until(lambda: one.ping(other.ipv4, size=1472), f"{one.name} reaches {other.name} at full size")
 
+    def test_tcp_streams(self, site):
+        vm1, vm2, vm3, vm4 = site.guests
+        tcp_stream(vm1, vm3, vm3.ipv4)
+        tcp_stream(vm3, vm1, vm1.ipv6)
+        tcp_stream(vm1, vm4, vm4.ipv4)
+        tcp_stream(vm4, vm2, vm2.ipv6)
 
-def test_tcp_streams(site):
-    vm1, vm2, vm3, vm4 = site.guests
-    tcp_stream(vm1, vm3, vm3.ipv4)
-    tcp_stream(vm3, vm1, vm1.ipv6)
-    tcp_stream(vm1, vm4, vm4.ipv4)
-    tcp_stream(vm4, vm2, vm2.ipv6)
+    def test_guests_of_one_daemon_talk_locally(self, site):
+        """What one of them sends to the other never leaves on the underlay."""
+        vm1, vm2 = site.machines[:2]
+        vm1.wait_ping(vm2.ipv4)
+        vm1.wait_ping(vm2.ipv6)
+        wait_until(lambda: set(site.daemons[0].macs()) >= {vm1.mac, vm2.mac}, "both addresses are learned")
+        capture = Capture(site.hosts[0].namespace, "u0", "udp port 4789")
+        assert vm1.ping(vm2.ipv4, 5, 5) == 5 and vm2.ping(vm1.ipv6, 5, 5) == 5
+        tcp_stream(vm1, vm2, vm2.ipv4)
+        tcp_stream(vm2, vm1, vm1.ipv6)
+        ours = {mac_bytes(machine.mac) for machine in (vm1, vm2)}
+        assert [packet.hex() for packet in capture.stop().packets() if {packet[50:56], packet[56:62]} == ours] == []
 
+    def test_daemon_is_killed_and_started_under_its_guests(self, site):
+        """No guest does anything for it. Of the stand-ins those that connect would: virtio-user tries only once."""
+        wait_all_pings(site)
+        for daemon in site.daemons:
+            daemon.kill()
+        for daemon in site.daemons:
+            daemon.start()
+        for machine in site.machines:
+            if isinstance(machine, StandIn) and machine.role == "server":
+                machine.kill()
+                machine.start().wait_booted()
+            wait_state(machine, "up")
+        wait_all_pings(site)
 
-def test_guests_of_one_daemon_talk_locally(site):
-    """What one of them sends to the other never leaves on the underlay."""
-    vm1, vm2 = site.machines[:2]
-    vm1.wait_ping(vm2.ipv4)
-    vm1.wait_ping(vm2.ipv6)
-    wait_until(lambda: set(site.daemons[0].macs()) >= {vm1.mac, vm2.mac}, "both addresses are learned")
-    capture = Capture(site.hosts[0].namespace, "u0", "udp port 4789")
-    assert vm1.ping(vm2.ipv4, 5, 5) == 5 and vm2.ping(vm1.ipv6, 5, 5) == 5
-    tcp_stream(vm1, vm2, vm2.ipv4)
-    tcp_stream(vm2, vm1, vm1.ipv6)
-    ours = {mac_bytes(machine.mac) for machine in (vm1, vm2)}
-    assert [packet.hex() for packet in capture.stop().packets() if {packet[50:56], packet[56:62]} == ours] == []
-
-
-def test_daemon_is_killed_and_started_under_its_guests(site):
-    """No guest does anything for it. Of the stand-ins those that connect would: virtio-user tries only once."""
-    wait_all_pings(site)
-    for daemon in site.daemons:
-        daemon.kill()
-    for daemon in site.daemons:
-        daemon.start()
-    for machine in site.machines:
-        if isinstance(machine, StandIn) and machine.role == "server":
+    def test_guest_ends_and_starts(self, site):
+        machines = site.machines[:2]
+        processes = [daemon.process.pid for daemon in site.daemons]
+        for machine in machines:
             machine.kill()
-            machine.start().wait_booted()
-        wait_state(machine, "up")
-    wait_all_pings(site)
+        for machine in machines:
+            wait_state(machine, "waiting")
+            machine.start()
+        for machine in machines:
+            machine.wait_booted()
+            wait_state(machine, "up")
+        wait_all_pings(site)
+        assert [daemon.process.pid for daemon in site.daemons] == processes
 
 
-def test_guest_ends_and_starts(site):
-    for machine in site.machines[:2]:
-        process = machine.daemon.process.pid
-        machine.kill()
-        wait_state(machine, "waiting")
-        machine.start().wait_booted()
-        wait_state(machine, "up")
-        assert machine.daemon.process.pid == process
-    wait_all_pings(site)
+class TestStandIns(Guests):
+    make = StandIn
+
+
+class TestVirtualMachines(Guests):
+    make = functools.partial(VirtualMachine, host_mtu=1500)
+
+    def test_port_follows_the_driver(self, site):
+        """The guest's driver lets go of the device and takes it again; then it says what it has agreed on."""
+        vm1, _, vm3, _ = site.guests
+        vm1.shell("echo virtio0 >/sys/bus/virtio/drivers/virtio_net/unbind")
+        wait_state(vm1, "waiting")
+        vm1.shell("echo virtio0 >/sys/bus/virtio/drivers/virtio_net/bind")
+        vm1.configure()
+        wait_state(vm1, "up")
+        vm1.wait_ping(vm3.ipv4)
+        one, two = vm1.daemon.port("vm1"), vm3.daemon.port("vm3")
+        assert (one["queues"], one["guest_mtu"], "mq" in one["features"]) == (1, 1500, False)
+        assert (two["queues"], two["guest_mtu"], "mq" in two["features"]) == (2, 1500, True)

@@ -96,6 +96,10 @@ class VirtualMachine:
     def wait_booted(self, seconds=120):
         """Waits for the guest's shell, and gives the guest its addresses."""
         self.read_answer(seconds, "its shell answers")
+        return self.configure()
+
+    def configure(self):
+        """Gives a new eth0 its addresses."""
         self.shell(f"ip link set eth0 up {f'mtu {self.mtu}' if self.mtu else ''} && ip address add {self.ipv4}/24 dev eth0"
                  f" && ip address add {self.ipv6}/64 dev eth0")
         return self

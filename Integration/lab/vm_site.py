@@ -1,10 +1,10 @@
 """The setup of the tests with vhost-user ports: guests behind two vtepd and behind the kernel's VXLAN device.
 
-    vm1 (socket role client) ─┐
-                              ├─ hv1: vtepd ──┐
-    vm2 (socket role server) ─┘               │
-    vm3 (socket role client) ─── hv2: vtepd ──┼─ switch
-    vm4 (a namespace) ────────── hv3: kernel ─┘
+    vm1 (socket role client) ──┐
+                               ├─ hv1: vtepd ──┐
+    vm2 (socket role server) ──┘               │
+    vm3 (two pairs of queues) ─── hv2: vtepd ──┼─ switch
+    vm4 (a namespace) ─────────── hv3: kernel ─┘
 """
 from .daemon import Vtepd
 from .hosts import Guest, KernelVXLANHost, Switch, UnderlayHost
@@ -22,17 +22,18 @@ class VMSite:
         kernel.add_guest(kernel_guest, VNI)
 
         everyone = [*self.hosts, kernel]
-        ports = [[("vm1", "client"), ("vm2", "server")], [("vm3", "client")]]
+        ports = [[("vm1", "client", 1), ("vm2", "server", 1)], [("vm3", "client", 2)]]
         self.daemons, self.machines = [], []
         for host, named in zip(self.hosts, ports):
             daemon = Vtepd(host.namespace, {
                 "underlay": {"addresses": [host.ipv4], "device": "u0"},
                 "vnis": [{"vni": VNI, "flood": "replicate", "peers": [other.ipv4 for other in everyone if other is not host]}],
-                "ports": [{"name": name, "kind": "vhost-user", "socket": f"{name}.sock", "role": role, "vni": VNI} for name, role in named],
+                "ports": [{"name": name, "kind": "vhost-user", "socket": f"{name}.sock", "role": role, "queues": queues, "vni": VNI}
+                          for name, role, queues in named],
             })
             self.daemons.append(daemon)
-            for name, role in named:
-                machine = make(lab, name, int(name[2:]), daemon.directory / "run" / f"{name}.sock", role=role)
+            for name, role, queues in named:
+                machine = make(lab, name, int(name[2:]), daemon.directory / "run" / f"{name}.sock", role=role, queues=queues)
                 machine.daemon = daemon
                 self.machines.append(machine)
         self.guests = [*self.machines, kernel_guest]
