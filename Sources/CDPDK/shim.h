@@ -55,6 +55,9 @@ static inline cdpdk_mbuf cdpdk_mbuf_next(cdpdk_mbuf m) { return m->next; }
 static inline int cdpdk_mbuf_is_exclusive(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
 // Keeps `length` bytes from `offset` on, of a packet of one segment that has them.
 static inline void cdpdk_mbuf_keep(cdpdk_mbuf m, uint16_t offset, uint16_t length) { m->data_off += offset; m->data_len = length; m->pkt_len = length; }
+static inline uint16_t cdpdk_mbuf_headroom(cdpdk_mbuf m) { return m->data_off; }
+// Puts n bytes, which the headroom must have, in front of the packet.
+static inline void cdpdk_mbuf_grow_front(cdpdk_mbuf m, uint16_t n) { m->data_off -= n; m->data_len += n; m->pkt_len += n; }
 // NULL when the head- or tailroom does not suffice.
 static inline void *cdpdk_mbuf_prepend(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_prepend(m, n); }
 static inline void *cdpdk_mbuf_append(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_append(m, n); }

@@ -84,9 +84,7 @@ import Synchronization
   @inlinable @inline(__always) public func lookup(_ key: MACKey, hash: UInt64) -> MACLookup {
     // In a table with room to spare an entry mostly lies in the first place of its first bucket.
     let likely = read(firstBucket(hash), 0, expecting: key)
-    if likely.status == .hit { return likely }
-    let found = attempt(key, hash: hash)
-    return found.status == .torn ? lookupAgain(key, hash: hash) : found
+    return likely.status == .hit ? likely : lookupAnywhere(key, hash: hash)
   }
 
   /// Notes that a frame from the entry's address was seen; on a miss, nothing. Writes an entry once a second at most.
@@ -159,8 +157,8 @@ extension MACTableReader {
     return MACLookup(.hit, slot: UInt32(truncatingIfNeeded: bucket &* 4 &+ position), value: value)
   }
 
-  /// The rare way: the writer was at work on this very entry.
-  @usableFromInline @inline(never) func lookupAgain(_ key: MACKey, hash: UInt64) -> MACLookup {
+  /// Looks at every place; again when the writer was at work on this very entry.
+  @usableFromInline @inline(never) func lookupAnywhere(_ key: MACKey, hash: UInt64) -> MACLookup {
     while true {
       let found = attempt(key, hash: hash)
       if found.status != .torn { return found }

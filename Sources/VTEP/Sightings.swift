@@ -4,17 +4,19 @@
 
 import MACTable
 
-/// A small lossy set of (source, place) pairs, each known by 32 bits of its hash, which depends on the table's secret, the
-/// second and the table's change count: older pairs are no longer found, so nothing is ever removed. A pair mistaken for
-/// another costs one look-up until the second is over.
+/// A small lossy set of (source, place) pairs, each known by 44 bits of a hash that depends on secret multipliers, the second
+/// and the table's change count: older pairs are no longer found, so nothing is ever removed. A pair mistaken for another
+/// costs one look-up until the second is over.
 struct Sightings {
-  private static let capacity = 4096
+  private static let indexBits: UInt64 = 12
   private let words: UnsafeMutablePointer<UInt32>
+  private let keyMultiplier = UInt64.random(in: .min ... .max) | 1
+  private let placeMultiplier = UInt64.random(in: .min ... .max) | 1
   private var salt: UInt64 = 0
 
   init() {
-    words = .allocate(capacity: Self.capacity)
-    words.initialize(repeating: 0, count: Self.capacity)
+    words = .allocate(capacity: 1 << Self.indexBits)
+    words.initialize(repeating: 0, count: 1 << Self.indexBits)
   }
 
   func deallocate() {
@@ -28,22 +30,30 @@ struct Sightings {
   }
 
   @inline(always)
-  func contains(sourceHash: UInt64, _ place: MACLocation) -> Bool {
-    words[Self.index(sourceHash)] == word(sourceHash, place)
+  func contains(_ source: MACKey, _ place: MACLocation) -> Bool {
+    let hash = hash(source, place)
+    return words[Self.index(hash)] == Self.word(hash)
   }
 
   @inline(always)
-  func insert(sourceHash: UInt64, _ place: MACLocation) {
-    words[Self.index(sourceHash)] = word(sourceHash, place)
+  func insert(_ source: MACKey, _ place: MACLocation) {
+    let hash = hash(source, place)
+    words[Self.index(hash)] = Self.word(hash)
+  }
+
+  /// The upper bits of products are as good as those of the table's hash for a set that may err.
+  @inline(always)
+  private func hash(_ source: MACKey, _ place: MACLocation) -> UInt64 {
+    source.raw &* keyMultiplier &+ UInt64(place.raw) &* placeMultiplier &+ salt
   }
 
   @inline(always)
-  private static func index(_ sourceHash: UInt64) -> Int {
-    Int(truncatingIfNeeded: sourceHash) & (capacity - 1)
+  private static func index(_ hash: UInt64) -> Int {
+    Int(truncatingIfNeeded: hash &>> (64 - indexBits))
   }
 
   @inline(always)
-  private func word(_ sourceHash: UInt64, _ place: MACLocation) -> UInt32 {
-    UInt32(truncatingIfNeeded: ((sourceHash ^ salt) &+ UInt64(place.raw) &* 0xff51_afd7_ed55_8ccd) &>> 32)
+  private static func word(_ hash: UInt64) -> UInt32 {
+    UInt32(truncatingIfNeeded: hash &>> (32 - indexBits))
   }
 }

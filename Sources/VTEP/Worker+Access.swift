@@ -8,7 +8,6 @@ import MACTable
 extension Worker {
   mutating func receiveFromAccess(_ count: Int, portIndex: UInt16) {
     let port = snapshot.pointee.ports + Int(portIndex)
-    for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
 
     // Pass 1: parse, bind to a domain.
     beginBurst()
@@ -129,14 +128,13 @@ extension Worker {
   @inline(always)
   mutating func startLookups(_ position: Int) {
     let staged = stage + position
-    let sourceHash = table.hash(staged.pointee.sourceKey)
     let destinationHash = table.hash(staged.pointee.destinationKey)
     staged.pointee.destinationHash = destinationHash
     cdpdk_prefetch(table.bucketAddresses(destinationHash).0)
-    if !sightings.contains(sourceHash: sourceHash, staged.pointee.seenAt) {
+    if !sightings.contains(staged.pointee.sourceKey, staged.pointee.seenAt) {
       unsighted[unsightedCount] = Int32(truncatingIfNeeded: position)
       unsightedCount &+= 1
-      cdpdk_prefetch(table.bucketAddresses(sourceHash).0)
+      cdpdk_prefetch(table.bucketAddresses(table.hash(staged.pointee.sourceKey)).0)
     }
   }
 
@@ -150,22 +148,23 @@ extension Worker {
   private mutating func learn() {
     for index in 0..<unsightedCount {
       let staged = stage + Int(unsighted[index])
-      let hash = table.hash(staged.pointee.sourceKey)
-      learn(staged, table.lookup(staged.pointee.sourceKey, hash: hash), hash)
+      let key = staged.pointee.sourceKey
+      learn(staged, table.lookup(key, hash: table.hash(key)))
     }
   }
 
   @inline(always)
-  mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup, _ sourceHash: UInt64) {
+  mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
+    let key = staged.pointee.sourceKey
     let seenAt = staged.pointee.seenAt
     if known.isHit && known.location == seenAt {
       table.touch(known, nowSeconds: nowSeconds)
-      sightings.insert(sourceHash: sourceHash, seenAt)
+      sightings.insert(key, seenAt)
     } else if seenAt == StagedFrame.noLocation || (known.isHit && known.type != .learned) {
       // Nothing to learn, or an operator's entry stands.
-      sightings.insert(sourceHash: sourceHash, seenAt)
+      sightings.insert(key, seenAt)
     } else {
-      report(LearnEvent(key: staged.pointee.sourceKey, location: seenAt, vtep: IPAddress(high: 0, low: 0)))
+      report(LearnEvent(key: key, location: seenAt, vtep: IPAddress(high: 0, low: 0)))
     }
   }
 

@@ -32,10 +32,11 @@ extension Worker {
     let vni = snapshot.pointee.domains[Int(domain)].vni
     if adjacency.pointee.header.isPlain && mbuf.isPlain {
       // The everyday case, apart: with its header length a constant it costs much less.
-      guard cdpdk_mbuf_prepend(mbuf.raw, UInt16(OuterHeader.ipv4ByteCount)) != nil else {
+      guard cdpdk_mbuf_headroom(mbuf.raw) >= UInt16(OuterHeader.ipv4ByteCount) else {
         drop(mbuf, port: ingress, .noHeadroom)
         return
       }
+      cdpdk_mbuf_grow_front(mbuf.raw, UInt16(OuterHeader.ipv4ByteCount))
       var header = MutableRawSpan(_unsafeStart: mbuf.start, byteCount: OuterHeader.ipv4ByteCount)
       adjacency.pointee.header.writePlain(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow)
       send(

@@ -165,13 +165,13 @@ extension Worker {
     for index in 0..<unsightedCount {
       let position = Int(unsighted[index])
       let staged = stage + position
-      let hash = table.hash(staged.pointee.sourceKey)
-      let known = table.lookup(staged.pointee.sourceKey, hash: hash)
+      let key = staged.pointee.sourceKey
+      let known = table.lookup(key, hash: table.hash(key))
       if known.isHit && known.type != .learned && !known.location.isVTEP {
         drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, .innerSourceOwn)
         frames[position] = nil
       } else {
-        learn(staged, known, hash)
+        learn(staged, known)
       }
     }
   }
