@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <rte_bus.h>
 #include <rte_bus_vdev.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>
@@ -125,6 +126,11 @@ static inline int cdpdk_device_info(uint16_t port, uint64_t *tx_capabilities, ui
   int r = rte_eth_dev_info_get(port, &info);
   if (r == 0) { *tx_capabilities = info.tx_offload_capa; *max_rx_queues = info.max_rx_queues; *max_tx_queues = info.max_tx_queues; }
   return r;
+}
+// Name of the bus a device is on: "vdev", "pci".
+static inline const char *cdpdk_device_bus(uint16_t port) {
+  struct rte_eth_dev_info info;
+  return rte_eth_dev_info_get(port, &info) == 0 ? rte_bus_name(rte_dev_bus(info.device)) : NULL;
 }
 static inline int cdpdk_device_mac(uint16_t port, uint8_t *octets) {
   struct rte_ether_addr a;

@@ -15,6 +15,8 @@ struct EthernetDevice: Sendable {
   let mac: MACAddress
   /// One per receive queue, readable when packets wait; empty when the driver has none.
   let descriptors: [Int32]
+  /// Frames come by DMA.
+  var isHardware = false
   /// The descriptors tell only of packets that come after the driver was asked to tell (see `Worker.setWakeups`).
   var wakesOnRequest = false
   /// Path of a socket that the driver leaves behind.
@@ -216,6 +218,6 @@ struct EthernetDevice: Sendable {
       portID: portID, queueCount: Int(count), sendsSegments: sendsSegments,
       mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }),
       descriptors: found.count >= Int(count) ? Array(found.prefix(Int(count))) : [],
-      wakesOnRequest: wakesOnRequest)
+      isHardware: cdpdk_device_bus(portID).map { String(cString: $0) } == "pci", wakesOnRequest: wakesOnRequest)
   }
 }

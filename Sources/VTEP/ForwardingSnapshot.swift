@@ -19,6 +19,8 @@ struct PortEntry {
   /// The kernel device is up: frames may be delivered.
   var isUp = false
   var isUnderlay = false
+  /// Frames come by DMA and are in no cache yet; virtual drivers have just copied them.
+  var isHardware = false
   /// The device takes chained buffers.
   var sendsSegments = false
   /// What is out of the ordinary.

@@ -82,6 +82,7 @@ extension Reconciler {
     var entry = PortEntry()
     entry.device = device.portID
     entry.sendsSegments = device.sendsSegments
+    entry.isHardware = device.isHardware
     if record.driver.finishesChecksums { entry.features.insert(.finishesChecksums) }
     entry.wakesOnRequest = device.wakesOnRequest
     model.ports[Int(record.index)] = entry

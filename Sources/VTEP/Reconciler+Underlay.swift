@@ -58,6 +58,7 @@ extension Reconciler {
     entry.device = ethernet.portID
     entry.transmitQueues = UInt16(ethernet.queueCount)
     entry.sendsSegments = ethernet.sendsSegments
+    entry.isHardware = ethernet.isHardware
     entry.isUnderlay = true
     entry.isUp = device.isUp
     model.ports[Int(device.portIndex)] = entry

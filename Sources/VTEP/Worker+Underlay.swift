@@ -7,7 +7,6 @@ import MACTable
 
 extension Worker {
   mutating func receiveFromUnderlay(_ count: Int, portIndex: UInt16) {
-    for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
     beginBurst()
     var live = 0
     var byteCount: UInt64 = 0

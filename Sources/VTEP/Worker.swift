@@ -97,6 +97,7 @@ struct Worker: ~Copyable {
       let count = Int(cdpdk_rx_burst(port.pointee.device, queue.queue, frames, UInt16(Limits.burst)))
       if count == 0 { continue }
       total += count
+      if port.pointee.isHardware { prefetch(count) }
       if port.pointee.isUnderlay {
         receiveFromUnderlay(count, portIndex: queue.port)
       } else {
@@ -110,6 +111,11 @@ struct Worker: ~Copyable {
     if filledBatches != 0 { flushBatches() }
     if sentLearnEvents { wakeLearner() }
     return total
+  }
+
+  @inline(never)
+  private func prefetch(_ count: Int) {
+    for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
   }
 
   /// Counts and frees.
