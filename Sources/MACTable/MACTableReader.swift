@@ -29,9 +29,9 @@ import Synchronization
   @usableFromInline let portCounts: UnsafeMutablePointer<Atomic<UInt32>>
   /// Buckets in each half; fits 32 bits.
   @usableFromInline let halfBucketCount: UInt64
-  /// Secret, odd.
-  @usableFromInline let firstMultiplier: UInt64
-  @usableFromInline let secondMultiplier: UInt64
+  /// Secrets; the second is odd.
+  @usableFromInline let mask: UInt64
+  @usableFromInline let multiplier: UInt64
 
   init(
     buckets: UnsafeMutablePointer<Atomic<UInt64>>, lastSeen: UnsafeMutablePointer<Atomic<UInt32>>,
@@ -48,15 +48,16 @@ import Synchronization
     self.ghosts = ghosts
     self.portCounts = portCounts
     self.halfBucketCount = UInt64(halfBucketCount)
-    firstMultiplier = .random(in: .min ... .max) | 1
-    secondMultiplier = .random(in: .min ... .max) | 1
+    mask = .random(in: .min ... .max)
+    multiplier = .random(in: .min ... .max) | 1
   }
 
-  /// Mixes the key with the table's random multipliers, so that a guest cannot choose addresses that collide. One
-  /// multiplication does not do: the two buckets of addresses in a row would depend on each other.
+  /// Mixes the key with the table's secrets, so that a guest cannot choose addresses that collide. One multiplication does
+  /// not do: the two buckets of addresses in a row would depend on each other. Nor does a random first factor: one in some
+  /// thousands spreads addresses in a row so badly that a table cannot be filled.
   @inlinable @inline(__always) public func hash(_ key: MACKey) -> UInt64 {
-    let first = key.raw.multipliedFullWidth(by: firstMultiplier)
-    let second = (first.high ^ first.low).multipliedFullWidth(by: secondMultiplier)
+    let first = (key.raw ^ mask).multipliedFullWidth(by: 0x9e37_79b9_7f4a_7c15)
+    let second = (first.high ^ first.low).multipliedFullWidth(by: multiplier)
     return second.high ^ second.low
   }
 

@@ -107,7 +107,7 @@ final class DeviceWatch: Sendable {
     if known >= 0 { return known }
     var name = [CChar](repeating: 0, count: 256)
     return (0..<Int32(RTE_MAX_VHOST_DEVICE)).first { number in
-      rte_vhost_get_ifname(number, &name, name.count) == 0 && String(cString: name) == path
+      rte_vhost_get_ifname(number, &name, name.count) == 0 && strcmp(name, path) == 0
     } ?? -1
   }
 }
