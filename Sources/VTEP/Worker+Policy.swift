@@ -127,10 +127,9 @@ extension Worker {
     _ staged: UnsafeMutablePointer<StagedFrame>, limit: UInt32, _ state: UnsafeMutablePointer<PolicyState>
   ) -> Bool {
     let key = staged.pointee.sourceKey
-    let hash = table.hash(key)
     let place = staged.pointee.seenAt
-    if sightings.contains(sourceHash: hash, place) { return true }
-    let known = table.lookup(key, hash: hash)
+    if sightings.contains(key, place) { return true }
+    let known = table.lookup(key, hash: table.hash(key))
     // An operator's entry takes no place among the learned ones.
     if known.isHit && (known.location.isAtPort(place.index) || known.type != .learned) { return true }
     for index in 0..<state.pointee.pendingCount where state.pointee.pending[index] == key { return true }
