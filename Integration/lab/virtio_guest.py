@@ -13,6 +13,7 @@ GET_PROTOCOL_FEATURES, SET_PROTOCOL_FEATURES, GET_QUEUE_NUM, SET_VRING_ENABLE, N
 
 F_CSUM, F_GUEST_CSUM, F_MTU, F_MRG_RXBUF, F_MQ, F_EVENT_IDX, F_PROTOCOL, F_VERSION_1 = (
     1 << bit for bit in (0, 1, 3, 15, 22, 29, 30, 32))
+F_GUEST_TSO4, F_GUEST_TSO6, F_HOST_TSO4, F_HOST_TSO6, F_HOST_UFO = (1 << bit for bit in (7, 8, 11, 12, 14))
 PROTOCOL_MQ, PROTOCOL_REPLY_ACK, PROTOCOL_MTU = 1 << 0, 1 << 3, 1 << 4
 USED_NO_NOTIFY = 1
 BASE = 0x7000_0000_0000  # where the memory stands in the hypervisor's own address space
@@ -210,11 +211,16 @@ class VirtioGuest:
 
     def frames(self):
         """What has come in, on all queues, without virtio's header."""
+        return [frame for _, frame in self.packets()]
+
+    def packets(self):
+        """The same as pairs: virtio's header, the frame. A frame fills one buffer at most."""
         found = []
         for ring in self.rings[::2]:
             for index, count in ring.returned():
                 place = ring.buffers + index * ring.buffer_bytes
-                found.append(bytes(self.memory[place + self.header_bytes:place + count]))
+                data = bytes(self.memory[place:place + count])
+                found.append((data[:self.header_bytes], data[self.header_bytes:]))
                 ring.offer(index)
             ring.notify()
         return found

@@ -44,6 +44,7 @@ typedef struct rte_mbuf *cdpdk_mbuf;
 // -- errno and constants that are macros --------------------------------------------------------------------------
 static inline int cdpdk_errno(void) { return rte_errno; }
 static inline uint64_t cdpdk_tx_offload_multi_segs(void) { return RTE_ETH_TX_OFFLOAD_MULTI_SEGS; }
+static inline uint64_t cdpdk_rx_offload_checksums(void) { return RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM; }
 static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
 static inline unsigned cdpdk_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
 
@@ -65,6 +66,8 @@ static inline void *cdpdk_mbuf_append(cdpdk_mbuf m, uint16_t n) { return rte_pkt
 static inline void *cdpdk_mbuf_remove_front(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_adj(m, n); }
 static inline int cdpdk_mbuf_linearize(cdpdk_mbuf m) { return rte_pktmbuf_linearize(m); }
 static inline int cdpdk_mbuf_chain(cdpdk_mbuf head, cdpdk_mbuf tail) { return rte_pktmbuf_chain(head, tail); }
+// Appends a packet of one segment to one whose last segment is known.
+static inline void cdpdk_mbuf_join(cdpdk_mbuf head, cdpdk_mbuf last, cdpdk_mbuf m) { last->next = m; head->nb_segs++; head->pkt_len += m->data_len; }
 static inline cdpdk_mbuf cdpdk_mbuf_alloc(struct rte_mempool *p) { return rte_pktmbuf_alloc(p); }
 static inline cdpdk_mbuf cdpdk_mbuf_clone(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_clone(m, p); }
 static inline cdpdk_mbuf cdpdk_mbuf_copy(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_copy(m, p, 0, UINT32_MAX); }
@@ -113,10 +116,10 @@ static inline void cdpdk_spin_lock(uint32_t *l) { rte_spinlock_lock((rte_spinloc
 static inline void cdpdk_spin_unlock(uint32_t *l) { rte_spinlock_unlock((rte_spinlock_t *)l); }
 
 // -- devices -----------------------------------------------------------------------------------------------------------
-// Configures queue pairs with the offloads that the pipelines rely on: none but multi-segment transmit.
-static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t tx_offloads, int rx_interrupts) {
+static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t rx_offloads, uint64_t tx_offloads, int rx_interrupts) {
   struct rte_eth_conf conf;
   memset(&conf, 0, sizeof conf);
+  conf.rxmode.offloads = rx_offloads;
   conf.txmode.offloads = tx_offloads;
   conf.intr_conf.rxq = rx_interrupts != 0;
   return rte_eth_dev_configure(port, rxq, txq, &conf);

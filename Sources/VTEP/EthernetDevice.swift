@@ -102,17 +102,20 @@ struct EthernetDevice: Sendable {
   ///   - path: of the socket, absolute.
   ///   - isClient: connect to the hypervisor's socket, and again when it is gone; false: the socket is ours.
   ///   - queues: pairs offered; the guest may use fewer.
+  ///   - offersSegmentation: the guest may send large TCP segments.
   static func openVhostUser(
-    path: String, isClient: Bool, queues: Int, host: PortHost, subject: String
+    path: String, isClient: Bool, queues: Int, offersSegmentation: Bool, host: PortHost, subject: String
   ) throws(VTEPError) -> EthernetDevice {
     let portID = try attach(
-      driver: "net_vhost", arguments: "iface=\(path),queues=\(queues),client=\(isClient ? 1 : 0),tso=1", subject: subject)
+      driver: "net_vhost",
+      arguments: "iface=\(path),queues=\(queues),client=\(isClient ? 1 : 0),tso=\(offersSegmentation ? 1 : 0)",
+      subject: subject)
     let watch = DeviceWatch(portID: portID, path: path, mailbox: host.mailbox)
     do throws(VTEPError) {
       // A guest may be there before the device is started.
       try watch.start(subject: subject)
       var device = try start(
-        portID, queues: queues, promiscuous: false, wakesOnRequest: true, runtime: host.runtime, subject: subject
+        portID, queues: queues, promiscuous: false, wakesOnRequest: true, leavesChecksums: true, runtime: host.runtime, subject: subject
       ) {
         (0..<queues).map { rte_eth_dev_rx_intr_ctl_q_get_fd(portID, UInt16($0)) }.filter { $0 >= 0 }
       }
@@ -175,8 +178,11 @@ struct EthernetDevice: Sendable {
   }
 
   /// Configures and starts an attached device. `descriptors` is asked once its queues exist.
+  ///
+  /// - Parameter leavesChecksums: hand over frames with unfinished checksums and say so, instead of finishing them.
   static func start(
-    _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, runtime: DPDKRuntime, subject: String,
+    _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, leavesChecksums: Bool = false,
+    runtime: DPDKRuntime, subject: String,
     descriptors: () -> [Int32]
   ) throws(VTEPError) -> EthernetDevice {
     var capabilities: UInt64 = 0
@@ -188,7 +194,9 @@ struct EthernetDevice: Sendable {
     let segments = cdpdk_tx_offload_multi_segs()
     let sendsSegments = capabilities & segments != 0
     try VTEPError.check(
-      cdpdk_device_configure(portID, count, count, sendsSegments ? segments : 0, wakesOnRequest ? 1 : 0),
+      cdpdk_device_configure(
+        portID, count, count, leavesChecksums ? cdpdk_rx_offload_checksums() : 0, sendsSegments ? segments : 0,
+        wakesOnRequest ? 1 : 0),
       "\(subject): configure")
     var receiveFrames: UInt16 = 512
     var transmitFrames: UInt16 = 512

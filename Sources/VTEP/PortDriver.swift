@@ -14,6 +14,8 @@ protocol PortDriver {
   static var retriesOpening: Bool { get }
   /// Senders behind the port leave checksums to hardware that is not there (see UnfinishedChecksum).
   static var finishesChecksums: Bool { get }
+  /// Guests behind the port may ask for checksums and segmentation (see OffloadRequest).
+  static var offersOffloads: Bool { get }
 
   /// What no two ports can share: the key that names it, and its value.
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String)
@@ -37,6 +39,7 @@ extension PortDriver {
   static var awaitsInterface: Bool { false }
   static var retriesOpening: Bool { false }
   static var finishesChecksums: Bool { false }
+  static var offersOffloads: Bool { false }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}
 }

@@ -13,6 +13,7 @@ struct PortFeatures: OptionSet {
   static let takesSegmentsIPv4 = PortFeatures(rawValue: 1 << 3)
   static let takesSegmentsIPv6 = PortFeatures(rawValue: 1 << 4)
 
+  static let takesSegments: PortFeatures = [.takesSegmentsIPv4, .takesSegmentsIPv6]
   /// A received frame has to be looked at for checksums and requests.
   static let inspectsReceived: PortFeatures = [.finishesChecksums, .offersOffloads]
 

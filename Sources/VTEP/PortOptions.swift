@@ -12,6 +12,8 @@ public struct PortOptions: Equatable, Sendable {
   /// Interface MTU in bytes.
   public var mtu: Int?
   public var isEnabled: Bool?
+  /// Checksums and segmentation between us and the guest.
+  public var offloads: PortOffloads?
   public var hasAntiSpoofing: Bool?
   /// Learned addresses behind the port; 0: no limit.
   public var macLimit: UInt32?
@@ -71,6 +73,12 @@ extension PortSettings {
   public var isEnabled: Bool {
     get { options.isEnabled ?? inherited.isEnabled ?? true }
     set { options.isEnabled = newValue }
+  }
+
+  /// Checksums and segmentation between us and the guest.
+  public var offloads: PortOffloads {
+    get { options.offloads ?? inherited.offloads ?? .auto }
+    set { options.offloads = newValue }
   }
 
   public var policy: PortPolicy { PortPolicy(options, inherited) }

@@ -28,6 +28,15 @@ struct PortRecord {
     if !settings.isEnabled { status.state = .down }
     return status
   }
+
+  /// What is out of the ordinary about the port, for the workers.
+  var features: PortFeatures {
+    var features = settings.policyFeatures
+    if settings.offloads == .auto { features.formUnion(status.takes) }
+    if driver.finishesChecksums { features.insert(.finishesChecksums) }
+    if driver.offersOffloads { features.insert(.offersOffloads) }
+    return features
+  }
 }
 
 /// One bridge domain.

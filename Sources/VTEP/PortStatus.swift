@@ -11,6 +11,8 @@ public struct PortStatus: Equatable, Sendable {
   public var guestMTU: Int?
   /// Negotiated with the guest's driver, by name.
   public var features: [String] = []
+  /// Which frames the guest's driver takes with something left to do.
+  var takes: PortFeatures = []
   /// Queues that frames can come from, and that they can be sent to. Queues in use are numbered from 0.
   public var receiveQueues = 0
   public var transmitQueues = 0

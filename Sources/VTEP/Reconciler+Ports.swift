@@ -83,7 +83,6 @@ extension Reconciler {
     entry.device = device.portID
     entry.sendsSegments = device.sendsSegments
     entry.isHardware = device.isHardware
-    if record.driver.finishesChecksums { entry.features.insert(.finishesChecksums) }
     entry.wakesOnRequest = device.wakesOnRequest
     model.ports[Int(record.index)] = entry
     record.wasUp = record.isUp

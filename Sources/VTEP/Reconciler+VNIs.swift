@@ -11,12 +11,11 @@ extension Reconciler {
       let index = Int(record.index)
       model.ports[index].isUp = record.isUp
       model.ports[index].maxFrameByteCount = UInt32(record.status.maxFrameByteCount)
+      model.ports[index].features = record.features
       model.ports[index].untaggedDomain = record.settings.vni.flatMap { domains[$0]?.index } ?? Limits.none
       let tagged = record.settings.vlans.compactMapValues { domains[$0]?.index }
       model.vlanMaps[index] = tagged.isEmpty ? nil : VLANMap(tagged)
       model.ports[index].vlanDomains = model.vlanMaps[index]?.domains
-      model.ports[index].features.subtract([.isPoliced, .limitsEgress])
-      model.ports[index].features.formUnion(record.settings.policyFeatures)
       model.policies[index] = ForwardingModel.Policy(
         entry: PolicyEntry(record.settings), allowedSources: record.settings.allowedSources)
     }

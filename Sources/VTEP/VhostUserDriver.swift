@@ -8,6 +8,7 @@ import Netlink
 enum VhostUserDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.socket]
   static let optionalKeys = [PortAttachment.Key.role, .queues]
+  static let offersOffloads = true
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.socket, attachment.socket ?? "")
@@ -23,7 +24,8 @@ enum VhostUserDriver: PortDriver {
     let path = host.path(attachment.socket ?? "")
     try UnixSocketPath.prepare(path, isServer: attachment.role == .server, subject: subject)
     let device = try EthernetDevice.openVhostUser(
-      path: path, isClient: attachment.role == .client, queues: attachment.queues, host: host, subject: subject)
+      path: path, isClient: attachment.role == .client, queues: attachment.queues,
+      offersSegmentation: settings.offloads == .auto, host: host, subject: subject)
     return OpenedPort(device: device)
   }
 
@@ -32,6 +34,7 @@ enum VhostUserDriver: PortDriver {
     let used = guest.receiveQueues.trailingOnes
     return PortStatus(
       state: .up, mtu: settings.mtu, guestMTU: guest.mtu, features: VirtioFeatures.names(guest.features),
+      takes: PortFeatures(negotiated: guest.features),
       receiveQueues: min(used, device.queueCount),
       transmitQueues: max(min(guest.transmitQueues.trailingOnes, device.queueCount), 1),
       // The vhost library offers its own maximum to the hypervisor, whatever the port has.
@@ -60,6 +63,10 @@ extension UInt64 {
 
 /// Names of virtio-net's feature bits (VIRTIO 1.2, 5.1.3 and 6).
 enum VirtioFeatures {
+  static let guestChecksum: UInt64 = 1 << 1
+  static let guestTSO4: UInt64 = 1 << 7
+  static let guestTSO6: UInt64 = 1 << 8
+
   private static let bits: [(bit: UInt64, name: String)] = [
     (0, "csum"), (1, "guest-csum"), (3, "mtu"), (5, "mac"), (7, "guest-tso4"), (8, "guest-tso6"), (9, "guest-ecn"),
     (10, "guest-ufo"), (11, "host-tso4"), (12, "host-tso6"), (13, "host-ecn"), (14, "host-ufo"), (15, "mrg-rxbuf"),

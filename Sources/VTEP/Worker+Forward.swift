@@ -20,6 +20,8 @@ extension Worker {
       return
     }
     if target.vlan == 0 {
+      let features = port.pointee.features
+      if !features.isDisjoint(with: .takesSegments), coalesce(mbuf, port: target.port, features: features) { return }
       transmit(mbuf, byteCount: byteCount, port: target.port)
     } else {
       deliverTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)

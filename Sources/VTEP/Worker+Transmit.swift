@@ -37,6 +37,7 @@ extension Worker {
     filledBatches &= ~(1 &<< UInt64(index))
     var size = batchSizes[index]
     batchSizes[index] = BatchSize()
+    joinedSegments[index].head = nil
     let batch = batches + index * Limits.transmitBatch
     let port = snapshot.pointee.ports + index
     guard port.pointee.isAttached else {

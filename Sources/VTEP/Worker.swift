@@ -27,6 +27,8 @@ struct Worker: ~Copyable {
   let batchSizes: UnsafeMutablePointer<BatchSize>
   /// Bit n: batch n is not empty.
   var filledBatches: UInt64 = 0
+  /// Per batch: what its last frame is made of.
+  let joinedSegments: UnsafeMutablePointer<JoinedSegments>
   /// One lock per port and transmit queue, for devices with fewer queues than there are workers.
   let transmitLocks: UnsafeMutablePointer<UInt32>
 
@@ -55,6 +57,8 @@ struct Worker: ~Copyable {
     batches = .allocate(capacity: Limits.ports * Limits.transmitBatch)
     batchSizes = .allocate(capacity: Limits.ports)
     batchSizes.initialize(repeating: BatchSize(), count: Limits.ports)
+    joinedSegments = .allocate(capacity: Limits.ports)
+    joinedSegments.initialize(repeating: JoinedSegments(), count: Limits.ports)
     held = HeldFrames()
     snapshot = Self.current(context.shared)
   }
@@ -67,6 +71,7 @@ struct Worker: ~Copyable {
     sightings.deallocate()
     batches.deallocate()
     batchSizes.deallocate()
+    joinedSegments.deallocate()
   }
 
   @inline(always)

@@ -29,11 +29,13 @@ public struct AddPort: ControlRequest {
   public var macs: [String]?
   /// Bytes.
   public var mtu: Int?
+  /// `auto` or `off`.
+  public var offloads: String?
 
   public init(
     name: String, kind: String, device: String? = nil, socket: String? = nil, role: String? = nil, queues: Int? = nil,
     memifID: UInt32? = nil, devargs: String? = nil, vni: UInt32? = nil, vlans: [Int: UInt32]? = nil,
-    macs: [String]? = nil, mtu: Int? = nil
+    macs: [String]? = nil, mtu: Int? = nil, offloads: String? = nil
   ) {
     self.name = name
     self.kind = kind
@@ -47,12 +49,13 @@ public struct AddPort: ControlRequest {
     self.vlans = vlans
     self.macs = macs
     self.mtu = mtu
+    self.offloads = offloads
   }
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case name, kind, device, socket, role, queues
     case memifID = "memif-id"
-    case devargs, vni, vlans, macs, mtu
+    case devargs, vni, vlans, macs, mtu, offloads
   }
 }
 

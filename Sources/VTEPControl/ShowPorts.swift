@@ -48,6 +48,8 @@ public struct PortRow: Codable, Equatable, Sendable {
   public var queues: Int
   /// What the guest's driver was told to use, in bytes.
   @Nullable public var guestMTU: Int?
+  /// `auto` or `off`.
+  public var offloads: String
   /// What the operator should know about the port, one sentence each, e.g. unfinished checksums.
   public var notes: [String]
 
@@ -55,7 +57,8 @@ public struct PortRow: Codable, Equatable, Sendable {
     name: String, kind: String, device: String, state: State, mac: String? = nil, mtu: Int? = nil, vni: UInt32? = nil,
     vlans: [Int: UInt32] = [:], profile: String? = nil, enabled: Bool = true, limits: PortLimits = PortLimits(), rxPackets: UInt64 = 0,
     rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0,
-    drops: UInt64 = 0, features: [String] = [], queues: Int = 0, guestMTU: Int? = nil, notes: [String] = []
+    drops: UInt64 = 0, features: [String] = [], queues: Int = 0, guestMTU: Int? = nil, offloads: String = "auto",
+    notes: [String] = []
   ) {
     self.name = name
     self.kind = kind
@@ -76,6 +79,7 @@ public struct PortRow: Codable, Equatable, Sendable {
     self.features = features
     self.queues = queues
     self.guestMTU = guestMTU
+    self.offloads = offloads
     self.notes = notes
   }
 
@@ -87,6 +91,6 @@ public struct PortRow: Codable, Equatable, Sendable {
     case txBytes = "tx_bytes"
     case drops, features, queues
     case guestMTU = "guest_mtu"
-    case notes
+    case offloads, notes
   }
 }

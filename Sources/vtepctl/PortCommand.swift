@@ -14,6 +14,7 @@ struct PortCommand: CommandGroup {
     case virtioUser = "virtio-user"
     case dpdk
   }
+  enum Offloads: String, ExpressibleByArgument, CaseIterable { case auto, off }
   enum Role: String, ExpressibleByArgument, CaseIterable { case client, server }
 
   static let portSocketOption = "port-socket"
@@ -62,6 +63,7 @@ struct PortCommand: CommandGroup {
     @Option(help: ArgumentHelp("VNI of frames with this VLAN tag; repeatable.", valueName: "vid:vni")) var vlan: [VLANBinding] = []
     @Option(help: "MAC address known to live behind the port; repeatable.") var mac: [String] = []
     @Option(help: "MTU of the interface in bytes.") var mtu: Int?
+    @Option(help: "off: the guest neither leaves us large TCP segments nor gets any.") var offloads: Offloads?
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -75,7 +77,7 @@ struct PortCommand: CommandGroup {
         AddPort(
           name: name, kind: kind.rawValue, device: device, socket: portSocket, role: role?.rawValue, queues: queues,
           memifID: memifID, devargs: devargs, vni: vni, vlans: vlans.isEmpty ? nil : vlans,
-          macs: mac.isEmpty ? nil : mac, mtu: mtu))
+          macs: mac.isEmpty ? nil : mac, mtu: mtu, offloads: offloads?.rawValue))
     }
   }
 

@@ -79,6 +79,7 @@ extension PortRow {
       Column(number: "DROPS") { "\($0.drops)" },
       Column(number: "QUEUES") { "\($0.queues)" },
       Column(number: "GUEST MTU") { $0.guestMTU.orDash },
+      Column("OFFLOADS") { $0.offloads },
       Column("FEATURES") { $0.features.listed },
       Column("LIMITS") { $0.limits.text },
       Column("NOTES") { $0.notes.isEmpty ? "" : $0.notes.joined(separator: "; ") },

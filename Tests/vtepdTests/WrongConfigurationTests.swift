@@ -268,6 +268,7 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration(
       "zero mac", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [»\"00:00:00:00:00:00\"]}]\n",
       "is the zero address"),
+    WrongConfiguration("offloads", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, offloads: »on}]\n", "auto"),
     WrongConfiguration("mtu", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, mtu: »67}]\n", "from 68 to 9216"),
     WrongConfiguration(
       "unknown key of a port", underlay + "ports: [{name: a, kind: tap, device: t0, »vlan: 5}]\n", "did you mean 'vlans'?"),

@@ -32,6 +32,7 @@ extension ConfigurationLoader {
     options.vlans = section.node("vlans").map { readVLANs($0, reader, subject) }
     options.mtu = section.integer("mtu", in: PortOptions.mtuRange)
     options.isEnabled = section.boolean("enabled")
+    options.offloads = section.choice("offloads", as: PortOffloads.self)
     options.hasAntiSpoofing = section.boolean("anti-spoofing")
     options.macLimit = section.integer("mac-limit", in: 0...PortPolicy.maximumMACLimit).map(UInt32.init)
     if var limits = section.section("rate-limit") {

@@ -47,6 +47,7 @@ extension PortOptions {
       pairs.append(("vlans", Node(entries, .implicit, .flow)))
     }
     if let mtu { pairs.append(("mtu", Node(number: mtu))) }
+    if let offloads { pairs.append(("offloads", Node(word: offloads.rawValue))) }
     if let isEnabled { pairs.append(("enabled", Node(flag: isEnabled))) }
     if let hasAntiSpoofing { pairs.append(("anti-spoofing", Node(flag: hasAntiSpoofing))) }
     if let macLimit { pairs.append(("mac-limit", Node(number: macLimit))) }

@@ -142,6 +142,7 @@ extension AddPort: DesiredStateEdit {
       for mac in macs { settings.macs.append(try MACAddress(parameter: mac)) }
     }
     if let mtu { settings.mtu = mtu }
+    if let offloads { settings.offloads = try .init(parameter: offloads, "offloads") }
     state.ports[name] = settings
   }
 

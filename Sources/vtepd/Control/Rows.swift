@@ -115,6 +115,7 @@ extension PortRow {
       rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets, txBytes: report.traffic.txBytes,
       drops: report.drops, features: report.status.features,
       queues: min(report.status.receiveQueues, report.status.transmitQueues), guestMTU: report.status.guestMTU,
+      offloads: report.settings.offloads.rawValue,
       notes: report.status.remark.map { [$0] } ?? [])
   }
 }
