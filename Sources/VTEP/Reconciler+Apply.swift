@@ -140,6 +140,9 @@ extension Reconciler {
         record.settings = settings
         let wasUp = record.isUp
         record.status = record.readStatus()
+        if record.isUp { record.wasUp = true }
+        // What the status says may be news.
+        updateQueues(&record)
         // What the guest claimed before sources were checked, it need not be.
         let isStricter = settings.policy.hasAntiSpoofing && !old.policy.hasAntiSpoofing
         if old.vni != settings.vni || old.vlans != settings.vlans || isStricter || wasUp && !record.isUp { moved.append(record.index) }

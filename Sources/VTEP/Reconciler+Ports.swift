@@ -93,7 +93,7 @@ extension Reconciler {
   }
 
   /// Has workers poll and use the queues that are there. The next snapshot tells them.
-  private func updateQueues(_ record: inout PortRecord) {
+  func updateQueues(_ record: inout PortRecord) {
     guard let device = record.device else { return }
     model.ports[Int(record.index)].transmitQueues = UInt16(max(record.status.transmitQueues, 1))
     let count = min(record.status.receiveQueues, device.queueCount)
