@@ -6,10 +6,13 @@
 #include <rte_config.h> // first: SwiftPM drops the -include of libdpdk.pc
 
 #include <errno.h>
+#include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -202,6 +205,25 @@ static inline int cdpdk_epoll_remove(int epfd, int fd) { return epoll_ctl(epfd, 
 static inline int cdpdk_event_create(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 static inline void cdpdk_event_signal(int fd) { uint64_t one = 1; (void)!write(fd, &one, sizeof one); }
 static inline void cdpdk_event_clear(int fd) { uint64_t value; (void)!read(fd, &value, sizeof value); }
+
+// -- memory that is gone ------------------------------------------------------------------------------------------------
+// Where a file that was mapped has no page; 0 for any other fault.
+static inline uintptr_t cdpdk_fault_address(const siginfo_t *info) { return info != NULL && info->si_code == BUS_ADRERR ? (uintptr_t)info->si_addr : 0; }
+// Puts empty memory in place of the page around an address.
+static inline int cdpdk_replace_page(uintptr_t address, size_t size) {
+  void *page = (void *)(address & ~(uintptr_t)(size - 1));
+  return mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page ? 0 : -1;
+}
+// Whether an address is in the memory that the guest of a vhost connection shares.
+static inline int cdpdk_guest_has(int vid, uintptr_t address) {
+  struct rte_vhost_memory *memory = NULL;
+  if (rte_vhost_get_mem_table(vid, &memory) != 0) return 0;
+  int found = 0;
+  for (uint32_t i = 0; i < memory->nregions; i++)
+    found |= address - (uintptr_t)memory->regions[i].mmap_addr < memory->regions[i].mmap_size;
+  free(memory);
+  return found;
+}
 
 // -- threads -----------------------------------------------------------------------------------------------------------
 static inline int cdpdk_thread_set_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }

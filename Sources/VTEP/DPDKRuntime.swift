@@ -41,6 +41,8 @@ public final class DPDKRuntime: Sendable {
 
     try Self.startEAL(settings: settings, usesHugepages: usesHugepages)
 
+    VanishedMemory.guardThreads()
+
     // Headroom holds the outer headers (70 bytes at most) and a VLAN tag; DPDK's 128 bytes suffice.
     let dataRoom = UInt16(clamping: maxFrameByteCount + Int(cdpdk_headroom()))
     self.maxFrameByteCount = maxFrameByteCount

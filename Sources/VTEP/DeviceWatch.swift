@@ -24,6 +24,8 @@ final class DeviceWatch: Sendable {
   private let path: String
   private let mailbox: Mailbox
   private let state = Mutex(Guest())
+  /// By ring; see `ringFault`.
+  let progress = Mutex<[UInt16: RingProgress]>([:])
 
   /// - Parameter path: the device's vhost-user socket.
   init(portID: UInt16, path: String, mailbox: Mailbox) {

@@ -208,7 +208,9 @@ struct EthernetDevice: Sendable {
         rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, runtime.pool),
         "\(subject): receive queue \(queue)")
       // Some drivers open a queue's descriptor here: what is new is this queue's.
-      for descriptor in descriptors() where !found.contains(descriptor) { found.append(descriptor) }
+      if !wakesOnRequest {
+        for descriptor in descriptors() where !found.contains(descriptor) { found.append(descriptor) }
+      }
       try VTEPError.check(
         rte_eth_tx_queue_setup(portID, queue, transmitFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil),
         "\(subject): transmit queue \(queue)")

@@ -7,6 +7,7 @@ import Netlink
 enum MemifDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.socket]
   static let optionalKeys = [PortAttachment.Key.role, .memifID, .queues]
+  static let retriesOpening = true
 
   /// Several interfaces may share a socket.
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
@@ -23,6 +24,8 @@ enum MemifDriver: PortDriver {
     let path = host.path(attachment.socket ?? "")
     let isServer = attachment.role == .server
     if !host.ownSockets.contains(path) { try UnixSocketPath.prepare(path, isServer: isServer, subject: subject) }
+    // DPDK's driver gives up where nobody listens yet.
+    if !isServer, !UnixSocketPath.isServed(path) { return nil }
     let arguments =
       "role=\(attachment.role.rawValue),id=\(attachment.memifID),socket=\(path),socket-abstract=no"
       + ",mac=\(host.stableMAC(port: settings.name))"

@@ -16,6 +16,8 @@ struct PortRecord {
   var status = PortStatus()
   /// The device has been up since it was opened.
   var wasUp = false
+  /// The guest broke the rules of its device.
+  var fault: PortFault?
   /// Receive queues that workers poll.
   var polledQueues = 0
 

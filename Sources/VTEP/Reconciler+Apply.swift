@@ -86,11 +86,14 @@ extension Reconciler {
   private func openDevices(for new: DesiredState) throws(VTEPError) -> [String: OpenedPort] {
     let present = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.settings.attachment, $0) })
     var opened: [String: OpenedPort] = [:]
+    let released = releaseDevices(inTheWayOf: new)
     do throws(VTEPError) {
       for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
         let record = present[settings.attachment]
         if record?.device != nil {
           if let link = record?.link { try settings.kind.driver.adjust(link, settings, on: portHost) }
+        } else if record?.fault?.isHeld(at: ticks) == true {
+          continue
         } else if let device = try open(settings) {
           opened[settings.name] = device
         } else if record == nil {
@@ -99,9 +102,22 @@ extension Reconciler {
       }
     } catch {
       for (name, device) in opened { remove(device.device, subject: "port \(name)") }
+      for name in released { reopen(name) }
       throw error
     }
     return opened
+  }
+
+  /// Closes the devices of ports that give way to others at the same place, e.g. with more queues.
+  private func releaseDevices(inTheWayOf new: DesiredState) -> [String] {
+    let kept = Set(new.ports.values.map(\.attachment))
+    let places = Set(kept.map { $0.kind.driver.claim($0).value })
+    let leaving = ports.values.filter { record in
+      record.device != nil && !kept.contains(record.settings.attachment)
+        && places.contains(record.driver.claim(record.settings.attachment).value)
+    }
+    for record in leaving { lose(record.settings.name) }
+    return leaving.map(\.settings.name)
   }
 
   /// Takes the records of VNIs that are no longer wanted away and makes those of new ones.
@@ -228,6 +244,7 @@ extension Reconciler {
   func tick() {
     ticks += 1
     pollPorts()
+    checkRings()
     // Those that were in doubt at the last tick already, so that each has had a moment.
     giveUpDoubtfulNeighbors(doubtfulAtLastTick)
     doubtfulAtLastTick = underlay.doubtfulNeighbors

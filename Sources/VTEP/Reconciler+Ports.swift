@@ -162,21 +162,6 @@ extension Reconciler {
     for name in ports.keys { refreshState(name) }
   }
 
-  /// Opens ports anew that found nothing the last time, or lost it.
-  func retryPorts() {
-    for (name, record) in ports where record.driver.retriesOpening {
-      if record.device != nil && !record.isUp && record.wasUp { lose(name) }
-      guard ports[name]?.device == nil else { continue }
-      do throws(VTEPError) {
-        guard let opened = try open(record.settings) else { continue }
-        use(opened, port: name)
-        portStateChanged()
-      } catch {
-        log.error("\(error)")
-      }
-    }
-  }
-
   /// A device reported a change.
   func updateDevice(portID: UInt16) {
     guard let name = ports.first(where: { $0.value.device?.portID == portID })?.key else { return }

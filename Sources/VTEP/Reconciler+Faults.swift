@@ -1,0 +1,65 @@
+// Reconciler+Faults: ports that cannot be as they should: what they attach to is not there yet or went away, or their
+// guest breaks the rules. They are tried again from time to time.
+
+import CDPDK
+
+extension Reconciler {
+  /// Opens ports anew that found nothing the last time or lost it, and those whose time in the corner is over.
+  func retryPorts() {
+    for (name, record) in ports {
+      if record.driver.retriesOpening, record.settings.attachment.role == .client, record.device != nil, !record.isUp,
+        record.wasUp
+      {
+        lose(name)
+      }
+      guard let record = ports[name], record.device == nil, record.fault?.isHeld(at: ticks) != true,
+        record.driver.retriesOpening || record.status.state == .down
+      else { continue }
+      reopen(name)
+    }
+  }
+
+  /// Opens the device of a port that has none.
+  func reopen(_ name: String) {
+    guard let record = ports[name], record.device == nil else { return }
+    do throws(VTEPError) {
+      guard let opened = try open(record.settings) else { return }
+      use(opened, port: name)
+      portStateChanged()
+    } catch {
+      log.error("\(error)")
+    }
+  }
+
+  /// Takes down ports whose guest's rings make no sense.
+  func checkRings() {
+    // Without free buffers nothing is taken from any ring: that is no guest's fault.
+    let patience = rte_mempool_avail_count(runtime.pool) > UInt32(Limits.burst * 8) ? Self.patienceTicks : .max
+    if let address = VanishedMemory.takeAddress() { memoryVanished(address) }
+    for (name, record) in ports where record.isUp {
+      guard let reason = record.device?.watch?.ringFault(polledQueues: record.polledQueues, patience: patience) else { continue }
+      takeDown(name, reason)
+    }
+  }
+
+  private func memoryVanished(_ address: UInt) {
+    let owners = ports.values.filter { $0.device?.watch?.guestHas(address: address) == true }
+    for record in owners { takeDown(record.settings.name, "the hypervisor took memory of the guest away") }
+    if owners.isEmpty { log.error("a vhost-user peer shares memory that is not there; a page of it was replaced") }
+  }
+
+  /// Two seconds.
+  private static let patienceTicks = 10
+
+  private func takeDown(_ name: String, _ reason: String) {
+    let fault = PortFault(reason: reason, at: ticks, previous: ports[name]?.fault)
+    let seconds = (fault.endTick - ticks) / 5
+    log.error("port \(name): taken down for \(seconds) s: \(reason)")
+    lose(name)
+    guard var record = ports[name] else { return }
+    record.fault = fault
+    record.status = PortStatus(state: .down, mtu: record.settings.mtu, remark: "taken down: \(reason)")
+    ports[name] = record
+    portStateChanged()
+  }
+}
