@@ -158,6 +158,37 @@ def test_idle_ports_cost_nothing_and_wake_at_once(lab, site):
     assert sorted(waits)[10] < 0.1, waits
 
 
+def test_disabled_port_takes_the_guests_link_down(lab, site):
+    daemon, host, tap = site.daemons[0], site.hosts[0].namespace, lab.namespace("tapped")
+    first = {"name": "g1", "kind": "vhost-user", "socket": "g1.sock", "vni": VNI}
+    third = {"name": "t", "kind": "tap", "device": "tap9", "vni": VNI}
+    daemon.config["ports"] += [first, {**first, "name": "g2", "socket": "g2.sock"}, third]
+    daemon.reload("configuration reloaded")
+    guests = [VirtioGuest(lab, daemon.directory / "run" / f"{name}.sock").boot() for name in ("g1", "g2")]
+    host.ip(f"link set tap9 netns {tap.full_name}")
+    tap.ip("link set tap9 up")
+    for name in ("g1", "g2", "t"):
+        wait_state(daemon, name, "up")
+    assert "NO-CARRIER" not in tap.ip("link show tap9")
+
+    first["enabled"] = third["enabled"] = False
+    daemon.reload("configuration reloaded")
+    for name in ("g1", "t"):
+        assert daemon.port(name)["state"] == "down"
+    # A hypervisor whose backend goes away takes the link down.
+    assert guests[0].connection.recv(1) == b""
+    wait_until(lambda: "NO-CARRIER" in tap.ip("link show tap9"), "the tap has lost its carrier")
+
+    first["enabled"] = third["enabled"] = True
+    daemon.reload("configuration reloaded")
+    guests[0].disconnect()
+    guests[0].boot()
+    for name in ("g1", "t"):
+        wait_state(daemon, name, "up")
+    assert "NO-CARRIER" not in tap.ip("link show tap9")
+    exchange(*guests, GUEST, OTHER)
+
+
 def test_daemon_restart_under_running_guests(lab, site):
     daemon = site.daemons[0]
     paths = [add_vm(daemon, name) for name in ("g1", "g2")]

@@ -94,7 +94,7 @@ def test_changed_messages(lab, site):
     path = add_vm(daemon)
     # The same sequence in every run.
     rng = random.Random(20261121)
-    for _ in range(300):
+    for _ in range(150):
         target, kind = rng.randrange(16), rng.randrange(5)
 
         def change(number, request, payload, descriptors):

@@ -20,6 +20,11 @@ public enum TapDevice {
     return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// Has the interface's carrier come or go, in whatever namespace it is. Kernels before 5.0 cannot: nothing happens.
+  public static func setCarrier(_ fd: Int32, isOn: Bool) {
+    _ = cmnl_tun_set_carrier(fd, isOn ? 1 : 0)
+  }
+
   /// Whether the interface is administratively up, in whatever namespace it is: only then is it writable for poll(2).
   public static func isUp(_ fd: Int32) -> Bool {
     var request = pollfd(fd: fd, events: Int16(POLLOUT), revents: 0)

@@ -6,6 +6,7 @@ import Netlink
 enum DPDKDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.devargs]
   static let optionalKeys = [PortAttachment.Key.queues]
+  static let closesWhenDisabled = true
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.devargs, name(attachment))

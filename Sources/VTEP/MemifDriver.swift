@@ -7,6 +7,7 @@ import Netlink
 enum MemifDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.socket]
   static let optionalKeys = [PortAttachment.Key.role, .memifID, .queues]
+  static let closesWhenDisabled = true
   static let retriesOpening = true
 
   /// Several interfaces may share a socket.

@@ -10,6 +10,8 @@ protocol PortDriver {
   static var optionalKeys: [PortAttachment.Key] { get }
   /// Opening may find nothing yet: the port waits for a kernel interface to appear.
   static var awaitsInterface: Bool { get }
+  /// A disabled port gives its device up, and its guest or peer sees the connection go; others keep it.
+  static var closesWhenDisabled: Bool { get }
   /// A port that found nothing to open, or whose device went down, is opened anew from time to time.
   static var retriesOpening: Bool { get }
   /// Senders behind the port leave checksums to hardware that is not there (see UnfinishedChecksum).
@@ -31,16 +33,21 @@ protocol PortDriver {
   /// - Parameter link: the kernel interface, where the kind has one that can be seen.
   static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus
 
+  /// Shows the far end of a device that stays open whether the port is enabled.
+  static func setCarrier(_ device: EthernetDevice, isOn: Bool)
+
   /// Brings a device that runs in line with changed settings.
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError)
 }
 
 extension PortDriver {
   static var awaitsInterface: Bool { false }
+  static var closesWhenDisabled: Bool { false }
   static var retriesOpening: Bool { false }
   static var finishesChecksums: Bool { false }
   static var offersOffloads: Bool { false }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
+  static func setCarrier(_ device: EthernetDevice, isOn: Bool) {}
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}
 }
 

@@ -27,6 +27,10 @@ struct PortRecord {
   /// The port as it is now. A disabled one is down, whatever its device does.
   func readStatus() -> PortStatus {
     var status = device.map { driver.status($0, link: link, settings: settings) } ?? PortStatus()
+    if device == nil, let fault {
+      status.state = .down
+      status.remark = "taken down: \(fault.reason)"
+    }
     if !settings.isEnabled { status.state = .down }
     return status
   }
@@ -47,6 +51,9 @@ struct DomainRecord {
 }
 
 extension PortSettings {
+  /// The port shall have a device. A disabled one of some kinds closes it, so that its guest's link goes down.
+  var wantsDevice: Bool { isEnabled || !kind.driver.closesWhenDisabled }
+
   /// Static addresses of a binding; VLAN 0 = untagged.
   func macs(vlan: UInt16) -> [MACAddress] {
     vlan == 0 ? macs : vlanMACs[vlan] ?? []

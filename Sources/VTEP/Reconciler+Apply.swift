@@ -62,6 +62,7 @@ extension Reconciler {
       remove(record.device, subject: "port \(record.settings.name)")
       portIndexes.giveBack(record.index)
     }
+    for (name, record) in ports where record.device != nil && !record.settings.wantsDevice { lose(name) }
     unconfigureVTEPs()
     updateMemberships()
   }
@@ -92,7 +93,7 @@ extension Reconciler {
         let record = present[settings.attachment]
         if record?.device != nil {
           if let link = record?.link { try settings.kind.driver.adjust(link, settings, on: portHost) }
-        } else if record?.fault?.isHeld(at: ticks) == true {
+        } else if record?.fault?.isHeld(at: ticks) == true || !settings.wantsDevice {
           continue
         } else if let device = try open(settings) {
           opened[settings.name] = device
@@ -159,6 +160,9 @@ extension Reconciler {
         if record.isUp { record.wasUp = true }
         // What the status says may be news.
         updateQueues(&record)
+        if let device = record.device, old.isEnabled != settings.isEnabled {
+          record.driver.setCarrier(device, isOn: settings.isEnabled)
+        }
         // What the guest claimed before sources were checked, it need not be.
         let isStricter = settings.policy.hasAntiSpoofing && !old.policy.hasAntiSpoofing
         if old.vni != settings.vni || old.vlans != settings.vlans || isStricter || wasUp && !record.isUp { moved.append(record.index) }

@@ -13,7 +13,7 @@ extension Reconciler {
         lose(name)
       }
       guard let record = ports[name], record.device == nil, record.fault?.isHeld(at: ticks) != true,
-        record.driver.retriesOpening || record.status.state == .down
+        record.settings.wantsDevice, record.driver.retriesOpening || record.fault != nil
       else { continue }
       reopen(name)
     }
@@ -58,7 +58,7 @@ extension Reconciler {
     lose(name)
     guard var record = ports[name] else { return }
     record.fault = fault
-    record.status = PortStatus(state: .down, mtu: record.settings.mtu, remark: "taken down: \(reason)")
+    record.status = record.readStatus()
     ports[name] = record
     portStateChanged()
   }

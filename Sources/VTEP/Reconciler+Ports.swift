@@ -86,6 +86,7 @@ extension Reconciler {
     entry.wakesOnRequest = device.wakesOnRequest
     model.ports[Int(record.index)] = entry
     record.wasUp = record.isUp
+    if !record.settings.isEnabled { record.driver.setCarrier(device, isOn: false) }
     updateQueues(&record)
     ports[name] = record
     log.notice("port \(name): attached to \(record.settings.attachment.place), \(record.status.state)")

@@ -47,6 +47,10 @@ enum TapDriver: PortDriver {
     }
   }
 
+  static func setCarrier(_ device: EthernetDevice, isOn: Bool) {
+    for descriptor in device.descriptors.prefix(1) { TapDevice.setCarrier(descriptor, isOn: isOn) }
+  }
+
   /// The MTU of a tap in another namespace cannot be seen from here: it takes what it is given.
   static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
     PortStatus(

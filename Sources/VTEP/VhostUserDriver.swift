@@ -9,6 +9,7 @@ enum VhostUserDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.socket]
   static let optionalKeys = [PortAttachment.Key.role, .queues]
   static let offersOffloads = true
+  static let closesWhenDisabled = true
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.socket, attachment.socket ?? "")

@@ -8,6 +8,7 @@ import Netlink
 enum VirtioUserDriver: PortDriver {
   static let requiredKeys: [PortAttachment.Key] = []
   static let optionalKeys = [PortAttachment.Key.device, .socket, .role, .queues]
+  static let closesWhenDisabled = true
   static let retriesOpening = true
 
   private static let kernelDevice = "/dev/vhost-net"
