@@ -256,6 +256,7 @@ extension Reconciler {
     if ticks % 5 == 0 {
       retryNeighbors()
       retryPorts()
+      sampleActivity()
     }
     if ticks % 50 == 0 { forgetIdleVTEPs() }
   }

@@ -121,13 +121,19 @@ extension Reconciler {
   public func workerReports() -> [WorkerReport] {
     contexts.map { context in
       let index = context.pointee.index
-      let activity = context.pointee.counters.activity
+      let counters = context.pointee.counters.activity
+      let recent = activity.isEmpty ? WorkerActivity(counters) : activity[index].latest - activity[index].before
       return WorkerReport(
         worker: index, core: dataplane.cores.isEmpty ? nil : dataplane.cores[index],
         queues: model.receiveQueues[index].map { "\(portName($0.port))/\($0.queue)" },
-        packets: activity.pointee.packets.value, busyCycles: activity.pointee.busyCycles.value,
-        totalCycles: activity.pointee.totalCycles.value, learnEventsLost: activity.pointee.learnEventsLost.value)
+        packets: counters.pointee.packets.value, recent: recent, learnEventsLost: counters.pointee.learnEventsLost.value)
     }
+  }
+
+  /// Takes note of what the workers have done, for figures over the time since the look before.
+  func sampleActivity() {
+    let now = contexts.map { WorkerActivity($0.pointee.counters.activity) }
+    activity = now.indices.map { (before: activity.isEmpty ? now[$0] : activity[$0].latest, latest: now[$0]) }
   }
 
   private func portName(_ index: UInt16) -> String {

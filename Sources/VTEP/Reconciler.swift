@@ -46,6 +46,8 @@ public actor Reconciler {
   var ticks = 0
   var doubtfulAtLastTick: Set<NeighborKey> = []
   var baselines = CounterBaselines()
+  /// What each worker had done at the last two looks.
+  var activity: [(before: WorkerActivity, latest: WorkerActivity)] = []
 
   private var threads: [BackgroundThread] = []
   private let watchStop: Int32

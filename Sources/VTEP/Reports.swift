@@ -79,10 +79,34 @@ public struct WorkerReport: Sendable {
   public var core: Int?
   /// Receive queues as "port/queue".
   public var queues: [String]
+  /// Since the start.
   public var packets: UInt64
+  /// Over about a second.
+  public var recent: WorkerActivity
+  /// Since the start: addresses that a full ring kept from the learner.
+  public var learnEventsLost: UInt64
+}
+
+/// What a worker has done.
+public struct WorkerActivity: Sendable {
+  public var packets: UInt64
+  /// Time-stamp counter cycles in rounds that found packets, and in all.
   public var busyCycles: UInt64
   public var totalCycles: UInt64
-  public var learnEventsLost: UInt64
+
+  init(_ counters: UnsafeMutablePointer<ActivityCounters>) {
+    packets = counters.pointee.packets.value
+    busyCycles = counters.pointee.busyCycles.value
+    totalCycles = counters.pointee.totalCycles.value
+  }
+
+  static func - (left: WorkerActivity, right: WorkerActivity) -> WorkerActivity {
+    var difference = left
+    difference.packets &-= right.packets
+    difference.busyCycles &-= right.busyCycles
+    difference.totalCycles &-= right.totalCycles
+    return difference
+  }
 }
 
 public struct MACReport: Sendable {

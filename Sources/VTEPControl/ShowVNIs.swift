@@ -50,6 +50,8 @@ public struct VNIRow: Codable, Equatable, Sendable {
   /// To other VTEPs; a flooded frame counts once per copy.
   public var txPackets: UInt64
   public var txBytes: UInt64
+  /// Frames from ports that were flooded: broadcast, multicast and unknown unicast.
+  public var flooded: UInt64
   /// Addresses not learned because the VNI was at its limit.
   public var learnRefusals: UInt64
 
@@ -57,7 +59,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
     vni: UInt32, source: Source, flood: String, group: String? = nil, peers: [String] = [], ports: [String] = [],
     macs: Int = 0, learning: Bool = true, acceptFrom: String = "any", innerVLAN: String = "discard",
     ageingSeconds: UInt32 = 300, macLimit: UInt32 = 0, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0,
-    txPackets: UInt64 = 0, txBytes: UInt64 = 0, learnRefusals: UInt64 = 0
+    txPackets: UInt64 = 0, txBytes: UInt64 = 0, flooded: UInt64 = 0, learnRefusals: UInt64 = 0
   ) {
     self.vni = vni
     self.source = source
@@ -75,6 +77,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
     self.rxBytes = rxBytes
     self.txPackets = txPackets
     self.txBytes = txBytes
+    self.flooded = flooded
     self.learnRefusals = learnRefusals
   }
 
@@ -88,6 +91,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
     case rxBytes = "rx_bytes"
     case txPackets = "tx_packets"
     case txBytes = "tx_bytes"
+    case flooded
     case learnRefusals = "learn_refusals"
   }
 }

@@ -24,10 +24,13 @@ public struct WorkerRow: Codable, Equatable, Sendable {
   @Nullable public var cyclesPerPacket: Double?
   /// Share of the last interval spent on packets, 0...100.
   @Nullable public var busyPercent: Double?
+  /// Addresses not learned, since the start, because more came at once than the learner could take; the next frame tries
+  /// again.
+  public var learnEventsLost: UInt64
 
   public init(
     worker: Int, core: Int? = nil, queues: [String] = [], packets: UInt64 = 0, cyclesPerPacket: Double? = nil,
-    busyPercent: Double? = nil
+    busyPercent: Double? = nil, learnEventsLost: UInt64 = 0
   ) {
     self.worker = worker
     self.core = core
@@ -35,11 +38,13 @@ public struct WorkerRow: Codable, Equatable, Sendable {
     self.packets = packets
     self.cyclesPerPacket = cyclesPerPacket
     self.busyPercent = busyPercent
+    self.learnEventsLost = learnEventsLost
   }
 
   enum CodingKeys: String, CodingKey {
     case worker, core, queues, packets
     case cyclesPerPacket = "cycles_per_packet"
     case busyPercent = "busy_percent"
+    case learnEventsLost = "learn_events_lost"
   }
 }

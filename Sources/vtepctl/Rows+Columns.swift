@@ -33,6 +33,7 @@ extension VNIRow {
       Column(number: "RX BYTES") { "\($0.rxBytes)" },
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
       Column(number: "TX BYTES") { "\($0.txBytes)" },
+      Column(number: "FLOODED") { "\($0.flooded)" },
     ]
   }
 }
@@ -162,6 +163,7 @@ extension WorkerRow {
       Column(number: "PACKETS") { "\($0.packets)" },
       Column(number: "CYCLES/PACKET") { ($0.cyclesPerPacket.map { Int($0.rounded()) }).orDash },
       Column(number: "BUSY %") { ($0.busyPercent.map { Int($0.rounded()) }).orDash },
+      Column(number: "NOT LEARNED") { "\($0.learnEventsLost)" },
       Column("QUEUES") { $0.queues.listed },
     ]
   }

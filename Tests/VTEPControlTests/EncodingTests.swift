@@ -27,7 +27,7 @@ import Testing
         + "\n")
     #expect(
       try json(VNIRow(vni: 1, source: .config, flood: "none"))
-        == #"{"accept_from":"any","ageing_s":300,"flood":"none","group":null,"inner_vlan":"discard","learn_refusals":0,"learning":true,"mac_limit":0,"macs":0,"peers":[],"ports":[],"rx_bytes":0,"rx_packets":0,"source":"config","tx_bytes":0,"tx_packets":0,"vni":1}"#
+        == #"{"accept_from":"any","ageing_s":300,"flood":"none","flooded":0,"group":null,"inner_vlan":"discard","learn_refusals":0,"learning":true,"mac_limit":0,"macs":0,"peers":[],"ports":[],"rx_bytes":0,"rx_packets":0,"source":"config","tx_bytes":0,"tx_packets":0,"vni":1}"#
         + "\n")
     #expect(
       try json(VTEPRow(address: "192.0.2.2", state: .resolving, nextHops: [NextHopRow(address: "192.0.2.254", device: "eth0")]))
@@ -55,7 +55,7 @@ import Testing
         + "\n")
     #expect(
       try json(WorkerRow(worker: 0))
-        == #"{"busy_percent":null,"core":null,"cycles_per_packet":null,"packets":0,"queues":[],"worker":0}"# + "\n")
+        == #"{"busy_percent":null,"core":null,"cycles_per_packet":null,"learn_events_lost":0,"packets":0,"queues":[],"worker":0}"# + "\n")
     #expect(try json(Page<DropRow>([])) == #"{"next":null,"rows":[]}"# + "\n")
     #expect(try json(ConfigurationAnswer()) == #"{"changes":[],"needs_restart":[]}"# + "\n")
   }

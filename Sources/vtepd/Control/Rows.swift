@@ -57,7 +57,7 @@ extension VNIRow {
       macs: report.macs, learning: settings.learning, acceptFrom: settings.acceptFrom.rawValue,
       innerVLAN: settings.innerVLAN.rawValue, ageingSeconds: settings.ageingSeconds, macLimit: settings.macLimit,
       rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
-      txBytes: report.traffic.txBytes, learnRefusals: report.learnRefusals)
+      txBytes: report.traffic.txBytes, flooded: report.flooded, learnRefusals: report.learnRefusals)
   }
 }
 
@@ -148,10 +148,11 @@ extension MulticastRow {
 
 extension WorkerRow {
   init(_ report: WorkerReport) {
-    let cycles = report.packets == 0 ? nil : Double(report.busyCycles) / Double(report.packets)
-    let busy = report.totalCycles == 0 ? nil : 100 * Double(report.busyCycles) / Double(report.totalCycles)
+    let recent = report.recent
+    let cycles = recent.packets == 0 ? nil : Double(recent.busyCycles) / Double(recent.packets)
+    let busy = recent.totalCycles == 0 ? nil : 100 * Double(recent.busyCycles) / Double(recent.totalCycles)
     self.init(
       worker: report.worker, core: report.core, queues: report.queues, packets: report.packets,
-      cyclesPerPacket: cycles, busyPercent: busy)
+      cyclesPerPacket: cycles, busyPercent: busy, learnEventsLost: report.learnEventsLost)
   }
 }
