@@ -112,3 +112,13 @@ class TestVirtualMachines(Guests):
         one, two = vm1.daemon.port("vm1"), vm3.daemon.port("vm3")
         assert (one["queues"], one["guest_mtu"], "mq" in one["features"]) == (1, 1500, False)
         assert (two["queues"], two["guest_mtu"], "mq" in two["features"]) == (2, 1500, True)
+
+    def test_disabled_port_takes_the_link_down(self, site):
+        vm1, _, vm3, _ = site.guests
+        port = next(port for port in vm1.daemon.config["ports"] if port["name"] == "vm1")
+        for enabled, state in ((False, "down"), (True, "up")):
+            port["enabled"] = enabled
+            vm1.daemon.reload("configuration reloaded")
+            wait_state(vm1, state)
+            wait_until(lambda: vm1.carrier() == enabled, f"the guest sees that its link is {state}")
+        vm1.wait_ping(vm3.ipv4)
