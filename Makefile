@@ -35,6 +35,8 @@ bench: ## Measure the data plane against the bare receive-transmit loop
 	swift build $(SWIFT_FLAGS) --product vtepd-bench
 	.build/release/vtepd-bench
 	@if command -v valgrind >/dev/null; then scripts/bench-instructions; else echo "no instruction counts: valgrind is missing"; fi
+	swift build $(SWIFT_FLAGS) --product vtepd && swift build $(SWIFT_FLAGS) --product vtepctl
+	@if [ "$$(id -u)" = 0 ]; then scripts/bench-offloads; else echo "no comparison of offloads: it wants root"; fi
 
 hot-audit: build ## Prove that the packet path makes no Swift runtime call
 	@scripts/hot-audit
