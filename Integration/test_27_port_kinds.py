@@ -143,19 +143,29 @@ def test_idle_ports_cost_nothing_and_wake_at_once(lab, site):
     for name in ("g1", "g2"):
         wait_state(daemon, name, "up")
     exchange(*guests, GUEST, OTHER)
-    before = daemon.cpu_seconds()
-    time.sleep(3)
-    assert daemon.cpu_seconds() - before < 0.15
-    # A worker that misses a guest's kick sleeps for 250 ms.
-    waits = []
-    for number in range(20):
-        time.sleep(0.02)
-        frame = udp_flow(GUEST, OTHER, number)
-        start = time.monotonic()
-        assert guests[0].send(frame)
-        guests[1].wait_frame(lambda got: got == frame)
-        waits.append(time.monotonic() - start)
-    assert sorted(waits)[10] < 0.1, waits
+
+    def share():
+        """CPU time over elapsed time: a ratio within one run, whatever the machine does."""
+        cpu, clock = daemon.cpu_seconds(), time.monotonic()
+        time.sleep(3)
+        return (daemon.cpu_seconds() - cpu) / (time.monotonic() - clock)
+
+    idle = min(share() for _ in range(2))
+    assert idle < 0.05, f"idle daemon takes {idle:.1%} of a CPU"
+
+    def misses():
+        """Of 20 frames, those that came as late as if the worker had missed the guest's kick: it sleeps for 250 ms."""
+        late = 0
+        for number in range(20):
+            time.sleep(0.02)
+            frame = udp_flow(GUEST, OTHER, number)
+            start = time.monotonic()
+            assert guests[0].send(frame)
+            guests[1].wait_frame(lambda got: got == frame)
+            late += time.monotonic() - start > 0.2
+        return late
+
+    wait_until(lambda: misses() < 10, "a sleeping worker hears the guest's kicks")
 
 
 def test_disabled_port_takes_the_guests_link_down(lab, site):
