@@ -3,6 +3,7 @@
 // Step 1 of the walk from a VM to the wire.
 
 import Encap
+import MACTable
 
 /// A local place that frames of a domain are delivered to: a port and the VLAN tag that its frames carry there.
 struct LocalTarget: Equatable {
@@ -102,6 +103,15 @@ struct IPv6Slot {
   var index: UInt16 = Limits.none
 }
 
+/// A station that has just arrived at a local place: the other VTEPs are to be told.
+struct Announcement {
+  /// Ascending: a worker that has sent one does not send it again with the next snapshot.
+  var serial: UInt64
+  /// The station, and the domain it is in.
+  var key: MACKey
+  var place: MACLocation
+}
+
 /// The block a worker reads. All pointers belong to the `SnapshotStorage` that made it.
 struct ForwardingSnapshot {
   /// Tells snapshots apart: memory, and so the address, is used again.
@@ -127,6 +137,9 @@ struct ForwardingSnapshot {
   /// Per worker: range of `receiveQueues`.
   var receiveQueues: UnsafePointer<ReceiveQueue>
   var receiveQueueStarts: UnsafePointer<UInt32>
+  /// For the first worker, by serial.
+  var announcements: UnsafePointer<Announcement>
+  var announcementCount: Int
   /// Own VTEP address, host byte order; `UInt64.max`, which is no address, when IPv4 is not in use.
   var ownIPv4: UInt64
   var decapPolicy: DecapPolicy

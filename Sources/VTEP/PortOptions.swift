@@ -15,6 +15,8 @@ public struct PortOptions: Equatable, Sendable {
   /// Checksums and segmentation between us and the guest.
   public var offloads: PortOffloads?
   public var hasAntiSpoofing: Bool?
+  /// Tell the other VTEPs where the port's static addresses are when it comes up.
+  public var isAnnounced: Bool?
   /// Learned addresses behind the port; 0: no limit.
   public var macLimit: UInt32?
   public var ingress = RateOptions()
@@ -79,6 +81,12 @@ extension PortSettings {
   public var offloads: PortOffloads {
     get { options.offloads ?? inherited.offloads ?? .auto }
     set { options.offloads = newValue }
+  }
+
+  /// The port's static addresses are announced to the other VTEPs when it comes up.
+  public var isAnnounced: Bool {
+    get { options.isAnnounced ?? inherited.isAnnounced ?? false }
+    set { options.isAnnounced = newValue }
   }
 
   public var policy: PortPolicy { PortPolicy(options, inherited) }

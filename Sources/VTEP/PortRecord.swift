@@ -22,6 +22,8 @@ struct PortRecord {
   var polledQueues = 0
 
   var driver: any PortDriver.Type { settings.attachment.kind.driver }
+  /// The port is up, and its guest has been announced if it is to be.
+  var isAnnounced = false
   var isUp: Bool { status.state == .up }
 
   /// The port as it is now. A disabled one is down, whatever its device does.

@@ -43,6 +43,7 @@ extension Reconciler {
       log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
     }
     if old.underlay.addresses != new.underlay.addresses { findAllRoutes() }
+    announcePorts()
     rebuildDomains()
     rebuildAdjacencies()
     publishAndWait()
@@ -97,7 +98,7 @@ extension Reconciler {
           continue
         } else if let device = try open(settings) {
           opened[settings.name] = device
-        } else if record == nil {
+        } else if record == nil, settings.isEnabled {
           log.warning("port \(settings.name): \(settings.attachment.place) is not there yet; waiting for it")
         }
       }
@@ -189,7 +190,7 @@ extension Reconciler {
   }
 
   /// VTEPs that the operator no longer names live on as long as something is known behind them.
-  private func unconfigureVTEPs() {
+  func unconfigureVTEPs() {
     let configured = configuredVTEPs(desired)
     var groups: [IPAddress] = []
     for (address, record) in underlay.vteps where record.isConfigured && !configured.contains(address) {
@@ -253,6 +254,8 @@ extension Reconciler {
     giveUpDoubtfulNeighbors(doubtfulAtLastTick)
     doubtfulAtLastTick = underlay.doubtfulNeighbors
     memberships.retry()
+    forgetAnnouncements()
+    endPreparations()
     if ticks % 5 == 0 {
       retryNeighbors()
       retryPorts()

@@ -67,9 +67,10 @@ extension Reconciler {
       ownSockets: Set(ports.values.compactMap { $0.device?.ownedSocket }), mailbox: mailbox)
   }
 
-  /// Opens the port's device. Nil: the port waits for what it attaches to.
+  /// Opens the port's device. Nil: the port waits for what it attaches to, or is disabled.
   func open(_ settings: PortSettings) throws(VTEPError) -> OpenedPort? {
-    try settings.kind.driver.open(settings, on: portHost)
+    guard settings.wantsDevice else { return nil }
+    return try settings.kind.driver.open(settings, on: portHost)
   }
 
   /// Puts an opened device to use.
@@ -183,10 +184,12 @@ extension Reconciler {
     if old.state == .up && !record.isUp { learner.write { $0.flush(port: record.index) } }
   }
 
-  /// Ports went up or down: bindings, flood lists and group memberships follow.
+  /// Ports went up or down: bindings, flood lists, static addresses and group memberships follow.
   func portStateChanged() {
+    announcePorts()
     rebuildDomains()
     publish()
+    updateTable()
     updateMemberships()
   }
 }

@@ -41,7 +41,8 @@ extension Reconciler {
       return VNIReport(
         settings: settings, ports: bound.map(\.settings.name).sorted(), macs: macs.count,
         traffic: baselines.traffic(domain: record.value.index, counters),
-        flooded: baselines.flooded(domain: record.value.index, counters), learnRefusals: macs.refused)
+        flooded: baselines.flooded(domain: record.value.index, counters), learnRefusals: macs.refused,
+        preparedSeconds: preparedSeconds(record.key))
     }
   }
 

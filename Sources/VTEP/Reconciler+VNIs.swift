@@ -47,10 +47,10 @@ extension Reconciler {
 
   /// All VTEPs and groups that the operator named.
   func configuredVTEPs(_ state: DesiredState) -> Set<IPAddress> {
-    Set(state.vnis.values.flatMap { $0.flood.destinations + Array($0.macs.values) })
+    Set(state.vnis.values.flatMap { $0.flood.destinations + Array($0.macs.values) } + preparations.values.flatMap(\.vteps))
   }
 
-  /// Joins the groups of VNIs that have a port up, leaves the others.
+  /// Joins the groups of VNIs that have a port up or are prepared for one, leaves the others.
   func updateMemberships() {
     memberships.setInterfaces(underlay.devices.compactMap { $0.link?.index })
     var wanted: [VNI: IPAddress] = [:]
@@ -59,7 +59,7 @@ extension Reconciler {
       let hasPort = ports.values.contains { port in
         port.isUp && port.settings.bindings.contains { $0.vni == settings.vni }
       }
-      if hasPort { wanted[settings.vni] = group }
+      if hasPort || preparations[settings.vni] != nil { wanted[settings.vni] = group }
     }
     for (vni, group) in joined where wanted[vni] != group {
       memberships.remove(vni: vni, group: group)
@@ -86,7 +86,8 @@ extension Reconciler {
         entries[MACKey(domain: domain.index, mac: mac)] = .vtep(vtep.index)
       }
     }
-    for port in ports.values {
+    // A guest that is not there claims nothing: its address may turn up behind another VTEP.
+    for port in ports.values where port.isUp {
       for (vlan, vni) in port.settings.bindings {
         guard let domain = domains[vni] else { continue }
         for mac in port.settings.macs(vlan: vlan) {

@@ -48,6 +48,10 @@ public actor Reconciler {
   var baselines = CounterBaselines()
   /// What each worker had done at the last two looks.
   var activity: [(before: WorkerActivity, latest: WorkerActivity)] = []
+  var announcementSerial: UInt64 = 0
+  /// When the latest announcement was made, on the monotonic clock.
+  var lastAnnouncement: UInt32 = 0
+  var preparations: [VNI: Preparation] = [:]
 
   private var threads: [BackgroundThread] = []
   private let watchStop: Int32

@@ -34,6 +34,8 @@ public struct VNIReport: Sendable {
   public var flooded: UInt64
   /// Learn attempts refused by `mac-limit`.
   public var learnRefusals: UInt64
+  /// Seconds that the VNI stays prepared for a guest; nil: it is not.
+  public var preparedSeconds: Int?
 }
 
 public struct NextHopReport: Sendable {

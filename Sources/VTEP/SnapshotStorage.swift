@@ -30,6 +30,8 @@ struct ForwardingModel {
   var vteps: [VTEP] = []
   /// One list per worker.
   var receiveQueues: [[ReceiveQueue]]
+  /// The latest ones; those that every worker must have seen are taken out in time.
+  var announcements: [Announcement] = []
   var ownIPv4 = IPAddress(ipv4: 0)
   var ownIPv6 = IPAddress(high: 0, low: 0)
   var decapPolicy: DecapPolicy
@@ -114,6 +116,7 @@ final class SnapshotStorage {
         ipv4Slots: store(ipv4Slots), ipv4Mask: UInt32(ipv4Slots.count - 1),
         ipv6Slots: store(ipv6Slots), ipv6Mask: UInt32(ipv6Slots.count - 1),
         receiveQueues: store(model.receiveQueues.flatMap { $0 }), receiveQueueStarts: store(queueStarts),
+        announcements: store(model.announcements), announcementCount: model.announcements.count,
         ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4), decapPolicy: model.decapPolicy))
     blocks.append(UnsafeMutableRawPointer(block))
     snapshot = UnsafePointer(block)

@@ -39,6 +39,9 @@ struct Worker: ~Copyable {
   var nowCycles: UInt64 = 0
   var sentLearnEvents = false
 
+  /// Serial of the latest announcement sent.
+  var announced: UInt64 = 0
+
   var held: HeldFrames
   /// Set from time to time: look after held frames in the next round.
   var heldFramesAreDue = false
@@ -89,6 +92,7 @@ struct Worker: ~Copyable {
     if snapshot.pointee.generation != generation {
       generation = snapshot.pointee.generation
       if !held.isEmpty { releaseHeldFrames() }
+      if snapshot.pointee.announcementCount > 0 && index == 0 { announce() }
     }
 
     var total = 0

@@ -1,62 +1,60 @@
-// PortRequests: `vtepctl port add|delete`, access ports at run time.
+// PortRequests: `vtepctl port add|set|prepare|delete`, access ports at run time.
 
-/// Adds an access port. The keys are the configuration file's.
+/// Adds an access port, or changes one that is attached to the same.
 public struct AddPort: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "port.add"
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var name: String
-  /// `tap`, `netdev`, `vhost-user`, …
-  public var kind: String
-  /// Kernel interface name.
-  public var device: String?
-  /// Path of a unix socket.
-  public var socket: String?
-  /// Of the socket: `client` or `server`.
-  public var role: String?
-  /// Queue pairs.
-  public var queues: Int?
-  /// Number of the interface on its socket.
-  public var memifID: UInt32?
-  /// A DPDK device with its arguments.
-  public var devargs: String?
-  /// Binding of untagged frames.
-  public var vni: UInt32?
-  /// Bindings of tagged frames, VLAN identifier to VNI.
-  public var vlans: [Int: UInt32]?
-  /// Addresses known to live behind the port.
-  public var macs: [String]?
-  /// Bytes.
-  public var mtu: Int?
-  /// `auto` or `off`.
-  public var offloads: String?
+  /// Keys of an element of `ports` in the configuration file; a null takes a key away that an existing port has.
+  public var settings: [String: SettingValue]
 
-  public init(
-    name: String, kind: String, device: String? = nil, socket: String? = nil, role: String? = nil, queues: Int? = nil,
-    memifID: UInt32? = nil, devargs: String? = nil, vni: UInt32? = nil, vlans: [Int: UInt32]? = nil,
-    macs: [String]? = nil, mtu: Int? = nil, offloads: String? = nil
-  ) {
+  public init(name: String, settings: [String: SettingValue]) {
     self.name = name
-    self.kind = kind
-    self.device = device
-    self.socket = socket
-    self.role = role
-    self.queues = queues
-    self.memifID = memifID
-    self.devargs = devargs
-    self.vni = vni
-    self.vlans = vlans
-    self.macs = macs
-    self.mtu = mtu
-    self.offloads = offloads
+    self.settings = settings
   }
 
-  enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, kind, device, socket, role, queues
-    case memifID = "memif-id"
-    case devargs, vni, vlans, macs, mtu, offloads
+  enum CodingKeys: CodingKey, CaseIterable { case name, settings }
+}
+
+/// Changes settings of a port that runs. Refused when one of them cannot change without making the port anew.
+public struct SetPort: ControlRequest {
+  public typealias Answer = ChangeAnswer
+  public static let method = "port.set"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public var name: String
+  /// As with `AddPort`.
+  public var settings: [String: SettingValue]
+
+  public init(name: String, settings: [String: SettingValue]) {
+    self.name = name
+    self.settings = settings
   }
+
+  enum CodingKeys: CodingKey, CaseIterable { case name, settings }
+}
+
+/// Makes a VNI ready for a guest that is about to land here: its group is joined and next hops are resolved, for a while.
+public struct PreparePort: ControlRequest {
+  public typealias Answer = ChangeAnswer
+  public static let method = "port.prepare"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public var vni: UInt32
+  /// VTEPs to resolve besides those that the VNI floods to, e.g. the one that the guest comes from.
+  public var vteps: [String]
+  /// How long the VNI stays ready without a port.
+  public var seconds: UInt32
+
+  public init(vni: UInt32, vteps: [String] = [], seconds: UInt32 = 60) {
+    self.vni = vni
+    self.vteps = vteps
+    self.seconds = seconds
+  }
+
+  enum CodingKeys: CodingKey, CaseIterable { case vni, vteps, seconds }
 }
 
 /// Deletes an access port.

@@ -54,12 +54,14 @@ public struct VNIRow: Codable, Equatable, Sendable {
   public var flooded: UInt64
   /// Addresses not learned because the VNI was at its limit.
   public var learnRefusals: UInt64
+  /// Seconds that the VNI stays ready for a guest (`port prepare`); nil: it was not prepared.
+  @Nullable public var preparedSeconds: Int?
 
   public init(
     vni: UInt32, source: Source, flood: String, group: String? = nil, peers: [String] = [], ports: [String] = [],
     macs: Int = 0, learning: Bool = true, acceptFrom: String = "any", innerVLAN: String = "discard",
     ageingSeconds: UInt32 = 300, macLimit: UInt32 = 0, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0,
-    txPackets: UInt64 = 0, txBytes: UInt64 = 0, flooded: UInt64 = 0, learnRefusals: UInt64 = 0
+    txPackets: UInt64 = 0, txBytes: UInt64 = 0, flooded: UInt64 = 0, learnRefusals: UInt64 = 0, preparedSeconds: Int? = nil
   ) {
     self.vni = vni
     self.source = source
@@ -79,6 +81,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
     self.txBytes = txBytes
     self.flooded = flooded
     self.learnRefusals = learnRefusals
+    self.preparedSeconds = preparedSeconds
   }
 
   enum CodingKeys: String, CodingKey {
@@ -93,5 +96,6 @@ public struct VNIRow: Codable, Equatable, Sendable {
     case txBytes = "tx_bytes"
     case flooded
     case learnRefusals = "learn_refusals"
+    case preparedSeconds = "prepared_s"
   }
 }

@@ -1,11 +1,11 @@
-// PortCommand: `vtepctl port add|delete`.
+// PortCommand: `vtepctl port add|set|prepare|delete`.
 
 import ArgumentParser
 import VTEPControl
 
 struct PortCommand: CommandGroup {
   static let configuration = CommandConfiguration(
-    commandName: "port", abstract: "Adds and deletes access ports.", subcommands: [Add.self, Delete.self])
+    commandName: "port", abstract: "Adds, changes and deletes access ports.", subcommands: [Add.self, Set.self, Prepare.self, Delete.self])
 
   enum Kind: String, ExpressibleByArgument, CaseIterable {
     case tap, netdev
@@ -19,10 +19,13 @@ struct PortCommand: CommandGroup {
 
   static let portSocketOption = "port-socket"
 
-  /// Gives `--socket` behind `port add` to the port: the argument parser gives it to the root command, which has an
+  /// Gives `--socket` behind `port add` and `port set` to the port: the argument parser gives it to the root command, which has an
   /// option of this name, too.
   static func renamingSocket(_ arguments: [String]) -> [String] {
-    guard let position = arguments.indices.dropLast().first(where: { arguments[$0...].starts(with: ["port", "add"]) })
+    guard
+      let position = arguments.indices.dropLast().first(where: {
+        arguments[$0...].starts(with: ["port", "add"]) || arguments[$0...].starts(with: ["port", "set"])
+      })
     else { return arguments }
     return arguments[..<position]
       + arguments[position...].map { word in
@@ -46,38 +49,55 @@ struct PortCommand: CommandGroup {
 
   struct Add: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Adds a port, or changes the given bindings of an existing one.")
+      abstract: "Adds a port, or changes the given settings of an existing one.")
 
     @Option(help: "Name of the port.") var name: String
-    @Option(help: "What the port is attached through.") var kind: Kind
-    @Option(help: "Kernel interface: created (tap) or existing (netdev).") var device: String?
-    @Option(
-      name: .customLong(portSocketOption),
-      help: ArgumentHelp("Unix socket of a vhost-user or memif peer; --socket behind 'port add' means the same.", valueName: "socket"))
-    var portSocket: String?
-    @Option(help: "client: connect to the socket, and again when it is gone; server: the socket is ours.") var role: Role?
-    @Option(help: "Queue pairs to offer.") var queues: Int?
-    @Option(help: "Number of a memif interface on its socket.") var memifID: UInt32?
-    @Option(help: "DPDK device with its arguments.") var devargs: String?
-    @Option(help: "VNI of untagged frames.") var vni: UInt32?
-    @Option(help: ArgumentHelp("VNI of frames with this VLAN tag; repeatable.", valueName: "vid:vni")) var vlan: [VLANBinding] = []
-    @Option(help: "MAC address known to live behind the port; repeatable.") var mac: [String] = []
-    @Option(help: "MTU of the interface in bytes.") var mtu: Int?
-    @Option(help: "off: the guest neither leaves us large TCP segments nor gets any.") var offloads: Offloads?
+    @OptionGroup var settings: PortArguments
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
     func validate() throws {
-      guard Set(vlan.map(\.vlan)).count == vlan.count else { throw ValidationError("A VLAN is given twice.") }
+      guard settings.kind != nil else { throw ValidationError("Missing expected argument '--kind <kind>'") }
     }
 
     func run(_ session: Session) throws {
-      let vlans = Dictionary(vlan.map { (Int($0.vlan), $0.vni) }) { first, _ in first }
-      try session.change(
-        AddPort(
-          name: name, kind: kind.rawValue, device: device, socket: portSocket, role: role?.rawValue, queues: queues,
-          memifID: memifID, devargs: devargs, vni: vni, vlans: vlans.isEmpty ? nil : vlans,
-          macs: mac.isEmpty ? nil : mac, mtu: mtu, offloads: offloads?.rawValue))
+      try session.change(AddPort(name: name, settings: settings.values))
+    }
+  }
+
+  struct Set: ClientCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Changes settings of a running port.",
+      discussion: "The port goes on meanwhile. What it is attached to cannot change: delete the port and add it again.")
+
+    @Argument(help: "Name of the port.") var name: String
+    @OptionGroup var settings: PortArguments
+    @Option(help: ArgumentHelp("Take a setting away, so that the profile's or the default holds; repeatable.", valueName: "key"))
+    var unset: [String] = []
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      var values = settings.values
+      for key in unset { values[key] = .null }
+      guard !values.isEmpty else { throw CommandFailure(message: "nothing to set is given", isUsage: true) }
+      try session.change(SetPort(name: name, settings: values))
+    }
+  }
+
+  struct Prepare: ClientCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Makes a VNI ready for a guest that is about to land here.",
+      discussion: "Joins the VNI's group and resolves the next hops, before there is a port. Ends by itself.")
+
+    @Option(help: "VNI of the guest.") var vni: UInt32
+    @Option(help: "VTEP to resolve besides those that the VNI floods to; repeatable.") var vtep: [String] = []
+    @Option(help: "How long the VNI stays ready without a port.") var seconds: UInt32 = 60
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      try session.change(PreparePort(vni: vni, vteps: vtep, seconds: seconds))
     }
   }
 

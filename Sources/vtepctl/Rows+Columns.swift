@@ -27,7 +27,7 @@ extension VNIRow {
       Column("SOURCE") { $0.source.rawValue },
       Column("FLOOD") { $0.flood },
       Column("TO") { $0.group ?? $0.peers.listed },
-      Column("PORTS") { $0.ports.listed },
+      Column("PORTS") { row in row.preparedSeconds.map { "\(row.ports.listed) (prepared, \($0) s)" } ?? row.ports.listed },
       Column(number: "MACS") { "\($0.macs)" },
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },
       Column(number: "RX BYTES") { "\($0.rxBytes)" },

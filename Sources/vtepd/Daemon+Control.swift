@@ -120,12 +120,29 @@ extension Daemon: ControlHandler {
 
   func handle(_ request: AddPort) async throws(ControlError) -> ChangeAnswer {
     // The file may name an interface that comes later; a command names one that is there.
-    if PortKind(rawValue: request.kind)?.awaitsInterface == true, let device = request.device,
-      !(await (try running()).interfaceExists(device))
+    if case .text(let kind)? = request.settings["kind"], PortKind(rawValue: kind)?.awaitsInterface == true,
+      case .text(let device)? = request.settings["device"], !(await (try running()).interfaceExists(device))
     {
       throw ControlError(.refused, "port \(request.name): there is no interface '\(device)'")
     }
     return try await change(request)
+  }
+
+  func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+
+  func handle(_ request: PreparePort) async throws(ControlError) -> ChangeAnswer {
+    let reconciler = try running()
+    let vni = try VNI(parameter: request.vni)
+    var vteps: [IPAddress] = []
+    for text in request.vteps { vteps.append(try IPAddress(parameter: text, "vtep")) }
+    guard (1...86400).contains(request.seconds) else {
+      throw ControlError(.invalidParameters, "seconds must be from 1 to 86400, not \(request.seconds)")
+    }
+    do {
+      return ChangeAnswer(changed: try await reconciler.prepare(vni: vni, vteps: vteps, seconds: request.seconds))
+    } catch {
+      throw Self.refusal(error)
+    }
   }
 
   func handle(_ request: DeletePort) async throws(ControlError) -> ChangeAnswer { try await change(request) }

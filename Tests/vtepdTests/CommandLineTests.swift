@@ -97,6 +97,8 @@ private struct Run: CustomStringConvertible {
         "vni add --vni 7 --flood replicate --peer 192.0.2.7 --peer 192.0.2.8 --no-learning --accept-from peers --inner-vlan carry --ageing-seconds 9 --mac-limit 8",
         "port add --name x --kind tap --device tx --vni 7 --vlan 100:5001 --vlan 200:7 --mac 02:00:00:00:00:01 --mac 02:00:00:00:00:02 --mtu 1300",
         "port add --name g --kind vhost-user --socket g.sock --role server --queues 2 --vni 7 --offloads off",
+        "port set x --mac-limit 9 --ingress-bits 1000000 --storm-broadcast 50 --no-enabled",
+        "port set g --egress-packets 700 --unset vni",
         "mac add --vni 7 --mac 02:00:00:00:00:03 --vtep 192.0.2.7", "mac add --vni 7 --mac 02:00:00:00:00:04 --port x",
         "peer add --vni 7 192.0.2.9",
       ] {
@@ -109,7 +111,8 @@ private struct Run: CustomStringConvertible {
       let text = try Configuration(name: "h", desired: state).yaml()
       for line in [
         "peers: [192.0.2.7, 192.0.2.8, 192.0.2.9]", "learning: false", "accept-from: peers", "inner-vlan: carry", "ageing-seconds: 9",
-        "mac-limit: 8", "vlans: {100: 5001, 200: 7}", "mtu: 1300", "offloads: off",
+        "mac-limit: 8", "mac-limit: 9", "rate-limit: {ingress: {bits: 1000000}}", "storm-control: {broadcast: 50}", "enabled: false",
+        "vlans: {100: 5001, 200: 7}", "mtu: 1300", "offloads: off",
         #"macs: ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:04"]"#,
         #"- {mac: "02:00:00:00:00:03", vtep: 192.0.2.7}"#,
       ] {

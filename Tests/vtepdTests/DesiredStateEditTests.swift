@@ -107,12 +107,13 @@ import VTEPControl
     expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vni: 9), .refused, "port x: VNI 9 is not defined")
     expectRefusal(AddPort(name: "x", kind: "tap", device: "tap-vm1"), .refused, "belongs to port vm1 already")
     expectRefusal(AddPort(name: "x", kind: "tap", device: "eth0"), .refused, "belongs to the underlay")
-    expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vlans: [0: 5001]), .refused, "VLAN 0 is not from 1 to 4094")
-    expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vlans: [70000: 5001]), .invalidParameters, "VLAN 70000")
+    expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vlans: [0: 5001]), .invalidParameters, "from 1 to 4094, not '0'")
+    expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vlans: [70000: 5001]), .invalidParameters, "not '70000'")
     expectRefusal(AddPort(name: "x", kind: "bridge", device: "tx"), .invalidParameters, "kind must be tap, netdev")
-    expectRefusal(AddPort(name: "x", kind: "tap"), .invalidParameters, "a port of kind tap needs a device")
-    expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", role: "client"), .invalidParameters, "kind tap has no role")
-    expectRefusal(AddPort(name: "x", kind: "vhost-user", socket: "s", queues: 0), .invalidParameters, "queues must be from 1 to 64")
+    expectRefusal(AddPort(name: "x", kind: "tap"), .invalidParameters, "key 'device' is missing")
+    expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", role: "client"), .invalidParameters, "kind tap has no 'role'")
+    expectRefusal(
+      AddPort(name: "x", kind: "vhost-user", socket: "s", queues: 0), .invalidParameters, "queues must be a whole number from 1 to 64")
     expectRefusal(AddPort(name: "x y", kind: "tap", device: "tx"), .refused, "name 'x y'")
     expectRefusal(DeletePort(name: "x"), .notFound, "no port 'x'")
   }

@@ -148,4 +148,50 @@ private let head = """
     #expect(found.count == expected.count, "\(found)")
     for (line, start) in zip(found, expected) { #expect(line.hasPrefix(start), "\(line)") }
   }
+
+  // -- vtepctl port set --------------------------------------------------------------------------------------------------
+
+  private func set(_ settings: [String: SettingValue], _ name: String = "b") throws -> DesiredState {
+    try load(full).desired.applying(SetPort(name: name, settings: settings))
+  }
+
+  @Test func setChangesWhatIsGivenAndNothingElse() throws {
+    let before = try load(full).desired
+    var port = try #require(before.ports["b"])
+    port.options.macLimit = 7
+    port.options.egress.packets = 9
+    port.options.isEnabled = true
+    let given: [String: SettingValue] = [
+      "mac-limit": .number(7), "rate-limit": .map(["egress": .map(["packets": .number(9)])]), "enabled": .flag(true),
+    ]
+    let after = try set(given)
+    #expect(after.ports["b"] == port && after.ports["a"] == before.ports["a"])
+    // Once more changes nothing.
+    #expect(try after.applying(SetPort(name: "b", settings: given)) == after)
+    #expect(try after.applying(SetPort(name: "b", settings: ["kind": .text("tap"), "device": .text("tb")])) == after)
+  }
+
+  @Test func unsetKeysAreTheProfilesAgain() throws {
+    let port = try #require(try set(["mac-limit": .null, "storm-control": .map(["broadcast": .null]), "enabled": .null]).ports["b"])
+    #expect(port.policy.macLimit == 4 && port.policy.storm.broadcast == 10 && port.isEnabled)
+    let alone = try #require(try set(["profile": .null]).ports["b"])
+    #expect(alone.policy.egress == PortPolicy.Rate() && alone.policy.ingress.bits == 5_000_000)
+  }
+
+  @Test func whatCannotChangeLiveIsRefusedWithTheRemedy() throws {
+    func refusal(_ settings: [String: SettingValue], _ name: String = "b") -> ControlError? {
+      #expect(throws: ControlError.self) { try set(settings, name) }
+    }
+    for (key, value) in [("device", "tx"), ("kind", "netdev")] {
+      let error = refusal([key: .text(value)])
+      #expect(error?.message == "port b: \(key) cannot change while the port exists; delete the port and add it again")
+      #expect(error?.code == .refused)
+    }
+    #expect(refusal(["mac-limit": .text("x")])?.message.contains("mac-limit must be a whole number") == true)
+    #expect(refusal(["color": .text("x")])?.message == "port b: port: unknown key 'color'")
+    #expect(refusal(["profile": .text("p")])?.message == "port b: there is no profile 'p'")
+    #expect(refusal(["anti-spoofing": .flag(true)])?.message.hasPrefix("port b: anti-spoofing needs") == true)
+    #expect(refusal(["vni": .number(3)])?.message == "port b: VNI 3 is not defined")
+    #expect(refusal(["mtu": .number(1)], "nobody")?.code == .notFound)
+  }
 }

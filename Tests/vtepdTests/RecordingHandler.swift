@@ -73,6 +73,8 @@ final class RecordingHandler: ControlHandler {
   func handle(_ request: AddPeer) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: DeletePeer) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: AddPort) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: PreparePort) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: true) }
   func handle(_ request: DeletePort) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: CheckConfiguration) async throws(ControlError) -> ConfigurationAnswer {
     do throws(ConfigurationError) {

@@ -34,6 +34,7 @@ extension ConfigurationLoader {
     options.isEnabled = section.boolean("enabled")
     options.offloads = section.choice("offloads", as: PortOffloads.self)
     options.hasAntiSpoofing = section.boolean("anti-spoofing")
+    options.isAnnounced = section.boolean("announce")
     options.macLimit = section.integer("mac-limit", in: 0...PortPolicy.maximumMACLimit).map(UInt32.init)
     if var limits = section.section("rate-limit") {
       options.ingress = readRate("ingress", in: &limits)

@@ -50,6 +50,7 @@ extension PortOptions {
     if let offloads { pairs.append(("offloads", Node(word: offloads.rawValue))) }
     if let isEnabled { pairs.append(("enabled", Node(flag: isEnabled))) }
     if let hasAntiSpoofing { pairs.append(("anti-spoofing", Node(flag: hasAntiSpoofing))) }
+    if let isAnnounced { pairs.append(("announce", Node(flag: isAnnounced))) }
     if let macLimit { pairs.append(("mac-limit", Node(number: macLimit))) }
     pairs += Self.mapping("rate-limit", Self.mapping("ingress", ingress.pairs) + Self.mapping("egress", egress.pairs))
     pairs += Self.mapping("storm-control", storm.pairs)

@@ -46,6 +46,8 @@ struct ControlDispatcher: Sendable {
       case AddPeer.method: return try await run(incoming, id, AddPeer.self, handler.handle)
       case DeletePeer.method: return try await run(incoming, id, DeletePeer.self, handler.handle)
       case AddPort.method: return try await run(incoming, id, AddPort.self, handler.handle)
+      case SetPort.method: return try await run(incoming, id, SetPort.self, handler.handle)
+      case PreparePort.method: return try await run(incoming, id, PreparePort.self, handler.handle)
       case DeletePort.method: return try await run(incoming, id, DeletePort.self, handler.handle)
       case CheckConfiguration.method: return try await run(incoming, id, CheckConfiguration.self, handler.handle)
       case ApplyConfiguration.method: return try await run(incoming, id, ApplyConfiguration.self, handler.handle)

@@ -28,6 +28,8 @@ protocol ControlHandler: Sendable {
   func handle(_ request: AddPeer) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: DeletePeer) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: AddPort) async throws(ControlError) -> ChangeAnswer
+  func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer
+  func handle(_ request: PreparePort) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: DeletePort) async throws(ControlError) -> ChangeAnswer
 
   func handle(_ request: CheckConfiguration) async throws(ControlError) -> ConfigurationAnswer

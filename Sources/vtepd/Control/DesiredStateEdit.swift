@@ -48,7 +48,7 @@ extension DesiredState {
     return settings
   }
 
-  fileprivate func existing(port name: String) throws(ControlError) -> PortSettings {
+  func existing(port name: String) throws(ControlError) -> PortSettings {
     guard let settings = ports[name] else { throw ControlError(.notFound, "there is no port '\(name)'") }
     return settings
   }
@@ -124,74 +124,6 @@ extension DeletePeer: DesiredStateEdit {
       throw ControlError(.notFound, "VNI \(vni) has no peer \(peer)")
     }
     state.vnis[vni]?.flood = .replicate(peers: peers.filter { $0 != peer })
-  }
-}
-
-extension AddPort: DesiredStateEdit {
-  func edit(_ state: inout DesiredState) throws(ControlError) {
-    let attachment = try attachment(replacing: state.ports[name]?.attachment)
-    var settings = state.ports[name] ?? PortSettings(name: name, attachment: attachment)
-    guard settings.attachment == attachment else {
-      throw ControlError(
-        .refused, "port \(name) exists already, as \(settings.kind.rawValue) \(settings.attachment.place)")
-    }
-    if let vni { settings.vni = try VNI(parameter: vni) }
-    if let vlans { settings.vlans = try Self.bindings(vlans) }
-    if let macs {
-      settings.macs = []
-      for mac in macs { settings.macs.append(try MACAddress(parameter: mac)) }
-    }
-    if let mtu { settings.mtu = mtu }
-    if let offloads { settings.offloads = try .init(parameter: offloads, "offloads") }
-    state.ports[name] = settings
-  }
-
-  /// The values of the keys that depend on the kind. An existing port's stand unless the request says otherwise.
-  private func attachment(replacing old: PortAttachment?) throws(ControlError) -> PortAttachment {
-    let kind = try PortKind(parameter: kind, "kind")
-    var attachment = PortAttachment(kind)
-    if let old, old.kind == kind { attachment = old }
-    attachment.device = device ?? attachment.device
-    attachment.socket = socket ?? attachment.socket
-    attachment.devargs = devargs ?? attachment.devargs
-    if let role { attachment.role = try .init(parameter: role, "role") }
-    if let queues {
-      guard PortAttachment.queueRange.contains(queues) else {
-        let range = PortAttachment.queueRange
-        throw ControlError(.invalidParameters, "queues must be from \(range.lowerBound) to \(range.upperBound), not \(queues)")
-      }
-      attachment.queues = queues
-    }
-    attachment.memifID = memifID ?? attachment.memifID
-    let given: [(key: PortAttachment.Key, isGiven: Bool)] = [
-      (.device, device != nil), (.socket, socket != nil), (.role, role != nil), (.queues, queues != nil),
-      (.memifID, memifID != nil), (.devargs, devargs != nil),
-    ]
-    for (key, isGiven) in given {
-      if isGiven, !(kind.requiredKeys + kind.optionalKeys).contains(key) {
-        throw ControlError(.invalidParameters, "a port of kind \(kind.rawValue) has no \(key.rawValue)")
-      }
-      if !isGiven, old == nil, kind.requiredKeys.contains(key) {
-        throw ControlError(.invalidParameters, "a port of kind \(kind.rawValue) needs a \(key.rawValue)")
-      }
-    }
-    return attachment
-  }
-
-  private static func bindings(_ vlans: [Int: UInt32]) throws(ControlError) -> [UInt16: VNI] {
-    var bindings: [UInt16: VNI] = [:]
-    for (vlan, vni) in vlans {
-      guard let identifier = UInt16(exactly: vlan) else { throw ControlError(.invalidParameters, "VLAN \(vlan) is not from 1 to 4094") }
-      bindings[identifier] = try VNI(parameter: vni)
-    }
-    return bindings
-  }
-}
-
-extension DeletePort: DesiredStateEdit {
-  func edit(_ state: inout DesiredState) throws(ControlError) {
-    _ = try state.existing(port: name)
-    state.ports[name] = nil
   }
 }
 

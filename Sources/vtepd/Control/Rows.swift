@@ -57,7 +57,8 @@ extension VNIRow {
       macs: report.macs, learning: settings.learning, acceptFrom: settings.acceptFrom.rawValue,
       innerVLAN: settings.innerVLAN.rawValue, ageingSeconds: settings.ageingSeconds, macLimit: settings.macLimit,
       rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
-      txBytes: report.traffic.txBytes, flooded: report.flooded, learnRefusals: report.learnRefusals)
+      txBytes: report.traffic.txBytes, flooded: report.flooded, learnRefusals: report.learnRefusals,
+      preparedSeconds: report.preparedSeconds)
   }
 }
 

@@ -1,0 +1,91 @@
+// Reconciler+Migration: guests that arrive: their addresses are announced, and before that the VNI can be prepared: its
+// group joined and the VTEPs that matter resolved, for a while.
+
+import Encap
+import MACTable
+
+/// A VNI that is made ready for a guest.
+struct Preparation {
+  /// On the monotonic clock.
+  var endSeconds: UInt32
+  /// Resolved meanwhile.
+  var vteps: Set<IPAddress>
+}
+
+extension Reconciler {
+  /// Seconds that an announcement stays in the snapshots: a worker takes a new one within a fraction of that.
+  private static let announcementSeconds: UInt32 = 2
+
+  /// Announces the addresses of ports that have come up since the last call. The next snapshot carries it.
+  func announcePorts() {
+    for (name, record) in ports where record.isUp != record.isAnnounced {
+      ports[name]?.isAnnounced = record.isUp
+      guard record.isUp, record.settings.isAnnounced else { continue }
+      var count = 0
+      for (vlan, vni) in record.settings.bindings {
+        guard let domain = domains[vni] else { continue }
+        for mac in record.settings.macs(vlan: vlan) {
+          announcementSerial += 1
+          count += 1
+          model.announcements.append(
+            Announcement(
+              serial: announcementSerial, key: MACKey(domain: domain.index, mac: mac), place: .port(record.index, vlan: vlan)))
+        }
+      }
+      lastAnnouncement = MonotonicClock.seconds()
+      log.info("port \(name): \(count) addresses are announced")
+    }
+  }
+
+  /// Takes announcements out that are sent.
+  func forgetAnnouncements() {
+    guard !model.announcements.isEmpty, MonotonicClock.seconds() &- lastAnnouncement > Self.announcementSeconds else { return }
+    model.announcements = []
+  }
+
+  /// Makes a VNI ready for a guest that is about to land: joins its group, and resolves VTEPs.
+  ///
+  /// - Parameters:
+  ///   - vteps: besides those that the VNI floods to.
+  ///   - seconds: how long it stays ready without a port.
+  /// - Returns: whether it was not ready, or not for all of `vteps`.
+  /// - Throws: `.refused` for an unknown VNI, or an address that no other VTEP can have.
+  public func prepare(vni: VNI, vteps: [IPAddress], seconds: UInt32) throws(VTEPError) -> Bool {
+    let operation = "port prepare"
+    guard domains[vni] != nil else { throw VTEPError(.refused, operation, "VNI \(vni) is not defined", remedy: "add it first") }
+    for address in vteps {
+      if let reason = address.reasonAgainstVTEP ?? desired.underlay.reasonAgainstDestination(address) {
+        throw VTEPError(.refused, operation, "vtep \(address) is \(reason)")
+      }
+    }
+    let old = preparations[vni]
+    let all = (old?.vteps ?? []).union(vteps)
+    preparations[vni] = Preparation(endSeconds: MonotonicClock.seconds() &+ seconds, vteps: all)
+    if all != old?.vteps ?? [] {
+      for address in all where vtep(address, isConfigured: true) == nil {
+        log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
+      }
+      rebuildAdjacencies()
+      publish()
+    }
+    updateMemberships()
+    return old == nil || all != old?.vteps
+  }
+
+  /// Ends preparations whose time is over, or whose VNI is gone.
+  func endPreparations() {
+    let now = MonotonicClock.seconds()
+    let over = preparations.filter { vni, preparation in
+      domains[vni] == nil || Int32(bitPattern: now &- preparation.endSeconds) >= 0
+    }
+    guard !over.isEmpty else { return }
+    for vni in over.keys { preparations[vni] = nil }
+    unconfigureVTEPs()
+    updateMemberships()
+  }
+
+  /// Seconds that a VNI stays prepared; nil: it is not.
+  func preparedSeconds(_ vni: VNI) -> Int? {
+    preparations[vni].map { Int(Int32(bitPattern: $0.endSeconds &- MonotonicClock.seconds())) }.map { max($0, 0) }
+  }
+}

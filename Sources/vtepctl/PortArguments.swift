@@ -1,0 +1,82 @@
+// PortArguments: the options of `vtepctl port add` and `port set`, as keys of the configuration file.
+
+import ArgumentParser
+import VTEPControl
+
+struct PortArguments: ParsableArguments {
+  @Option(help: "What the port is attached through.") var kind: PortCommand.Kind?
+  @Option(help: "Kernel interface: created (tap) or existing (netdev).") var device: String?
+  @Option(
+    name: .customLong(PortCommand.portSocketOption),
+    help: ArgumentHelp("Unix socket of a vhost-user or memif peer; --socket behind 'port add' means the same.", valueName: "socket"))
+  var portSocket: String?
+  @Option(help: "client: connect to the socket, and again when it is gone; server: the socket is ours.") var role: PortCommand.Role?
+  @Option(help: "Queue pairs to offer.") var queues: Int?
+  @Option(help: "Number of a memif interface on its socket.") var memifID: UInt32?
+  @Option(help: "DPDK device with its arguments.") var devargs: String?
+  @Option(help: "Profile that says what is not said here.") var profile: String?
+  @Option(help: "VNI of untagged frames.") var vni: UInt32?
+  @Option(help: ArgumentHelp("VNI of frames with this VLAN tag; repeatable.", valueName: "vid:vni"))
+  var vlan: [PortCommand.VLANBinding] = []
+  @Option(help: "MAC address known to live behind the port; repeatable.") var mac: [String] = []
+  @Option(help: "MTU of the interface in bytes.") var mtu: Int?
+  @Option(help: "off: the guest neither leaves us large TCP segments nor gets any.") var offloads: PortCommand.Offloads?
+  @Flag(inversion: .prefixedNo, help: "Administrative state: a disabled port is down.") var enabled: Bool?
+  @Flag(inversion: .prefixedNo, help: "Accept only the port's own addresses as sources.") var antiSpoofing: Bool?
+  @Flag(inversion: .prefixedNo, help: "Announce the port's MAC addresses to the other VTEPs when it comes up.") var announce: Bool?
+  @Option(help: "Learned addresses behind the port; 0: no limit.") var macLimit: UInt32?
+  @Option(help: "Bits a second from the guest; 0: no limit.") var ingressBits: Int64?
+  @Option(help: "Packets a second from the guest; 0: no limit.") var ingressPackets: Int64?
+  @Option(help: "Bits a second to the guest; 0: no limit.") var egressBits: Int64?
+  @Option(help: "Packets a second to the guest; 0: no limit.") var egressPackets: Int64?
+  @Option(help: "Broadcasts a second from the guest; 0: no limit.") var stormBroadcast: Int64?
+  @Option(help: "Frames a second from the guest to unknown addresses; 0: no limit.") var stormUnknownUnicast: Int64?
+  @Option(help: "Multicast frames a second from the guest; 0: no limit.") var stormUnknownMulticast: Int64?
+
+  func validate() throws {
+    guard Set(vlan.map(\.vlan)).count == vlan.count else { throw ValidationError("A VLAN is given twice.") }
+  }
+
+  /// What was given.
+  var values: [String: SettingValue] {
+    var values: [String: SettingValue] = [:]
+    values["kind"] = kind.map { .text($0.rawValue) }
+    values["device"] = device.map { .text($0) }
+    values["socket"] = portSocket.map { .text($0) }
+    values["role"] = role.map { .text($0.rawValue) }
+    values["queues"] = Self.number(queues)
+    values["memif-id"] = Self.number(memifID)
+    values["devargs"] = devargs.map { .text($0) }
+    values["profile"] = profile.map { .text($0) }
+    values["vni"] = Self.number(vni)
+    if !vlan.isEmpty {
+      values["vlans"] = .map(Dictionary(uniqueKeysWithValues: vlan.map { ("\($0.vlan)", .number(Int64($0.vni))) }))
+    }
+    if !mac.isEmpty { values["macs"] = .list(mac.map { .text($0) }) }
+    values["mtu"] = Self.number(mtu)
+    values["offloads"] = offloads.map { .text($0.rawValue) }
+    values["enabled"] = enabled.map { .flag($0) }
+    values["anti-spoofing"] = antiSpoofing.map { .flag($0) }
+    values["announce"] = announce.map { .flag($0) }
+    values["mac-limit"] = Self.number(macLimit)
+    values["rate-limit"] = Self.map([
+      "ingress": Self.map(["bits": Self.number(ingressBits), "packets": Self.number(ingressPackets)]),
+      "egress": Self.map(["bits": Self.number(egressBits), "packets": Self.number(egressPackets)]),
+    ])
+    values["storm-control"] = Self.map([
+      "broadcast": Self.number(stormBroadcast), "unknown-unicast": Self.number(stormUnknownUnicast),
+      "unknown-multicast": Self.number(stormUnknownMulticast),
+    ])
+    return values
+  }
+
+  private static func number(_ value: (some BinaryInteger)?) -> SettingValue? {
+    value.map { .number(Int64(clamping: $0)) }
+  }
+
+  /// The entries that are there; nil when none is.
+  private static func map(_ entries: [String: SettingValue?]) -> SettingValue? {
+    let given = entries.compactMapValues(\.self)
+    return given.isEmpty ? nil : .map(given)
+  }
+}

@@ -1,0 +1,99 @@
+// PortEdit: `vtepctl port add|set|delete` as edits of the desired state. What a command says is laid over what the
+// configuration file would say of the port, and read by the file's reader: every key of the file is a key of the command.
+
+import VTEP
+import VTEPControl
+import Yams
+
+extension AddPort: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    guard let old = state.ports[name] else {
+      state.ports[name] = try PortSettings(name: name, settings, replacing: nil)
+      return
+    }
+    let exists = ControlError(.refused, "port \(name) exists already, as \(old.kind.rawValue) \(old.attachment.place)")
+    // The keys of another kind would only contradict those that are there.
+    if case .text(let kind)? = settings["kind"], PortKind(rawValue: kind) != nil, kind != old.kind.rawValue { throw exists }
+    let new = try PortSettings(name: name, settings, replacing: old)
+    guard old.attachment == new.attachment else { throw exists }
+    state.ports[name] = new
+  }
+}
+
+extension SetPort: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    let old = try state.existing(port: name)
+    if case .text(let kind)? = settings["kind"], kind != old.kind.rawValue {
+      throw ControlError(.refused, "port \(name): kind cannot change while the port exists; delete the port and add it again")
+    }
+    let new = try PortSettings(name: name, settings, replacing: old)
+    if let key = new.attachment.firstDifference(from: old.attachment) {
+      throw ControlError(.refused, "port \(name): \(key) cannot change while the port exists; delete the port and add it again")
+    }
+    state.ports[name] = new
+  }
+}
+
+extension DeletePort: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    _ = try state.existing(port: name)
+    state.ports[name] = nil
+  }
+}
+
+extension PortAttachment {
+  fileprivate func firstDifference(from old: PortAttachment) -> String? {
+    if kind != old.kind { return "kind" }
+    let values: [(Key, Bool)] = [
+      (.device, device == old.device), (.socket, socket == old.socket), (.role, role == old.role), (.queues, queues == old.queues),
+      (.memifID, memifID == old.memifID), (.devargs, devargs == old.devargs),
+    ]
+    return values.first { !$0.1 }?.0.rawValue
+  }
+}
+
+extension PortSettings {
+  /// - Throws: `invalidParameters` with everything that is wrong with the values.
+  fileprivate init(name: String, _ settings: [String: SettingValue], replacing old: PortSettings?) throws(ControlError) {
+    let reader = ConfigurationReader(duplicates: DuplicateKeys())
+    var keys = old.map { $0.node.mapping ?? [:] } ?? [:]
+    // The name is the command's, whatever the settings say.
+    keys.lay(settings.filter { $0.key != "name" })
+    keys["name"] = Node(text: name)
+    let read = ConfigurationLoader(hostName: "").readPort(.mapping(keys), reader)
+    if let first = reader.problems.first {
+      throw ControlError(.invalidParameters, "port \(name): \(first.message)", details: reader.problems.dropFirst().map(\.message))
+    }
+    guard let read else { throw ControlError(.invalidParameters, "port \(name) cannot be read") }
+    self = read
+  }
+}
+
+extension Node.Mapping {
+  /// Puts the given keys in place of those that are there; inside the limits each key by itself.
+  fileprivate mutating func lay(_ settings: [String: SettingValue]) {
+    for (key, value) in settings.sorted(by: { $0.key < $1.key }) {
+      switch value {
+      case .null: self[Node(key)] = nil
+      case .map(let inner) where ["rate-limit", "ingress", "egress", "storm-control"].contains(key):
+        var mapping = self[Node(key)]?.mapping ?? [:]
+        mapping.lay(inner)
+        self[Node(key)] = .mapping(mapping)
+      default: self[Node(key)] = Node(value)
+      }
+    }
+  }
+}
+
+extension Node {
+  fileprivate init(_ value: SettingValue) {
+    switch value {
+    case .null: self.init("null", .implicit, .plain)
+    case .flag(let flag): self.init(flag: flag)
+    case .number(let number): self.init(number: number)
+    case .text(let text): self.init(text, Tag(.str), .doubleQuoted)
+    case .list(let list): self.init(list.map { Node($0) }, .implicit, .flow)
+    case .map(let map): self.init(map.map { (Node($0.key), Node($0.value)) }, .implicit, .flow)
+    }
+  }
+}
