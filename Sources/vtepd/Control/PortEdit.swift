@@ -30,6 +30,10 @@ extension SetPort: DesiredStateEdit {
     if let key = new.attachment.firstDifference(from: old.attachment) {
       throw ControlError(.refused, "port \(name): \(key) cannot change while the port exists; delete the port and add it again")
     }
+    // The guest's driver has negotiated them with the device.
+    guard old.kind != .vhostUser || new.offloads == old.offloads else {
+      throw ControlError(.refused, "port \(name): offloads cannot change while the port exists; delete the port and add it again")
+    }
     state.ports[name] = new
   }
 }
