@@ -38,6 +38,7 @@ static inline const void *cmnl_attribute_payload(const struct nlattr *attribute)
 
 // Carrier of the interface behind a descriptor of /dev/net/tun; 0 = off.
 static inline int cmnl_tun_set_carrier(int fd, int on) { return ioctl(fd, TUNSETCARRIER, &on); }
+
 // Name of the interface behind a descriptor of /dev/net/tun (character device 10:200, wherever its node is); -1 for any
 // other descriptor, for one that is attached to no interface, and for a detached queue, which gets no frames.
 static inline int cmnl_tun_name(int fd, char name[IFNAMSIZ]) {
