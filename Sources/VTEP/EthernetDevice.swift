@@ -104,18 +104,23 @@ struct EthernetDevice: Sendable {
   ///   - queues: pairs offered; the guest may use fewer.
   ///   - offersSegmentation: the guest may send large TCP segments.
   static func openVhostUser(
-    path: String, isClient: Bool, queues: Int, offersSegmentation: Bool, host: PortHost, subject: String
+    path: String, isClient: Bool, queues: Int, offersOffloads: Bool, host: PortHost, subject: String
   ) throws(VTEPError) -> EthernetDevice {
     let portID = try attach(
       driver: "net_vhost",
-      arguments: "iface=\(path),queues=\(queues),client=\(isClient ? 1 : 0),tso=\(offersSegmentation ? 1 : 0)",
+      arguments: "iface=\(path),queues=\(queues),client=\(isClient ? 1 : 0),tso=\(offersOffloads ? 1 : 0)",
       subject: subject)
     let watch = DeviceWatch(portID: portID, path: path, mailbox: host.mailbox)
     do throws(VTEPError) {
       // A guest may be there before the device is started.
       try watch.start(subject: subject)
       var device = try start(
-        portID, queues: queues, promiscuous: false, wakesOnRequest: true, leavesChecksums: true, runtime: host.runtime, subject: subject
+        portID, queues: queues, promiscuous: false, wakesOnRequest: true, leavesChecksums: true, runtime: host.runtime, subject: subject,
+        configured: {
+          // The driver has an argument for large segments alone, and its socket is open by now: a hypervisor may have been
+          // faster. What it was offered is served all the same.
+          if !offersOffloads { _ = rte_vhost_driver_disable_features(path, VirtioFeatures.offloads) }
+        }
       ) {
         (0..<queues).map { rte_eth_dev_rx_intr_ctl_q_get_fd(portID, UInt16($0)) }.filter { $0 >= 0 }
       }
@@ -177,13 +182,13 @@ struct EthernetDevice: Sendable {
       .first { rte_eth_dev_get_port_by_name($0, &ignored) != 0 }
   }
 
-  /// Configures and starts an attached device. `descriptors` is asked once its queues exist.
+  /// Configures and starts an attached device. `configured` is called once the driver has opened
+  /// its sockets, `descriptors` is asked once its queues exist.
   ///
   /// - Parameter leavesChecksums: hand over frames with unfinished checksums and say so, instead of finishing them.
   static func start(
     _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, leavesChecksums: Bool = false,
-    runtime: DPDKRuntime, subject: String,
-    descriptors: () -> [Int32]
+    runtime: DPDKRuntime, subject: String, configured: () -> Void = {}, descriptors: () -> [Int32]
   ) throws(VTEPError) -> EthernetDevice {
     var capabilities: UInt64 = 0
     var maxReceive: UInt16 = 0
@@ -198,6 +203,7 @@ struct EthernetDevice: Sendable {
         portID, count, count, leavesChecksums ? cdpdk_rx_offload_checksums() : 0, sendsSegments ? segments : 0,
         wakesOnRequest ? 1 : 0),
       "\(subject): configure")
+    configured()
     var receiveFrames: UInt16 = 512
     var transmitFrames: UInt16 = 512
     try VTEPError.check(

@@ -53,6 +53,17 @@ struct DomainRecord {
 }
 
 extension PortSettings {
+  /// Two settings with the same identity can use one device.
+  struct DeviceIdentity: Hashable {
+    var attachment: PortAttachment
+    var offersOffloads: Bool
+  }
+
+  /// What a guest is offered is settled when its device is opened.
+  var deviceIdentity: DeviceIdentity {
+    DeviceIdentity(attachment: attachment, offersOffloads: kind.driver.offersOffloads && offloads == .auto)
+  }
+
   /// The port shall have a device. A disabled one of some kinds closes it, so that its guest's link goes down.
   var wantsDevice: Bool { isEnabled || !kind.driver.closesWhenDisabled }
 

@@ -86,12 +86,12 @@ extension Reconciler {
 
   /// Opens the devices of ports that have none to take over.
   private func openDevices(for new: DesiredState) throws(VTEPError) -> [String: OpenedPort] {
-    let present = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.settings.attachment, $0) })
+    let present = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.settings.deviceIdentity, $0) })
     var opened: [String: OpenedPort] = [:]
     let released = releaseDevices(inTheWayOf: new)
     do throws(VTEPError) {
       for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
-        let record = present[settings.attachment]
+        let record = present[settings.deviceIdentity]
         if record?.device != nil {
           if let link = record?.link { try settings.kind.driver.adjust(link, settings, on: portHost) }
         } else if record?.fault?.isHeld(at: ticks) == true || !settings.wantsDevice {
@@ -112,10 +112,10 @@ extension Reconciler {
 
   /// Closes the devices of ports that give way to others at the same place, e.g. with more queues.
   private func releaseDevices(inTheWayOf new: DesiredState) -> [String] {
-    let kept = Set(new.ports.values.map(\.attachment))
-    let places = Set(kept.map { $0.kind.driver.claim($0).value })
+    let kept = Set(new.ports.values.map(\.deviceIdentity))
+    let places = Set(kept.map { $0.attachment.kind.driver.claim($0.attachment).value })
     let leaving = ports.values.filter { record in
-      record.device != nil && !kept.contains(record.settings.attachment)
+      record.device != nil && !kept.contains(record.settings.deviceIdentity)
         && places.contains(record.driver.claim(record.settings.attachment).value)
     }
     for record in leaving { lose(record.settings.name) }
@@ -148,12 +148,12 @@ extension Reconciler {
   private func replacePorts(
     _ new: DesiredState, opened: [String: OpenedPort]
   ) -> (gone: [PortRecord], moved: [UInt16]) {
-    var byDevice: [PortAttachment: PortRecord] = [:]
-    for record in ports.values { byDevice[record.settings.attachment] = record }
+    var byDevice: [PortSettings.DeviceIdentity: PortRecord] = [:]
+    for record in ports.values { byDevice[record.settings.deviceIdentity] = record }
     var moved: [UInt16] = []
     ports = [:]
     for settings in new.ports.values {
-      if var record = byDevice.removeValue(forKey: settings.attachment) {
+      if var record = byDevice.removeValue(forKey: settings.deviceIdentity) {
         let old = record.settings
         record.settings = settings
         let wasUp = record.isUp

@@ -26,7 +26,7 @@ enum VhostUserDriver: PortDriver {
     try UnixSocketPath.prepare(path, isServer: attachment.role == .server, subject: subject)
     let device = try EthernetDevice.openVhostUser(
       path: path, isClient: attachment.role == .client, queues: attachment.queues,
-      offersSegmentation: settings.offloads == .auto, host: host, subject: subject)
+      offersOffloads: settings.offloads == .auto, host: host, subject: subject)
     return OpenedPort(device: device)
   }
 
@@ -67,6 +67,8 @@ enum VirtioFeatures {
   static let guestChecksum: UInt64 = 1 << 1
   static let guestTSO4: UInt64 = 1 << 7
   static let guestTSO6: UInt64 = 1 << 8
+  /// All about checksums and segmentation: CSUM, GUEST_CSUM, GUEST_TSO4 to GUEST_UFO, HOST_TSO4 to HOST_UFO.
+  static let offloads: UInt64 = 0b11 | 0b1111 << 7 | 0b1111 << 11
 
   private static let bits: [(bit: UInt64, name: String)] = [
     (0, "csum"), (1, "guest-csum"), (3, "mtu"), (5, "mac"), (7, "guest-tso4"), (8, "guest-tso6"), (9, "guest-ecn"),

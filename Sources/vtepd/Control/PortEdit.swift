@@ -16,6 +16,7 @@ extension AddPort: DesiredStateEdit {
     if case .text(let kind)? = settings["kind"], PortKind(rawValue: kind) != nil, kind != old.kind.rawValue { throw exists }
     let new = try PortSettings(name: name, settings, replacing: old)
     guard old.attachment == new.attachment else { throw exists }
+    try new.checkOffloads(against: old)
     state.ports[name] = new
   }
 }
@@ -30,10 +31,7 @@ extension SetPort: DesiredStateEdit {
     if let key = new.attachment.firstDifference(from: old.attachment) {
       throw ControlError(.refused, "port \(name): \(key) cannot change while the port exists; delete the port and add it again")
     }
-    // The guest's driver has negotiated them with the device.
-    guard old.kind != .vhostUser || new.offloads == old.offloads else {
-      throw ControlError(.refused, "port \(name): offloads cannot change while the port exists; delete the port and add it again")
-    }
+    try new.checkOffloads(against: old)
     state.ports[name] = new
   }
 }
@@ -57,6 +55,13 @@ extension PortAttachment {
 }
 
 extension PortSettings {
+  /// - Throws: `refused` when the guest's driver has negotiated other offloads with the device.
+  fileprivate func checkOffloads(against old: PortSettings) throws(ControlError) {
+    guard kind != .vhostUser || offloads == old.offloads else {
+      throw ControlError(.refused, "port \(name): offloads cannot change while the port exists; delete the port and add it again")
+    }
+  }
+
   /// - Throws: `invalidParameters` with everything that is wrong with the values.
   fileprivate init(name: String, _ settings: [String: SettingValue], replacing old: PortSettings?) throws(ControlError) {
     let reader = ConfigurationReader(duplicates: DuplicateKeys())
