@@ -120,10 +120,9 @@ struct EthernetDevice: Sendable {
           // The driver has an argument for large segments alone, and its socket is open by now: a hypervisor may have been
           // faster. What it was offered is served all the same.
           if !offersOffloads { _ = rte_vhost_driver_disable_features(path, VirtioFeatures.offloads) }
-        }
-      ) {
-        (0..<queues).map { rte_eth_dev_rx_intr_ctl_q_get_fd(portID, UInt16($0)) }.filter { $0 >= 0 }
-      }
+        },
+        descriptors: { (0..<queues).map { rte_eth_dev_rx_intr_ctl_q_get_fd(portID, UInt16($0)) }.filter { $0 >= 0 } }
+      )
       device.watch = watch
       return device
     } catch {
