@@ -32,6 +32,9 @@ class ControlConnection:
         assert "error" not in answer, answer
         return answer["result"]
 
+    def add_port(self, name, **settings):
+        return self.ask("port.add", name=name, settings=settings)
+
 
 def attachments(site):
     """One of each kind. (DPDK's memif driver never closes the socket it listened on, so memif is a client here.)"""
@@ -95,7 +98,7 @@ def test_a_thousand_rounds(lab):
     order = [0, 1, 2, 0, 1, 3, 2, 0, 1, 2, 0, 1, 3, 2, 0, 1, 2, 0, 1, 4]
 
     def plug(number):
-        control.ask("port.add", name="plug", vni=VNI, macs=["02:00:00:00:99:01"], **ports[order[number % len(order)]])
+        control.add_port(name="plug", vni=VNI, macs=["02:00:00:00:99:01"], **ports[order[number % len(order)]])
         control.ask("port.delete", name="plug")
 
     # What is made once and kept (threads, pools of the libraries) is there before anything is counted.
@@ -125,7 +128,7 @@ def test_a_thousand_rounds(lab):
     assert daemon.resident_bytes() - resident < 2 << 20
     # All device slots are free again.
     for number in range(29):
-        control.ask("port.add", name=f"s{number}", kind="vhost-user", socket=f"s{number}.sock", vni=VNI)
+        control.add_port(name=f"s{number}", kind="vhost-user", socket=f"s{number}.sock", vni=VNI)
 
 
 def test_rounds_with_a_guest_that_talks(lab):
@@ -136,7 +139,7 @@ def test_rounds_with_a_guest_that_talks(lab):
     path = daemon.directory / "run/plug.sock"
     before = None
     for number in range(30):
-        control.ask("port.add", name="plug", kind="vhost-user", socket="plug.sock", role="server", vni=VNI)
+        control.add_port(name="plug", kind="vhost-user", socket="plug.sock", role="server", vni=VNI)
         guest = VirtioGuest(lab, path, listens=False).boot()
         for frame in range(200):
             guest.send(udp_flow("02:00:00:00:99:01", "ff:ff:ff:ff:ff:ff", frame))
@@ -157,8 +160,8 @@ def test_adding_and_deleting_again(lab):
     site.wait_joined()
     for attachment in attachments(site):
         control = ControlConnection(daemon)
-        assert control.ask("port.add", name="plug", vni=VNI, **attachment) == {"changed": True}
-        assert control.ask("port.add", name="plug", vni=VNI, **attachment) == {"changed": False}
+        assert control.add_port(name="plug", vni=VNI, **attachment) == {"changed": True}
+        assert control.add_port(name="plug", vni=VNI, **attachment) == {"changed": False}
         other = {"kind": "tap", "device": "plug2"}
         with pytest.raises(Refused, match="port plug exists already, as"):
             daemon.ctl("port", "add", "--name", "plug", "--kind", other["kind"], "--device", other["device"], "--vni", VNI)
