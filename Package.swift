@@ -42,10 +42,20 @@ let package = Package(
       ],
       swiftSettings: viewSettings + dpdkSettings),
     .target(name: "VTEPControl"),
+    // Untyped rows live in persistent hash trees: a snapshot of a table with 100,000 rows costs nothing (docs/decisions/0012).
+    .target(
+      name: "OVSDBClient",
+      dependencies: [
+        .product(name: "HashTreeCollections", package: "swift-collections"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      swiftSettings: viewSettings),
     .executableTarget(
       name: "vtepd",
       dependencies: [
-        "VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "VTEPControl",
+        "VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "OVSDBClient", "VTEPControl",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -76,6 +86,7 @@ let package = Package(
       name: "VTEPTests", dependencies: ["VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK"],
       swiftSettings: viewSettings + dpdkSettings),
     .testTarget(name: "VTEPControlTests", dependencies: ["VTEPControl"]),
+    .testTarget(name: "OVSDBClientTests", dependencies: ["OVSDBClient"], exclude: ["Fixtures"]),
     .testTarget(
       name: "vtepdTests",
       dependencies: [

@@ -1,0 +1,56 @@
+// JSONError: bytes that are no JSON, or more of it than the limits allow.
+
+/// Why bytes of a peer are not taken as JSON.
+public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
+  /// What is wrong.
+  public var reason: Reason
+  /// Where, in bytes from the start of the message.
+  public var offset: Int
+
+  /// What can be wrong.
+  public enum Reason: Sendable, Equatable {
+    /// A byte that cannot stand here; the text says what was expected.
+    case unexpected(UInt8, expected: String)
+    /// The text ends in the middle of a value.
+    case truncated
+    /// A string with octets that are not UTF-8.
+    case notUTF8
+    /// A string with an octet below 0x20, which must be escaped.
+    case controlCharacter(UInt8)
+    /// A backslash followed by something else than RFC 8259 §7 allows, or half a surrogate pair.
+    case escape
+    /// A number that does not follow RFC 8259 §6, or exceeds `Double`.
+    case number
+    /// More arrays and objects inside one another than the limit.
+    case tooDeep(limit: Int)
+    /// A message of more bytes than the limit.
+    case tooLong(limit: Int)
+    /// More bytes after the value.
+    case trailing
+  }
+
+  public init(_ reason: Reason, offset: Int) {
+    self.reason = reason
+    self.offset = offset
+  }
+
+  public var description: String {
+    let text =
+      switch reason {
+      case .unexpected(let byte, let expected): "\(Self.name(byte)) where \(expected) was expected"
+      case .truncated: "the text ends within a value"
+      case .notUTF8: "a string is not UTF-8"
+      case .controlCharacter(let byte): "a string has an unescaped control character (\(byte))"
+      case .escape: "a wrong escape in a string"
+      case .number: "a number that is none, or too large"
+      case .tooDeep(let limit): "nested more than \(limit) deep"
+      case .tooLong(let limit): "a message of more than \(limit) bytes"
+      case .trailing: "more text after the value"
+      }
+    return "JSON, byte \(offset): \(text)"
+  }
+
+  private static func name(_ byte: UInt8) -> String {
+    byte > 0x20 && byte < 0x7f ? "'\(Character(Unicode.Scalar(byte)))'" : "byte \(byte)"
+  }
+}

@@ -1,0 +1,64 @@
+// JSONValue: a JSON value as a tree (RFC 8259). For everything whose shape is not known beforehand; rows are read straight
+// from the bytes instead (TableUpdates), because a tree of 100,000 rows would cost more than the rows.
+
+/// A JSON value.
+///
+/// Whole numbers and others are kept apart: RFC 7047 §3.1 has `<integer>` and `<real>`, and `Double` cannot hold every
+/// 64-bit integer.
+public enum JSONValue: Sendable, Hashable {
+  case null
+  case boolean(Bool)
+  /// A number without fraction and exponent that fits 64 bits.
+  case integer(Int64)
+  /// Any other number.
+  case real(Double)
+  case string(String)
+  case array([JSONValue])
+  /// Of a name that comes twice the last value counts, as in Open vSwitch.
+  case object([String: JSONValue])
+}
+
+extension JSONValue {
+  /// The member of an object; nil when this is no object, or has no such member.
+  public subscript(_ name: String) -> JSONValue? {
+    guard case .object(let members) = self else { return nil }
+    return members[name]
+  }
+
+  /// The text of a string; nil for anything else.
+  public var text: String? {
+    guard case .string(let text) = self else { return nil }
+    return text
+  }
+
+  /// The elements of an array; nil for anything else.
+  public var elements: [JSONValue]? {
+    guard case .array(let elements) = self else { return nil }
+    return elements
+  }
+
+  /// The members of an object; nil for anything else.
+  public var members: [String: JSONValue]? {
+    guard case .object(let members) = self else { return nil }
+    return members
+  }
+
+  /// A whole number that fits `Int`; nil for anything else.
+  public var integer: Int? {
+    guard case .integer(let value) = self else { return nil }
+    return Int(value)
+  }
+}
+
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral,
+  ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
+{
+  public init(stringLiteral value: String) { self = .string(value) }
+  public init(integerLiteral value: Int64) { self = .integer(value) }
+  public init(booleanLiteral value: Bool) { self = .boolean(value) }
+  public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  public init(dictionaryLiteral elements: (String, JSONValue)...) {
+    self = .object(Dictionary(elements, uniquingKeysWith: { _, last in last }))
+  }
+  public init(nilLiteral: ()) { self = .null }
+}

@@ -1,0 +1,64 @@
+// OVSDBError: the one error type of this module.
+
+/// Why something with a database could not be done.
+public enum OVSDBError: Error, Sendable, Equatable {
+  /// The peer's bytes are no JSON.
+  case json(JSONError)
+  /// The peer's message is JSON but breaks RFC 7047; the text names the place.
+  case malformed(String)
+  /// The server refused a request: its method, and the server's own words.
+  case refused(method: String, error: String, details: String?)
+  /// The server refused a transaction, and nothing of it was done.
+  case transaction(TransactionFailure)
+  /// The connection ended before the server answered: the transaction was done or not, and only the replica will tell.
+  case unknownOutcome(String)
+  /// Nothing was sent, because there is no connection, or the database is not replicated yet.
+  case notConnected(String)
+  /// The peer has been silent for too long.
+  case silent(seconds: Double)
+  /// The remote could not be reached or the connection broke; the text says what and with whom.
+  case connection(String)
+  /// TLS failed; the text says which certificate or version and why.
+  case tls(String)
+  /// We gave the request up.
+  case cancelled
+
+  /// An operation that made a transaction fail.
+  public struct TransactionFailure: Error, Sendable, Equatable {
+    /// The position of the operation; nil when all were right but could not be committed together.
+    public var index: Int?
+    /// For example "insert Ucast_Macs_Local"; "commit" when `index` is nil.
+    public var operation: String
+    /// The server's word for it, for example "constraint violation" (RFC 7047 §3.1, §5.2).
+    public var error: String
+    /// What it is about, when the server says so.
+    public var details: String?
+
+    public init(index: Int?, operation: String, error: String, details: String?) {
+      self.index = index
+      self.operation = operation
+      self.error = error
+      self.details = details
+    }
+  }
+}
+
+extension OVSDBError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .json(let error): "\(error)"
+    case .malformed(let text): text
+    case .refused(let method, let error, let details): "\(method): " + Self.join(error, details)
+    case .transaction(let failure): "\(failure.operation): " + Self.join(failure.error, failure.details)
+    case .unknownOutcome(let text): "outcome unknown: \(text)"
+    case .notConnected(let text): "not connected: \(text)"
+    case .silent(let seconds): "no answer for \(seconds) s"
+    case .connection(let text), .tls(let text): text
+    case .cancelled: "cancelled"
+    }
+  }
+
+  private static func join(_ error: String, _ details: String?) -> String {
+    details.map { "\(error) (\($0))" } ?? error
+  }
+}

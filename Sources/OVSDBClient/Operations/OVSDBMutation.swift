@@ -1,0 +1,27 @@
+// OVSDBMutation: RFC 7047 §5.1 `<mutation>`: a change of a column that depends on what it is.
+
+/// A change of one column.
+public struct OVSDBMutation: Sendable, Equatable {
+  /// What to do.
+  public enum Mutator: String, Sendable {
+    case add = "+="
+    case subtract = "-="
+    case multiply = "*="
+    case divide = "/="
+    case remainder = "%="
+    /// Into a set; of a map, pairs whose key is not there yet.
+    case insert
+    /// From a set; of a map, these keys (given as a set) or these pairs (given as a map).
+    case delete
+  }
+
+  public var column: String
+  public var mutator: Mutator
+  public var value: OVSDBDatum
+
+  public init(_ column: String, _ mutator: Mutator, _ value: OVSDBDatum) {
+    self.column = column
+    self.mutator = mutator
+    self.value = value
+  }
+}

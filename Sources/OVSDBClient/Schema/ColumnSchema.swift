@@ -1,0 +1,18 @@
+// ColumnSchema: RFC 7047 §3.2 `<column-schema>`.
+
+/// A column of a table.
+public struct ColumnSchema: Sendable, Hashable {
+  public var name: String
+  public var type: ColumnType
+  /// Not kept over a restart of the server; a cluster keeps it all the same.
+  public var isEphemeral: Bool
+  /// Whether it can be changed once the row is there.
+  public var isMutable: Bool
+
+  public init(name: String, type: ColumnType, isEphemeral: Bool = false, isMutable: Bool = true) {
+    self.name = name
+    self.type = type
+    self.isEphemeral = isEphemeral
+    self.isMutable = isMutable
+  }
+}

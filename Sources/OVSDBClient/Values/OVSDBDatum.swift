@@ -1,0 +1,170 @@
+// OVSDBDatum: the value of one column, RFC 7047 §5.1 `<value>`: a set of atoms (most often exactly one) or a map. Sets and
+// maps are kept sorted and without doubles, so that equal values compare equal.
+
+/// The value of one column of one row.
+public struct OVSDBDatum: Sendable, Hashable {
+  enum Storage: Sendable, Hashable {
+    /// A set of exactly one: needs no heap object.
+    case one(OVSDBAtom)
+    /// None, or two or more, ascending.
+    case set([OVSDBAtom])
+    /// Ascending by key.
+    case map([Pair])
+  }
+
+  /// A key with its value.
+  public struct Pair: Sendable, Hashable {
+    public var key: OVSDBAtom
+    public var value: OVSDBAtom
+
+    public init(key: OVSDBAtom, value: OVSDBAtom) {
+      self.key = key
+      self.value = value
+    }
+  }
+
+  let storage: Storage
+
+  init(storage: Storage) {
+    self.storage = storage
+  }
+
+  /// A set of exactly one, which is also the form of a column that is no set.
+  public init(_ atom: OVSDBAtom) {
+    storage = .one(atom)
+  }
+
+  /// A set; doubles are dropped.
+  public init(set atoms: some Sequence<OVSDBAtom>) {
+    self.init(storage: Self.normalized(Array(atoms)))
+  }
+
+  /// A map; of a key that comes twice the last value counts.
+  public init(map pairs: some Sequence<Pair>) {
+    self.init(storage: .map(Self.normalized(Array(pairs))))
+  }
+
+  /// A map of strings, such as `other_config`.
+  public init(_ strings: [String: String]) {
+    self.init(map: strings.map { Pair(key: .string($0.key), value: .string($0.value)) })
+  }
+
+  /// A string, of a column that is no set.
+  public init(_ text: String) {
+    storage = .one(.string(text))
+  }
+
+  /// One or none: a column whose type has `min` 0 and `max` 1.
+  public init(optional atom: OVSDBAtom?) {
+    storage = atom.map(Storage.one) ?? .set([])
+  }
+
+  /// A set without elements.
+  public static let emptySet = OVSDBDatum(storage: .set([]))
+  /// A map without pairs.
+  public static let emptyMap = OVSDBDatum(storage: .map([]))
+
+  static func normalized(_ atoms: [OVSDBAtom]) -> Storage {
+    if atoms.count == 1 { return .one(atoms[0]) }
+    // The server sends sets sorted by its own order, which differs from ours only for some types.
+    var sorted = atoms
+    if !isAscending(sorted) {
+      sorted.sort()
+      sorted = sorted.reduce(into: []) { if $0.last != $1 { $0.append($1) } }
+    }
+    return sorted.count == 1 ? .one(sorted[0]) : .set(sorted)
+  }
+
+  static func normalized(_ pairs: [Pair]) -> [Pair] {
+    guard !zip(pairs, pairs.dropFirst()).allSatisfy({ $0.key < $1.key }) else { return pairs }
+    return Dictionary(pairs.map { ($0.key, $0.value) }, uniquingKeysWith: { _, last in last })
+      .map { Pair(key: $0.key, value: $0.value) }.sorted { $0.key < $1.key }
+  }
+
+  private static func isAscending(_ atoms: [OVSDBAtom]) -> Bool {
+    zip(atoms, atoms.dropFirst()).allSatisfy { $0 < $1 }
+  }
+}
+
+extension OVSDBDatum {
+  /// The elements of a set, ascending; the keys of a map.
+  public var atoms: [OVSDBAtom] {
+    switch storage {
+    case .one(let atom): [atom]
+    case .set(let atoms): atoms
+    case .map(let pairs): pairs.map(\.key)
+    }
+  }
+
+  /// The pairs of a map, ascending by key; none of a set.
+  public var pairs: [Pair] {
+    guard case .map(let pairs) = storage else { return [] }
+    return pairs
+  }
+
+  /// The one element of a set of exactly one; nil of anything else.
+  public var scalar: OVSDBAtom? {
+    guard case .one(let atom) = storage else { return nil }
+    return atom
+  }
+
+  /// Elements or pairs.
+  public var count: Int {
+    switch storage {
+    case .one: 1
+    case .set(let atoms): atoms.count
+    case .map(let pairs): pairs.count
+    }
+  }
+
+  /// Whether there is no element and no pair.
+  public var isEmpty: Bool { count == 0 }
+
+  /// Whether this is a map.
+  public var isMap: Bool {
+    if case .map = storage { return true }
+    return false
+  }
+
+  /// Whether the set has this element; of a map, whether it has this key.
+  public func contains(_ atom: OVSDBAtom) -> Bool {
+    switch storage {
+    case .one(let element): element == atom
+    case .set(let atoms): atoms.contains(atom)
+    case .map(let pairs): pairs.contains { $0.key == atom }
+    }
+  }
+
+  /// The value under a key; nil when there is none, and of a set.
+  public subscript(_ key: OVSDBAtom) -> OVSDBAtom? {
+    pairs.first { $0.key == key }?.value
+  }
+
+  /// The rows that a set names, or the keys of a map that are rows.
+  public var rowIDs: [RowID] { atoms.compactMap(\.rowID) }
+
+  /// The text of a column that is one string; nil of anything else.
+  public var text: String? { scalar?.text }
+
+  /// The elements that are strings.
+  public var texts: [String] { atoms.compactMap(\.text) }
+
+  /// A map of strings such as `other_config`; pairs of other types are left out.
+  public var strings: [String: String] {
+    var strings: [String: String] = [:]
+    for pair in pairs {
+      if let key = pair.key.text, let value = pair.value.text { strings[key] = value }
+    }
+    return strings
+  }
+}
+
+extension OVSDBDatum: CustomStringConvertible {
+  public var description: String {
+    switch storage {
+    case .one(let atom): "\(atom)"
+    case .set(let atoms): "[" + atoms.map(\.description).joined(separator: ", ") + "]"
+    case .map(let pairs): "{" + pairs.map { "\($0.key)=\($0.value)" }.joined(separator: ", ") + "}"
+    }
+  }
+}
