@@ -13,15 +13,17 @@ public struct DesiredState: Equatable, Sendable {
   public var ports: [String: PortSettings]
   /// Keyed by name.
   public var profiles: [String: PortOptions]
+  public var protection: ProtectionSettings
 
   public init(
     underlay: UnderlaySettings, vnis: [VNI: VNISettings] = [:], ports: [String: PortSettings] = [:],
-    profiles: [String: PortOptions] = [:]
+    profiles: [String: PortOptions] = [:], protection: ProtectionSettings = ProtectionSettings()
   ) {
     self.underlay = underlay
     self.vnis = vnis
     self.ports = ports
     self.profiles = profiles
+    self.protection = protection
     resolveProfiles()
   }
 

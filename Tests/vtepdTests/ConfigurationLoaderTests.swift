@@ -33,6 +33,9 @@ let fullConfigurationText = """
     udp-checksum: on
     udp6-zero-checksum-rx: true
 
+  protection:
+    mac-move: { moves: 3, window-seconds: 10, hold-seconds: 20 }
+
   vnis:
     - vni: 5001
       flood: multicast
@@ -103,6 +106,12 @@ let fullConfigurationText = """
     underlay.udpChecksum = .on
     underlay.acceptsZeroUDP6Checksum = true
     #expect(configuration.desired.underlay == underlay)
+
+    var protection = ProtectionSettings()
+    protection.macMove.moves = 3
+    protection.macMove.windowSeconds = 10
+    protection.macMove.holdSeconds = 20
+    #expect(configuration.desired.protection == protection)
 
     var first = VNISettings(vni: try vni(5001), flood: .multicast(group: try ip("239.1.1.1")))
     first.learning = false

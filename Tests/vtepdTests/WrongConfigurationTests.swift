@@ -40,7 +40,7 @@ struct WrongConfiguration: CustomTestStringConvertible, Sendable {
 private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
 
 @Suite struct WrongConfigurationTests {
-  @Test(arguments: Self.fileCases + Self.dataplaneCases + Self.underlayCases + Self.vniCases + Self.portCases)
+  @Test(arguments: Self.fileCases + Self.dataplaneCases + Self.underlayCases + Self.protectionCases + Self.vniCases + Self.portCases)
   func isRefusedAtTheRightPlace(_ wrong: WrongConfiguration) throws {
     let (text, positions) = wrong.parsed
     #expect(positions.count == wrong.messages.count, "the test itself: as many marks as messages")
@@ -148,6 +148,14 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "udp6-zero-checksum-rx", "underlay: {addresses: [192.0.2.1], device: eth0, udp6-zero-checksum-rx: »1}\n", "true or false"),
     WrongConfiguration(
       "unknown", "underlay: {addresses: [192.0.2.1], device: eth0, »udp6-zero-checksum: true}\n", "unknown key 'udp6-zero-checksum'"),
+  ]
+
+  static let protectionCases = [
+    WrongConfiguration("protection", underlay + "protection: »5\n", "protection must be a mapping"),
+    WrongConfiguration("moves", underlay + "protection: {mac-move: {moves: »65}}\n", "from 0 to 64, not '65'"),
+    WrongConfiguration("window", underlay + "protection: {mac-move: {window-seconds: »0}}\n", "from 1 to 3600, not '0'"),
+    WrongConfiguration("hold", underlay + "protection: {mac-move: {hold-seconds: »0}}\n", "from 1 to 86400, not '0'"),
+    WrongConfiguration("unknown guard", underlay + "protection: {»mac-moves: 5}\n", "unknown key 'mac-moves', did you mean 'mac-move'?"),
   ]
 
   static let vniCases = [

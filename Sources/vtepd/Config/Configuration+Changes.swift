@@ -12,6 +12,7 @@ extension DesiredState {
   func merging(from old: DesiredState, to new: DesiredState) throws(ControlError) -> DesiredState {
     var merged = self
     if old.underlay != new.underlay { merged.underlay = new.underlay }
+    if old.protection != new.protection { merged.protection = new.protection }
     for vni in Set(old.vnis.keys).union(new.vnis.keys) where old.vnis[vni] != new.vnis[vni] {
       merged.vnis[vni] = new.vnis[vni]
     }
@@ -30,6 +31,7 @@ extension DesiredState {
   /// One line for each object that differs.
   func changes(to new: DesiredState) -> [String] {
     var lines = underlay == new.underlay ? [] : ["underlay changed"]
+    if protection != new.protection { lines.append("protection changed") }
     for vni in Set(vnis.keys).union(new.vnis.keys).sorted() {
       if let line = Self.change("vni \(vni)", vnis[vni], new.vnis[vni]) { lines.append(line) }
     }

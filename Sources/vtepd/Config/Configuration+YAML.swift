@@ -18,6 +18,7 @@ extension Configuration {
       ("state-dir", Node(text: stateDirectory)),
       ("dataplane", dataplane.node),
       ("underlay", desired.underlay.node),
+      ("protection", desired.protection.node),
       ("vnis", Node(desired.vnis.values.sorted { $0.vni < $1.vni }.map(\.node), .implicit, .block)),
     ]
     if !desired.profiles.isEmpty {

@@ -70,6 +70,9 @@ struct ConfigurationLoader {
     } else {
       settleUnderlay(reader)
     }
+    if let node = file.node("protection") {
+      configuration.desired.protection = readProtection(node, defaults: configuration.desired.protection, reader)
+    }
     for node in file.list("vnis") ?? [] {
       guard let settings = readVNI(node, reader) else { continue }
       if configuration.desired.vnis.updateValue(settings, forKey: settings.vni) != nil {

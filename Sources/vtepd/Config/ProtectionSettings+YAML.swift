@@ -1,0 +1,18 @@
+// ProtectionSettings+YAML: the `protection:` section in the file's own format, every key of it.
+
+import VTEP
+import Yams
+
+extension ProtectionSettings {
+  var node: Node {
+    .block([
+      (
+        "mac-move",
+        .block([
+          ("moves", Node(number: macMove.moves)), ("window-seconds", Node(number: macMove.windowSeconds)),
+          ("hold-seconds", Node(number: macMove.holdSeconds)),
+        ])
+      )
+    ])
+  }
+}
