@@ -6,6 +6,8 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
   public var reason: Reason
   /// Where, in bytes from the start of the message.
   public var offset: Int
+  /// What is being read there, for example "table Logical_Switch, column tunnel_key"; empty when that is not known.
+  public var context = ""
 
   /// What can be wrong.
   public enum Reason: Sendable, Equatable {
@@ -27,11 +29,20 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     case tooLong(limit: Int)
     /// More bytes after the value.
     case trailing
+    /// JSON, but not what the schema or RFC 7047 has in this place; the text says what that would be.
+    case mismatch(expected: String)
   }
 
   public init(_ reason: Reason, offset: Int) {
     self.reason = reason
     self.offset = offset
+  }
+
+  /// The same error, with the name of what it was found in before the names that are there.
+  func within(_ name: @autoclosure () -> String) -> JSONError {
+    var error = self
+    error.context = context.isEmpty ? name() : "\(name()), \(context)"
+    return error
   }
 
   public var description: String {
@@ -46,8 +57,9 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
       case .tooDeep(let limit): "nested more than \(limit) deep"
       case .tooLong(let limit): "a message of more than \(limit) bytes"
       case .trailing: "more text after the value"
+      case .mismatch(let expected): "\(expected) was expected"
       }
-    return "JSON, byte \(offset): \(text)"
+    return "JSON, byte \(offset): " + (context.isEmpty ? text : "\(context): \(text)")
   }
 
   private static func name(_ byte: UInt8) -> String {

@@ -1,0 +1,52 @@
+// HardwareVTEPRow: what the typed rows have in common: they are read from replicated rows, and what is written is the
+// difference between two of them.
+
+/// A typed row of `hardware_vtep`.
+public protocol HardwareVTEPRow: Sendable, Equatable {
+  /// The row's UUID; `RowID.zero` of one that is yet to be inserted.
+  var id: RowID { get }
+  /// Reads a row; nil when a column is missing that the table cannot be without.
+  init?(_ id: RowID, _ row: OVSDBRow)
+  /// The values as they are written.
+  var columns: [String: OVSDBDatum] { get }
+}
+
+extension HardwareVTEPRow {
+  /// The operation that inserts the row.
+  ///
+  /// - Parameter name: By which other operations of the transaction refer to it, as `.named(name)`.
+  /// - Parameter references: Columns that refer to rows of the same transaction, instead of what the typed value has.
+  public func insertion(
+    into table: HardwareVTEP.Table, name: String? = nil, references: [String: OVSDBDatum] = [:]
+  ) -> OVSDBOperation {
+    .insert(table: table.rawValue, row: columns.merging(references) { $1 }, name: name)
+  }
+
+  /// The operation that turns the row into `new`: only columns that differ; nil when none does.
+  public func update(to new: Self, in table: HardwareVTEP.Table) -> OVSDBOperation? {
+    let old = columns
+    let changed = new.columns.filter { old[$0.key] != $0.value }
+    return changed.isEmpty ? nil : .update(table: table.rawValue, where: [.row(id)], row: changed)
+  }
+
+  /// The operation that deletes the row.
+  public func deletion(from table: HardwareVTEP.Table) -> OVSDBOperation {
+    .delete(table: table.rawValue, where: [.row(id)])
+  }
+}
+
+extension Replica {
+  /// The rows of a table as typed values. Rows that cannot be read as such are left out.
+  public func all<Row: HardwareVTEPRow>(_ type: Row.Type, in table: HardwareVTEP.Table) -> [RowID: Row] {
+    let rows = rows(table.rawValue)
+    var typed: [RowID: Row] = [:]
+    typed.reserveCapacity(rows.count)
+    for (id, row) in rows { typed[id] = Row(id, row) }
+    return typed
+  }
+
+  /// One row as a typed value; nil when it is not there, or cannot be read as such.
+  public func one<Row: HardwareVTEPRow>(_ type: Row.Type, in table: HardwareVTEP.Table, _ id: RowID) -> Row? {
+    self[table.rawValue, id].flatMap { Row(id, $0) }
+  }
+}

@@ -1,0 +1,16 @@
+// SwitchFault: what `switch_fault_status` can say (vtep(5), table Physical_Switch). Controllers refuse to use a switch that has
+// one, so it is to be taken back as soon as its cause is gone.
+
+extension HardwareVTEP {
+  /// A condition of the whole switch.
+  public enum SwitchFault: String, Sendable, CaseIterable {
+    case macTableExhaustion = "mac_table_exhaustion"
+    case tunnelExhaustion = "tunnel_exhaustion"
+    case routerSwitchBindings = "lr_switch_bindings_fault"
+    case routerStaticRoutes = "lr_static_routes_fault"
+    case routerCreation = "lr_creation_fault"
+    case routerSupport = "lr_support_fault"
+    case unspecified = "unspecified_fault"
+    case unsupportedSourceNodeReplication = "unsupported_source_node_replication"
+  }
+}

@@ -1,0 +1,28 @@
+// JSONParser: a stream of bytes in, JSON values out, for peers that speak JSON without a schema. A Session reads its rows
+// without the detour over trees.
+
+/// Parses a stream of JSON objects and arrays, in whatever pieces it comes.
+public struct JSONParser: Sendable {
+  private var framer: JSONFramer
+
+  public init(limits: JSONLimits = JSONLimits()) {
+    framer = JSONFramer(limits: limits)
+  }
+
+  /// Takes the bytes of one read, and returns the values that are complete.
+  ///
+  /// - Throws: what is wrong with the first value that is; nothing can be read from the stream behind it.
+  public mutating func feed(_ bytes: some Sequence<UInt8>) throws(JSONError) -> [JSONValue] {
+    framer.append(bytes)
+    var values: [JSONValue] = []
+    while let range = try framer.next() {
+      var reader = JSONReader(framer.bytes.span.bytes.extracting(range), depth: framer.limits.depth)
+      values.append(try reader.value())
+      try reader.end()
+    }
+    return values
+  }
+
+  /// Whether the stream stands in the middle of a value.
+  public var isWithinValue: Bool { framer.isWithinMessage }
+}
