@@ -29,6 +29,7 @@ let package = Package(
     // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; ours has only -I and -l.
     .systemLibrary(name: "CDPDK", pkgConfig: "\(Context.packageDirectory)/pkgconfig/vtep-dpdk.pc"),
     .systemLibrary(name: "CMNL", pkgConfig: "libmnl"),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
 
     .target(name: "Encap", swiftSettings: viewSettings),
     .target(name: "MACTable", dependencies: ["Encap"]),
@@ -46,6 +47,7 @@ let package = Package(
     .target(
       name: "OVSDBClient",
       dependencies: [
+        "COpenSSL",
         .product(name: "HashTreeCollections", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -86,7 +88,15 @@ let package = Package(
       name: "VTEPTests", dependencies: ["VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK"],
       swiftSettings: viewSettings + dpdkSettings),
     .testTarget(name: "VTEPControlTests", dependencies: ["VTEPControl"]),
-    .testTarget(name: "OVSDBClientTests", dependencies: ["OVSDBClient"], exclude: ["Fixtures"]),
+    .testTarget(
+      name: "OVSDBClientTests",
+      dependencies: [
+        "OVSDBClient", "COpenSSL",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+      ],
+      exclude: ["Fixtures"]),
     .testTarget(
       name: "vtepdTests",
       dependencies: [

@@ -1,0 +1,163 @@
+// OVSDBClient: a database and its replica, whatever happens to the connection. Joins the parts: Reconnect says when to connect where,
+// Connection carries bytes, Session makes events of them, ClusterPolicy says when to move on to another member.
+// Aspects: +Connections (dialling, listening, serving).
+
+import Logging
+import NIOCore
+import NIOPosix
+
+/// A client of one OVSDB database, on one server or on the members of one cluster. `run` does the work; everything else may
+/// be called at any time.
+public actor OVSDBClient {
+  /// What happens to the database, for one consumer. Ends when `run` has ended. What is not taken in time is merged.
+  public nonisolated var events: AsyncStream<ClientEvent> {
+    AsyncStream { [mailbox] in await mailbox.next() }
+  }
+
+  let remotes: [Remote]
+  let tls: TLSSettings?
+  let database: String
+  let log: Logger
+  let group: any EventLoopGroup
+  let clock = ContinuousClock()
+  let origin: ContinuousClock.Instant
+  private nonisolated let mailbox = EventMailbox()
+
+  var session: Session
+  var reconnect: Reconnect
+  var policy: ClusterPolicy
+  /// The connection in use.
+  var channel: (any Channel)?
+  /// What the connection in use was made with.
+  var material: TLSMaterial?
+  /// Why we have closed the connection in use.
+  var plannedEnding: Reconnect.Ending?
+  /// The events say that the replica is kept up to date.
+  private var isReplicated = false
+  private var transactions: [RequestID: CheckedContinuation<Result<[OperationResult], OVSDBError>, Never>] = [:]
+
+  /// - Parameters:
+  ///   - remotes: at least one; several are the members of one cluster. One that the server connects to stands alone.
+  ///   - tls: needed for `ssl:` and `pssl:`.
+  ///   - columns: what to replicate: tables with their columns (an empty list: all); nil: everything. What the server's schema
+  ///     lacks is left out.
+  ///   - inactivityProbeSeconds: silence after which the server is asked whether it is there, and again after which the
+  ///     connection is given up; 0: never.
+  public init(
+    remotes: [Remote], tls: TLSSettings?, database: String, columns: [String: [String]]?, inactivityProbeSeconds: Double = 5,
+    logger: Logger
+  ) {
+    self.remotes = remotes
+    self.tls = tls
+    self.database = database
+    log = logger
+    group = MultiThreadedEventLoopGroup.singleton
+    origin = clock.now
+    // With one remote there is nothing to choose: any member passes transactions on to the leader.
+    let requiresLeader = remotes.count > 1
+    session = Session(
+      SessionConfiguration(
+        database: database, columns: columns, requiresLeader: requiresLeader,
+        probeInterval: inactivityProbeSeconds > 0 ? .seconds(inactivityProbeSeconds) : nil))
+    reconnect = Reconnect(remotes, now: 0)
+    policy = ClusterPolicy(requiresLeader: requiresLeader)
+  }
+
+  /// Connects, and again whenever the connection is lost, until the task is cancelled. Call it once.
+  public func run() async {
+    defer { mailbox.finish() }
+    while !Task.isCancelled {
+      switch reconnect.next(now: now) {
+      case .wait(let until): try? await Task.sleep(for: .seconds(until - now))
+      case .connect(let remote):
+        if remote.isPassive {
+          await listen(remote)
+        } else {
+          await dial(remote)
+        }
+      }
+    }
+  }
+
+  /// State of each remote.
+  public var status: [RemoteStatus] { reconnect.status(now: now) }
+
+  /// Lets the server do some operations, all or none of them.
+  ///
+  /// - Returns: one result for each operation.
+  /// - Throws: `transaction` when the server refuses them; `notConnected` when they were not sent; `unknownOutcome` when the connection
+  ///   was lost before the answer.
+  public func transact(_ operations: [OVSDBOperation]) async throws(OVSDBError) -> [OperationResult] {
+    let id = try session.transact(operations)
+    let result = await withCheckedContinuation { continuation in
+      transactions[id] = continuation
+      sendOutput()
+    }
+    return try result.get()
+  }
+
+  /// Reads key and certificates again. When they have changed and are sound, the connection is made anew with them; the replica
+  /// stays, and the server is asked for the difference only.
+  public func reloadCertificates() {
+    guard let tls, let material, let channel else { return }
+    do {
+      let new = try TLSMaterial(reading: tls)
+      guard new != material else { return }
+      _ = try TLSContext(new)
+      log.notice("OVSDB: key or certificates have changed, connecting anew")
+      end(channel, .renewed("key or certificates have changed"))
+    } catch {
+      log.error("OVSDB: new key or certificates are not used: \(error)")
+    }
+  }
+
+  // -- time ------------------------------------------------------------------------------------------------------------
+
+  /// Seconds since this client was made.
+  var now: Double { (clock.now - origin) / .seconds(1) }
+
+  /// When the session wants to be told that time has passed.
+  var sessionDeadline: ContinuousClock.Instant { session.deadline ?? clock.now.advanced(by: .seconds(3600)) }
+
+  // -- the session --------------------------------------------------------------------------------------------------------
+
+  /// Acts on what the session says.
+  func handle(_ events: [SessionEvent]) {
+    for event in events {
+      switch event {
+      case .server(let row):
+        if let objection = policy.objection(to: row, database), let channel { end(channel, .unsuitable(objection)) }
+      case .connected(let replica):
+        reconnect.becameUseful(now: now)
+        log.notice("OVSDB: \(database) is replicated", metadata: ["rows": "\(replica.rowCount)"])
+        isReplicated = true
+        mailbox.post(.connected(replica))
+      case .changed(let changes, let replica): mailbox.post(.changed(changes, replica))
+      case .transaction(let id, let result): transactions.removeValue(forKey: id)?.resume(returning: result)
+      case .failed(let error):
+        if let channel { end(channel, .failed("\(error)")) }
+      case .reply, .lock, .notification: break
+      }
+    }
+    sendOutput()
+  }
+
+  /// Tells those who have a replica that it is not kept up to date any more.
+  func disconnected(_ reason: String) {
+    guard isReplicated else { return }
+    isReplicated = false
+    mailbox.post(.disconnected(reason))
+  }
+
+  func sendOutput() {
+    let bytes = session.takeOutput()
+    guard !bytes.isEmpty, let channel else { return }
+    channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+  }
+
+  /// Closes the connection in use for a reason of ours. The first reason counts.
+  func end(_ channel: any Channel, _ ending: Reconnect.Ending) {
+    if plannedEnding == nil { plannedEnding = ending }
+    channel.close(promise: nil)
+  }
+}

@@ -1,0 +1,74 @@
+// PEM: keys and certificates from the text of a file (RFC 7468), with words for what can be wrong in it.
+
+import COpenSSL
+
+/// A certificate; freed with its last reference.
+final class Certificate {
+  let pointer: OpaquePointer
+
+  /// Takes the reference over.
+  init(_ pointer: OpaquePointer) { self.pointer = pointer }
+  deinit { X509_free(pointer) }
+}
+
+enum PEM {
+  /// All certificates of a file, at least one.
+  ///
+  /// - Parameter subject: the file, for messages.
+  static func certificates(in bytes: [UInt8], _ subject: String) throws(TLSError) -> [Certificate] {
+    guard let bio = memory(bytes) else { throw TLSError(during: subject) }
+    defer { BIO_free(bio) }
+    var certificates: [Certificate] = []
+    while let pointer = PEM_read_bio_X509(bio, nil, noPassphrase, nil) { certificates.append(Certificate(pointer)) }
+    let code = ERR_peek_last_error()
+    // After the last one, the library finds no further beginning.
+    let isEnd = copenssl_error_library(code) == ERR_LIB_PEM && copenssl_error_reason(code) == PEM_R_NO_START_LINE
+    let reason = TLSError.nextReason()
+    guard isEnd else {
+      throw TLSError(.fileNotPEM, subject, "certificate \(certificates.count + 1) in it is damaged: \(reason)", remedy: "write it anew")
+    }
+    guard !certificates.isEmpty else {
+      let holdsKey = contains("PRIVATE KEY-----", bytes)
+      throw TLSError(
+        .fileNotPEM, subject, holdsKey ? "it holds a private key, not a certificate" : "there is no PEM certificate in it",
+        remedy: "name a file with -----BEGIN CERTIFICATE-----")
+    }
+    return certificates
+  }
+
+  /// The first private key of a file. The caller frees it.
+  static func privateKey(in bytes: [UInt8], _ subject: String) throws(TLSError) -> OpaquePointer {
+    guard let bio = memory(bytes) else { throw TLSError(during: subject) }
+    defer { BIO_free(bio) }
+    if let key = PEM_read_bio_PrivateKey(bio, nil, noPassphrase, nil) { return key }
+    let reason = TLSError.nextReason()
+    if contains("ENCRYPTED", bytes) {
+      throw TLSError(
+        .keyEncrypted, subject, "the key is encrypted with a passphrase", remedy: "decrypt it: openssl pkey -in FILE -out NEWFILE")
+    }
+    guard contains("PRIVATE KEY-----", bytes) else {
+      let holdsCertificate = contains("-----BEGIN CERTIFICATE-----", bytes)
+      throw TLSError(
+        .fileNotPEM, subject, holdsCertificate ? "it holds a certificate, not a private key" : "there is no PEM private key in it",
+        remedy: "name a file with -----BEGIN PRIVATE KEY-----")
+    }
+    throw TLSError(.fileNotPEM, subject, "the private key in it is damaged: \(reason)", remedy: "write it anew")
+  }
+
+  /// Copies, so that it does not depend on the array's life.
+  private static func memory(_ bytes: [UInt8]) -> OpaquePointer? {
+    ERR_clear_error()
+    guard let bio = BIO_new(BIO_s_mem()) else { return nil }
+    BIO_write(bio, bytes, Int32(bytes.count))
+    // An empty memory BIO says end of file, not "try again".
+    copenssl_end_memory(bio)
+    return bio
+  }
+
+  private static func contains(_ word: StaticString, _ bytes: [UInt8]) -> Bool {
+    String(decoding: bytes, as: UTF8.self).contains("\(word)")
+  }
+}
+
+/// Answers for the operator, whom the library would otherwise ask on the terminal.
+private func noPassphrase(_: UnsafeMutablePointer<CChar>?, _: Int32, _: Int32, _: UnsafeMutableRawPointer?) -> Int32 { -1 }

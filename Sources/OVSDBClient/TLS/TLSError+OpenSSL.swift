@@ -1,0 +1,92 @@
+// TLSError+OpenSSL: from the library's codes to our reasons. Two kinds: the result of verifying the peer's certificate, and
+// the error queue, which also holds the alerts by which a peer says what it dislikes about us (RFC 8446 §6).
+
+import COpenSSL
+
+extension TLSError {
+  /// The peer's certificate was refused.
+  ///
+  /// - Parameters:
+  ///   - code: X509_V_ERR_….
+  ///   - subject: of the certificate at fault, which may be one of the authority's.
+  ///   - validity: `from … to …` of that certificate.
+  init(verification code: Int32, subject: String, validity: String, isServer: Bool) {
+    let certificate = subject.isEmpty ? "the peer's certificate" : "the peer's certificate '\(subject)'"
+    let text = String(cString: X509_verify_cert_error_string(Int(code)))
+    switch code {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      self.init(.expired, certificate, "it has expired: valid \(validity)", remedy: "renew it, or set this host's clock")
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+      self.init(.notYetValid, certificate, "it is not valid yet: valid \(validity)", remedy: "set this host's clock, or the issuer's")
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+      self.init(.selfSigned, certificate, "it is self-signed", remedy: "let the authority in ca-certificate sign it")
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
+      X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_SIGNATURE_FAILURE, X509_V_ERR_CERT_UNTRUSTED:
+      self.init(
+        .unknownAuthority, certificate, "it is not from the authority in ca-certificate: \(text)",
+        remedy: "name the authority that signs the peers' certificates")
+    case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
+      self.init(.wrongName, certificate, "it is none of peer-name", remedy: "correct peer-name, or connect to the right peer")
+    case X509_V_ERR_INVALID_PURPOSE:
+      let role = isServer ? "clients" : "servers"
+      self.init(.wrongPurpose, certificate, "it is not for TLS \(role)", remedy: "issue it without, or with the right extended key usage")
+    case X509_V_ERR_CERT_REVOKED:
+      self.init(.revoked, certificate, "it is revoked", remedy: "issue another")
+    case X509_V_ERR_EE_KEY_TOO_SMALL, X509_V_ERR_CA_KEY_TOO_SMALL, X509_V_ERR_CA_MD_TOO_WEAK:
+      self.init(.tooWeak, certificate, text, remedy: "issue it with a longer key or a newer digest")
+    default:
+      self.init(.invalid, certificate, text)
+    }
+  }
+
+  /// The text of the oldest entry of the thread's error queue; empties it.
+  static func nextReason() -> String {
+    let code = ERR_get_error()
+    ERR_clear_error()
+    return text(code)
+  }
+
+  private static func text(_ code: UInt) -> String {
+    code == 0 ? "no reason given" : ERR_reason_error_string(code).map { String(cString: $0) } ?? "error \(code)"
+  }
+
+  /// What the thread's error queue says; empties it.
+  init(during operation: String) {
+    let code = ERR_get_error()
+    ERR_clear_error()
+    let text = Self.text(code)
+    guard copenssl_error_library(code) == ERR_LIB_SSL else {
+      self.init(.libraryFailure, operation, text)
+      return
+    }
+    switch copenssl_error_reason(code) {
+    case SSL_R_UNSUPPORTED_PROTOCOL, SSL_R_WRONG_SSL_VERSION, SSL_R_VERSION_TOO_LOW, SSL_R_UNKNOWN_PROTOCOL,
+      SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
+      self.init(
+        .protocolVersion, operation, "the peer speaks neither TLS 1.2 nor TLS 1.3 (\(text))", remedy: "enable TLS 1.2 or later there")
+    case SSL_R_WRONG_VERSION_NUMBER, SSL_R_HTTP_REQUEST, SSL_R_BAD_RECORD_TYPE, SSL_R_PACKET_LENGTH_TOO_LONG:
+      self.init(.notTLS, operation, "the peer does not speak TLS on this port (\(text))", remedy: "use another port, or tcp: without TLS")
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+      self.init(.noCertificate, operation, "the peer has shown no certificate", remedy: "configure one there")
+    case SSL_R_NO_SHARED_CIPHER, SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY:
+      self.init(.noCommonCipher, operation, "no cipher or key type that both sides accept (\(text))")
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+      self.init(.refusedByPeer, "our certificate", "the peer wants one and got none")
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+      self.init(
+        .refusedByPeer, "our certificate", "the peer does not know the authority that signed it",
+        remedy: "have it signed by an authority the peer trusts")
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+      self.init(.refusedByPeer, "our certificate", "the peer finds it expired, or not valid yet", remedy: "renew it, or set the clocks")
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+      self.init(.refusedByPeer, "our certificate", "the peer finds it revoked", remedy: "issue another")
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN,
+      SSL_R_SSLV3_ALERT_NO_CERTIFICATE, SSL_R_TLSV1_ALERT_ACCESS_DENIED, SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
+      self.init(.refusedByPeer, "our certificate", "the peer refuses it (\(text))")
+    case SSL_R_UNEXPECTED_EOF_WHILE_READING:
+      self.init(.closed, operation, "the peer closed the connection")
+    default:
+      self.init(.protocolViolation, operation, text)
+    }
+  }
+}

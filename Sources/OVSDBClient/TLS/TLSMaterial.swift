@@ -1,0 +1,45 @@
+// TLSMaterial: the contents of the files that TLSSettings names, read anew for each connection, so that certificates which
+// change on disk are used at once; and compared on SIGHUP, so that only a change interrupts a session.
+
+import Glibc
+
+/// Key and certificates as they were on disk at one time.
+struct TLSMaterial: Equatable, Sendable {
+  let settings: TLSSettings
+  let privateKey: [UInt8]
+  let certificate: [UInt8]
+  let caCertificate: [UInt8]
+
+  /// More is no certificate file.
+  private static let byteLimit = 1 << 20
+
+  /// - Throws: `fileUnreadable`, with the path.
+  init(reading settings: TLSSettings) throws(TLSError) {
+    self.settings = settings
+    privateKey = try Self.read(settings.privateKeyPath, "private-key")
+    certificate = try Self.read(settings.certificatePath, "certificate")
+    caCertificate = try Self.read(settings.caCertificatePath, "ca-certificate")
+  }
+
+  private static func read(_ path: String, _ key: String) throws(TLSError) -> [UInt8] {
+    let subject = "\(key) \(path)"
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw unreadable(subject) }
+    defer { close(descriptor) }
+    var bytes: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 16384)
+    while true {
+      let count = Glibc.read(descriptor, &block, block.count)
+      guard count >= 0 else { throw unreadable(subject) }
+      if count == 0 { return bytes }
+      bytes += block[..<count]
+      guard bytes.count <= byteLimit else { throw TLSError(.fileUnreadable, subject, "it is longer than 1 MiB: no file of certificates") }
+    }
+  }
+
+  private static func unreadable(_ subject: String) -> TLSError {
+    let code = errno
+    let remedy = code == ENOENT ? "create it, or correct the path" : "correct the path or its permissions"
+    return TLSError(.fileUnreadable, subject, "it cannot be read: \(String(cString: strerror(code)))", remedy: remedy)
+  }
+}
