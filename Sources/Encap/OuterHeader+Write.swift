@@ -22,7 +22,7 @@ extension OuterHeader {
     }
   }
 
-  /// Over IPv4, with a fixed TTL and no UDP checksum: what `writePlain` can write.
+  /// Over IPv4, with a fixed TTL, no UDP checksum and the domain's VNI: what `writePlain` can write.
   @inlinable @inline(__always)
   public var isPlain: Bool { features == 0 }
 

@@ -19,6 +19,7 @@ public struct OuterHeader: Sendable {
   @inlinable static var ipv6Feature: UInt8 { 1 }
   @inlinable static var checksumFeature: UInt8 { 2 }
   @inlinable static var inheritedTTLFeature: UInt8 { 4 }
+  @inlinable static var ownKeyFeature: UInt8 { 8 }
 
   @inlinable @inline(__always)
   var isIPv6: Bool { features & OuterHeader.ipv6Feature != 0 }
@@ -53,9 +54,10 @@ public struct OuterHeader: Sendable {
   ///   - ttl: outer TTL or hop limit; 0 inherits the inner packet's, and is 64 where there is none.
   ///   - dscp: 0...63, or `inheritedDSCP`.
   ///   - computesUDPChecksum: false sends zero (RFC 7348 section 4.1; over IPv6 RFC 6935).
+  ///   - hasOwnKey: the tunnel has a VNI of its own, which the caller of `write` gives: not the everyday case.
   public init(
     source: IPAddress, destination: IPAddress, sourceMAC: MACAddress, destinationMAC: MACAddress, udpPort: UInt16,
-    ttl: UInt8, dscp: UInt8, computesUDPChecksum: Bool
+    ttl: UInt8, dscp: UInt8, computesUDPChecksum: Bool, hasOwnKey: Bool = false
   ) {
     precondition(source.isIPv4 == destination.isIPv4, "outer source and destination of different address families")
     precondition(dscp < 64 || dscp == OuterHeader.inheritedDSCP, "DSCP has six bits")
@@ -65,7 +67,7 @@ public struct OuterHeader: Sendable {
     inheritedMask = isInherited ? 0xff : 3
     features =
       (source.isIPv4 ? 0 : OuterHeader.ipv6Feature) | (computesUDPChecksum ? OuterHeader.checksumFeature : 0)
-      | (ttl == 0 ? OuterHeader.inheritedTTLFeature : 0)
+      | (ttl == 0 ? OuterHeader.inheritedTTLFeature : 0) | (hasOwnKey ? OuterHeader.ownKeyFeature : 0)
 
     let addressSum = InternetChecksum.partialSum(source) + InternetChecksum.partialSum(destination)
     udpSum = addressSum + UInt32(IPProtocol.udp) + UInt32(udpPort) + 0x0800

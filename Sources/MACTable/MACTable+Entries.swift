@@ -30,6 +30,20 @@ extension MACTable {
     return found
   }
 
+  /// The live entries behind a port. For the writer only.
+  public func entries(port: UInt16) -> [Entry] {
+    let owner = ownerIndex(.port(port, vlan: 0))
+    var found: [Entry] = []
+    for list in [owner * 2, owner * 2 + 1] {
+      var slot = memory.lists[list].head
+      while slot != SlotList.end {
+        if let entry = entry(slot) { found.append(entry) }
+        slot = memory.next[Int(slot)]
+      }
+    }
+    return found
+  }
+
   /// The live entry in a slot, if there is one.
   private func entry(_ slot: UInt32) -> Entry? {
     while true {

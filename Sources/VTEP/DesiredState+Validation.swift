@@ -200,13 +200,15 @@ extension PortSettings {
     }
     for (vlan, macs) in vlanMACs.sorted(by: { $0.key < $1.key }) {
       let path = ["vlan-macs", "\(vlan)"]
-      if vlans[vlan] == nil { report(path, "vlan-macs: VLAN \(vlan) is not among the port's vlans") }
+      if vlans[vlan] == nil, !state.hasController { report(path, "vlan-macs: VLAN \(vlan) is not among the port's vlans") }
       if Set(macs).count < macs.count { report(path, "vlan-macs: an address of VLAN \(vlan) is given twice") }
       for mac in macs {
         if let reason = mac.reasonAgainstStation { report(path, "mac \(mac) is \(reason)") }
       }
     }
-    if vni == nil, !macs.isEmpty { report(["macs"], "macs need a vni: they belong to the binding of untagged frames") }
+    if vni == nil, !macs.isEmpty, !state.hasController {
+      report(["macs"], "macs need a vni: they belong to the binding of untagged frames")
+    }
     return problems + policyProblems()
   }
 }

@@ -14,6 +14,10 @@ public struct DesiredState: Equatable, Sendable {
   /// Keyed by name.
   public var profiles: [String: PortOptions]
   public var protection: ProtectionSettings
+  /// What a controller wants besides; `merged()` says what of it can run.
+  public var controller = ControllerLayer()
+  /// A controller binds ports.
+  public var hasController = false
 
   public init(
     underlay: UnderlaySettings, vnis: [VNI: VNISettings] = [:], ports: [String: PortSettings] = [:],
@@ -98,6 +102,8 @@ public struct VNISettings: Equatable, Sendable {
   public var macLimit: UInt32 = 0
   /// Static remote addresses.
   public var macs: [MACAddress: IPAddress] = [:]
+  /// What the controller says, where the VNI is its own and not the operator's.
+  public internal(set) var logicalSwitch: LogicalSwitchSettings?
 
   public init(vni: VNI, flood: FloodMode) {
     self.vni = vni
@@ -119,6 +125,8 @@ public struct PortSettings: Equatable, Sendable {
   public var options = PortOptions()
   /// What its profile says; see `DesiredState.resolveProfiles`.
   public internal(set) var inherited = PortOptions()
+  /// VLANs (0 = untagged) whose binding is the controller's; see `DesiredState.merged`.
+  public internal(set) var controlledVLANs: Set<UInt16> = []
 
   /// The port without what its profile says.
   public var own: PortSettings {

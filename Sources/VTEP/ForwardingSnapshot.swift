@@ -47,6 +47,8 @@ struct DomainEntry {
   var carriesInnerVLAN = false
   /// The operator wants nothing flooded to the overlay.
   var isFloodDisabled = false
+  /// The control side wants to know the IP addresses of local stations.
+  var reportsStations = false
   /// Range of `localTargets`.
   var firstLocal: UInt32 = 0
   var localCount: UInt32 = 0
@@ -58,11 +60,19 @@ struct DomainEntry {
   var peerCount: UInt32 = 0
 }
 
-/// A remote VTEP or a multicast group.
+/// A remote VTEP, a multicast group, or a list of VTEPs.
 struct VTEPEntry {
   var address = IPAddress(ipv4: 0)
+  /// Packets may come from it, or to it.
   var isInUse = false
   var isGroup = false
+  /// Some VTEPs of a domain, which the frames to a multicast address go to (and to local bindings): see `members`.
+  var isList = false
+  /// VNI of the frames that go to it; nil: their domain's.
+  var tunnelKey: VNI?
+  /// Range of `floodTargets`: the VTEPs of a list.
+  var firstMember: UInt32 = 0
+  var memberCount: UInt32 = 0
   /// Range of `adjacencies`: usable next hops, a weighted one several times; none = no route.
   var firstAdjacency: UInt32 = 0
   var adjacencyCount: UInt32 = 0

@@ -12,6 +12,8 @@ struct LearnEvent {
   var location: MACLocation?
   /// Outer source address, for a VTEP that has no index yet.
   var vtep: IPAddress
+  /// The address that the station behind a port says it has; unspecified: it says none, or nobody wants to know.
+  var station = IPAddress(high: 0, low: 0)
 }
 
 /// Bounded queue of learn events from one worker to the learner.

@@ -24,6 +24,8 @@ final class Learner: Sendable {
   private let rings: [LearnRing]
   private let reportUnknownVTEP: @Sendable (UnknownVTEP) -> Void
   private let sweepSlots: Int
+  /// What local stations say of themselves.
+  let stations = Mutex(StationAddresses())
 
   /// Passes over the whole table take this long.
   private static let sweepSeconds = 1
@@ -97,6 +99,7 @@ final class Learner: Sendable {
   private func learn(_ event: LearnEvent, in table: MACTable, now: UInt32) {
     if let location = event.location {
       _ = table.learn(event.key, at: location, nowSeconds: now)
+      if !event.station.isUnspecified { stations.withLock { $0.note(event.station, of: event.key, nowSeconds: now) } }
     } else {
       reportUnknownVTEP(UnknownVTEP(key: event.key, address: event.vtep))
     }

@@ -50,6 +50,8 @@ struct PortRecord {
 /// One bridge domain.
 struct DomainRecord {
   var index: UInt16
+  /// The table has what the controller's store has for it.
+  var hasControllerEntries = false
 }
 
 extension PortSettings {

@@ -12,9 +12,12 @@ extension Reconciler {
   ///
   /// - Throws: `.refused` or `.environment`; the running state is as before.
   public func apply(_ new: DesiredState) throws(VTEPError) {
-    if let problem = new.problems().first {
+    let configured = new
+    if let problem = configured.problems().first {
       throw VTEPError(.refused, "configuration", "\(problem)")
     }
+    try checkOwners(configured)
+    let (new, conflicts) = configured.merged()
     guard domains.count + new.vnis.keys.count(where: { domains[$0] == nil }) <= Limits.domains else {
       throw VTEPError(.refused, "vnis", "more than \(Limits.domains) VNIs")
     }
@@ -29,7 +32,9 @@ extension Reconciler {
       throw error
     }
 
+    self.configured = configured
     desired = new
+    note(conflicts)
     if let newReservation { reservation = newReservation }
     model.ownIPv4 = new.underlay.addresses.first { $0.isIPv4 } ?? IPAddress(ipv4: 0)
     model.ownIPv6 = new.underlay.addresses.first { !$0.isIPv4 } ?? IPAddress(high: 0, low: 0)
@@ -58,6 +63,7 @@ extension Reconciler {
       !goneVNIs.contains(key.domain) && !gonePorts.contains { !location.isVTEP && $0.index == location.index }
     }
     updateTable()
+    updateControllerEntries(goneVNIs: goneVNIs)
     for index in goneVNIs { domainIndexes.giveBack(index) }
     for record in gonePorts {
       remove(record.device, subject: "port \(record.settings.name)")
@@ -259,9 +265,13 @@ extension Reconciler {
     if ticks % 5 == 0 {
       retryNeighbors()
       retryPorts()
+      retryController()
       sampleActivity()
     }
-    if ticks % 50 == 0 { forgetIdleVTEPs() }
+    if ticks % 50 == 0 {
+      forgetIdleTunnels()
+      forgetIdleVTEPs()
+    }
   }
 }
 
@@ -272,8 +282,8 @@ extension Reconciler {
   /// - Throws: what `edit` throws, or as `apply`; the running state is as before.
   @discardableResult
   public func change(_ edit: @Sendable (DesiredState) throws -> DesiredState) throws -> Bool {
-    let new = try edit(desired)
-    guard new != desired else { return false }
+    let new = try edit(configured)
+    guard new != configured else { return false }
     try apply(new)
     return true
   }

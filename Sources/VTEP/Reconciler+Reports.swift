@@ -49,20 +49,31 @@ extension Reconciler {
   public func vtepReports() -> [VTEPReport] {
     let counters = counters
     let records = underlay.vteps.values.sorted { $0.address < $1.address }
-    let counts = learner.write { table in records.map { table.count(vtep: $0.index) } }
+    let indexes = records.map { record in
+      [record.index] + controller.tunnels.filter { $0.key.address == record.address }.map(\.value)
+    }
+    let counts = learner.write { table in indexes.map { $0.reduce(0) { $0 + table.count(vtep: $1) } } }
     let learned = domainsByVTEP()
-    return zip(records, counts).map { record, macs in
+    return zip(records, zip(indexes, counts)).map { record, found in
+      let (indexes, macs) = found
       let vnis = desired.vnis.values.filter { settings in
         settings.flood.destinations.contains(record.address) || settings.macs.values.contains(record.address)
-          || domains[settings.vni].map { learned[record.index]?.contains($0.index) == true } == true
+          || domains[settings.vni].map { domain in indexes.contains { learned[$0]?.contains(domain.index) == true } } == true
       }
       let adjacencies = model.vteps[Int(record.index)].adjacencies
       return VTEPReport(
         address: record.address, isGroup: record.isGroup, vnis: vnis.map(\.vni).sorted(), macs: macs,
         nextHops: nextHops(record),
         mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(),
-        traffic: baselines.traffic(vtep: record.index, counters))
+        traffic: indexes.reduce(TrafficReport()) { $0 + baselines.traffic(vtep: $1, counters) })
     }
+  }
+
+  /// The VTEPs behind indexes, tunnels with a key of their own included.
+  private func addressesByIndex() -> [UInt16: IPAddress] {
+    var addresses = Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) })
+    for (destination, index) in controller.tunnels { addresses[index] = destination.address }
+    return addresses
   }
 
   /// The domains that have addresses behind each VTEP.
@@ -173,7 +184,7 @@ extension Reconciler {
     var position = start
     let vnis = Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) })
     let names = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) })
-    let addresses = Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) })
+    let addresses = addressesByIndex()
     let now = MonotonicClock.seconds()
     let end = learner.slotCount
     var reports: [MACReport] = []
@@ -185,8 +196,13 @@ extension Reconciler {
         guard let vni = vnis[entry.key.domain] else { continue }
         let place: MACReport.Place
         if entry.location.isVTEP {
-          guard let address = addresses[entry.location.index] else { continue }
-          place = .vtep(address)
+          let index = entry.location.index
+          if model.vteps[Int(index)].entry.isList {
+            place = .vteps(model.vteps[Int(index)].members.compactMap { addresses[$0] }.sorted())
+          } else {
+            guard let address = addresses[index] else { continue }
+            place = .vtep(address)
+          }
         } else {
           guard let name = names[entry.location.index] else { continue }
           place = .port(name: name, vlan: entry.location.vlan)
@@ -220,6 +236,7 @@ extension Reconciler {
     switch report.place {
     case .port(let name, _): return filter.vtep == nil && (filter.port ?? name) == name
     case .vtep(let address): return filter.port == nil && (filter.vtep ?? address) == address
+    case .vteps(let addresses): return filter.port == nil && filter.vtep.map(addresses.contains) != false
     }
   }
 }

@@ -236,9 +236,14 @@ extension Reconciler {
     for record in underlay.vteps.values {
       model.vteps[Int(record.index)].adjacencies = adjacencies(record, settings)
     }
+    for (destination, index) in controller.tunnels {
+      let record = underlay.vteps[destination.address]
+      model.vteps[Int(index)].adjacencies = record.map { adjacencies($0, settings, hasOwnKey: true) } ?? []
+    }
+    chooseServiceNodes()
   }
 
-  private func adjacencies(_ record: VTEPRecord, _ settings: UnderlaySettings) -> [Adjacency] {
+  private func adjacencies(_ record: VTEPRecord, _ settings: UnderlaySettings, hasOwnKey: Bool = false) -> [Adjacency] {
     guard let source = settings.ownAddress(like: record.address) else { return [] }
     let hops = underlay.usableHops(record)
     var total = hops.reduce(0) { $0 + $1.weight }
@@ -248,7 +253,7 @@ extension Reconciler {
       guard let link = hop.device.link else { return [] }
       let mac = record.isGroup ? record.address.multicastMAC : underlay.neighbors[hop.neighbor]
       let mtu = min(link.mtu, record.route?.mtu ?? link.mtu)
-      let header = settings.header(to: record.address, from: source, sourceMAC: link.mac, nextHop: mac ?? .zero)
+      let header = settings.header(to: record.address, from: source, sourceMAC: link.mac, nextHop: mac ?? .zero, hasOwnKey: hasOwnKey)
       let adjacency = Adjacency(
         header: header, port: hop.device.portIndex, isResolved: mac != nil,
         maxInnerByteCount: UInt32(max(mtu + 14 - header.byteCount, 0)))

@@ -28,10 +28,16 @@ extension Reconciler {
       domain.entry.acceptsOnlyPeers = settings.acceptFrom == .peers
       domain.entry.carriesInnerVLAN = settings.innerVLAN == .carry
       domain.entry.isFloodDisabled = settings.flood == .none
-      domain.flood = settings.flood.destinations.compactMap { underlay.vteps[$0]?.index }
+      domain.entry.reportsStations = settings.logicalSwitch != nil
+      if let logicalSwitch = settings.logicalSwitch {
+        domain.flood = indexes(of: logicalSwitch.flood, logicalSwitch.replication)
+      } else {
+        domain.flood = settings.flood.destinations.compactMap { underlay.vteps[$0]?.index }
+      }
       domain.peers = Array(Set(peerAddresses(settings).compactMap { underlay.vteps[$0]?.index }))
       model.domains[Int(record.index)] = domain
     }
+    rebuildLists()
     for record in ports.values.sorted(by: { $0.index < $1.index }) {
       for (vlan, vni) in record.settings.bindings {
         guard let domain = domains[vni] else { continue }
@@ -48,6 +54,7 @@ extension Reconciler {
   /// All VTEPs and groups that the operator named.
   func configuredVTEPs(_ state: DesiredState) -> Set<IPAddress> {
     Set(state.vnis.values.flatMap { $0.flood.destinations + Array($0.macs.values) } + preparations.values.flatMap(\.vteps))
+      .union(controllerDestinations(state))
   }
 
   /// Joins the groups of VNIs that have a port up or are prepared for one, leaves the others.
@@ -121,6 +128,7 @@ extension Reconciler {
       return failures
     }
     installedStatics = entries
+    restoreControllerEntries(old.keys.filter { entries[$0] == nil })
     for failure in failures { log.error("\(failure)") }
   }
 }

@@ -23,8 +23,11 @@ public actor Reconciler {
 
   var publisher: SnapshotPublisher
   var model: ForwardingModel
-  /// What runs now.
+  /// What the operator wants, and the controller beside it.
+  public internal(set) var configured: DesiredState
+  /// What runs now: `configured`, both parts in one.
   public internal(set) var desired: DesiredState
+  var controller = ControllerStore()
   /// Used to make the addresses of taps stable over restarts.
   let hostName: String
   /// Folder of ports' sockets.
@@ -138,6 +141,7 @@ public actor Reconciler {
     }
     watchStop = cdpdk_event_create()
     self.desired = DesiredState(underlay: desired.underlay)
+    configured = self.desired
 
     // Changes from here on are noticed; what was before is read next.
     let monitor = try VTEPError.wrap("netlink") { () throws(NetlinkError) in try NetlinkMonitor() }

@@ -115,6 +115,8 @@ public struct MACReport: Sendable {
   public enum Place: Sendable {
     case port(name: String, vlan: UInt16)
     case vtep(IPAddress)
+    /// A multicast address.
+    case vteps([IPAddress])
   }
 
   public var vni: VNI

@@ -19,6 +19,8 @@ struct ForwardingModel {
   struct VTEP {
     var entry = VTEPEntry()
     var adjacencies: [Adjacency] = []
+    /// VTEP indexes of a list.
+    var members: [UInt16] = []
   }
 
   var ports = [PortEntry](repeating: PortEntry(), count: Limits.ports)
@@ -96,6 +98,8 @@ final class SnapshotStorage {
       var entry = vtep.entry
       entry.firstAdjacency = UInt32(adjacencies.count)
       entry.adjacencyCount = UInt32(vtep.adjacencies.count)
+      (entry.firstMember, entry.memberCount) = (UInt32(flood.count), UInt32(vtep.members.count))
+      flood += vtep.members
       adjacencies += vtep.adjacencies
       vteps.append(entry)
     }

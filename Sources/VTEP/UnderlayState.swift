@@ -83,9 +83,9 @@ extension UnderlaySettings {
   }
 
   /// The outer header for frames to `destination`.
-  func header(to destination: IPAddress, from source: IPAddress, sourceMAC: MACAddress, nextHop: MACAddress)
-    -> OuterHeader
-  {
+  func header(
+    to destination: IPAddress, from source: IPAddress, sourceMAC: MACAddress, nextHop: MACAddress, hasOwnKey: Bool = false
+  ) -> OuterHeader {
     let computes =
       switch udpChecksum {
       case .auto: !destination.isIPv4
@@ -104,6 +104,7 @@ extension UnderlaySettings {
       }
     return OuterHeader(
       source: source, destination: destination, sourceMAC: sourceMAC, destinationMAC: nextHop, udpPort: udpPort,
-      ttl: destination.isMulticast ? multicastTTL : unicastTTL, dscp: dscpValue, computesUDPChecksum: computes)
+      ttl: destination.isMulticast ? multicastTTL : unicastTTL, dscp: dscpValue, computesUDPChecksum: computes,
+      hasOwnKey: hasOwnKey)
   }
 }

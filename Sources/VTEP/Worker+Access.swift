@@ -164,7 +164,7 @@ extension Worker {
       // Nothing to learn, or an operator's entry stands.
       sightings.insert(key, seenAt)
     } else {
-      report(LearnEvent(key: key, location: seenAt, vtep: IPAddress(high: 0, low: 0)))
+      reportSighting(staged)
     }
   }
 

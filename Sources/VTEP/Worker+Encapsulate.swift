@@ -11,7 +11,7 @@ extension Worker {
     let entry = snapshot.pointee.vteps + Int(vtep)
     let count = entry.pointee.adjacencyCount
     guard count > 0 else {
-      drop(mbuf, port: ingress, .noRoute)
+      sendWithoutRoute(mbuf, to: entry, domain: domain, ingress: ingress)
       return
     }
     let flow = InnerFlow(frame: mbuf.bytes)
@@ -47,7 +47,7 @@ extension Worker {
     }
   }
 
-  /// IPv6, an inherited TTL, a computed checksum, a frame whose bytes others share or that has something left to do.
+  /// IPv6, an inherited TTL, a computed checksum, a tunnel with a VNI of its own, a frame whose bytes others share or that has something left to do.
   @inline(never)
   private mutating func sendGeneral(
     _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, vtep: UInt16, domain: UInt16, flow: InnerFlow, ingress: UInt16
@@ -68,7 +68,7 @@ extension Worker {
     var header = MutableRawSpan(_unsafeStart: packet.start, byteCount: headerByteCount)
     adjacency.pointee.header.write(
       into: &header, innerByteCount: innerByteCount, innerSum: innerSum,
-      vni: snapshot.pointee.domains[Int(domain)].vni, flow: flow)
+      vni: snapshot.pointee.vteps[Int(vtep)].tunnelKey ?? snapshot.pointee.domains[Int(domain)].vni, flow: flow)
     send(
       packet, innerByteCount: innerByteCount, headerByteCount: headerByteCount, vtep: vtep, domain: domain,
       port: adjacency.pointee.port)

@@ -53,25 +53,34 @@ extension Worker {
   }
 
   /// Broadcast, multicast and unknown unicast from a local port: to the domain's other bindings and to its flood list.
-  @inline(never)
+  @inline(always)
   mutating func floodFromAccess(_ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation) {
+    let entry = snapshot.pointee.domains + Int(domain)
+    let targets = snapshot.pointee.floodTargets + Int(entry.pointee.firstFlood)
+    flood(mbuf, domain: domain, ingress: location, targets: targets, remotes: Int(entry.pointee.floodCount))
+  }
+
+  /// The same with any list of VTEPs.
+  @inline(never)
+  mutating func flood(
+    _ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation, targets: UnsafePointer<UInt16>, remotes: Int
+  ) {
     let portIndex = location.index
     let entry = snapshot.pointee.domains + Int(domain)
     let ingress = LocalTarget(port: portIndex, vlan: location.vlan)
     let locals = localReceivers(entry, except: ingress)
-    let remotes = Int(entry.pointee.floodCount)
     guard locals + remotes > 0 else {
       drop(mbuf, port: portIndex, reasonForNobody(entry))
       return
     }
     counters.flooded[Int(domain)].add(1)
+    if entry.pointee.reportsStations { reportStation(mbuf, domain: domain, at: location) }
 
     var left = locals + remotes
     for index in 0..<remotes {
       left -= 1
       guard let copy = next(mbuf, isLast: left == 0, ingress: portIndex) else { continue }
-      let vtep = snapshot.pointee.floodTargets[Int(entry.pointee.firstFlood) + index]
-      sendToVTEP(copy, vtep: vtep, domain: domain, ingress: portIndex)
+      sendToVTEP(copy, vtep: targets[index], domain: domain, ingress: portIndex)
     }
     floodLocally(mbuf, entry, except: ingress, left: left, ingress: portIndex)
   }

@@ -187,7 +187,7 @@ extension Worker {
       if !found.isHit {
         floodFromUnderlay(mbuf, domain: key.domain, portIndex: portIndex)
       } else if found.location.isVTEP {
-        drop(mbuf, port: portIndex, .splitHorizon)
+        receiveForVTEP(mbuf, found.location.index, domain: key.domain, portIndex: portIndex)
       } else {
         deliver(mbuf, to: LocalTarget(port: found.location.index, vlan: found.location.vlan), ingress: portIndex)
       }

@@ -50,7 +50,7 @@ public struct MACTableRow: Codable, Equatable, Sendable {
   @Nullable public var port: String?
   /// VLAN tag that the address uses on the port; nil: untagged, or behind a VTEP.
   @Nullable public var vlan: UInt16?
-  /// Remote VTEP's address; nil on a local port.
+  /// Remote VTEP's address, several of a multicast address; nil on a local port.
   @Nullable public var vtep: String?
   /// Seconds since the address was last seen as a source; nil where entries do not age.
   @Nullable public var ageSeconds: UInt32?

@@ -25,6 +25,8 @@ public struct VNIRow: Codable, Equatable, Sendable {
 
   public var vni: UInt32
   public var source: Source
+  /// Name that the controller gives it; nil: the VNI is the configuration's.
+  @Nullable public var logicalSwitch: String?
   /// `multicast`, `replicate` or `none`.
   public var flood: String
   /// Multicast group; nil unless flooded by multicast.
@@ -58,13 +60,15 @@ public struct VNIRow: Codable, Equatable, Sendable {
   @Nullable public var preparedSeconds: Int?
 
   public init(
-    vni: UInt32, source: Source, flood: String, group: String? = nil, peers: [String] = [], ports: [String] = [],
+    vni: UInt32, source: Source, logicalSwitch: String? = nil, flood: String, group: String? = nil, peers: [String] = [],
+    ports: [String] = [],
     macs: Int = 0, learning: Bool = true, acceptFrom: String = "any", innerVLAN: String = "discard",
     ageingSeconds: UInt32 = 300, macLimit: UInt32 = 0, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0,
     txPackets: UInt64 = 0, txBytes: UInt64 = 0, flooded: UInt64 = 0, learnRefusals: UInt64 = 0, preparedSeconds: Int? = nil
   ) {
     self.vni = vni
     self.source = source
+    self.logicalSwitch = logicalSwitch
     self.flood = flood
     self.group = group
     self.peers = peers
@@ -85,7 +89,9 @@ public struct VNIRow: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case vni, source, flood, group, peers, ports, macs, learning
+    case vni, source
+    case logicalSwitch = "logical_switch"
+    case flood, group, peers, ports, macs, learning
     case acceptFrom = "accept_from"
     case innerVLAN = "inner_vlan"
     case ageingSeconds = "ageing_s"

@@ -161,7 +161,7 @@ extension Daemon: ControlHandler {
 
   func handle(_ request: ShowConfiguration) async throws(ControlError) -> ConfigurationText {
     var shown = configuration
-    shown.desired = await (try running()).desired
+    shown.desired = await (try running()).configured
     do {
       return ConfigurationText(text: try shown.yaml())
     } catch {

@@ -98,6 +98,8 @@ struct Sighting: Equatable, CustomStringConvertible {
   var location: MACLocation?
   /// For a VTEP without an index.
   var vtep: IPAddress?
+  /// Claimed by a station behind a port.
+  var station: IPAddress?
 
   static func port(_ mac: MACAddress, _ place: Place, vlan: UInt16 = 0) -> Sighting {
     Sighting(mac: mac, location: .port(place.rawValue, vlan: vlan))
@@ -107,7 +109,9 @@ struct Sighting: Equatable, CustomStringConvertible {
 
   static func unknown(_ mac: MACAddress, _ address: IPAddress) -> Sighting { Sighting(mac: mac, vtep: address) }
 
-  var description: String { "\(mac) in \(domain) at \(location.map(\.description) ?? "\(vtep.map(\.description) ?? "?")")" }
+  var description: String {
+    "\(mac) in \(domain) at \(location.map(\.description) ?? "\(vtep.map(\.description) ?? "?")") \(station.map(\.description) ?? "")"
+  }
 
   static func takeAll(_ ring: LearnRing) -> [Sighting] {
     withUnsafeTemporaryAllocation(of: LearnEvent.self, capacity: Limits.learnEvents) { events in
@@ -115,7 +119,7 @@ struct Sighting: Equatable, CustomStringConvertible {
       return events.prefix(count).map { event in
         Sighting(
           domain: event.key.domain, mac: event.key.mac, location: event.location,
-          vtep: event.location == nil ? event.vtep : nil)
+          vtep: event.location == nil ? event.vtep : nil, station: event.station.isUnspecified ? nil : event.station)
       }
     }
   }

@@ -33,6 +33,10 @@ extension MACTableRow {
       self.init(
         vni: report.vni.rawValue, mac: "\(report.mac)", type: type, location: .vtep, vtep: "\(address)",
         ageSeconds: report.ageSeconds, moves: UInt32(report.moves))
+    case .vteps(let addresses):
+      self.init(
+        vni: report.vni.rawValue, mac: "\(report.mac)", type: type, location: .vtep,
+        vtep: addresses.map(\.description).joined(separator: ", "), moves: UInt32(report.moves))
     }
   }
 }
@@ -53,7 +57,8 @@ extension VNIRow {
     case .none: break
     }
     self.init(
-      vni: settings.vni.rawValue, source: .config, flood: flood, group: group, peers: peers, ports: report.ports,
+      vni: settings.vni.rawValue, source: settings.logicalSwitch == nil ? .config : .ovsdb,
+      logicalSwitch: settings.logicalSwitch?.name, flood: flood, group: group, peers: peers, ports: report.ports,
       macs: report.macs, learning: settings.learning, acceptFrom: settings.acceptFrom.rawValue,
       innerVLAN: settings.innerVLAN.rawValue, ageingSeconds: settings.ageingSeconds, macLimit: settings.macLimit,
       rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,

@@ -1,0 +1,97 @@
+// ControllerStore: what the reconciler keeps of a controller's remote addresses and tunnels. Addresses are kept apart from
+// `DesiredState`: a change of one must cost one, however many there are.
+
+import Encap
+import MACTable
+
+/// A change of remote unicast addresses.
+public struct ControllerEdit: Sendable {
+  public struct Address: Hashable, Sendable {
+    public var vni: VNI
+    public var mac: MACAddress
+    /// Nil: the address is gone.
+    public var destination: TunnelDestination?
+
+    public init(vni: VNI, mac: MACAddress, destination: TunnelDestination?) {
+      self.vni = vni
+      self.mac = mac
+      self.destination = destination
+    }
+  }
+
+  /// All logical switches and bindings; nil: as they are. A switch that is gone takes its addresses along.
+  public var layer: ControllerLayer?
+  public var addresses: [Address]
+
+  public init(layer: ControllerLayer? = nil, addresses: [Address] = []) {
+    self.layer = layer
+    self.addresses = addresses
+  }
+}
+
+/// What cannot be as the controller wants it.
+public struct ControllerReport: Equatable, Sendable {
+  public var conflicts: [ControllerConflict] = []
+  /// Remote addresses that the MAC table has no room for.
+  public var addressesWithoutRoom = 0
+  /// Destinations that the table of VTEPs has no room for.
+  public var destinationsWithoutRoom = 0
+  /// Remote addresses known from the controller.
+  public var addresses = 0
+}
+
+struct ControllerStore {
+  /// A multicast address with destinations of its own.
+  struct Group: Hashable {
+    var vni: VNI
+    var mac: MACAddress
+  }
+
+  /// Remote addresses by VNI, for every VNI of the layer.
+  var addresses: [VNI: [MACAddress: TunnelDestination]] = [:]
+  /// How many of `addresses` are behind each destination.
+  private(set) var uses: [TunnelDestination: Int] = [:]
+  /// Indexes for destinations with a tunnel key.
+  var tunnels: [TunnelDestination: UInt16] = [:]
+  /// Indexes that stand for lists of VTEPs.
+  var lists: [Group: UInt16] = [:]
+  /// Entries of groups that the table has.
+  var installedGroups: [MACKey: MACLocation] = [:]
+  var conflicts: [ControllerConflict] = []
+  /// Addresses that found no room; tried again.
+  var waiting: Set<ControllerEdit.Address> = []
+  /// Destinations that found no index.
+  var withoutIndex: Set<TunnelDestination> = []
+  /// A layer that could not be applied; tried again.
+  var waitingLayer: ControllerLayer?
+
+  /// Notes one address.
+  ///
+  /// - Returns: whether it is news.
+  mutating func note(_ address: ControllerEdit.Address) -> Bool {
+    let old =
+      if let destination = address.destination {
+        addresses[address.vni, default: [:]].updateValue(destination, forKey: address.mac)
+      } else {
+        addresses[address.vni]?.removeValue(forKey: address.mac)
+      }
+    guard old != address.destination else { return false }
+    if let old { release(old) }
+    if let destination = address.destination { uses[destination, default: 0] += 1 }
+    return true
+  }
+
+  /// Forgets the addresses of VNIs that a layer does not have.
+  mutating func keepVNIs(of layer: ControllerLayer) {
+    for (vni, gone) in addresses where layer.switches[vni] == nil {
+      addresses[vni] = nil
+      for destination in gone.values { release(destination) }
+    }
+    waiting = waiting.filter { layer.switches[$0.vni] != nil }
+  }
+
+  private mutating func release(_ destination: TunnelDestination) {
+    guard let count = uses[destination] else { return }
+    uses[destination] = count > 1 ? count - 1 : nil
+  }
+}

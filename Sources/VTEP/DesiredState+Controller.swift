@@ -1,0 +1,107 @@
+// DesiredState+Controller: the operator's part and the controller's part as one state to run. The operator's word stands:
+// what the controller wants beside it is left out, and told.
+
+import Encap
+
+extension DesiredState {
+  /// This state with what the controller wants among the VNIs and the ports' bindings, as far as it does not contradict the
+  /// operator's part.
+  func merged() -> (state: DesiredState, conflicts: [ControllerConflict]) {
+    var merger = ControllerMerger(self)
+    merger.addSwitches()
+    merger.addBindings()
+    merger.dropImpossibleBindings()
+    return (merger.merged, merger.conflicts)
+  }
+}
+
+private struct ControllerMerger {
+  let wanted: ControllerLayer
+  let own: DesiredState
+  var merged: DesiredState
+  var conflicts: [ControllerConflict] = []
+
+  init(_ state: DesiredState) {
+    wanted = state.controller
+    own = state
+    merged = state
+  }
+
+  private mutating func refuse(_ subject: ControllerConflict.Subject, _ reason: String) {
+    conflicts.append(ControllerConflict(subject: subject, reason: reason))
+  }
+
+  mutating func addSwitches() {
+    for (vni, settings) in wanted.switches.sorted(by: { $0.key < $1.key }) {
+      if own.vnis[vni] != nil {
+        refuse(.vni(vni), "it belongs to the configuration, and not to logical switch '\(settings.name)'")
+      } else if merged.vnis.count >= Limits.domains {
+        refuse(.vni(vni), "there are \(Limits.domains) VNIs already")
+      } else {
+        let flood = usable(settings.flood, vni)
+        var addresses: [IPAddress] = []
+        for destination in flood where !addresses.contains(destination.address) { addresses.append(destination.address) }
+        var made = VNISettings(vni: vni, flood: flood.isEmpty ? .none : .replicate(peers: addresses))
+        // The controller says where remote addresses are; what comes from a service node, say, does not.
+        made.learning = false
+        made.logicalSwitch = settings
+        made.logicalSwitch?.flood = flood
+        made.logicalSwitch?.groups = settings.groups.mapValues { usable($0, vni) }
+        merged.vnis[vni] = made
+      }
+    }
+  }
+
+  /// Without destinations that no packet can go to; ourselves are among the members of a logical switch.
+  private mutating func usable(_ destinations: [TunnelDestination], _ vni: VNI) -> [TunnelDestination] {
+    var found: [TunnelDestination] = []
+    for destination in destinations where !own.underlay.addresses.contains(destination.address) {
+      if let reason = own.underlay.reasonAgainst(destination) {
+        refuse(.vni(vni), "destination \(destination.address) is \(reason)")
+      } else {
+        found.append(destination)
+      }
+    }
+    return found
+  }
+
+  mutating func addBindings() {
+    for (binding, vni) in wanted.bindings.sorted(by: { $0.key < $1.key }) {
+      guard let port = own.ports[binding.port] else { continue }
+      if binding.vlan > 4094 {
+        refuse(.binding(binding), "VLAN \(binding.vlan) is reserved")
+      } else if port.bindings.contains(where: { $0.vlan == binding.vlan }) {
+        refuse(.binding(binding), "the configuration has bound it")
+      } else if merged.vnis[vni]?.logicalSwitch == nil {
+        refuse(.binding(binding), "VNI \(vni) belongs to the configuration")
+      } else {
+        merged.ports[binding.port]?.bind(binding.vlan, byController: vni)
+      }
+    }
+  }
+
+  /// Bindings that make the ports' static addresses contradict each other.
+  mutating func dropImpossibleBindings() {
+    for problem in merged.problems() {
+      guard case .port(let name) = problem.subject, let port = merged.ports[name], !port.controlledVLANs.isEmpty else { continue }
+      merged.ports[name] = own.ports[name]
+      for vlan in port.controlledVLANs.sorted() {
+        refuse(.binding(ControllerLayer.Binding(port: name, vlan: vlan)), problem.message)
+      }
+    }
+  }
+}
+
+extension PortSettings {
+  fileprivate mutating func bind(_ vlan: UInt16, byController vni: VNI) {
+    if vlan == 0 { self.vni = vni } else { vlans[vlan] = vni }
+    controlledVLANs.insert(vlan)
+  }
+}
+
+extension UnderlaySettings {
+  /// Why packets cannot go to a controller's destination; nil: they can.
+  func reasonAgainst(_ destination: TunnelDestination) -> String? {
+    destination.address.reasonAgainstVTEP ?? reasonAgainstDestination(destination.address)
+  }
+}

@@ -1,0 +1,275 @@
+// Reconciler+Controller: what a controller wants, put into the data plane. Logical switches and bindings become a new
+// desired state, as any operator's change does; remote addresses go straight into the MAC table, each for itself.
+
+import Encap
+import MACTable
+
+extension Reconciler {
+  /// Table entries written at once: the learner must get its turn.
+  private static let batch = 4096
+  /// Waiting addresses that are tried again at once.
+  private static let retries = 16_384
+
+  /// Carries out what has changed in the controller's mind. What cannot be now is told by `controllerReport`, and tried again.
+  public func apply(_ edit: ControllerEdit) {
+    if let layer = edit.layer { apply(layer) }
+    place(edit.addresses.filter { controller.note($0) })
+  }
+
+  public func controllerReport() -> ControllerReport {
+    ControllerReport(
+      conflicts: controller.conflicts, addressesWithoutRoom: controller.waiting.count,
+      destinationsWithoutRoom: controller.withoutIndex.count,
+      addresses: controller.addresses.values.reduce(0) { $0 + $1.count })
+  }
+
+  private func apply(_ layer: ControllerLayer) {
+    controller.waitingLayer = nil
+    controller.keepVNIs(of: layer)
+    guard layer != configured.controller else { return }
+    var new = configured
+    new.controller = layer
+    do throws(VTEPError) {
+      try apply(new)
+    } catch {
+      // The controller's part cannot be wrong: what contradicts the operator's is left out. So it was something else.
+      controller.waitingLayer = layer
+      log.error("changes of the controller: \(error); trying again")
+    }
+  }
+
+  /// Once a second: what could not be done.
+  func retryController() {
+    if let layer = controller.waitingLayer { apply(layer) }
+    guard !controller.waiting.isEmpty else { return }
+    let waiting = Array(controller.waiting.prefix(Self.retries))
+    controller.waiting.subtract(waiting)
+    place(waiting.filter { controller.addresses[$0.vni]?[$0.mac] == $0.destination })
+  }
+
+  /// Refuses to take a VNI away from the controller while it runs.
+  func checkOwners(_ new: DesiredState) throws(VTEPError) {
+    for (vni, settings) in desired.vnis where new.vnis[vni] != nil && new.controller.switches[vni] != nil {
+      guard let logicalSwitch = settings.logicalSwitch else { continue }
+      throw VTEPError(
+        .refused, "vni \(vni)", "it belongs to the controller's logical switch '\(logicalSwitch.name)'",
+        remedy: "choose another, or have the controller delete it")
+    }
+  }
+
+  /// Tells of conflicts that are new, and of the end of others.
+  func note(_ conflicts: [ControllerConflict]) {
+    for conflict in conflicts where !controller.conflicts.contains(conflict) { log.warning("not as the controller wants: \(conflict)") }
+    for conflict in controller.conflicts where !conflicts.contains(conflict) { log.notice("no longer: \(conflict)") }
+    controller.conflicts = conflicts
+  }
+
+  // -- remote addresses --------------------------------------------------------------------------------------------------
+
+  /// A change of the table. No location: the controller's entry goes.
+  private struct Placement {
+    var address: ControllerEdit.Address
+    var key: MACKey
+    var location: MACLocation?
+  }
+
+  private func place(_ addresses: [ControllerEdit.Address]) {
+    guard !addresses.isEmpty else { return }
+    let indexesBefore = underlay.vteps.count + controller.tunnels.count
+    var placements: [Placement] = []
+    placements.reserveCapacity(addresses.count)
+    for address in addresses {
+      guard desired.vnis[address.vni]?.logicalSwitch != nil, let domain = domains[address.vni] else { continue }
+      let key = MACKey(domain: domain.index, mac: address.mac)
+      var placement = Placement(address: address, key: key)
+      if let destination = address.destination {
+        if let reason = desired.underlay.reasonAgainst(destination) {
+          log.warning("remote address \(address.mac) of VNI \(address.vni): \(destination.address) is \(reason)")
+        } else if let index = index(of: destination) {
+          placement.location = .vtep(index)
+        } else {
+          controller.waiting.insert(address)
+        }
+      }
+      placements.append(placement)
+    }
+    if underlay.vteps.count + controller.tunnels.count > indexesBefore {
+      rebuildAdjacencies()
+      // The table may name an index only after every worker has it.
+      publishAndWait()
+    }
+    for start in stride(from: 0, to: placements.count, by: Self.batch) {
+      write(placements[start..<min(start + Self.batch, placements.count)])
+    }
+    if addresses.contains(where: { $0.destination == nil }) || placements.count < addresses.count { unconfigureVTEPs() }
+  }
+
+  private func write(_ placements: ArraySlice<Placement>) {
+    let refused = learner.write { table -> [ControllerEdit.Address] in
+      var refused: [ControllerEdit.Address] = []
+      for placement in placements {
+        guard let location = placement.location else {
+          table.removeController(placement.key)
+          continue
+        }
+        do throws(MACTableError) {
+          try table.setStatic(placement.key, at: location, type: .controller)
+        } catch {
+          // An operator's entry stands as long as it is there, see `restoreControllerEntries`.
+          if error.code == .tableFull { refused.append(placement.address) }
+        }
+      }
+      return refused
+    }
+    controller.waiting.formUnion(refused)
+  }
+
+  /// After a change of the VNIs: those that the controller has got or got back need their entries.
+  func updateControllerEntries(goneVNIs: Set<UInt16>) {
+    controller.installedGroups = controller.installedGroups.filter { !goneVNIs.contains($0.key.domain) }
+    updateGroupEntries()
+    var addresses: [ControllerEdit.Address] = []
+    for (vni, entries) in controller.addresses {
+      guard let domain = domains[vni], !domain.hasControllerEntries, desired.vnis[vni]?.logicalSwitch != nil else { continue }
+      domains[vni]?.hasControllerEntries = true
+      addresses += entries.map { ControllerEdit.Address(vni: vni, mac: $0.key, destination: $0.value) }
+    }
+    place(addresses)
+  }
+
+  /// Static entries have gone: the controller may have said something about these addresses, too.
+  func restoreControllerEntries(_ keys: [MACKey]) {
+    guard !controller.addresses.isEmpty, !keys.isEmpty else { return }
+    let vnis = Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) })
+    place(
+      keys.compactMap { key in
+        guard let vni = vnis[key.domain], let destination = controller.addresses[vni]?[key.mac] else { return nil }
+        return ControllerEdit.Address(vni: vni, mac: key.mac, destination: destination)
+      })
+  }
+
+  // -- destinations ------------------------------------------------------------------------------------------------------
+
+  /// All VTEPs that the controller named.
+  func controllerDestinations(_ state: DesiredState) -> [IPAddress] {
+    controller.uses.keys.map(\.address)
+      + state.vnis.values.flatMap { $0.logicalSwitch?.groups.values.flatMap { $0.map(\.address) } ?? [] }
+  }
+
+  /// The VTEP index of a destination, made if there is none. Nil when the table of VTEPs is full.
+  func index(of destination: TunnelDestination) -> UInt16? {
+    guard let record = vtep(destination.address, isConfigured: true) else {
+      controller.withoutIndex.insert(destination)
+      return nil
+    }
+    guard let key = destination.key else {
+      controller.withoutIndex.remove(destination)
+      return record.index
+    }
+    if let index = controller.tunnels[destination] { return index }
+    guard let index = takeIndex(VTEPEntry(address: destination.address, tunnelKey: key)) else {
+      controller.withoutIndex.insert(destination)
+      return nil
+    }
+    controller.withoutIndex.remove(destination)
+    controller.tunnels[destination] = index
+    return index
+  }
+
+  /// An index beside those of the VTEPs proper.
+  private func takeIndex(_ entry: VTEPEntry) -> UInt16? {
+    guard let index = underlay.vtepIndexes.take() else { return nil }
+    while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
+    model.vteps[Int(index)] = ForwardingModel.VTEP(entry: entry)
+    baselines.reset(vtep: index, counters: contexts.map(\.pointee.counters))
+    return index
+  }
+
+  /// Indexes that flooded frames go to. Of service nodes one is chosen: the first that can be reached.
+  func indexes(of destinations: [TunnelDestination], _ replication: LogicalSwitchSettings.Replication) -> [UInt16] {
+    let all = destinations.compactMap { index(of: $0) }
+    guard replication == .serviceNode else { return all }
+    let reachable = all.first { model.vteps[Int($0)].adjacencies.contains(where: \.isResolved) }
+    return [reachable ?? all.first].compactMap(\.self)
+  }
+
+  /// Chooses again among service nodes, after a change of what can be reached.
+  func chooseServiceNodes() {
+    for settings in desired.vnis.values {
+      guard let logicalSwitch = settings.logicalSwitch, logicalSwitch.replication == .serviceNode,
+        let domain = domains[settings.vni]
+      else { continue }
+      model.domains[Int(domain.index)].flood = indexes(of: logicalSwitch.flood, .serviceNode)
+      for (mac, destinations) in logicalSwitch.groups {
+        guard let list = controller.lists[ControllerStore.Group(vni: settings.vni, mac: mac)] else { continue }
+        model.vteps[Int(list)].members = indexes(of: destinations, .serviceNode)
+      }
+    }
+  }
+
+  /// Gives indexes back that no address refers to any more.
+  func forgetIdleTunnels() {
+    let flooded = Set(
+      desired.vnis.values.flatMap { settings in
+        (settings.logicalSwitch?.flood ?? []) + (settings.logicalSwitch?.groups.values.flatMap(\.self) ?? [])
+      })
+    controller.withoutIndex.formIntersection(flooded.union(controller.uses.keys))
+    let idle = controller.tunnels.filter { controller.uses[$0.key] == nil && !flooded.contains($0.key) }
+    for destination in idle.keys { controller.tunnels[destination] = nil }
+    release(Array(idle.values))
+  }
+
+  private func release(_ indexes: [UInt16]) {
+    guard !indexes.isEmpty else { return }
+    for index in indexes { model.vteps[Int(index)] = ForwardingModel.VTEP() }
+    publishAndWait()
+    learner.write { table in
+      for index in indexes { table.removeAll(vtep: index) }
+    }
+    for index in indexes { underlay.vtepIndexes.giveBack(index) }
+  }
+
+  // -- multicast addresses -----------------------------------------------------------------------------------------------
+
+  /// Makes the lists of VTEPs behind multicast addresses anew. Lists that are gone stay until the table has forgotten them.
+  func rebuildLists() {
+    for settings in desired.vnis.values {
+      guard let logicalSwitch = settings.logicalSwitch else { continue }
+      for (mac, destinations) in logicalSwitch.groups {
+        let group = ControllerStore.Group(vni: settings.vni, mac: mac)
+        guard let list = controller.lists[group] ?? takeIndex(VTEPEntry(isList: true)) else { continue }
+        controller.lists[group] = list
+        model.vteps[Int(list)].members = indexes(of: destinations, logicalSwitch.replication)
+      }
+    }
+  }
+
+  /// Brings the table's multicast entries in line with the lists. Every worker must know these.
+  private func updateGroupEntries() {
+    var entries: [MACKey: MACLocation] = [:]
+    var gone: [UInt16] = []
+    for (group, list) in controller.lists {
+      if let domain = domains[group.vni], desired.vnis[group.vni]?.logicalSwitch?.groups[group.mac] != nil {
+        entries[MACKey(domain: domain.index, mac: group.mac)] = .vtep(list)
+      } else {
+        controller.lists[group] = nil
+        gone.append(list)
+      }
+    }
+    let old = controller.installedGroups
+    controller.installedGroups = learner.write { table in
+      for key in old.keys where entries[key] == nil { table.removeController(key) }
+      // What finds no room is flooded to all.
+      return entries.filter { (try? table.setStatic($0.key, at: $0.value, type: .controller)) != nil }
+    }
+    release(gone)
+  }
+}
+
+extension MACTable {
+  /// Removes an entry if it is a controller's.
+  fileprivate func removeController(_ key: MACKey) {
+    let found = reader.lookup(key, hash: reader.hash(key))
+    if found.isHit, found.type == .controller { remove(key) }
+  }
+}

@@ -1,0 +1,56 @@
+// Reconciler+Stations: the stations behind local ports in the controller's logical switches, for the controller to know.
+
+import Encap
+import MACTable
+
+/// A station behind a local port.
+public struct LocalStation: Hashable, Sendable {
+  public var vni: VNI
+  public var mac: MACAddress
+  /// What it said of itself in ARP or ND.
+  public var address: IPAddress?
+
+  public init(vni: VNI, mac: MACAddress, address: IPAddress?) {
+    self.vni = vni
+    self.mac = mac
+    self.address = address
+  }
+}
+
+extension Reconciler {
+  /// A version of what `localStations` says: other versions may say something else, the same one says the same.
+  public struct StationsVersion: Equatable, Sendable {
+    var table: UInt64
+    var stations: UInt64
+  }
+
+  /// The stations in the controller's logical switches, learned and configured ones. Costs nothing while nothing changes.
+  ///
+  /// - Parameter version: the one that is known.
+  /// - Returns: nil when that is the current one.
+  public func localStations(unlike version: StationsVersion?) -> (version: StationsVersion, stations: [LocalStation])? {
+    // Read before what it stands for: a change meanwhile is found the next time.
+    let current = StationsVersion(
+      table: learner.reader.changeCount, stations: learner.stations.withLock { $0.changeCount })
+    guard current != version else { return nil }
+    var vnis: [UInt16: VNI] = [:]
+    for (vni, record) in domains where desired.vnis[vni]?.logicalSwitch != nil { vnis[record.index] = vni }
+    var keys: Set<MACKey> = []
+    if !vnis.isEmpty {
+      let indexes = ports.values.map(\.index)
+      for index in indexes {
+        // One port at a time: the learner must get its turn.
+        for entry in learner.write({ $0.entries(port: index) }) where vnis[entry.key.domain] != nil { keys.insert(entry.key) }
+      }
+    }
+    let found = keys
+    let stations = learner.stations.withLock { known -> [LocalStation] in
+      // Some claim before the table has them.
+      if known.count > 2 * found.count + 1024 { known.keep(found) }
+      return found.compactMap { key in
+        vnis[key.domain].map { LocalStation(vni: $0, mac: key.mac, address: known[key]) }
+      }
+    }
+    return (current, stations)
+  }
+}

@@ -1,0 +1,32 @@
+// Worker+Stations: tells the learner of sightings: a source address that is new at its place, and, where a controller wants to
+// know, the IP address that a local station says it has. Steps 2 and 6 of the walk from a VM to the wire; off the fast path:
+// only frames of new sources and flooded frames come here.
+
+import CDPDK
+import Encap
+import MACTable
+
+extension Worker {
+  /// A source address that the table does not have at its place.
+  @inline(never)
+  mutating func reportSighting(_ staged: UnsafeMutablePointer<StagedFrame>) {
+    var event = LearnEvent(key: staged.pointee.sourceKey, location: staged.pointee.seenAt, vtep: IPAddress(high: 0, low: 0))
+    // Its first frame may be the only one that tells, such as an answer to an ARP request.
+    if !staged.pointee.seenAt.isVTEP, snapshot.pointee.domains[Int(event.key.domain)].reportsStations,
+      let raw = frames[staged - stage], let address = StationAddress.claimed(by: Mbuf(raw).bytes)
+    {
+      event.station = address
+    }
+    report(event)
+  }
+
+  /// A flooded frame of a local station that may tell its address.
+  @inline(never)
+  mutating func reportStation(_ mbuf: Mbuf, domain: UInt16, at location: MACLocation) {
+    guard let address = StationAddress.claimed(by: mbuf.bytes) else { return }
+    let source = EthernetHeader(unchecked: mbuf.bytes, at: 0).source
+    report(
+      LearnEvent(
+        key: MACKey(domain: domain, mac: source), location: location, vtep: IPAddress(high: 0, low: 0), station: address))
+  }
+}
