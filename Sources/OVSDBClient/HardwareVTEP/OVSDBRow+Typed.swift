@@ -61,7 +61,7 @@ extension OVSDBDatum {
   public init(_ map: [String: RowID]) { self.init(map: map.map { Pair(key: .string($0.key), value: .uuid($0.value)) }) }
 
   /// A whole number.
-  public init(_ value: Int64) { self.init(.integer(value)) }
+  public init(_ value: some SignedInteger & FixedWidthInteger) { self.init(.integer(Int64(value))) }
 
   /// A whole number or nothing.
   public init(optional value: Int64?) { self.init(optional: value.map(OVSDBAtom.integer)) }

@@ -159,6 +159,18 @@ extension OVSDBDatum {
   }
 }
 
+extension OVSDBDatum: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral, ExpressibleByArrayLiteral,
+  ExpressibleByDictionaryLiteral
+{
+  public init(stringLiteral value: String) { self.init(.string(value)) }
+  public init(integerLiteral value: Int64) { self.init(.integer(value)) }
+  public init(booleanLiteral value: Bool) { self.init(.boolean(value)) }
+  /// A set.
+  public init(arrayLiteral elements: OVSDBAtom...) { self.init(set: elements) }
+  /// A map.
+  public init(dictionaryLiteral elements: (OVSDBAtom, OVSDBAtom)...) { self.init(map: elements.map { Pair(key: $0.0, value: $0.1) }) }
+}
+
 extension OVSDBDatum: CustomStringConvertible {
   public var description: String {
     switch storage {
