@@ -97,8 +97,8 @@ static inline uint32_t cdpdk_mbuf_packet_type(cdpdk_mbuf m) { return m->packet_t
 #define CDPDK_REQUEST (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)
 #define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6)
 static inline int cdpdk_mbuf_has_request(cdpdk_mbuf m) { return (m->ol_flags & CDPDK_REQUEST) != 0; }
-// Alone with its memory, and nothing is left to do about it.
-static inline int cdpdk_mbuf_is_plain(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
+// Alone with its memory, nothing is left to do about it, and no tag is noted.
+static inline int cdpdk_mbuf_is_plain(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST | RTE_MBUF_F_RX_VLAN_STRIPPED)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
 static inline int cdpdk_mbuf_wants_segments(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0; }
 static inline int cdpdk_mbuf_is_udp_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM; }
 static inline int cdpdk_mbuf_is_ipv6_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_IPV6) != 0; }
@@ -111,6 +111,13 @@ static inline void cdpdk_mbuf_set_request(cdpdk_mbuf m, int udp, int ipv6, uint1
   m->tx_offload = rte_mbuf_tx_offload(l2, l3, l4, segment, 0, 0, 0);
 }
 static inline void cdpdk_mbuf_clear_request(cdpdk_mbuf m) { m->ol_flags &= ~CDPDK_REQUEST_FIELDS; }
+
+// -- VLAN tags ---------------------------------------------------------------------------------------------------------
+// Tag control information beside the packet, where a network card that strips tags puts it. No device is asked to: whatever
+// stands there is ours. 0 when nothing is noted.
+static inline uint16_t cdpdk_mbuf_noted_tag(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ? m->vlan_tci : 0; }
+static inline int cdpdk_mbuf_has_noted_tag(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0; }
+static inline void cdpdk_mbuf_note_tag(cdpdk_mbuf m, uint16_t tci) { m->vlan_tci = tci; m->ol_flags |= RTE_MBUF_F_RX_VLAN_STRIPPED; }
 
 // -- packet I/O --------------------------------------------------------------------------------------------------------
 static inline uint16_t cdpdk_rx_burst(uint16_t port, uint16_t queue, cdpdk_mbuf *m, uint16_t n) { return rte_eth_rx_burst(port, queue, m, n); }

@@ -63,6 +63,13 @@ extension DropReason {
       ("too-big-for-port", "frame exceeds the MTU of the port it should leave by; make the MTU the same in the whole VNI")
     case .samePort:
       ("same-port", "destination is on the port the frame came from; normal behind a switch or hub")
+    case .portIsolated:
+      ("port-isolated", "source and destination are both on isolated ports, which reach only the overlay and other ports; nothing to do")
+    case .carriedVLANBound:
+      (
+        "carried-vlan-bound",
+        "carried VLAN tag has a binding of its own on the port to leave by, and would enter that VLAN; delete the binding or use another port"
+      )
     case .floodDisabled:
       ("flood-disabled", "unknown or group destination and the VNI has flood: none; add the MAC, or choose another flood mode")
     case .floodNoReceiver:

@@ -25,6 +25,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case tooBigForUnderlay
   case tooBigForPort
   case samePort
+  case portIsolated
+  case carriedVLANBound
   case floodDisabled
   case floodNoReceiver
   case noRoute

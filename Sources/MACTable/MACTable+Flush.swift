@@ -23,6 +23,16 @@ extension MACTable {
     flush(domain: domain, owner: ownerIndex(.port(port, vlan: 0)))
   }
 
+  /// Forgets what was learned at those places of a port that the caller chooses.
+  public func flush(port: UInt16, where isGone: (_ domain: UInt16, _ place: MACLocation) -> Bool) {
+    var slot = memory.lists[ownerIndex(.port(port, vlan: 0)) * 2].head
+    while slot != SlotList.end {
+      let next = memory.next[Int(slot)]
+      if isGone(key(slot).domain, value(slot).location) { release(slot, wasGhost: isGhost(slot)) }
+      slot = next
+    }
+  }
+
   /// Forgets what was learned in a domain from a VTEP.
   public func flush(domain: UInt16, vtep: UInt16) { flush(domain: domain, owner: ownerIndex(.vtep(vtep))) }
 

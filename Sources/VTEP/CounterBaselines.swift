@@ -5,12 +5,19 @@ import Encap
 struct CounterBaselines {
   private var ports: [UInt16: TrafficReport] = [:]
   private var portDrops: [UInt16: [UInt64]] = [:]
+  private var bindings: [UInt32: TrafficReport] = [:]
   private var vteps: [UInt16: TrafficReport] = [:]
   private var domains: [UInt16: (traffic: TrafficReport, flooded: UInt64)] = [:]
 
   mutating func reset(port index: UInt16, counters: [WorkerCounters]) {
     ports[index] = Self.sum(counters) { $0.ports + Int(index) }
     portDrops[index] = Self.drops(index, counters)
+  }
+
+  /// - Parameter vlan: 0 = untagged.
+  mutating func reset(port index: UInt16, vlan: UInt16, counters: [WorkerCounters]) {
+    let counted = Self.sum(counters) { $0.binding(port: index, vlan: vlan) }
+    bindings[UInt32(index) << 12 | UInt32(vlan)] = counted == TrafficReport() ? nil : counted
   }
 
   mutating func reset(vtep index: UInt16, counters: [WorkerCounters]) {
@@ -23,6 +30,10 @@ struct CounterBaselines {
 
   func traffic(port index: UInt16, _ counters: [WorkerCounters]) -> TrafficReport {
     Self.sum(counters) { $0.ports + Int(index) } - (ports[index] ?? TrafficReport())
+  }
+
+  func traffic(port index: UInt16, vlan: UInt16, _ counters: [WorkerCounters]) -> TrafficReport {
+    Self.sum(counters) { $0.binding(port: index, vlan: vlan) } - (bindings[UInt32(index) << 12 | UInt32(vlan)] ?? TrafficReport())
   }
 
   func traffic(vtep index: UInt16, _ counters: [WorkerCounters]) -> TrafficReport {

@@ -7,6 +7,7 @@ extension DesiredState {
   /// This state with what the controller wants among the VNIs and the ports' bindings, as far as it does not contradict the
   /// operator's part.
   func merged() -> (state: DesiredState, conflicts: [ControllerConflict]) {
+    if controller.switches.isEmpty && controller.bindings.isEmpty { return (self, []) }
     var merger = ControllerMerger(self)
     merger.addSwitches()
     merger.addBindings()
@@ -70,7 +71,7 @@ private struct ControllerMerger {
       guard let port = own.ports[binding.port] else { continue }
       if binding.vlan > 4094 {
         refuse(.binding(binding), "VLAN \(binding.vlan) is reserved")
-      } else if port.bindings.contains(where: { $0.vlan == binding.vlan }) {
+      } else if (binding.vlan == 0 ? port.vni : port.vlans[binding.vlan]) != nil {
         refuse(.binding(binding), "the configuration has bound it")
       } else if merged.vnis[vni]?.logicalSwitch == nil {
         refuse(.binding(binding), "VNI \(vni) belongs to the configuration")
@@ -82,7 +83,7 @@ private struct ControllerMerger {
 
   /// Bindings that make the ports' static addresses contradict each other.
   mutating func dropImpossibleBindings() {
-    for problem in merged.problems() {
+    for problem in merged.problems(since: own) {
       guard case .port(let name) = problem.subject, let port = merged.ports[name], !port.controlledVLANs.isEmpty else { continue }
       merged.ports[name] = own.ports[name]
       for vlan in port.controlledVLANs.sorted() {

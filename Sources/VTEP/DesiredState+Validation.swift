@@ -42,25 +42,35 @@ extension DesiredState {
   public static let maximumEthernetPorts = 31
 
   /// All problems, in a stable order: underlay, VNIs, profiles, ports. Empty: the state can be applied.
-  public func problems() -> [Problem] {
-    underlay.problems()
-      + vnis.sorted { $0.key < $1.key }.flatMap { $1.problems(in: self, key: $0) }
+  ///
+  /// - Parameter old: a state without problems that this one was made from. What is alike in both is not looked at again: with
+  ///   thousands of VNIs and bindings a change must not cost a check of all of them.
+  public func problems(since old: DesiredState? = nil) -> [Problem] {
+    let changedVNIs = old?.changedVNIs(in: self) ?? Set(vnis.keys)
+    // What names VNIs and profiles is wrong when they go.
+    let losesNone = old.map { old in
+      changedVNIs.allSatisfy { vnis[$0] != nil || old.vnis[$0] == nil } && old.profiles == profiles && old.hasController == hasController
+    }
+    return underlay.problems()
+      + changedVNIs.sorted().flatMap { vni in vnis[vni]?.problems(in: self, key: vni) ?? [] }
       + profiles.sorted { $0.key < $1.key }.flatMap { $1.problems(in: self, .profile($0)) }
-      + portProblems()
+      + portProblems(since: losesNone == true ? old : nil)
   }
 
-  private func portProblems() -> [Problem] {
+  private func portProblems(since old: DesiredState?) -> [Problem] {
     var problems: [Problem] = []
     var owners: [String: String] = [:]
     for device in underlay.devices { owners[device] = "the underlay" }
     var places: [Place: String] = [:]
-    for (vni, settings) in vnis {
-      for mac in settings.macs.keys { places[Place(vni: vni, mac: mac)] = "a remote VTEP" }
+    if ports.values.contains(where: { !$0.macs.isEmpty || !$0.vlanMACs.isEmpty }) {
+      for (vni, settings) in vnis where !settings.macs.isEmpty {
+        for mac in settings.macs.keys { places[Place(vni: vni, mac: mac)] = "a remote VTEP" }
+      }
     }
     let names = ports.keys.sorted()
     for (index, name) in names.enumerated() {
       guard let port = ports[name] else { continue }
-      problems += port.problems(in: self, key: name)
+      if old == nil || old?.ports[name] != port { problems += port.problems(in: self, key: name) }
       let claim = port.kind.driver.claim(port.attachment)
       if let owner = owners.updateValue("port \(name)", forKey: claim.value) {
         problems.append(Problem(.port(name), [claim.key.rawValue], "\(claim.key.rawValue) \(claim.value) belongs to \(owner) already"))
@@ -70,8 +80,9 @@ extension DesiredState {
         problems.append(
           Problem(.port(name), ["name"], "at most \(Self.maximumEthernetPorts) ports and underlay devices together, not \(total)"))
       }
-      for (vlan, vni) in port.bindings {
-        for mac in Set(port.macs(vlan: vlan)).sorted() {
+      for (vlan, macs) in port.macsByVLAN.sorted(by: { $0.vlan < $1.vlan }) {
+        guard let vni = vlan == 0 ? port.vni : port.vlans[vlan] else { continue }
+        for mac in Set(macs).sorted() {
           guard let owner = places.updateValue("port \(name)", forKey: Place(vni: vni, mac: mac)) else { continue }
           problems.append(
             Problem(
@@ -120,6 +131,7 @@ extension UnderlaySettings {
     if ttl == .fixed(0) { report(["ttl"], "ttl 0 never leaves the host") }
     if multicastTTL == 0 { report(["multicast-ttl"], "multicast-ttl 0 never leaves the host") }
     if case .fixed(let value) = dscp, value > 63 { report(["dscp"], "dscp \(value) has more than six bits") }
+    problems += priorities.problems()
     return problems
   }
 

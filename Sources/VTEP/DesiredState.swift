@@ -40,6 +40,15 @@ public struct DesiredState: Equatable, Sendable {
   }
 }
 
+extension DesiredState {
+  /// The VNIs that are different, or depend on something that is different, in another state; new and gone ones are among them.
+  func changedVNIs(in new: DesiredState) -> Set<VNI> {
+    if underlay != new.underlay { return Set(vnis.keys).union(new.vnis.keys) }
+    if vnis == new.vnis { return [] }
+    return Set(vnis.keys).union(new.vnis.keys).filter { vnis[$0] != new.vnis[$0] }
+  }
+}
+
 /// Workers and memory. Fixed for the life of the process.
 public struct DataplaneSettings: Equatable, Sendable {
   public enum Polling: String, Sendable, CaseIterable { case adaptive, busy }
@@ -76,6 +85,8 @@ public struct UnderlaySettings: Equatable, Sendable {
   public var multicastTTL: UInt8 = 1
   public var dscp = DSCP.inherit
   public var udpChecksum = UDPChecksum.auto
+  /// 802.1p priorities as DSCPs.
+  public var priorities = PriorityMap()
   /// Accept a zero UDP checksum over IPv6 (RFC 6935 §5).
   public var acceptsZeroUDP6Checksum = false
 

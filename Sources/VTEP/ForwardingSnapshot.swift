@@ -34,6 +34,8 @@ struct PortEntry {
   var maxFrameByteCount: UInt32 = 0
   /// VLAN identifier → domain, 4096 entries; nil when the port has no tagged binding.
   var vlanDomains: UnsafePointer<UInt16>?
+  /// TPID of the tags that are put on.
+  var tpid = EtherType.customerTag
 
   var isAttached: Bool { device != Limits.none }
 }
@@ -150,6 +152,10 @@ struct ForwardingSnapshot {
   /// For the first worker, by serial.
   var announcements: UnsafePointer<Announcement>
   var announcementCount: Int
+  /// PCP → DSCP, 8 entries; 0: no say (see `PriorityMap`).
+  var dscpOfPCP: UnsafePointer<UInt8>
+  /// DSCP → PCP, 64 entries.
+  var pcpOfDSCP: UnsafePointer<UInt8>
   /// Own VTEP address, host byte order; `UInt64.max`, which is no address, when IPv4 is not in use.
   var ownIPv4: UInt64
   var decapPolicy: DecapPolicy

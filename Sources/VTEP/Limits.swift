@@ -7,7 +7,8 @@ enum Limits {
   static let ports = 64
   /// VTEPs and multicast groups together.
   static let vteps = 8192
-  static let domains = 8192
+  /// VNIs: four ports with another one in each VLAN, for example.
+  static let domains = 16384
   /// Packets taken from a queue at once.
   static let burst = 32
   /// Packets collected for a device before they are sent.

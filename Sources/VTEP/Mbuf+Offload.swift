@@ -9,7 +9,7 @@ extension Mbuf {
   @inline(always)
   var hasRequest: Bool { cdpdk_mbuf_has_request(raw) != 0 }
 
-  /// Nobody else refers to the memory, and nothing is left to do.
+  /// Nobody else refers to the memory, nothing is left to do, and no tag is noted.
   @inline(always)
   var isPlain: Bool { cdpdk_mbuf_is_plain(raw) != 0 }
 

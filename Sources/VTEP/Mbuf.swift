@@ -60,6 +60,17 @@ struct Mbuf {
     cdpdk_mbuf_free(raw)
   }
 
+  /// Tag control information kept beside the packet: of a tag that was taken off for its priority (IEEE 802.1Q clause 6.9), or
+  /// of the one that was put on. 0 when there is none.
+  @inline(always)
+  var notedTag: UInt16 {
+    get { cdpdk_mbuf_noted_tag(raw) }
+    nonmutating set { cdpdk_mbuf_note_tag(raw, newValue) }
+  }
+
+  @inline(always)
+  var hasNotedTag: Bool { cdpdk_mbuf_has_noted_tag(raw) != 0 }
+
   /// A second reference to the same bytes: nothing is copied. Nil when the pool is empty.
   func clone(from pool: OpaquePointer) -> Mbuf? {
     cdpdk_mbuf_clone(raw, pool).map(Mbuf.init)

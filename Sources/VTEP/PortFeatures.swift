@@ -19,6 +19,14 @@ struct PortFeatures: OptionSet {
 
   /// Bursts from the port go through `Worker.police`.
   static let isPoliced = PortFeatures(rawValue: 1 << 5)
+  /// The port reaches only the overlay and ports that are not isolated.
+  static let isIsolated = PortFeatures(rawValue: 1 << 7)
+  /// The untagged binding's VNI carries tags, and some VLANs have bindings of their own: frames for the former must not enter
+  /// the latter.
+  static let guardsVLANs = PortFeatures(rawValue: 1 << 8)
+  /// A frame for the untagged binding has to be looked at.
+  static let inspectsDelivered: PortFeatures = [.takesSegmentsIPv4, .takesSegmentsIPv6, .guardsVLANs]
+
   /// Batches to the port go through `Worker.limitEgress`.
   static let limitsEgress = PortFeatures(rawValue: 1 << 6)
 }

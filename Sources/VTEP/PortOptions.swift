@@ -17,6 +17,10 @@ public struct PortOptions: Equatable, Sendable {
   public var hasAntiSpoofing: Bool?
   /// Tell the other VTEPs where the port's static addresses are when it comes up.
   public var isAnnounced: Bool?
+  /// The port reaches only the overlay and ports that are not isolated.
+  public var isIsolated: Bool?
+  /// Of the tags that frames get on their way to the port; both kinds are taken.
+  public var tpid: PortTPID?
   /// Learned addresses behind the port; 0: no limit.
   public var macLimit: UInt32?
   public var ingress = RateOptions()
@@ -87,6 +91,18 @@ extension PortSettings {
   public var isAnnounced: Bool {
     get { options.isAnnounced ?? inherited.isAnnounced ?? false }
     set { options.isAnnounced = newValue }
+  }
+
+  /// The port reaches only the overlay and ports that are not isolated.
+  public var isIsolated: Bool {
+    get { options.isIsolated ?? inherited.isIsolated ?? false }
+    set { options.isIsolated = newValue }
+  }
+
+  /// Of the tags that frames get on their way to the port.
+  public var tpid: PortTPID {
+    get { options.tpid ?? inherited.tpid ?? .customer }
+    set { options.tpid = newValue }
   }
 
   public var policy: PortPolicy { PortPolicy(options, inherited) }

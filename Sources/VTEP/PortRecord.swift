@@ -14,6 +14,8 @@ struct PortRecord {
   var link: Link?
   /// As it was read last.
   var status = PortStatus()
+  /// What is bound, as the model has it: VLAN (0 = untagged) → domain index. See `Reconciler.rebind`.
+  var bound: [UInt16: UInt16] = [:]
   /// The device has been up since it was opened.
   var wasUp = false
   /// The guest broke the rules of its device.
@@ -43,6 +45,7 @@ struct PortRecord {
     if settings.offloads == .auto { features.formUnion(status.takes) }
     if driver.finishesChecksums { features.insert(.finishesChecksums) }
     if driver.offersOffloads { features.insert(.offersOffloads) }
+    if settings.isIsolated { features.insert(.isIsolated) }
     return features
   }
 }
@@ -72,6 +75,11 @@ extension PortSettings {
   /// Static addresses of a binding; VLAN 0 = untagged.
   func macs(vlan: UInt16) -> [MACAddress] {
     vlan == 0 ? macs : vlanMACs[vlan] ?? []
+  }
+
+  /// Static addresses by VLAN; 0 = untagged.
+  var macsByVLAN: [(vlan: UInt16, macs: [MACAddress])] {
+    [(0, macs)] + vlanMACs.map { (vlan: $0.key, macs: $0.value) }
   }
 
   /// All (VLAN, VNI) pairs; VLAN 0 = untagged.

@@ -13,12 +13,12 @@ extension Reconciler {
   /// - Throws: `.refused` or `.environment`; the running state is as before.
   public func apply(_ new: DesiredState) throws(VTEPError) {
     let configured = new
-    if let problem = configured.problems().first {
+    if let problem = configured.problems(since: self.configured).first {
       throw VTEPError(.refused, "configuration", "\(problem)")
     }
     try checkOwners(configured)
     let (new, conflicts) = configured.merged()
-    guard domains.count + new.vnis.keys.count(where: { domains[$0] == nil }) <= Limits.domains else {
+    guard desired.vnis == new.vnis || domains.count + new.vnis.keys.count(where: { domains[$0] == nil }) <= Limits.domains else {
       throw VTEPError(.refused, "vnis", "more than \(Limits.domains) VNIs")
     }
 
@@ -40,38 +40,50 @@ extension Reconciler {
     model.ownIPv6 = new.underlay.addresses.first { !$0.isIPv4 } ?? IPAddress(high: 0, low: 0)
     model.decapPolicy = DecapPolicy(
       udpPort: new.underlay.udpPort, acceptsZeroUDP6Checksum: new.underlay.acceptsZeroUDP6Checksum)
+    model.priorities = new.underlay.priorities
     detachUnderlay(keeping: new.underlay.devices)
 
+    // Bindings may change many times a second: what only VNIs and the underlay concern is left alone then.
+    let changedVNIs = old.changedVNIs(in: new)
+    let changesOverlay = !changedVNIs.isEmpty || old.underlay != new.underlay
     let goneVNIs = removeDomains(old: old, new: new)
-    let (gonePorts, moved) = replacePorts(new, opened: opened)
-    for address in configuredVTEPs(new) where vtep(address, isConfigured: true) == nil {
-      log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
+    if changesOverlay {
+      for address in configuredVTEPs(new) where vtep(address, isConfigured: true) == nil {
+        log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
+      }
+      if old.underlay.addresses != new.underlay.addresses { findAllRoutes() }
+      rebuildDomains(of: changedVNIs)
     }
-    if old.underlay.addresses != new.underlay.addresses { findAllRoutes() }
+    let replaced = replacePorts(new, opened: opened, rebindsAll: !changedVNIs.isEmpty)
     announcePorts()
-    rebuildDomains()
-    rebuildAdjacencies()
+    rebuildPorts()
+    if changesOverlay { rebuildAdjacencies() }
     publishAndWait()
 
     learner.write { table in
       for index in goneVNIs { table.removeAll(domain: index) }
-      for record in gonePorts { table.removeAll(port: record.index) }
-      for index in moved { table.flush(port: index) }
+      for record in replaced.gone { table.removeAll(port: record.index) }
+      for index in replaced.moved { table.flush(port: index) }
+      flush(replaced.unbound, in: table)
       if !goneVNIs.isEmpty { reclaimLimited(table) }
     }
     installedStatics = installedStatics.filter { key, location in
-      !goneVNIs.contains(key.domain) && !gonePorts.contains { !location.isVTEP && $0.index == location.index }
+      !goneVNIs.contains(key.domain) && !replaced.gone.contains { !location.isVTEP && $0.index == location.index }
     }
-    updateTable()
-    updateControllerEntries(goneVNIs: goneVNIs)
+    updateTable(limitsOf: changedVNIs)
+    if changesOverlay { updateControllerEntries(goneVNIs: goneVNIs) }
     for index in goneVNIs { domainIndexes.giveBack(index) }
-    for record in gonePorts {
+    for record in replaced.gone {
       remove(record.device, subject: "port \(record.settings.name)")
       portIndexes.giveBack(record.index)
     }
     for (name, record) in ports where record.device != nil && !record.settings.wantsDevice { lose(name) }
-    unconfigureVTEPs()
-    updateMemberships()
+    if changesOverlay {
+      unconfigureVTEPs()
+      updateMemberships()
+    } else {
+      updateMemberships(of: Set(replaced.domains.map { model.domains[Int($0)].entry.vni }))
+    }
   }
 
   /// The UDP port held against the kernel's answers, when it changes.
@@ -133,6 +145,7 @@ extension Reconciler {
   /// - Returns: indexes that nothing may name any more once the workers have seen the next snapshot.
   private func removeDomains(old: DesiredState, new: DesiredState) -> Set<UInt16> {
     var gone: Set<UInt16> = []
+    guard old.vnis != new.vnis else { return gone }
     for (vni, record) in domains where new.vnis[vni] == nil {
       gone.insert(record.index)
       model.domains[Int(record.index)] = ForwardingModel.Domain()
@@ -150,13 +163,16 @@ extension Reconciler {
 
   /// Puts the new set of ports in place of the old one; a port that keeps its device keeps its index.
   ///
-  /// - Returns: records whose device and index are to be released, and indexes whose bindings changed.
-  private func replacePorts(
-    _ new: DesiredState, opened: [String: OpenedPort]
-  ) -> (gone: [PortRecord], moved: [UInt16]) {
+  /// - Parameter rebindsAll: VNIs have changed: every port's bindings have to be looked at.
+  private func replacePorts(_ new: DesiredState, opened: [String: OpenedPort], rebindsAll: Bool) -> ReplacedPorts {
     var byDevice: [PortSettings.DeviceIdentity: PortRecord] = [:]
     for record in ports.values { byDevice[record.settings.deviceIdentity] = record }
-    var moved: [UInt16] = []
+    var replaced = ReplacedPorts()
+    func bind(_ record: inout PortRecord) {
+      let change = rebind(&record)
+      replaced.unbound.formUnion(change.unbound)
+      replaced.domains.formUnion(change.domains)
+    }
     ports = [:]
     for settings in new.ports.values {
       if var record = byDevice.removeValue(forKey: settings.deviceIdentity) {
@@ -172,27 +188,47 @@ extension Reconciler {
         }
         // What the guest claimed before sources were checked, it need not be.
         let isStricter = settings.policy.hasAntiSpoofing && !old.policy.hasAntiSpoofing
-        if old.vni != settings.vni || old.vlans != settings.vlans || isStricter || wasUp && !record.isUp { moved.append(record.index) }
-        if wasUp != record.isUp { log.notice("port \(settings.name): \(record.status.state)") }
+        if isStricter || wasUp && !record.isUp { replaced.moved.append(record.index) }
+        if wasUp != record.isUp {
+          log.notice("port \(settings.name): \(record.status.state)")
+          replaced.domains.formUnion(record.bound.values)
+        }
+        if rebindsAll || old.vni != settings.vni || old.vlans != settings.vlans { bind(&record) }
         ports[settings.name] = record
       } else {
         // `problems()` has checked that there are fewer ports than indexes.
         guard let index = portIndexes.take() else { continue }
         var record = PortRecord(settings: settings, index: index)
         record.status = record.readStatus()
+        bind(&record)
         ports[settings.name] = record
         baselines.reset(port: index, counters: contexts.map(\.pointee.counters))
         shared.pointee.policyStates[Int(index)].reset(now: cdpdk_cycles())
       }
-      if let device = opened[settings.name] { use(device, port: settings.name) }
+      if let device = opened[settings.name] {
+        use(device, port: settings.name)
+        replaced.domains.formUnion(ports[settings.name]?.bound.values.map(\.self) ?? [])
+      }
     }
     for record in byDevice.values {
+      replaced.domains.formUnion(unbind(record))
       model.ports[Int(record.index)] = PortEntry()
-      model.vlanMaps[Int(record.index)] = nil
       model.policies[Int(record.index)] = ForwardingModel.Policy()
       removeQueues(portIndex: record.index, device: record.device)
     }
-    return (Array(byDevice.values), moved)
+    replaced.gone = Array(byDevice.values)
+    return replaced
+  }
+
+  /// What a new set of ports leaves to be done.
+  private struct ReplacedPorts {
+    /// Their device and index are to be released.
+    var gone: [PortRecord] = []
+    /// Indexes of ports behind which nothing is known any more.
+    var moved: [UInt16] = []
+    var unbound: Set<Unbound> = []
+    /// Domains that got or lost a place, or whose ports went up or down.
+    var domains: Set<UInt16> = []
   }
 
   /// VTEPs that the operator no longer names live on as long as something is known behind them.

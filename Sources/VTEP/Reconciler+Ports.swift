@@ -187,7 +187,7 @@ extension Reconciler {
   /// Ports went up or down: bindings, flood lists, static addresses and group memberships follow.
   func portStateChanged() {
     announcePorts()
-    rebuildDomains()
+    rebuildPorts()
     publish()
     updateTable()
     updateMemberships()

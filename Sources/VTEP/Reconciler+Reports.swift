@@ -29,17 +29,36 @@ extension Reconciler {
     }
   }
 
+  /// By port and VLAN.
+  ///
+  /// - Parameters:
+  ///   - port: only its bindings; nil: all.
+  ///   - vni: only bindings to it; nil: all.
+  public func bindingReports(port: String? = nil, vni: VNI? = nil) -> [BindingReport] {
+    let counters = counters
+    return ports.values.filter { port == nil || $0.settings.name == port }.sorted { $0.settings.name < $1.settings.name }.flatMap { record in
+      record.bound.sorted { $0.key < $1.key }.compactMap { vlan, domain in
+        let bound = model.domains[Int(domain)].entry.vni
+        guard vni == nil || vni == bound else { return nil }
+        return BindingReport(
+          port: record.settings.name, vlan: vlan, vni: bound, isController: record.settings.controlledVLANs.contains(vlan),
+          traffic: baselines.traffic(port: record.index, vlan: vlan, counters))
+      }
+    }
+  }
+
   public func vniReports() -> [VNIReport] {
     let counters = counters
     let records = domains.sorted { $0.key < $1.key }
     let macs = learner.write { table in
       records.map { (count: table.count(domain: $0.value.index), refused: table.refusedByLimit(domain: $0.value.index)) }
     }
+    let names = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) })
     return zip(records, macs).compactMap { record, macs in
       guard let settings = desired.vnis[record.key] else { return nil }
-      let bound = ports.values.filter { port in port.settings.bindings.contains { $0.vni == record.key } }
+      let bound = Set(model.domains[Int(record.value.index)].locals.map(\.port))
       return VNIReport(
-        settings: settings, ports: bound.map(\.settings.name).sorted(), macs: macs.count,
+        settings: settings, ports: bound.compactMap { names[$0] }.sorted(), macs: macs.count,
         traffic: baselines.traffic(domain: record.value.index, counters),
         flooded: baselines.flooded(domain: record.value.index, counters), learnRefusals: macs.refused,
         preparedSeconds: preparedSeconds(record.key))

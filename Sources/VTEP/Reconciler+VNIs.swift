@@ -5,45 +5,26 @@ import MACTable
 import MulticastLearn
 
 extension Reconciler {
-  /// Makes the model's domains and the ports' bindings anew from what is wanted and what is there.
-  func rebuildDomains() {
-    for record in ports.values {
+  /// Makes the model's domains of these VNIs from their settings; bindings stay. The VTEPs that they name must have their indexes.
+  func rebuildDomains(of vnis: Set<VNI>) {
+    for vni in vnis {
+      guard let record = domains[vni], let settings = desired.vnis[vni] else { continue }
       let index = Int(record.index)
-      model.ports[index].isUp = record.isUp
-      model.ports[index].maxFrameByteCount = UInt32(record.status.maxFrameByteCount)
-      model.ports[index].features = record.features
-      model.ports[index].untaggedDomain = record.settings.vni.flatMap { domains[$0]?.index } ?? Limits.none
-      let tagged = record.settings.vlans.compactMapValues { domains[$0]?.index }
-      model.vlanMaps[index] = tagged.isEmpty ? nil : VLANMap(tagged)
-      model.ports[index].vlanDomains = model.vlanMaps[index]?.domains
-      model.policies[index] = ForwardingModel.Policy(
-        entry: PolicyEntry(record.settings), allowedSources: record.settings.allowedSources)
-    }
-    for (vni, record) in domains {
-      guard let settings = desired.vnis[vni] else { continue }
-      var domain = ForwardingModel.Domain()
-      domain.entry.vni = vni
-      domain.entry.isInUse = true
-      domain.entry.learnsFromVTEPs = settings.learning
-      domain.entry.acceptsOnlyPeers = settings.acceptFrom == .peers
-      domain.entry.carriesInnerVLAN = settings.innerVLAN == .carry
-      domain.entry.isFloodDisabled = settings.flood == .none
-      domain.entry.reportsStations = settings.logicalSwitch != nil
+      model.domains[index].entry.vni = vni
+      model.domains[index].entry.isInUse = true
+      model.domains[index].entry.learnsFromVTEPs = settings.learning
+      model.domains[index].entry.acceptsOnlyPeers = settings.acceptFrom == .peers
+      model.domains[index].entry.carriesInnerVLAN = settings.innerVLAN == .carry
+      model.domains[index].entry.isFloodDisabled = settings.flood == .none
+      model.domains[index].entry.reportsStations = settings.logicalSwitch != nil
       if let logicalSwitch = settings.logicalSwitch {
-        domain.flood = indexes(of: logicalSwitch.flood, logicalSwitch.replication)
+        model.domains[index].flood = indexes(of: logicalSwitch.flood, logicalSwitch.replication)
       } else {
-        domain.flood = settings.flood.destinations.compactMap { underlay.vteps[$0]?.index }
+        model.domains[index].flood = settings.flood.destinations.compactMap { underlay.vteps[$0]?.index }
       }
-      domain.peers = Array(Set(peerAddresses(settings).compactMap { underlay.vteps[$0]?.index }))
-      model.domains[Int(record.index)] = domain
+      model.domains[index].peers = Array(Set(peerAddresses(settings).compactMap { underlay.vteps[$0]?.index }))
     }
     rebuildLists()
-    for record in ports.values.sorted(by: { $0.index < $1.index }) {
-      for (vlan, vni) in record.settings.bindings {
-        guard let domain = domains[vni] else { continue }
-        model.domains[Int(domain.index)].locals.append(LocalTarget(port: record.index, vlan: vlan))
-      }
-    }
   }
 
   /// VTEPs that the operator named for a VNI.
@@ -60,33 +41,39 @@ extension Reconciler {
   /// Joins the groups of VNIs that have a port up or are prepared for one, leaves the others.
   func updateMemberships() {
     memberships.setInterfaces(underlay.devices.compactMap { $0.link?.index })
-    var wanted: [VNI: IPAddress] = [:]
-    for settings in desired.vnis.values {
-      guard case .multicast(let group) = settings.flood else { continue }
-      let hasPort = ports.values.contains { port in
-        port.isUp && port.settings.bindings.contains { $0.vni == settings.vni }
-      }
-      if hasPort || preparations[settings.vni] != nil { wanted[settings.vni] = group }
+    updateMemberships(of: Set(desired.vnis.keys).union(joined.keys))
+  }
+
+  /// The same where only these VNIs are concerned.
+  func updateMemberships(of vnis: Set<VNI>) {
+    for vni in vnis { updateMembership(vni) }
+  }
+
+  private func updateMembership(_ vni: VNI) {
+    let wanted = wantedGroup(vni)
+    guard joined[vni] != wanted else { return }
+    if let group = joined[vni] { memberships.remove(vni: vni, group: group) }
+    joined[vni] = wanted
+    guard let wanted else { return }
+    do {
+      try memberships.add(vni: vni, group: wanted)
+    } catch {
+      // Kept and tried again with every tick; `show multicast` tells.
+      log.warning("group \(wanted) of VNI \(vni): \(error)")
     }
-    for (vni, group) in joined where wanted[vni] != group {
-      memberships.remove(vni: vni, group: group)
-      joined[vni] = nil
-    }
-    for (vni, group) in wanted where joined[vni] != group {
-      joined[vni] = group
-      do {
-        try memberships.add(vni: vni, group: group)
-      } catch {
-        // Kept and tried again with every tick; `show multicast` tells.
-        log.warning("group \(group) of VNI \(vni): \(error)")
-      }
-    }
+  }
+
+  private func wantedGroup(_ vni: VNI) -> IPAddress? {
+    guard let settings = desired.vnis[vni], let domain = domains[vni], case .multicast(let group) = settings.flood else { return nil }
+    let isUsed =
+      preparations[vni] != nil || model.domains[Int(domain.index)].locals.contains { model.ports[Int($0.port)].isUp }
+    return isUsed ? group : nil
   }
 
   /// The static entries that the operator's state asks for.
   func staticEntries() -> [MACKey: MACLocation] {
     var entries: [MACKey: MACLocation] = [:]
-    for settings in desired.vnis.values {
+    for settings in desired.vnis.values where !settings.macs.isEmpty {
       guard let domain = domains[settings.vni] else { continue }
       for (mac, address) in settings.macs {
         guard let vtep = underlay.vteps[address] else { continue }
@@ -95,22 +82,24 @@ extension Reconciler {
     }
     // A guest that is not there claims nothing: its address may turn up behind another VTEP.
     for port in ports.values where port.isUp {
-      for (vlan, vni) in port.settings.bindings {
-        guard let domain = domains[vni] else { continue }
-        for mac in port.settings.macs(vlan: vlan) {
-          entries[MACKey(domain: domain.index, mac: mac)] = .port(port.index, vlan: vlan)
-        }
+      for (vlan, macs) in port.settings.macsByVLAN where !macs.isEmpty {
+        guard let domain = port.bound[vlan] else { continue }
+        for mac in macs { entries[MACKey(domain: domain, mac: mac)] = .port(port.index, vlan: vlan) }
       }
     }
     return entries
   }
 
-  /// Brings the table's static entries and limits in line. Every index they name must be known to all workers.
-  func updateTable() {
+  /// Brings the table's static entries in line, and the limits of these VNIs. Every index they name must be known to all workers.
+  func updateTable(limitsOf vnis: Set<VNI> = []) {
     let entries = staticEntries()
     let old = installedStatics
-    let limits = desired.vnis.values.compactMap { settings in
-      domains[settings.vni].map { ($0.index, settings.ageingSeconds, settings.macLimit) }
+    let limits = vnis.compactMap { vni in
+      if let settings = desired.vnis[vni], let domain = domains[vni] {
+        (domain.index, settings.ageingSeconds, settings.macLimit)
+      } else {
+        nil
+      }
     }
     let failures = learner.write { table -> [String] in
       var failures: [String] = []

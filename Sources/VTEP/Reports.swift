@@ -25,6 +25,18 @@ public struct PortReport: Sendable {
   public var learnedMACs: Int
 }
 
+/// A place of a port that belongs to a VNI.
+public struct BindingReport: Sendable {
+  public var port: String
+  /// 0 = untagged.
+  public var vlan: UInt16
+  public var vni: VNI
+  /// The controller made it, not the operator.
+  public var isController: Bool
+  /// Received: from the port, sent: to the port; bytes as they are on the port. Since the binding was made.
+  public var traffic: TrafficReport
+}
+
 public struct VNIReport: Sendable {
   public var settings: VNISettings
   public var ports: [String]

@@ -46,6 +46,7 @@ struct Segmenter {
     }
     let sum = segment.partialSum(from: request.transportOffset)
     segment.withMutableBytes { request.finishChecksum(of: &$0, sum: sum) }
+    if source.hasNotedTag { segment.notedTag = source.notedTag }
     index &+= 1
     left &-= count
     return segment

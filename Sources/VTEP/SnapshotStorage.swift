@@ -37,6 +37,7 @@ struct ForwardingModel {
   var ownIPv4 = IPAddress(ipv4: 0)
   var ownIPv6 = IPAddress(high: 0, low: 0)
   var decapPolicy: DecapPolicy
+  var priorities = PriorityMap()
 }
 
 /// VLAN identifier → domain for one port. Immutable once a snapshot points at it.
@@ -46,7 +47,8 @@ final class VLANMap: Sendable {
   init(_ bindings: [UInt16: UInt16]) {
     let table = UnsafeMutablePointer<UInt16>.allocate(capacity: 4096)
     table.initialize(repeating: Limits.none, count: 4096)
-    for (vlan, domain) in bindings { table[Int(vlan)] = domain }
+    // 0 stands for untagged frames, which need no map.
+    for (vlan, domain) in bindings where vlan != 0 { table[Int(vlan)] = domain }
     domains = UnsafePointer(table)
   }
 
@@ -79,7 +81,7 @@ final class SnapshotStorage {
       (entry.firstPeer, entry.peerCount) = (UInt32(peers.count), UInt32(domain.peers.count))
       locals += domain.locals
       flood += domain.flood
-      peers += domain.peers.sorted()
+      peers += domain.peers.count > 1 ? domain.peers.sorted() : domain.peers
       domains.append(entry)
     }
 
@@ -121,6 +123,7 @@ final class SnapshotStorage {
         ipv6Slots: store(ipv6Slots), ipv6Mask: UInt32(ipv6Slots.count - 1),
         receiveQueues: store(model.receiveQueues.flatMap { $0 }), receiveQueueStarts: store(queueStarts),
         announcements: store(model.announcements), announcementCount: model.announcements.count,
+        dscpOfPCP: store(model.priorities.dscpOfPCP), pcpOfDSCP: store((0..<64).map { model.priorities.pcp(dscp: $0) }),
         ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4), decapPolicy: model.decapPolicy))
     blocks.append(UnsafeMutableRawPointer(block))
     snapshot = UnsafePointer(block)

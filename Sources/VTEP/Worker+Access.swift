@@ -13,21 +13,30 @@ extension Worker {
     beginBurst()
     var live = 0
     var byteCount: UInt64 = 0
+    var refusedByteCount: UInt64 = 0
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
-      byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      guard bind(mbuf, port: port, portIndex: portIndex, to: live) else { continue }
+      let frameByteCount = UInt64(truncatingIfNeeded: mbuf.byteCount)
+      byteCount &+= frameByteCount
+      guard bind(mbuf, port: port, portIndex: portIndex, to: live) else {
+        refusedByteCount &+= frameByteCount
+        continue
+      }
       frames[live] = mbuf.raw
       live &+= 1
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
+    // Frames of tagged bindings were counted one by one; what is left is the untagged binding's.
+    counters.binding(port: portIndex, vlan: 0).pointee.addReceived(
+      packets: UInt64(live &- receivedTagged.frames), bytes: byteCount &- refusedByteCount &- receivedTagged.bytes)
+    receivedTagged = BatchSize()
     if port.pointee.features.contains(.isPoliced) { live = police(live, portIndex: portIndex) }
 
     learn()
     forwardFromAccess(live, portIndex: portIndex)
   }
 
-  /// Pass 1 for one frame: checks it, finds its domain, takes a bound VLAN tag off, and starts the table look-ups.
+  /// Pass 1 for one frame: checks it, finds its domain, and starts the table look-ups.
   ///
   /// - Returns: false when the frame was dropped.
   @inline(always)
@@ -58,31 +67,58 @@ extension Worker {
       return false
     }
 
-    var domain = port.pointee.untaggedDomain
-    var vlan: UInt16 = 0
-    if ethernet.isTagged {
-      switch bindTagged(mbuf, port: port) {
-      case .bound(let toDomain, let byVLAN): (domain, vlan) = (toDomain, byVLAN)
-      case .refused(let reason):
-        drop(mbuf, port: portIndex, reason)
-        return false
-      }
-    }
+    if ethernet.isTagged { return bindTagged(mbuf, port: port, portIndex: portIndex, to: position) }
+    let domain = port.pointee.untaggedDomain
     guard domain != Limits.none else {
       drop(mbuf, port: portIndex, .untaggedNotBound)
       return false
     }
+    return enter(
+      mbuf, domain: domain, source: source, destination: destination, seenAt: .port(portIndex, vlan: 0), port: port, to: position)
+  }
+
+  /// The rest of pass 1, for a frame whose domain is known.
+  @inline(always)
+  private mutating func enter(
+    _ mbuf: Mbuf, domain: UInt16, source: MACAddress, destination: MACAddress, seenAt place: MACLocation,
+    port: UnsafePointer<PortEntry>, to position: Int
+  ) -> Bool {
     if !port.pointee.features.isDisjoint(with: .inspectsReceived), let reason = inspect(mbuf, port: port) {
-      drop(mbuf, port: portIndex, reason)
+      drop(mbuf, port: place.index, reason)
       return false
     }
-
     let staged = stage + position
     staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
     staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
-    staged.pointee.seenAt = .port(portIndex, vlan: vlan)
+    staged.pointee.seenAt = place
     startLookups(position)
     return true
+  }
+
+  /// Pass 1 for a tagged frame whose addresses have been checked: takes the tag of a bound VLAN off.
+  @inline(never)
+  private mutating func bindTagged(
+    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to position: Int
+  ) -> Bool {
+    let byteCount = UInt64(truncatingIfNeeded: mbuf.byteCount)
+    let ethernet = EthernetHeader(unchecked: mbuf.bytes, at: 0)
+    switch consumeTag(mbuf, port: port) {
+    case .refused(let reason):
+      drop(mbuf, port: portIndex, reason)
+      return false
+    case .bound(let domain, let vlan):
+      guard
+        enter(
+          mbuf, domain: domain, source: ethernet.source, destination: ethernet.destination, seenAt: .port(portIndex, vlan: vlan),
+          port: port, to: position)
+      else { return false }
+      if vlan != 0 {
+        counters.binding(port: portIndex, vlan: vlan).pointee.addReceived(packets: 1, bytes: byteCount)
+        receivedTagged.frames &+= 1
+        receivedTagged.bytes &+= byteCount
+      }
+      return true
+    }
   }
 
   private enum TaggedBinding {
@@ -91,30 +127,38 @@ extension Worker {
   }
 
   /// A tagged frame belongs to its VLAN's binding, which consumes the tag; without one, to the untagged binding if that
-  /// VNI carries tags (RFC 7348 §6.1). A priority tag (VLAN 0) is no VLAN: it is taken off.
-  @inline(never)
-  private func bindTagged(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> TaggedBinding {
+  /// VNI carries tags (RFC 7348 §6.1). A priority tag (VLAN 0) is no VLAN: it is taken off. Further tags stay where the VNI
+  /// carries them, and otherwise the frame goes: they must not choose another VLAN anywhere.
+  private func consumeTag(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> TaggedBinding {
     // The tag may be cut off.
-    guard let vlanID = EthernetView(mbuf.bytes)?.vlanID else { return .refused(.runtFrame) }
+    guard let tag = EthernetView(mbuf.bytes)?.vlanTCI else { return .refused(.runtFrame) }
+    let vlan = tag & 0xfff
+    let untagged = port.pointee.untaggedDomain
     var domain = Limits.none
-    if vlanID == 0 {
-      domain = port.pointee.untaggedDomain
-      if domain == Limits.none { return .refused(.untaggedNotBound) }
+    if vlan == 0 {
+      guard untagged != Limits.none else { return .refused(.untaggedNotBound) }
+      domain = untagged
     } else if let map = port.pointee.vlanDomains {
-      domain = map[Int(vlanID)]
+      domain = map[Int(vlan)]
     }
-    if domain == Limits.none {
-      domain = port.pointee.untaggedDomain
-      guard domain != Limits.none else { return .refused(.vlanNotBound) }
-      let carries = snapshot.pointee.domains[Int(domain)].carriesInnerVLAN
-      return carries ? .bound(domain: domain, vlan: 0) : .refused(.vlanNotBound)
+    guard domain != Limits.none else {
+      let isCarried = vlan != Self.reservedVLAN && untagged != Limits.none && snapshot.pointee.domains[Int(untagged)].carriesInnerVLAN
+      return isCarried ? .bound(domain: untagged, vlan: 0) : .refused(.vlanNotBound)
     }
     guard removeTag(mbuf) else { return .refused(.runtFrame) }
     // A second tag may be cut off.
     guard let inner = EthernetView(mbuf.bytes) else { return .refused(.runtFrame) }
     if inner.isTagged && !snapshot.pointee.domains[Int(domain)].carriesInnerVLAN { return .refused(.innerVLAN) }
-    return .bound(domain: domain, vlan: vlanID)
+    // Priority and DEI go along; a tag without any says something only if the table has a DSCP for it.
+    let priority = tag & Self.priorityMask
+    if priority != 0 || snapshot.pointee.dscpOfPCP[0] != 0 { mbuf.notedTag = priority }
+    return .bound(domain: domain, vlan: vlan)
   }
+
+  /// No tag may have it (IEEE 802.1Q-2018 table 9-2).
+  private static var reservedVLAN: UInt16 { 0xfff }
+  /// Priority code point and drop eligible indicator.
+  static var priorityMask: UInt16 { 0xf000 }
 
   /// Takes the outermost tag off: the addresses move four bytes up. False when nothing would be left of the frame.
   private func removeTag(_ mbuf: Mbuf) -> Bool {
@@ -181,6 +225,7 @@ extension Worker {
   @inline(always)
   private mutating func forwardFromAccess(_ live: Int, portIndex: UInt16) {
     let table = self.table
+    let isIsolated = snapshot.pointee.ports[Int(portIndex)].features.contains(.isIsolated)
     for index in 0..<live {
       let staged = stage + index
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
@@ -189,7 +234,7 @@ extension Worker {
       if found.isHit && found.location.isVTEP {
         sendToVTEP(mbuf, vtep: found.location.index, domain: key.domain, ingress: portIndex)
       } else if found.isHit {
-        forwardLocally(mbuf, to: found.location, from: staged.pointee.seenAt)
+        forwardLocally(mbuf, to: found.location, from: staged.pointee.seenAt, isIsolated: isIsolated)
       } else {
         // Unknown; or broadcast and multicast, which the table never holds.
         floodFromAccess(mbuf, domain: key.domain, ingress: staged.pointee.seenAt)
@@ -198,9 +243,15 @@ extension Worker {
   }
 
   @inline(always)
-  private mutating func forwardLocally(_ mbuf: Mbuf, to location: MACLocation, from ingress: MACLocation) {
+  private mutating func forwardLocally(
+    _ mbuf: Mbuf, to location: MACLocation, from ingress: MACLocation, isIsolated: Bool
+  ) {
     guard location != ingress else {
       drop(mbuf, port: ingress.index, .samePort)
+      return
+    }
+    if isIsolated && snapshot.pointee.ports[Int(location.index)].features.contains(.isIsolated) {
+      drop(mbuf, port: ingress.index, .portIsolated)
       return
     }
     let target = LocalTarget(port: location.index, vlan: location.vlan)

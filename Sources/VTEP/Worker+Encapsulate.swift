@@ -47,7 +47,8 @@ extension Worker {
     }
   }
 
-  /// IPv6, an inherited TTL, a computed checksum, a tunnel with a VNI of its own, a frame whose bytes others share or that has something left to do.
+  /// IPv6, an inherited TTL, a computed checksum, a tunnel with a VNI of its own, a frame whose bytes others share, that has
+  /// something left to do, or that came with a priority.
   @inline(never)
   private mutating func sendGeneral(
     _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, vtep: UInt16, domain: UInt16, flow: InnerFlow, ingress: UInt16
@@ -60,6 +61,7 @@ extension Worker {
     let headerByteCount = adjacency.pointee.header.byteCount
     let innerSum = adjacency.pointee.header.computesUDPChecksum ? mbuf.partialSum(from: 0) : 0
     let chains = snapshot.pointee.ports[Int(adjacency.pointee.port)].sendsSegments
+    let dscp = mbuf.hasNotedTag ? snapshot.pointee.dscpOfPCP[Int(mbuf.notedTag &>> 13)] : 0
     guard let packet = mbuf.prepending(headerByteCount, pool: pool, chains: chains) else {
       // Only a frame that others share needs a buffer of its own for the header.
       drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
@@ -69,6 +71,7 @@ extension Worker {
     adjacency.pointee.header.write(
       into: &header, innerByteCount: innerByteCount, innerSum: innerSum,
       vni: snapshot.pointee.vteps[Int(vtep)].tunnelKey ?? snapshot.pointee.domains[Int(domain)].vni, flow: flow)
+    if dscp != 0 { adjacency.pointee.header.setDSCP(dscp, in: &header) }
     send(
       packet, innerByteCount: innerByteCount, headerByteCount: headerByteCount, vtep: vtep, domain: domain,
       port: adjacency.pointee.port)

@@ -21,14 +21,27 @@ extension Worker {
     }
     if target.vlan == 0 {
       let features = port.pointee.features
-      if !features.isDisjoint(with: .takesSegments), coalesce(mbuf, port: target.port, features: features) { return }
+      if !features.isDisjoint(with: .inspectsDelivered) {
+        if features.contains(.guardsVLANs), entersVLAN(mbuf, port) {
+          drop(mbuf, port: ingress, .carriedVLANBound)
+          return
+        }
+        if !features.isDisjoint(with: .takesSegments), coalesce(mbuf, port: target.port, features: features) { return }
+      }
       transmit(mbuf, byteCount: byteCount, port: target.port)
     } else {
       deliverTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)
     }
   }
 
-  /// Puts the binding's VLAN tag on: the addresses move four bytes down, into the headroom or, when other ports get the
+  /// Whether a frame for the port's untagged binding would, with the tag that it carries, enter a VLAN that has a binding.
+  @inline(never)
+  func entersVLAN(_ mbuf: Mbuf, _ port: UnsafePointer<PortEntry>) -> Bool {
+    guard let map = port.pointee.vlanDomains, let frame = EthernetView(mbuf.bytes), frame.isTagged else { return false }
+    return map[Int(frame.vlanID)] != Limits.none
+  }
+
+  /// Puts the binding's VLAN tag on, with the priority that came with the frame: the addresses move four bytes down, into the headroom or, when other ports get the
   /// same frame, into a buffer of their own.
   @inline(never)
   mutating func deliverTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16, chains: Bool) {
@@ -36,6 +49,7 @@ extension Worker {
     let sourceTail = mbuf.start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
     // It belongs to the buffer that comes first, which may be another one.
     let request = mbuf.hasRequest ? mbuf.request : nil
+    let tag = target.vlan | mbuf.notedTag & Self.priorityMask
     guard mbuf.removeFront(12), let tagged = mbuf.prepending(16, pool: pool, chains: chains) else {
       drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
       return
@@ -43,12 +57,15 @@ extension Worker {
     let start = tagged.start
     start.storeBytes(of: addresses, as: UInt64.self)
     start.storeBytes(of: sourceTail, toByteOffset: 8, as: UInt32.self)
-    start.storeBytes(of: UInt16(0x8100).bigEndian, toByteOffset: 12, as: UInt16.self)
-    start.storeBytes(of: target.vlan.bigEndian, toByteOffset: 14, as: UInt16.self)
+    start.storeBytes(of: snapshot.pointee.ports[Int(target.port)].tpid.bigEndian, toByteOffset: 12, as: UInt16.self)
+    start.storeBytes(of: tag.bigEndian, toByteOffset: 14, as: UInt16.self)
     if var request {
       request.linkByteCount += EthernetView.tagByteCount
       tagged.request = request
     }
+    // For the binding's counters, once the frame is sent.
+    tagged.notedTag = tag
+    taggedBatches |= 1 &<< UInt64(target.port)
     transmit(tagged, byteCount: tagged.byteCount, port: target.port)
   }
 
@@ -67,10 +84,12 @@ extension Worker {
   ) {
     let portIndex = location.index
     let entry = snapshot.pointee.domains + Int(domain)
-    let ingress = LocalTarget(port: portIndex, vlan: location.vlan)
-    let locals = localReceivers(entry, except: ingress)
+    let source = FloodSource(
+      place: LocalTarget(port: portIndex, vlan: location.vlan),
+      isIsolated: snapshot.pointee.ports[Int(portIndex)].features.contains(.isIsolated))
+    let locals = localReceivers(entry, of: source)
     guard locals + remotes > 0 else {
-      drop(mbuf, port: portIndex, reasonForNobody(entry))
+      drop(mbuf, port: portIndex, reasonForNobody(entry, source))
       return
     }
     counters.flooded[Int(domain)].add(1)
@@ -82,10 +101,11 @@ extension Worker {
       guard let copy = next(mbuf, isLast: left == 0, ingress: portIndex) else { continue }
       sendToVTEP(copy, vtep: targets[index], domain: domain, ingress: portIndex)
     }
-    floodLocally(mbuf, entry, except: ingress, left: left, ingress: portIndex)
+    floodLocally(mbuf, entry, of: source, left: left, ingress: portIndex)
   }
 
-  private func reasonForNobody(_ entry: UnsafePointer<DomainEntry>) -> DropReason {
+  private func reasonForNobody(_ entry: UnsafePointer<DomainEntry>, _ source: FloodSource) -> DropReason {
+    if source.isIsolated && localReceivers(entry, of: FloodSource(place: source.place)) > 0 { return .portIsolated }
     if entry.pointee.localCount > 1 { return .portDown }
     return entry.pointee.isFloodDisabled ? .floodDisabled : .floodNoReceiver
   }
@@ -94,31 +114,41 @@ extension Worker {
   @inline(never)
   mutating func floodFromUnderlay(_ mbuf: Mbuf, domain: UInt16, portIndex: UInt16) {
     let entry = snapshot.pointee.domains + Int(domain)
-    let locals = localReceivers(entry, except: nil)
+    let source = FloodSource()
+    let locals = localReceivers(entry, of: source)
     guard locals > 0 else {
       drop(mbuf, port: portIndex, .floodNoReceiver)
       return
     }
-    floodLocally(mbuf, entry, except: nil, left: locals, ingress: portIndex)
+    floodLocally(mbuf, entry, of: source, left: locals, ingress: portIndex)
   }
 
-  private func localReceivers(_ entry: UnsafePointer<DomainEntry>, except: LocalTarget?) -> Int {
+  /// Where a flooded frame comes from; by default the overlay.
+  private struct FloodSource {
+    var place: LocalTarget?
+    var isIsolated = false
+  }
+
+  private func localReceivers(_ entry: UnsafePointer<DomainEntry>, of source: FloodSource) -> Int {
     var count = 0
     let locals = snapshot.pointee.localTargets + Int(entry.pointee.firstLocal)
-    for index in 0..<Int(entry.pointee.localCount)
-    where locals[index] != except && snapshot.pointee.ports[Int(locals[index].port)].isUp {
-      count += 1
-    }
+    for index in 0..<Int(entry.pointee.localCount) where reaches(locals[index], from: source) { count += 1 }
     return count
   }
 
+  /// Whether a flooded frame goes to a place: never to the one it came from.
+  @inline(always)
+  private func reaches(_ target: LocalTarget, from source: FloodSource) -> Bool {
+    let port = snapshot.pointee.ports + Int(target.port)
+    return target != source.place && port.pointee.isUp && !(source.isIsolated && port.pointee.features.contains(.isIsolated))
+  }
+
   private mutating func floodLocally(
-    _ mbuf: Mbuf, _ entry: UnsafePointer<DomainEntry>, except: LocalTarget?, left: Int, ingress: UInt16
+    _ mbuf: Mbuf, _ entry: UnsafePointer<DomainEntry>, of source: FloodSource, left: Int, ingress: UInt16
   ) {
     var left = left
     let locals = snapshot.pointee.localTargets + Int(entry.pointee.firstLocal)
-    for index in 0..<Int(entry.pointee.localCount)
-    where locals[index] != except && snapshot.pointee.ports[Int(locals[index].port)].isUp {
+    for index in 0..<Int(entry.pointee.localCount) where reaches(locals[index], from: source) {
       left -= 1
       guard let copy = next(mbuf, isLast: left == 0, ingress: ingress) else { continue }
       if copy.hasRequest {

@@ -103,6 +103,10 @@ extension Worker {
         return
       }
       if target.vlan == 0 {
+        if port.pointee.features.contains(.guardsVLANs) && entersVLAN(mbuf, port) {
+          drop(mbuf, port: ingress, .carriedVLANBound)
+          return
+        }
         transmit(mbuf, byteCount: mbuf.byteCount, port: target.port)
       } else {
         deliverTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)

@@ -10,6 +10,12 @@ struct BatchSize {
   var bytes: UInt64 = 0
 }
 
+/// A frame on its way out, for the counters of its binding.
+struct SentFrame {
+  var vlan: UInt16
+  var byteCount: UInt32
+}
+
 extension Worker {
   /// - Parameter byteCount: the frame's, which the caller mostly knows.
   @inline(always)
@@ -46,8 +52,11 @@ extension Worker {
       return
     }
 
+    let hasTags = taggedBatches & 1 &<< UInt64(index) != 0
+    if hasTags { taggedBatches &= ~(1 &<< UInt64(index)) }
     if port.pointee.features.contains(.limitsEgress) { size = limitEgress(batch, size.frames, portIndex: index) }
     let count = size.frames
+    if hasTags { noteBindings(batch, count) }
     var byteCount = size.bytes
     let queues = Int(port.pointee.transmitQueues)
     let queue = self.index % queues
@@ -59,8 +68,37 @@ extension Worker {
       cdpdk_mbuf_free_bulk(batch + sent, UInt32(count - sent))
       counters.drop(port: UInt16(index), .transmitFull).pointee.add(UInt64(count - sent))
     }
-    counters.ports[index].txPackets.add(UInt64(sent))
-    counters.ports[index].txBytes.add(byteCount)
+    counters.ports[index].addSent(packets: UInt64(sent), bytes: byteCount)
+    if hasTags {
+      countBindings(sent, portIndex: UInt16(truncatingIfNeeded: index))
+    } else {
+      counters.binding(port: UInt16(truncatingIfNeeded: index), vlan: 0).pointee.addSent(packets: UInt64(sent), bytes: byteCount)
+    }
+  }
+
+  /// Before frames are sent, which may be gone afterwards.
+  @inline(never)
+  private func noteBindings(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int) {
+    for position in 0..<count {
+      let mbuf = Mbuf(batch[position].unsafelyUnwrapped)
+      sentFrames[position] = SentFrame(vlan: mbuf.notedTag & 0xfff, byteCount: UInt32(truncatingIfNeeded: mbuf.byteCount))
+    }
+  }
+
+  /// Counts the first frames of the batch noted last, a run of frames of one binding at a time.
+  @inline(never)
+  private func countBindings(_ count: Int, portIndex: UInt16) {
+    var position = 0
+    while position < count {
+      let vlan = sentFrames[position].vlan
+      var run = BatchSize()
+      while position < count && sentFrames[position].vlan == vlan {
+        run.frames &+= 1
+        run.bytes &+= UInt64(sentFrames[position].byteCount)
+        position &+= 1
+      }
+      counters.binding(port: portIndex, vlan: vlan).pointee.addSent(packets: UInt64(run.frames), bytes: run.bytes)
+    }
   }
 
   @inline(always)

@@ -97,7 +97,7 @@ extension Worker {
     }
     // Ethernet padding behind the frame is cut off.
     mbuf.keep(innerByteCount, from: innerOffset)
-    if trafficClass & 3 != 0, !mbuf.withMutableBytes({ ECN.decapsulate(outerTrafficClass: trafficClass, into: &$0) }) {
+    if trafficClass != 0, !inherit(trafficClass, mbuf) {
       drop(mbuf, port: portIndex, .ecnForbidden)
       return false
     }
@@ -116,6 +116,17 @@ extension Worker {
     }
     startLookups(position)
     return true
+  }
+
+  /// What the inner frame takes over from an outer traffic class: congestion (RFC 6040), and the DSCP as the priority of the
+  /// tag that it may get.
+  ///
+  /// - Returns: false for the combination that RFC 6040 forbids.
+  @inline(never)
+  private func inherit(_ trafficClass: UInt8, _ mbuf: Mbuf) -> Bool {
+    let pcp = snapshot.pointee.pcpOfDSCP[Int(trafficClass &>> 2)]
+    if pcp != 0 { mbuf.notedTag = UInt16(pcp) &<< 13 }
+    return mbuf.withMutableBytes { ECN.decapsulate(outerTrafficClass: trafficClass, into: &$0) }
   }
 
   /// The control side gives the VTEP an index, and learns then. An address that the operator has placed is not contested.

@@ -22,13 +22,20 @@ struct Worker: ~Copyable {
   var unsightedCount = 0
   var sightings = Sightings()
 
+  /// Of the burst in hand: what came in by tagged bindings.
+  var receivedTagged = BatchSize()
+
   /// `Limits.ports` batches of `Limits.transmitBatch` buffers.
   let batches: UnsafeMutablePointer<OpaquePointer?>
   let batchSizes: UnsafeMutablePointer<BatchSize>
   /// Bit n: batch n is not empty.
   var filledBatches: UInt64 = 0
+  /// Bit n: frames of tagged bindings are in batch n.
+  var taggedBatches: UInt64 = 0
   /// Per batch: what its last frame is made of.
   let joinedSegments: UnsafeMutablePointer<JoinedSegments>
+  /// Of the batch that is being sent: the binding of each frame, and its size.
+  let sentFrames: UnsafeMutablePointer<SentFrame>
   /// One lock per port and transmit queue, for devices with fewer queues than there are workers.
   let transmitLocks: UnsafeMutablePointer<UInt32>
 
@@ -62,6 +69,7 @@ struct Worker: ~Copyable {
     batchSizes.initialize(repeating: BatchSize(), count: Limits.ports)
     joinedSegments = .allocate(capacity: Limits.ports)
     joinedSegments.initialize(repeating: JoinedSegments(), count: Limits.ports)
+    sentFrames = .allocate(capacity: Limits.transmitBatch)
     held = HeldFrames()
     snapshot = Self.current(context.shared)
   }
@@ -75,6 +83,7 @@ struct Worker: ~Copyable {
     batches.deallocate()
     batchSizes.deallocate()
     joinedSegments.deallocate()
+    sentFrames.deallocate()
   }
 
   @inline(always)

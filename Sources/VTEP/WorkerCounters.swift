@@ -2,6 +2,7 @@
 // value a moment old, never a torn one.
 
 import Encap
+import Glibc
 import Synchronization
 
 /// A counter with one writer and any readers.
@@ -33,8 +34,8 @@ struct TrafficCounters: ~Copyable {
   }
 
   @inline(always)
-  func addSent(bytes: UInt64) {
-    txPackets.add(1)
+  func addSent(packets: UInt64 = 1, bytes: UInt64) {
+    txPackets.add(packets)
     txBytes.add(bytes)
   }
 }
@@ -61,6 +62,8 @@ struct WorkerCounters: @unchecked Sendable {
   let vteps: UnsafeMutablePointer<TrafficCounters>
   /// `Limits.domains` entries. Received: from the overlay, sent: to the overlay; bytes of inner frames.
   let domains: UnsafeMutablePointer<TrafficCounters>
+  /// Of each (port, VLAN), see `binding(port:vlan:)`.
+  private let bindings: UnsafeMutablePointer<TrafficCounters>
   /// Frames of a domain that were flooded.
   let flooded: UnsafeMutablePointer<Counter>
   /// `Limits.ports` rows of `DropReason.count`.
@@ -72,6 +75,7 @@ struct WorkerCounters: @unchecked Sendable {
     ports = Self.traffic(Limits.ports)
     vteps = Self.traffic(Limits.vteps)
     domains = Self.traffic(Limits.domains)
+    bindings = Self.untouchedTraffic(Limits.ports << 12)
     ignored = Self.counters(Limits.ports)
     flooded = Self.counters(Limits.domains)
     drops = Self.counters(Limits.ports * DropReason.count)
@@ -80,6 +84,18 @@ struct WorkerCounters: @unchecked Sendable {
   @inline(always)
   func drop(port: UInt16, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
     drops + (Int(port) * DropReason.count + Int(reason.rawValue))
+  }
+
+  /// Received: from the port, sent: to the port; bytes as they are on the port. VLAN 0 = untagged.
+  @inline(always)
+  func binding(port: UInt16, vlan: UInt16) -> UnsafeMutablePointer<TrafficCounters> {
+    bindings + (Int(port) &<< 12 | Int(vlan & 0xfff))
+  }
+
+  /// Counters in memory that the kernel provides, zeroed, with the first use: most are never used.
+  private static func untouchedTraffic(_ count: Int) -> UnsafeMutablePointer<TrafficCounters> {
+    guard let memory = calloc(count, MemoryLayout<TrafficCounters>.stride) else { fatalError("out of memory for counters") }
+    return memory.bindMemory(to: TrafficCounters.self, capacity: count)
   }
 
   private static func counters(_ count: Int) -> UnsafeMutablePointer<Counter> {

@@ -24,6 +24,8 @@ struct PortArguments: ParsableArguments {
   @Flag(inversion: .prefixedNo, help: "Administrative state: a disabled port is down.") var enabled: Bool?
   @Flag(inversion: .prefixedNo, help: "Accept only the port's own addresses as sources.") var antiSpoofing: Bool?
   @Flag(inversion: .prefixedNo, help: "Announce the port's MAC addresses to the other VTEPs when it comes up.") var announce: Bool?
+  @Flag(inversion: .prefixedNo, help: "Reach only the overlay and ports that are not isolated.") var isolated: Bool?
+  @Option(help: ArgumentHelp("TPID of the tags that the port puts on.", valueName: "0x8100|0x88a8")) var tpid: String?
   @Option(help: "Learned addresses behind the port; 0: no limit.") var macLimit: UInt32?
   @Option(help: "Bits a second from the guest; 0: no limit.") var ingressBits: Int64?
   @Option(help: "Packets a second from the guest; 0: no limit.") var ingressPackets: Int64?
@@ -58,6 +60,8 @@ struct PortArguments: ParsableArguments {
     values["enabled"] = enabled.map { .flag($0) }
     values["anti-spoofing"] = antiSpoofing.map { .flag($0) }
     values["announce"] = announce.map { .flag($0) }
+    values["isolated"] = isolated.map { .flag($0) }
+    values["tpid"] = tpid.map { .text($0) }
     values["mac-limit"] = Self.number(macLimit)
     values["rate-limit"] = Self.map([
       "ingress": Self.map(["bits": Self.number(ingressBits), "packets": Self.number(ingressPackets)]),

@@ -88,6 +88,21 @@ extension PortRow {
   }
 }
 
+extension BindingRow {
+  static var columns: [Column<BindingRow>] {
+    [
+      Column("PORT") { $0.port },
+      Column(number: "VLAN") { $0.vlan.orDash },
+      Column(number: "VNI") { "\($0.vni)" },
+      Column("SOURCE") { $0.source.rawValue },
+      Column(number: "RX PACKETS") { "\($0.rxPackets)" },
+      Column(number: "RX BYTES") { "\($0.rxBytes)" },
+      Column(number: "TX PACKETS") { "\($0.txPackets)" },
+      Column(number: "TX BYTES") { "\($0.txBytes)" },
+    ]
+  }
+}
+
 extension PortLimits {
   /// `anti-spoofing, macs 3/10, in 100000000 bit/s (12 dropped)`: what is limited, and what each limit has dropped.
   fileprivate var text: String {

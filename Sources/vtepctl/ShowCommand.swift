@@ -7,7 +7,7 @@ struct ShowCommand: CommandGroup {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Shows the daemon's tables.",
     subcommands: [
-      MACTable.self, VNIs.self, VTEPs.self, Ports.self, Drops.self, Multicast.self, Underlay.self, Workers.self,
+      MACTable.self, VNIs.self, VTEPs.self, Ports.self, Bindings.self, Drops.self, Multicast.self, Underlay.self, Workers.self,
     ])
 
   struct MACTable: ClientCommand {
@@ -49,6 +49,18 @@ struct ShowCommand: CommandGroup {
     @OptionGroup var options: CommandOptions
 
     func run(_ session: Session) throws { try session.list(ShowPorts(), PortRow.columns) }
+  }
+
+  struct Bindings: ClientCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "bindings", abstract: "Shows which VNI the frames of each port and VLAN belong to.")
+
+    @Option(help: "Only this port.") var port: String?
+    @Option(help: "Only bindings to this VNI.") var vni: UInt32?
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowBindings(port: port, vni: vni), BindingRow.columns) }
   }
 
   struct Drops: ClientCommand {

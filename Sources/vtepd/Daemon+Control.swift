@@ -41,6 +41,11 @@ extension Daemon: ControlHandler {
     await (try running()).portReports().map(PortRow.init)
   }
 
+  func handle(_ request: ShowBindings) async throws(ControlError) -> Page<BindingRow> {
+    let vni = try request.vni.converted { value throws(ControlError) in try VNI(parameter: value) }
+    return Self.page(await (try running()).bindingReports(port: request.port, vni: vni), request).map(BindingRow.init)
+  }
+
   func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow] {
     await (try running()).dropReports(all: request.all).map(DropRow.init)
   }
@@ -146,6 +151,8 @@ extension Daemon: ControlHandler {
   }
 
   func handle(_ request: DeletePort) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+  func handle(_ request: AddBinding) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+  func handle(_ request: DeleteBinding) async throws(ControlError) -> ChangeAnswer { try await change(request) }
 
   // -- config -----------------------------------------------------------------------------------------------------------
 

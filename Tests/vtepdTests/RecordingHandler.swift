@@ -52,6 +52,9 @@ final class RecordingHandler: ControlHandler {
   func handle(_ request: ShowPorts) async throws(ControlError) -> [PortRow] {
     [PortRow(name: "vm1", kind: "tap", device: "tap-vm1", state: .up, vlans: [100: 5001])]
   }
+  func handle(_ request: ShowBindings) async throws(ControlError) -> Page<BindingRow> {
+    Page([BindingRow(port: "bm1", vlan: 100, vni: 5001, source: .config, rxPackets: 3), BindingRow(port: "bm1", vni: 5002, source: .config)])
+  }
   func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow] {
     request.all ? [DropRow(reason: "runt", place: "port vm1", count: 0, description: "too short")] : []
   }
@@ -76,6 +79,8 @@ final class RecordingHandler: ControlHandler {
   func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: PreparePort) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: true) }
   func handle(_ request: DeletePort) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: AddBinding) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: DeleteBinding) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: CheckConfiguration) async throws(ControlError) -> ConfigurationAnswer {
     do throws(ConfigurationError) {
       _ = try ConfigurationLoader(hostName: "h").load(text: request.text, file: request.file)

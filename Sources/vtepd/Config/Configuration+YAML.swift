@@ -96,7 +96,7 @@ extension UnderlaySettings {
   fileprivate var node: Node {
     let ttlNode = if case .fixed(let value) = ttl { Node(number: value) } else { Node(word: "inherit") }
     let dscpNode = if case .fixed(let value) = dscp { Node(number: value) } else { Node(word: "inherit") }
-    return .block([
+    var pairs: [(String, Node)] = [
       ("addresses", .flow(addresses.map { Node(text: "\($0)") })),
       ("device", devices.count == 1 ? Node(text: devices[0]) : .flow(devices.map { Node(text: $0) })),
       ("driver", Node(word: driver.rawValue)),
@@ -104,9 +104,15 @@ extension UnderlaySettings {
       ("ttl", ttlNode),
       ("multicast-ttl", Node(number: multicastTTL)),
       ("dscp", dscpNode),
+      ("pcp-to-dscp", .flow(priorities.dscpOfPCP.map { Node(number: $0) })),
       ("udp-checksum", Node(word: udpChecksum.rawValue)),
       ("udp6-zero-checksum-rx", Node(flag: acceptsZeroUDP6Checksum)),
-    ])
+    ]
+    if !priorities.pcpOfDSCP.isEmpty {
+      let entries = priorities.pcpOfDSCP.sorted { $0.key < $1.key }.map { (Node(number: $0.key), Node(number: $0.value)) }
+      pairs.append(("dscp-to-pcp", Node(entries, .implicit, .flow)))
+    }
+    return .block(pairs)
   }
 }
 

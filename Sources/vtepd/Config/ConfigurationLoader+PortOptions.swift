@@ -35,6 +35,14 @@ extension ConfigurationLoader {
     options.offloads = section.choice("offloads", as: PortOffloads.self)
     options.hasAntiSpoofing = section.boolean("anti-spoofing")
     options.isAnnounced = section.boolean("announce")
+    options.isIsolated = section.boolean("isolated")
+    options.tpid = section.node("tpid").flatMap { node in
+      let tpid = node.scalar.flatMap { PortTPID(text: $0.string) }
+      if tpid == nil {
+        reader.report(node.position, "tpid must be \(PortTPID.allCases.map(\.text).joinedAsChoice), not \(node.shortDescription)")
+      }
+      return tpid
+    }
     options.macLimit = section.integer("mac-limit", in: 0...PortPolicy.maximumMACLimit).map(UInt32.init)
     if var limits = section.section("rate-limit") {
       options.ingress = readRate("ingress", in: &limits)

@@ -12,7 +12,7 @@ extension ConfigurationLoader {
       settleUnderlay(reader)
       return settings
     }
-    for key in ["addresses", "device", "udp-port", "ttl", "multicast-ttl", "dscp"] {
+    for key in ["addresses", "device", "udp-port", "ttl", "multicast-ttl", "dscp", "pcp-to-dscp", "dscp-to-pcp"] {
       reader.remember(section.entry(key)?.value.position ?? section.position, .underlay, [key])
     }
     let addresses = section.required("addresses").flatMap { reader.list($0, "addresses") }
@@ -32,10 +32,32 @@ extension ConfigurationLoader {
     if let dscp = readFixedOrInherit("dscp", in: 0...63, &section) {
       settings.dscp = dscp.map { .fixed($0) } ?? .inherit
     }
+    settings.priorities = readPriorities(&section)
     settings.udpChecksum = section.choice("udp-checksum", as: UnderlaySettings.UDPChecksum.self) ?? settings.udpChecksum
     settings.acceptsZeroUDP6Checksum = section.boolean("udp6-zero-checksum-rx") ?? settings.acceptsZeroUDP6Checksum
     section.finish()
     return settings
+  }
+
+  /// `pcp-to-dscp`, a list of eight, and `dscp-to-pcp`, a mapping.
+  private func readPriorities(_ section: inout ConfigurationSection) -> PriorityMap {
+    let reader = section.reader
+    var map = PriorityMap()
+    if let node = section.node("pcp-to-dscp"), let elements = reader.list(node, "pcp-to-dscp") {
+      let values = elements.map { reader.integer($0, "a DSCP", in: 0...63) }
+      map.dscpOfPCP = values.map { UInt8($0 ?? 0) }
+    }
+    if let entries = section.section("dscp-to-pcp") {
+      for entry in entries.all {
+        guard let dscp = UInt8(entry.key), dscp < 64, String(dscp) == entry.key else {
+          reader.report(entry.position, "a DSCP must be a whole number from 0 to 63, not '\(entry.key)'")
+          continue
+        }
+        guard let pcp = reader.integer(entry.value, "the priority of DSCP \(dscp)", in: 0...7) else { continue }
+        if map.pcpOfDSCP.updateValue(UInt8(pcp), forKey: dscp) != nil { reader.report(entry.position, "DSCP \(dscp) is given twice") }
+      }
+    }
+    return map
   }
 
   /// `device`, one name or a list of names; or the refusal of `dpdk` and `tap`.

@@ -51,6 +51,8 @@ extension PortOptions {
     if let isEnabled { pairs.append(("enabled", Node(flag: isEnabled))) }
     if let hasAntiSpoofing { pairs.append(("anti-spoofing", Node(flag: hasAntiSpoofing))) }
     if let isAnnounced { pairs.append(("announce", Node(flag: isAnnounced))) }
+    if let isIsolated { pairs.append(("isolated", Node(flag: isIsolated))) }
+    if let tpid { pairs.append(("tpid", Node(text: tpid.text))) }
     if let macLimit { pairs.append(("mac-limit", Node(number: macLimit))) }
     pairs += Self.mapping("rate-limit", Self.mapping("ingress", ingress.pairs) + Self.mapping("egress", egress.pairs))
     pairs += Self.mapping("storm-control", storm.pairs)

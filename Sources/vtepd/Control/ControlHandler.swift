@@ -15,6 +15,7 @@ protocol ControlHandler: Sendable {
   func handle(_ request: ShowVNIs) async throws(ControlError) -> Page<VNIRow>
   func handle(_ request: ShowVTEPs) async throws(ControlError) -> Page<VTEPRow>
   func handle(_ request: ShowPorts) async throws(ControlError) -> [PortRow]
+  func handle(_ request: ShowBindings) async throws(ControlError) -> Page<BindingRow>
   func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow]
   func handle(_ request: ShowMulticast) async throws(ControlError) -> [MulticastRow]
   func handle(_ request: ShowUnderlay) async throws(ControlError) -> [UnderlayRow]
@@ -31,6 +32,8 @@ protocol ControlHandler: Sendable {
   func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: PreparePort) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: DeletePort) async throws(ControlError) -> ChangeAnswer
+  func handle(_ request: AddBinding) async throws(ControlError) -> ChangeAnswer
+  func handle(_ request: DeleteBinding) async throws(ControlError) -> ChangeAnswer
 
   func handle(_ request: CheckConfiguration) async throws(ControlError) -> ConfigurationAnswer
   func handle(_ request: ApplyConfiguration) async throws(ControlError) -> ConfigurationAnswer

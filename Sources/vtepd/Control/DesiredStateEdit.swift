@@ -20,7 +20,8 @@ extension DesiredState {
     var state = self
     try change.edit(&state)
     state.resolveProfiles()
-    if state != self, let error = ControlError(state.problems()) { throw error }
+    // The running state has passed the check.
+    if state != self, let error = ControlError(state.problems(since: self)) { throw error }
     return state
   }
 
@@ -43,7 +44,7 @@ extension DesiredState {
     return isFound
   }
 
-  fileprivate func existing(_ vni: VNI) throws(ControlError) -> VNISettings {
+  func existing(_ vni: VNI) throws(ControlError) -> VNISettings {
     guard let settings = vnis[vni] else { throw ControlError(.notFound, "there is no VNI \(vni)") }
     return settings
   }

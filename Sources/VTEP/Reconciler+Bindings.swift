@@ -1,0 +1,82 @@
+// Reconciler+Bindings: which domain the frames of a port and VLAN belong to. Ports may have thousands of bindings, and one of them
+// may change many times a second: only what differs is done.
+
+import Encap
+import MACTable
+
+extension Reconciler {
+  /// A place whose domain has changed, or that has one no more.
+  struct Unbound: Hashable {
+    var domain: UInt16
+    var place: MACLocation
+  }
+
+  /// Brings a port's bindings in line with its settings and the VNIs that there are.
+  ///
+  /// - Returns: what was given up, and every domain that the change concerns.
+  func rebind(_ record: inout PortRecord) -> (unbound: Set<Unbound>, domains: Set<UInt16>) {
+    let old = record.bound
+    var wanted: [UInt16: UInt16] = [:]
+    wanted.reserveCapacity(old.count + 1)
+    wanted[0] = record.settings.vni.flatMap { domains[$0]?.index }
+    for (vlan, vni) in record.settings.vlans { wanted[vlan] = domains[vni]?.index }
+    guard wanted != old else { return ([], []) }
+
+    var unbound: Set<Unbound> = []
+    var concerned: Set<UInt16> = []
+    for (vlan, domain) in old where wanted[vlan] != domain {
+      unbound.insert(Unbound(domain: domain, place: .port(record.index, vlan: vlan)))
+      concerned.insert(domain)
+      let target = LocalTarget(port: record.index, vlan: vlan)
+      model.domains[Int(domain)].locals.removeAll { $0 == target }
+    }
+    let counters = contexts.map(\.pointee.counters)
+    for (vlan, domain) in wanted where old[vlan] != domain {
+      concerned.insert(domain)
+      model.domains[Int(domain)].locals.append(LocalTarget(port: record.index, vlan: vlan))
+      baselines.reset(port: record.index, vlan: vlan, counters: counters)
+    }
+    for domain in concerned {
+      model.domains[Int(domain)].locals.sort { ($0.port, $0.vlan) < ($1.port, $1.vlan) }
+    }
+    record.bound = wanted
+    model.vlanMaps[Int(record.index)] = VLANMap(wanted)
+    return (unbound, concerned)
+  }
+
+  /// Ends all bindings of a port that goes.
+  ///
+  /// - Returns: the domains that it was in.
+  func unbind(_ record: PortRecord) -> Set<UInt16> {
+    let concerned = Set(record.bound.values)
+    for domain in concerned { model.domains[Int(domain)].locals.removeAll { $0.port == record.index } }
+    model.vlanMaps[Int(record.index)] = nil
+    return concerned
+  }
+
+  /// Makes the workers' entries of all ports from what is wanted and what is there.
+  func rebuildPorts() {
+    for record in ports.values {
+      let index = Int(record.index)
+      let untagged = record.bound[0]
+      let hasTagged = record.bound.count > (untagged == nil ? 0 : 1)
+      var features = record.features
+      if hasTagged, let untagged, model.domains[Int(untagged)].entry.carriesInnerVLAN { features.insert(.guardsVLANs) }
+      model.ports[index].isUp = record.isUp
+      model.ports[index].maxFrameByteCount = UInt32(record.status.maxFrameByteCount)
+      model.ports[index].features = features
+      model.ports[index].tpid = record.settings.tpid.rawValue
+      model.ports[index].untaggedDomain = untagged ?? Limits.none
+      model.ports[index].vlanDomains = hasTagged ? model.vlanMaps[index]?.domains : nil
+      model.policies[index] = ForwardingModel.Policy(
+        entry: PolicyEntry(record.settings), allowedSources: record.settings.allowedSources)
+    }
+  }
+
+  /// Forgets what was learned at places that are bound no more.
+  func flush(_ unbound: Set<Unbound>, in table: MACTable) {
+    for port in Set(unbound.map(\.place.index)) {
+      table.flush(port: port) { domain, place in unbound.contains(Unbound(domain: domain, place: place)) }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// BindingCommand: `vtepctl binding add|delete`.
+
+import ArgumentParser
+import VTEPControl
+
+struct BindingCommand: CommandGroup {
+  static let configuration = CommandConfiguration(
+    commandName: "binding", abstract: "Binds VLANs of ports to VNIs, one at a time.", subcommands: [Add.self, Delete.self])
+
+  struct Place: ParsableArguments {
+    @Option(help: "Name of the port.") var port: String
+    @Option(help: "VLAN identifier of the tag, 1 to 4094; without: untagged frames.") var vlan: UInt16?
+
+    func validate() throws {
+      guard let vlan, !(1...4094).contains(vlan) else { return }
+      throw ValidationError("The VLAN must be from 1 to 4094; leave it out for untagged frames.")
+    }
+  }
+
+  struct Add: ClientCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Binds a VLAN of a port, or its untagged frames, to a VNI.",
+      discussion: "Refused when the place is bound to another VNI. Other bindings go on undisturbed.")
+
+    @OptionGroup var place: Place
+    @Option(help: "VNI that the frames belong to.") var vni: UInt32
+    @Option(help: "MAC address known to live behind the binding; repeatable.") var mac: [String] = []
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      try session.change(AddBinding(port: place.port, vlan: place.vlan, vni: vni, macs: mac.isEmpty ? nil : mac))
+    }
+  }
+
+  struct Delete: ClientCommand {
+    static let configuration = CommandConfiguration(abstract: "Ends a binding, its static addresses with it.")
+
+    @OptionGroup var place: Place
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      try session.change(DeleteBinding(port: place.port, vlan: place.vlan))
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// BindingEdit: `vtepctl binding add|delete` as edits of the desired state: single entries of what `port set --vni --vlan` says as
+// a whole.
+
+import Encap
+import VTEP
+import VTEPControl
+
+extension AddBinding: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    let vni = try VNI(parameter: vni)
+    try checkVLAN(vlan)
+    _ = try state.existing(vni)
+    var settings = try state.existing(port: port)
+    if let bound = settings.vni(vlan: vlan), bound != vni {
+      throw ControlError(.refused, "port \(port) binds \(frames(vlan)) to VNI \(bound) already; delete that binding first")
+    }
+    var added: [MACAddress] = []
+    for text in macs ?? [] { added.append(try MACAddress(parameter: text)) }
+    let known = settings.macs(vlan: vlan)
+    added = known + added.filter { !known.contains($0) }
+    if let vlan {
+      if settings.vlans[vlan] != vni { settings.vlans[vlan] = vni }
+      settings.vlanMACs[vlan] = added.isEmpty ? nil : added
+    } else {
+      if settings.vni != vni { settings.vni = vni }
+      settings.macs = added
+    }
+    state.ports[port] = settings
+  }
+}
+
+extension DeleteBinding: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    try checkVLAN(vlan)
+    var settings = try state.existing(port: port)
+    guard settings.vni(vlan: vlan) != nil else { throw ControlError(.notFound, "port \(port) does not bind \(frames(vlan))") }
+    if let vlan {
+      settings.vlans[vlan] = nil
+      settings.vlanMACs[vlan] = nil
+      // As it was before its first binding.
+      if settings.vlans.isEmpty, settings.options.vlans != nil, !settings.inheritsVLANs { settings.options.vlans = nil }
+    } else {
+      settings.options.vni = nil
+      if let profile = settings.profile, settings.vni != nil {
+        throw ControlError(.refused, "port \(port) has its binding of untagged frames from profile \(profile); change the profile")
+      }
+      settings.macs = []
+    }
+    state.ports[port] = settings
+  }
+}
+
+extension PortSettings {
+  /// - Parameter vlan: nil: untagged frames.
+  fileprivate func vni(vlan: UInt16?) -> VNI? {
+    vlan.map { vlans[$0] } ?? vni
+  }
+
+  fileprivate func macs(vlan: UInt16?) -> [MACAddress] {
+    vlan.map { vlanMACs[$0] ?? [] } ?? macs
+  }
+
+  /// Its profile says something about tagged frames.
+  fileprivate var inheritsVLANs: Bool { inherited.vlans != nil }
+}
+
+private func checkVLAN(_ vlan: UInt16?) throws(ControlError) {
+  guard let vlan, !(1...4094).contains(vlan) else { return }
+  throw ControlError(.invalidParameters, "vlan must be from 1 to 4094, not \(vlan); without one untagged frames are meant")
+}
+
+private func frames(_ vlan: UInt16?) -> String {
+  vlan.map { "VLAN \($0)" } ?? "untagged frames"
+}
