@@ -14,8 +14,8 @@ def ethernet(source, destination=BROADCAST, payload=b"\x00" * 46, ethertype=0x88
     return mac_bytes(destination) + mac_bytes(source) + struct.pack("!H", ethertype) + payload
 
 
-def tagged(frame, vlan, tpid=0x8100):
-    return frame[:12] + struct.pack("!HH", tpid, vlan) + frame[12:]
+def tagged(frame, vlan, tpid=0x8100, priority=0):
+    return frame[:12] + struct.pack("!HH", tpid, priority << 13 | vlan) + frame[12:]
 
 
 def udp_flow(source, destination, number, size=64, tos=0):

@@ -36,7 +36,8 @@ extension Reconciler {
   ///   - vni: only bindings to it; nil: all.
   public func bindingReports(port: String? = nil, vni: VNI? = nil) -> [BindingReport] {
     let counters = counters
-    return ports.values.filter { port == nil || $0.settings.name == port }.sorted { $0.settings.name < $1.settings.name }.flatMap { record in
+    return ports.values.filter { port == nil || $0.settings.name == port }.sorted { $0.settings.name < $1.settings.name }.flatMap {
+      record in
       record.bound.sorted { $0.key < $1.key }.compactMap { vlan, domain in
         let bound = model.domains[Int(domain)].entry.vni
         guard vni == nil || vni == bound else { return nil }

@@ -27,6 +27,25 @@ import Testing
     #expect(written[..<header.byteCount] == golden.packet[..<header.byteCount])
   }
 
+  /// A DSCP set afterwards gives the header that has it from the start; ECN and checksums are right.
+  @Test func priorityReplacesTheDSCP() {
+    let inner = [UInt8](repeating: 0x5a, count: 64)
+    for (from, to) in [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")] {
+      for dscp in 0..<UInt8(64) {
+        // CE of the inner packet; the DSCP before, inherited or fixed, does not matter.
+        let flow = InnerFlow(hash: 0x1234_5678, trafficClass: 0x03, hopLimit: 9)
+        let wanted = encapsulate(inner, with: header(from: from, to: to, dscp: dscp), vni: 5001, flow: flow)
+        let old = header(from: from, to: to, dscp: dscp ^ 0x2a)
+        var bytes = encapsulate(inner, with: old, vni: 5001, flow: flow)
+        bytes.withUnsafeMutableBytes {
+          var span = MutableRawSpan(_unsafeStart: $0.baseAddress!, byteCount: old.byteCount)
+          old.setDSCP(dscp, in: &span)
+        }
+        #expect(bytes == wanted)
+      }
+    }
+  }
+
   @Test func plainDataAndSmall() {
     #expect(_isPOD(OuterHeader.self) && MemoryLayout<OuterHeader>.stride <= 96)
     #expect(OuterHeader.ipv4ByteCount == 50 && OuterHeader.ipv6ByteCount == 70)

@@ -29,6 +29,24 @@ struct FlushAndAgeTests {
   private func learnedKey(_ domain: UInt16, _ owner: MACLocation) -> MACKey { key(domain, UInt64(owner.raw)) }
   private func staticKey(_ domain: UInt16, _ owner: MACLocation) -> MACKey { key(domain, UInt64(owner.raw) | 1 << 40) }
 
+  @Test func chosenPlacesOfAPort() throws {
+    let places: [(UInt16, MACLocation)] = (0..<3).flatMap { domain in
+      [UInt16(0), 100, 200].flatMap { vlan in [UInt16(1), 2].map { (domain, .port($0, vlan: vlan)) } }
+    }
+    for (domain, place) in places {
+      #expect(table.learn(learnedKey(domain, place), at: place, nowSeconds: 1) == .added)
+      try table.setStatic(staticKey(domain, place), at: place, type: .static)
+    }
+    let gone = MACLocation.port(1, vlan: 100)
+    table.flush(port: 1) { domain, place in domain == 2 && place == gone }
+    for (domain, place) in places {
+      #expect(table.reader.find(learnedKey(domain, place)).isHit == (domain != 2 || place != gone), "\(domain) \(place)")
+      #expect(table.reader.find(staticKey(domain, place)).isHit)
+    }
+    #expect(table.count == places.count * 2 - 1)
+    try table.checkStructure()
+  }
+
   /// Learned entries are gone where `isGone` says so, and static ones where `isStaticGone` does, and nowhere else.
   private func expect(
     learnedGone isGone: (UInt16, MACLocation) -> Bool, staticGone isStaticGone: (UInt16, MACLocation) -> Bool,

@@ -41,6 +41,9 @@ import Testing
         == #"{"device":"t","drops":18446744073709551615,"enabled":true,"features":[],"guest_mtu":null,"kind":"tap",\#(limits)"mac":null,"mtu":null,"name":"p","notes":[],"offloads":"auto","profile":null,"queues":0,"rx_bytes":0,"rx_packets":0,"state":"waiting","tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
         + "\n")
     #expect(
+      try json(BindingRow(port: "p", vni: 5001, source: .config, txBytes: 1))
+        == #"{"port":"p","rx_bytes":0,"rx_packets":0,"source":"config","tx_bytes":1,"tx_packets":0,"vlan":null,"vni":5001}"# + "\n")
+    #expect(
       try json(DropRow(reason: "runt", place: "port p", count: 1, description: "too short"))
         == #"{"count":1,"description":"too short","reason":"runt","where":"port p"}"# + "\n")
     #expect(

@@ -18,7 +18,9 @@ extension DataplaneTests {
         let remote = Frame.udp(from: guest(1), to: guest(21))
         plane.sendRaw(local.tagged(0, priority: 6), at: .vm1)
         plane.sendRaw(remote.tagged(0, priority: 6), at: .vm1)
-        plane.expect(local: [.vm2: [local]], tunnelled: [plane.tunnelled(to: Topology.near, remote)])
+        var packet = plane.tunnelled(to: Topology.near, remote)
+        packet.trafficClass = 48 << 2
+        plane.expect(local: [.vm2: [local]], tunnelled: [packet])
       }
     }
 

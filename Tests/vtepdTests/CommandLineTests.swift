@@ -48,6 +48,8 @@ private struct Run: CustomStringConvertible {
     "vni delete x", "peer add 192.0.2.2", "peer delete --vni 1", "port add --name p --kind bridge --device d",
     "port add --name p --kind tap --device d --vlan 0:1", "port add --name p --kind tap --device d --vlan 5",
     "port add --name p --kind tap --device d --vlan 5:1 --vlan 5:2", "port delete", "config check", "config check /nonexistent/f.yaml",
+    "binding add --port p --vlan 0 --vni 1", "binding add --port p --vlan 4095 --vni 1", "binding add --vlan 1 --vni 1",
+    "binding add --port p --vlan 1", "binding delete", "binding delete --port p --vlan x", "show bindings --vni x",
     "completions", "completions tcsh", "show mac-table --type dynamic", "show mac-table --vni -1",
   ])
   func usageErrorsAreTwo(_ arguments: String) throws {
@@ -81,7 +83,9 @@ private struct Run: CustomStringConvertible {
       for (arguments, message) in [
         ("vni delete 9", "there is no VNI 9"), ("vni delete 5001", "bound to: bm1, vm1"), ("vni add --vni 16777216", "vni 16777216"),
         ("peer add --vni 5002 nowhere", "address 'nowhere'"), ("peer delete --vni 5002 192.0.2.77", "no peer"),
-        ("port delete nothing", "no port 'nothing'"), ("mac add --vni 5001 --mac m --vtep 192.0.2.2", "mac 'm'"),
+        ("port delete nothing", "no port 'nothing'"), ("binding delete --port bm1 --vlan 7", "does not bind VLAN 7"),
+        ("binding add --port bm1 --vlan 100 --vni 5002", "binds VLAN 100 to VNI 5001 already"),
+        ("port set bm1 --tpid 0x9100", "tpid must be 0x8100 or 0x88a8"), ("mac add --vni 5001 --mac m --vtep 192.0.2.2", "mac 'm'"),
         ("mac delete --vni 1 --mac m", "no such entry"), ("show workers", "cannot be encoded"),
       ] {
         let result = try run(path, arguments)
@@ -100,7 +104,9 @@ private struct Run: CustomStringConvertible {
         "port set x --mac-limit 9 --ingress-bits 1000000 --storm-broadcast 50 --no-enabled",
         "port set g --egress-packets 700 --unset vni",
         "mac add --vni 7 --mac 02:00:00:00:00:03 --vtep 192.0.2.7", "mac add --vni 7 --mac 02:00:00:00:00:04 --port x",
-        "peer add --vni 7 192.0.2.9",
+        "peer add --vni 7 192.0.2.9", "port set x --isolated --tpid 0x88a8",
+        "binding add --port x --vlan 300 --vni 7 --mac 02:00:00:00:00:05",
+        "binding add --port g --vni 7",
       ] {
         let first = try run(path, arguments)
         #expect(first.status == 0 && first.output.isEmpty && first.errors.isEmpty, "\(arguments): \(first)")
@@ -112,14 +118,16 @@ private struct Run: CustomStringConvertible {
       for line in [
         "peers: [192.0.2.7, 192.0.2.8, 192.0.2.9]", "learning: false", "accept-from: peers", "inner-vlan: carry", "ageing-seconds: 9",
         "mac-limit: 8", "mac-limit: 9", "rate-limit: {ingress: {bits: 1000000}}", "storm-control: {broadcast: 50}", "enabled: false",
-        "vlans: {100: 5001, 200: 7}", "mtu: 1300", "offloads: off",
+        "vlans: {100: 5001, 200: 7, 300: 7}", "isolated: true", "tpid: \"0x88a8\"", "vlan-macs: {300: [\"02:00:00:00:00:05\"]}",
+        "mtu: 1300", "offloads: off",
         #"macs: ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:04"]"#,
         #"- {mac: "02:00:00:00:00:03", vtep: 192.0.2.7}"#,
       ] {
         #expect(text.contains(line), "\(line)\n\(text)")
       }
       for arguments in [
-        "mac flush --vni 7 --port x --vtep 192.0.2.7", "port delete x", "port delete g", "peer delete --vni 7 192.0.2.9", "vni delete 7",
+        "mac flush --vni 7 --port x --vtep 192.0.2.7", "binding delete --port x --vlan 300", "binding delete --port g", "port delete x",
+        "port delete g", "peer delete --vni 7 192.0.2.9", "vni delete 7",
       ] {
         let result = try run(path, arguments)
         #expect(result.status == 0, "\(arguments): \(result)")
@@ -149,6 +157,13 @@ private struct Run: CustomStringConvertible {
           192.0.2.1 on eth0:
             DESTINATION   STATE     NEXT HOPS
             198.51.100.1  resolved  192.0.2.254%eth0 (reachable) 02:00:00:00:00:fe
+
+          """)
+      #expect(
+        try run(path, "show bindings").output == """
+          PORT  VLAN   VNI  SOURCE  RX PACKETS  RX BYTES  TX PACKETS  TX BYTES
+          bm1    100  5001  config           3         0           0         0
+          bm1      -  5002  config           0         0           0         0
 
           """)
       #expect(try run(path, "status").output.hasPrefix("state    running\nname     h\n"))

@@ -30,6 +30,8 @@ let fullConfigurationText = """
     ttl: inherit
     multicast-ttl: 5
     dscp: 46
+    pcp-to-dscp: [0, 1, 16, 24, 32, 46, 48, 63]
+    dscp-to-pcp: { 46: 5, 0: 1 }
     udp-checksum: on
     udp6-zero-checksum-rx: true
 
@@ -68,6 +70,8 @@ let fullConfigurationText = """
       vni: 5002
       vlans: { 100: 5001, 4094: 5002 }
       vlan-macs: { 100: ["02:00:00:00:01:64"] }
+      isolated: true
+      tpid: 0x88A8
 
   """
 
@@ -103,6 +107,8 @@ let fullConfigurationText = """
     underlay.ttl = .inherit
     underlay.multicastTTL = 5
     underlay.dscp = .fixed(46)
+    underlay.priorities.dscpOfPCP = [0, 1, 16, 24, 32, 46, 48, 63]
+    underlay.priorities.pcpOfDSCP = [46: 5, 0: 1]
     underlay.udpChecksum = .on
     underlay.acceptsZeroUDP6Checksum = true
     #expect(configuration.desired.underlay == underlay)
@@ -136,6 +142,8 @@ let fullConfigurationText = """
     bm1.vni = second.vni
     bm1.vlans = [100: first.vni, 4094: second.vni]
     bm1.vlanMACs = [100: [try #require(MACAddress("02:00:00:00:01:64"))]]
+    bm1.isIsolated = true
+    bm1.tpid = .service
     #expect(configuration.desired.ports == ["vm1": vm1, "bm1": bm1])
   }
 

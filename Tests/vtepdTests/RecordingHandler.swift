@@ -53,7 +53,9 @@ final class RecordingHandler: ControlHandler {
     [PortRow(name: "vm1", kind: "tap", device: "tap-vm1", state: .up, vlans: [100: 5001])]
   }
   func handle(_ request: ShowBindings) async throws(ControlError) -> Page<BindingRow> {
-    Page([BindingRow(port: "bm1", vlan: 100, vni: 5001, source: .config, rxPackets: 3), BindingRow(port: "bm1", vni: 5002, source: .config)])
+    Page([
+      BindingRow(port: "bm1", vlan: 100, vni: 5001, source: .config, rxPackets: 3), BindingRow(port: "bm1", vni: 5002, source: .config),
+    ])
   }
   func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow] {
     request.all ? [DropRow(reason: "runt", place: "port vm1", count: 0, description: "too short")] : []

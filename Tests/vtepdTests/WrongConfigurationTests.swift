@@ -123,6 +123,12 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("empty device list", "underlay: {addresses: [192.0.2.1], device: »[]}\n", "at least one device"),
     WrongConfiguration("device too long", "underlay: {addresses: [192.0.2.1], device: »abcdefghijklmnop}\n", "1 to 15 characters"),
     WrongConfiguration("device with slash", "underlay: {addresses: [192.0.2.1], device: [eth0, »a/b]}\n", "'a/b' is no interface name"),
+    WrongConfiguration(
+      "seven priorities", "underlay: {addresses: [192.0.2.1], device: eth0, pcp-to-dscp: »[0, 1, 2, 3, 4, 5, 6]}\n", "must have 8 values"),
+    WrongConfiguration(
+      "wrong DSCPs",
+      "underlay: {addresses: [192.0.2.1], device: eth0, pcp-to-dscp: [0, 1, 2, 3, 4, 5, 6, »64], dscp-to-pcp: {»64: 1, 7: »8}}\n",
+      "a DSCP must be a whole number from 0 to 63", "from 0 to 63, not '64'", "the priority of DSCP 7 must be a whole number from 0 to 7"),
     WrongConfiguration("device twice", "underlay: {addresses: [192.0.2.1], device: [eth0, »eth0]}\n", "device eth0 is given twice"),
     WrongConfiguration("address with prefix", "underlay: {addresses: [»192.0.2.1/24], device: eth0}\n", "a VTEP address must be"),
     WrongConfiguration("multicast address", "underlay: {addresses: [»239.1.1.1], device: eth0}\n", "it is a multicast address"),
@@ -220,6 +226,8 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("port without name", underlay + "ports:\n  - »kind: tap\n    device: t0\n", "key 'name' is missing"),
     WrongConfiguration("port without kind", underlay + "ports:\n  - »name: vm1\n    device: t0\n", "key 'kind' is missing"),
     WrongConfiguration("port without device", underlay + "ports:\n  - »name: vm1\n    kind: tap\n", "key 'device' is missing"),
+    WrongConfiguration(
+      "tpid", underlay + "ports: [{name: vm1, kind: tap, device: t0, tpid: »0x9100}]\n", "tpid must be 0x8100 or 0x88a8, not '0x9100'"),
     WrongConfiguration("kind", underlay + "ports: [{name: vm1, kind: »bridge, device: t0}]\n", "kind must be tap, netdev"),
     WrongConfiguration(
       "keys of another kind", underlay + "ports: [{name: vm1, kind: netdev, device: t0, »socket: vm1.sock, »role: client, »queues: 1}]\n",
