@@ -130,7 +130,8 @@ extension BindingRow {
   init(_ report: BindingReport) {
     self.init(
       port: report.port, vlan: report.vlan == 0 ? nil : report.vlan, vni: report.vni.rawValue,
-      source: report.isController ? .ovsdb : .config, rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
+      source: report.isController ? .ovsdb : .config, rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes,
+      txPackets: report.traffic.txPackets,
       txBytes: report.traffic.txBytes)
   }
 }
