@@ -13,13 +13,21 @@ public struct MonitoredTable: Sendable, Equatable {
     self.conditions = conditions
   }
 
+  /// `<monitor-requests>`.
   static func json(_ tables: [MonitoredTable], hasConditions: Bool) -> JSONValue {
-    var members: [String: JSONValue] = [:]
-    for table in tables {
+    json(tables) { table in
       var request: [String: JSONValue] = ["columns": .array(table.columns.map(JSONValue.string))]
       if hasConditions && !table.conditions.isEmpty { request["where"] = .array(table.conditions.map(\.json)) }
-      members[table.table] = [.object(request)]
+      return request
     }
-    return .object(members)
+  }
+
+  /// `<monitor-cond-update-requests>`: columns stay what they are; no condition means that all rows match.
+  static func conditionsJSON(_ tables: [MonitoredTable]) -> JSONValue {
+    json(tables) { ["where": $0.conditions.isEmpty ? [true] : .array($0.conditions.map(\.json))] }
+  }
+
+  private static func json(_ tables: [MonitoredTable], _ request: (MonitoredTable) -> [String: JSONValue]) -> JSONValue {
+    .object(Dictionary(tables.map { ($0.table, [.object(request($0))]) }, uniquingKeysWith: { $1 }))
   }
 }

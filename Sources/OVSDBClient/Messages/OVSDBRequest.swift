@@ -14,7 +14,7 @@ public enum OVSDBRequest: Sendable, Equatable {
   case monitorCond(database: String, id: JSONValue, tables: [MonitoredTable])
   /// ovsdb-server(7) §4.1.15: only what changed since a transaction, if the server still knows that. Updates come as `update3`.
   case monitorCondSince(database: String, id: JSONValue, tables: [MonitoredTable], lastTransaction: RowID)
-  /// ovsdb-server(7) §4.1.13: other conditions for a monitor that is there.
+  /// ovsdb-server(7) §4.1.13: other conditions for a monitor that is there, whose columns stay.
   case monitorCondChange(id: JSONValue, newID: JSONValue, tables: [MonitoredTable])
   /// §4.1.7
   case monitorCancel(id: JSONValue)
@@ -64,7 +64,7 @@ public enum OVSDBRequest: Sendable, Equatable {
     case .monitorCondSince(let database, let id, let tables, let lastTransaction):
       [.string(database), id, MonitoredTable.json(tables, hasConditions: true), .string(lastTransaction.description)]
     case .monitorCondChange(let id, let newID, let tables):
-      [id, newID, MonitoredTable.json(tables, hasConditions: true)]
+      [id, newID, MonitoredTable.conditionsJSON(tables)]
     case .monitorCancel(let id): [id]
     case .lock(let name), .steal(let name), .unlock(let name): [.string(name)]
     case .echo(let values): .array(values)
