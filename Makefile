@@ -30,13 +30,15 @@ lint: ## Check format, import rules and leftovers
 format: ## Format the Swift files in place
 	@scripts/format
 
-bench: ## Measure the data plane against the bare receive-transmit loop
+bench: ## Measure the data plane against the bare receive-transmit loop, OVSDB against ovsdb-client
 	@scripts/setup build
 	swift build $(SWIFT_FLAGS) --product vtepd-bench
 	.build/release/vtepd-bench
 	@if command -v valgrind >/dev/null; then scripts/bench-instructions; else echo "no instruction counts: valgrind is missing"; fi
 	swift build $(SWIFT_FLAGS) --product vtepd && swift build $(SWIFT_FLAGS) --product vtepctl
 	@if [ "$$(id -u)" = 0 ]; then scripts/bench-offloads; else echo "no comparison of offloads: it wants root"; fi
+	swift build $(SWIFT_FLAGS) --product ovsdb-bench
+	@if command -v ovsdb-server >/dev/null; then scripts/bench-ovsdb; else echo "no comparison with ovsdb-client: openvswitch-common is missing"; fi
 
 hot-audit: build ## Prove that the packet path makes no Swift runtime call
 	@scripts/hot-audit

@@ -80,6 +80,13 @@ let package = Package(
       path: "Benchmarks/Pipeline",
       swiftSettings: viewSettings + dpdkSettings),
 
+    .executableTarget(
+      name: "ovsdb-bench",
+      dependencies: [
+        "OVSDBClient", .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log"),
+      ],
+      path: "Benchmarks/OVSDB"),
+
     .testTarget(name: "EncapTests", dependencies: ["Encap"], swiftSettings: viewSettings),
     .testTarget(name: "MACTableTests", dependencies: ["MACTable", "Encap"]),
     .testTarget(name: "MulticastLearnTests", dependencies: ["MulticastLearn", "Encap", "MACTable"]),
