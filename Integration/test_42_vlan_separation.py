@@ -105,3 +105,54 @@ def test_bindings_that_move_between_vnis(lab):
     frames = trunks.flood("a", 2)
     trunks.wait("b", [tagged(frame, 100) for frame in frames[:3]])
     assert trunks.seen("d", b"a 2") == []
+
+
+def test_several_places_of_one_port_in_one_vni(lab):
+    """Untagged frames and two VLANs of one port are three places: each floods to the other two and reaches their stations."""
+    trunks = Trunks(lab)
+    for vlan in (None, 200):
+        trunks.daemon.ctl("binding", "add", "--port", "a", "--vni", FIRST, *(["--vlan", vlan] if vlan else []))
+    places = {None: mac_number(0x201), 100: mac_number(0x202), 200: mac_number(0x203)}
+
+    def on(frame, vlan):
+        return tagged(frame, vlan) if vlan else frame
+
+    for vlan, station in places.items():
+        frame = ethernet(station, BROADCAST, b"from %d" % (vlan or 0) + bytes(50))
+        trunks.raws["a"].send(on(frame, vlan))
+        trunks.wait("a", [on(frame, other) for other in places if other != vlan])
+        trunks.wait("c", [frame])
+        assert on(frame, vlan) not in trunks.captures["a"].packets(), "never back to the place it came from"
+    wait_until(lambda: set(places.values()) <= set(trunks.daemon.macs("--port", "a")), "the stations are known")
+    for vlan, station in places.items():
+        for other, target in places.items():
+            if other == vlan:
+                continue
+            frame = ethernet(station, target, b"unicast" + bytes(50))
+            trunks.raws["a"].send(on(frame, vlan))
+            trunks.wait("a", [on(frame, other)])
+    assert len(trunks.seen("a", b"unicast")) == 6 and trunks.seen("c", b"unicast") == []
+    rows = {row["vlan"]: row for row in trunks.daemon.ctl("show", "bindings", "--port", "a")}
+    assert {vlan: (row["rx_packets"], row["tx_packets"]) for vlan, row in rows.items()} == {vlan: (3, 4) for vlan in places}
+
+
+def test_whole_trunk_of_full_sized_frames(lab):
+    """inner-vlan: carry between two trunks: every VLAN without a binding arrives with its tag, at the full MTU."""
+    trunks = Trunks(lab)
+    trunks.daemon.ctl("vni", "add", "--vni", FIRST, "--inner-vlan", "carry")
+    trunks.daemon.ctl("binding", "add", "--port", "a", "--vni", FIRST)
+    frames = [tagged(ethernet(mac_number(0x300), BROADCAST, bytes([vlan & 255]) * 1500), vlan, priority=vlan % 8)
+              for vlan in (1, 99, 101, 2000, 4094)]
+    for frame in frames:
+        trunks.raws["a"].send(frame)
+    trunks.wait("c", frames)
+    back = [tagged(ethernet(mac_number(0x301), mac_number(0x300), bytes([vlan & 255]) * 1500), vlan) for vlan in (1, 4094)]
+    for frame in back:
+        trunks.raws["c"].send(frame)
+    trunks.wait("a", back)
+    # VLAN 100 of port a is a place of its own: frames with that tag from elsewhere must not enter it.
+    trunks.raws["c"].send(tagged(ethernet(mac_number(0x301), mac_number(0x300), b"stranger" + bytes(50)), 100))
+    # Flooded to that place, the full-sized ones had no room for a second tag.
+    drops = {"carried-vlan-bound": 1, "too-big-for-port": len(frames)}
+    wait_until(lambda: trunks.daemon.drops() == drops, lambda: f"it is dropped: {trunks.daemon.drops()}")
+    assert trunks.seen("a", b"stranger") == []

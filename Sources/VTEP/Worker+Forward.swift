@@ -15,7 +15,7 @@ extension Worker {
       return
     }
     let byteCount = mbuf.byteCount
-    guard byteCount <= Int(port.pointee.maxFrameByteCount) else {
+    guard byteCount <= Int(port.pointee.maxFrameByteCount) || fitsWithTag(mbuf, byteCount: byteCount, to: target) else {
       drop(mbuf, port: ingress, .tooBigForPort)
       return
     }
@@ -32,6 +32,14 @@ extension Worker {
     } else {
       deliverTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)
     }
+  }
+
+  /// Whether a frame that is too long for its port is so by the one tag that may come on top: the one it carries, where none is
+  /// put on.
+  @inline(never)
+  func fitsWithTag(_ mbuf: Mbuf, byteCount: Int, to target: LocalTarget) -> Bool {
+    guard target.vlan == 0, EthernetView(mbuf.bytes)?.isTagged == true else { return false }
+    return byteCount <= Int(snapshot.pointee.ports[Int(target.port)].maxFrameByteCount) + EthernetView.tagByteCount
   }
 
   /// Whether a frame for the port's untagged binding would, with the tag that it carries, enter a VLAN that has a binding.

@@ -98,7 +98,8 @@ extension Worker {
       return
     }
     if Self.takes(port.pointee.features, mbuf) {
-      guard mbuf.wireByteCount <= Int(port.pointee.maxFrameByteCount) else {
+      let byteCount = mbuf.wireByteCount
+      guard byteCount <= Int(port.pointee.maxFrameByteCount) || fitsWithTag(mbuf, byteCount: byteCount, to: target) else {
         drop(mbuf, port: ingress, .tooBigForPort)
         return
       }

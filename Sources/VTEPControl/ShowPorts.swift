@@ -32,6 +32,10 @@ public struct PortRow: Codable, Equatable, Sendable {
   public var vlans: [Int: UInt32]
   /// Profile that the port takes settings from.
   @Nullable public var profile: String?
+  /// The port reaches only the overlay and ports that are not isolated.
+  public var isolated: Bool
+  /// Of the tags that frames get: `0x8100` or `0x88a8`.
+  public var tpid: String
   /// Administrative state.
   public var enabled: Bool
   public var limits: PortLimits
@@ -55,7 +59,8 @@ public struct PortRow: Codable, Equatable, Sendable {
 
   public init(
     name: String, kind: String, device: String, state: State, mac: String? = nil, mtu: Int? = nil, vni: UInt32? = nil,
-    vlans: [Int: UInt32] = [:], profile: String? = nil, enabled: Bool = true, limits: PortLimits = PortLimits(), rxPackets: UInt64 = 0,
+    vlans: [Int: UInt32] = [:], profile: String? = nil, isolated: Bool = false, tpid: String = "0x8100", enabled: Bool = true,
+    limits: PortLimits = PortLimits(), rxPackets: UInt64 = 0,
     rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0,
     drops: UInt64 = 0, features: [String] = [], queues: Int = 0, guestMTU: Int? = nil, offloads: String = "auto",
     notes: [String] = []
@@ -69,6 +74,8 @@ public struct PortRow: Codable, Equatable, Sendable {
     self.vni = vni
     self.vlans = vlans
     self.profile = profile
+    self.isolated = isolated
+    self.tpid = tpid
     self.enabled = enabled
     self.limits = limits
     self.rxPackets = rxPackets
@@ -84,7 +91,7 @@ public struct PortRow: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case name, kind, device, state, mac, mtu, vni, vlans, profile, enabled, limits
+    case name, kind, device, state, mac, mtu, vni, vlans, profile, isolated, tpid, enabled, limits
     case rxPackets = "rx_packets"
     case rxBytes = "rx_bytes"
     case txPackets = "tx_packets"

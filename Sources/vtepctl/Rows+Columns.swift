@@ -73,6 +73,8 @@ extension PortRow {
       Column(number: "MTU") { $0.mtu.orDash },
       Column(number: "VNI") { $0.vni.orDash },
       Column("VLANS") { row in row.vlans.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.listed },
+      Column("TPID") { $0.tpid },
+      Column("ISOLATED") { $0.isolated ? "yes" : "no" },
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },
       Column(number: "RX BYTES") { "\($0.rxBytes)" },
       Column(number: "TX PACKETS") { "\($0.txPackets)" },

@@ -203,6 +203,27 @@ extension DataplaneTests {
       }
     }
 
+    @Test("a carried tag may come on top of the port's MTU, one of them", arguments: [false, true])
+    func carriedSize(_ isTagged: Bool) throws {
+      try DataplaneFixture.run { plane in
+        bind(plane, carries: true)
+        plane.learn(Topology.guest(1), at: .port(Place.vm1.rawValue, vlan: isTagged ? 100 : 0))
+        let full = Frame.udp(from: Topology.guest(2), to: Topology.guest(1), byteCount: 1514)
+        let shorter = Frame.udp(from: Topology.guest(2), to: Topology.guest(1), byteCount: 1510)
+        // Its own tag, or the binding's.
+        plane.sendRaw(isTagged ? full : full.tagged(300), at: .vm2)
+        plane.expect(raw: [.vm1: [full.tagged(isTagged ? 100 : 300)]])
+        plane.sendRaw(shorter.tagged(8).tagged(7), at: .vm2)
+        plane.sendRaw(shorter.tagged(7), at: .vm2)
+        let inner = shorter.tagged(8).tagged(7)
+        plane.expect(
+          raw: [.vm1: isTagged ? [shorter.tagged(7).tagged(100)] : [inner, shorter.tagged(7)]],
+          drops: isTagged ? [.vm2: [.tooBigForPort: 1]] : [:])
+        plane.sendRaw(full.tagged(8).tagged(7), at: .vm2)
+        plane.expect(drops: [.vm2: [.tooBigForPort: 1]])
+      }
+    }
+
     @Test("between places of one host the priority stays, as a unicast and flooded")
     func local() throws {
       try DataplaneFixture.run { plane in
