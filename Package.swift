@@ -29,6 +29,7 @@ let package = Package(
     // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; ours has only -I and -l.
     .systemLibrary(name: "CDPDK", pkgConfig: "\(Context.packageDirectory)/pkgconfig/vtep-dpdk.pc"),
     .systemLibrary(name: "CMNL", pkgConfig: "libmnl"),
+    .systemLibrary(name: "CSpawn"),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
 
     .target(name: "Encap", swiftSettings: viewSettings),
@@ -57,7 +58,7 @@ let package = Package(
     .executableTarget(
       name: "vtepd",
       dependencies: [
-        "VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "OVSDBClient", "VTEPControl",
+        "VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "OVSDBClient", "VTEPControl", "CSpawn",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -107,7 +108,7 @@ let package = Package(
     .testTarget(
       name: "vtepdTests",
       dependencies: [
-        "vtepd", "vtepctl", "VTEP", "VTEPControl", "MulticastLearn", "Encap",
+        "vtepd", "vtepctl", "VTEP", "VTEPControl", "MulticastLearn", "Encap", "OVSDBClient",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),

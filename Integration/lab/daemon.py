@@ -125,6 +125,23 @@ class Vtepd:
                 lambda: (self.vtep(address) or {}).get("state") == "resolved",
                 lambda: f"{address} is resolved: {self.ctl('show', 'vteps')}\n{self.log()[-3000:]}")
 
+    def ovsdb(self):
+        """The row of the first remote of `show ovsdb`."""
+        return self.ctl("show", "ovsdb")[0]
+
+    def wait_ovsdb(self, state="ACTIVE", error=None):
+        """Waits until a remote is in the state, or says the error, and returns its row."""
+        def found():
+            return next((row for row in self.ctl("show", "ovsdb")
+                         if row["state"] == state and error is None or error is not None and error in (row["last_error"] or "")), None)
+
+        return wait_until(found, lambda: f"a remote is {state} or says {error!r}: {self.ctl('show', 'ovsdb')}\n{self.log()[-2000:]}")
+
+    def wait_logical_switches(self, count):
+        """Waits until the replica has so many logical switches."""
+        wait_until(lambda: any(row["logical_switches"] == count for row in self.ctl("show", "ovsdb")),
+                   lambda: f"{count} logical switches are known: {self.ctl('show', 'ovsdb')}\n{self.log()[-2000:]}")
+
     def resident_bytes(self):
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):

@@ -82,6 +82,9 @@ public actor OVSDBClient {
   /// State of each remote.
   public var status: [RemoteStatus] { reconnect.status(now: now) }
 
+  /// What the database contains, as far as it is known; nil before the first connection.
+  public var replica: Replica? { session.replica }
+
   /// Lets the server do some operations, all or none of them.
   ///
   /// - Returns: one result for each operation.

@@ -185,3 +185,17 @@ extension WorkerRow {
     ]
   }
 }
+
+extension OVSDBRemoteRow {
+  static var columns: [Column<OVSDBRemoteRow>] {
+    [
+      Column("REMOTE") { $0.remote },
+      Column("STATE") { $0.state },
+      Column(number: "SINCE") { "\($0.sinceSeconds)" },
+      Column(number: "SWITCHES") { $0.logicalSwitches.orDash },
+      Column(number: "REMOTE MACS") { $0.ucastRemote.orDash },
+      Column(number: "LOCAL MACS") { $0.ucastLocal.orDash },
+      Column("LAST ERROR") { $0.lastError ?? "" },
+    ]
+  }
+}

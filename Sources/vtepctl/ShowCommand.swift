@@ -7,7 +7,7 @@ struct ShowCommand: CommandGroup {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Shows the daemon's tables.",
     subcommands: [
-      MACTable.self, VNIs.self, VTEPs.self, Ports.self, Bindings.self, Drops.self, Multicast.self, Underlay.self, Workers.self,
+      MACTable.self, VNIs.self, VTEPs.self, Ports.self, Bindings.self, Drops.self, Multicast.self, Underlay.self, Workers.self, OVSDB.self,
     ])
 
   struct MACTable: ClientCommand {
@@ -105,6 +105,15 @@ struct ShowCommand: CommandGroup {
     @OptionGroup var options: CommandOptions
 
     func run(_ session: Session) throws { try session.list(ShowWorkers(), WorkerRow.columns) }
+  }
+
+  struct OVSDB: ClientCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "ovsdb", abstract: "Shows the connections to the controller's database.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowOVSDB(), OVSDBRemoteRow.columns) }
   }
 }
 

@@ -71,6 +71,11 @@ extension Daemon: ControlHandler {
     await (try running()).workerReports().map(WorkerRow.init)
   }
 
+  func handle(_ request: ShowOVSDB) async throws(ControlError) -> [OVSDBRemoteRow] {
+    let (remotes, replica) = await ovsdb.status()
+    return remotes.map { OVSDBRemoteRow($0, replica) }
+  }
+
   private static func page<Report>(_ all: [Report], _ request: some PagedRequest) -> Slice<Report> {
     let start = min(Int(clamping: request.cursor ?? 0), all.count)
     let end = min(start + (request.limit ?? ControlLimits.pageRowCount), all.count)
@@ -159,7 +164,7 @@ extension Daemon: ControlHandler {
   func handle(_ request: CheckConfiguration) async throws(ControlError) -> ConfigurationAnswer {
     let new = try Self.parse(request.text, file: request.file)
     return ConfigurationAnswer(
-      changes: configuration.desired.changes(to: new.desired), needsRestart: configuration.keysNeedingRestart(for: new))
+      changes: configuration.changes(to: new), needsRestart: configuration.keysNeedingRestart(for: new))
   }
 
   func handle(_ request: ApplyConfiguration) async throws(ControlError) -> ConfigurationAnswer {

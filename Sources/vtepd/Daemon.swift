@@ -11,6 +11,8 @@ actor Daemon {
   private let path: String
   /// What the file said last. Changes of the file are differences from this, so that what vtepctl added stays.
   private(set) var configuration: Configuration
+  /// The connection to the controller's database.
+  nonisolated let ovsdb: OVSDBService
   private var reconciler: Reconciler?
   private(set) var state = DaemonStatus.State.starting
 
@@ -18,6 +20,9 @@ actor Daemon {
     self.configuration = configuration
     self.path = path
     self.log = log
+    ovsdb = OVSDBService(configuration: configuration, columns: nil, log: log) { client, _ in
+      for await _ in client.events {}
+    }
   }
 
   func start() async throws {
@@ -60,13 +65,14 @@ actor Daemon {
     let reconciler = try running()
     let old = configuration
     do {
+      try await ovsdb.check(new.ovsdb)
       try await reconciler.change { try $0.merging(from: old.desired, to: new.desired) }
     } catch {
       throw Self.refusal(error)
     }
     configuration = new
-    return ConfigurationAnswer(
-      changes: old.desired.changes(to: new.desired), needsRestart: old.keysNeedingRestart(for: new))
+    await ovsdb.apply(new.ovsdb)
+    return ConfigurationAnswer(changes: old.changes(to: new), needsRestart: old.keysNeedingRestart(for: new))
   }
 
   /// Carries out a command that edits the desired state.

@@ -19,6 +19,7 @@ struct ReloadService: Service {
       } catch {
         log.error("configuration not reloaded, running on as before: \(error)")
       }
+      await daemon.ovsdb.reloadCertificates()
     }
   }
 }

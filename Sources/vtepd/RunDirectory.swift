@@ -1,4 +1,4 @@
-// RunDirectory: the folder of the daemon's sockets.
+// RunDirectory: the folders of the daemon's sockets and of its state.
 
 import Glibc
 
@@ -8,13 +8,15 @@ struct RunDirectoryError: Error, CustomStringConvertible {
 
 enum RunDirectory {
   /// Creates the folder and those above it, where missing.
-  static func create(_ path: String) throws(RunDirectoryError) {
+  ///
+  /// - Parameter key: of the configuration, for the message.
+  static func create(_ path: String, key: String = "run-dir") throws(RunDirectoryError) {
     var made = ""
     for part in path.split(separator: "/") {
       made += "/\(part)"
       guard mkdir(made, 0o755) != 0, errno != EEXIST else { continue }
       throw RunDirectoryError(
-        description: "run-dir \(path): cannot create \(made): \(String(cString: strerror(errno)))")
+        description: "\(key) \(path): cannot create \(made): \(String(cString: strerror(errno)))")
     }
   }
 }

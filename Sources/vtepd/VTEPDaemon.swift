@@ -44,6 +44,7 @@ struct VTEPDaemon: AsyncParsableCommand {
     let control: ControlServer
     do {
       try RunDirectory.create(configuration.runDirectory)
+      try await daemon.ovsdb.check(configuration.ovsdb)
       control = try ControlServer(
         socketPath: configuration.runDirectory + "/vtepd.sock", handler: daemon, logger: log)
     } catch {
@@ -54,7 +55,7 @@ struct VTEPDaemon: AsyncParsableCommand {
     let group = ServiceGroup(
       configuration: .init(
         services: [
-          .init(service: DataplaneService(daemon: daemon)), .init(service: control),
+          .init(service: DataplaneService(daemon: daemon)), .init(service: daemon.ovsdb), .init(service: control),
           .init(service: ReloadService(daemon: daemon, log: log)),
         ],
         gracefulShutdownSignals: [.sigterm, .sigint], logger: log))

@@ -2,6 +2,7 @@
 
 import Encap
 import MulticastLearn
+import OVSDBClient
 import Testing
 import VTEP
 import VTEPControl
@@ -72,6 +73,15 @@ let fullConfigurationText = """
       vlan-macs: { 100: ["02:00:00:00:01:64"] }
       isolated: true
       tpid: 0x88A8
+
+  ovsdb:
+    remotes: ["ssl:db.example.net:6640", "ssl:[2001:db8::5]:6641"]
+    private-key: /etc/vtepd/key.pem
+    certificate: /etc/vtepd/cert.pem
+    ca-certificate: /etc/vtepd/ca.pem
+    peer-name: [db.example.net, 2001:db8::5]
+    inactivity-probe-seconds: 10
+    stale-hold: 60
 
   """
 
@@ -145,6 +155,22 @@ let fullConfigurationText = """
     bm1.isIsolated = true
     bm1.tpid = .service
     #expect(configuration.desired.ports == ["vm1": vm1, "bm1": bm1])
+
+    let ovsdb = try #require(configuration.ovsdb)
+    #expect(ovsdb.remotes.map(\.description) == ["ssl:db.example.net:6640", "ssl:[2001:db8::5]:6641"])
+    let files = TLSSettings(
+      privateKeyPath: "/etc/vtepd/key.pem", certificatePath: "/etc/vtepd/cert.pem", caCertificatePath: "/etc/vtepd/ca.pem",
+      peerNames: ["db.example.net", "2001:db8::5"])
+    #expect(ovsdb.tls == files)
+    #expect(ovsdb.inactivityProbeSeconds == 10 && ovsdb.staleHoldSeconds == 60)
+  }
+
+  @Test func ovsdbWithoutRemotesIsOurOwnServer() throws {
+    for text in ["ovsdb: {}", "ovsdb:", "ovsdb: {remotes: []}"] {
+      let configuration = try load("underlay: {addresses: [192.0.2.1], device: eth0}\n\(text)\n")
+      #expect(configuration.ovsdb == OVSDBSettings() && configuration.ovsdb?.isEmbedded == true)
+      #expect(try load(try configuration.yaml()) == configuration)
+    }
   }
 
   @Test func absentKeysHaveDefaults() throws {

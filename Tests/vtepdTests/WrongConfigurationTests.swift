@@ -40,7 +40,7 @@ struct WrongConfiguration: CustomTestStringConvertible, Sendable {
 private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
 
 @Suite struct WrongConfigurationTests {
-  @Test(arguments: Self.fileCases + Self.dataplaneCases + Self.underlayCases + Self.protectionCases + Self.vniCases + Self.portCases)
+  @Test(arguments: Self.fileCases + Self.dataplaneCases + Self.underlayCases + Self.protectionCases + Self.vniCases + Self.portCases + Self.ovsdbCases)
   func isRefusedAtTheRightPlace(_ wrong: WrongConfiguration) throws {
     let (text, positions) = wrong.parsed
     #expect(positions.count == wrong.messages.count, "the test itself: as many marks as messages")
@@ -74,7 +74,6 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("mode", "mode: »router\n" + underlay, "mode must be hypervisor or gateway, not 'router'"),
     WrongConfiguration("relative run-dir", "run-dir: »run\n" + underlay, "run-dir must be an absolute path"),
     WrongConfiguration("relative state-dir", "state-dir: »./x\n" + underlay, "state-dir must be an absolute path"),
-    WrongConfiguration("ovsdb", underlay + "»ovsdb:\n  remotes: []\n", "'ovsdb' is not available in this version"),
     WrongConfiguration("metrics", underlay + "»metrics: {listen: \"127.0.0.1:9478\"}\n", "'metrics' is not available"),
     WrongConfiguration(
       "duplicate key", "name: a\n" + underlay + "»name: b\n", "key 'name' is given twice, first in line 1"),
@@ -221,6 +220,34 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
   ]
 
   static let vnis = "vnis: [{vni: 7, flood: none, macs: [{mac: \"02:00:00:00:00:21\", vtep: 192.0.2.2}]}, {vni: 8, flood: none}]\n"
+
+  static let ovsdbCases = [
+    WrongConfiguration("ovsdb is text", underlay + "ovsdb: »yes\n", "ovsdb must be a mapping"),
+    WrongConfiguration("unknown key of ovsdb", underlay + "ovsdb: {»remote: x}\n", "did you mean 'remotes'?"),
+    WrongConfiguration("scheme", underlay + "ovsdb: {remotes: [»\"https:example.net:443\"]}\n", "unknown scheme 'https'"),
+    WrongConfiguration("no scheme", underlay + "ovsdb: {remotes: [»db.example.net]}\n", "is no remote"),
+    WrongConfiguration("port", underlay + "ovsdb: {remotes: [»\"tcp:db:70000\"]}\n", "from 1 to 65535"),
+    WrongConfiguration("bare IPv6", underlay + "ovsdb: {remotes: [»\"tcp:2001:db8::1:6640\"]}\n", "brackets"),
+    WrongConfiguration("relative path", underlay + "ovsdb: {remotes: [»\"unix:db.sock\"]}\n", "absolute"),
+    WrongConfiguration("remote twice", underlay + "ovsdb: {remotes: [\"tcp:a\", »\"tcp:a:6640\"]}\n", "given twice"),
+    WrongConfiguration("a listener among others", underlay + "ovsdb: {remotes: [\"tcp:a\", »\"ptcp:6640\"]}\n", "must be the only remote"),
+    WrongConfiguration(
+      "TLS without files", underlay + "ovsdb: {remotes: [\"tcp:a\", »\"ssl:b\"]}\n",
+      "ssl:b:6640 needs private-key, certificate and ca-certificate"),
+    WrongConfiguration("listening TLS without files", underlay + "ovsdb: {remotes: [»\"pssl:6640\"]}\n", "pssl:6640 needs private-key"),
+    WrongConfiguration(
+      "one file of three", underlay + "ovsdb: {remotes: [\"ssl:b\"], »certificate: /c}\n",
+      "certificate needs private-key and ca-certificate, too"),
+    WrongConfiguration(
+      "relative file", underlay + "ovsdb: {private-key: /k, certificate: /c, ca-certificate: »ca.pem}\n", "must be an absolute path"),
+    WrongConfiguration("a name without TLS", underlay + "ovsdb: {remotes: [\"tcp:a\"], peer-name: »a}\n", "needs a remote with TLS"),
+    WrongConfiguration(
+      "half a fingerprint",
+      underlay + "ovsdb: {remotes: [\"ssl:a\"], private-key: /k, certificate: /c, ca-certificate: /a, peer-name: »\"sha256:0123\"}\n",
+      "64 hexadecimal digits"),
+    WrongConfiguration("probe", underlay + "ovsdb: {inactivity-probe-seconds: »-1}\n", "from 0 to 3600"),
+    WrongConfiguration("hold", underlay + "ovsdb: {stale-hold: »forever}\n", "from 0 to 86400"),
+  ]
 
   static let portCases = [
     WrongConfiguration("port without name", underlay + "ports:\n  - »kind: tap\n    device: t0\n", "key 'name' is missing"),

@@ -52,6 +52,11 @@ extension DesiredState {
 }
 
 extension Configuration {
+  /// One line for each part that differs and can be applied now.
+  func changes(to new: Configuration) -> [String] {
+    desired.changes(to: new.desired) + (ovsdb == new.ovsdb ? [] : ["ovsdb changed"])
+  }
+
   /// Keys whose new value takes effect with the next start only.
   func keysNeedingRestart(for new: Configuration) -> [String] {
     var keys: [String] = []

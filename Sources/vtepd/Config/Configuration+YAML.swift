@@ -26,6 +26,7 @@ extension Configuration {
       sections.append(("profiles", Node(profiles.map { (Node(text: $0.key), Node.block($0.value.pairs)) }, .implicit, .block)))
     }
     sections.append(("ports", Node(desired.ports.values.sorted { $0.name < $1.name }.map(\.node), .implicit, .block)))
+    if let ovsdb { sections.append(("ovsdb", ovsdb.node)) }
     let file = Node.block(sections)
     do {
       return try serialize(node: file, width: -1, allowUnicode: true)

@@ -16,6 +16,8 @@ struct Configuration: Equatable, Sendable {
   var stateDirectory = "/var/lib/vtepd"
   var dataplane = DataplaneSettings()
   var desired: DesiredState
+  /// The controller's database; nil: there is no controller.
+  var ovsdb: OVSDBSettings?
 
   init(name: String, desired: DesiredState) {
     self.name = name

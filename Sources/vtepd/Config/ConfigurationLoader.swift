@@ -87,7 +87,8 @@ struct ConfigurationLoader {
       }
     }
     configuration.desired.resolveProfiles()
-    file.refuse(["ovsdb", "metrics"])
+    if let node = file.node("ovsdb") { configuration.ovsdb = readOVSDB(node, reader) }
+    file.refuse(["metrics"])
     file.finish()
     return configuration
   }

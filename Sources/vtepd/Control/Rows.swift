@@ -3,6 +3,7 @@
 import Encap
 import MACTable
 import MulticastLearn
+import OVSDBClient
 import VTEP
 import VTEPControl
 
@@ -171,5 +172,15 @@ extension WorkerRow {
     self.init(
       worker: report.worker, core: report.core, queues: report.queues, packets: report.packets,
       cyclesPerPacket: cycles, busyPercent: busy, learnEventsLost: report.learnEventsLost)
+  }
+}
+
+extension OVSDBRemoteRow {
+  /// - Parameter replica: what is known of the database, whichever member of the cluster it is from.
+  init(_ status: RemoteStatus, _ replica: Replica?) {
+    self.init(
+      remote: "\(status.remote)", state: status.state.rawValue, sinceSeconds: Int(status.sinceSeconds), lastError: status.lastError,
+      logicalSwitches: replica?.rows("Logical_Switch").count, ucastRemote: replica?.rows("Ucast_Macs_Remote").count,
+      ucastLocal: replica?.rows("Ucast_Macs_Local").count)
   }
 }

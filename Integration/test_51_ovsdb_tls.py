@@ -1,0 +1,262 @@
+"""Connections to a real ovsdb-server in every way there is, and TLS: the right certificates connect, each wrong one is refused for
+a reason of its own, and certificates that change on disk are taken over without losing what is known."""
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from lab import Certificates, OvsdbServer, Site, wait_until
+from lab.namespaces import run
+
+PORT = 6640
+
+
+def daemon_with(lab, ovsdb):
+    site = Site(lab, vtepd=1, flood="replicate", wait=False)
+    daemon = site.daemons[0]
+    daemon.config["ovsdb"] = ovsdb
+    daemon.write_config()
+    return daemon
+
+
+def right_certificates(lab):
+    pki = Certificates(lab)
+    pki.self_signed("ca")
+    pki.issue("server")
+    pki.issue("switch")
+    return pki
+
+
+def reload(daemon, **ovsdb):
+    daemon.config["ovsdb"] = ovsdb
+    daemon.reload("configuration reloaded")
+
+
+@pytest.mark.parametrize("remote", ["unix", "tcp:127.0.0.1", "tcp:[::1]", "tcp:localhost", "ptcp", "ssl:127.0.0.1", "pssl"])
+def test_every_transport_connects_and_carries_changes(lab, remote):
+    pki = right_certificates(lab)
+    daemon = daemon_with(lab, {})
+    server = OvsdbServer(daemon.namespace, options=pki.options("server"))
+    # ptcp and pssl: it is the server that connects.
+    mine, theirs = {
+        "unix": (f"unix:{server.socket}", None),
+        "tcp:127.0.0.1": (f"tcp:127.0.0.1:{PORT}", f"ptcp:{PORT}:127.0.0.1"),
+        "tcp:[::1]": (f"tcp:[::1]:{PORT}", f"ptcp:{PORT}:[::1]"),
+        "tcp:localhost": (f"tcp:localhost:{PORT}", f"ptcp:{PORT}:127.0.0.1"),
+        "ptcp": (f"ptcp:{PORT}:127.0.0.1", f"tcp:127.0.0.1:{PORT}"),
+        "ssl:127.0.0.1": (f"ssl:127.0.0.1:{PORT}", f"pssl:{PORT}:127.0.0.1"),
+        "pssl": (f"pssl:{PORT}", f"ssl:127.0.0.1:{PORT}"),
+    }[remote]
+    server.remotes = [theirs] if theirs else []
+    server.start()
+    daemon.config["ovsdb"] = {"remotes": [mine], **pki.keys("switch"), **({"peer-name": "db.example.net"} if "ssl" in mine else {})}
+    daemon.write_config()
+    daemon.start()
+    assert daemon.wait_ovsdb()["remote"] == mine
+    for count in (1, 2, 3):
+        server.vtep_ctl("add-ls", f"ls{count}")
+        daemon.wait_logical_switches(count)
+    # The server goes and comes back; what changed meanwhile is seen.
+    server.kill()
+    wait_until(lambda: daemon.ovsdb()["state"] not in ("ACTIVE", "IDLE"), lambda: f"the loss is noticed: {daemon.ovsdb()}")
+    assert daemon.ovsdb()["logical_switches"] == 3, "what was known is kept"
+    server.start().vtep_ctl("del-ls", "ls1")
+    daemon.wait_ovsdb()
+    daemon.wait_logical_switches(2)
+    assert daemon.ovsdb()["last_error"] is None
+
+
+def test_wrong_certificates_are_refused_each_for_its_reason(lab):
+    pki = right_certificates(lab)
+    pki.issue("expired", end="20200201000000Z")
+    pki.issue("early", start="20980101000000Z")
+    pki.self_signed("alone")
+    pki.self_signed("ca2")
+    pki.issue("stranger", by="ca2")
+    pki.issue("client-only", extensions="extendedKeyUsage=clientAuth")
+    daemon = daemon_with(lab, {"remotes": [f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch")})
+    # Nobody listens yet.
+    daemon.start()
+    daemon.wait_ovsdb(error="refused")
+    reasons = []
+
+    def refused(words, server_certificate=None, **keys):
+        server = None
+        if server_certificate:
+            # The server does not care who we are, so that it is us who refuse.
+            server = OvsdbServer(daemon.namespace, f"db{len(reasons)}", [f"pssl:{PORT}"], pki.options(server_certificate)).start()
+        reload(daemon, remotes=[f"ssl:127.0.0.1:{PORT}"], **{**pki.keys("switch"), **keys})
+        reasons.append(daemon.wait_ovsdb(error=words)["last_error"])
+        assert daemon.ovsdb()["logical_switches"] is None
+        if server:
+            server.stop()
+
+    refused("it has expired", "expired")
+    refused("it is not valid yet", "early")
+    refused("it is self-signed", "alone")
+    refused("it is not from the authority", "stranger")
+    refused("it is none of peer-name", "server", **{"peer-name": "other.example.net"})
+    refused("it is not for TLS servers", "client-only")
+    refused("does not belong to certificate", "server", **{"private-key": str(pki.path("server.key"))})
+    refused("it holds a private key, not a certificate", "server", certificate=str(pki.path("switch.key")))
+    refused("nowhere.pem: it cannot be read", "server", **{"ca-certificate": str(pki.path("nowhere.pem"))})
+    # It is the server that refuses us: our certificate is from an authority it does not know.
+    server = OvsdbServer(daemon.namespace, "unknown", [f"pssl:{PORT}"], pki.options("server")).start()
+    reload(daemon, remotes=[f"ssl:127.0.0.1:{PORT}"], **{**pki.keys("stranger"), "ca-certificate": str(pki.path("ca.pem"))})
+    reasons.append(daemon.wait_ovsdb(error="the peer does not know the authority")["last_error"])
+    server.stop()
+    assert len(reasons) == len(set(reasons)) >= 7, reasons
+    # And the right one connects after all of it.
+    OvsdbServer(daemon.namespace, "right", [f"pssl:{PORT}"], pki.options("server")).start()
+    reload(daemon, remotes=[f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch"), **{"peer-name": ["elsewhere", "db.example.net"]})
+    daemon.wait_ovsdb()
+
+
+def s_server(daemon, pki, *options):
+    """openssl's own server."""
+    process = daemon.namespace.popen(
+        "openssl", "s_server", "-accept", f"127.0.0.1:{PORT}", "-cert", pki.path("server.pem"), "-key", pki.path("server.key"), "-CAfile",
+        pki.path("ca.pem"), "-Verify", "3", "-quiet", *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    listening = lambda: f":{PORT} " in daemon.namespace.run("ss", "-ltn").stdout.replace("\t", " ")
+    wait_until(listening, "s_server listens")
+    return process
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_both_versions_are_spoken(lab, version):
+    pki = right_certificates(lab)
+    daemon = daemon_with(lab, {"remotes": [f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch")})
+    process = s_server(daemon, pki, version)
+    daemon.start()
+    # What comes out of it decrypted is our first request.
+    assert b'"method"' in read_until(process.stdout, b"get_schema")
+
+
+def read_until(stream, word):
+    seen = b""
+    while word not in seen:
+        piece = stream.read1(4096)
+        assert piece, seen
+        seen += piece
+    return seen
+
+
+def test_an_old_version_is_refused(lab):
+    pki = right_certificates(lab)
+    daemon = daemon_with(lab, {"remotes": [f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch")})
+    s_server(daemon, pki, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+    daemon.start()
+    assert "neither TLS 1.2 nor TLS 1.3" in daemon.wait_ovsdb(error="TLS 1.2")["last_error"]
+
+
+def test_nothing_is_sent_in_plaintext(lab):
+    """Whatever the other side does instead of TLS, it gets to see handshakes only."""
+    pki = right_certificates(lab)
+    daemon = daemon_with(lab, {"remotes": [f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch")})
+    with daemon.namespace.entered():
+        listener = socket.create_server(("127.0.0.1", PORT))
+    lab.on_close(listener.close)
+    seen = []
+    answers = [b"", b'{"method":"echo","params":[],"id":"echo"}', b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x28"]
+
+    def serve():
+        for answer in answers:
+            client, _ = listener.accept()
+            with client:
+                client.settimeout(30)
+                data = client.recv(65536)
+                client.sendall(answer)
+                client.shutdown(socket.SHUT_WR)
+                while piece := client.recv(65536):
+                    data += piece
+                seen.append(data)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    daemon.start()
+    daemon.wait_ovsdb(error="the peer does not speak TLS on this port")
+    thread.join(60)
+    assert len(seen) == len(answers)
+    for data in seen:
+        assert data[:2] == b"\x16\x03", data[:20]
+        assert b"method" not in data and b"get_schema" not in data
+
+
+def test_who_connects_to_us_must_show_a_certificate(lab):
+    pki = right_certificates(lab)
+    pki.issue("expired", end="20200201000000Z")
+    daemon = daemon_with(lab, {"remotes": [f"pssl:{PORT}:127.0.0.1"], **pki.keys("switch")})
+    daemon.start()
+
+    def connect(words, *options):
+        # A listener that goes on listening, whoever comes.
+        daemon.namespace.run("openssl", "s_client", "-connect", f"127.0.0.1:{PORT}", "-quiet", *options, check=False)
+        return daemon.wait_ovsdb(error=words)["last_error"]
+
+    reasons = {
+        connect("the peer has shown no certificate"),
+        connect("neither TLS 1.2 nor TLS 1.3", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"),
+        connect("it has expired", "-cert", pki.path("expired.pem"), "-key", pki.path("expired.key")),
+    }
+    assert len(reasons) == 3
+    OvsdbServer(daemon.namespace, remotes=[f"ssl:127.0.0.1:{PORT}"], options=pki.options("server")).start()
+    daemon.wait_ovsdb()
+
+
+def test_certificates_are_rotated_without_losing_what_is_known(lab):
+    pki = right_certificates(lab)
+    pki.self_signed("ca2")
+    pki.issue("server2", by="ca2")
+    pki.issue("switch2", by="ca2")
+    pki.copy("server", "server-now")
+    pki.copy("switch", "switch-now")
+    pki.copy("ca", "ca-now")
+    daemon = daemon_with(lab, {"remotes": [f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch-now", "ca-now")})
+    server = OvsdbServer(daemon.namespace, remotes=[f"pssl:{PORT}"], options=pki.options("server-now", "ca-now")).start()
+    for number in range(20):
+        server.vtep_ctl("add-ls", f"ls{number}")
+    daemon.start()
+    daemon.wait_ovsdb()
+    daemon.wait_logical_switches(20)
+
+    gaps, done = [], threading.Event()
+
+    def watch():
+        while not done.wait(0.02):
+            row = daemon.ovsdb()
+            if row["logical_switches"] not in (20, 21):
+                gaps.append(row)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        # A key that does not fit its certificate is not used; the session goes on.
+        pki.path("switch-now.key").write_bytes(pki.path("switch2.key").read_bytes())
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "new key or certificates are not used" in daemon.log(), "the mistake is reported")
+        assert daemon.ovsdb()["state"] == "ACTIVE"
+        # The whole authority is replaced, on both sides. ovsdb-server reads its files again when they change.
+        for name in ("server", "switch", "ca"):
+            pki.copy(f"{name}2", f"{name}-now")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "key or certificates have changed" in daemon.log(), "the new ones are noticed")
+        daemon.wait_ovsdb()
+        server.vtep_ctl("add-ls", "ls20")
+        daemon.wait_logical_switches(21)
+        # Without a signal: the next connection uses what is there then.
+        for name in ("server", "switch", "ca"):
+            pki.copy(name, f"{name}-now")
+        before = daemon.log().count("is replicated")
+        server.appctl("ovsdb-server/reconnect")
+        wait_until(lambda: daemon.log().count("is replicated") > before, lambda: f"it is connected again:\n{daemon.log()[-2000:]}")
+        daemon.wait_ovsdb()
+    finally:
+        done.set()
+        watcher.join()
+    assert gaps == []
+    # SIGHUP with the same files interrupts nothing.
+    before = daemon.log().count("OVSDB: connected")
+    daemon.reload("configuration reloaded")
+    assert daemon.ovsdb()["state"] == "ACTIVE" and daemon.log().count("OVSDB: connected") == before

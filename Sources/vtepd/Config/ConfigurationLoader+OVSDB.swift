@@ -1,0 +1,83 @@
+// ConfigurationLoader+OVSDB: the `ovsdb:` section.
+
+import OVSDBClient
+import Yams
+
+extension ConfigurationLoader {
+  func readOVSDB(_ node: Node, _ reader: ConfigurationReader) -> OVSDBSettings {
+    var settings = OVSDBSettings()
+    guard var section = ConfigurationSection(node, title: "ovsdb", reader: reader) else { return settings }
+    let nodes = section.list("remotes") ?? []
+    settings.remotes = readRemotes(nodes, reader)
+    let areFilesGiven = readFiles(&section, &settings, reader)
+    if let node = section.node("peer-name") {
+      let names = readPeerNames(node, reader)
+      settings.tls?.peerNames = names
+      if !settings.remotes.contains(where: \.usesTLS) {
+        reader.report(node.position, "peer-name needs a remote with TLS: ssl: or pssl:")
+      }
+    }
+    if !areFilesGiven, let (node, remote) = zip(nodes, settings.remotes).first(where: { $1.usesTLS }) {
+      reader.report(node.position, "\(remote) needs private-key, certificate and ca-certificate")
+    }
+    settings.inactivityProbeSeconds = section.integer("inactivity-probe-seconds", in: 0...3600) ?? settings.inactivityProbeSeconds
+    settings.staleHoldSeconds = section.integer("stale-hold", in: 0...86400) ?? settings.staleHoldSeconds
+    section.finish()
+    return settings
+  }
+
+  /// Remotes that are wrong are reported and left out.
+  private func readRemotes(_ nodes: [Node], _ reader: ConfigurationReader) -> [Remote] {
+    var remotes: [Remote] = []
+    for node in nodes {
+      guard let text = reader.text(node, "a remote") else { continue }
+      let remote: Remote
+      do {
+        remote = try Remote(parsing: text)
+      } catch {
+        reader.report(node.position, "remote \(error)")
+        continue
+      }
+      if remotes.contains(remote) { reader.report(node.position, "remote \(remote) is given twice") }
+      remotes.append(remote)
+      if nodes.count > 1, remote.isPassive {
+        reader.report(node.position, "\(remote) must be the only remote: the server decides when it connects to us")
+      }
+    }
+    return remotes
+  }
+
+  /// - Returns: whether any of the three is there; that some are missing is reported.
+  private func readFiles(
+    _ section: inout ConfigurationSection, _ settings: inout OVSDBSettings, _ reader: ConfigurationReader
+  ) -> Bool {
+    let keys = ["private-key", "certificate", "ca-certificate"]
+    let entries = keys.map { section.entry($0) }
+    guard let first = entries.lazy.compactMap({ $0 }).first else { return false }
+    let missing = zip(keys, entries).filter { $1 == nil }.map(\.0)
+    if !missing.isEmpty {
+      reader.report(first.position, "\(first.key) needs \(missing.joined(separator: " and ")), too")
+    }
+    let paths = zip(keys, entries).map { key, entry in entry.flatMap { readPath($0.value, key, reader) } ?? "" }
+    settings.tls = TLSSettings(privateKeyPath: paths[0], certificatePath: paths[1], caCertificatePath: paths[2])
+    return true
+  }
+
+  private func readPath(_ node: Node, _ key: String, _ reader: ConfigurationReader) -> String? {
+    guard let path = reader.text(node, key) else { return nil }
+    if path.hasPrefix("/") { return path }
+    reader.report(node.position, "\(key) must be an absolute path, not '\(path)'")
+    return nil
+  }
+
+  /// One name, or a list of them.
+  private func readPeerNames(_ node: Node, _ reader: ConfigurationReader) -> [String] {
+    let nodes = node.sequence.map { Array($0) } ?? [node]
+    return nodes.compactMap { node in
+      guard let name = reader.text(node, "peer-name") else { return nil }
+      guard !TLSSettings.isPeerName(name) else { return name }
+      reader.report(node.position, "peer-name '\(name)': a fingerprint is sha256: and 64 hexadecimal digits, with or without colons")
+      return nil
+    }
+  }
+}

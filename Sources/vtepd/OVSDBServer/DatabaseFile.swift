@@ -1,0 +1,85 @@
+// DatabaseFile: the database of our own server on disk: created when there is none, converted when the installed schema is newer,
+// with the old one kept beside it. Every step leaves a whole database behind if it is interrupted.
+
+import Glibc
+import Logging
+
+struct DatabaseFile {
+  let tools: OVSDBTools
+  let folder: String
+  let log: Logger
+
+  static let name = "hardware_vtep"
+
+  var path: String { "\(folder)/vtep.db" }
+  /// Locked by whoever has the database open.
+  var lockPath: String { "\(folder)/.vtep.db.~lock~" }
+  private var newPath: String { "\(folder)/vtep.db.new" }
+
+  /// Makes sure that there is a database of the right schema.
+  ///
+  /// - Throws: what is wrong with the one that is there, and what to do.
+  func prepare() async throws(EmbeddedServerError) {
+    removeNew()
+    guard access(path, F_OK) == 0 else {
+      _ = try await tool("create", newPath, tools.schema)
+      try install()
+      log.notice("OVSDB: created \(path)")
+      return
+    }
+    let name = try await tool("db-name", path)
+    guard name == Self.name else {
+      throw EmbeddedServerError(description: "\(path) is a database '\(name)', not \(Self.name): move it away, or choose another state-dir")
+    }
+    let old = try await tool("db-version", path)
+    let installed = try await tool("schema-version", tools.schema)
+    guard try await tool("needs-conversion", path, tools.schema) == "yes" else { return }
+    guard Self.parts(old).lexicographicallyPrecedes(Self.parts(installed)) else {
+      log.info("OVSDB: \(path) stays at schema \(old), which is not older than the installed \(installed)")
+      return
+    }
+    let backup = unusedName("\(path).backup-\(old)")
+    guard link(path, backup) == 0 else {
+      throw EmbeddedServerError(description: "\(backup) cannot be made: \(String(cString: strerror(errno)))")
+    }
+    _ = try await tool("convert", path, tools.schema, newPath)
+    try install()
+    log.notice("OVSDB: converted \(path) from schema \(old) to \(installed); the old one is \(backup)")
+  }
+
+  private func tool(_ arguments: String...) async throws(EmbeddedServerError) -> String {
+    do {
+      return try await ChildProcess.run(tools.tool, ["--verbose=PATTERN:console:%m", "--verbose=syslog:off"] + arguments)
+    } catch {
+      throw EmbeddedServerError(
+        description: "\(path): \(error) (if it is damaged, move it away: an empty one is created, and the controller fills it)")
+    }
+  }
+
+  /// Puts the new database into its place, on disk before it can be seen.
+  private func install() throws(EmbeddedServerError) {
+    guard rename(newPath, path) == 0 else {
+      throw EmbeddedServerError(description: "\(path) cannot be put into place: \(String(cString: strerror(errno)))")
+    }
+    removeNew()
+  }
+
+  /// What an interrupted attempt has left.
+  private func removeNew() {
+    unlink(newPath)
+    unlink("\(folder)/.vtep.db.new.~lock~")
+  }
+
+  private func unusedName(_ wanted: String) -> String {
+    var name = wanted
+    var number = 1
+    while access(name, F_OK) == 0 {
+      number += 1
+      name = "\(wanted).\(number)"
+    }
+    return name
+  }
+
+  /// `1.7.0` as numbers.
+  private static func parts(_ version: String) -> [Int] { version.split(separator: ".").map { Int($0) ?? 0 } }
+}

@@ -1,0 +1,121 @@
+// EmbeddedServer: our own ovsdb-server, so that controllers connect to the switch as they do with hardware: on a database in
+// state-dir, with a unix socket in run-dir, and on the targets in the Manager rows. Runs it, runs it again when it ends, and
+// ends it with us. One that a killed vtepd has left behind is ended first: never two servers on one database.
+
+import Glibc
+import Logging
+import OVSDBClient
+
+struct EmbeddedServer: Sendable {
+  let runDirectory: String
+  let stateDirectory: String
+  /// For Manager targets with TLS.
+  let tls: TLSSettings?
+  let log: Logger
+
+  /// How long an attempt waits after the last one, at first and at most, in seconds.
+  private static let shortestPause = 1.0
+  private static let longestPause = 8.0
+
+  var socketPath: String { "\(runDirectory)/db.sock" }
+  private var pidPath: String { "\(runDirectory)/ovsdb-server.pid" }
+
+  /// Where a client finds it.
+  var remote: Remote { Remote(.unix(path: socketPath)) }
+
+  /// Checks what can be checked without starting anything, and creates the folder of the database.
+  ///
+  /// - Throws: what is missing, and what to install.
+  func check() throws(EmbeddedServerError) {
+    _ = try OVSDBTools.find()
+    do {
+      try RunDirectory.create(stateDirectory, key: "state-dir")
+    } catch {
+      throw EmbeddedServerError(description: "\(error)")
+    }
+    guard access(stateDirectory, W_OK) == 0 else {
+      throw EmbeddedServerError(description: "state-dir \(stateDirectory) cannot be written to: \(String(cString: strerror(errno)))")
+    }
+  }
+
+  /// Keeps a server running until the task is cancelled.
+  ///
+  /// - Parameter ready: called each time when clients can connect.
+  func run(ready: @escaping @Sendable () async -> Void) async {
+    var pause = Self.shortestPause
+    while !Task.isCancelled {
+      let start = ContinuousClock.now
+      do {
+        try check()
+        let database = DatabaseFile(tools: try OVSDBTools.find(), folder: stateDirectory, log: log)
+        try await endPredecessor(of: database)
+        try await database.prepare()
+        let ending = try await serve(database, ready)
+        guard !Task.isCancelled else { return }
+        log.error("OVSDB: ovsdb-server has ended (\(ending ?? "exit status 0")); it is started again")
+      } catch {
+        guard !Task.isCancelled else { return }
+        log.error("OVSDB: no database server: \(error)")
+      }
+      // One that lived is back at once.
+      if ContinuousClock.now - start > .seconds(Self.longestPause) {
+        pause = Self.shortestPause
+        continue
+      }
+      try? await Task.sleep(for: .seconds(pause))
+      pause = min(pause * 2, Self.longestPause)
+    }
+  }
+
+  /// Runs one server to its end.
+  private func serve(_ database: DatabaseFile, _ ready: @escaping @Sendable () async -> Void) async throws -> String? {
+    let process = try ChildProcess(database.tools.server, arguments(database))
+    let log = log
+    return await withTaskGroup(of: Void.self) { tasks in
+      tasks.addTask {
+        while !Task.isCancelled {
+          if FileLock.holder(of: pidPath) == process.pid, UnixSocketProbe.accepts(socketPath) { return await ready() }
+          try? await Task.sleep(for: .milliseconds(20))
+        }
+      }
+      let ending = await process.wait { line in
+        let line = ServerLogLine(line)
+        log.log(level: line.level, "ovsdb-server: \(line.text)")
+      }
+      tasks.cancelAll()
+      return ending
+    }
+  }
+
+  private func arguments(_ database: DatabaseFile) -> [String] {
+    var words = [
+      "--pidfile=\(pidPath)", "--unixctl=\(runDirectory)/ovsdb-server.ctl", "--remote=punix:\(socketPath)",
+      "--remote=db:\(DatabaseFile.name),Global,managers", "--verbose=PATTERN:console:\(ServerLogLine.pattern)", "--verbose=console:info",
+      "--verbose=syslog:off",
+    ]
+    if let tls {
+      words += ["--private-key=\(tls.privateKeyPath)", "--certificate=\(tls.certificatePath)", "--ca-cert=\(tls.caCertificatePath)"]
+    }
+    return words + [database.path]
+  }
+
+  /// Ends the server that a killed vtepd has left behind.
+  ///
+  /// - Throws: when somebody else has the database, or the old server does not go.
+  private func endPredecessor(of database: DatabaseFile) async throws(EmbeddedServerError) {
+    // Only a server of ours has our pid file, and the control socket says that no other vtepd uses this run-dir.
+    if let pid = FileLock.holder(of: pidPath) {
+      log.notice("OVSDB: ending ovsdb-server \(pid), which an earlier vtepd has left behind")
+      kill(pid, SIGTERM)
+      for attempt in 0..<500 {
+        guard FileLock.holder(of: pidPath) == pid else { break }
+        if attempt == 250 { kill(pid, SIGKILL) }
+        try? await Task.sleep(for: .milliseconds(20))
+      }
+    }
+    if let pid = FileLock.holder(of: database.lockPath) {
+      throw EmbeddedServerError(
+        description: "\(database.path) is in use by process \(pid): end that, or choose another state-dir")
+    }
+  }
+}

@@ -1,0 +1,22 @@
+// ServerLogLine: a line that ovsdb-server writes, with the level it stands for in our log.
+
+import Logging
+
+struct ServerLogLine: Equatable {
+  var level: Logger.Level
+  var text: String
+
+  /// The pattern that we give to ovsdb-server: level, module, message.
+  static let pattern = "%p|%c|%m"
+
+  init(_ line: String) {
+    let parts = line.split(separator: "|", maxSplits: 2, omittingEmptySubsequences: false)
+    let levels: [Substring: Logger.Level] = ["EMER": .error, "ERR": .error, "WARN": .warning, "INFO": .info, "DBG": .debug]
+    guard parts.count == 3, let level = levels[parts[0]] else {
+      // What a library or the loader says goes there, too.
+      (self.level, text) = (.warning, line)
+      return
+    }
+    (self.level, text) = (level, "\(parts[1]): \(parts[2])")
+  }
+}
