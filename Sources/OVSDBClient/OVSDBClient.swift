@@ -35,6 +35,7 @@ public actor OVSDBClient {
   /// The events say that the replica is kept up to date.
   private var isReplicated = false
   private var transactions: [RequestID: CheckedContinuation<Result<[OperationResult], OVSDBError>, Never>] = [:]
+  private var requests: [RequestID: CheckedContinuation<Result<JSONValue, OVSDBError>, Never>] = [:]
 
   /// - Parameters:
   ///   - remotes: at least one; several are the members of one cluster. One that the server connects to stands alone.
@@ -88,16 +89,57 @@ public actor OVSDBClient {
   /// Lets the server do some operations, all or none of them.
   ///
   /// - Returns: one result for each operation.
+  /// Cancelling the task asks the server to give up a `wait` among them; the answer is awaited all the same.
+  ///
   /// - Throws: `transaction` when the server refuses them; `notConnected` when they were not sent; `unknownOutcome` when the connection
   ///   was lost before the answer.
   public func transact(_ operations: [OVSDBOperation]) async throws(OVSDBError) -> [OperationResult] {
     let id = try session.transact(operations)
+    let result = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        transactions[id] = continuation
+        sendOutput()
+      }
+    } onCancel: {
+      Task { await self.cancel(id) }
+    }
+    return try result.get()
+  }
+
+  private func cancel(_ id: RequestID) {
+    session.cancel(id)
+    sendOutput()
+  }
+
+  /// Asks the server anything, for example `listDatabases`.
+  ///
+  /// - Returns: the result, as the server gave it.
+  /// - Throws: `refused` by the server; `notConnected`, `unknownOutcome` as with `transact`.
+  public func request(_ request: OVSDBRequest) async throws(OVSDBError) -> JSONValue {
+    let id = try session.send(request)
     let result = await withCheckedContinuation { continuation in
-      transactions[id] = continuation
+      requests[id] = continuation
       sendOutput()
     }
     return try result.get()
   }
+
+  /// Wants a lock (RFC 7047 §4.1.8), from now on and over all connections, until `unlock`.
+  ///
+  /// - Parameter steal: takes it from whoever has it.
+  public func lock(_ name: String, steal: Bool = false) {
+    session.lock(name, steal: steal)
+    sendOutput()
+  }
+
+  /// Does not want a lock any more.
+  public func unlock(_ name: String) {
+    session.unlock(name)
+    sendOutput()
+  }
+
+  /// Whether the server says that the lock is ours.
+  public func holds(lock name: String) -> Bool { session.holds(lock: name) }
 
   /// Reads key and certificates again. When they have changed and are sound, the connection is made anew with them; the replica
   /// stays, and the server is asked for the difference only.
@@ -139,7 +181,8 @@ public actor OVSDBClient {
       case .transaction(let id, let result): transactions.removeValue(forKey: id)?.resume(returning: result)
       case .failed(let error):
         if let channel { end(channel, .failed("\(error)")) }
-      case .reply, .lock, .notification: break
+      case .reply(let id, let result): requests.removeValue(forKey: id)?.resume(returning: result)
+      case .lock, .notification: break
       }
     }
     sendOutput()

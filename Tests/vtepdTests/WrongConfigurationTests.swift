@@ -40,7 +40,9 @@ struct WrongConfiguration: CustomTestStringConvertible, Sendable {
 private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
 
 @Suite struct WrongConfigurationTests {
-  @Test(arguments: Self.fileCases + Self.dataplaneCases + Self.underlayCases + Self.protectionCases + Self.vniCases + Self.portCases + Self.ovsdbCases)
+  @Test(
+    arguments: Self.fileCases + Self.dataplaneCases + Self.underlayCases + Self.protectionCases + Self.vniCases + Self.portCases
+      + Self.ovsdbCases)
   func isRefusedAtTheRightPlace(_ wrong: WrongConfiguration) throws {
     let (text, positions) = wrong.parsed
     #expect(positions.count == wrong.messages.count, "the test itself: as many marks as messages")

@@ -1,0 +1,101 @@
+// EmbeddedServerTests: the parts of our own database server: processes, locks, log lines, databases.
+
+import Foundation
+import Glibc
+import Logging
+import Synchronization
+import Testing
+
+@testable import vtepd
+
+@Suite struct EmbeddedServerTests {
+  @Test func aProgramGetsNothingOfOurs() async throws {
+    // A descriptor without close-on-exec. Signals are ignored by this process and others, for example SIGPIPE.
+    let descriptor = open("/dev/null", O_RDONLY)
+    defer { close(descriptor) }
+    let open = try await ChildProcess.run("/bin/sh", ["-c", "ls /proc/$$/fd; grep -E 'SigBlk|SigIgn' /proc/$$/status; ps -o pgid= -p $$"])
+    let lines = open.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+    #expect(!lines.contains("\(descriptor)"), "\(open)")
+    // The C library keeps two signals for itself.
+    let none = ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", "SigIgn:\t0000000180000000"]
+    #expect(lines.filter { $0.hasPrefix("Sig") }.allSatisfy(none.contains), "\(open)")
+    #expect(lines.last != "\(getpgrp())")
+  }
+
+  @Test func outputAndEndAreReported() async throws {
+    let process = try ChildProcess("/bin/sh", ["-c", "echo one; echo two >&2; printf three; exit 3"])
+    let lineBox = LineBox()
+    #expect(await process.wait { lineBox.add($0) } == "exit status 3")
+    #expect(lineBox.all == ["one", "two", "three"])
+    let killed = try ChildProcess("/bin/sh", ["-c", "kill -9 $$"])
+    #expect(await killed.wait { _ in } == "signal 9")
+    let error = await #expect(throws: ChildProcessError.self) { try await ChildProcess.run("/bin/sh", ["-c", "echo because; exit 1"]) }
+    #expect(error?.description == "because")
+    #expect(throws: ChildProcessError.self) { try ChildProcess("/nonexistent/program", []) }
+  }
+
+  @Test func cancellingEndsTheProgram() async throws {
+    let process = try ChildProcess("/bin/sh", ["-c", "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done"])
+    let lineBox = LineBox()
+    let waiting = Task { await process.wait { lineBox.add($0) } }
+    try await eventually("the program runs") { lineBox.all.contains("ready") }
+    waiting.cancel()
+    #expect(await waiting.value == nil)
+    #expect(lineBox.all.last == "told")
+  }
+
+  @Test func aLockTellsItsHolder() async throws {
+    let path = "/tmp/vtepd-lock-\(getpid())"
+    defer { unlink(path) }
+    #expect(FileLock.holder(of: path) == nil)
+    try "".write(toFile: path, atomically: false, encoding: .utf8)
+    #expect(FileLock.holder(of: path) == nil)
+    let script = "import fcntl,time; f=open('\(path)','w'); fcntl.lockf(f, fcntl.LOCK_EX); print('locked', flush=True); time.sleep(600)"
+    let process = try ChildProcess("/usr/bin/python3", ["-c", script])
+    let lineBox = LineBox()
+    let waiting = Task { await process.wait { lineBox.add($0) } }
+    try await eventually("it is locked") { lineBox.all.contains("locked") }
+    #expect(FileLock.holder(of: path) == process.pid)
+    process.end()
+    _ = await waiting.value
+    #expect(FileLock.holder(of: path) == nil)
+  }
+
+  @Test(arguments: [
+    ("INFO|ovsdb_server|ovsdb-server (Open vSwitch) 3.1.0", Logger.Level.info, "ovsdb_server: ovsdb-server (Open vSwitch) 3.1.0"),
+    ("WARN|stream_ssl|a|b", .warning, "stream_ssl: a|b"), ("ERR|x|", .error, "x: "), ("EMER|x|y", .error, "x: y"),
+    ("DBG|x|y", .debug, "x: y"),
+    ("ovsdb-server: I/O error: no lock", .warning, "ovsdb-server: I/O error: no lock"), ("", .warning, ""),
+  ])
+  func logLinesHaveLevels(line: String, level: Logger.Level, text: String) {
+    #expect(ServerLogLine(line).level == level)
+    #expect(ServerLogLine(line).text == text)
+  }
+
+  @Test func aDatabaseIsMadeOnceAndLeftAlone() async throws {
+    let folder = "/tmp/vtepd-db-\(getpid())"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let database = DatabaseFile(tools: try OVSDBTools.find(), folder: folder, log: quietLogger)
+    // What an interrupted attempt has left.
+    try "half".write(toFile: "\(folder)/vtep.db.new", atomically: false, encoding: .utf8)
+    try await database.prepare()
+    let made = try Data(contentsOf: URL(filePath: database.path))
+    try await database.prepare()
+    #expect(try Data(contentsOf: URL(filePath: database.path)) == made)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder).filter { !$0.hasPrefix(".") } == ["vtep.db"])
+
+    _ = try await ChildProcess.run("/usr/bin/ovsdb-tool", ["create", "\(folder)/other.db", "/usr/share/openvswitch/vswitch.ovsschema"])
+    unlink(database.path)
+    rename("\(folder)/other.db", database.path)
+    let error = await #expect(throws: EmbeddedServerError.self) { try await database.prepare() }
+    #expect(error?.description.contains("is a database 'Open_vSwitch', not hardware_vtep") == true)
+  }
+}
+
+/// Lines from another task.
+private final class LineBox: Sendable {
+  private let lines = Mutex<[String]>([])
+  func add(_ line: String) { lines.withLock { $0.append(line) } }
+  var all: [String] { lines.withLock { $0 } }
+}
