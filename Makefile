@@ -5,7 +5,7 @@ SWIFT_FLAGS = -c release -Xswiftc -enable-testing
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo test lint format bench hot-audit install
+.PHONY: help build demo test lint format bench fuzz hot-audit install
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -39,6 +39,10 @@ bench: ## Measure the data plane against the bare receive-transmit loop, OVSDB a
 	@if [ "$$(id -u)" = 0 ]; then scripts/bench-offloads; else echo "no comparison of offloads: it wants root"; fi
 	swift build $(SWIFT_FLAGS) --product ovsdb-bench
 	@if command -v ovsdb-server >/dev/null; then scripts/bench-ovsdb; else echo "no comparison with ovsdb-client: openvswitch-common is missing"; fi
+
+fuzz: ## Fuzz each decoder for a minute (FUZZ_SECONDS)
+	@scripts/setup build
+	@scripts/fuzz
 
 hot-audit: build ## Prove that the packet path makes no Swift runtime call
 	@scripts/hot-audit

@@ -116,3 +116,10 @@ let package = Package(
       ]),
   ]
 )
+
+// libFuzzer brings its own main, so these are built only when scripts/fuzz asks for them.
+if Context.environment["VTEPD_FUZZ"] != nil {
+  package.targets += ["JSON", "Session"].map { name in
+    .executableTarget(name: "Fuzz\(name)", dependencies: ["OVSDBClient"], path: "Fuzz/\(name)")
+  }
+}
