@@ -50,11 +50,16 @@ class Site:
     def address(self, host):
         return host.ipv6 if self.ipv6 else host.ipv4
 
-    def start(self):
+    def start_without_ports_up(self):
+        """Starts the daemons, of which some port may stay down."""
         for daemon in self.daemons:
             daemon.start(wait=False)
-        for daemon, host, guest in zip(self.daemons, self.hosts, self.guests):
+        for daemon in self.daemons:
             daemon.wait_running()
+
+    def start(self):
+        self.start_without_ports_up()
+        for daemon, host, guest in zip(self.daemons, self.hosts, self.guests):
             if self.kind == "tap" and guest.device is None:
                 guest.attach_tap(host.namespace, "tap1")
             daemon.wait_ports_up()

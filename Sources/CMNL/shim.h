@@ -3,6 +3,8 @@
 #ifndef CMNL_SHIM_H
 #define CMNL_SHIM_H
 
+#include <errno.h>
+#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/filter.h>
 #include <linux/if_addr.h>
@@ -18,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 // Present in every kernel we run on, but not in <net/if.h>.
 enum { CMNL_IFF_LOWER_UP = 1 << 16 };
@@ -38,6 +41,22 @@ static inline const void *cmnl_attribute_payload(const struct nlattr *attribute)
 
 // Carrier of the interface behind a descriptor of /dev/net/tun; 0 = off.
 static inline int cmnl_tun_set_carrier(int fd, int on) { return ioctl(fd, TUNSETCARRIER, &on); }
+
+// Makes a tap interface that lives as long as the descriptor, whose reads and writes never wait; -1 and errno, EBUSY when
+// there is an interface of this name.
+static inline int cmnl_tap_create(const char *name) {
+  struct ifreq request;
+  int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return -1;
+  memset(&request, 0, sizeof(request));
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL);
+  if (ioctl(fd, TUNSETIFF, &request) == 0) return fd;
+  int code = errno;
+  close(fd);
+  errno = code;
+  return -1;
+}
 
 // Name of the interface behind a descriptor of /dev/net/tun (character device 10:200, wherever its node is); -1 for any
 // other descriptor, for one that is attached to no interface, and for a detached queue, which gets no frames.

@@ -17,7 +17,22 @@ extension DropReason {
     case .sourceZero:
       ("source-zero", "source MAC is 00:00:00:00:00:00; give the guest's interface an address")
     case .linkLocalControl:
-      ("link-local-control", "STP, LACP, LLDP, PAUSE or 802.1X frame (01:80:c2:00:00:0x), which a bridge never relays; nothing to do")
+      (
+        "link-local-control",
+        "STP, LACP, LLDP, PAUSE or 802.1X frame (01:80:c2:00:00:0x), which a bridge does not relay; the port's l2-protocols may say otherwise"
+      )
+    case .bpduGuard:
+      ("bpdu-guard", "BPDU at a port with bpdu-guard, which is shut for it; take the bridge behind the port away, or turn the guard off")
+    case .loopProbe:
+      ("loop-probe", "loop probe of ours came back: two places are joined behind our ports; the log says what was shut (show ports)")
+    case .puntRateLimit:
+      ("punt-rate-limit", "more control frames than a port may have punted (320 a second and worker); look for a broken neighbour")
+    case .puntQueueFull:
+      ("punt-queue-full", "too many control frames waited for the thread that serves the punt taps; look for a flood of them")
+    case .puntTapDown:
+      ("punt-tap-down", "the tap that control frames are punted to did not take one; bring it up (ip link set punt-PORT up)")
+    case .puntNotControl:
+      ("punt-not-control", "IP or ARP out of a punt tap, which is for control protocols only; take the addresses off the tap")
     case .vlanNotBound:
       ("vlan-not-bound", "VLAN of the tag has no VNI on this port; add it under the port's vlans")
     case .untaggedNotBound:
@@ -38,7 +53,7 @@ extension DropReason {
         "guest wants TCP cut into segments of no, too few or too many octets; update the guest's driver, or distrust the guest"
       )
     case .portDisabled:
-      ("port-disabled", "port is disabled; enable it with vtepctl port set NAME --enabled")
+      ("port-disabled", "port is disabled, or shut by a guard (show ports says why); vtepctl port set NAME --enabled brings it back")
     case .sourceSpoofed:
       ("source-spoofed", "source MAC is none of the port's macs and anti-spoofing is on; add it to macs if the guest may use it")
     case .portMACLimit:
@@ -143,7 +158,7 @@ extension DropReason {
     case .splitHorizon:
       ("split-horizon", "destination lies behind another VTEP, and tunnel never goes to tunnel; the sender's MAC table is out of date")
     case .innerLinkLocalControl:
-      ("inner-link-local-control", "inner STP, LACP, LLDP, PAUSE or 802.1X frame, which a bridge never relays; nothing to do")
+      ("inner-link-local-control", "inner STP, LACP, LLDP, PAUSE or 802.1X frame, and no port of the VNI has l2-protocols: tunnel; nothing to do")
     }
   }
 }

@@ -10,6 +10,12 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case sourceMulticast
   case sourceZero
   case linkLocalControl
+  case bpduGuard
+  case loopProbe
+  case puntRateLimit
+  case puntQueueFull
+  case puntTapDown
+  case puntNotControl
   case vlanNotBound
   case untaggedNotBound
   case frameTruncated

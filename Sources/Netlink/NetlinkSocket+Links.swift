@@ -61,6 +61,25 @@ extension NetlinkSocket {
     try perform(request)
   }
 
+  /// Gives an interface a MAC address.
+  public func setAddress(index: Int32, _ mac: MACAddress) throws(NetlinkError) {
+    let request = NetlinkRequest(RTM_NEWLINK, flags: NLM_F_ACK, operation: "set address \(mac)", subject: "interface \(index)")
+    var header = ifinfomsg()
+    header.ifi_index = index
+    request.putFamilyHeader(header)
+    request.put(IFLA_ADDRESS, bytes: (0..<6).map { UInt8(truncatingIfNeeded: mac.bits >> UInt64(40 - 8 * $0)) })
+    try perform(request)
+  }
+
+  /// Deletes a virtual interface.
+  public func deleteLink(index: Int32) throws(NetlinkError) {
+    let request = NetlinkRequest(RTM_DELLINK, flags: NLM_F_ACK, operation: "delete", subject: "interface \(index)")
+    var header = ifinfomsg()
+    header.ifi_index = index
+    request.putFamilyHeader(header)
+    try perform(request)
+  }
+
   /// - Parameter mtu: in bytes, without the Ethernet header.
   public func setMTU(index: Int32, mtu: Int) throws(NetlinkError) {
     let request = NetlinkRequest(

@@ -75,6 +75,9 @@ extension DesiredState {
       if let owner = owners.updateValue("port \(name)", forKey: claim.value) {
         problems.append(Problem(.port(name), [claim.key.rawValue], "\(claim.key.rawValue) \(claim.value) belongs to \(owner) already"))
       }
+      if let tap = port.puntTapName, let owner = owners.updateValue("port \(name)", forKey: tap) {
+        problems.append(Problem(.port(name), ["l2-protocols"], "its punt tap \(tap) would be the interface of \(owner); rename the port"))
+      }
       if index + underlay.devices.count == Self.maximumEthernetPorts {
         let total = names.count + underlay.devices.count
         problems.append(

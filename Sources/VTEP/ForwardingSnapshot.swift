@@ -51,6 +51,8 @@ struct DomainEntry {
   var isFloodDisabled = false
   /// The control side wants to know the IP addresses of local stations.
   var reportsStations = false
+  /// A port of the domain takes link-local control frames out of the overlay.
+  var tunnelsControl = false
   /// Range of `localTargets`.
   var firstLocal: UInt32 = 0
   var localCount: UInt32 = 0

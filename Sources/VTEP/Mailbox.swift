@@ -1,5 +1,6 @@
-// Mailbox: what threads outside the reconciler tell it: kernel changes, devices' changes and VTEPs seen for the first time. Posting never
-// waits; the reconciler takes everything that has come in at once, so that a burst of changes is one new snapshot.
+// Mailbox: what threads outside the reconciler tell it: kernel changes, devices' changes, VTEPs seen for the first time,
+// loops. Posting never waits; the reconciler takes everything that has come in at once, so that a burst of changes is one
+// new snapshot.
 
 import Netlink
 import Synchronization
@@ -10,6 +11,9 @@ final class Mailbox: Sendable {
     case unknownVTEP(Learner.UnknownVTEP)
     /// A port's device has changed its state.
     case device(portID: UInt16)
+    case alarm(PortAlarm)
+    /// Somebody has deleted the interface.
+    case puntTapLost(String)
   }
 
   /// Messages that may wait; a sighting beyond is dropped, since the next frame repeats it. Kernel changes beyond

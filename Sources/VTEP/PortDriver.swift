@@ -80,10 +80,12 @@ struct PortHost {
   func stableMAC(port: String) -> MACAddress { Self.stableMAC(host: hostName, port: port) }
 
   static func stableMAC(host: String, port: String) -> MACAddress {
-    // FNV-1a: stable between runs, which Swift's Hasher is not.
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    for byte in "\(host)/\(port)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
-    return MACAddress(bits: (hash & 0x00ff_ffff_ffff) | 0x0200_0000_0000)
+    MACAddress(bits: (hash("\(host)/\(port)") & 0x00ff_ffff_ffff) | 0x0200_0000_0000)
+  }
+
+  /// FNV-1a: stable between runs, which Swift's Hasher is not.
+  static func hash(_ text: String) -> UInt64 {
+    text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
   }
 }
 

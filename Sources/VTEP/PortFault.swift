@@ -1,26 +1,61 @@
-// PortFault: what a guest did to have its port taken down, and when the port may come back.
+// PortFault: why a port was taken down or shut, and when it may come back.
 
 struct PortFault {
+  enum Cause {
+    /// The guest broke the rules of its device: that is closed.
+    case guest
+    /// Something came in that a guard of the port does not bear. The port is as if it were disabled.
+    case bpduGuard, loopProbe
+  }
+
+  let cause: Cause
   /// A clause, for the log and `show ports`.
-  var reason: String
+  let reason: String
   /// How often in a row.
-  var count: Int
-  /// Tick of the reconciler at which the port is opened again.
-  let endTick: Int
+  let count: Int
+  /// Tick of the reconciler at which the port is tried again.
+  private(set) var endTick: Int
 
-  /// Five ticks a second.
-  private static let firstHoldTicks = 25
-  private static let longestHoldTicks = 300
+  static let ticksPerSecond = 5
+  private static let firstHoldTicks = 5 * ticksPerSecond
+  private static let longestHoldTicks = 60 * ticksPerSecond
   /// Without a new fault for this time the old ones are forgotten.
-  private static let memoryTicks = 600
+  private static let memoryTicks = 120 * ticksPerSecond
 
+  /// A guest's fault.
+  ///
   /// - Parameter previous: the port's last fault: each doubles the time that the port is held down.
   init(reason: String, at tick: Int, previous: PortFault?) {
+    cause = .guest
     self.reason = reason
     let isRecent = previous.map { tick - $0.endTick < Self.memoryTicks } ?? false
     count = isRecent ? (previous?.count ?? 0) + 1 : 1
     endTick = tick + min(Self.firstHoldTicks << min(count - 1, 8), Self.longestHoldTicks)
   }
 
+  /// What a guard found.
+  init(_ cause: Cause, reason: String, at tick: Int, holdSeconds: UInt32) {
+    self.cause = cause
+    self.reason = reason
+    count = 1
+    endTick = tick + Int(holdSeconds) * Self.ticksPerSecond
+  }
+
+  /// The port is shut: its device stays open where the kind leaves it open to disabled ports.
+  var isShut: Bool { cause != .guest }
+
   func isHeld(at tick: Int) -> Bool { tick < endTick }
+
+  func secondsLeft(at tick: Int) -> Int { (endTick - tick + Self.ticksPerSecond - 1) / Self.ticksPerSecond }
+
+  mutating func end(at tick: Int) { endTick = min(endTick, tick) }
+
+  /// The settings still ask for the guard, and for the port.
+  func stands(with settings: PortSettings) -> Bool {
+    switch cause {
+    case .guest: true
+    case .bpduGuard: settings.isEnabled && settings.hasBPDUGuard
+    case .loopProbe: settings.isEnabled && settings.probesLoops
+    }
+  }
 }

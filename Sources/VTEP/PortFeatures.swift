@@ -14,8 +14,8 @@ struct PortFeatures: OptionSet {
   static let takesSegmentsIPv6 = PortFeatures(rawValue: 1 << 4)
 
   static let takesSegments: PortFeatures = [.takesSegmentsIPv4, .takesSegmentsIPv6]
-  /// A received frame has to be looked at for checksums and requests.
-  static let inspectsReceived: PortFeatures = [.finishesChecksums, .offersOffloads]
+  /// A received frame has to be looked at for checksums, requests and BPDUs.
+  static let inspectsReceived: PortFeatures = [.finishesChecksums, .offersOffloads, .guardsBPDU]
 
   /// Bursts from the port go through `Worker.police`.
   static let isPoliced = PortFeatures(rawValue: 1 << 5)
@@ -29,4 +29,11 @@ struct PortFeatures: OptionSet {
 
   /// Batches to the port go through `Worker.limitEgress`.
   static let limitsEgress = PortFeatures(rawValue: 1 << 6)
+
+  /// Link-local control frames enter the VNI, and are taken out of it.
+  static let tunnelsControl = PortFeatures(rawValue: 1 << 16)
+  /// Link-local control frames go to a kernel tap.
+  static let puntsControl = PortFeatures(rawValue: 1 << 17)
+  /// A BPDU has the port shut.
+  static let guardsBPDU = PortFeatures(rawValue: 1 << 18)
 }

@@ -23,6 +23,12 @@ public struct PortOptions: Equatable, Sendable {
   public var tpid: PortTPID?
   /// Learned addresses behind the port; 0: no limit.
   public var macLimit: UInt32?
+  /// What becomes of link-local control frames.
+  public var linkProtocols: LinkProtocols?
+  /// A BPDU has the port shut.
+  public var hasBPDUGuard: Bool?
+  /// The port looks for loops, and may be shut for one.
+  public var probesLoops: Bool?
   public var ingress = RateOptions()
   public var egress = RateOptions()
   public var storm = StormOptions()
@@ -103,6 +109,24 @@ extension PortSettings {
   public var tpid: PortTPID {
     get { options.tpid ?? inherited.tpid ?? .customer }
     set { options.tpid = newValue }
+  }
+
+  /// What becomes of link-local control frames.
+  public var linkProtocols: LinkProtocols {
+    get { options.linkProtocols ?? inherited.linkProtocols ?? .drop }
+    set { options.linkProtocols = newValue }
+  }
+
+  /// A BPDU has the port shut.
+  public var hasBPDUGuard: Bool {
+    get { options.hasBPDUGuard ?? inherited.hasBPDUGuard ?? false }
+    set { options.hasBPDUGuard = newValue }
+  }
+
+  /// The port looks for loops, and may be shut for one.
+  public var probesLoops: Bool {
+    get { options.probesLoops ?? inherited.probesLoops ?? false }
+    set { options.probesLoops = newValue }
   }
 
   public var policy: PortPolicy { PortPolicy(options, inherited) }

@@ -18,7 +18,7 @@ struct PortRecord {
   var bound: [UInt16: UInt16] = [:]
   /// The device has been up since it was opened.
   var wasUp = false
-  /// The guest broke the rules of its device.
+  /// The port was taken down or shut.
   var fault: PortFault?
   /// Receive queues that workers poll.
   var polledQueues = 0
@@ -27,13 +27,14 @@ struct PortRecord {
   /// The port is up, and its guest has been announced if it is to be.
   var isAnnounced = false
   var isUp: Bool { status.state == .up }
+  var isShut: Bool { fault?.isShut == true }
 
   /// The port as it is now. A disabled one is down, whatever its device does.
   func readStatus() -> PortStatus {
     var status = device.map { driver.status($0, link: link, settings: settings) } ?? PortStatus()
-    if device == nil, let fault {
+    if let fault, fault.isShut || device == nil {
       status.state = .down
-      status.remark = "taken down: \(fault.reason)"
+      status.remark = "\(fault.isShut ? "shut" : "taken down"): \(fault.reason)"
     }
     if !settings.isEnabled { status.state = .down }
     return status
@@ -46,6 +47,13 @@ struct PortRecord {
     if driver.finishesChecksums { features.insert(.finishesChecksums) }
     if driver.offersOffloads { features.insert(.offersOffloads) }
     if settings.isIsolated { features.insert(.isIsolated) }
+    if isShut { features.insert(.isPoliced) }
+    if settings.hasBPDUGuard { features.insert(.guardsBPDU) }
+    switch settings.linkProtocols {
+    case .drop: break
+    case .tunnel: features.insert(.tunnelsControl)
+    case .punt: features.insert(.puntsControl)
+    }
     return features
   }
 }

@@ -17,7 +17,29 @@ public struct ProtectionSettings: Equatable, Sendable {
     public static let windowRange = 1...3600
   }
 
+  /// Ports with `loop-probe`.
+  public struct LoopProbe: Equatable, Sendable {
+    /// Between two probes of the same place.
+    public var intervalSeconds: UInt32 = 1
+    /// How long a port stays shut whose probe has come back.
+    public var holdSeconds: UInt32 = 60
+
+    public init() {}
+
+    public static let intervalRange = 1...60
+  }
+
+  /// Ports with `bpdu-guard`.
+  public struct BPDUGuard: Equatable, Sendable {
+    /// How long a port stays shut that has received a BPDU.
+    public var holdSeconds: UInt32 = 300
+
+    public init() {}
+  }
+
   public var macMove = MACMove()
+  public var loopProbe = LoopProbe()
+  public var bpduGuard = BPDUGuard()
 
   public init() {}
 

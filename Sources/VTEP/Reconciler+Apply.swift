@@ -25,7 +25,9 @@ extension Reconciler {
     let old = desired
     let newReservation = try reserve(new.underlay, old: old.underlay)
     let opened = try openDevices(for: new)
+    let openedTaps: [TapInterface]
     do throws(VTEPError) {
+      openedTaps = try openPuntTaps(for: new)
       try attachUnderlay(new.underlay)
     } catch {
       for (name, device) in opened { remove(device.device, subject: "port \(name)") }
@@ -36,6 +38,7 @@ extension Reconciler {
     desired = new
     note(conflicts)
     if let newReservation { reservation = newReservation }
+    for tap in openedTaps { puntTaps[tap.name] = tap }
     model.ownIPv4 = new.underlay.addresses.first { $0.isIPv4 } ?? IPAddress(ipv4: 0)
     model.ownIPv6 = new.underlay.addresses.first { !$0.isIPv4 } ?? IPAddress(high: 0, low: 0)
     model.decapPolicy = DecapPolicy(
@@ -84,6 +87,8 @@ extension Reconciler {
     } else {
       updateMemberships(of: Set(replaced.domains.map { model.domains[Int($0)].entry.vni }))
     }
+    updateSlowPath()
+    openShutPorts()
   }
 
   /// The UDP port held against the kernel's answers, when it changes.
@@ -156,7 +161,7 @@ extension Reconciler {
       guard let index = domainIndexes.take() else { continue }
       while model.domains.count <= Int(index) { model.domains.append(ForwardingModel.Domain()) }
       domains[vni] = DomainRecord(index: index)
-      baselines.reset(domain: index, counters: contexts.map(\.pointee.counters))
+      baselines.reset(domain: index, counters: counters)
     }
     return gone
   }
@@ -178,6 +183,7 @@ extension Reconciler {
       if var record = byDevice.removeValue(forKey: settings.deviceIdentity) {
         let old = record.settings
         record.settings = settings
+        if let fault = record.fault, !fault.stands(with: settings) { record.fault?.end(at: ticks) }
         let wasUp = record.isUp
         record.status = record.readStatus()
         if record.isUp { record.wasUp = true }
@@ -202,7 +208,7 @@ extension Reconciler {
         record.status = record.readStatus()
         bind(&record)
         ports[settings.name] = record
-        baselines.reset(port: index, counters: contexts.map(\.pointee.counters))
+        baselines.reset(port: index, counters: counters)
         shared.pointee.policyStates[Int(index)].reset(now: cdpdk_cycles())
       }
       if let device = opened[settings.name] {
@@ -292,6 +298,7 @@ extension Reconciler {
     ticks += 1
     pollPorts()
     checkRings()
+    openShutPorts()
     // Those that were in doubt at the last tick already, so that each has had a moment.
     giveUpDoubtfulNeighbors(doubtfulAtLastTick)
     doubtfulAtLastTick = underlay.doubtfulNeighbors

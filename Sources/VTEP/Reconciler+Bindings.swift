@@ -30,7 +30,7 @@ extension Reconciler {
       let target = LocalTarget(port: record.index, vlan: vlan)
       model.domains[Int(domain)].locals.removeAll { $0 == target }
     }
-    let counters = contexts.map(\.pointee.counters)
+    let counters = counters
     for (vlan, domain) in wanted where old[vlan] != domain {
       concerned.insert(domain)
       model.domains[Int(domain)].locals.append(LocalTarget(port: record.index, vlan: vlan))
@@ -70,6 +70,17 @@ extension Reconciler {
       model.ports[index].vlanDomains = hasTagged ? model.vlanMaps[index]?.domains : nil
       model.policies[index] = ForwardingModel.Policy(
         entry: PolicyEntry(record.settings), allowedSources: record.settings.allowedSources)
+      if record.isShut { model.policies[index].entry.isDisabled = true }
+    }
+    markTunnels()
+  }
+
+  /// Has the domains of ports that tunnel link-local control frames take them from the overlay, and no others.
+  private func markTunnels() {
+    var tunnelling: Set<UInt16> = []
+    for record in ports.values where record.settings.linkProtocols == .tunnel { tunnelling.formUnion(record.bound.values) }
+    for index in model.domains.indices where model.domains[index].entry.tunnelsControl != tunnelling.contains(UInt16(index)) {
+      model.domains[index].entry.tunnelsControl.toggle()
     }
   }
 

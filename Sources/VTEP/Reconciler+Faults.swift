@@ -53,8 +53,7 @@ extension Reconciler {
 
   private func takeDown(_ name: String, _ reason: String) {
     let fault = PortFault(reason: reason, at: ticks, previous: ports[name]?.fault)
-    let seconds = (fault.endTick - ticks) / 5
-    log.error("port \(name): taken down for \(seconds) s: \(reason)")
+    log.error("port \(name): taken down for \(fault.secondsLeft(at: ticks)) s: \(reason)")
     lose(name)
     guard var record = ports[name] else { return }
     record.fault = fault

@@ -87,7 +87,7 @@ extension Reconciler {
     entry.wakesOnRequest = device.wakesOnRequest
     model.ports[Int(record.index)] = entry
     record.wasUp = record.isUp
-    if !record.settings.isEnabled { record.driver.setCarrier(device, isOn: false) }
+    if !record.settings.isEnabled || record.isShut { record.driver.setCarrier(device, isOn: false) }
     updateQueues(&record)
     ports[name] = record
     log.notice("port \(name): attached to \(record.settings.attachment.place), \(record.status.state)")
@@ -191,5 +191,6 @@ extension Reconciler {
     publish()
     updateTable()
     updateMemberships()
+    updateSlowPath()
   }
 }

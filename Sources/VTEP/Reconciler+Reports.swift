@@ -7,8 +7,6 @@ import MulticastLearn
 import Netlink
 
 extension Reconciler {
-  private var counters: [WorkerCounters] { contexts.map(\.pointee.counters) }
-
   public nonisolated var uptimeSeconds: UInt32 { MonotonicClock.seconds() &- startSeconds }
 
   public nonisolated func macCount() -> Int {
@@ -25,7 +23,9 @@ extension Reconciler {
         traffic: baselines.traffic(port: record.index, counters),
         drops: drops.reduce(0, &+),
         policyDrops: DropReason.ofPortPolicy.map { ($0, drops[Int($0.rawValue)]) },
-        learnedMACs: Int(learner.reader.learnedCount(port: record.index)))
+        learnedMACs: Int(learner.reader.learnedCount(port: record.index)),
+        shutReason: record.fault.flatMap { $0.isHeld(at: ticks) ? $0.reason : nil },
+        shutSeconds: record.fault.flatMap { $0.isHeld(at: ticks) ? $0.secondsLeft(at: ticks) : nil })
     }
   }
 

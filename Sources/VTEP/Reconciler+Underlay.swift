@@ -97,7 +97,7 @@ extension Reconciler {
     underlay.vteps[address] = record
     while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
     model.vteps[Int(index)].entry = VTEPEntry(address: address, isInUse: true, isGroup: record.isGroup)
-    baselines.reset(vtep: index, counters: contexts.map(\.pointee.counters))
+    baselines.reset(vtep: index, counters: counters)
     findRoute(address)
     return record
   }
@@ -280,6 +280,10 @@ extension Reconciler {
         unknown.append(sighting)
       case .device(let portID):
         updateDevice(portID: portID)
+      case .alarm(let alarm):
+        heed(alarm)
+      case .puntTapLost(let name):
+        losePuntTap(named: name)
       case .kernel(.link(let link)):
         if updateUnderlayLink(link) { reroutes = true }
         updatePortLink(link)

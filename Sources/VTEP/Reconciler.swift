@@ -19,6 +19,7 @@ public actor Reconciler {
   nonisolated(unsafe) let contexts: [UnsafeMutablePointer<WorkerContext>]
   nonisolated let learner: Learner
   nonisolated let mailbox: Mailbox
+  nonisolated let slowPath: SlowPath
   nonisolated let startSeconds = MonotonicClock.seconds()
 
   var publisher: SnapshotPublisher
@@ -55,6 +56,13 @@ public actor Reconciler {
   /// When the latest announcement was made, on the monotonic clock.
   var lastAnnouncement: UInt32 = 0
   var preparations: [VNI: Preparation] = [:]
+
+  /// By the taps' names.
+  var puntTaps: [String: TapInterface] = [:]
+  /// By the index of the port whose probes come back.
+  var overlayReturns: [UInt16: OverlayReturns] = [:]
+  /// Told to the operator: VNIs that something outside joins.
+  var joinedVNIs: Set<[VNI]> = []
 
   private var threads: [BackgroundThread] = []
   private let watchStop: Int32
@@ -111,7 +119,12 @@ public actor Reconciler {
         remedy: "lower dataplane.mac-table-size")
     }
     var rings: [LearnRing] = []
-    for worker in 0..<dataplane.workers { rings.append(try LearnRing(worker: worker)) }
+    var punts: [SlowPathRing] = []
+    for worker in 0..<dataplane.workers {
+      rings.append(try LearnRing(worker: worker))
+      punts.append(try SlowPathRing(name: "punt-\(worker)"))
+    }
+    let injections = try SlowPathRing(name: "inject")
     let mailbox = Mailbox()
     self.mailbox = mailbox
     let learner = Learner(table: table, shared: shared, rings: rings) { mailbox.post(.unknownVTEP($0)) }
@@ -127,11 +140,16 @@ public actor Reconciler {
       context.initialize(
         to: WorkerContext(
           index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRing: rings[index],
-          pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
+          punts: punts[index], injections: index == 0 ? injections : nil, pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(),
           wakeEvent: cdpdk_event_create(), napsOnly: naps))
       _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, UInt64(context.pointee.wakeEvent), 0)
       return context
+    }
+
+    let wakeEvent = contexts[0].pointee.wakeEvent
+    slowPath = SlowPath(shared: shared, pool: pool, punts: punts, injections: injections, mailbox: mailbox) {
+      cdpdk_event_signal(wakeEvent)
     }
 
     underlay = UnderlayState(netlink: netlink)
@@ -167,6 +185,8 @@ public actor Reconciler {
       })
     let learner = learner
     threads.append(try BackgroundThread(name: "vtepd-learn") { learner.run() })
+    let slowPath = slowPath
+    threads.append(try BackgroundThread(name: "vtepd-slowpath") { slowPath.run() })
     for context in contexts {
       let worker = context.pointee.index
       try VTEPError.check(
@@ -217,11 +237,13 @@ public actor Reconciler {
     wakeWorkers()
     cdpdk_event_signal(shared.pointee.learnerEvent)
     cdpdk_event_signal(watchStop)
+    slowPath.wake()
     for context in contexts { _ = rte_eal_wait_lcore(UInt32(context.pointee.index + 1)) }
     for thread in threads { thread.join() }
     for record in ports.values { try? record.device?.remove(subject: "port \(record.settings.name)") }
     for device in underlay.devices { try? device.device?.remove(subject: "underlay.device \(device.name)") }
     ports = [:]
+    updateSlowPath()
     underlay.devices = []
     // Its sockets hold the memberships.
     memberships = GroupMembership()
@@ -240,6 +262,9 @@ public actor Reconciler {
     publisher.waitForWorkers()
     learner.drain()
   }
+
+  /// Those of the workers and of the slow path.
+  var counters: [WorkerCounters] { contexts.map(\.pointee.counters) + [slowPath.counters] }
 
   private func wakeWorkers() {
     for context in contexts { cdpdk_event_signal(context.pointee.wakeEvent) }

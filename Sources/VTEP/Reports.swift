@@ -23,6 +23,9 @@ public struct PortReport: Sendable {
   public var policyDrops: [(reason: DropReason, count: UInt64)]
   /// Learned addresses behind the port.
   public var learnedMACs: Int
+  /// Why the port is shut for a while, and for how long still; nil: it is not.
+  public var shutReason: String?
+  public var shutSeconds: Int?
 }
 
 /// A place of a port that belongs to a VNI.

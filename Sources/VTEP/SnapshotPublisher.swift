@@ -15,6 +15,10 @@ struct SharedState: ~Copyable {
   /// `Limits.ports` entries.
   let policyStates = PolicyState.allocate()
   let rcu: OpaquePointer
+  /// A worker has something for the slow path.
+  let slowPathEvent = cdpdk_event_create()
+  /// Tells this run's loop probes from those of others.
+  let daemonID = UInt64.random(in: .min ... .max)
 
   init(learnerEvent: Int32, rcu: OpaquePointer) {
     self.learnerEvent = learnerEvent

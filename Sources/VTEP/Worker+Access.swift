@@ -62,10 +62,7 @@ extension Worker {
       drop(mbuf, port: portIndex, .sourceZero)
       return false
     }
-    guard !destination.isLinkLocalControl else {
-      drop(mbuf, port: portIndex, .linkLocalControl)
-      return false
-    }
+    if destination.mayBeControl && takeControl(mbuf, port: port, portIndex: portIndex) { return false }
 
     if ethernet.isTagged { return bindTagged(mbuf, port: port, portIndex: portIndex, to: position) }
     let domain = port.pointee.untaggedDomain
@@ -83,7 +80,7 @@ extension Worker {
     _ mbuf: Mbuf, domain: UInt16, source: MACAddress, destination: MACAddress, seenAt place: MACLocation,
     port: UnsafePointer<PortEntry>, to position: Int
   ) -> Bool {
-    if !port.pointee.features.isDisjoint(with: .inspectsReceived), let reason = inspect(mbuf, port: port) {
+    if !port.pointee.features.isDisjoint(with: .inspectsReceived), let reason = inspect(mbuf, port: port, portIndex: place.index) {
       drop(mbuf, port: place.index, reason)
       return false
     }

@@ -94,7 +94,7 @@ extension Worker {
     let entry = snapshot.pointee.domains + Int(domain)
     let source = FloodSource(
       place: LocalTarget(port: portIndex, vlan: location.vlan),
-      isIsolated: snapshot.pointee.ports[Int(portIndex)].features.contains(.isIsolated))
+      isIsolated: snapshot.pointee.ports[Int(portIndex)].features.contains(.isIsolated), required: Self.featuresRequired(mbuf))
     let locals = localReceivers(entry, of: source)
     guard locals + remotes > 0 else {
       drop(mbuf, port: portIndex, reasonForNobody(entry, source))
@@ -113,6 +113,7 @@ extension Worker {
   }
 
   private func reasonForNobody(_ entry: UnsafePointer<DomainEntry>, _ source: FloodSource) -> DropReason {
+    if !source.required.isEmpty { return .floodNoReceiver }
     if source.isIsolated && localReceivers(entry, of: FloodSource(place: source.place)) > 0 { return .portIsolated }
     if entry.pointee.localCount > 1 { return .portDown }
     return entry.pointee.isFloodDisabled ? .floodDisabled : .floodNoReceiver
@@ -122,7 +123,7 @@ extension Worker {
   @inline(never)
   mutating func floodFromUnderlay(_ mbuf: Mbuf, domain: UInt16, portIndex: UInt16) {
     let entry = snapshot.pointee.domains + Int(domain)
-    let source = FloodSource()
+    let source = FloodSource(required: Self.featuresRequired(mbuf))
     let locals = localReceivers(entry, of: source)
     guard locals > 0 else {
       drop(mbuf, port: portIndex, .floodNoReceiver)
@@ -135,6 +136,13 @@ extension Worker {
   private struct FloodSource {
     var place: LocalTarget?
     var isIsolated = false
+    /// What a port must be like to get the frame.
+    var required: PortFeatures = []
+  }
+
+  /// Link-local control frames are only for ports that tunnel them.
+  private static func featuresRequired(_ mbuf: Mbuf) -> PortFeatures {
+    MACAddress(loading: mbuf.bytes, at: 0).isLinkLocalControl ? .tunnelsControl : []
   }
 
   private func localReceivers(_ entry: UnsafePointer<DomainEntry>, of source: FloodSource) -> Int {
@@ -148,7 +156,9 @@ extension Worker {
   @inline(always)
   private func reaches(_ target: LocalTarget, from source: FloodSource) -> Bool {
     let port = snapshot.pointee.ports + Int(target.port)
-    return target != source.place && port.pointee.isUp && !(source.isIsolated && port.pointee.features.contains(.isIsolated))
+    let features = port.pointee.features
+    return target != source.place && port.pointee.isUp && !(source.isIsolated && features.contains(.isIsolated))
+      && features.isSuperset(of: source.required)
   }
 
   private mutating func floodLocally(

@@ -21,12 +21,18 @@ extension Worker {
     return true
   }
 
-  /// Takes note of what the sender of a frame left to do.
+  /// Takes note of what the sender of a frame left to do, and of BPDUs that are not link-local.
   ///
   /// - Returns: why the frame must be dropped, or nil.
   @inline(never)
-  func inspect(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> DropReason? {
+  mutating func inspect(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16) -> DropReason? {
+    // PVST+ goes to an address that bridges flood.
+    if port.pointee.features.contains(.guardsBPDU) && ControlFrame.isBPDU(mbuf.bytes) {
+      reportBPDU(portIndex)
+      return .bpduGuard
+    }
     if port.pointee.features.contains(.offersOffloads) { return acceptRequest(mbuf) }
+    guard port.pointee.features.contains(.finishesChecksums) else { return nil }
     let outcome = mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) }
     return outcome == .truncated ? .frameTruncated : nil
   }

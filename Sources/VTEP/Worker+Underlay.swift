@@ -91,6 +91,9 @@ extension Worker {
 
     // The parser has found the inner frame inside the packet, of 14 octets or more.
     let inner = EthernetHeader(unchecked: mbuf.bytes, at: innerOffset)
+    if inner.destination.mayBeControl
+      && takeInnerControl(mbuf, at: innerOffset, domain: entry, sender: address, portIndex: portIndex)
+    { return false }
     if let reason = refusal(inner, byteCount: innerByteCount, domain: entry) {
       drop(mbuf, port: portIndex, reason)
       return false
@@ -143,7 +146,6 @@ extension Worker {
   ) -> DropReason? {
     if inner.source.isMulticast { return .innerSourceMulticast }
     if inner.source.isZero { return .innerSourceZero }
-    if inner.destination.isLinkLocalControl { return .innerLinkLocalControl }
     if inner.isTagged {
       if byteCount < EthernetView.headerByteCount + EthernetView.tagByteCount { return .innerRunt }
       if !domain.pointee.carriesInnerVLAN { return .innerVLAN }

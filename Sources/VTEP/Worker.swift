@@ -12,6 +12,9 @@ struct Worker: ~Copyable {
   let table: MACTableReader
   let counters: WorkerCounters
   let learnRing: LearnRing
+  let punts: SlowPathRing
+  /// Nil: another worker sends for the control side.
+  let injections: SlowPathRing?
   let pool: OpaquePointer
 
   /// The burst in hand, dense: dropped frames are taken out.
@@ -49,9 +52,12 @@ struct Worker: ~Copyable {
   /// Serial of the latest announcement sent.
   var announced: UInt64 = 0
 
+  /// By port: what may still go to the slow path before the next tick.
+  let slowPathBudgets: UnsafeMutablePointer<UInt16>
+
   var held: HeldFrames
-  /// Set from time to time: look after held frames in the next round.
-  var heldFramesAreDue = false
+  /// Set from time to time: look after held frames and the slow path in the next round.
+  var rareWorkIsDue = false
 
   init(_ context: borrowing WorkerContext) {
     index = context.index
@@ -59,6 +65,8 @@ struct Worker: ~Copyable {
     table = context.table
     counters = context.counters
     learnRing = context.learnRing
+    punts = context.punts
+    injections = context.injections
     pool = context.pool
     transmitLocks = context.transmitLocks
     frames = .allocate(capacity: Limits.burst)
@@ -70,6 +78,8 @@ struct Worker: ~Copyable {
     joinedSegments = .allocate(capacity: Limits.ports)
     joinedSegments.initialize(repeating: JoinedSegments(), count: Limits.ports)
     sentFrames = .allocate(capacity: Limits.transmitBatch)
+    slowPathBudgets = .allocate(capacity: Limits.ports)
+    slowPathBudgets.initialize(repeating: Self.slowPathBudget, count: Limits.ports)
     held = HeldFrames()
     snapshot = Self.current(context.shared)
   }
@@ -84,6 +94,7 @@ struct Worker: ~Copyable {
     batchSizes.deallocate()
     joinedSegments.deallocate()
     sentFrames.deallocate()
+    slowPathBudgets.deallocate()
   }
 
   @inline(always)
@@ -122,9 +133,10 @@ struct Worker: ~Copyable {
         receiveFromAccess(count, portIndex: queue.port)
       }
     }
-    if heldFramesAreDue {
-      heldFramesAreDue = false
+    if rareWorkIsDue {
+      rareWorkIsDue = false
       if !held.isEmpty { releaseHeldFrames() }
+      serveSlowPath()
     }
     if filledBatches != 0 { flushBatches() }
     if sentLearnEvents { wakeLearner() }

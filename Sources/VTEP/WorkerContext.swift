@@ -14,6 +14,10 @@ struct WorkerContext {
   var table: MACTableReader
   var counters: WorkerCounters
   var learnRing: LearnRing
+  /// To the slow path.
+  var punts: SlowPathRing
+  /// From the slow path, for one of the workers.
+  var injections: SlowPathRing?
   var pool: OpaquePointer
   var transmitLocks: UnsafeMutablePointer<UInt32>
   /// Sleep when idle, or poll without end.
@@ -69,7 +73,7 @@ enum WorkerLoop {
       if now >= nextTick {
         nextTick = now &+ tickCycles
         worker.nowSeconds = MonotonicClock.seconds()
-        worker.heldFramesAreDue = true
+        worker.rareWorkIsDue = true
       }
       if context.pointee.sleepsWhenIdle && idle >= idleRounds {
         let isWoken = !context.pointee.napsOnly.pointee

@@ -54,6 +54,16 @@ public struct PortRow: Codable, Equatable, Sendable {
   @Nullable public var guestMTU: Int?
   /// `auto` or `off`.
   public var offloads: String
+  /// `drop`, `tunnel` or `punt`.
+  public var linkProtocols: String
+  /// Kernel tap that link-local control frames are punted to.
+  @Nullable public var puntTap: String?
+  public var bpduGuard: Bool
+  public var loopProbe: Bool
+  /// Why the port is shut for a while; nil: it is not.
+  @Nullable public var shut: String?
+  /// Seconds until it is tried again.
+  @Nullable public var shutSeconds: Int?
   /// What the operator should know about the port, one sentence each, e.g. unfinished checksums.
   public var notes: [String]
 
@@ -63,7 +73,8 @@ public struct PortRow: Codable, Equatable, Sendable {
     limits: PortLimits = PortLimits(), rxPackets: UInt64 = 0,
     rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0,
     drops: UInt64 = 0, features: [String] = [], queues: Int = 0, guestMTU: Int? = nil, offloads: String = "auto",
-    notes: [String] = []
+    linkProtocols: String = "drop", puntTap: String? = nil, bpduGuard: Bool = false, loopProbe: Bool = false, shut: String? = nil,
+    shutSeconds: Int? = nil, notes: [String] = []
   ) {
     self.name = name
     self.kind = kind
@@ -87,6 +98,12 @@ public struct PortRow: Codable, Equatable, Sendable {
     self.queues = queues
     self.guestMTU = guestMTU
     self.offloads = offloads
+    self.linkProtocols = linkProtocols
+    self.puntTap = puntTap
+    self.bpduGuard = bpduGuard
+    self.loopProbe = loopProbe
+    self.shut = shut
+    self.shutSeconds = shutSeconds
     self.notes = notes
   }
 
@@ -98,6 +115,13 @@ public struct PortRow: Codable, Equatable, Sendable {
     case txBytes = "tx_bytes"
     case drops, features, queues
     case guestMTU = "guest_mtu"
-    case offloads, notes
+    case offloads
+    case linkProtocols = "l2_protocols"
+    case puntTap = "punt_tap"
+    case bpduGuard = "bpdu_guard"
+    case loopProbe = "loop_probe"
+    case shut
+    case shutSeconds = "shut_s"
+    case notes
   }
 }

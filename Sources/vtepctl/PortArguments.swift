@@ -21,11 +21,15 @@ struct PortArguments: ParsableArguments {
   @Option(help: "MAC address known to live behind the port; repeatable.") var mac: [String] = []
   @Option(help: "MTU of the interface in bytes.") var mtu: Int?
   @Option(help: "off: the guest neither leaves us large TCP segments nor gets any.") var offloads: PortCommand.Offloads?
-  @Flag(inversion: .prefixedNo, help: "Administrative state: a disabled port is down.") var enabled: Bool?
+  @Flag(inversion: .prefixedNo, help: "Administrative state: a disabled port is down; --enabled also brings one back that a guard has shut.") var enabled: Bool?
   @Flag(inversion: .prefixedNo, help: "Accept only the port's own addresses as sources.") var antiSpoofing: Bool?
   @Flag(inversion: .prefixedNo, help: "Announce the port's MAC addresses to the other VTEPs when it comes up.") var announce: Bool?
   @Flag(inversion: .prefixedNo, help: "Reach only the overlay and ports that are not isolated.") var isolated: Bool?
   @Option(help: ArgumentHelp("TPID of the tags that the port puts on.", valueName: "0x8100|0x88a8")) var tpid: String?
+  @Option(help: "Link-local control frames (STP, LACP, LLDP, 802.1X): drop, tunnel through the VNI, or punt to a kernel tap.")
+  var l2Protocols: PortCommand.LinkProtocols?
+  @Flag(inversion: .prefixedNo, help: "Shut the port when it receives a BPDU.") var bpduGuard: Bool?
+  @Flag(inversion: .prefixedNo, help: "Look for loops at the port, and shut it for one.") var loopProbe: Bool?
   @Option(help: "Learned addresses behind the port; 0: no limit.") var macLimit: UInt32?
   @Option(help: "Bits a second from the guest; 0: no limit.") var ingressBits: Int64?
   @Option(help: "Packets a second from the guest; 0: no limit.") var ingressPackets: Int64?
@@ -62,6 +66,9 @@ struct PortArguments: ParsableArguments {
     values["announce"] = announce.map { .flag($0) }
     values["isolated"] = isolated.map { .flag($0) }
     values["tpid"] = tpid.map { .text($0) }
+    values["l2-protocols"] = l2Protocols.map { .text($0.rawValue) }
+    values["bpdu-guard"] = bpduGuard.map { .flag($0) }
+    values["loop-probe"] = loopProbe.map { .flag($0) }
     values["mac-limit"] = Self.number(macLimit)
     values["rate-limit"] = Self.map([
       "ingress": Self.map(["bits": Self.number(ingressBits), "packets": Self.number(ingressPackets)]),

@@ -15,6 +15,7 @@ struct PortCommand: CommandGroup {
     case dpdk
   }
   enum Offloads: String, ExpressibleByArgument, CaseIterable { case auto, off }
+  enum LinkProtocols: String, ExpressibleByArgument, CaseIterable { case drop, tunnel, punt }
   enum Role: String, ExpressibleByArgument, CaseIterable { case client, server }
 
   static let portSocketOption = "port-socket"

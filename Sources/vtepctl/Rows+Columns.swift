@@ -68,7 +68,10 @@ extension PortRow {
       Column("NAME") { $0.name },
       Column("KIND") { $0.kind },
       Column("DEVICE") { $0.device },
-      Column("STATE") { $0.enabled ? $0.state.rawValue : $0.state.rawValue + " (disabled)" },
+      Column("STATE") { row in
+        let seconds = row.shutSeconds.map { " (shut, \($0) s)" } ?? ""
+        return row.state.rawValue + (row.enabled ? seconds : " (disabled)")
+      },
       Column("MAC") { $0.mac.orDash },
       Column(number: "MTU") { $0.mtu.orDash },
       Column(number: "VNI") { $0.vni.orDash },
@@ -85,6 +88,8 @@ extension PortRow {
       Column("OFFLOADS") { $0.offloads },
       Column("FEATURES") { $0.features.listed },
       Column("LIMITS") { $0.limits.text },
+      Column("L2 PROTOCOLS") { $0.puntTap.map { "punt to \($0)" } ?? $0.linkProtocols },
+      Column("GUARDS") { [$0.bpduGuard ? "bpdu-guard" : nil, $0.loopProbe ? "loop-probe" : nil].compactMap(\.self).listed },
       Column("NOTES") { $0.notes.isEmpty ? "" : $0.notes.joined(separator: "; ") },
     ]
   }

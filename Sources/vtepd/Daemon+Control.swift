@@ -138,7 +138,12 @@ extension Daemon: ControlHandler {
     return try await change(request)
   }
 
-  func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+  func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer {
+    var answer = try await change(request)
+    // Whoever enables a port wants it now, shut or not.
+    if request.settings["enabled"] == .flag(true), await (try running()).release(port: request.name) { answer.changed = true }
+    return answer
+  }
 
   func handle(_ request: PreparePort) async throws(ControlError) -> ChangeAnswer {
     let reconciler = try running()

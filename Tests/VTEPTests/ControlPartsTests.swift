@@ -69,6 +69,8 @@ struct ControlPartsTests {
   private func names(_ messages: [Mailbox.Message]) -> [String] {
     messages.map {
       switch $0 {
+      case .alarm: "alarm"
+      case .puntTapLost(let name): "tap \(name)"
       case .kernel(.resync): "resync"
       case .kernel: "kernel"
       case .unknownVTEP: "vtep"

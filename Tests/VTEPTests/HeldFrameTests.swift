@@ -48,7 +48,7 @@ extension DataplaneTests {
         let expiries = plane.worker.held.frames.map(\.expiry)
         for _ in 0..<3 {
           plane.change { _ in }
-          plane.worker.heldFramesAreDue = true
+          plane.worker.rareWorkIsDue = true
           plane.run()
         }
         // The time they may wait does not begin anew.
@@ -112,7 +112,7 @@ extension DataplaneTests {
           if number % 2 == 0 { plane.worker.held.keepExpiry(cdpdk_cycles()) }
         }
         plane.expect()
-        plane.worker.heldFramesAreDue = true
+        plane.worker.rareWorkIsDue = true
         plane.expect(drops: [.vm1: [.neighborUnresolved: 3]])
         resolve(plane)
         plane.expect(tunnelled: [1, 3, 5].map { plane.tunnelled(to: Topology.near, frame($0)) })

@@ -17,6 +17,8 @@ final class TestRuntime {
   /// One per place of the topology.
   let ports: [MemoryPort]
   let learnRings: [LearnRing]
+  let punts: [SlowPathRing]
+  let injections: SlowPathRing
   let counters: [WorkerCounters]
   let transmitLocks: UnsafeMutablePointer<UInt32>
   let shared: UnsafeMutablePointer<SharedState>
@@ -30,6 +32,8 @@ final class TestRuntime {
     self.runtime = runtime
     ports = try Place.allCases.map { try MemoryPort(name: "test-\($0)", capacity: 8191, runtime: runtime) }
     learnRings = try (0..<Self.workers).map { try LearnRing(worker: 1000 + $0) }
+    punts = try (0..<Self.workers).map { try SlowPathRing(name: "punt-\(1000 + $0)") }
+    injections = try SlowPathRing(name: "inject-1000")
     counters = (0..<Self.workers).map { _ in WorkerCounters() }
     transmitLocks = .allocate(capacity: Limits.ports * Limits.workers)
     transmitLocks.initialize(repeating: 0, count: Limits.ports * Limits.workers)

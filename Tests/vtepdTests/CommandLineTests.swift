@@ -101,7 +101,7 @@ private struct Run: CustomStringConvertible {
         "vni add --vni 7 --flood replicate --peer 192.0.2.7 --peer 192.0.2.8 --no-learning --accept-from peers --inner-vlan carry --ageing-seconds 9 --mac-limit 8",
         "port add --name x --kind tap --device tx --vni 7 --vlan 100:5001 --vlan 200:7 --mac 02:00:00:00:00:01 --mac 02:00:00:00:00:02 --mtu 1300",
         "port add --name g --kind vhost-user --socket g.sock --role server --queues 2 --vni 7 --offloads off",
-        "port set x --mac-limit 9 --ingress-bits 1000000 --storm-broadcast 50 --no-enabled",
+        "port set x --mac-limit 9 --ingress-bits 1000000 --storm-broadcast 50 --no-enabled --l2-protocols punt --bpdu-guard --no-loop-probe",
         "port set g --egress-packets 700 --unset vni",
         "mac add --vni 7 --mac 02:00:00:00:00:03 --vtep 192.0.2.7", "mac add --vni 7 --mac 02:00:00:00:00:04 --port x",
         "peer add --vni 7 192.0.2.9", "port set x --isolated --tpid 0x88a8",
@@ -120,6 +120,7 @@ private struct Run: CustomStringConvertible {
         "mac-limit: 8", "mac-limit: 9", "rate-limit: {ingress: {bits: 1000000}}", "storm-control: {broadcast: 50}", "enabled: false",
         "vlans: {100: 5001, 200: 7, 300: 7}", "isolated: true", "tpid: \"0x88a8\"", "vlan-macs: {300: [\"02:00:00:00:00:05\"]}",
         "mtu: 1300", "offloads: off",
+        "l2-protocols: punt", "bpdu-guard: true", "loop-probe: false",
         #"macs: ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:04"]"#,
         #"- {mac: "02:00:00:00:00:03", vtep: 192.0.2.7}"#,
       ] {

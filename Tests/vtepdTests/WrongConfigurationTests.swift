@@ -162,6 +162,9 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("moves", underlay + "protection: {mac-move: {moves: »65}}\n", "from 0 to 64, not '65'"),
     WrongConfiguration("window", underlay + "protection: {mac-move: {window-seconds: »0}}\n", "from 1 to 3600, not '0'"),
     WrongConfiguration("hold", underlay + "protection: {mac-move: {hold-seconds: »0}}\n", "from 1 to 86400, not '0'"),
+    WrongConfiguration("probe interval", underlay + "protection: {loop-probe: {interval-seconds: »0}}\n", "from 1 to 60, not '0'"),
+    WrongConfiguration("probe hold", underlay + "protection: {loop-probe: {hold-seconds: »86401}}\n", "from 1 to 86400, not '86401'"),
+    WrongConfiguration("guard's hold", underlay + "protection: {bpdu-guard: {hold-seconds: »0}}\n", "from 1 to 86400, not '0'"),
     WrongConfiguration("unknown guard", underlay + "protection: {»mac-moves: 5}\n", "unknown key 'mac-moves', did you mean 'mac-move'?"),
   ]
 

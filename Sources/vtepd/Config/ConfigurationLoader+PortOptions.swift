@@ -24,7 +24,7 @@ extension ConfigurationLoader {
   /// The keys of a profile, which are also a port's.
   func readPortOptions(_ section: inout ConfigurationSection, _ subject: DesiredState.Problem.Subject) -> PortOptions {
     let reader = section.reader
-    for key in ["vni", "vlans", "mtu", "anti-spoofing"] {
+    for key in ["vni", "vlans", "mtu", "anti-spoofing", "l2-protocols"] {
       reader.remember(section.entry(key)?.value.position ?? section.position, subject, [key])
     }
     var options = PortOptions()
@@ -43,6 +43,9 @@ extension ConfigurationLoader {
       }
       return tpid
     }
+    options.linkProtocols = section.choice("l2-protocols", as: LinkProtocols.self)
+    options.hasBPDUGuard = section.boolean("bpdu-guard")
+    options.probesLoops = section.boolean("loop-probe")
     options.macLimit = section.integer("mac-limit", in: 0...PortPolicy.maximumMACLimit).map(UInt32.init)
     if var limits = section.section("rate-limit") {
       options.ingress = readRate("ingress", in: &limits)

@@ -17,7 +17,21 @@ extension ConfigurationLoader {
       settings.macMove = guarded
       keys.finish()
     }
+    if var keys = section.section("loop-probe") {
+      let range = ProtectionSettings.LoopProbe.intervalRange
+      settings.loopProbe.intervalSeconds = keys.integer("interval-seconds", in: range).map { UInt32($0) } ?? settings.loopProbe.intervalSeconds
+      settings.loopProbe.holdSeconds = readHold(&keys) ?? settings.loopProbe.holdSeconds
+      keys.finish()
+    }
+    if var keys = section.section("bpdu-guard") {
+      settings.bpduGuard.holdSeconds = readHold(&keys) ?? settings.bpduGuard.holdSeconds
+      keys.finish()
+    }
     section.finish()
     return settings
+  }
+
+  private func readHold(_ keys: inout ConfigurationSection) -> UInt32? {
+    keys.integer("hold-seconds", in: ProtectionSettings.holdRange).map { UInt32($0) }
   }
 }

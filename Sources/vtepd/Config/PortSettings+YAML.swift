@@ -53,6 +53,9 @@ extension PortOptions {
     if let isAnnounced { pairs.append(("announce", Node(flag: isAnnounced))) }
     if let isIsolated { pairs.append(("isolated", Node(flag: isIsolated))) }
     if let tpid { pairs.append(("tpid", Node(text: tpid.text))) }
+    if let linkProtocols { pairs.append(("l2-protocols", Node(word: linkProtocols.rawValue))) }
+    if let hasBPDUGuard { pairs.append(("bpdu-guard", Node(flag: hasBPDUGuard))) }
+    if let probesLoops { pairs.append(("loop-probe", Node(flag: probesLoops))) }
     if let macLimit { pairs.append(("mac-limit", Node(number: macLimit))) }
     pairs += Self.mapping("rate-limit", Self.mapping("ingress", ingress.pairs) + Self.mapping("egress", egress.pairs))
     pairs += Self.mapping("storm-control", storm.pairs)

@@ -12,7 +12,14 @@ extension ProtectionSettings {
           ("moves", Node(number: macMove.moves)), ("window-seconds", Node(number: macMove.windowSeconds)),
           ("hold-seconds", Node(number: macMove.holdSeconds)),
         ])
-      )
+      ),
+      (
+        "loop-probe",
+        .block([
+          ("interval-seconds", Node(number: loopProbe.intervalSeconds)), ("hold-seconds", Node(number: loopProbe.holdSeconds)),
+        ])
+      ),
+      ("bpdu-guard", .block([("hold-seconds", Node(number: bpduGuard.holdSeconds))])),
     ])
   }
 }

@@ -123,7 +123,9 @@ extension PortRow {
       rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets, txBytes: report.traffic.txBytes,
       drops: report.drops, features: report.status.features,
       queues: min(report.status.receiveQueues, report.status.transmitQueues), guestMTU: report.status.guestMTU,
-      offloads: report.settings.offloads.rawValue,
+      offloads: report.settings.offloads.rawValue, linkProtocols: report.settings.linkProtocols.rawValue,
+      puntTap: report.settings.puntTapName, bpduGuard: report.settings.hasBPDUGuard, loopProbe: report.settings.probesLoops,
+      shut: report.shutReason, shutSeconds: report.shutSeconds,
       notes: report.status.remark.map { [$0] } ?? [])
   }
 }

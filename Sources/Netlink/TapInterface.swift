@@ -1,0 +1,45 @@
+// TapInterface: a tap of our own for a few frames, read and written through its descriptor. Not a port: those are DPDK's.
+
+import CMNL
+import Glibc
+
+/// A tap interface that is gone when this value is, or its process.
+public final class TapInterface: Sendable {
+  public let name: String
+  /// For poll(2); reads and writes never wait.
+  public let descriptor: Int32
+
+  /// Makes the interface, in the thread's network namespace. It is down.
+  ///
+  /// - Parameter name: 1 to 15 bytes; EBUSY when there is an interface of this name.
+  public init(name: String) throws(NetlinkError) {
+    let descriptor = cmnl_tap_create(name)
+    guard descriptor >= 0 else { throw NetlinkError("create tap", subject: name, code: errno) }
+    self.name = name
+    self.descriptor = descriptor
+    // The kernel would talk to neighbours on it on its own account. Without IPv6 there is no such file.
+    let file = open("/proc/sys/net/ipv6/conf/\(name)/disable_ipv6", O_WRONLY | O_CLOEXEC)
+    if file >= 0 {
+      _ = Glibc.write(file, "1", 1)
+      close(file)
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  public func setCarrier(isOn: Bool) { TapDevice.setCarrier(descriptor, isOn: isOn) }
+
+  /// Hands a frame to the kernel as if it came in at the interface.
+  ///
+  /// - Returns: false when the interface is down or has no room.
+  public func write(_ frame: UnsafeRawPointer, byteCount: Int) -> Bool {
+    Glibc.write(descriptor, frame, byteCount) == byteCount
+  }
+
+  /// Takes a frame that the kernel sends by the interface; one that is longer than `capacity` is cut.
+  ///
+  /// - Returns: its bytes; 0 when there is none.
+  public func read(into memory: UnsafeMutableRawPointer, capacity: Int) -> Int {
+    max(Glibc.read(descriptor, memory, capacity), 0)
+  }
+}

@@ -1,0 +1,18 @@
+// PortAlarm: what workers saw that a port may have to be shut for.
+
+import Encap
+
+/// Word from the slow path to the reconciler.
+enum PortAlarm: Sendable {
+  /// A port that guards against bridges has received a BPDU.
+  case bpdu(port: UInt16)
+  /// A probe of ours has come back.
+  case loop(LoopProbe, ReturnPlace)
+
+  enum ReturnPlace: Sendable {
+    /// At a port, with the VLAN tag; 0: untagged.
+    case port(UInt16, vlan: UInt16)
+    /// From a VTEP, in a VNI.
+    case overlay(VNI, sender: IPAddress)
+  }
+}

@@ -1,0 +1,94 @@
+// Reconciler+SlowPath: what the slow path is to do: taps of ports that punt, and places that probe for loops.
+
+import Encap
+import Glibc
+import Netlink
+
+extension Reconciler {
+  /// Makes the taps that `new` asks for and that are not there. Nobody knows them yet.
+  func openPuntTaps(for new: DesiredState) throws(VTEPError) -> [TapInterface] {
+    var taps: [TapInterface] = []
+    for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
+      guard let name = settings.puntTapName, puntTaps[name] == nil else { continue }
+      taps.append(try openPuntTap(name, port: settings.name))
+    }
+    return taps
+  }
+
+  private func openPuntTap(_ name: String, port: String) throws(VTEPError) -> TapInterface {
+    do throws(NetlinkError) {
+      let tap = try TapInterface(name: name)
+      if let link = try underlay.netlink.link(named: name) { try underlay.netlink.setLink(index: link.index, up: true) }
+      return tap
+    } catch {
+      let isTaken = error.code == EBUSY
+      throw VTEPError(
+        isTaken ? .refused : .environment, "port \(port): l2-protocols: punt", "\(error)",
+        remedy: isTaken ? "delete the interface \(name), or rename the port" : "run as root or with CAP_NET_ADMIN")
+    }
+  }
+
+  /// Somebody has deleted a tap: it is made anew.
+  func losePuntTap(named name: String) {
+    guard puntTaps.removeValue(forKey: name) != nil,
+      let port = ports.values.first(where: { $0.settings.puntTapName == name })?.settings.name
+    else { return }
+    log.warning("port \(port): somebody deleted \(name)")
+    do throws(VTEPError) {
+      puntTaps[name] = try openPuntTap(name, port: port)
+    } catch {
+      log.error("\(error)")
+    }
+    updateSlowPath()
+  }
+
+  /// Brings taps and probes in line with the ports.
+  func updateSlowPath() {
+    var taps: [UInt16: TapInterface] = [:]
+    var names: Set<String> = []
+    var targets: [ProbeTarget] = []
+    for record in ports.values.sorted(by: { $0.index < $1.index }) {
+      if let name = record.settings.puntTapName, let tap = puntTaps[name] {
+        names.insert(name)
+        taps[record.index] = tap
+        adjust(tap, to: record)
+      }
+      guard record.isUp, record.settings.probesLoops else { continue }
+      let source = PortHost.stableMAC(host: hostName, port: "\(record.settings.name)/loop-probe")
+      targets += record.settings.bindings.map { vlan, vni in
+        ProbeTarget(port: record.index, vlan: vlan, tpid: record.settings.tpid.rawValue, vni: vni, source: source)
+      }
+    }
+    slowPath.setTaps(taps)
+    slowPath.setProbes(targets, intervalSeconds: desired.protection.loopProbe.intervalSeconds)
+    for (name, tap) in puntTaps where !names.contains(name) {
+      puntTaps[name] = nil
+      delete(tap)
+    }
+  }
+
+  /// The tap follows its port: address, MTU, carrier.
+  private func adjust(_ tap: TapInterface, to record: PortRecord) {
+    tap.setCarrier(isOn: record.isUp)
+    do throws(NetlinkError) {
+      // Not when it was moved to another namespace.
+      guard let link = try underlay.netlink.link(named: tap.name) else { return }
+      if let mac = record.device?.mac, mac != link.mac { try underlay.netlink.setAddress(index: link.index, mac) }
+      if let mtu = record.status.mtu, mtu != link.mtu { try underlay.netlink.setMTU(index: link.index, mtu: mtu) }
+    } catch {
+      log.warning("port \(record.settings.name): punt tap \(tap.name): \(error)")
+    }
+  }
+
+  /// The slow path may hold the tap for a moment still; its name is to be free at once.
+  private func delete(_ tap: TapInterface) {
+    guard TapDevice.interfaceName(of: tap.descriptor) == tap.name, let found = try? underlay.netlink.link(named: tap.name),
+      found.kind == "tun"
+    else { return }
+    do {
+      try underlay.netlink.deleteLink(index: found.index)
+    } catch {
+      log.warning("punt tap \(tap.name): \(error)")
+    }
+  }
+}

@@ -1,0 +1,223 @@
+// SlowPath: the thread between the workers and what is not theirs to do: it hands punted frames to the ports' taps, takes
+// from these what daemons send, sends loop probes, and tells the reconciler what a port may have to be shut for.
+
+import CDPDK
+import Encap
+import Glibc
+import Netlink
+import Synchronization
+
+final class SlowPath: Sendable {
+  private struct State {
+    /// By port.
+    var taps: [UInt16: TapInterface] = [:]
+    var targets: [ProbeTarget] = []
+    /// Beside `targets`.
+    var probes: [LoopProbe] = []
+    var tokens: [Place: UInt64] = [:]
+    var intervalSeconds: UInt32 = 1
+  }
+
+  /// Where probes are sent, as a key.
+  private struct Place: Hashable {
+    var port: UInt16
+    var vlan: UInt16
+    var vni: VNI
+  }
+
+  /// What is lost here, and not in a worker.
+  let counters = WorkerCounters()
+  private let state = Mutex(State())
+  private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
+  private nonisolated(unsafe) let pool: OpaquePointer
+  /// One from each worker.
+  private let punts: [SlowPathRing]
+  private let injections: SlowPathRing
+  private let mailbox: Mailbox
+  /// Wakes the worker that sends what is in `injections`.
+  private let wakeWorker: @Sendable () -> Void
+
+  /// Frames taken from a tap before the next one has its turn.
+  private static let tapBatch = 16
+  /// Probes leave room for what daemons send, and the other way round.
+  private static let reserve = SlowPathRing.capacity / 4
+  private static let slotMilliseconds: Int32 = 50
+
+  init(
+    shared: UnsafeMutablePointer<SharedState>, pool: OpaquePointer, punts: [SlowPathRing], injections: SlowPathRing,
+    mailbox: Mailbox, wakeWorker: @escaping @Sendable () -> Void
+  ) {
+    self.shared = shared
+    self.pool = pool
+    self.punts = punts
+    self.injections = injections
+    self.mailbox = mailbox
+    self.wakeWorker = wakeWorker
+  }
+
+  // -- what the reconciler says ------------------------------------------------------------------------------------------
+
+  /// Names the taps of ports that punt.
+  func setTaps(_ taps: [UInt16: TapInterface]) {
+    state.withLock { $0.taps = taps }
+    wake()
+  }
+
+  /// Names the places to probe; each keeps the token that it has.
+  func setProbes(_ targets: [ProbeTarget], intervalSeconds: UInt32) {
+    let isNew = state.withLock { state in
+      state.intervalSeconds = intervalSeconds
+      guard state.targets != targets else { return false }
+      let old = state.tokens
+      state.targets = targets
+      state.tokens = [:]
+      state.probes = targets.map { target in
+        let place = Place(port: target.port, vlan: target.vlan, vni: target.vni)
+        let token = old[place] ?? .random(in: .min ... .max)
+        state.tokens[place] = token
+        return LoopProbe(
+          daemon: shared.pointee.daemonID, token: token, port: target.port, vlan: target.vlan, vni: target.vni)
+      }
+      return true
+    }
+    if isNew { wake() }
+  }
+
+  func wake() { cdpdk_event_signal(shared.pointee.slowPathEvent) }
+
+  // -- the thread --------------------------------------------------------------------------------------------------------
+
+  /// The thread's function: returns when the shared state says stop.
+  func run() {
+    var cycle = ProbeCycle()
+    while !shared.pointee.stops.load(ordering: .relaxed) {
+      wait()
+      takePunts()
+      readTaps()
+      sendProbes(&cycle)
+    }
+  }
+
+  /// Until a worker or the reconciler calls, a tap has something, or it is time for probes.
+  private func wait() {
+    // A reference to each, so that no descriptor becomes another file's meanwhile.
+    let (taps, isProbing) = state.withLock { (Array($0.taps), !$0.targets.isEmpty) }
+    let hasRoom = injections.freeCount > Self.reserve
+    var descriptors = [pollfd(fd: shared.pointee.slowPathEvent, events: Int16(POLLIN), revents: 0)]
+    if hasRoom { descriptors += taps.map { pollfd(fd: $0.value.descriptor, events: Int16(POLLIN), revents: 0) } }
+    guard poll(&descriptors, nfds_t(descriptors.count), isProbing || !hasRoom ? Self.slotMilliseconds : 1000) > 0 else { return }
+    if descriptors[0].revents != 0 { cdpdk_event_clear(shared.pointee.slowPathEvent) }
+    for (tap, descriptor) in zip(taps, descriptors.dropFirst()) where Int32(descriptor.revents) & POLLERR != 0 {
+      // Somebody has deleted the interface.
+      state.withLock { state in
+        if state.taps[tap.key] === tap.value { state.taps[tap.key] = nil }
+      }
+      mailbox.post(.puntTapLost(tap.value.name))
+    }
+  }
+
+  // -- from the workers --------------------------------------------------------------------------------------------------
+
+  private func takePunts() {
+    let taps = state.withLock { $0.taps }
+    var item = SlowPathItem()
+    for ring in punts {
+      for _ in 0..<SlowPathRing.capacity {
+        guard ring.receive(&item) else { break }
+        switch item.kind {
+        case .frame: deliver(item, taps[item.port])
+        case .bpdu: mailbox.post(.alarm(.bpdu(port: item.port)))
+        case .returnedProbe: report(item)
+        }
+      }
+    }
+  }
+
+  private func deliver(_ item: SlowPathItem, _ tap: TapInterface?) {
+    guard let raw = item.mbuf else { return }
+    let mbuf = Mbuf(raw)
+    if tap?.write(mbuf.start, byteCount: mbuf.byteCount) != true {
+      counters.drop(port: item.port, .puntTapDown).pointee.add(1)
+    }
+    mbuf.free()
+  }
+
+  /// Only what knows the token has come from the port: a guest cannot have another's port shut.
+  private func report(_ item: SlowPathItem) {
+    let probe = item.probe
+    let token = state.withLock { $0.tokens[Place(port: probe.port, vlan: probe.vlan, vni: probe.vni)] }
+    guard token == probe.token else { return }
+    let place: PortAlarm.ReturnPlace =
+      item.port == Limits.none ? .overlay(item.vni, sender: item.vtep) : .port(item.port, vlan: item.vlan)
+    mailbox.post(.alarm(.loop(probe, place)))
+  }
+
+  // -- to the workers ----------------------------------------------------------------------------------------------------
+
+  /// What daemons have written to the taps leaves by the ports. When the workers are behind, it waits in the kernel.
+  private func readTaps() {
+    var isSent = false
+    for (port, tap) in state.withLock({ $0.taps }) {
+      for _ in 0..<Self.tapBatch {
+        guard injections.freeCount > Self.reserve, let raw = cdpdk_mbuf_alloc(pool) else { break }
+        let mbuf = Mbuf(raw)
+        let byteCount = tap.read(into: mbuf.start, capacity: Int(cdpdk_mbuf_tailroom(raw)))
+        guard byteCount > 0, cdpdk_mbuf_append(raw, UInt16(byteCount)) != nil else {
+          mbuf.free()
+          break
+        }
+        guard !ControlFrame.isGeneralTraffic(mbuf.bytes) else {
+          counters.drop(port: port, .puntNotControl).pointee.add(1)
+          mbuf.free()
+          continue
+        }
+        isSent = inject(mbuf, port: port) || isSent
+      }
+    }
+    if isSent { wakeWorker() }
+  }
+
+  private func inject(_ mbuf: Mbuf, port: UInt16) -> Bool {
+    var item = SlowPathItem()
+    item.port = port
+    item.mbuf = mbuf.raw
+    if injections.send(item) { return true }
+    mbuf.free()
+    return false
+  }
+
+  // -- loop probes -------------------------------------------------------------------------------------------------------
+
+  /// How far the round of all places has come: they are spread over the interval.
+  private struct ProbeCycle {
+    var start = 0.0
+    var sent = 0
+  }
+
+  private func sendProbes(_ cycle: inout ProbeCycle) {
+    let (targets, probes, interval) = state.withLock { ($0.targets, $0.probes, Double($0.intervalSeconds)) }
+    guard !targets.isEmpty else { return }
+    let now = Self.now()
+    if cycle.sent >= targets.count, now >= cycle.start + interval { cycle = ProbeCycle(start: now) }
+    let due = min(Int((now - cycle.start) / interval * Double(targets.count)) + 1, targets.count)
+    var isSent = false
+    while cycle.sent < due, injections.freeCount > Self.reserve, let raw = cdpdk_mbuf_alloc(pool) {
+      let mbuf = Mbuf(raw)
+      guard cdpdk_mbuf_append(raw, UInt16(LoopProbe.frameByteCount)) != nil else {
+        mbuf.free()
+        break
+      }
+      let target = targets[cycle.sent]
+      mbuf.withMutableBytes { probes[cycle.sent].write(into: &$0, source: target.source, tpid: target.tpid) }
+      isSent = inject(mbuf, port: target.port) || isSent
+      cycle.sent += 1
+    }
+    if isSent { wakeWorker() }
+  }
+
+  private static func now() -> Double {
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+}

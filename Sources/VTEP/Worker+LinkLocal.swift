@@ -1,0 +1,146 @@
+// Worker+LinkLocal: link-local control frames, BPDUs and loop probes, in pass 1 of both walks; and the frames that the
+// control side has for the workers to send. All of it is rare and out of line: an everyday frame pays for one comparison
+// of its destination. Whatever goes to the slow path is bounded by a budget and a ring.
+
+import CDPDK
+import Encap
+import MACTable
+
+extension Worker {
+  /// Items that a worker hands to the slow path for a port in a twentieth of a second.
+  static let slowPathBudget: UInt16 = 16
+
+  // -- from a port -------------------------------------------------------------------------------------------------------
+
+  /// Looks closer at a frame to an address that may be one of control.
+  ///
+  /// - Returns: true when the frame is gone; false when it walks on: it is an ordinary one, or tunnelled.
+  @inline(never)
+  mutating func takeControl(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16) -> Bool {
+    // Nothing that a shut port sends is looked at.
+    if snapshot.pointee.policies[Int(portIndex)].isDisabled {
+      drop(mbuf, port: portIndex, .portDisabled)
+      return true
+    }
+    let destination = MACAddress(loading: mbuf.bytes, at: 0)
+    if destination == LoopProbe.destination {
+      guard let probe = ownProbe(mbuf, at: 0) else { return false }
+      var item = SlowPathItem()
+      item.kind = .returnedProbe
+      item.port = portIndex
+      item.vlan = EthernetView(mbuf.bytes)?.vlanID ?? 0
+      item.probe = probe
+      report(item, budget: portIndex)
+      drop(mbuf, port: portIndex, .loopProbe)
+      return true
+    }
+    guard destination.isLinkLocalControl else { return false }
+    let features = port.pointee.features
+    if features.contains(.guardsBPDU) && ControlFrame.isBPDU(mbuf.bytes) {
+      reportBPDU(portIndex)
+      drop(mbuf, port: portIndex, .bpduGuard)
+    } else if destination.isMACControl {
+      drop(mbuf, port: portIndex, .linkLocalControl)
+    } else if features.contains(.puntsControl) {
+      punt(mbuf, portIndex: portIndex)
+    } else if features.contains(.tunnelsControl) {
+      return false
+    } else {
+      drop(mbuf, port: portIndex, .linkLocalControl)
+    }
+    return true
+  }
+
+  /// A guarded port has received a BPDU: it is to be shut.
+  @inline(never)
+  mutating func reportBPDU(_ portIndex: UInt16) {
+    var item = SlowPathItem()
+    item.kind = .bpdu
+    item.port = portIndex
+    report(item, budget: portIndex)
+  }
+
+  private mutating func punt(_ mbuf: Mbuf, portIndex: UInt16) {
+    guard mbuf.isContiguous, spendBudget(portIndex) else {
+      drop(mbuf, port: portIndex, .puntRateLimit)
+      return
+    }
+    var item = SlowPathItem()
+    item.port = portIndex
+    item.mbuf = mbuf.raw
+    guard punts.send(item) else {
+      drop(mbuf, port: portIndex, .puntQueueFull)
+      return
+    }
+    cdpdk_event_signal(shared.pointee.slowPathEvent)
+  }
+
+  // -- from the overlay --------------------------------------------------------------------------------------------------
+
+  /// The same for the frame inside a packet, at `offset`. Control frames come in only where a port of the VNI wants them.
+  @inline(never)
+  mutating func takeInnerControl(
+    _ mbuf: Mbuf, at offset: Int, domain: UnsafePointer<DomainEntry>, sender: IPAddress, portIndex: UInt16
+  ) -> Bool {
+    let destination = MACAddress(loading: mbuf.bytes, at: offset)
+    if destination == LoopProbe.destination {
+      guard let probe = ownProbe(mbuf, at: offset) else { return false }
+      var item = SlowPathItem()
+      item.kind = .returnedProbe
+      item.vni = domain.pointee.vni
+      item.vtep = sender
+      item.probe = probe
+      report(item, budget: portIndex)
+      drop(mbuf, port: portIndex, .loopProbe)
+      return true
+    }
+    guard destination.isLinkLocalControl else { return false }
+    if domain.pointee.tunnelsControl && !destination.isMACControl { return false }
+    drop(mbuf, port: portIndex, .innerLinkLocalControl)
+    return true
+  }
+
+  /// The probe in a frame, if this daemon has sent it. Those of others are ordinary multicast: they are to find their way
+  /// back to their senders.
+  private func ownProbe(_ mbuf: Mbuf, at offset: Int) -> LoopProbe? {
+    guard let probe = LoopProbe(parsing: mbuf.bytes, at: offset), probe.daemon == shared.pointee.daemonID else { return nil }
+    return probe
+  }
+
+  // -- to and from the slow path -----------------------------------------------------------------------------------------
+
+  /// What is not reported now is with the next frame of the kind.
+  private mutating func report(_ item: SlowPathItem, budget portIndex: UInt16) {
+    guard spendBudget(portIndex), punts.send(item) else { return }
+    cdpdk_event_signal(shared.pointee.slowPathEvent)
+  }
+
+  private func spendBudget(_ portIndex: UInt16) -> Bool {
+    let budget = slowPathBudgets + Int(portIndex)
+    guard budget.pointee > 0 else { return false }
+    budget.pointee &-= 1
+    return true
+  }
+
+  /// From time to time: fills the budgets, and sends what the control side has to send.
+  @inline(never)
+  mutating func serveSlowPath() {
+    for index in 0..<Limits.ports { slowPathBudgets[index] = Self.slowPathBudget }
+    guard let injections else { return }
+    var item = SlowPathItem()
+    for _ in 0..<SlowPathRing.capacity {
+      guard injections.receive(&item), let raw = item.mbuf else { return }
+      let mbuf = Mbuf(raw)
+      guard snapshot.pointee.ports[Int(item.port)].isUp else {
+        drop(mbuf, port: item.port, .portDown)
+        continue
+      }
+      // For the binding's counters.
+      if let tag = EthernetView(mbuf.bytes)?.vlanTCI, tag & 0xfff != 0 {
+        mbuf.notedTag = tag
+        taggedBatches |= 1 &<< UInt64(item.port)
+      }
+      transmit(mbuf, byteCount: mbuf.byteCount, port: item.port)
+    }
+  }
+}
