@@ -59,7 +59,7 @@ class Pair:
         self.raws[sender].send(marker)
         frames = []
         receive(self.raws[number], lambda frame: frame == marker or frames.append(frame))
-        return frames
+        return [frame for frame in frames if b"marker" not in frame]
 
     def expect_drops(self, daemon, reason, count):
         wait_until(lambda: daemon.drops().get(reason) == count, lambda: f"{count} frames are dropped as {reason}: {daemon.drops()}")

@@ -83,7 +83,7 @@ extension Reconciler {
     } else if let device = record.device {
       record.driver.setCarrier(device, isOn: false)
     }
-    ports[name]?.status = ports[name]?.readStatus() ?? PortStatus()
+    if let status = ports[name]?.readStatus() { ports[name]?.status = status }
     portStateChanged()
     learner.write { $0.flush(port: record.index) }
   }
