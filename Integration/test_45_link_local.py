@@ -2,6 +2,7 @@
 against bridges. lldpd and the kernel's spanning tree are the other side."""
 import json
 import os
+import pathlib
 import struct
 
 import pytest
@@ -120,7 +121,9 @@ class LLDPDaemon:
     """A real lldpd on one interface of a namespace."""
 
     def __init__(self, namespace, interface, name):
-        self.namespace, self.control = namespace, namespace.lab.directory / f"{name}.lldpd"
+        # Where its unprivileged half reaches it, too.
+        self.namespace, self.control = namespace, pathlib.Path(f"/tmp/vt{os.getpid()}-{name}.lldpd")
+        namespace.lab.on_close(lambda: self.control.unlink(missing_ok=True))
         log = open(namespace.lab.directory / f"{name}.lldpd.log", "ab")
         self.process = namespace.popen("lldpd", "-d", "-u", self.control, "-I", interface, "-S", name, stdout=log, stderr=log)
 
@@ -291,9 +294,11 @@ def test_bpdu_guard_shuts_the_port_for_a_while(lab):
     assert "port vm1: shut for 6 s: a BPDU came in" in daemon.log()
     assert "shut" in daemon.table("show", "ports")
     guest.ip("link delete br0")
-    pair.raws[0].send(ethernet(pair.macs[0]))
-    wait_until(lambda: daemon.drops().get("port-disabled"), lambda: f"nothing of it is forwarded: {daemon.drops()}")
-    assert daemon.port("vm1")["state"] == "down" and pair.macs[0] not in pair.far.macs()
+    late = "02:00:00:00:99:99"
+    before = daemon.drops().get("port-disabled", 0)
+    pair.raws[0].send(ethernet(late))
+    wait_until(lambda: daemon.drops().get("port-disabled", 0) > before, lambda: f"nothing of it is forwarded: {daemon.drops()}")
+    assert daemon.port("vm1")["state"] == "down" and late not in daemon.macs() and late not in pair.far.macs()
 
     wait_until(lambda: daemon.port("vm1")["state"] == "up", lambda: f"the port is back: {daemon.port('vm1')}", 60)
     assert "port vm1: no longer shut, up" in daemon.log() and daemon.port("vm1")["shut"] is None

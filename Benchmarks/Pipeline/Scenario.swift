@@ -66,7 +66,8 @@ final class Scenario {
     Self.rings += 1
     context = WorkerContext(
       index: 0, shared: shared, table: table.reader, counters: WorkerCounters(),
-      learnRing: try LearnRing(worker: Self.rings), punts: try SlowPathRing(name: "punt-\(Self.rings)"), injections: nil, pool: runtime.pool, transmitLocks: locks, sleepsWhenIdle: false,
+      learnRing: try LearnRing(worker: Self.rings), punts: try SlowPathRing(name: "punt-\(Self.rings)"), injections: nil,
+      pool: runtime.pool, transmitLocks: locks, sleepsWhenIdle: false,
       epoll: -1, wakeEvent: -1, napsOnly: naps)
   }
 

@@ -158,7 +158,7 @@ extension DropReason {
     case .splitHorizon:
       ("split-horizon", "destination lies behind another VTEP, and tunnel never goes to tunnel; the sender's MAC table is out of date")
     case .innerLinkLocalControl:
-      ("inner-link-local-control", "inner STP, LACP, LLDP, PAUSE or 802.1X frame, and no port of the VNI has l2-protocols: tunnel; nothing to do")
+      ("inner-link-local-control", "inner STP, LACP, LLDP, PAUSE or 802.1X frame, and no port of the VNI has l2-protocols: tunnel")
     }
   }
 }

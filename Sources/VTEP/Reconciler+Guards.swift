@@ -38,7 +38,8 @@ extension Reconciler {
     let tag = vlan == 0 ? "" : " with VLAN \(vlan)"
     guard vni == probe.vni else {
       if joinedVNIs.insert([probe.vni, vni]).inserted {
-        log.warning("VNIs \(probe.vni) and \(vni) are joined outside: a probe of port \(names.sent) came in at port \(names.returned)\(tag)")
+        let what = "a probe of port \(names.sent) came in at port \(names.returned)\(tag)"
+        log.warning("VNIs \(probe.vni) and \(vni) are joined outside: \(what)")
       }
       return
     }

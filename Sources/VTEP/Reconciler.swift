@@ -140,7 +140,8 @@ public actor Reconciler {
       context.initialize(
         to: WorkerContext(
           index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRing: rings[index],
-          punts: punts[index], injections: index == 0 ? injections : nil, pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
+          punts: punts[index], injections: index == 0 ? injections : nil,
+          pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(),
           wakeEvent: cdpdk_event_create(), napsOnly: naps))
       _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, UInt64(context.pointee.wakeEvent), 0)

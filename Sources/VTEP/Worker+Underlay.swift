@@ -93,7 +93,9 @@ extension Worker {
     let inner = EthernetHeader(unchecked: mbuf.bytes, at: innerOffset)
     if inner.destination.mayBeControl
       && takeInnerControl(mbuf, at: innerOffset, domain: entry, sender: address, portIndex: portIndex)
-    { return false }
+    {
+      return false
+    }
     if let reason = refusal(inner, byteCount: innerByteCount, domain: entry) {
       drop(mbuf, port: portIndex, reason)
       return false

@@ -21,7 +21,8 @@ struct PortArguments: ParsableArguments {
   @Option(help: "MAC address known to live behind the port; repeatable.") var mac: [String] = []
   @Option(help: "MTU of the interface in bytes.") var mtu: Int?
   @Option(help: "off: the guest neither leaves us large TCP segments nor gets any.") var offloads: PortCommand.Offloads?
-  @Flag(inversion: .prefixedNo, help: "Administrative state: a disabled port is down; --enabled also brings one back that a guard has shut.") var enabled: Bool?
+  @Flag(inversion: .prefixedNo, help: "Administrative state: a disabled port is down; --enabled brings a shut one back.")
+  var enabled: Bool?
   @Flag(inversion: .prefixedNo, help: "Accept only the port's own addresses as sources.") var antiSpoofing: Bool?
   @Flag(inversion: .prefixedNo, help: "Announce the port's MAC addresses to the other VTEPs when it comes up.") var announce: Bool?
   @Flag(inversion: .prefixedNo, help: "Reach only the overlay and ports that are not isolated.") var isolated: Bool?

@@ -59,8 +59,10 @@ import Testing
     for type in ["0800", "0806", "86dd", "8100 0001 0800"] { #expect(isGeneral(station + Self.source + type + "0000"), "\(type)") }
     #expect(isGeneral("33 33 00 00 00 16" + Self.source + "86dd"))
     // EAPOL to a station, CDP, STP, LLDP.
-    for head in [station + Self.source + "888e", "01 00 0c cc cc cc" + Self.source + "0032 aaaa", "01 80 c2 00 00 00" + Self.source + "0026"] {
-      #expect(!isGeneral(head))
+    for (destination, type) in [
+      (station, "888e"), ("01 00 0c cc cc cc", "0032 aaaa"), ("01 80 c2 00 00 00", "0026"),
+    ] {
+      #expect(!isGeneral(destination + Self.source + type))
     }
     #expect(!isGeneral("01 80 c2 00 00 0e" + Self.source + "0800"))
     #expect(isGeneral("02 00 00"))

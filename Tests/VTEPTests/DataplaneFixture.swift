@@ -68,7 +68,8 @@ final class DataplaneFixture {
   ) -> WorkerContext {
     WorkerContext(
       index: index, shared: shared, table: reader, counters: test.counters[index], learnRing: test.learnRings[index],
-      punts: test.punts[index], injections: index == 0 ? test.injections : nil, pool: test.runtime.pool, transmitLocks: test.transmitLocks, sleepsWhenIdle: sleepsWhenIdle, epoll: -1, wakeEvent: -1,
+      punts: test.punts[index], injections: index == 0 ? test.injections : nil, pool: test.runtime.pool, transmitLocks: test.transmitLocks,
+      sleepsWhenIdle: sleepsWhenIdle, epoll: -1, wakeEvent: -1,
       napsOnly: naps)
   }
 

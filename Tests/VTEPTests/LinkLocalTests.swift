@@ -202,7 +202,8 @@ extension DataplaneTests {
       try DataplaneFixture.run(.ipv4, attachment) { plane in
         plane.set([.guardsBPDU, .tunnelsControl], .vm1)
         plane.set(.tunnelsControl, .vm2)
-        let pvst: Frame = .octets(MACAddress(bits: 0x0100_0ccc_cccd)) + .octets(Self.one) + [0, 50, 0xaa, 0xaa, 3, 0, 0, 12, 1, 11]
+        let pvst: Frame =
+          .octets(MACAddress(bits: 0x0100_0ccc_cccd)) + .octets(Self.one) + [0, 50, 0xaa, 0xaa, 3, 0, 0, 12, 1, 11]
           + [UInt8](repeating: 0, count: 42)
         plane.sendRaw(Self.bpdu(), at: .vm1)
         plane.sendRaw(Self.bpdu(8).tagged(attachment.vlan), at: .vm1)

@@ -19,7 +19,8 @@ extension ConfigurationLoader {
     }
     if var keys = section.section("loop-probe") {
       let range = ProtectionSettings.LoopProbe.intervalRange
-      settings.loopProbe.intervalSeconds = keys.integer("interval-seconds", in: range).map { UInt32($0) } ?? settings.loopProbe.intervalSeconds
+      settings.loopProbe.intervalSeconds =
+        keys.integer("interval-seconds", in: range).map { UInt32($0) } ?? settings.loopProbe.intervalSeconds
       settings.loopProbe.holdSeconds = readHold(&keys) ?? settings.loopProbe.holdSeconds
       keys.finish()
     }
