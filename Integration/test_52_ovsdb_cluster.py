@@ -159,3 +159,20 @@ def test_one_remote_that_does_not_lead_will_do(lab):
     daemon.wait_ovsdb()
     cluster.add_logical_switch("ls1")
     daemon.wait_logical_switches(1)
+
+
+def test_a_relay_will_do(lab):
+    """A server that passes on what another has: it never leads."""
+    site = Site(lab, vtepd=1, flood="replicate", wait=False)
+    daemon = site.daemons[0]
+    source = OvsdbServer(daemon.namespace, "source", ["ptcp:6640:127.0.0.1"]).start()
+    relay = OvsdbServer(daemon.namespace, "relay", ["ptcp:6650:127.0.0.1"], create=False)
+    relay.database = "relay:hardware_vtep:tcp:127.0.0.1:6640"
+    relay.start()
+    # Two remotes, so that there is a choice.
+    daemon.config["ovsdb"] = {"remotes": ["tcp:127.0.0.1:6650", "tcp:127.0.0.1:6651"]}
+    daemon.write_config()
+    daemon.start()
+    daemon.wait_ovsdb()
+    source.vtep_ctl("add-ls", "ls1")
+    daemon.wait_logical_switches(1)

@@ -30,6 +30,8 @@ public actor OVSDBClient {
   var channel: (any Channel)?
   /// What the connection in use was made with.
   var material: TLSMaterial?
+  /// The wait before the next attempt.
+  private var pause: Task<Void, Never>?
   /// Why we have closed the connection in use.
   var plannedEnding: Reconnect.Ending?
   /// The events say that the replica is kept up to date.
@@ -69,7 +71,7 @@ public actor OVSDBClient {
     defer { mailbox.finish() }
     while !Task.isCancelled {
       switch reconnect.next(now: now) {
-      case .wait(let until): try? await Task.sleep(for: .seconds(until - now))
+      case .wait(let until): await wait(until - now)
       case .connect(let remote):
         if remote.isPassive {
           await listen(remote)
@@ -78,6 +80,23 @@ public actor OVSDBClient {
         }
       }
     }
+  }
+
+  private func wait(_ seconds: Double) async {
+    let pause = Task<Void, Never> { try? await Task.sleep(for: .seconds(seconds)) }
+    self.pause = pause
+    await withTaskCancellationHandler {
+      await pause.value
+    } onCancel: {
+      pause.cancel()
+    }
+    self.pause = nil
+  }
+
+  /// Ends a pause between two attempts: what made them fail may be over.
+  public func connectNow() {
+    reconnect.endPause()
+    pause?.cancel()
   }
 
   /// State of each remote.
@@ -144,7 +163,8 @@ public actor OVSDBClient {
   /// Reads key and certificates again. When they have changed and are sound, the connection is made anew with them; the replica
   /// stays, and the server is asked for the difference only.
   public func reloadCertificates() {
-    guard let tls, let material, let channel else { return }
+    guard let tls else { return }
+    guard let material, let channel else { return connectNow() }
     do {
       let new = try TLSMaterial(reading: tls)
       guard new != material else { return }

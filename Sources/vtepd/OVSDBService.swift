@@ -88,7 +88,12 @@ actor OVSDBService: Service {
       tasks.addTask { await consumer(client, settings) }
       if let server {
         let (starts, start) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-        tasks.addTask { await server.run { start.yield() } }
+        tasks.addTask {
+          await server.run {
+            start.yield()
+            await client.connectNow()
+          }
+        }
         // Not before there is something to connect to.
         for await _ in starts { break }
       }

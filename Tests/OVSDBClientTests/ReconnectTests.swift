@@ -104,6 +104,16 @@ import Testing
     #expect(machine.next(now: 0.5) == .connect(Self.one))
   }
 
+  @Test func aPauseCanBeEnded() {
+    var machine = Reconnect([Self.one], now: 0)
+    _ = machine.next(now: 0)
+    machine.ended(.failed("refused"), now: 0)
+    machine.endPause()
+    #expect(machine.next(now: 0) == .connect(Self.one))
+    machine.ended(.failed("refused"), now: 0)
+    #expect(machine.next(now: 0) == .wait(until: 2))
+  }
+
   @Test func aPassiveRemoteIsListenedOnAgainAtOnce() throws {
     let passive = try Remote(parsing: "ptcp:6640")
     var machine = Reconnect([passive], now: 0)

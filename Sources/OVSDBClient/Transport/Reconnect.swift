@@ -61,6 +61,9 @@ struct Reconnect {
     return .connect(remotes[current])
   }
 
+  /// Makes the next attempt due at once.
+  mutating func endPause() { resumesAt = nil }
+
   /// The connection is there (with TLS: the peer is verified).
   mutating func connected(now: Double) {
     enter(.active, now)
