@@ -68,6 +68,20 @@ def test_every_transport_connects_and_carries_changes(lab, remote):
     assert daemon.ovsdb()["last_error"] is None
 
 
+@pytest.mark.parametrize("remote, words", [
+    (f"tcp:127.0.0.1:{PORT}", "Connection refused"), ("unix:/nonexistent/sock", "No such file or directory"),
+    ("tcp:no-such-host.invalid:6640", "the host name cannot be resolved"), ("tcp:192.0.2.99:6640", "No route to host"),
+    ("tcp:127.0.0.1:6699", "no answer within 5 s"),
+    ("ptcp:6640:192.0.2.99", "cannot listen: Cannot assign requested address"),
+])
+def test_what_keeps_a_connection_from_coming_about_is_said(lab, remote, words):
+    daemon = daemon_with(lab, {"remotes": [remote]})
+    daemon.namespace.run("nft", "add table ip t; add chain ip t i { type filter hook input priority 0; }; add rule ip t i tcp dport 6699 drop")
+    daemon.start()
+    daemon.wait_ovsdb(error=words)
+    assert daemon.ctl("show", "ovsdb")[0]["remote"] == remote
+
+
 def test_wrong_certificates_are_refused_each_for_its_reason(lab):
     pki = right_certificates(lab)
     pki.issue("expired", end="20200201000000Z")
@@ -257,6 +271,6 @@ def test_certificates_are_rotated_without_losing_what_is_known(lab):
         watcher.join()
     assert gaps == []
     # SIGHUP with the same files interrupts nothing.
-    before = daemon.log().count("OVSDB: connected")
+    before = daemon.log().count("is replicated")
     daemon.reload("configuration reloaded")
-    assert daemon.ovsdb()["state"] == "ACTIVE" and daemon.log().count("OVSDB: connected") == before
+    assert daemon.ovsdb()["state"] == "ACTIVE" and daemon.log().count("is replicated") == before

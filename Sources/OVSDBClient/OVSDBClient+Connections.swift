@@ -80,9 +80,7 @@ extension OVSDBClient {
         let version = try await connection.handshake?.get()
         channel = connection.channel.channel
         reconnect.connected(now: now)
-        log.info(
-          "OVSDB: connected",
-          metadata: ["peer": "\(connection.channel.channel.remoteAddress?.description ?? "")", "tls": "\(version ?? "none")"])
+        peer = "\(connection.channel.channel.remoteAddress?.description ?? "nobody") (\(version ?? "without TLS"))"
         session.opened(now: clock.now)
         sendOutput()
         try await withThrowingTaskGroup { tasks in
@@ -128,9 +126,9 @@ extension OVSDBClient {
   /// Notes the end of a connection, or of the attempt at one.
   private func ended(_ ending: Reconnect.Ending) {
     guard !Task.isCancelled else { return }
-    let remote = reconnect.currentRemote
+    // The same again, every few seconds, is said once.
+    if reconnect.currentError != ending.reason { log.notice("OVSDB: \(reconnect.currentRemote): \(ending.reason)") }
     reconnect.ended(ending, now: now)
-    log.notice("OVSDB: \(remote): \(ending.reason)")
     disconnected(ending.reason)
   }
 }

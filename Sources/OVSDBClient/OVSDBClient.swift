@@ -28,6 +28,8 @@ public actor OVSDBClient {
   var policy: ClusterPolicy
   /// The connection in use.
   var channel: (any Channel)?
+  /// With whom, for messages.
+  var peer = ""
   /// What the connection in use was made with.
   var material: TLSMaterial?
   /// The wait before the next attempt.
@@ -194,7 +196,7 @@ public actor OVSDBClient {
         if let objection = policy.objection(to: row, database), let channel { end(channel, .unsuitable(objection)) }
       case .connected(let replica):
         reconnect.becameUseful(now: now)
-        log.notice("OVSDB: \(database) is replicated", metadata: ["rows": "\(replica.rowCount)"])
+        log.notice("OVSDB: \(database) is replicated from \(peer)", metadata: ["rows": "\(replica.rowCount)"])
         isReplicated = true
         mailbox.post(.connected(replica))
       case .changed(let changes, let replica): mailbox.post(.changed(changes, replica))

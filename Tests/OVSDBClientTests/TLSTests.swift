@@ -14,6 +14,9 @@ private struct Wire {
   var serverError: TLSError?
   /// Everything that has been on the wire.
   var seen: [UInt8] = []
+  /// The octet on the wire that changes on its way.
+  var damagedOctet: Int?
+  var isDamaged: Bool { damagedOctet.map { $0 < seen.count } ?? false }
 
   init(client: TLSSettings, server: TLSSettings, clientVersion: Int32? = nil) throws {
     let context = try TLSContext(TLSMaterial(reading: client))
@@ -31,6 +34,7 @@ private struct Wire {
         advance(sender, isClient)
         var bytes: [UInt8] = []
         sender.takeOutput { bytes = Array($0) }
+        if let damagedOctet, (seen.count..<seen.count + bytes.count).contains(damagedOctet) { bytes[damagedOctet - seen.count] ^= 0x55 }
         seen += bytes
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -230,6 +234,19 @@ private struct Wire {
     #expect(try TLSMaterial(reading: folder.settings("client")) == before)
     try folder.issue("client", by: "ca")
     #expect(try TLSMaterial(reading: folder.settings("client")) != before)
+  }
+
+  /// Whatever the bytes of a handshake become on the way, it ends with an error or not at all, and never with a peer that is not verified.
+  @Test func damagedHandshakesAreRefused() throws {
+    let folder = try Self.right()
+    var random = SystemRandomNumberGenerator()
+    for _ in 0..<200 {
+      var wire = try Wire(client: folder.settings("client"), server: folder.settings("server"))
+      // The version in the first record is not looked at (RFC 8446 §5.1).
+      wire.damagedOctet = Int.random(in: 3..<4000, using: &random)
+      wire.settle(pieces: Int.random(in: 1...2000, using: &random))
+      if wire.client.isEstablished && wire.server.isEstablished { #expect(!wire.isDamaged) }
+    }
   }
 
   /// A chain: our certificate, then the one between it and the authority.

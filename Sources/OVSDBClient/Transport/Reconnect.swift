@@ -53,6 +53,9 @@ struct Reconnect {
   /// The remote that is tried or used, or will be next.
   var currentRemote: Remote { remotes[current] }
 
+  /// What was last wrong with it; nil: nothing, or it is over.
+  var currentError: String? { errors[current] }
+
   /// What to do when there is no connection.
   mutating func next(now: Double) -> Action {
     if let resumesAt, now < resumesAt { return .wait(until: resumesAt) }

@@ -43,6 +43,7 @@ struct EmbeddedServer: Sendable {
   /// - Parameter ready: called each time when clients can connect.
   func run(ready: @escaping @Sendable () async -> Void) async {
     var pause = Self.shortestPause
+    var lastComplaint = ""
     while !Task.isCancelled {
       let start = ContinuousClock.now
       do {
@@ -52,10 +53,13 @@ struct EmbeddedServer: Sendable {
         try await database.prepare()
         let ending = try await serve(database, ready)
         guard !Task.isCancelled else { return }
+        lastComplaint = ""
         log.error("OVSDB: ovsdb-server has ended (\(ending ?? "exit status 0")); it is started again")
       } catch {
         guard !Task.isCancelled else { return }
-        log.error("OVSDB: no database server: \(error)")
+        // The same again, every few seconds, is said once.
+        if "\(error)" != lastComplaint { log.error("OVSDB: no database server: \(error)") }
+        lastComplaint = "\(error)"
       }
       // One that lived is back at once.
       if ContinuousClock.now - start > .seconds(Self.longestPause) {
