@@ -22,10 +22,13 @@ public struct ControllerEdit: Sendable {
   /// All logical switches and bindings; nil: as they are. A switch that is gone takes its addresses along.
   public var layer: ControllerLayer?
   public var addresses: [Address]
+  /// VNIs of which `addresses` has all: others are gone.
+  public var complete: Set<VNI>
 
-  public init(layer: ControllerLayer? = nil, addresses: [Address] = []) {
+  public init(layer: ControllerLayer? = nil, addresses: [Address] = [], complete: Set<VNI> = []) {
     self.layer = layer
     self.addresses = addresses
+    self.complete = complete
   }
 }
 
@@ -79,6 +82,16 @@ struct ControllerStore {
     if let old { release(old) }
     if let destination = address.destination { uses[destination, default: 0] += 1 }
     return true
+  }
+
+  /// Removals of the addresses of these VNIs that a complete list of them does not have.
+  func missing(in all: [ControllerEdit.Address], of vnis: Set<VNI>) -> [ControllerEdit.Address] {
+    var named: [VNI: Set<MACAddress>] = [:]
+    for address in all where vnis.contains(address.vni) { named[address.vni, default: []].insert(address.mac) }
+    return vnis.flatMap { vni in
+      (addresses[vni] ?? [:]).keys.filter { named[vni]?.contains($0) != true }
+        .map { ControllerEdit.Address(vni: vni, mac: $0, destination: nil) }
+    }
   }
 
   /// Forgets the addresses of VNIs that a layer does not have.

@@ -8,6 +8,7 @@ extension DesiredState {
   /// operator's part.
   func merged() -> (state: DesiredState, conflicts: [ControllerConflict]) {
     if controller.switches.isEmpty && controller.bindings.isEmpty { return (self, []) }
+    guard controller != ControllerLayer() else { return (self, []) }
     var merger = ControllerMerger(self)
     merger.addSwitches()
     merger.addBindings()
@@ -51,6 +52,14 @@ private struct ControllerMerger {
         merged.vnis[vni] = made
       }
     }
+    for (name, port) in own.ports.sorted(by: { $0.key < $1.key }) {
+      for (vlan, vni) in port.bindings where merged.vnis[vni]?.logicalSwitch != nil {
+        merged.ports[name]?.unbind(vlan)
+        refuse(
+          .binding(ControllerLayer.Binding(port: name, vlan: vlan)),
+          "the configuration binds it to VNI \(vni), which belongs to the controller")
+      }
+    }
   }
 
   /// Without destinations that no packet can go to; ourselves are among the members of a logical switch.
@@ -83,6 +92,7 @@ private struct ControllerMerger {
 
   /// Bindings that make the ports' static addresses contradict each other.
   mutating func dropImpossibleBindings() {
+    guard merged.ports.values.contains(where: { !$0.controlledVLANs.isEmpty && (!$0.macs.isEmpty || !$0.vlanMACs.isEmpty) }) else { return }
     for problem in merged.problems(since: own) {
       guard case .port(let name) = problem.subject, let port = merged.ports[name], !port.controlledVLANs.isEmpty else { continue }
       merged.ports[name] = own.ports[name]
@@ -97,6 +107,14 @@ extension PortSettings {
   fileprivate mutating func bind(_ vlan: UInt16, byController vni: VNI) {
     if vlan == 0 { self.vni = vni } else { vlans[vlan] = vni }
     controlledVLANs.insert(vlan)
+  }
+
+  /// Takes a binding out, be it the port's own or its profile's.
+  fileprivate mutating func unbind(_ vlan: UInt16) {
+    let tagged = vlans.filter { $0.key != vlan }
+    let untagged = vlan == 0 ? nil : vni
+    inherited.vni = nil
+    (options.vni, options.vlans) = (untagged, tagged)
   }
 }
 

@@ -246,7 +246,7 @@ extension IPAddress {
 
 extension MACAddress {
   /// Why no station can have the address; nil: one can.
-  var reasonAgainstStation: String? {
+  public var reasonAgainstStation: String? {
     if isMulticast { return "a multicast address" }
     if isZero { return "the zero address" }
     return nil

@@ -13,7 +13,25 @@ extension Reconciler {
   /// Carries out what has changed in the controller's mind. What cannot be now is told by `controllerReport`, and tried again.
   public func apply(_ edit: ControllerEdit) {
     if let layer = edit.layer { apply(layer) }
-    place(edit.addresses.filter { controller.note($0) })
+    var addresses = edit.addresses
+    if !edit.complete.isEmpty { addresses += controller.missing(in: addresses, of: edit.complete) }
+    place(addresses.filter { controller.note($0) })
+  }
+
+  /// All that the controller wants and has been told.
+  public func controllerState() -> (layer: ControllerLayer, addresses: [VNI: [MACAddress: TunnelDestination]]) {
+    (configured.controller, controller.addresses)
+  }
+
+  /// The bindings that the controller made, as far as they run.
+  public func controlledBindings() -> [ControllerLayer.Binding: VNI] {
+    var bindings: [ControllerLayer.Binding: VNI] = [:]
+    for (name, port) in desired.ports {
+      for (vlan, vni) in port.bindings where port.controlledVLANs.contains(vlan) {
+        bindings[ControllerLayer.Binding(port: name, vlan: vlan)] = vni
+      }
+    }
+    return bindings
   }
 
   public func controllerReport() -> ControllerReport {

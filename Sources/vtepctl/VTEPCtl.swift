@@ -13,7 +13,7 @@ struct VTEPCtl: ParsableCommand {
     discussion: "Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable.",
     subcommands: [
       StatusCommand.self, ShowCommand.self, MACCommand.self, VNICommand.self, PeerCommand.self, PortCommand.self,
-      BindingCommand.self, ConfigCommand.self, CompletionsCommand.self,
+      BindingCommand.self, ConfigCommand.self, OVSDBCommand.self, CompletionsCommand.self,
     ])
 
   @Option(help: "Control socket of the daemon.", completion: .file())

@@ -76,6 +76,12 @@ extension Daemon: ControlHandler {
     return remotes.map { OVSDBRemoteRow($0, replica) }
   }
 
+  func handle(_ request: ShowTransactions) async throws(ControlError) -> [TransactionRow] {
+    let entries = await controller.transactions.entries
+    let now = await controller.now
+    return entries.suffix(max(request.last ?? .max, 0)).map { TransactionRow($0, now: now) }
+  }
+
   private static func page<Report>(_ all: [Report], _ request: some PagedRequest) -> Slice<Report> {
     let start = min(Int(clamping: request.cursor ?? 0), all.count)
     let end = min(start + (request.limit ?? ControlLimits.pageRowCount), all.count)

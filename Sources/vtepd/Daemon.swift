@@ -13,6 +13,7 @@ actor Daemon {
   private(set) var configuration: Configuration
   /// The connection to the controller's database.
   nonisolated let ovsdb: OVSDBService
+  nonisolated let controller: ControllerAgent
   private var reconciler: Reconciler?
   private(set) var state = DaemonStatus.State.starting
 
@@ -20,15 +21,19 @@ actor Daemon {
     self.configuration = configuration
     self.path = path
     self.log = log
-    ovsdb = OVSDBService(configuration: configuration, columns: nil, log: log) { client, _ in
-      for await _ in client.events {}
+    let agent = ControllerAgent(name: configuration.name, stateDirectory: configuration.stateDirectory, log: log)
+    controller = agent
+    ovsdb = OVSDBService(configuration: configuration, columns: nil, log: log) { client, settings in
+      await agent.follow(client, staleHoldSeconds: Double(settings.staleHoldSeconds))
     }
   }
 
   func start() async throws {
-    reconciler = try await Reconciler(
+    let reconciler = try await Reconciler(
       dataplane: configuration.dataplane, desired: configuration.desired, hostName: configuration.name,
       runDirectory: configuration.runDirectory, log: log)
+    await controller.start(reconciler, restoring: configuration.ovsdb != nil)
+    self.reconciler = reconciler
     state = .running
     log.notice("vtepd \(Version.text) is running", metadata: ["name": "\(configuration.name)"])
   }
@@ -71,6 +76,7 @@ actor Daemon {
       throw Self.refusal(error)
     }
     configuration = new
+    if old.ovsdb != nil, new.ovsdb == nil { await controller.withdraw() }
     await ovsdb.apply(new.ovsdb)
     return ConfigurationAnswer(changes: old.changes(to: new), needsRestart: old.keysNeedingRestart(for: new))
   }

@@ -66,6 +66,7 @@ final class RecordingHandler: ControlHandler {
     let destination = DestinationRow(address: "198.51.100.1", state: .resolved, nextHops: [hop])
     return [UnderlayRow(address: "192.0.2.1", device: "eth0", driver: "af_packet", mtu: 1500, destinations: [destination])]
   }
+  func handle(_ request: ShowTransactions) async throws(ControlError) -> [TransactionRow] { [] }
   func handle(_ request: ShowOVSDB) async throws(ControlError) -> [OVSDBRemoteRow] {
     [OVSDBRemoteRow(remote: "ssl:192.0.2.1:6640", state: "BACKOFF", sinceSeconds: 3, lastError: "it has expired")]
   }

@@ -12,6 +12,7 @@ extension DesiredState {
   func merging(from old: DesiredState, to new: DesiredState) throws(ControlError) -> DesiredState {
     var merged = self
     if old.underlay != new.underlay { merged.underlay = new.underlay }
+    merged.hasController = new.hasController
     if old.protection != new.protection { merged.protection = new.protection }
     for vni in Set(old.vnis.keys).union(new.vnis.keys) where old.vnis[vni] != new.vnis[vni] {
       merged.vnis[vni] = new.vnis[vni]

@@ -88,6 +88,7 @@ struct ConfigurationLoader {
     }
     configuration.desired.resolveProfiles()
     if let node = file.node("ovsdb") { configuration.ovsdb = readOVSDB(node, reader) }
+    configuration.desired.hasController = configuration.ovsdb != nil
     file.refuse(["metrics"])
     file.finish()
     return configuration

@@ -186,3 +186,11 @@ extension OVSDBRemoteRow {
       ucastLocal: replica?.rows("Ucast_Macs_Local").count)
   }
 }
+
+extension TransactionRow {
+  init(_ entry: TransactionLog.Entry, now: Double) {
+    self.init(
+      ageSeconds: Int(max(now - entry.atSeconds, 0)), summary: entry.summary, operations: entry.operationCount,
+      result: entry.error ?? "committed", milliseconds: entry.milliseconds)
+  }
+}

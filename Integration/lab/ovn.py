@@ -1,0 +1,113 @@
+"""OVN as it is: central databases and northd, hypervisors with a userspace Open vSwitch and ovn-controller, and ovn-controller-vtep on
+a gateway. Nothing here knows of vtepd.
+
+    vmN ── tvmN ── hvN: Open vSwitch, ovn-controller ── u0 ──┐
+    central: northd, databases ──────────────────────── u0 ──┼── switch
+    gateway: database, ovn-controller-vtep ──────────── u0 ──┘
+"""
+import os
+
+from .hosts import offload_off, veth
+from .namespaces import run, wait_until
+
+SCHEMAS = "/usr/share/ovn"
+CENTRAL = "192.0.2.100"
+
+
+class Daemons:
+    """Programs of Open vSwitch and OVN in one namespace, with a folder of their own."""
+
+    def __init__(self, namespace):
+        self.namespace = namespace
+        self.directory = namespace.lab.directory / f"ovs-{namespace.name}"
+        self.directory.mkdir()
+        names = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVN_RUNDIR", "OVN_LOGDIR", "OVN_DBDIR")
+        self.environment = {**os.environ, **{name: str(self.directory) for name in names}}
+
+    def start(self, name, program, *arguments):
+        """Runs in the foreground, and ends with the lab."""
+        log = open(self.directory / f"{name}.log", "a")
+        return self.namespace.popen(program, *arguments, "-vconsole:info", f"--pidfile={self.directory / name}.pid",
+                                    env=self.environment, stdout=log, stderr=log)
+
+    def run(self, *arguments, **options):
+        return self.namespace.run(*arguments, env=self.environment, **options)
+
+    def database(self, name, schema, *remotes):
+        """A server with one database on the socket `name`."""
+        file, socket = self.directory / f"{name}.db", self.directory / f"{name}.sock"
+        run("ovsdb-tool", "create", file, schema)
+        process = self.start(name, "ovsdb-server", f"--unixctl={self.directory / name}.ctl", f"--remote=punix:{socket}", *remotes, file)
+        wait_until(socket.exists, f"the server of {name} listens")
+        return f"unix:{socket}", process
+
+
+class Central(Daemons):
+    def __init__(self, lab, switch):
+        namespace = lab.namespace("ctl")
+        switch.connect(namespace, "u0", None, f"{CENTRAL}/24")
+        super().__init__(namespace)
+        self.north, _ = self.database("nb", f"{SCHEMAS}/ovn-nb.ovsschema", f"--remote=ptcp:6641:{CENTRAL}")
+        self.south, _ = self.database("sb", f"{SCHEMAS}/ovn-sb.ovsschema", f"--remote=ptcp:6642:{CENTRAL}")
+        self.start("northd", "ovn-northd", f"--unixctl={self.directory}/northd.ctl", f"--ovnnb-db={self.north}", f"--ovnsb-db={self.south}")
+
+    def nbctl(self, *arguments):
+        return self.run("ovn-nbctl", "--timeout=30", f"--db={self.north}", *arguments).stdout.strip()
+
+    def sbctl(self, *arguments):
+        return self.run("ovn-sbctl", "--timeout=30", f"--db={self.south}", *arguments).stdout.strip()
+
+
+class Hypervisor(Daemons):
+    """Open vSwitch has the device of the underlay, and the address is on its bridge."""
+
+    def __init__(self, lab, switch, number):
+        self.address = f"192.0.2.{number}"
+        namespace = lab.namespace(f"ovn{number}")
+        switch.connect(namespace, "u0", f"ovn{number}")
+        super().__init__(namespace)
+        self.socket, _ = self.database("conf", "/usr/share/openvswitch/vswitch.ovsschema")
+        self.vsctl("--no-wait", "init")
+        self.start("vswitchd", "/usr/lib/openvswitch-switch/ovs-vswitchd", self.socket, "--disable-system",
+                   f"--unixctl={self.directory}/vswitchd.ctl")
+        self.vsctl("add-br", "br-phy", "--", "set", "bridge", "br-phy", "datapath_type=netdev",
+                   f"other_config:hwaddr={namespace.mac('u0')}", "fail_mode=standalone", "--", "add-port", "br-phy", "u0")
+        namespace.ip(f"address add {self.address}/24 dev br-phy")
+        namespace.ip("link set br-phy mtu 1600 up")
+        settings = {"system-id": namespace.name, "ovn-remote": f"tcp:{CENTRAL}:6642", "ovn-encap-type": "geneve,vxlan",
+                    "ovn-encap-ip": self.address, "ovn-bridge-datapath-type": "netdev", "ovn-bridge": "br-int"}
+        self.vsctl("set", "Open_vSwitch", ".", *(f"external_ids:{key}={value}" for key, value in settings.items()))
+        self.start("ovn-controller", "ovn-controller", self.socket)
+        wait_until(lambda: self.vsctl("br-exists", "br-int", check=False).returncode == 0, f"{namespace.name} has its bridge")
+
+    def vsctl(self, *arguments, **options):
+        return self.run("ovs-vsctl", "--timeout=30", f"--db={self.socket}", *arguments, **options)
+
+    def attach(self, guest, port):
+        """Plugs a guest in as logical port `port`."""
+        device = f"t{guest.name}"
+        veth(guest.namespace, "eth0", self.namespace, device)
+        # The userspace datapath takes no checksums on credit.
+        offload_off(guest.namespace, "eth0")
+        self.namespace.ip(f"link set {device} up")
+        guest.use("eth0", 1450)
+        self.vsctl("add-port", "br-int", device, "--", "set", "Interface", device, f"external_ids:iface-id={port}")
+
+
+class Gateway(Daemons):
+    """What stands beside the switch under test: its database and ovn-controller-vtep."""
+
+    def __init__(self, namespace):
+        super().__init__(namespace)
+        self.remote, self.server = self.database("vtep", "/usr/share/openvswitch/vtep.ovsschema")
+        self.controller = None
+
+    def start_server(self):
+        self.server = self.start("vtep", "ovsdb-server", f"--unixctl={self.directory}/vtep.ctl",
+                                 f"--remote=punix:{self.directory}/vtep.sock", self.directory / "vtep.db")
+
+    def start_controller(self):
+        self.controller = self.start("controller", "ovn-controller-vtep", f"--vtep-db={self.remote}", f"--ovnsb-db=tcp:{CENTRAL}:6642")
+
+    def vtep_ctl(self, *arguments, **options):
+        return self.run("vtep-ctl", "--timeout=30", f"--db={self.remote}", *arguments, **options).stdout.strip()

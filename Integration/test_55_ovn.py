@@ -1,0 +1,112 @@
+"""The whole chain with OVN: vtepd stands where ovs-vtep stands, with no change on OVN's side. A virtual machine on an OVN hypervisor
+reaches a bare-metal host behind vtepd, and the other way round."""
+import signal
+
+import pytest
+
+from lab import Capture, Guest, Switch, UnderlayHost, Vtepd, wait_until
+from lab.ovn import Central, Gateway, Hypervisor
+
+
+class OVN:
+    """Two hypervisors with a guest each, and a gateway with a bare-metal host, all on logical switch sw0."""
+
+    def __init__(self, lab):
+        self.switch = Switch(lab)
+        self.central = Central(lab, self.switch)
+        self.host = UnderlayHost(lab, self.switch, 1, "gw")
+        self.hypervisors = [Hypervisor(lab, self.switch, number) for number in (2, 3)]
+        self.guests = [Guest(lab, f"vm{number}", number) for number in (2, 3)]
+        self.server = Guest(lab, "srv", 9)
+        self.server.attach_veth(self.host.namespace, "tsrv", 1450)
+        self.central.nbctl("ls-add", "sw0")
+        for guest in self.guests:
+            self.central.nbctl("lsp-add", "sw0", guest.name, "--", "lsp-set-addresses", guest.name, f"{guest.mac} {guest.ipv4}")
+        self.central.nbctl(
+            "lsp-add", "sw0", "sw0-vtep", "--", "lsp-set-type", "sw0-vtep", "vtep", "--", "lsp-set-options", "sw0-vtep",
+            "vtep-physical-switch=ps0", "vtep-logical-switch=ls0", "--", "lsp-set-addresses", "sw0-vtep", "unknown")
+        for hypervisor, guest in zip(self.hypervisors, self.guests):
+            hypervisor.attach(guest, guest.name)
+        self.gateway = Gateway(self.host.namespace)
+        self.daemon = Vtepd(self.host.namespace, {
+            "name": "ps0",
+            "underlay": {"addresses": [self.host.ipv4], "device": "u0"},
+            "ports": [{"name": "tsrv", "kind": "netdev", "device": "tsrv"}],
+            "ovsdb": {"remotes": [self.gateway.remote]},
+        }).start()
+        wait_until(lambda: self.gateway.vtep_ctl("list-ports", "ps0", check=False) == "tsrv", "the switch has registered")
+        self.gateway.start_controller()
+
+    def bind(self, vlan=0):
+        self.gateway.vtep_ctl("add-ls", "ls0", "--", "bind-ls", "ps0", "tsrv", vlan, "ls0")
+
+    def wait_pings(self):
+        for guest in self.guests:
+            guest.wait_ping(self.server.ipv4, 60)
+            self.server.wait_ping(guest.ipv4, 60)
+
+
+@pytest.fixture
+def ovn(lab):
+    return OVN(lab)
+
+
+def test_virtual_machines_reach_bare_metal(ovn):
+    ovn.bind()
+    capture = Capture(ovn.host.namespace, "u0", "udp port 4789")
+    ovn.wait_pings()
+    for guest in ovn.guests:
+        assert guest.ping(ovn.server.ipv4, 3, 1, 1400) == 3
+    # OVN has said where its machines are, and how to replicate.
+    macs = ovn.daemon.macs()
+    for guest, hypervisor in zip(ovn.guests, ovn.hypervisors):
+        assert (macs[guest.mac]["type"], macs[guest.mac]["vtep"]) == ("controller", hypervisor.address)
+    row = ovn.daemon.ctl("show", "vnis")[0]
+    key = int(ovn.gateway.vtep_ctl("get", "Logical_Switch", "ls0", "tunnel_key"))
+    assert (row["vni"], row["source"], sorted(row["peers"])) == (key, "ovsdb", ["192.0.2.2", "192.0.2.3"])
+    assert {row[0] for row in capture.fields("vxlan.vni", only="vxlan")} == {str(key)}
+    # And we have said where ours is.
+    wait_until(lambda: ovn.server.mac in ovn.gateway.vtep_ctl("list-local-macs", "ls0"), "the host's address is published")
+    assert ovn.central.sbctl("--columns=name", "--bare", "find", "chassis", "name=ps0") == "ps0"
+
+
+def test_virtual_machine_comes_moves_and_goes(ovn):
+    ovn.bind()
+    ovn.wait_pings()
+    first, second = ovn.hypervisors
+    mac = "02:00:00:00:00:77"
+    ovn.central.nbctl("lsp-add", "sw0", "vm7", "--", "lsp-set-addresses", "vm7", f"{mac} 10.0.0.77")
+
+    def vtep():
+        return ovn.daemon.macs().get(mac, {}).get("vtep")
+
+    first.vsctl("add-port", "br-int", "dummy7", "--", "set", "Interface", "dummy7", "type=internal", "external_ids:iface-id=vm7")
+    wait_until(lambda: vtep() == first.address, lambda: f"{mac} is behind {first.address}, not {vtep()}")
+    first.vsctl("del-port", "br-int", "dummy7")
+    second.vsctl("add-port", "br-int", "dummy7", "--", "set", "Interface", "dummy7", "type=internal", "external_ids:iface-id=vm7")
+    wait_until(lambda: vtep() == second.address, lambda: f"{mac} is behind {second.address}, not {vtep()}")
+    ovn.central.nbctl("lsp-del", "vm7")
+    wait_until(lambda: vtep() is None, lambda: f"{mac} is gone, not {vtep()}")
+
+
+def test_everybody_is_killed(ovn):
+    """Forwarding goes on without the database and without the controller, and over a restart of vtepd."""
+    ovn.bind()
+    ovn.wait_pings()
+    state = ovn.daemon.directory / "state/controller-state"
+    wait_until(lambda: state.exists() and ovn.guests[0].mac in state.read_text(), "the state is kept")
+    for process in (ovn.gateway.controller, ovn.gateway.server):
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for guest in ovn.guests:
+            assert ovn.server.ping(guest.ipv4, 3) == 3
+    ovn.daemon.kill()
+    ovn.daemon.start()
+    ovn.wait_pings()
+    ovn.gateway.start_server()
+    ovn.gateway.start_controller()
+    ovn.daemon.wait_ovsdb()
+    ovn.wait_pings()
+    # The chain is whole again.
+    ovn.central.nbctl("lsp-set-addresses", ovn.guests[0].name, f"02:00:00:00:00:78 {ovn.guests[0].ipv4}")
+    wait_until(lambda: "02:00:00:00:00:78" in ovn.daemon.macs(), lambda: f"a change arrives: {ovn.daemon.macs()}")

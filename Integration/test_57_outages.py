@@ -1,0 +1,136 @@
+"""kill -9 of the database server, of the controller and of vtepd, in turn and together, under a stream of 1,000 packets a second;
+and databases that were wiped."""
+import time
+
+import pytest
+
+from lab import EchoStream, wait_until
+from lab.controlled import ControlledSite
+from lab.namespaces import run
+from lab.ovsdb import SCHEMA
+
+# A machine that is busy with other things may lose packets of its own accord: one run without any says what is asked.
+ATTEMPTS = 4
+
+
+@pytest.fixture
+def site(lab):
+    site = ControlledSite(lab)
+    site.connect()
+    site.bm.wait_ping(site.vm.ipv4)
+    return site
+
+
+def controller(site):
+    """A process that has a session with the database and never ends."""
+    return site.host.namespace.popen("vtep-ctl", f"--db=unix:{site.server.socket}", "--no-wait", "wait-until", "Logical_Switch", "never")
+
+
+def lost_while(site, act):
+    """How many packets of a stream are lost while something is done."""
+    stream = EchoStream(site.bm, site.vm.mac, site.vm.ipv4)
+    try:
+        stream.wait_answers(500)
+        begin = time.time_ns()
+        act()
+        stream.wait_answers(1500)
+        end = stream.sent[max(stream.answered)]
+    finally:
+        stream.stop()
+    assert end - begin > 1_000_000_000
+    return stream.lost(begin, end)
+
+
+def lossless(site, act):
+    counts = []
+    while not counts or (counts[-1] and len(counts) < ATTEMPTS):
+        counts.append(lost_while(site, act))
+    assert counts[-1] == 0, f"packets were lost each time: {counts}"
+
+
+def test_server_killed(site):
+    def kill():
+        site.server.kill()
+        site.daemon.wait_ovsdb("BACKOFF")
+        site.server.start()
+        site.daemon.wait_ovsdb()
+
+    lossless(site, kill)
+    # Changes arrive again.
+    site.ctl("del-ucast-remote", "ls0", site.vm.mac)
+    site.wait_mac(site.vm.mac)
+
+
+def test_controller_killed(site):
+    def kill():
+        process = controller(site)
+        time.sleep(1)
+        process.kill()
+        process.wait()
+
+    lossless(site, kill)
+
+
+def test_vtepd_killed_while_nobody_answers(site):
+    """Forwarding resumes with what was known, although the server is dead, too. What was learned meanwhile is published then."""
+    site.wait_local(site.bm.mac)
+    # What the controller has said is on the disk in a moment.
+    site.ctl("add-ucast-remote", "ls0", "02:00:00:00:77:01", "192.0.2.2")
+    state = site.daemon.directory / "state/controller-state"
+    wait_until(lambda: state.exists() and "02:00:00:00:77:01" in state.read_text(), "the state is kept")
+    process = controller(site)
+    for victim in (process, site.server, site.daemon):
+        victim.kill()
+    site.daemon.start()
+    site.daemon.wait_ports_up()
+    assert site.daemon.macs()["02:00:00:00:77:01"]["type"] == "controller"
+    assert site.daemon.ovsdb()["state"] != "ACTIVE"
+    site.bm.wait_ping(site.vm.ipv4)
+    assert site.bm.ping(site.vm.ipv4, count=10) == 10
+    site.server.start()
+    site.daemon.wait_ovsdb()
+    assert site.bm.ping(site.vm.ipv4, count=10) == 10
+    site.wait_local(site.bm.mac)
+
+
+def wipe(site):
+    """The server starts anew with an empty database."""
+    site.server.kill()
+    site.server.database.unlink()
+    run("ovsdb-tool", "create", site.server.database, SCHEMA)
+    site.server.start()
+
+
+def test_wiped_database_is_not_believed_at_once(lab):
+    site = ControlledSite(lab, start=False)
+    site.daemon.config["ovsdb"]["stale-hold"] = 12
+    site.daemon.write_config()
+    site.server.start()
+    site.start()
+    site.connect()
+    site.bm.wait_ping(site.vm.ipv4)
+
+    def forget():
+        wipe(site)
+        site.daemon.wait_ovsdb()
+        # The switch is there again, as in any new database.
+        wait_until(lambda: site.ctl("list-ps") == "hv1", "the switch has registered")
+
+    assert lost_while(site, forget) < 100
+    assert [row["source"] for row in site.daemon.ctl("show", "vnis")] == ["ovsdb"]
+    assert site.bm.ping(site.vm.ipv4, count=3) == 3
+    wait_until(lambda: site.daemon.ctl("show", "vnis") == [], lambda: f"the database is believed:\n{site.daemon.log()[-2000:]}", 60)
+    assert site.bm.ping(site.vm.ipv4, count=3) == 0
+    site.connect()
+    site.bm.wait_ping(site.vm.ipv4)
+
+
+def test_controller_that_cleans_up_behind_itself(site):
+    """As ovn-controller-vtep does at its end: no remote addresses, tunnel keys 0, bindings as they were."""
+    site.ctl("clear-remote-macs", "ls0", "--", "set", "Logical_Switch", "ls0", "tunnel_key=0")
+    wait_until(lambda: "the database is empty" in site.daemon.log(), "the daemon has noticed")
+    assert site.bm.ping(site.vm.ipv4, count=5) == 5
+    # It comes back, with one address less.
+    site.ctl("set", "Logical_Switch", "ls0", "tunnel_key=5000")
+    site.ctl("add-mcast-remote", "ls0", "unknown-dst", "192.0.2.2")
+    assert site.bm.ping(site.vm.ipv4, count=5) == 5

@@ -1,0 +1,32 @@
+// OVSDBCommand: `vtepctl ovsdb …`, what goes on between the daemon and the controller's database.
+
+import ArgumentParser
+import VTEPControl
+
+struct OVSDBCommand: CommandGroup {
+  static let configuration = CommandConfiguration(
+    commandName: "ovsdb", abstract: "Shows what goes on with the controller's database.", subcommands: [Transactions.self])
+
+  struct Transactions: ClientCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "transactions", abstract: "Shows what was written to the database last, the latest at the end.")
+
+    @Option(help: "Only the last so many.") var last: Int?
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowTransactions(last: last), TransactionRow.columns) }
+  }
+}
+
+extension TransactionRow {
+  static var columns: [Column<TransactionRow>] {
+    [
+      Column(number: "AGE") { "\($0.ageSeconds)" },
+      Column(number: "OPERATIONS") { "\($0.operations)" },
+      Column(number: "MS") { "\(Int($0.milliseconds.rounded()))" },
+      Column("RESULT") { $0.result },
+      Column("WHAT") { $0.summary },
+    ]
+  }
+}

@@ -1,0 +1,106 @@
+// ControllerAgent+Publish: what the switch has to say, written when it or the database has changed. One transaction at a time.
+
+import Encap
+import OVSDBClient
+import VTEP
+
+extension ControllerAgent {
+  /// Seconds between updates of the counters of bindings.
+  private static let counterSeconds = 5.0
+  /// Seconds after a transaction that the server has refused.
+  private static let retrySeconds = 1.0
+  /// Longest time for a row of ours to come back to us.
+  private static let echoSeconds = 2.0
+
+  func publish(_ reconciler: Reconciler) async {
+    guard !isPublishing, !isWithdrawn, client != nil, now >= pauseEnd else { return }
+    isPublishing = true
+    defer { isPublishing = false }
+    let state = await state(reconciler)
+    let counters = now >= nextCounters ? await counters(reconciler) : nil
+    if publisher.endAdoption(now: now) { hasNews = true }
+    guard let client, let replica = mapping.replica, hasEchoes(in: replica), hasNews || counters != nil || state != compared else {
+      return
+    }
+    if counters != nil { nextCounters = now + Self.counterSeconds }
+    let operations = publisher.operations(state, mapping, counters: counters, now: now)
+    compared = state
+    // There may be more than fits into one transaction.
+    hasNews = operations.count >= Publisher.batch
+    if !operations.isEmpty { await transact(operations, client) }
+  }
+
+  /// The replica has the rows that we inserted last: what it lacks would be inserted twice.
+  private func hasEchoes(in replica: Replica) -> Bool {
+    guard let awaited, now < awaited.until else { return true }
+    return awaited.rows.allSatisfy { id in replica.tables.values.contains { $0[id] != nil } }
+  }
+
+  func transact(_ operations: [OVSDBOperation], _ client: OVSDBClient) async {
+    let start = now
+    var entry = TransactionLog.Entry(
+      atSeconds: start, milliseconds: 0, operationCount: operations.count, summary: TransactionLog.summary(operations))
+    do {
+      let results = try await client.transact(operations)
+      awaited = (results.compactMap(\.insertedID), now + Self.echoSeconds)
+    } catch {
+      entry.error = "\(error)"
+      compared = nil
+      pauseEnd = now + Self.retrySeconds
+    }
+    entry.milliseconds = (now - start) * 1000
+    note(entry)
+  }
+
+  /// What we have to say now.
+  private func state(_ reconciler: Reconciler) async -> SwitchState {
+    if let news = await reconciler.localStations(unlike: stations?.version) { stations = (news.version, Set(news.stations)) }
+    let desired = await reconciler.configured
+    let report = await reconciler.controllerReport()
+    var state = SwitchState(name: name, description: "vtepd \(Version.text)")
+    state.tunnelIPs = desired.underlay.addresses
+    state.managementIPs = HostAddresses.management(besides: desired.underlay.addresses)
+    state.ports = desired.ports.mapValues { SwitchState.Port(description: "\($0.kind.rawValue) \($0.attachment.place)") }
+    state.stations = stations?.all ?? []
+    state.boundVNIs = Set(await reconciler.controlledBindings().values)
+    state.faults = mapping.faults.union(Self.faults(report))
+    tell(state.faults.messages)
+    return state
+  }
+
+  /// What was counted at the controller's bindings.
+  private func counters(_ reconciler: Reconciler) async -> Publisher.Counters {
+    var counters: Publisher.Counters = [:]
+    let bindings = await reconciler.controlledBindings()
+    for report in await reconciler.bindingReports() {
+      let binding = ControllerLayer.Binding(port: report.port, vlan: report.vlan)
+      if bindings[binding] == report.vni { counters[binding] = SwitchState.Traffic(report.traffic) }
+    }
+    return counters
+  }
+
+  /// What the data plane could not do.
+  private static func faults(_ report: ControllerReport) -> DatabaseFaults {
+    var faults = DatabaseFaults()
+    // The reconciler has logged the conflicts.
+    for conflict in report.conflicts {
+      switch conflict.subject {
+      case .vni: faults.ofSwitch.insert(.unspecified)
+      case .binding(let binding): faults.ofPorts[binding.port, default: []].insert(.invalidVLANMap)
+      }
+    }
+    if report.addressesWithoutRoom > 0 {
+      faults.report(.macTableExhaustion, "the MAC table has no room for all remote addresses; raise dataplane.mac-table-size")
+    }
+    if report.destinationsWithoutRoom > 0 { faults.report(.tunnelExhaustion, "there are more VTEPs than the data plane has room for") }
+    return faults
+  }
+}
+
+extension SwitchState.Traffic {
+  fileprivate init(_ report: TrafficReport) {
+    self.init(
+      packetsFromLocal: Int64(clamping: report.rxPackets), bytesFromLocal: Int64(clamping: report.rxBytes),
+      packetsToLocal: Int64(clamping: report.txPackets), bytesToLocal: Int64(clamping: report.txBytes))
+  }
+}

@@ -1,0 +1,196 @@
+// ControllerAgent: between the controller's database and the data plane. What comes from the database is mapped and handed to the
+// reconciler; what the switch has to say is compared with the database and written (+Publish). Without a connection everything goes
+// on as it was told; over a restart it is kept in a file.
+
+import Encap
+import Logging
+import OVSDBClient
+import VTEP
+
+actor ControllerAgent {
+  let log: Logger
+  /// Of our Physical_Switch.
+  let name: String
+  private let file: ControllerStateFile
+  private let clock = ContinuousClock()
+  private let origin: ContinuousClock.Instant
+  private var reconciler: Reconciler?
+  /// How long a wiped database is not believed.
+  private var staleHoldSeconds = 300.0
+
+  // From the database.
+  var mapping: ControllerMapping
+  private var hold: StaleHold?
+  private var told: Set<String> = []
+
+  // To the database.
+  var publisher: Publisher
+  private(set) var transactions = TransactionLog()
+  /// The connection in use, while its replica is kept up to date.
+  var client: OVSDBClient?
+  /// The database has changed since it was compared with what we have to say.
+  var hasNews = false
+  /// What we had to say when it was compared.
+  var compared: SwitchState?
+  var stations: (version: Reconciler.StationsVersion, all: Set<LocalStation>)?
+  var nextCounters = 0.0
+  /// No transaction before.
+  var pauseEnd = 0.0
+  /// Rows that we have inserted last; while the replica lacks one, it is behind.
+  var awaited: (rows: [RowID], until: Double)?
+  var isPublishing = false
+  /// We have taken what is ours out of the database, and write nothing more.
+  var isWithdrawn = false
+
+  // Keeping what was said.
+  private var isUnsaved = false
+  private var nextSave = 0.0
+
+  init(name: String, stateDirectory: String, log: Logger) {
+    self.name = name
+    self.log = log
+    origin = clock.now
+    mapping = ControllerMapping(switchName: name)
+    publisher = Publisher(adoptionEndSeconds: Publisher.adoptionSeconds)
+    file = ControllerStateFile(stateDirectory: stateDirectory)
+  }
+
+  /// Seconds since the agent was made.
+  var now: Double { (clock.now - origin) / .seconds(1) }
+
+  /// Says which data plane it is about, and puts into force what the controller said before the last stop.
+  func start(_ reconciler: Reconciler, restoring: Bool) async {
+    if restoring {
+      do {
+        if let edit = try file.load() {
+          await reconciler.apply(edit)
+          log.notice(
+            "controller: forwarding goes on as it was told before the stop",
+            metadata: ["logical_switches": "\(edit.layer?.switches.count ?? 0)", "addresses": "\(edit.addresses.count)"])
+        }
+      } catch {
+        log.error("controller: what it said before the stop is lost: \(error)")
+      }
+    }
+    self.reconciler = reconciler
+  }
+
+  /// Follows a database until the task is cancelled.
+  func follow(_ client: OVSDBClient, staleHoldSeconds: Double) async {
+    self.staleHoldSeconds = staleHoldSeconds
+    isWithdrawn = false
+    await withTaskGroup { group in
+      group.addTask {
+        guard let reconciler = await self.startedReconciler() else { return }
+        for await event in client.events { await self.handle(event, client, reconciler) }
+      }
+      group.addTask {
+        while let reconciler = await self.startedReconciler() { await self.tick(reconciler) }
+      }
+    }
+    self.client = nil
+    if let reconciler { await save(reconciler) }
+  }
+
+  /// The data plane, once it is there, at most five times a second; nil when the task is cancelled.
+  private func startedReconciler() async -> Reconciler? {
+    while !Task.isCancelled {
+      try? await Task.sleep(for: .milliseconds(200))
+      if let reconciler, !Task.isCancelled { return reconciler }
+    }
+    return nil
+  }
+
+  // -- from the database ---------------------------------------------------------------------------------------------------
+
+  private func handle(_ event: ClientEvent, _ client: OVSDBClient, _ reconciler: Reconciler) async {
+    guard !isWithdrawn else { return }
+    switch event {
+    case .connected(let replica):
+      self.client = client
+      await apply(mapping.load(replica), canWipe: true, isSnapshot: true, reconciler)
+    case .changed(let changes, let replica):
+      let knewRemotes = mapping.knowsRemotes
+      let edit = mapping.update(changes, replica)
+      // Who takes the bindings away as well means it.
+      await apply(edit, canWipe: knewRemotes && mapping.hasBindings, isSnapshot: false, reconciler)
+    case .disconnected(let reason):
+      self.client = nil
+      log.warning("controller: forwarding goes on with what is known: \(reason)")
+    }
+  }
+
+  /// - Parameter canWipe: if the database is empty now, it was wiped.
+  private func apply(_ edit: ControllerEdit, canWipe: Bool, isSnapshot: Bool, _ reconciler: Reconciler) async {
+    hasNews = true
+    var edit = edit
+    if hold == nil, canWipe, mapping.isEmpty {
+      let running = await reconciler.controllerState().layer
+      if !running.switches.isEmpty {
+        hold = StaleHold(layer: running, endSeconds: now + staleHoldSeconds)
+        log.warning("controller: the database is empty; forwarding goes on with what was known, for \(Int(staleHoldSeconds)) s")
+      }
+    }
+    if let hold { edit = hold.soften(edit, wanted: mapping.layer, isWipe: mapping.isEmpty || isSnapshot) }
+    guard edit.layer != nil || !edit.addresses.isEmpty || !edit.complete.isEmpty else { return }
+    await reconciler.apply(edit)
+    isUnsaved = true
+  }
+
+  private func tick(_ reconciler: Reconciler) async {
+    if let hold, now >= hold.endSeconds {
+      self.hold = nil
+      log.warning("controller: the database is believed now")
+      await apply(mapping.everything(), canWipe: false, isSnapshot: false, reconciler)
+    }
+    await publish(reconciler)
+    if now >= nextSave { await save(reconciler) }
+  }
+
+  /// Keeps what the controller has said. The more there is, the more seldom.
+  private func save(_ reconciler: Reconciler) async {
+    guard isUnsaved else { return }
+    isUnsaved = false
+    let (layer, addresses) = await reconciler.controllerState()
+    let start = now
+    do {
+      try file.save(layer, addresses)
+    } catch {
+      log.error("controller: what it said cannot be kept in \(file.path): \(error)")
+    }
+    nextSave = now + max(0.5, 20 * (now - start))
+  }
+
+  /// The operator wants no controller any more: what is ours goes out of the database, if it can be reached, and what the controller
+  /// said out of the data plane.
+  func withdraw() async {
+    isWithdrawn = true
+    if let client {
+      let operations = publisher.withdrawal(mapping)
+      if !operations.isEmpty { await transact(operations, client) }
+    }
+    client = nil
+    hold = nil
+    mapping = ControllerMapping(switchName: name)
+    publisher = Publisher(adoptionEndSeconds: 0)
+    tell([])
+    guard let reconciler else { return }
+    await reconciler.apply(ControllerEdit(layer: ControllerLayer()))
+    isUnsaved = true
+    await save(reconciler)
+  }
+
+  // -- for the operator ----------------------------------------------------------------------------------------------------
+
+  /// Logs faults that are new, and the end of others.
+  func tell(_ messages: Set<String>) {
+    for message in messages.subtracting(told).sorted() { log.warning("controller: \(message)") }
+    for message in told.subtracting(messages).sorted() { log.notice("controller: no longer: \(message)") }
+    told = messages
+  }
+
+  func note(_ transaction: TransactionLog.Entry) {
+    transactions.add(transaction)
+    if let error = transaction.error { log.warning("controller: \(transaction.summary): \(error)") }
+  }
+}

@@ -1,0 +1,220 @@
+// ControllerMapping: from rows of `hardware_vtep` to what the data plane is to do. I/O-free: a replica and the changes that led to
+// it go in, an edit for the reconciler comes out. A change of one remote address costs that one; logical switches, bindings and
+// flood lists, of which there are few, are mapped anew when one of them changes (+Layer). The database may be of any version, and
+// may hold nonsense: what cannot be understood is left out and told (`faults`).
+
+import Encap
+import OVSDBClient
+import VTEP
+
+struct ControllerMapping: Sendable {
+  /// What a remote address is unique by.
+  struct Place: Hashable, Sendable {
+    var logicalSwitch: RowID
+    var mac: MACAddress
+  }
+
+  /// Our name, by which our Physical_Switch is found.
+  let switchName: String
+  /// What the database wants, but remote unicast addresses.
+  private(set) var layer = ControllerLayer()
+  /// Logical switches that are forwarded.
+  private(set) var vnis: [RowID: VNI] = [:]
+  private(set) var replica: Replica?
+  /// Our ports in the database have bindings, to whatever.
+  private(set) var hasBindings = false
+
+  private var layerFaults = DatabaseFaults()
+  /// The row of each remote address; of several the one with the lowest identifier.
+  private var rows: [Place: RowID] = [:]
+  /// All rows of addresses that have several.
+  private var rivals: [Place: Set<RowID>] = [:]
+  /// Rows that say nothing we understand, and why.
+  private var unreadable: [RowID: String] = [:]
+  /// Rows whose locator is of no use, and why.
+  private var unreachable: [RowID: String] = [:]
+  /// Locators as they were read last.
+  private var locators = LocatorReader()
+
+  init(switchName: String) {
+    self.switchName = switchName
+  }
+
+  /// Nothing in the database is forwarded, and nothing is known of any remote address: as after the end of a controller that
+  /// cleans up behind itself, or in a database that was made anew.
+  var isEmpty: Bool { layer.switches.isEmpty && !knowsRemotes }
+
+  /// The database says something about what is remote.
+  var knowsRemotes: Bool {
+    !rows.isEmpty || replica?.rows(HardwareVTEP.Table.mcastMacsRemote.rawValue).isEmpty == false
+  }
+
+  /// Whether the database has a remote address.
+  func isRemote(_ place: Place) -> Bool { rows[place] != nil }
+
+  /// How many remote addresses the database has.
+  var addressCount: Int { rows.count }
+
+  /// What cannot be carried out.
+  var faults: DatabaseFaults {
+    var faults = layerFaults
+    for (place, ids) in rivals {
+      faults.report(
+        .unspecified, "\(ids.count) rows of Ucast_Macs_Remote contradict each other about \(place.mac); the first by identifier counts")
+    }
+    if let sample = (unreadable.merging(unreachable) { first, _ in first }).min(by: { $0.key < $1.key }) {
+      let count = unreadable.count + unreachable.count
+      faults.report(.unspecified, "\(count) rows of Ucast_Macs_Remote are of no use; \(sample.key): \(sample.value)")
+    }
+    return faults
+  }
+
+  // -- all at once -------------------------------------------------------------------------------------------------------
+
+  /// Starts anew from a snapshot. The edit has all that there is.
+  mutating func load(_ replica: Replica) -> ControllerEdit {
+    self = ControllerMapping(switchName: switchName)
+    self.replica = replica
+    remap(replica)
+    for (id, row) in replica.rows(HardwareVTEP.Table.ucastMacsRemote.rawValue) { _ = note(id, row) }
+    return everything()
+  }
+
+  /// An edit that has all that there is.
+  mutating func everything() -> ControllerEdit {
+    ControllerEdit(layer: layer, addresses: rows.keys.compactMap { address(of: $0) }, complete: Set(layer.switches.keys))
+  }
+
+  // -- what has changed ----------------------------------------------------------------------------------------------------
+
+  /// Follows changes, after which the database is as in `replica`.
+  mutating func update(_ changes: [TableChange], _ replica: Replica) -> ControllerEdit {
+    self.replica = replica
+    var touched: Set<Place> = []
+    var changedLocators: Set<RowID> = []
+    var needsLayer = false
+    for change in changes {
+      switch HardwareVTEP.Table(rawValue: change.table) {
+      case .ucastMacsRemote:
+        if let old = change.old, let place = forget(change.id, old) { touched.insert(place) }
+        if let new = change.new, let place = note(change.id, new) { touched.insert(place) }
+      case .locator:
+        locators.forget(change.id)
+        // One that comes with its first reference is read then, and one that goes is referred to no more.
+        let isMissed = !unreachable.isEmpty || !layerFaults.messages.isEmpty
+        if change.new != nil, change.old != nil || isMissed { changedLocators.insert(change.id) }
+      case .physicalPort: needsLayer = needsLayer || change.concerns(["name", "vlan_bindings", "acl_bindings"])
+      case .physicalSwitch: needsLayer = needsLayer || change.concerns(["name", "ports", "tunnels"])
+      case .logicalRouter: needsLayer = needsLayer || change.concerns(["switch_binding", "acl_binding"])
+      case .tunnel: needsLayer = needsLayer || change.concerns(["bfd_params"])
+      case .logicalSwitch, .mcastMacsRemote, .locatorSet: needsLayer = true
+      default: break
+      }
+    }
+    var edit = ControllerEdit()
+    if needsLayer || !changedLocators.isEmpty {
+      let (oldLayer, oldVNIs) = (layer, vnis)
+      remap(replica)
+      if layer != oldLayer { edit.layer = layer }
+      // All addresses of a logical switch whose VNI is another now.
+      let moved = Set(vnis.filter { oldVNIs[$0.key] != $0.value }.keys)
+      if !moved.isEmpty {
+        touched.formUnion(rows.keys.filter { moved.contains($0.logicalSwitch) })
+        edit.complete = Set(moved.compactMap { vnis[$0] })
+      }
+    }
+    if !changedLocators.isEmpty {
+      for (place, id) in rows {
+        if let locator = replica.one(HardwareVTEP.UcastMAC.self, in: .ucastMacsRemote, id)?.locator, changedLocators.contains(locator) {
+          touched.insert(place)
+        }
+      }
+    }
+    edit.addresses = touched.compactMap { address(of: $0) }
+    return edit
+  }
+
+  /// Reads logical switches, bindings and flood lists.
+  private mutating func remap(_ replica: Replica) {
+    var reader = LayerReader(replica, switchName: switchName, locators: locators)
+    reader.read()
+    (layer, vnis, layerFaults, locators) = (reader.layer, reader.vnis, reader.faults, reader.locators)
+    hasBindings = reader.hasBindings
+  }
+
+  // -- remote addresses --------------------------------------------------------------------------------------------------
+
+  /// Notes a row.
+  ///
+  /// - Returns: the address that it is about; nil: it cannot be read.
+  private mutating func note(_ id: RowID, _ row: OVSDBRow) -> Place? {
+    switch Self.place(id, row) {
+    case .failure(let reason):
+      unreadable[id] = reason.text
+      return nil
+    case .success(let place):
+      guard let other = rows[place], other != id else {
+        rows[place] = id
+        return place
+      }
+      rivals[place, default: [other]].insert(id)
+      rows[place] = min(other, id)
+      return place
+    }
+  }
+
+  /// Forgets a row as it was.
+  private mutating func forget(_ id: RowID, _ row: OVSDBRow) -> Place? {
+    unreadable[id] = nil
+    unreachable[id] = nil
+    guard case .success(let place) = Self.place(id, row) else { return nil }
+    if var ids = rivals[place] {
+      ids.remove(id)
+      rivals[place] = ids.count > 1 ? ids : nil
+      rows[place] = ids.min()
+    } else if rows[place] == id {
+      rows[place] = nil
+    }
+    return place
+  }
+
+  private struct Unreadable: Error {
+    var text: String
+  }
+
+  private static func place(_ id: RowID, _ row: OVSDBRow) -> Result<Place, Unreadable> {
+    guard let typed = HardwareVTEP.UcastMAC(id, row) else {
+      return .failure(Unreadable(text: "it has no address, no logical switch or no locator"))
+    }
+    guard let mac = MACAddress(typed.mac) else { return .failure(Unreadable(text: "'\(typed.mac)' is no MAC address")) }
+    if let reason = mac.reasonAgainstStation { return .failure(Unreadable(text: "\(mac) is \(reason)")) }
+    return .success(Place(logicalSwitch: typed.logicalSwitch, mac: mac))
+  }
+
+  /// What the data plane is to know of an address; nil when its logical switch is not forwarded.
+  private mutating func address(of place: Place) -> ControllerEdit.Address? {
+    guard let vni = vnis[place.logicalSwitch] else {
+      if let id = rows[place], let replica, replica[HardwareVTEP.Table.logicalSwitch.rawValue, place.logicalSwitch] == nil {
+        unreachable[id] = "there is no logical switch \(place.logicalSwitch)"
+      }
+      return nil
+    }
+    var destination: TunnelDestination?
+    if let id = rows[place], let replica, let row = replica.one(HardwareVTEP.UcastMAC.self, in: .ucastMacsRemote, id) {
+      switch locators.destination(row.locator, replica, vni: vni) {
+      case .success(let found):
+        destination = found
+        unreachable[id] = nil
+      case .failure(let reason): unreachable[id] = reason.text
+      }
+    }
+    return ControllerEdit.Address(vni: vni, mac: place.mac, destination: destination)
+  }
+}
+
+extension TableChange {
+  /// The row came, went, or has one of these columns changed.
+  fileprivate func concerns(_ columns: Set<String>) -> Bool {
+    old == nil || new == nil || changedColumns.contains { columns.contains($0) }
+  }
+}

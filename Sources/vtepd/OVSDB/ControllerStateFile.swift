@@ -1,0 +1,128 @@
+// ControllerStateFile: what the controller has said, kept over a restart, so that forwarding resumes before the controller
+// answers. Lines of words; whatever is not whole is not used.
+
+import Encap
+import FoundationEssentials
+import VTEP
+
+struct ControllerStateFile: Sendable {
+  typealias Addresses = [VNI: [MACAddress: TunnelDestination]]
+
+  /// Why a file is of no use.
+  struct Unusable: Error, CustomStringConvertible {
+    var description: String
+  }
+
+  let path: String
+
+  init(stateDirectory: String) {
+    path = stateDirectory + "/controller-state"
+  }
+
+  private static let title = "vtepd controller state 1"
+
+  // -- writing -----------------------------------------------------------------------------------------------------------
+
+  /// Replaces the file. It is whole at any time.
+  func save(_ layer: ControllerLayer, _ addresses: Addresses) throws {
+    let directory = URL(filePath: path).deletingLastPathComponent()
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    try Data(Self.text(layer, addresses).utf8).write(to: URL(filePath: path), options: .atomic)
+  }
+
+  static func text(_ layer: ControllerLayer, _ addresses: Addresses) -> String {
+    var text = title + "\n"
+    var count = 0
+    func add(_ words: String...) {
+      text += words.joined(separator: " ") + "\n"
+      count += 1
+    }
+    func words(_ destination: TunnelDestination) -> String {
+      "\(destination.address)" + (destination.key.map { " \($0)" } ?? "")
+    }
+    for (vni, settings) in layer.switches.sorted(by: { $0.key < $1.key }) {
+      let name = String(settings.name.map { $0.isNewline ? " " : $0 })
+      add("switch", "\(vni)", settings.replication == .sourceNode ? "source_node" : "service_node", name)
+      for destination in settings.flood { add("flood", "\(vni)", words(destination)) }
+      for (mac, destinations) in settings.groups.sorted(by: { $0.key < $1.key }) {
+        add("group", "\(vni)", "\(mac)")
+        for destination in destinations { add("member", "\(vni)", "\(mac)", words(destination)) }
+      }
+    }
+    for (binding, vni) in layer.bindings.sorted(by: { $0.key < $1.key }) { add("bind", "\(binding.vlan)", "\(vni)", binding.port) }
+    for (vni, entries) in addresses {
+      for (mac, destination) in entries { add("mac", "\(vni)", "\(mac)", words(destination)) }
+    }
+    return text + "end \(count)\n"
+  }
+
+  // -- reading -----------------------------------------------------------------------------------------------------------
+
+  /// What the file says; nil: there is none.
+  func load() throws -> ControllerEdit? {
+    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    guard let text = String(validating: try Data(contentsOf: URL(filePath: path)), as: UTF8.self) else {
+      throw Unusable(description: "\(path) is not text")
+    }
+    do throws(Unusable) {
+      return try Self.edit(text)
+    } catch {
+      throw Unusable(description: "\(path): \(error)")
+    }
+  }
+
+  static func edit(_ text: String) throws(Unusable) -> ControllerEdit {
+    let lines = text.split(separator: "\n")
+    guard lines.first ?? "" == title else { throw Unusable(description: "it is of another version") }
+    guard lines.count >= 2, lines[lines.count - 1] == "end \(lines.count - 2)" else { throw Unusable(description: "it is cut off") }
+    var layer = ControllerLayer()
+    var addresses: [ControllerEdit.Address] = []
+    for line in lines[1..<(lines.count - 1)] {
+      guard read(line, &layer, &addresses) else { throw Unusable(description: "'\(line)' makes no sense") }
+    }
+    return ControllerEdit(layer: layer, addresses: addresses, complete: Set(layer.switches.keys))
+  }
+
+  private static func read(_ line: Substring, _ layer: inout ControllerLayer, _ addresses: inout [ControllerEdit.Address]) -> Bool {
+    let words = line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).map(String.init)
+    guard words.count >= 3 else { return false }
+    if words[0] == "bind" {
+      guard words.count == 4, let vlan = UInt16(words[1]), let vni = vni(words[2]) else { return false }
+      layer.bindings[ControllerLayer.Binding(port: words[3], vlan: vlan)] = vni
+      return true
+    }
+    guard let vni = vni(words[1]) else { return false }
+    switch words[0] {
+    case "switch":
+      guard words.count == 4 else { return false }
+      var settings = LogicalSwitchSettings(name: words[3])
+      settings.replication = words[2] == "source_node" ? .sourceNode : .serviceNode
+      layer.switches[vni] = settings
+    case "flood":
+      guard let destination = destination(words[2...]) else { return false }
+      layer.switches[vni]?.flood.append(destination)
+    case "group":
+      guard let mac = MACAddress(words[2]) else { return false }
+      layer.switches[vni]?.groups[mac] = []
+    case "member", "mac":
+      let rest = words.count == 4 ? words[3].split(separator: " ").map(String.init) : []
+      guard let mac = MACAddress(words[2]), let destination = destination(rest[...]) else { return false }
+      if words[0] == "member" {
+        layer.switches[vni]?.groups[mac]?.append(destination)
+      } else {
+        addresses.append(ControllerEdit.Address(vni: vni, mac: mac, destination: destination))
+      }
+    default: return false
+    }
+    return true
+  }
+
+  private static func vni(_ word: String) -> VNI? { UInt32(word).flatMap(VNI.init) }
+
+  /// An address, and a tunnel key where it has one.
+  private static func destination(_ words: ArraySlice<String>) -> TunnelDestination? {
+    guard let first = words.first, let address = IPAddress(first), words.count <= 2 else { return nil }
+    guard words.count == 2 else { return TunnelDestination(address) }
+    return vni(words[words.startIndex + 1]).map { TunnelDestination(address, key: $0) }
+  }
+}

@@ -1,0 +1,140 @@
+// LayerReader: one pass over the tables with logical switches, bindings and flood lists; a part of ControllerMapping.
+
+import Encap
+import OVSDBClient
+import VTEP
+
+struct LayerReader {
+  private let replica: Replica
+  private let switchName: String
+  private(set) var layer = ControllerLayer()
+  private(set) var vnis: [RowID: VNI] = [:]
+  private(set) var faults = DatabaseFaults()
+  private(set) var locators: LocatorReader
+  private(set) var hasBindings = false
+
+  init(_ replica: Replica, switchName: String, locators: LocatorReader) {
+    self.replica = replica
+    self.switchName = switchName
+    self.locators = locators
+  }
+
+  mutating func read() {
+    readSwitches()
+    readMulticast()
+    guard let own = replica.physicalSwitch(named: switchName) else { return }
+    readPorts(own)
+    readWhatWeLack(own)
+  }
+
+  /// A logical switch without a key, or with key 0, is not forwarded.
+  private mutating func readSwitches() {
+    let all = replica.all(HardwareVTEP.LogicalSwitch.self, in: .logicalSwitch).values.sorted { $0.id < $1.id }
+    for row in all {
+      guard let key = row.tunnelKey, key != 0 else { continue }
+      guard let vni = VNI(key) else {
+        faults.report(.unspecified, "logical switch '\(row.name)': tunnel key \(key) is no VNI")
+        continue
+      }
+      if let other = layer.switches[vni] {
+        faults.report(.unspecified, "logical switch '\(row.name)': VNI \(vni) belongs to '\(other.name)', the first by identifier")
+        continue
+      }
+      vnis[row.id] = vni
+      layer.switches[vni] = LogicalSwitchSettings(name: row.name)
+      layer.switches[vni]?.replication = row.replicationMode == .sourceNode ? .sourceNode : .serviceNode
+    }
+  }
+
+  private mutating func readMulticast() {
+    let all = replica.all(HardwareVTEP.McastMAC.self, in: .mcastMacsRemote).values.sorted { $0.id < $1.id }
+    var seen: Set<ControllerMapping.Place> = []
+    for row in all {
+      guard let vni = vnis[row.logicalSwitch] else { continue }
+      let mac = row.isUnknownDestination ? MACAddress.broadcast : MACAddress(row.mac)
+      guard let mac, mac.isMulticast else {
+        faults.report(.unspecified, "Mcast_Macs_Remote: '\(row.mac)' is no multicast address")
+        continue
+      }
+      guard seen.insert(ControllerMapping.Place(logicalSwitch: row.logicalSwitch, mac: mac)).inserted else {
+        faults.report(
+          .unspecified, "several rows of Mcast_Macs_Remote contradict each other about \(row.mac); the first by identifier counts")
+        continue
+      }
+      let destinations = destinations(row, vni)
+      if mac == .broadcast {
+        layer.switches[vni]?.flood = destinations
+      } else {
+        layer.switches[vni]?.groups[mac] = destinations
+      }
+    }
+  }
+
+  private mutating func destinations(_ row: HardwareVTEP.McastMAC, _ vni: VNI) -> [TunnelDestination] {
+    guard let set = replica.one(HardwareVTEP.LocatorSet.self, in: .locatorSet, row.locatorSet) else {
+      faults.report(.unspecified, "Mcast_Macs_Remote: \(row.mac) has no locator set")
+      return []
+    }
+    var found: Set<TunnelDestination> = []
+    for id in set.locators.sorted() {
+      switch locators.destination(id, replica, vni: vni) {
+      case .success(let destination): found.insert(destination)
+      case .failure(let reason): faults.report(.unspecified, "Mcast_Macs_Remote: \(row.mac): \(reason.text)")
+      }
+    }
+    return found.sorted { ($0.address, $0.key ?? vni) < ($1.address, $1.key ?? vni) }
+  }
+
+  private mutating func readPorts(_ own: HardwareVTEP.PhysicalSwitch) {
+    for port in replica.ports(of: own) {
+      hasBindings = hasBindings || !port.vlanBindings.isEmpty
+      for (vlan, id) in port.vlanBindings.sorted(by: { $0.key < $1.key }) {
+        if let vni = vnis[id] {
+          layer.bindings[ControllerLayer.Binding(port: port.name, vlan: vlan)] = vni
+        } else if replica[HardwareVTEP.Table.logicalSwitch.rawValue, id] == nil {
+          faults.report(.invalidVLANMap, port: port.name, "VLAN \(vlan) is bound to logical switch \(id), which is not there")
+        }
+      }
+      for (vlan, id) in port.aclBindings.sorted(by: { $0.key < $1.key }) {
+        faults.report(.invalidACLBinding, port: port.name, "VLAN \(vlan) has an ACL: filtering is not supported")
+        faults.acls.insert(id)
+      }
+    }
+  }
+
+  /// What the schema has and we do not do.
+  private mutating func readWhatWeLack(_ own: HardwareVTEP.PhysicalSwitch) {
+    let bound = Set(replica.ports(of: own).flatMap(\.vlanBindings.values))
+    let isAlone = replica.rows(HardwareVTEP.Table.physicalSwitch.rawValue).count == 1
+    for router in replica.all(HardwareVTEP.LogicalRouter.self, in: .logicalRouter).values
+    where isAlone || router.switchBinding.values.contains(where: bound.contains) {
+      faults.report(.routerSupport, "logical router '\(router.name)': routing is not supported")
+      faults.routers.insert(router.id)
+      if !router.aclBinding.isEmpty { faults.routersWithACLs.insert(router.id) }
+    }
+    for id in own.tunnels {
+      guard let tunnel = replica.one(HardwareVTEP.Tunnel.self, in: .tunnel, id), tunnel.bfdParams["enable"] == "true" else { continue }
+      faults.tunnels.insert(id)
+      faults.messages.insert("tunnel \(id): BFD is not supported")
+    }
+  }
+}
+
+extension Replica {
+  /// The row of a switch; nil when there is none yet.
+  func physicalSwitch(named name: String) -> HardwareVTEP.PhysicalSwitch? {
+    all(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch).values.filter { $0.name == name }.min { $0.id < $1.id }
+  }
+
+  /// The ports of a switch by name; of several with the same name the first by identifier.
+  func ports(of owner: HardwareVTEP.PhysicalSwitch) -> [HardwareVTEP.PhysicalPort] {
+    var ports: [HardwareVTEP.PhysicalPort] = []
+    for id in owner.ports.sorted() {
+      guard let port = one(HardwareVTEP.PhysicalPort.self, in: .physicalPort, id), !ports.contains(where: { $0.name == port.name }) else {
+        continue
+      }
+      ports.append(port)
+    }
+    return ports.sorted { $0.name < $1.name }
+  }
+}

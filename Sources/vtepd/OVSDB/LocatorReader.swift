@@ -1,0 +1,40 @@
+// LocatorReader: rows of Physical_Locator as destinations of the data plane; each is read once.
+
+import Encap
+import OVSDBClient
+import VTEP
+
+struct LocatorReader: Sendable {
+  /// Why a row is of no use.
+  struct Useless: Error, Sendable {
+    var text: String
+  }
+
+  private var known: [RowID: Result<TunnelDestination, Useless>] = [:]
+
+  mutating func forget(_ id: RowID) { known[id] = nil }
+
+  /// The destination that a locator stands for in a logical switch. A tunnel key that is the logical switch's own says nothing.
+  mutating func destination(_ id: RowID, _ replica: Replica, vni: VNI) -> Result<TunnelDestination, Useless> {
+    let result = known[id] ?? Self.read(id, replica)
+    // What is not there may come.
+    if replica[HardwareVTEP.Table.locator.rawValue, id] != nil { known[id] = result }
+    return result.map { $0.key == vni ? TunnelDestination($0.address) : $0 }
+  }
+
+  private static func read(_ id: RowID, _ replica: Replica) -> Result<TunnelDestination, Useless> {
+    guard let row = replica.one(HardwareVTEP.Locator.self, in: .locator, id) else {
+      return .failure(Useless(text: "there is no locator \(id)"))
+    }
+    guard row.encapsulation.isEmpty || row.encapsulation == HardwareVTEP.Locator.vxlan else {
+      return .failure(Useless(text: "encapsulation '\(row.encapsulation)' is not supported"))
+    }
+    guard let address = IPAddress(row.destinationIP) else {
+      return .failure(Useless(text: "'\(row.destinationIP)' is no IP address"))
+    }
+    // 0 is what some controllers write for "none".
+    guard let key = row.tunnelKey, key != 0 else { return .success(TunnelDestination(address)) }
+    guard let vni = VNI(key) else { return .failure(Useless(text: "tunnel key \(key) is no VNI")) }
+    return .success(TunnelDestination(address, key: vni))
+  }
+}

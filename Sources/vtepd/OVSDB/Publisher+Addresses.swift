@@ -1,0 +1,96 @@
+// Publisher+Addresses: Ucast_Macs_Local, the stations behind our ports, and Mcast_Macs_Local, by which others know that floods of a
+// logical switch are to reach us. Rows are ours if their locator is.
+
+import Encap
+import OVSDBClient
+import VTEP
+
+extension Publisher {
+  mutating func publishAddresses(_ plan: inout Plan, now: Double) {
+    let (own, extra) = ownAddresses(&plan)
+    for row in extra { plan.add(row.deletion(from: .ucastMacsLocal)) }
+    var present: Set<ControllerMapping.Place> = []
+    for station in plan.state.stations.sorted(by: { ($0.vni, $0.mac) < ($1.vni, $1.mac) }) {
+      guard let logicalSwitch = plan.logicalSwitches[station.vni] else { continue }
+      let place = ControllerMapping.Place(logicalSwitch: logicalSwitch, mac: station.mac)
+      present.insert(place)
+      let address = station.address?.description ?? ""
+      if let row = own[place] {
+        var new = row
+        // A station that has not spoken of its address since our start may have done so before.
+        if !address.isEmpty { new.ipAddress = address }
+        plan.add(row.update(to: new, in: .ucastMacsLocal))
+      } else if plan.operations.count < Self.batch, let locator = plan.ownLocator() {
+        let row = HardwareVTEP.UcastMAC(mac: "\(station.mac)", logicalSwitch: logicalSwitch, locator: .zero, ipAddress: address)
+        plan.add(row.insertion(into: .ucastMacsLocal, references: ["locator": OVSDBDatum(locator)]))
+      }
+    }
+    for (place, row) in own where !present.contains(place) && !isAdopted(place, plan, now: now) && plan.operations.count < Self.batch {
+      plan.add(row.deletion(from: .ucastMacsLocal))
+    }
+    known.formUnion(present)
+    // What is gone from the database was given up for good.
+    known.formIntersection(present.union(own.keys))
+  }
+
+  /// Takes all of our addresses and flood sets out.
+  func withdrawAddresses(_ plan: inout Plan) {
+    let (own, extra) = ownAddresses(&plan)
+    for row in own.values.sorted(by: { $0.id < $1.id }) + extra { plan.add(row.deletion(from: .ucastMacsLocal)) }
+    publishFloodSets(&plan)
+  }
+
+  /// An address that was published before our start, in a logical switch that is still bound here, and that nobody else has.
+  private func isAdopted(_ place: ControllerMapping.Place, _ plan: Plan, now: Double) -> Bool {
+    guard now < adoptionEndSeconds, !known.contains(place), !plan.isRemote(place) else { return false }
+    return plan.state.boundVNIs.contains { plan.logicalSwitches[$0] == place.logicalSwitch }
+  }
+
+  /// Our rows by what they are about, and those that are about the same as another or about nothing.
+  private func ownAddresses(_ plan: inout Plan) -> (own: [ControllerMapping.Place: HardwareVTEP.UcastMAC], extra: [HardwareVTEP.UcastMAC]) {
+    var own: [ControllerMapping.Place: HardwareVTEP.UcastMAC] = [:]
+    var extra: [HardwareVTEP.UcastMAC] = []
+    let locators = plan.ownLocatorIDs
+    guard !locators.isEmpty else { return ([:], []) }
+    for (id, row) in plan.replica.rows(HardwareVTEP.Table.ucastMacsLocal.rawValue) {
+      guard let row = HardwareVTEP.UcastMAC(id, row), locators.contains(row.locator) else { continue }
+      guard let mac = MACAddress(row.mac) else {
+        extra.append(row)
+        continue
+      }
+      let place = ControllerMapping.Place(logicalSwitch: row.logicalSwitch, mac: mac)
+      if let other = own[place] {
+        own[place] = other.id < row.id ? other : row
+        extra.append(other.id < row.id ? row : other)
+      } else {
+        own[place] = row
+      }
+    }
+    return (own, extra)
+  }
+
+  /// One row `unknown-dst` for each logical switch that is bound here, with a set of our locator alone.
+  func publishFloodSets(_ plan: inout Plan) {
+    let locators = plan.ownLocatorIDs
+    let sets = plan.replica.all(HardwareVTEP.LocatorSet.self, in: .locatorSet).values
+    let ownSets = Set(sets.filter { !$0.locators.isEmpty && $0.locators.isSubset(of: locators) }.map(\.id))
+    var missing = Set(plan.state.boundVNIs.compactMap { plan.logicalSwitches[$0] })
+    for row in plan.replica.all(HardwareVTEP.McastMAC.self, in: .mcastMacsLocal).values.sorted(by: { $0.id < $1.id })
+    where ownSets.contains(row.locatorSet) {
+      let isWanted = row.isUnknownDestination && missing.remove(row.logicalSwitch) != nil
+      if !isWanted { plan.add(row.deletion(from: .mcastMacsLocal)) }
+    }
+    guard !missing.isEmpty else { return }
+    var reference = ownSets.min().map(OVSDBAtom.uuid)
+    if reference == nil, let locator = plan.ownLocator() {
+      plan.add(.insert(table: HardwareVTEP.Table.locatorSet.rawValue, row: ["locators": OVSDBDatum(locator)], name: "own_set"))
+      reference = .named("own_set")
+    }
+    guard let reference else { return }
+    for logicalSwitch in missing.sorted() {
+      let row = HardwareVTEP.McastMAC(
+        mac: HardwareVTEP.McastMAC.unknownDestination, logicalSwitch: logicalSwitch, locatorSet: .zero)
+      plan.add(row.insertion(into: .mcastMacsLocal, references: ["locator_set": OVSDBDatum(reference)]))
+    }
+  }
+}

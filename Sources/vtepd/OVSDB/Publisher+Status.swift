@@ -1,0 +1,97 @@
+// Publisher+Status: what the database asks for and we do not do, told in the columns that the schema has for it; and the counters
+// of bindings. Status columns of rows that do not concern us are not touched.
+
+import OVSDBClient
+import VTEP
+
+extension Publisher {
+  func publishStatus(_ plan: inout Plan) {
+    let faults = plan.state.faults
+    for id in faults.routers.sorted() {
+      guard let row = plan.replica.one(HardwareVTEP.LogicalRouter.self, in: .logicalRouter, id) else { continue }
+      var new = row
+      new.faults = faults.routersWithACLs.contains(id) ? ["unspecified_fault", "invalid_ACL_binding"] : ["unspecified_fault"]
+      plan.add(row.update(to: new, in: .logicalRouter))
+    }
+    for id in faults.acls.sorted() {
+      guard let row = plan.replica.one(HardwareVTEP.ACL.self, in: .acl, id) else { continue }
+      var new = row
+      new.faults = ["unspecified_fault"]
+      plan.add(row.update(to: new, in: .acl))
+    }
+    for id in faults.tunnels.sorted() {
+      guard let row = plan.replica.one(HardwareVTEP.Tunnel.self, in: .tunnel, id) else { continue }
+      var new = row
+      // "false if the VTEP cannot support BFD", vtep(5).
+      new.bfdStatus = ["enabled": "false", "info": "BFD is not supported"]
+      plan.add(row.update(to: new, in: .tunnel))
+    }
+  }
+
+  /// A row of Logical_Binding_Stats for each binding, in `vlan_stats` of its port. Counters begin where those of the row ended that
+  /// we find: a restart of ours turns nothing back, and writes nothing.
+  mutating func publishCounters(_ counters: Counters, _ plan: inout Plan) {
+    guard let own = plan.replica.physicalSwitch(named: plan.state.name) else { return }
+    var seen: Set<RowID> = []
+    for port in plan.replica.ports(of: own) {
+      let bindings = counters.filter { $0.key.port == port.name }.sorted { $0.key < $1.key }
+      var references = port.vlanStats.filter { counters[.init(port: port.name, vlan: $0.key)] != nil }.mapValues(OVSDBAtom.uuid)
+      var isChanged = references.count != port.vlanStats.count
+      for (binding, traffic) in bindings {
+        let vlan = binding.vlan
+        if let id = port.vlanStats[vlan],
+          let row = plan.replica.one(HardwareVTEP.LogicalBindingStats.self, in: .logicalBindingStats, id)
+        {
+          seen.insert(id)
+          var before = countersBefore[id] ?? SwitchState.Traffic(row) - traffic
+          if newCounters.remove(binding) != nil { before = SwitchState.Traffic() }
+          // The binding was made anew meanwhile.
+          if (before + traffic).packetsFromLocal < row.packetsFromLocal || (before + traffic).packetsToLocal < row.packetsToLocal {
+            before = SwitchState.Traffic(row) - traffic
+          }
+          countersBefore[id] = before
+          plan.add(row.update(to: HardwareVTEP.LogicalBindingStats(id, before + traffic), in: .logicalBindingStats))
+        } else {
+          let reference = "stats\(plan.operations.count)"
+          let row = HardwareVTEP.LogicalBindingStats(.zero, traffic)
+          plan.add(row.insertion(into: .logicalBindingStats, name: reference))
+          references[vlan] = .named(reference)
+          newCounters.insert(binding)
+          isChanged = true
+        }
+      }
+      guard isChanged else { continue }
+      let map = OVSDBDatum(map: references.map { OVSDBDatum.Pair(key: .integer(Int64($0.key)), value: $0.value) })
+      plan.add(.update(table: HardwareVTEP.Table.physicalPort.rawValue, where: [.row(port.id)], row: ["vlan_stats": map]))
+    }
+    countersBefore = countersBefore.filter { seen.contains($0.key) }
+  }
+}
+
+extension SwitchState.Traffic {
+  fileprivate init(_ row: HardwareVTEP.LogicalBindingStats) {
+    self.init(
+      packetsFromLocal: row.packetsFromLocal, bytesFromLocal: row.bytesFromLocal, packetsToLocal: row.packetsToLocal,
+      bytesToLocal: row.bytesToLocal)
+  }
+
+  fileprivate static func + (left: Self, right: Self) -> Self {
+    Self(
+      packetsFromLocal: left.packetsFromLocal &+ right.packetsFromLocal, bytesFromLocal: left.bytesFromLocal &+ right.bytesFromLocal,
+      packetsToLocal: left.packetsToLocal &+ right.packetsToLocal, bytesToLocal: left.bytesToLocal &+ right.bytesToLocal)
+  }
+
+  fileprivate static func - (left: Self, right: Self) -> Self {
+    Self(
+      packetsFromLocal: left.packetsFromLocal &- right.packetsFromLocal, bytesFromLocal: left.bytesFromLocal &- right.bytesFromLocal,
+      packetsToLocal: left.packetsToLocal &- right.packetsToLocal, bytesToLocal: left.bytesToLocal &- right.bytesToLocal)
+  }
+}
+
+extension HardwareVTEP.LogicalBindingStats {
+  fileprivate init(_ id: RowID, _ traffic: SwitchState.Traffic) {
+    self.init(
+      id: id, bytesFromLocal: traffic.bytesFromLocal, packetsFromLocal: traffic.packetsFromLocal, bytesToLocal: traffic.bytesToLocal,
+      packetsToLocal: traffic.packetsToLocal)
+  }
+}

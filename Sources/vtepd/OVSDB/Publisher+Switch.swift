@@ -1,0 +1,78 @@
+// Publisher+Switch: our Physical_Switch in Global.switches, and a Physical_Port for each of our ports.
+
+import OVSDBClient
+
+extension Publisher {
+  func publishSwitch(_ plan: inout Plan) {
+    let state = plan.state
+    guard let row = plan.replica.physicalSwitch(named: state.name) else {
+      insertSwitch(&plan)
+      return
+    }
+    var new = row
+    new.description = state.description
+    new.tunnelIPs = Set(state.tunnelIPs.map(\.description))
+    // The controller may know better by which address it reaches us.
+    if row.managementIPs.isEmpty { new.managementIPs = state.managementIPs }
+    new.faults = Set(state.faults.ofSwitch.map(\.rawValue))
+    plan.add(row.update(to: new, in: .physicalSwitch))
+    publishPorts(&plan, of: row)
+    let isListed = plan.replica.all(HardwareVTEP.Global.self, in: .global).values.contains { $0.switches.contains(row.id) }
+    if !isListed { enlist(.uuid(row.id), &plan) }
+  }
+
+  private func insertSwitch(_ plan: inout Plan) {
+    let state = plan.state
+    let row = HardwareVTEP.PhysicalSwitch(
+      name: state.name, description: state.description, managementIPs: state.managementIPs,
+      tunnelIPs: Set(state.tunnelIPs.map(\.description)), faults: Set(state.faults.ofSwitch.map(\.rawValue)))
+    var ports: [OVSDBAtom] = []
+    for name in state.ports.keys.sorted() { ports.append(insertPort(name, &plan)) }
+    plan.add(row.insertion(into: .physicalSwitch, name: "switch", references: ["ports": OVSDBDatum(set: ports)]))
+    enlist(.named("switch"), &plan)
+  }
+
+  /// Adds a switch to Global.switches; a database that is quite new has no row there.
+  private func enlist(_ id: OVSDBAtom, _ plan: inout Plan) {
+    let table = HardwareVTEP.Table.global.rawValue
+    if plan.replica.rows(table).isEmpty {
+      plan.add(.insert(table: table, row: ["switches": OVSDBDatum(id)]))
+    } else {
+      plan.add(.mutate(table: table, where: [], mutations: [OVSDBMutation("switches", .insert, OVSDBDatum(id))]))
+    }
+  }
+
+  private func insertPort(_ name: String, _ plan: inout Plan) -> OVSDBAtom {
+    // A name of the transaction is an identifier; the port's name need not be.
+    let reference = "port\(plan.operations.count)"
+    let row = HardwareVTEP.PhysicalPort(
+      name: name, description: plan.state.ports[name]?.description ?? "",
+      faults: Set((plan.state.faults.ofPorts[name] ?? []).map(\.rawValue)))
+    plan.add(row.insertion(into: .physicalPort, name: reference))
+    return .named(reference)
+  }
+
+  private func publishPorts(_ plan: inout Plan, of row: HardwareVTEP.PhysicalSwitch) {
+    let state = plan.state
+    var kept: Set<RowID> = []
+    var missing = Set(state.ports.keys)
+    for old in plan.replica.ports(of: row) {
+      guard let port = state.ports[old.name] else { continue }
+      missing.remove(old.name)
+      kept.insert(old.id)
+      var new = old
+      new.description = port.description
+      new.faults = Set((state.faults.ofPorts[old.name] ?? []).map(\.rawValue))
+      plan.add(old.update(to: new, in: .physicalPort))
+    }
+    let added = missing.sorted().map { insertPort($0, &plan) }
+    var mutations: [OVSDBMutation] = []
+    let gone = row.ports.subtracting(kept)
+    // A row that no switch has goes by itself.
+    if !gone.isEmpty { mutations.append(OVSDBMutation("ports", .delete, OVSDBDatum(gone))) }
+    if !added.isEmpty { mutations.append(OVSDBMutation("ports", .insert, OVSDBDatum(set: added))) }
+    if !mutations.isEmpty {
+      plan.add(.mutate(table: HardwareVTEP.Table.physicalSwitch.rawValue, where: [.row(row.id)], mutations: mutations))
+    }
+  }
+}

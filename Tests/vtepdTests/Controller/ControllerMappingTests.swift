@@ -1,0 +1,238 @@
+// From rows of a database to what the data plane is to do.
+
+import Encap
+import OVSDBClient
+import Testing
+import VTEP
+
+@testable import vtepd
+
+@Suite("Controller mapping")
+struct ControllerMappingTests {
+  private let vni = VNI(truncating: 5000)
+  private let mac = MACAddress(bits: 0x0200_0000_0001)
+
+  private func destination(_ text: String, key: UInt32? = nil) -> TunnelDestination {
+    TunnelDestination(IPAddress(text) ?? IPAddress(ipv4: 0), key: key.map { VNI(truncating: $0) })
+  }
+
+  /// A database with our switch and the ports p1 and p2.
+  private func database(without: Set<String> = [], with: [String] = []) throws -> FakeDatabase {
+    var database = try FakeDatabase(without: without, with: with)
+    publish(into: &database)
+    return database
+  }
+
+  private func publish(into database: inout FakeDatabase) {
+    var mapping = ControllerMapping(switchName: "hv1")
+    _ = mapping.load(database.replica)
+    var publisher = Publisher(adoptionEndSeconds: 0)
+    var state = SwitchState(name: "hv1", description: "test")
+    state.ports = ["p1": .init(description: ""), "p2": .init(description: "")]
+    database.transact(publisher.operations(state, mapping, now: 0))
+  }
+
+  private func loaded(_ database: FakeDatabase) -> (mapping: ControllerMapping, edit: ControllerEdit) {
+    var mapping = ControllerMapping(switchName: "hv1")
+    let edit = mapping.load(database.replica)
+    return (mapping, edit)
+  }
+
+  @Test("bindings, flood list and addresses of a logical switch")
+  func plain() throws {
+    var database = try database()
+    let ls = database.addSwitch("ls0", key: 5000)
+    database.bind("p1", [0: ls, 100: ls])
+    database.add("02:00:00:00:00:01", ls, via: "192.0.2.2")
+    database.addGroup("unknown-dst", ls, via: ["192.0.2.3", "192.0.2.2"])
+    database.addGroup("01:00:5e:01:01:01", ls, via: ["192.0.2.3"])
+    let (mapping, edit) = loaded(database)
+    #expect(edit.layer?.bindings == [.init(port: "p1", vlan: 0): vni, .init(port: "p1", vlan: 100): vni])
+    let settings = try #require(edit.layer?.switches[vni])
+    #expect(settings.name == "ls0")
+    #expect(settings.replication == .sourceNode)
+    #expect(settings.flood == [destination("192.0.2.2"), destination("192.0.2.3")])
+    #expect(settings.groups == [MACAddress(bits: 0x0100_5e01_0101): [destination("192.0.2.3")]])
+    #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.2"))])
+    #expect(edit.complete == [vni])
+    #expect(mapping.faults == DatabaseFaults())
+  }
+
+  @Test("a change of one address is one address, and nothing else")
+  func one() throws {
+    var database = try database()
+    let ls = database.addSwitch("ls0", key: 5000)
+    for host in 2...200 { database.add("02:00:00:00:01:\(host < 16 ? "0" : "")\(String(host, radix: 16))", ls, via: "192.0.2.\(host)") }
+    var (mapping, _) = loaded(database)
+    var change = database.add("02:00:00:00:00:01", ls, via: "192.0.2.2")
+    var edit = mapping.update(change.changes, database.replica)
+    #expect(edit.layer == nil)
+    #expect(edit.complete.isEmpty)
+    #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.2"))])
+
+    let row = try #require(change.inserted.last)
+    let moved = database.set(.ucastMacsRemote, row, ["locator": OVSDBDatum(try #require(database.locator("192.0.2.9")))])
+    edit = mapping.update(moved, database.replica)
+    #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.9"))])
+
+    edit = mapping.update(database.delete(.ucastMacsRemote, row), database.replica)
+    #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: nil)])
+    #expect(edit.layer == nil)
+
+    // A locator that comes with its address.
+    change = database.add("02:00:00:00:00:01", ls, via: "192.0.2.250")
+    edit = mapping.update(change.changes, database.replica)
+    #expect(edit.layer == nil)
+    #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.250"))])
+  }
+
+  @Test("tunnel_key: absent and 0 mean not forwarded; another one moves all addresses")
+  func tunnelKey() throws {
+    var database = try database()
+    let ls = database.addSwitch("ls0", key: nil)
+    database.bind("p1", [0: ls])
+    database.add("02:00:00:00:00:01", ls, via: "192.0.2.2")
+    var (mapping, edit) = loaded(database)
+    #expect(edit.layer?.switches.isEmpty == true)
+    #expect(edit.layer?.bindings.isEmpty == true)
+    #expect(edit.addresses.isEmpty)
+    #expect(mapping.faults == DatabaseFaults())
+    #expect(!mapping.isEmpty)
+
+    edit = mapping.update(database.set(.logicalSwitch, ls, ["tunnel_key": 5000]), database.replica)
+    #expect(edit.layer?.bindings == [.init(port: "p1", vlan: 0): vni])
+    #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.2"))])
+
+    edit = mapping.update(database.set(.logicalSwitch, ls, ["tunnel_key": 6000]), database.replica)
+    #expect(edit.layer?.switches.keys.map(\.rawValue) == [6000])
+    #expect(edit.addresses == [.init(vni: VNI(truncating: 6000), mac: mac, destination: destination("192.0.2.2"))])
+    #expect(edit.complete.map(\.rawValue) == [6000])
+
+    edit = mapping.update(database.set(.logicalSwitch, ls, ["tunnel_key": 0]), database.replica)
+    #expect(edit.layer?.switches.isEmpty == true)
+    #expect(edit.addresses.isEmpty)
+  }
+
+  @Test("replication: absent means service node")
+  func replication() throws {
+    var database = try database()
+    let ls = database.addSwitch("ls0", key: 5000, mode: nil)
+    var (mapping, edit) = loaded(database)
+    #expect(edit.layer?.switches[vni]?.replication == .serviceNode)
+    #expect(edit.layer?.switches[vni]?.flood == [])
+    edit = mapping.update(database.set(.logicalSwitch, ls, ["replication_mode": OVSDBDatum("source_node")]), database.replica)
+    #expect(edit.layer?.switches[vni]?.replication == .sourceNode)
+  }
+
+  @Test("locators with a tunnel key of their own")
+  func locatorKeys() throws {
+    var database = try database()
+    let ls = database.addSwitch("ls0", key: 5000)
+    database.add("02:00:00:00:00:01", ls, via: "192.0.2.2", key: 77)
+    database.add("02:00:00:00:00:02", ls, via: "192.0.2.3", key: 5000)
+    database.add("02:00:00:00:00:03", ls, via: "192.0.2.4", key: 0)
+    var (mapping, edit) = loaded(database)
+    let found = Dictionary(uniqueKeysWithValues: edit.addresses.map { ($0.mac.bits & 0xff, $0.destination) })
+    #expect(found == [1: destination("192.0.2.2", key: 77), 2: destination("192.0.2.3"), 3: destination("192.0.2.4")])
+    let locator = try #require(database.locator("192.0.2.2", key: 77))
+    edit = mapping.update(database.set(.locator, locator, ["tunnel_key": 78]), database.replica)
+    #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.2", key: 78))])
+  }
+
+  @Test("an older schema, and unknown tables and columns")
+  func schemas() throws {
+    var old = try database(without: [
+      "Physical_Locator.tunnel_key", "Logical_Switch.replication_mode", "Physical_Switch.switch_fault_status",
+      "Physical_Port.port_fault_status", "Physical_Port.acl_bindings", "Physical_Switch.other_config",
+    ])
+    var ls = old.addSwitch("ls0", key: 5000)
+    old.bind("p1", [0: ls])
+    old.add("02:00:00:00:00:01", ls, via: "192.0.2.2")
+    old.addGroup("unknown-dst", ls, via: ["192.0.2.2"])
+    #expect(loaded(old).edit.addresses.count == 1)
+    #expect(loaded(old).edit.layer?.switches[vni]?.replication == .serviceNode)
+
+    var new = try database(with: ["Ucast_Macs_Remote.colour", "Weather.rain"])
+    ls = new.addSwitch("ls0", key: 5000)
+    new.add("02:00:00:00:00:01", ls, via: "192.0.2.2")
+    #expect(loaded(new).edit.addresses.count == 1)
+    #expect(loaded(new).mapping.faults == DatabaseFaults())
+  }
+
+  @Test("two rows about one address: the first by identifier counts, and it is a fault until one goes")
+  func contradiction() throws {
+    var database = try database()
+    let ls = database.addSwitch("ls0", key: 5000)
+    let first = try #require(database.add("02:00:00:00:00:01", ls, via: "192.0.2.2").inserted.last)
+    var (mapping, _) = loaded(database)
+    let second = database.add("02:00:00:00:00:01", ls, via: "192.0.2.3")
+    var edit = mapping.update(second.changes, database.replica)
+    #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.2"))])
+    #expect(mapping.faults.ofSwitch == [.unspecified])
+    #expect(loaded(database).edit.addresses == edit.addresses)
+    edit = mapping.update(database.delete(.ucastMacsRemote, first), database.replica)
+    #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.3"))])
+    #expect(mapping.faults == DatabaseFaults())
+  }
+
+  @Test("rows that refer to nothing, and values that are none")
+  func nonsense() throws {
+    var database = try database()
+    let ls = database.addSwitch("ls0", key: 5000)
+    _ = database.force(
+      .ucastMacsRemote, ["MAC": OVSDBDatum("02:00:00:00:00:01"), "logical_switch": OVSDBDatum(ls), "locator": OVSDBDatum(RowID.random())])
+    let good = loaded(database)
+    #expect(good.edit.addresses == [.init(vni: vni, mac: mac, destination: nil)])
+    #expect(good.mapping.faults.ofSwitch == [.unspecified])
+    for (text, ip) in [("02:00:00:00:00", "192.0.2.2"), ("03:00:00:00:00:01", "192.0.2.2"), ("02:00:00:00:00:01", "here")] {
+      var database = try self.database()
+      let ls = database.addSwitch("ls0", key: 5000)
+      var (mapping, _) = loaded(database)
+      let change = database.add(text, ls, via: ip)
+      _ = mapping.update(change.changes, database.replica)
+      #expect(mapping.faults.ofSwitch == [.unspecified], "\(text) \(ip)")
+      _ = mapping.update(database.delete(.ucastMacsRemote, try #require(change.inserted.last)), database.replica)
+      #expect(mapping.faults == DatabaseFaults(), "\(text) \(ip)")
+    }
+    // A binding to a logical switch that is not there.
+    var (mapping, _) = loaded(database)
+    _ = mapping.update(database.bind("p2", [7: RowID.random()]), database.replica)
+    #expect(mapping.faults.ofPorts == ["p2": [.invalidVLANMap]])
+    _ = mapping.update(database.bind("p2", [:]), database.replica)
+    #expect(mapping.faults.ofPorts.isEmpty)
+  }
+
+  @Test("two logical switches with one VNI: the first by identifier has it")
+  func sharedVNI() throws {
+    var database = try database()
+    let first = database.addSwitch("b", key: 5000)
+    let second = database.addSwitch("a", key: 5000)
+    var (mapping, edit) = loaded(database)
+    #expect(edit.layer?.switches[vni]?.name == "b")
+    #expect(mapping.faults.ofSwitch == [.unspecified])
+    edit = mapping.update(database.delete(.logicalSwitch, first), database.replica)
+    #expect(edit.layer?.switches[vni]?.name == "a")
+    #expect(edit.complete == [vni])
+    #expect(mapping.vnis == [second: vni])
+    #expect(mapping.faults == DatabaseFaults())
+  }
+
+  @Test("what we do not do is a fault where the schema wants it")
+  func unsupported() throws {
+    var database = try database()
+    let ls = database.addSwitch("ls0", key: 5000)
+    var (mapping, _) = loaded(database)
+    let acl = database.force(.acl, ["acl_name": OVSDBDatum("web")])
+    let router = HardwareVTEP.LogicalRouter(name: "r0", switchBinding: ["192.0.2.0/24": ls], aclBinding: ["192.0.2.1/32": acl])
+    let made = database.transact([router.insertion(into: .logicalRouter)])
+    _ = mapping.update(made.changes, database.replica)
+    #expect(mapping.faults.ofSwitch == [.routerSupport])
+    #expect(mapping.faults.routersWithACLs == Set(made.inserted))
+    _ = mapping.update(database.delete(.logicalRouter, made.inserted[0]), database.replica)
+    #expect(mapping.faults == DatabaseFaults())
+    let port = try #require(database.ports().first)
+    _ = mapping.update(database.set(.physicalPort, port.id, ["acl_bindings": OVSDBDatum([0: acl])]), database.replica)
+    #expect(mapping.faults.ofPorts == ["p1": [.invalidACLBinding]])
+    #expect(mapping.faults.acls == [acl])
+  }
+}

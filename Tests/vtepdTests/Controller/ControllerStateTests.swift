@@ -1,0 +1,77 @@
+// What is kept over a restart, and how long a wiped database is not believed.
+
+import Encap
+import Foundation
+import Testing
+import VTEP
+
+@testable import vtepd
+
+@Suite("Controller state")
+struct ControllerStateTests {
+  private let vni = VNI(truncating: 5000)
+  private let near = TunnelDestination(IPAddress(ipv4: 0xc000_0202))
+  private let keyed = TunnelDestination(IPAddress(ipv4: 0xc000_0203), key: VNI(truncating: 77))
+
+  private var layer: ControllerLayer {
+    var layer = ControllerLayer()
+    var settings = LogicalSwitchSettings(name: "web tier")
+    settings.replication = .sourceNode
+    settings.flood = [near, keyed]
+    settings.groups = [MACAddress(bits: 0x0100_5e01_0101): [near], MACAddress(bits: 0x0100_5e01_0102): []]
+    layer.switches = [vni: settings, VNI(truncating: 1): LogicalSwitchSettings(name: "")]
+    layer.bindings = [.init(port: "p1", vlan: 0): vni, .init(port: "p 2", vlan: 4094): vni]
+    return layer
+  }
+
+  private var addresses: ControllerStateFile.Addresses {
+    [vni: [MACAddress(bits: 0x0200_0000_0001): near, MACAddress(bits: 0x0200_0000_0002): keyed]]
+  }
+
+  @Test("what was written is read")
+  func roundTrip() throws {
+    let edit = try ControllerStateFile.edit(ControllerStateFile.text(layer, addresses))
+    #expect(edit.layer == layer)
+    #expect(Set(edit.addresses) == Set(addresses[vni, default: [:]].map { .init(vni: vni, mac: $0.key, destination: $0.value) }))
+  }
+
+  @Test("cut off anywhere, or from another version: not used")
+  func broken() {
+    let text = ControllerStateFile.text(layer, addresses)
+    for count in 0..<(text.count - 1) {
+      #expect(throws: ControllerStateFile.Unusable.self) { try ControllerStateFile.edit(String(text.prefix(count))) }
+    }
+    #expect(throws: ControllerStateFile.Unusable.self) { try ControllerStateFile.edit("vtepd controller state 2\nend 0\n") }
+    #expect(throws: ControllerStateFile.Unusable.self) { try ControllerStateFile.edit("vtepd controller state 1\nflood x y\nend 1\n") }
+  }
+
+  @Test("on disk")
+  func file() throws {
+    let directory = FileManager.default.temporaryDirectory.appending(path: "vtepd-\(UUID())")
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let file = ControllerStateFile(stateDirectory: directory.path)
+    #expect(try file.load() == nil)
+    try file.save(layer, addresses)
+    #expect(try file.load()?.layer == layer)
+  }
+
+  @Test("a wiped database takes nothing away; what comes into it counts")
+  func hold() {
+    let hold = StaleHold(layer: layer, endSeconds: 300)
+    let gone = ControllerEdit.Address(vni: vni, mac: MACAddress(bits: 0x0200_0000_0001), destination: nil)
+    let wipe = ControllerEdit(layer: ControllerLayer(), addresses: [gone], complete: [vni])
+    var softened = hold.soften(wipe, wanted: ControllerLayer(), isWipe: true)
+    #expect(softened.layer == layer)
+    #expect(softened.addresses.isEmpty)
+    #expect(softened.complete.isEmpty)
+
+    var wanted = ControllerLayer()
+    wanted.switches[vni] = LogicalSwitchSettings(name: "web tier")
+    wanted.bindings[.init(port: "p1", vlan: 5)] = vni
+    softened = hold.soften(ControllerEdit(layer: wanted, addresses: [gone]), wanted: wanted, isWipe: false)
+    #expect(softened.layer?.switches[vni]?.flood == [])
+    #expect(softened.layer?.switches[VNI(truncating: 1)] != nil)
+    #expect(softened.layer?.bindings == wanted.bindings)
+    #expect(softened.addresses == [gone])
+  }
+}
