@@ -76,6 +76,16 @@ import Testing
     #expect(OVSDBDatum(1).applying(.emptySet, type: optional) == .emptySet)
   }
 
+  @Test func spellingsOfACharacterAreDifferentStrings() {
+    let composed = OVSDBDatum("\u{e9}")
+    let decomposed = OVSDBDatum("e\u{301}")
+    #expect(composed != decomposed)
+    let both = composed.applying(decomposed, type: Self.set(.string))
+    #expect(both.count == 2)
+    #expect(both == OVSDBDatum(set: ["\u{e9}", "e\u{301}"]))
+    #expect(both.applying(composed, type: Self.set(.string)) == decomposed)
+  }
+
   @Test func differencesOfMaps() {
     let type = Self.map(.string, .string)
     let old = OVSDBDatum(["a": "1", "b": "2", "c": "3"])

@@ -47,15 +47,27 @@ extension OVSDBAtom {
 }
 
 extension OVSDBAtom: Comparable {
+  /// To the server strings are bytes, so two spellings of one character (Unicode's canonical equivalence) are two strings; if they
+  /// were equal here, a difference would take the one away where the other is to be added.
+  public static func == (a: OVSDBAtom, b: OVSDBAtom) -> Bool {
+    switch (a, b) {
+    case (.integer(let a), .integer(let b)): a == b
+    case (.real(let a), .real(let b)): a == b
+    case (.boolean(let a), .boolean(let b)): a == b
+    case (.string(let a), .string(let b)), (.named(let a), .named(let b)): a == b && a.utf8.elementsEqual(b.utf8)
+    case (.uuid(let a), .uuid(let b)): a == b
+    default: false
+    }
+  }
+
   /// A total order, so that a set has one representation: by type, then by value.
   public static func < (a: OVSDBAtom, b: OVSDBAtom) -> Bool {
     switch (a, b) {
     case (.integer(let a), .integer(let b)): a < b
     case (.real(let a), .real(let b)): a < b
     case (.boolean(let a), .boolean(let b)): !a && b
-    case (.string(let a), .string(let b)): a < b
+    case (.string(let a), .string(let b)), (.named(let a), .named(let b)): a.utf8.lexicographicallyPrecedes(b.utf8)
     case (.uuid(let a), .uuid(let b)): a < b
-    case (.named(let a), .named(let b)): a < b
     default: a.rank < b.rank
     }
   }
