@@ -69,6 +69,11 @@ extension DropReason {
       )
     case .stormUnknownMulticast:
       ("storm-unknown-multicast", "port sends more multicast frames than its storm-control allows; raise it if the guest may send more")
+    case .sourceFrozen:
+      (
+        "source-frozen",
+        "source MAC moved to and fro and is frozen elsewhere; look for a loop or a second station with it (vtepctl show mac-moves)"
+      )
     case .tooBigForUnderlay:
       (
         "too-big-for-underlay",
@@ -89,6 +94,15 @@ extension DropReason {
       ("flood-disabled", "unknown or group destination and the VNI has flood: none; add the MAC, or choose another flood mode")
     case .floodNoReceiver:
       ("flood-no-receiver", "unknown or group destination and nobody to flood to; add peers, a group or a second port to the VNI")
+    case .vniStormBroadcast:
+      ("vni-storm-broadcast", "VNI floods more broadcasts than its storm-control allows; look for a loop or a broken station")
+    case .vniStormUnknownUnicast:
+      (
+        "vni-storm-unknown-unicast",
+        "VNI floods more frames to unknown addresses than its storm-control allows; look for a scan or a missing MAC"
+      )
+    case .vniStormUnknownMulticast:
+      ("vni-storm-unknown-multicast", "VNI floods more multicast frames than its storm-control allows; raise it if stations may send more")
     case .noRoute:
       ("no-route", "the kernel has no route to the remote VTEP; add one (ip route get ADDRESS)")
     case .neighborUnresolved:
@@ -146,6 +160,11 @@ extension DropReason {
       ("inner-source-zero", "inner source MAC is 00:00:00:00:00:00; look for a broken sender")
     case .innerSourceOwn:
       ("inner-source-own", "inner source MAC belongs to a local port; look for a loop or a duplicate MAC address")
+    case .innerSourceFrozen:
+      (
+        "inner-source-frozen",
+        "inner source MAC moved to and fro and is frozen elsewhere; look for a loop or a second station with it (vtepctl show mac-moves)"
+      )
     case .innerVLAN:
       ("inner-vlan", "inner frame carries a VLAN tag (RFC 7348 6.1); set the VNI's inner-vlan: carry to let it pass")
     case .ecnForbidden:

@@ -28,6 +28,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case stormBroadcast
   case stormUnknownUnicast
   case stormUnknownMulticast
+  case sourceFrozen
   case tooBigForUnderlay
   case tooBigForPort
   case samePort
@@ -35,6 +36,9 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case carriedVLANBound
   case floodDisabled
   case floodNoReceiver
+  case vniStormBroadcast
+  case vniStormUnknownUnicast
+  case vniStormUnknownMulticast
   case noRoute
   case neighborUnresolved
   case holdQueueFull
@@ -64,6 +68,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case innerSourceMulticast
   case innerSourceZero
   case innerSourceOwn
+  case innerSourceFrozen
   case innerVLAN
   case ecnForbidden
   case peerNotAllowed

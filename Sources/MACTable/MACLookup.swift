@@ -25,4 +25,12 @@
   @inlinable @inline(__always) public var isHit: Bool { status == .hit }
   @inlinable @inline(__always) public var location: MACLocation { value.location }
   @inlinable @inline(__always) public var type: MACEntryType { value.type }
+  /// Learned, moved too often, and held at its place for a while (`MACTable.configureMoveGuard`).
+  @inlinable @inline(__always) public var isFrozen: Bool { value.isFrozen }
+  /// Frozen, and not where a frame came from.
+  @inlinable @inline(__always) public func isFrozen(elsewhereThan seenAt: MACLocation) -> Bool {
+    isHit && isFrozen && location != seenAt
+  }
+  /// What traffic teaches does not move the entry: it is configured or frozen.
+  @inlinable @inline(__always) public var isPinned: Bool { value.type != .learned || value.isFrozen }
 }

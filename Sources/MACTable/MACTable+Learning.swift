@@ -10,6 +10,10 @@ extension MACTable {
     case added
     /// The address was known at another place.
     case moved
+    /// The same, once too often: it is frozen where it was first.
+    case frozen
+    /// The address is frozen at another place.
+    case refusedFrozen
     /// The address was known at this place.
     case refreshed
     /// A static or controller entry says that the address is elsewhere.
@@ -52,12 +56,15 @@ extension MACTable {
     _ slot: UInt32, _ key: MACKey, at location: MACLocation, nowSeconds: UInt32
   ) -> LearnOutcome {
     let old = value(slot)
-    if old.location != location {
-      if old.type != .learned { return .refusedByPrecedence }
-      replace(slot, with: makeValue(key, location, .learned, moves: old.moves.oneMore))
+    if old.location == location {
+      memory.lastSeen[Int(slot)].store(nowSeconds, ordering: .relaxed)
+      return .refreshed
     }
+    if old.type != .learned { return .refusedByPrecedence }
+    if old.isFrozen { return .refusedFrozen }
+    replace(slot, with: makeValue(key, location, .learned, moves: old.moves.oneMore))
     memory.lastSeen[Int(slot)].store(nowSeconds, ordering: .relaxed)
-    return old.location == location ? .refreshed : .moved
+    return noteMove(slot, from: old.location, to: location, nowSeconds: nowSeconds) ? .frozen : .moved
   }
 
   /// Adds a static or controller entry, or changes the one there is; it replaces a learned one.
@@ -92,7 +99,7 @@ extension MACTable {
     return !wasGhost
   }
 
-  private func makeValue(_ key: MACKey, _ location: MACLocation, _ type: MACEntryType, moves: UInt8) -> MACValue {
+  func makeValue(_ key: MACKey, _ location: MACLocation, _ type: MACEntryType, moves: UInt8) -> MACValue {
     let value = MACValue(location: location, type: type, moves: moves)
     return value.ofGeneration(reader.generation(key, value))
   }

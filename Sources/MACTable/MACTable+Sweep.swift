@@ -22,9 +22,9 @@ extension MACTable {
     return usedBefore - usedCount
   }
 
-  /// Whether a used slot's entry is learned and has not been seen for its domain's age.
+  /// Whether a used slot's entry is learned, not frozen, and has not been seen for its domain's age.
   func isExpired(_ slot: UInt32, nowSeconds: UInt32) -> Bool {
-    guard value(slot).type == .learned else { return false }
+    guard value(slot).type == .learned, !value(slot).isFrozen else { return false }
     let ageSeconds = memory.policies[Int(key(slot).domain)].ageSeconds
     return ageSeconds > 0 && idleSeconds(slot, nowSeconds: nowSeconds) >= ageSeconds
   }

@@ -34,6 +34,11 @@ public final class MACTable: @unchecked Sendable {
   var generationSteps: UInt32 = 0
   /// Path nodes of the last search for a free slot that found none.
   var searchedNodeCount = 0
+  /// Nil: addresses move as they like.
+  var moveHistory: MoveHistory?
+  /// Addresses that moved too often.
+  var frozen: [MACKey: MACMove] = [:]
+  var holdSeconds: UInt32 = 0
   var sweepCursor = 0
   var ghostCursor = 0
 

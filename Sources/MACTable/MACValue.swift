@@ -1,6 +1,6 @@
 // MACValue: all that a worker reads of an entry, in one 64-bit word, so that an entry is always seen whole.
 
-/// Bit 0 entry class (1: configured), bits 1-29 location, bit 30 controller, 31-38 moves, 39-43 slot version, 44-63
+/// Bit 0 entry class (1: configured), bits 1-29 location, bit 30 controller or (when learned) frozen, 31-38 moves, 39-43 slot version, 44-63
 /// generation.
 ///
 /// The slot version changes with every key that the slot holds, so that a reader notices a slot that changed hands
@@ -18,6 +18,7 @@
   }
 
   @inlinable static var controllerBit: UInt64 { 1 << 30 }
+  @inlinable static var frozenBit: UInt64 { 1 << 30 }
   static let movesShift: UInt64 = 31
   static let versionShift: UInt64 = 39
   static let versionMask: UInt64 = 0x1f << versionShift
@@ -32,6 +33,8 @@
     if raw & 1 == 0 { return .learned }
     return raw & Self.controllerBit == 0 ? .static : .controller
   }
+  /// Learned, and held where it is.
+  @usableFromInline @inline(__always) var isFrozen: Bool { raw & (Self.frozenBit | 1) == Self.frozenBit }
   /// 0 for a learned entry, 1 for a configured one (static or controller).
   @usableFromInline @inline(__always) var entryClass: Int { Int(truncatingIfNeeded: raw & 1) }
   /// Owner index (16 bits), VTEP bit, class bit: the owner's place among the owners' generations.
@@ -42,6 +45,9 @@
   @usableFromInline @inline(__always) func isOfGeneration(_ generation: UInt32) -> Bool {
     (UInt32(truncatingIfNeeded: raw >> Self.generationShift) &- generation) << 12 == 0
   }
+
+  /// The same (learned) entry, held where it is.
+  var frozen: MACValue { MACValue(raw: raw | Self.frozenBit) }
 
   /// The same entry, made in another generation.
   func ofGeneration(_ generation: UInt32) -> MACValue {

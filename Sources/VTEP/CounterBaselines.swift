@@ -7,7 +7,7 @@ struct CounterBaselines {
   private var portDrops: [UInt16: [UInt64]] = [:]
   private var bindings: [UInt32: TrafficReport] = [:]
   private var vteps: [UInt16: TrafficReport] = [:]
-  private var domains: [UInt16: (traffic: TrafficReport, flooded: UInt64)] = [:]
+  private var domains: [UInt16: (traffic: TrafficReport, flooded: UInt64, storms: [UInt64])] = [:]
 
   mutating func reset(port index: UInt16, counters: [WorkerCounters]) {
     ports[index] = Self.sum(counters) { $0.ports + Int(index) }
@@ -25,7 +25,9 @@ struct CounterBaselines {
   }
 
   mutating func reset(domain index: UInt16, counters: [WorkerCounters]) {
-    domains[index] = (Self.sum(counters) { $0.domains + Int(index) }, Self.flooded(index, counters))
+    domains[index] = (
+      Self.sum(counters) { $0.domains + Int(index) }, Self.flooded(index, counters), Self.stormDrops(index, counters)
+    )
   }
 
   func traffic(port index: UInt16, _ counters: [WorkerCounters]) -> TrafficReport {
@@ -48,6 +50,13 @@ struct CounterBaselines {
     Self.flooded(index, counters) &- (domains[index]?.flooded ?? 0)
   }
 
+  /// Per class of flooded frames, in order of raw values.
+  func stormDrops(domain index: UInt16, _ counters: [WorkerCounters]) -> [UInt64] {
+    let now = Self.stormDrops(index, counters)
+    guard let before = domains[index]?.storms else { return now }
+    return zip(now, before).map { $0 &- $1 }
+  }
+
   /// Per drop reason, in order of raw values.
   func drops(port index: UInt16, _ counters: [WorkerCounters]) -> [UInt64] {
     let now = Self.drops(index, counters)
@@ -58,6 +67,12 @@ struct CounterBaselines {
   private static func drops(_ index: UInt16, _ counters: [WorkerCounters]) -> [UInt64] {
     DropReason.allCases.map { reason in
       counters.reduce(0) { $0 &+ $1.drop(port: index, reason).pointee.value }
+    }
+  }
+
+  private static func stormDrops(_ index: UInt16, _ counters: [WorkerCounters]) -> [UInt64] {
+    FloodClass.allCases.map { flood in
+      counters.reduce(0) { $0 &+ $1.stormDrops(domain: index, flood).pointee.value }
     }
   }
 

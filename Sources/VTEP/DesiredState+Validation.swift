@@ -182,6 +182,9 @@ extension VNISettings {
     if ageingSeconds > Self.maximumAgeingSeconds {
       report(["ageing-seconds"], "ageing-seconds must be at most \(Self.maximumAgeingSeconds), not \(ageingSeconds)")
     }
+    for (key, limit) in storm.named where limit > StormLimits.maximum {
+      report(["storm-control", key], "storm-control \(key) must be at most \(StormLimits.maximum), not \(limit)")
+    }
     for (mac, vtep) in macs.sorted(by: { $0.key < $1.key }) {
       if let reason = mac.reasonAgainstStation { report(["macs", "\(mac)"], "mac \(mac) is \(reason)") }
       if let reason = vtep.reasonAgainstVTEP ?? state.underlay.reasonAgainstDestination(vtep) {

@@ -111,6 +111,8 @@ public struct VNISettings: Equatable, Sendable {
   public var ageingSeconds: UInt32 = 300
   /// Learned entries in this VNI; 0 = only the table's limit.
   public var macLimit: UInt32 = 0
+  /// What may be flooded in this VNI, from ports and from the overlay together.
+  public var storm = StormLimits()
   /// Static remote addresses.
   public var macs: [MACAddress: IPAddress] = [:]
   /// What the controller says, where the VNI is its own and not the operator's.

@@ -53,6 +53,8 @@ struct DomainEntry {
   var reportsStations = false
   /// A port of the domain takes link-local control frames out of the overlay.
   var tunnelsControl = false
+  /// Index into `storms`; `Limits.none`: what is flooded is not limited.
+  var storm = Limits.none
   /// Range of `localTargets`.
   var firstLocal: UInt32 = 0
   var localCount: UInt32 = 0
@@ -137,6 +139,8 @@ struct ForwardingSnapshot {
   /// (VLAN, source) pairs, see `PolicyEntry.source`.
   var allowedSources: UnsafePointer<UInt64>
   var domains: UnsafePointer<DomainEntry>
+  /// Of domains that limit what is flooded.
+  var storms: UnsafePointer<StormEntry>
   var vteps: UnsafePointer<VTEPEntry>
   var adjacencies: UnsafePointer<Adjacency>
   var localTargets: UnsafePointer<LocalTarget>

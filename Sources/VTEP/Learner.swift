@@ -15,6 +15,12 @@ final class Learner: Sendable {
     var address: IPAddress
   }
 
+  /// What became of an address that moved too often.
+  enum MoveReport: Sendable {
+    case frozen(MACMove)
+    case released(MACMove)
+  }
+
   let reader: MACTableReader
   let slotCount: Int
   private let table: MACTable
@@ -23,6 +29,7 @@ final class Learner: Sendable {
   private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
   private let rings: [LearnRing]
   private let reportUnknownVTEP: @Sendable (UnknownVTEP) -> Void
+  private let reportMove: @Sendable (MoveReport) -> Void
   private let sweepSlots: Int
   /// What local stations say of themselves.
   let stations = Mutex(StationAddresses())
@@ -35,7 +42,7 @@ final class Learner: Sendable {
 
   init(
     table: MACTable, shared: UnsafeMutablePointer<SharedState>, rings: [LearnRing],
-    reportUnknownVTEP: @escaping @Sendable (UnknownVTEP) -> Void
+    reportUnknownVTEP: @escaping @Sendable (UnknownVTEP) -> Void, reportMove: @escaping @Sendable (MoveReport) -> Void
   ) {
     reader = table.reader
     slotCount = table.slotCount
@@ -44,6 +51,7 @@ final class Learner: Sendable {
     self.shared = shared
     self.rings = rings
     self.reportUnknownVTEP = reportUnknownVTEP
+    self.reportMove = reportMove
   }
 
   /// Runs `body` as the table's writer.
@@ -64,6 +72,7 @@ final class Learner: Sendable {
   /// The thread's function: returns when the shared state says stop.
   func run() {
     var nextSweep = 0.0
+    var nextRelease = 0.0
     while !shared.pointee.stops.load(ordering: .relaxed) {
       // Few rounds at a time: the control side must get the lock, too.
       let applied = apply(rounds: 8)
@@ -71,6 +80,10 @@ final class Learner: Sendable {
       if now >= nextSweep {
         nextSweep = now + 1.0 / Double(Self.slicesPerSecond)
         _ = write { $0.sweep(slots: sweepSlots, nowSeconds: MonotonicClock.seconds()) }
+      }
+      if now >= nextRelease {
+        nextRelease = now + 1
+        for move in write({ $0.releaseFrozen(nowSeconds: MonotonicClock.seconds()) }) { reportMove(.released(move)) }
       }
       if applied == 0 { sleep(milliseconds: Int32(1000 / Self.slicesPerSecond)) }
     }
@@ -98,11 +111,17 @@ final class Learner: Sendable {
 
   private func learn(_ event: LearnEvent, in table: MACTable, now: UInt32) {
     if let location = event.location {
-      _ = table.learn(event.key, at: location, nowSeconds: now)
+      learn(event.key, at: location, in: table, now: now)
       if !event.station.isUnspecified { stations.withLock { $0.note(event.station, of: event.key, nowSeconds: now) } }
     } else {
       reportUnknownVTEP(UnknownVTEP(key: event.key, address: event.vtep))
     }
+  }
+
+  /// Learns one address; tells when that froze it. For the table's writer.
+  func learn(_ key: MACKey, at location: MACLocation, in table: MACTable, now: UInt32) {
+    guard case .frozen = table.learn(key, at: location, nowSeconds: now), let move = table.frozenMove(key) else { return }
+    reportMove(.frozen(move))
   }
 
   private func sleep(milliseconds: Int32) {

@@ -1,6 +1,6 @@
-// Mailbox: what threads outside the reconciler tell it: kernel changes, devices' changes, VTEPs seen for the first time,
-// loops. Posting never waits; the reconciler takes everything that has come in at once, so that a burst of changes is one
-// new snapshot.
+// Mailbox: what threads outside the reconciler tell it: kernel changes, devices' changes, VTEPs seen for the first time, loops,
+// addresses that move too often. Posting never waits; the reconciler takes everything that has come in at once, so that a
+// burst of changes is one new snapshot.
 
 import Netlink
 import Synchronization
@@ -9,6 +9,8 @@ final class Mailbox: Sendable {
   enum Message: Sendable {
     case kernel(NetlinkChange)
     case unknownVTEP(Learner.UnknownVTEP)
+    /// An address was frozen or released; one that is lost here still stands in the table.
+    case macMove(Learner.MoveReport)
     /// A port's device has changed its state.
     case device(portID: UInt16)
     case alarm(PortAlarm)

@@ -20,6 +20,13 @@ struct MeterRate {
   }
 
   static let none = MeterRate(unitsPerSecond: 0, burst: 0)
+
+  /// Takes tokens from a bucket if it has enough.
+  ///
+  /// - Parameter now: time-stamp counter; never less than at the call before.
+  func admits(_ units: UInt32, _ meter: inout rte_meter_srtcm, now: UInt64) -> Bool {
+    withUnsafePointer(to: profile) { cdpdk_meter_conforms(&meter, $0, now, units) != 0 }
+  }
 }
 
 /// A limit in bits and one in packets.
@@ -53,9 +60,7 @@ struct PolicyEntry {
   var macLimit: UInt32 = 0
   var ingress = RateEntry()
   var egress = RateEntry()
-  var broadcast = MeterRate.none
-  var unknownUnicast = MeterRate.none
-  var unknownMulticast = MeterRate.none
+  var storm = StormEntry()
 
   init() {}
 
@@ -66,10 +71,7 @@ struct PolicyEntry {
     macLimit = policy.macLimit
     ingress = RateEntry(policy.ingress)
     egress = RateEntry(policy.egress)
-    // A second's worth may come at once: ARP and ND come in bursts.
-    broadcast = MeterRate(unitsPerSecond: policy.storm.broadcast, burst: policy.storm.broadcast)
-    unknownUnicast = MeterRate(unitsPerSecond: policy.storm.unknownUnicast, burst: policy.storm.unknownUnicast)
-    unknownMulticast = MeterRate(unitsPerSecond: policy.storm.unknownMulticast, burst: policy.storm.unknownMulticast)
+    storm = StormEntry(policy.storm)
   }
 }
 

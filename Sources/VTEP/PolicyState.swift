@@ -14,9 +14,7 @@ struct PolicyState {
   var ingressPackets: rte_meter_srtcm
   var egressBytes: rte_meter_srtcm
   var egressPackets: rte_meter_srtcm
-  var broadcast: rte_meter_srtcm
-  var unknownUnicast: rte_meter_srtcm
-  var unknownMulticast: rte_meter_srtcm
+  var storm: StormMeters
 
   /// Sources let through below `mac-limit` that the learner may not have entered yet.
   let pending: UnsafeMutablePointer<MACKey>
@@ -30,15 +28,11 @@ struct PolicyState {
   private init(pending: UnsafeMutablePointer<MACKey>, now: UInt64) {
     self.pending = pending
     latestCycles = now
-    // Full, whatever size a bucket gets: the meter cuts it down.
-    let full = rte_meter_srtcm(time: now, tc: .max / 2, te: 0)
-    ingressBytes = full
-    ingressPackets = full
-    egressBytes = full
-    egressPackets = full
-    broadcast = full
-    unknownUnicast = full
-    unknownMulticast = full
+    ingressBytes = .full(now: now)
+    ingressPackets = .full(now: now)
+    egressBytes = .full(now: now)
+    egressPackets = .full(now: now)
+    storm = StormMeters(now: now)
   }
 
   /// For a port that is new at its index, and known to no worker yet.

@@ -12,15 +12,6 @@ public struct PortPolicy: Equatable, Sendable {
     public var isLimited: Bool { bits > 0 || packets > 0 }
   }
 
-  /// Packets a second that are flooded; 0: no limit.
-  public struct Storm: Equatable, Sendable {
-    public var broadcast: UInt64 = 0
-    public var unknownUnicast: UInt64 = 0
-    public var unknownMulticast: UInt64 = 0
-
-    public var isLimited: Bool { broadcast > 0 || unknownUnicast > 0 || unknownMulticast > 0 }
-  }
-
   /// Accept the port's static addresses as sources, and no others.
   public var hasAntiSpoofing = false
   /// Learned addresses behind the port; 0: no limit.
@@ -29,7 +20,7 @@ public struct PortPolicy: Equatable, Sendable {
   public var ingress = Rate()
   /// To the guest.
   public var egress = Rate()
-  public var storm = Storm()
+  public var storm = StormLimits()
 
   /// Nothing is limited.
   public init() {}
@@ -39,7 +30,7 @@ public struct PortPolicy: Equatable, Sendable {
     macLimit = own.macLimit ?? profile.macLimit ?? 0
     ingress = Rate(bits: own.ingress.bits ?? profile.ingress.bits ?? 0, packets: own.ingress.packets ?? profile.ingress.packets ?? 0)
     egress = Rate(bits: own.egress.bits ?? profile.egress.bits ?? 0, packets: own.egress.packets ?? profile.egress.packets ?? 0)
-    storm = Storm(
+    storm = StormLimits(
       broadcast: own.storm.broadcast ?? profile.storm.broadcast ?? 0,
       unknownUnicast: own.storm.unknownUnicast ?? profile.storm.unknownUnicast ?? 0,
       unknownMulticast: own.storm.unknownMulticast ?? profile.storm.unknownMulticast ?? 0)

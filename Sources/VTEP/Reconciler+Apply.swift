@@ -162,6 +162,7 @@ extension Reconciler {
       while model.domains.count <= Int(index) { model.domains.append(ForwardingModel.Domain()) }
       domains[vni] = DomainRecord(index: index)
       baselines.reset(domain: index, counters: counters)
+      shared.pointee.stormStates[Int(index)] = StormState(now: cdpdk_cycles())
     }
     return gone
   }

@@ -61,7 +61,9 @@ extension Reconciler {
       return VNIReport(
         settings: settings, ports: bound.compactMap { names[$0] }.sorted(), macs: macs.count,
         traffic: baselines.traffic(domain: record.value.index, counters),
-        flooded: baselines.flooded(domain: record.value.index, counters), learnRefusals: macs.refused,
+        flooded: baselines.flooded(domain: record.value.index, counters),
+        stormDrops: zip(FloodClass.allCases, baselines.stormDrops(domain: record.value.index, counters)).map { ($0.vniReason, $1) },
+        learnRefusals: macs.refused,
         preparedSeconds: preparedSeconds(record.key))
     }
   }

@@ -274,10 +274,13 @@ extension Reconciler {
     var reroutes = false
     var rebuilds = false
     var unknown: [Learner.UnknownVTEP] = []
+    var moves: [Learner.MoveReport] = []
     for message in mailbox.takeAll() {
       switch message {
       case .unknownVTEP(let sighting):
         unknown.append(sighting)
+      case .macMove(let report):
+        moves.append(report)
       case .device(let portID):
         updateDevice(portID: portID)
       case .alarm(let alarm):
@@ -307,6 +310,7 @@ extension Reconciler {
       publish()
     }
     if !unknown.isEmpty { learn(unknown) }
+    if !moves.isEmpty { tell(moves) }
   }
 
   /// The kernel's messages were lost: reads everything.
@@ -394,7 +398,7 @@ extension Reconciler {
     let entries = located
     learner.write { table in
       for (key, index) in entries {
-        _ = table.learn(key, at: .vtep(index), nowSeconds: now)
+        learner.learn(key, at: .vtep(index), in: table, now: now)
       }
     }
   }

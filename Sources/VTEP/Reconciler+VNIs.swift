@@ -22,6 +22,7 @@ extension Reconciler {
       } else {
         model.domains[index].flood = settings.flood.destinations.compactMap { underlay.vteps[$0]?.index }
       }
+      model.domains[index].storm = settings.storm.isLimited ? StormEntry(settings.storm) : nil
       model.domains[index].peers = Array(Set(peerAddresses(settings).compactMap { underlay.vteps[$0]?.index }))
     }
     rebuildLists()
@@ -101,8 +102,11 @@ extension Reconciler {
         nil
       }
     }
+    let guarded = desired.protection.macMove
     let failures = learner.write { table -> [String] in
       var failures: [String] = []
+      table.configureMoveGuard(
+        moves: Int(guarded.moves), windowSeconds: guarded.windowSeconds, holdSeconds: guarded.holdSeconds)
       for (index, ageSeconds, limit) in limits {
         table.configureDomain(index, ageSeconds: ageSeconds, limit: limit)
       }

@@ -56,6 +56,8 @@ public actor Reconciler {
   /// When the latest announcement was made, on the monotonic clock.
   var lastAnnouncement: UInt32 = 0
   var preparations: [VNI: Preparation] = [:]
+  /// Lines about moving addresses in this second of the monotonic clock: a loop freezes hundreds at once.
+  var moveLines: (second: UInt32, count: Int) = (0, 0)
 
   /// By the taps' names.
   var puntTaps: [String: TapInterface] = [:]
@@ -127,7 +129,9 @@ public actor Reconciler {
     let injections = try SlowPathRing(name: "inject")
     let mailbox = Mailbox()
     self.mailbox = mailbox
-    let learner = Learner(table: table, shared: shared, rings: rings) { mailbox.post(.unknownVTEP($0)) }
+    let learner = Learner(
+      table: table, shared: shared, rings: rings, reportUnknownVTEP: { mailbox.post(.unknownVTEP($0)) },
+      reportMove: { mailbox.post(.macMove($0)) })
     self.learner = learner
 
     let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)

@@ -47,6 +47,8 @@ public struct VNIReport: Sendable {
   /// Received: from the overlay, sent: into it; bytes of inner frames.
   public var traffic: TrafficReport
   public var flooded: UInt64
+  /// What storm control of the VNI dropped, from wherever it came.
+  public var stormDrops: [(reason: DropReason, count: UInt64)]
   /// Learn attempts refused by `mac-limit`.
   public var learnRefusals: UInt64
   /// Seconds that the VNI stays prepared for a guest; nil: it is not.
@@ -124,6 +126,21 @@ public struct WorkerActivity: Sendable {
     difference.totalCycles &-= right.totalCycles
     return difference
   }
+}
+
+/// An address that moved lately, or moved too often and is frozen.
+public struct MACMoveReport: Sendable {
+  public var vni: VNI
+  public var mac: MACAddress
+  /// Frozen: where it is held, and where it was also seen. Else where it came from, and where it is.
+  public var first: MACReport.Place
+  public var second: MACReport.Place
+  /// Within the window; of a frozen one, those that led to it.
+  public var moves: Int
+  /// Nil: not frozen.
+  public var frozenSeconds: UInt32?
+  /// Until it is released.
+  public var releaseSeconds: UInt32?
 }
 
 public struct MACReport: Sendable {

@@ -14,6 +14,8 @@ struct SharedState: ~Copyable {
   let learnerEvent: Int32
   /// `Limits.ports` entries.
   let policyStates = PolicyState.allocate()
+  /// `Limits.domains` entries.
+  let stormStates = StormState.allocate()
   let rcu: OpaquePointer
   /// A worker has something for the slow path.
   let slowPathEvent = cdpdk_event_create()

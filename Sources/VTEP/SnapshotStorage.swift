@@ -10,6 +10,8 @@ struct ForwardingModel {
     var locals: [LocalTarget] = []
     var flood: [UInt16] = []
     var peers: [UInt16] = []
+    /// Nil: what is flooded is not limited.
+    var storm: StormEntry?
   }
   struct Policy {
     var entry = PolicyEntry()
@@ -74,6 +76,7 @@ final class SnapshotStorage {
     var flood: [UInt16] = []
     var peers: [UInt16] = []
     var domains: [DomainEntry] = []
+    var storms: [StormEntry] = []
     for domain in model.domains {
       var entry = domain.entry
       (entry.firstLocal, entry.localCount) = (UInt32(locals.count), UInt32(domain.locals.count))
@@ -82,6 +85,10 @@ final class SnapshotStorage {
       locals += domain.locals
       flood += domain.flood
       peers += domain.peers.count > 1 ? domain.peers.sorted() : domain.peers
+      if let storm = domain.storm {
+        entry.storm = UInt16(storms.count)
+        storms.append(storm)
+      }
       domains.append(entry)
     }
 
@@ -116,6 +123,7 @@ final class SnapshotStorage {
       to: ForwardingSnapshot(
         generation: generation,
         ports: store(model.ports), policies: store(policies), allowedSources: store(allowedSources), domains: store(domains),
+        storms: store(storms),
         vteps: store(vteps), adjacencies: store(adjacencies),
         localTargets: store(locals), floodTargets: store(flood), peers: store(peers),
         vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),

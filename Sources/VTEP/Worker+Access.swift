@@ -32,7 +32,7 @@ extension Worker {
     receivedTagged = BatchSize()
     if port.pointee.features.contains(.isPoliced) { live = police(live, portIndex: portIndex) }
 
-    learn()
+    if learn(portIndex: portIndex) { live = closeGaps(live) }
     forwardFromAccess(live, portIndex: portIndex)
   }
 
@@ -185,13 +185,41 @@ extension Worker {
     sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds)
   }
 
-  /// Pass 2: a source address that is known at this place is marked as seen; anything else is told to the learner.
-  private mutating func learn() {
+  /// Pass 2: a source address that is known at this place is marked as seen; anything else is told to the learner. A frame whose
+  /// source is frozen elsewhere is dropped: that is what breaks a loop.
+  ///
+  /// - Returns: whether frames were dropped; they leave empty places in `frames`.
+  private mutating func learn(portIndex: UInt16) -> Bool {
+    var hasGaps = false
     for index in 0..<unsightedCount {
-      let staged = stage + Int(unsighted[index])
+      let position = Int(unsighted[index])
+      let staged = stage + position
       let key = staged.pointee.sourceKey
-      learn(staged, table.lookup(key, hash: table.hash(key)))
+      let known = table.lookup(key, hash: table.hash(key))
+      if known.isFrozen(elsewhereThan: staged.pointee.seenAt) {
+        drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, .sourceFrozen)
+        frames[position] = nil
+        hasGaps = true
+      } else {
+        learn(staged, known)
+      }
     }
+    return hasGaps
+  }
+
+  /// Moves the frames of a burst up into empty places.
+  ///
+  /// - Returns: frames that are left.
+  @inline(never)
+  private func closeGaps(_ count: Int) -> Int {
+    var live = 0
+    for index in 0..<count {
+      guard let raw = frames[index] else { continue }
+      frames[live] = raw
+      stage[live] = stage[index]
+      live &+= 1
+    }
+    return live
   }
 
   @inline(always)
@@ -201,7 +229,7 @@ extension Worker {
     if known.isHit && known.location == seenAt {
       table.touch(known, nowSeconds: nowSeconds)
       sightings.insert(key, seenAt)
-    } else if seenAt == StagedFrame.noLocation || (known.isHit && known.type != .learned) {
+    } else if seenAt == StagedFrame.noLocation || (known.isHit && known.isPinned) {
       // Nothing to learn, or an operator's entry stands.
       sightings.insert(key, seenAt)
     } else {

@@ -19,7 +19,7 @@ extension Worker {
       }
       let mbuf = Mbuf(buffer)
       mbuf.withMutableBytes { AnnouncementFrame.write(into: &$0, source: announcement.key.mac) }
-      floodFromAccess(mbuf, domain: announcement.key.domain, ingress: announcement.place)
+      floodFromAccess(mbuf, domain: announcement.key.domain, ingress: announcement.place, isLimited: false)
     }
   }
 }

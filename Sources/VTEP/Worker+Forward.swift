@@ -78,17 +78,19 @@ extension Worker {
   }
 
   /// Broadcast, multicast and unknown unicast from a local port: to the domain's other bindings and to its flood list.
+  ///
+  /// - Parameter isLimited: by the domain's storm control; frames of our own are not.
   @inline(always)
-  mutating func floodFromAccess(_ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation) {
+  mutating func floodFromAccess(_ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation, isLimited: Bool = true) {
     let entry = snapshot.pointee.domains + Int(domain)
     let targets = snapshot.pointee.floodTargets + Int(entry.pointee.firstFlood)
-    flood(mbuf, domain: domain, ingress: location, targets: targets, remotes: Int(entry.pointee.floodCount))
+    flood(mbuf, domain: domain, ingress: location, targets: targets, remotes: Int(entry.pointee.floodCount), isLimited: isLimited)
   }
 
   /// The same with any list of VTEPs.
   @inline(never)
   mutating func flood(
-    _ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation, targets: UnsafePointer<UInt16>, remotes: Int
+    _ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation, targets: UnsafePointer<UInt16>, remotes: Int, isLimited: Bool = true
   ) {
     let portIndex = location.index
     let entry = snapshot.pointee.domains + Int(domain)
@@ -98,6 +100,10 @@ extension Worker {
     let locals = localReceivers(entry, of: source)
     guard locals + remotes > 0 else {
       drop(mbuf, port: portIndex, reasonForNobody(entry, source))
+      return
+    }
+    if entry.pointee.storm != Limits.none, isLimited, let reason = vniStormReason(mbuf, domain: domain, storm: entry.pointee.storm) {
+      drop(mbuf, port: portIndex, reason)
       return
     }
     counters.flooded[Int(domain)].add(1)
@@ -121,12 +127,16 @@ extension Worker {
 
   /// The same from a tunnel: to local bindings only (split horizon).
   @inline(never)
-  mutating func floodFromUnderlay(_ mbuf: Mbuf, domain: UInt16, portIndex: UInt16) {
+  mutating func floodFromUnderlay(_ mbuf: Mbuf, domain: UInt16, portIndex: UInt16, isLimited: Bool = true) {
     let entry = snapshot.pointee.domains + Int(domain)
     let source = FloodSource(required: Self.featuresRequired(mbuf))
     let locals = localReceivers(entry, of: source)
     guard locals > 0 else {
       drop(mbuf, port: portIndex, .floodNoReceiver)
+      return
+    }
+    if entry.pointee.storm != Limits.none, isLimited, let reason = vniStormReason(mbuf, domain: domain, storm: entry.pointee.storm) {
+      drop(mbuf, port: portIndex, reason)
       return
     }
     floodLocally(mbuf, entry, of: source, left: locals, ingress: portIndex)

@@ -1,6 +1,7 @@
 // Worker+Lists: frames to a multicast address that a controller has placed: to the local bindings, and to some of the
 // domain's VTEPs instead of all of them (selective replication). Step 6 of both walks. The MAC table has such an address
-// behind an index that stands for a list of VTEPs and has no next hop of its own, so that nobody else pays for it.
+// behind an index that stands for a list of VTEPs and has no next hop of its own, so that nobody else pays for it. It is known:
+// storm control leaves it alone.
 
 import CDPDK
 import Encap
@@ -19,14 +20,14 @@ extension Worker {
     }
     let targets = snapshot.pointee.floodTargets + Int(entry.pointee.firstMember)
     flood(
-      mbuf, domain: domain, ingress: stage[position].seenAt, targets: targets, remotes: Int(entry.pointee.memberCount))
+      mbuf, domain: domain, ingress: stage[position].seenAt, targets: targets, remotes: Int(entry.pointee.memberCount), isLimited: false)
   }
 
   /// A frame from a tunnel that the table sends into one: to local bindings, if several are to have it.
   @inline(never)
   mutating func receiveForVTEP(_ mbuf: Mbuf, _ index: UInt16, domain: UInt16, portIndex: UInt16) {
     if snapshot.pointee.vteps[Int(index)].isList {
-      floodFromUnderlay(mbuf, domain: domain, portIndex: portIndex)
+      floodFromUnderlay(mbuf, domain: domain, portIndex: portIndex, isLimited: false)
     } else {
       drop(mbuf, port: portIndex, .splitHorizon)
     }

@@ -84,8 +84,8 @@ extension Worker {
     _ bytes: inout rte_meter_srtcm, _ packets: inout rte_meter_srtcm, _ rate: RateEntry, now: UInt64, _ mbuf: Mbuf
   ) -> Bool {
     let packetCount = packetCount(mbuf)
-    if rate.packets.isSet && !conforms(&packets, rate.packets, now: now, packetCount) { return false }
-    if rate.bytes.isSet && !conforms(&bytes, rate.bytes, now: now, UInt32(truncatingIfNeeded: mbuf.byteCount)) {
+    if rate.packets.isSet && !rate.packets.admits(packetCount, &packets, now: now) { return false }
+    if rate.bytes.isSet && !rate.bytes.admits(UInt32(truncatingIfNeeded: mbuf.byteCount), &bytes, now: now) {
       if rate.packets.isSet { packets.tc &+= UInt64(packetCount) }
       return false
     }
@@ -99,10 +99,6 @@ extension Worker {
     let payload = max(mbuf.byteCount - request.headerByteCount, 1)
     let segment = max(request.segmentByteCount, 1)
     return UInt32(truncatingIfNeeded: (payload + segment - 1) / segment)
-  }
-
-  private static func conforms(_ meter: inout rte_meter_srtcm, _ rate: MeterRate, now: UInt64, _ units: UInt32) -> Bool {
-    withUnsafePointer(to: rate.profile) { cdpdk_meter_conforms(&meter, $0, now, units) != 0 }
   }
 
   // -- sources -----------------------------------------------------------------------------------------------------------
@@ -130,8 +126,8 @@ extension Worker {
     let place = staged.pointee.seenAt
     if sightings.contains(key, place) { return true }
     let known = table.lookup(key, hash: table.hash(key))
-    // An operator's entry takes no place among the learned ones.
-    if known.isHit && (known.location.isAtPort(place.index) || known.type != .learned) { return true }
+    // An operator's entry takes no place among the learned ones, and a frozen one does not come here.
+    if known.isHit && (known.location.isAtPort(place.index) || known.isPinned) { return true }
     for index in 0..<state.pointee.pendingCount where state.pointee.pending[index] == key { return true }
 
     // The learner may be entering what is pending: an address is to be counted once.
@@ -170,18 +166,11 @@ extension Worker {
     _ staged: UnsafeMutablePointer<StagedFrame>, _ policy: UnsafePointer<PolicyEntry>, _ state: UnsafeMutablePointer<PolicyState>
   ) -> DropReason? {
     let destination = staged.pointee.destinationKey
-    let now = state.pointee.latestCycles
-    if destination.mac == .broadcast {
-      let rate = policy.pointee.broadcast
-      return !rate.isSet || Self.conforms(&state.pointee.broadcast, rate, now: now, 1) ? nil : .stormBroadcast
-    }
-    if destination.mac.isMulticast {
-      let rate = policy.pointee.unknownMulticast
-      return !rate.isSet || Self.conforms(&state.pointee.unknownMulticast, rate, now: now, 1) ? nil : .stormUnknownMulticast
-    }
-    let rate = policy.pointee.unknownUnicast
-    guard rate.isSet, !table.lookup(destination, hash: staged.pointee.destinationHash).isHit else { return nil }
-    return Self.conforms(&state.pointee.unknownUnicast, rate, now: now, 1) ? nil : .stormUnknownUnicast
+    let flood = FloodClass(unknown: destination.mac)
+    // A controller may have placed a multicast address.
+    if policy.pointee.storm.isSet(flood), table.lookup(destination, hash: staged.pointee.destinationHash).isHit { return nil }
+    let isAdmitted = policy.pointee.storm.admits(flood, &state.pointee.storm, now: state.pointee.latestCycles)
+    return isAdmitted ? nil : flood.portReason
   }
 }
 

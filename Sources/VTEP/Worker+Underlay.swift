@@ -138,7 +138,7 @@ extension Worker {
   @inline(never)
   private mutating func reportUnknownVTEP(_ key: MACKey, _ address: IPAddress) {
     let known = table.lookup(key, hash: table.hash(key))
-    guard !known.isHit || known.type == .learned else { return }
+    guard !known.isHit || !known.isPinned else { return }
     report(LearnEvent(key: key, location: nil, vtep: address))
   }
 
@@ -173,8 +173,8 @@ extension Worker {
     return low < Int(domain.pointee.peerCount) && peers[low] == vtep
   }
 
-  /// Step 5. A frame whose source is pinned to a local port is one of ours that came back; only the table knows. It
-  /// leaves an empty place in `frames`.
+  /// Step 5. A frame whose source is pinned to a local port is one of ours that came back; only the table knows. So is one
+  /// whose source is frozen elsewhere. They leave empty places in `frames`.
   private mutating func learnFromVTEPs(portIndex: UInt16) {
     for index in 0..<unsightedCount {
       let position = Int(unsighted[index])
@@ -183,6 +183,9 @@ extension Worker {
       let known = table.lookup(key, hash: table.hash(key))
       if known.isHit && known.type != .learned && !known.location.isVTEP {
         drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, .innerSourceOwn)
+        frames[position] = nil
+      } else if known.isFrozen(elsewhereThan: staged.pointee.seenAt) {
+        drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, .innerSourceFrozen)
         frames[position] = nil
       } else {
         learn(staged, known)

@@ -66,6 +66,8 @@ struct WorkerCounters: @unchecked Sendable {
   private let bindings: UnsafeMutablePointer<TrafficCounters>
   /// Frames of a domain that were flooded.
   let flooded: UnsafeMutablePointer<Counter>
+  /// `Limits.domains` rows of `FloodClass.count`.
+  private let storms: UnsafeMutablePointer<Counter>
   /// `Limits.ports` rows of `DropReason.count`.
   private let drops: UnsafeMutablePointer<Counter>
 
@@ -78,6 +80,7 @@ struct WorkerCounters: @unchecked Sendable {
     bindings = Self.untouchedTraffic(Limits.ports << 12)
     ignored = Self.counters(Limits.ports)
     flooded = Self.counters(Limits.domains)
+    storms = Self.counters(Limits.domains * FloodClass.count)
     drops = Self.counters(Limits.ports * DropReason.count)
   }
 
@@ -96,6 +99,12 @@ struct WorkerCounters: @unchecked Sendable {
   private static func untouchedTraffic(_ count: Int) -> UnsafeMutablePointer<TrafficCounters> {
     guard let memory = calloc(count, MemoryLayout<TrafficCounters>.stride) else { fatalError("out of memory for counters") }
     return memory.bindMemory(to: TrafficCounters.self, capacity: count)
+  }
+
+  /// Frames that a domain's storm control dropped.
+  @inline(always)
+  func stormDrops(domain: UInt16, _ flood: FloodClass) -> UnsafeMutablePointer<Counter> {
+    storms + (Int(domain) * FloodClass.count + flood.rawValue)
   }
 
   private static func counters(_ count: Int) -> UnsafeMutablePointer<Counter> {

@@ -54,6 +54,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
   public var txBytes: UInt64
   /// Frames from ports that were flooded: broadcast, multicast and unknown unicast.
   public var flooded: UInt64
+  public var storm: VNIStorm
   /// Addresses not learned because the VNI was at its limit.
   public var learnRefusals: UInt64
   /// Seconds that the VNI stays ready for a guest (`port prepare`); nil: it was not prepared.
@@ -64,7 +65,8 @@ public struct VNIRow: Codable, Equatable, Sendable {
     ports: [String] = [],
     macs: Int = 0, learning: Bool = true, acceptFrom: String = "any", innerVLAN: String = "discard",
     ageingSeconds: UInt32 = 300, macLimit: UInt32 = 0, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0,
-    txPackets: UInt64 = 0, txBytes: UInt64 = 0, flooded: UInt64 = 0, learnRefusals: UInt64 = 0, preparedSeconds: Int? = nil
+    txPackets: UInt64 = 0, txBytes: UInt64 = 0, flooded: UInt64 = 0, storm: VNIStorm = VNIStorm(), learnRefusals: UInt64 = 0,
+    preparedSeconds: Int? = nil
   ) {
     self.vni = vni
     self.source = source
@@ -84,6 +86,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
     self.txPackets = txPackets
     self.txBytes = txBytes
     self.flooded = flooded
+    self.storm = storm
     self.learnRefusals = learnRefusals
     self.preparedSeconds = preparedSeconds
   }
@@ -100,8 +103,31 @@ public struct VNIRow: Codable, Equatable, Sendable {
     case rxBytes = "rx_bytes"
     case txPackets = "tx_packets"
     case txBytes = "tx_bytes"
-    case flooded
+    case flooded, storm
     case learnRefusals = "learn_refusals"
     case preparedSeconds = "prepared_s"
+  }
+}
+
+/// Storm control of a VNI, in packets a second; 0: no limit.
+public struct VNIStorm: Codable, Equatable, Sendable {
+  public var broadcast: UInt64
+  public var unknownUnicast: UInt64
+  public var unknownMulticast: UInt64
+  /// Frames dropped, by reason; reasons that never occurred are left out.
+  public var drops: [String: UInt64]
+
+  public init(broadcast: UInt64 = 0, unknownUnicast: UInt64 = 0, unknownMulticast: UInt64 = 0, drops: [String: UInt64] = [:]) {
+    self.broadcast = broadcast
+    self.unknownUnicast = unknownUnicast
+    self.unknownMulticast = unknownMulticast
+    self.drops = drops
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case broadcast
+    case unknownUnicast = "unknown_unicast"
+    case unknownMulticast = "unknown_multicast"
+    case drops
   }
 }

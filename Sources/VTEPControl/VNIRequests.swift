@@ -18,10 +18,15 @@ public struct AddVNI: ControlRequest {
   public var innerVLAN: String?
   public var ageingSeconds: UInt32?
   public var macLimit: UInt32?
+  /// Storm control, in packets a second.
+  public var stormBroadcast: UInt64?
+  public var stormUnknownUnicast: UInt64?
+  public var stormUnknownMulticast: UInt64?
 
   public init(
     vni: UInt32, flood: String? = nil, group: String? = nil, peers: [String]? = nil, learning: Bool? = nil,
-    acceptFrom: String? = nil, innerVLAN: String? = nil, ageingSeconds: UInt32? = nil, macLimit: UInt32? = nil
+    acceptFrom: String? = nil, innerVLAN: String? = nil, ageingSeconds: UInt32? = nil, macLimit: UInt32? = nil,
+    stormBroadcast: UInt64? = nil, stormUnknownUnicast: UInt64? = nil, stormUnknownMulticast: UInt64? = nil
   ) {
     self.vni = vni
     self.flood = flood
@@ -32,6 +37,9 @@ public struct AddVNI: ControlRequest {
     self.innerVLAN = innerVLAN
     self.ageingSeconds = ageingSeconds
     self.macLimit = macLimit
+    self.stormBroadcast = stormBroadcast
+    self.stormUnknownUnicast = stormUnknownUnicast
+    self.stormUnknownMulticast = stormUnknownMulticast
   }
 
   enum CodingKeys: String, CodingKey, CaseIterable {
@@ -40,6 +48,9 @@ public struct AddVNI: ControlRequest {
     case innerVLAN = "inner_vlan"
     case ageingSeconds = "ageing_s"
     case macLimit = "mac_limit"
+    case stormBroadcast = "storm_broadcast"
+    case stormUnknownUnicast = "storm_unknown_unicast"
+    case stormUnknownMulticast = "storm_unknown_multicast"
   }
 }
 

@@ -20,6 +20,21 @@ extension MACTableRow {
   }
 }
 
+extension MACMoveRow {
+  static var columns: [Column<MACMoveRow>] {
+    [
+      Column(number: "VNI") { "\($0.vni)" },
+      Column("MAC") { $0.mac },
+      Column("STATE") { $0.state.rawValue },
+      Column("FIRST") { $0.first },
+      Column("SECOND") { $0.second },
+      Column(number: "MOVES") { "\($0.moves)" },
+      Column(number: "FROZEN S") { $0.frozenSeconds.orDash },
+      Column(number: "RELEASE S") { $0.releaseSeconds.orDash },
+    ]
+  }
+}
+
 extension VNIRow {
   static var columns: [Column<VNIRow>] {
     [
@@ -34,7 +49,18 @@ extension VNIRow {
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
       Column(number: "TX BYTES") { "\($0.txBytes)" },
       Column(number: "FLOODED") { "\($0.flooded)" },
+      Column("STORM CONTROL") { $0.storm.text },
     ]
+  }
+}
+
+extension VNIStorm {
+  /// `broadcast 1000 packets/s (12 dropped)`: what is limited, and what each limit has dropped.
+  fileprivate var text: String {
+    let limits = [("broadcast", broadcast), ("unknown-unicast", unknownUnicast), ("unknown-multicast", unknownMulticast)]
+    return limits.filter { $0.1 > 0 }.map { name, packets in
+      "\(name) \(packets) packets/s" + (drops["vni-storm-\(name)"].map { " (\($0) dropped)" } ?? "")
+    }.listed
   }
 }
 

@@ -7,7 +7,8 @@ struct ShowCommand: CommandGroup {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Shows the daemon's tables.",
     subcommands: [
-      MACTable.self, VNIs.self, VTEPs.self, Ports.self, Bindings.self, Drops.self, Multicast.self, Underlay.self, Workers.self, OVSDB.self,
+      MACTable.self, MACMoves.self, VNIs.self, VTEPs.self, Ports.self, Bindings.self, Drops.self, Multicast.self, Underlay.self,
+      Workers.self, OVSDB.self,
     ])
 
   struct MACTable: ClientCommand {
@@ -25,6 +26,15 @@ struct ShowCommand: CommandGroup {
     func run(_ session: Session) throws {
       try session.list(ShowMACTable(vni: vni, port: port, vtep: vtep, mac: mac, type: type), MACTableRow.columns)
     }
+  }
+
+  struct MACMoves: ClientCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "mac-moves", abstract: "Shows MAC addresses that moved lately, and those that moved too often and are frozen.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.list(ShowMACMoves(), MACMoveRow.columns) }
   }
 
   struct VNIs: ClientCommand {

@@ -24,6 +24,9 @@ struct VNICommand: CommandGroup {
     @Option(help: "What becomes of tagged frames inside VXLAN.") var innerVlan: InnerVLAN?
     @Option(help: "Seconds until a silent address is forgotten; 0: never.") var ageingSeconds: UInt32?
     @Option(help: "Learned addresses in this VNI at most; 0: only the table's limit.") var macLimit: UInt32?
+    @Option(help: "Broadcasts a second flooded in this VNI; 0: no limit.") var stormBroadcast: UInt64?
+    @Option(help: "Frames a second to unknown addresses flooded in this VNI; 0: no limit.") var stormUnknownUnicast: UInt64?
+    @Option(help: "Multicast frames a second flooded in this VNI; 0: no limit.") var stormUnknownMulticast: UInt64?
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -32,7 +35,8 @@ struct VNICommand: CommandGroup {
         AddVNI(
           vni: vni, flood: flood?.rawValue, group: group, peers: peer.isEmpty ? nil : peer, learning: learning,
           acceptFrom: acceptFrom?.rawValue, innerVLAN: innerVlan?.rawValue, ageingSeconds: ageingSeconds,
-          macLimit: macLimit))
+          macLimit: macLimit, stormBroadcast: stormBroadcast, stormUnknownUnicast: stormUnknownUnicast,
+          stormUnknownMulticast: stormUnknownMulticast))
     }
   }
 

@@ -29,6 +29,10 @@ extension Daemon: ControlHandler {
     return Page(page.reports.map(MACTableRow.init), next: page.next.map(UInt64.init))
   }
 
+  func handle(_ request: ShowMACMoves) async throws(ControlError) -> Page<MACMoveRow> {
+    Self.page(await (try running()).moveReports(), request).map(MACMoveRow.init)
+  }
+
   func handle(_ request: ShowVNIs) async throws(ControlError) -> Page<VNIRow> {
     Self.page(await (try running()).vniReports(), request).map(VNIRow.init)
   }

@@ -40,6 +40,7 @@ struct ControlPartsTests {
         worker.vteps[7].addSent(bytes: amount)
         worker.domains[7].addReceived(packets: amount, bytes: amount)
         worker.flooded[7].add(amount)
+        worker.stormDrops(domain: 7, .unknownUnicast).pointee.add(amount)
         worker.drop(port: 7, .runtFrame).pointee.add(amount)
       }
     }
@@ -57,6 +58,7 @@ struct ControlPartsTests {
     #expect(baselines.traffic(vtep: 7, workers) == TrafficReport(txPackets: 2, txBytes: 6))
     #expect(baselines.traffic(domain: 7, workers) == TrafficReport(rxPackets: 6, rxBytes: 6))
     #expect(baselines.flooded(domain: 7, workers) == 6)
+    #expect(baselines.stormDrops(domain: 7, workers) == [0, 6, 0])
     let drops = baselines.drops(port: 7, workers)
     #expect(drops[Int(DropReason.runtFrame.rawValue)] == 6)
     #expect(drops.reduce(0, +) == 6)
@@ -75,6 +77,7 @@ struct ControlPartsTests {
       case .kernel: "kernel"
       case .unknownVTEP: "vtep"
       case .device: "device"
+      case .macMove: "move"
       }
     }
   }

@@ -16,6 +16,7 @@ extension DataplaneTests {
 
     private final class Reports: Sendable {
       let seen = Mutex<[Sighting]>([])
+      let moves = Mutex<[Learner.MoveReport]>([])
     }
 
     /// A learner over a fresh table and the rings of all test workers, which are empty.
@@ -27,9 +28,11 @@ extension DataplaneTests {
       let table = try MACTable(
         capacity: capacity, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
       let shared = try TestRuntime.sharedState()
-      let learner = Learner(table: table, shared: shared, rings: test.learnRings) { sighting in
-        reports.seen.withLock { $0.append(.unknown(sighting.key.mac, sighting.address)) }
-      }
+      let learner = Learner(
+        table: table, shared: shared, rings: test.learnRings,
+        reportUnknownVTEP: { sighting in
+          reports.seen.withLock { $0.append(.unknown(sighting.key.mac, sighting.address)) }
+        }, reportMove: { move in reports.moves.withLock { $0.append(move) } })
       return (learner, test.learnRings, shared)
     }
 
@@ -119,6 +122,24 @@ extension DataplaneTests {
       learner.drain()
       #expect(location(learner, guest(6)) == nil)
       #expect(reports.seen.withLock { $0 } == [.unknown(guest(6), Topology.address(200, .ipv6))])
+    }
+
+    @Test("an address that moves to and fro is reported once, and once more when it is released")
+    func moves() throws {
+      let reports = Reports()
+      let (learner, rings, _) = try makeLearner(reports: reports)
+      learner.write { $0.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300) }
+      for number in 0..<40 {
+        #expect(rings[0].send(event(guest(5), at: number % 2 == 0 ? .port(2, vlan: 0) : .vtep(9))))
+      }
+      learner.drain()
+      #expect(location(learner, guest(5)) == .port(2, vlan: 0))
+      let reported = reports.moves.withLock { $0 }
+      guard case .frozen(let move)? = reported.first else {
+        Issue.record("not reported: \(reported)")
+        return
+      }
+      #expect(reported.count == 1 && move.first == .port(2, vlan: 0) && move.second == .vtep(9) && move.moves == 6)
     }
 
     @Test("a worker wakes the learner when it sleeps, and only then")

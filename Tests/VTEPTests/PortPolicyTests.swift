@@ -236,8 +236,8 @@ extension DataplaneTests {
           Array(repeating: .udp(from: source, to: destination), count: count)
         }
         frames(25, to: storm.destination).forEach { plane.send($0, from: .vm1) }
-        let through = frames(10, to: storm.destination)
-        plane.expect(local: [.vm2: through, .vm3: through], drops: [.vm1: [storm.reason: 15]])
+        let through = frames(4, to: storm.destination)
+        plane.expect(local: [.vm2: through, .vm3: through], drops: [.vm1: [storm.reason: 21]])
         // The other classes and known destinations pass, and so does the same class from the neighbour.
         for other in Storm.all where other.reason != storm.reason {
           let frames = frames(25, to: other.destination)

@@ -48,6 +48,7 @@ let fullConfigurationText = """
       inner-vlan: carry
       ageing-seconds: 0
       mac-limit: 100
+      storm-control: { broadcast: 10, unknown-unicast: 20, unknown-multicast: 30 }
     - vni: 5002
       flood: replicate
       peers: [192.0.2.3, 192.0.2.2, "2001:db8::2"]
@@ -134,6 +135,7 @@ let fullConfigurationText = """
     first.innerVLAN = .carry
     first.ageingSeconds = 0
     first.macLimit = 100
+    first.storm = StormLimits(broadcast: 10, unknownUnicast: 20, unknownMulticast: 30)
     let peers = [try ip("192.0.2.3"), try ip("192.0.2.2"), try ip("2001:db8::2")]
     var second = VNISettings(vni: try vni(5002), flood: .replicate(peers: peers))
     second.acceptFrom = .peers

@@ -20,6 +20,7 @@ import VTEPControl
       var client = try ControlClient(socketPath: path, timeoutSeconds: 60)
       #expect(try client.send(GetStatus()).name == "h")
       #expect(try client.send(ShowMACTable()).rows.isEmpty)
+      #expect(try client.send(ShowMACMoves()).rows.map(\.moves) == [1])
       #expect(try client.send(ShowVNIs()).rows.map(\.vni) == [5001])
       #expect(try client.send(ShowVTEPs()).rows.isEmpty)
       #expect(try client.send(ShowPorts()).map(\.name) == ["vm1"])

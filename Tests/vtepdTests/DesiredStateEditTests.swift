@@ -42,11 +42,12 @@ import VTEPControl
   @Test func everyVNIParameterArrives() throws {
     let request = AddVNI(
       vni: 5001, flood: "replicate", peers: ["192.0.2.7"], learning: true, acceptFrom: "peers", innerVLAN: "discard",
-      ageingSeconds: 9, macLimit: 8)
+      ageingSeconds: 9, macLimit: 8, stormBroadcast: 1, stormUnknownUnicast: 2, stormUnknownMulticast: 3)
     var settings = VNISettings(vni: vni5001, flood: .replicate(peers: [try #require(IPAddress("192.0.2.7"))]))
     settings.acceptFrom = .peers
     settings.ageingSeconds = 9
     settings.macLimit = 8
+    settings.storm = StormLimits(broadcast: 1, unknownUnicast: 2, unknownMulticast: 3)
     #expect(try state.applying(request).vnis[vni5001] == settings)
   }
 
@@ -57,6 +58,8 @@ import VTEPControl
     var settings = try #require(state.vnis[vni5002])
     settings.ageingSeconds = 5
     #expect(try state.applying(AddVNI(vni: 5002, ageingSeconds: 5)).vnis[vni5002] == settings)
+    settings.storm.unknownUnicast = 7
+    #expect(try state.applying(AddVNI(vni: 5002, ageingSeconds: 5, stormUnknownUnicast: 7)).vnis[vni5002] == settings)
   }
 
   @Test func wrongVNIsAreRefused() {

@@ -64,11 +64,11 @@ private let head = """
     #expect(a.vni == one && a.vlans == [7: two] && a.mtu == 1400 && a.isEnabled && a.policy.macLimit == 4)
     #expect(a.policy.ingress == PortPolicy.Rate(bits: 1_000_000, packets: 2000))
     #expect(a.policy.egress == PortPolicy.Rate(bits: 3_000_000, packets: 4000))
-    #expect(a.policy.storm == PortPolicy.Storm(broadcast: 10, unknownUnicast: 20, unknownMulticast: 30))
+    #expect(a.policy.storm == StormLimits(broadcast: 10, unknownUnicast: 20, unknownMulticast: 30))
     #expect(b.vni == two && b.vlans == [7: two] && b.mtu == 1400 && !b.isEnabled && b.policy.macLimit == 0)
     // Single keys are overridden, their neighbours are not.
     #expect(b.policy.ingress == PortPolicy.Rate(bits: 5_000_000, packets: 2000))
-    #expect(b.policy.storm == PortPolicy.Storm(broadcast: 0, unknownUnicast: 20, unknownMulticast: 30))
+    #expect(b.policy.storm == StormLimits(broadcast: 0, unknownUnicast: 20, unknownMulticast: 30))
     #expect(c.vni == nil && c.isEnabled && c.policy == PortPolicy())
   }
 

@@ -45,6 +45,9 @@ final class RecordingHandler: ControlHandler {
     let end = min(start + UInt64(limit), macCount)
     return Page((start..<end).map(Self.row), next: end < macCount ? end : nil)
   }
+  func handle(_ request: ShowMACMoves) async throws(ControlError) -> Page<MACMoveRow> {
+    Page([MACMoveRow(vni: 5001, mac: "02:00:00:00:00:01", state: .moved, first: "port a", second: "vtep 192.0.2.2", moves: 1)])
+  }
   func handle(_ request: ShowVNIs) async throws(ControlError) -> Page<VNIRow> {
     Page([VNIRow(vni: 5001, source: .config, flood: "multicast", group: "239.1.1.1")])
   }

@@ -203,6 +203,9 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "accept-from nobody", underlay + "vnis:\n  - {vni: 7, group: 239.1.1.1, accept-from: »peers}\n", "lets nobody in"),
     WrongConfiguration("inner-vlan", underlay + "vnis:\n  - {vni: 7, flood: none, inner-vlan: »keep}\n", "discard or carry"),
     WrongConfiguration("ageing", underlay + "vnis:\n  - {vni: 7, flood: none, ageing-seconds: »1000001}\n", "from 0 to 1000000"),
+    WrongConfiguration(
+      "storm-control", underlay + "vnis:\n  - {vni: 7, flood: none, storm-control: {broadcast: »-1, »multicast: 1}}\n",
+      "from 0 to 1000000000, not '-1'", "unknown key 'multicast'"),
     WrongConfiguration("mac-limit", underlay + "vnis:\n  - {vni: 7, flood: none, mac-limit: »-1}\n", "mac-limit must be"),
     WrongConfiguration(
       "static mac incomplete", underlay + "vnis:\n  - vni: 7\n    flood: none\n    macs:\n      - »{ mac: \"02:00:00:00:00:21\" }\n",

@@ -132,6 +132,7 @@ extension VNISettings {
       ("inner-vlan", Node(word: innerVLAN.rawValue)),
       ("ageing-seconds", Node(number: ageingSeconds)),
       ("mac-limit", Node(number: macLimit)),
+      ("storm-control", Node(storm.named.map { (Node(word: $0.key), Node(number: $0.limit)) }, .implicit, .flow)),
     ]
     if !macs.isEmpty {
       let entries = macs.sorted { $0.key < $1.key }.map { mac, vtep in

@@ -52,14 +52,19 @@ extension ConfigurationLoader {
       options.egress = readRate("egress", in: &limits)
       limits.finish()
     }
-    if var storm = section.section("storm-control") {
-      let range = 0...PortPolicy.maximumPackets
-      options.storm.broadcast = storm.integer("broadcast", in: range).map(UInt64.init)
-      options.storm.unknownUnicast = storm.integer("unknown-unicast", in: range).map(UInt64.init)
-      options.storm.unknownMulticast = storm.integer("unknown-multicast", in: range).map(UInt64.init)
-      storm.finish()
-    }
+    if let storm = readStormControl(&section) { options.storm = storm }
     return options
+  }
+
+  /// `storm-control`, of a port, a profile or a VNI; nil when the key is absent.
+  func readStormControl(_ section: inout ConfigurationSection) -> PortOptions.StormOptions? {
+    guard var storm = section.section("storm-control") else { return nil }
+    defer { storm.finish() }
+    let range = 0...StormLimits.maximum
+    return PortOptions.StormOptions(
+      broadcast: storm.integer("broadcast", in: range).map(UInt64.init),
+      unknownUnicast: storm.integer("unknown-unicast", in: range).map(UInt64.init),
+      unknownMulticast: storm.integer("unknown-multicast", in: range).map(UInt64.init))
   }
 
   private func readRate(_ key: String, in limits: inout ConfigurationSection) -> PortOptions.RateOptions {

@@ -31,6 +31,7 @@ struct ControlDispatcher: Sendable {
       switch incoming.method {
       case GetStatus.method: return try await run(incoming, id, GetStatus.self, handler.handle)
       case ShowMACTable.method: return try await page(incoming, id, ShowMACTable.self, handler.handle)
+      case ShowMACMoves.method: return try await page(incoming, id, ShowMACMoves.self, handler.handle)
       case ShowVNIs.method: return try await page(incoming, id, ShowVNIs.self, handler.handle)
       case ShowVTEPs.method: return try await page(incoming, id, ShowVTEPs.self, handler.handle)
       case ShowPorts.method: return try await run(incoming, id, ShowPorts.self, handler.handle)

@@ -12,6 +12,7 @@ protocol ControlHandler: Sendable {
   func handle(_ request: GetStatus) async throws(ControlError) -> DaemonStatus
 
   func handle(_ request: ShowMACTable) async throws(ControlError) -> Page<MACTableRow>
+  func handle(_ request: ShowMACMoves) async throws(ControlError) -> Page<MACMoveRow>
   func handle(_ request: ShowVNIs) async throws(ControlError) -> Page<VNIRow>
   func handle(_ request: ShowVTEPs) async throws(ControlError) -> Page<VTEPRow>
   func handle(_ request: ShowPorts) async throws(ControlError) -> [PortRow]

@@ -65,6 +65,9 @@ extension AddVNI: DesiredStateEdit {
     if let innerVLAN { settings.innerVLAN = try .init(parameter: innerVLAN, "inner-vlan") }
     settings.ageingSeconds = ageingSeconds ?? settings.ageingSeconds
     settings.macLimit = macLimit ?? settings.macLimit
+    settings.storm.broadcast = stormBroadcast ?? settings.storm.broadcast
+    settings.storm.unknownUnicast = stormUnknownUnicast ?? settings.storm.unknownUnicast
+    settings.storm.unknownMulticast = stormUnknownMulticast ?? settings.storm.unknownMulticast
     state.vnis[vni] = settings
   }
 

@@ -42,6 +42,15 @@ extension MACTableRow {
   }
 }
 
+extension MACMoveRow {
+  init(_ report: MACMoveReport) {
+    self.init(
+      vni: report.vni.rawValue, mac: "\(report.mac)", state: report.frozenSeconds == nil ? .moved : .frozen,
+      first: "\(report.first)", second: "\(report.second)", moves: report.moves, frozenSeconds: report.frozenSeconds,
+      releaseSeconds: report.releaseSeconds)
+  }
+}
+
 extension VNIRow {
   init(_ report: VNIReport) {
     let settings = report.settings
@@ -63,7 +72,12 @@ extension VNIRow {
       macs: report.macs, learning: settings.learning, acceptFrom: settings.acceptFrom.rawValue,
       innerVLAN: settings.innerVLAN.rawValue, ageingSeconds: settings.ageingSeconds, macLimit: settings.macLimit,
       rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
-      txBytes: report.traffic.txBytes, flooded: report.flooded, learnRefusals: report.learnRefusals,
+      txBytes: report.traffic.txBytes, flooded: report.flooded,
+      storm: VNIStorm(
+        broadcast: settings.storm.broadcast, unknownUnicast: settings.storm.unknownUnicast,
+        unknownMulticast: settings.storm.unknownMulticast,
+        drops: Dictionary(uniqueKeysWithValues: report.stormDrops.filter { $0.count > 0 }.map { ($0.reason.name, $0.count) })),
+      learnRefusals: report.learnRefusals,
       preparedSeconds: report.preparedSeconds)
   }
 }

@@ -1,0 +1,76 @@
+// MACTable: the guard against addresses that move to and fro, as they do in a loop or when two stations use the same one. Such
+// an address is frozen: its entry stays where it was first, neither moves nor ages, and workers drop what comes from it
+// elsewhere. After a while it is an ordinary learned entry again. RFC 7432 §15.1, docs/decisions/0011.
+
+extension MACTable {
+  /// Frozen addresses at most; beyond, addresses move as they like.
+  static let frozenLimit = 65_536
+
+  /// Says when an address is frozen, and for how long; that holds for those that are frozen already. What was noted of
+  /// moves is forgotten when the conditions change.
+  ///
+  /// - Parameters:
+  ///   - moves: allowed within the window; 0: any number.
+  ///   - windowSeconds: counted from each move back.
+  ///   - holdSeconds: an address stays frozen for so long.
+  public func configureMoveGuard(moves: Int, windowSeconds: UInt32, holdSeconds: UInt32) {
+    self.holdSeconds = holdSeconds
+    guard moves > 0 else {
+      moveHistory = nil
+      for key in frozen.keys { thaw(key) }
+      frozen = [:]
+      return
+    }
+    if moveHistory?.limit != moves || moveHistory?.windowSeconds != windowSeconds {
+      moveHistory = MoveHistory(limit: moves, windowSeconds: windowSeconds, capacity: capacity)
+    }
+  }
+
+  /// After an entry has moved.
+  ///
+  /// - Returns: whether that was too often: it is frozen now.
+  func noteMove(_ slot: UInt32, from: MACLocation, to: MACLocation, nowSeconds: UInt32) -> Bool {
+    let key = key(slot)
+    guard let claim = moveHistory?.note(key, hash: reader.hash(key), from: from, to: to, nowSeconds: nowSeconds),
+      frozen.count < Self.frozenLimit
+    else { return false }
+    frozen[key] = MACMove(
+      key: key, first: claim.first, second: claim.second, moves: claim.moves, frozenSinceSeconds: nowSeconds)
+    replace(slot, with: makeValue(key, claim.first, .learned, moves: value(slot).moves).frozen)
+    return true
+  }
+
+  /// What is known of a frozen address; nil: it is not frozen.
+  public func frozenMove(_ key: MACKey) -> MACMove? { frozen[key] }
+
+  /// Releases the addresses whose time is over, and forgets those that are no longer frozen because their entries were flushed,
+  /// replaced, or went with their place. To be called once a second or so.
+  ///
+  /// - Returns: addresses that were frozen until now.
+  public func releaseFrozen(nowSeconds: UInt32) -> [MACMove] {
+    var released: [MACMove] = []
+    for (key, move) in frozen {
+      let isHeld = find(key).map { value($0).isFrozen && !isGhost($0) } == true
+      let since = move.frozenSinceSeconds ?? nowSeconds
+      guard !isHeld || Int32(truncatingIfNeeded: nowSeconds &- since) >= Int32(clamping: holdSeconds) else { continue }
+      if isHeld { thaw(key) }
+      frozen[key] = nil
+      released.append(move)
+    }
+    return released
+  }
+
+  /// Frozen addresses, and then those that moved within the window, each in order of domain and address.
+  public func moves(nowSeconds: UInt32) -> [MACMove] {
+    let recent = moveHistory?.recent(nowSeconds: nowSeconds) ?? []
+    let moved = recent.filter { frozen[$0.key] == nil }.map { key, claim in
+      MACMove(key: key, first: claim.first, second: claim.second, moves: claim.moves)
+    }
+    return frozen.values.sorted { $0.key.raw < $1.key.raw } + moved.sorted { $0.key.raw < $1.key.raw }
+  }
+
+  private func thaw(_ key: MACKey) {
+    guard let slot = find(key), value(slot).isFrozen, !isGhost(slot) else { return }
+    replace(slot, with: makeValue(key, value(slot).location, .learned, moves: value(slot).moves))
+  }
+}

@@ -1,0 +1,130 @@
+// MoveHistory: which addresses moved lately, and from where to where: what tells a station that migrates from one that is
+// claimed in two places. The table's writer alone uses it.
+
+/// The latest moves of addresses, for as many addresses as there is room for.
+///
+/// A small associative memory: an address has a bucket of places, chosen by the table's secret hash. Where a bucket is full, the
+/// address with the fewest moves gives way. So whoever makes many addresses move once does not push out one that moves all the
+/// time, and nothing ever has to be searched or cleaned up.
+struct MoveHistory {
+  /// Two places that claim an address.
+  struct Claim: Equatable {
+    /// Where it was first.
+    var first: MACLocation
+    var second: MACLocation
+    /// Moves within the window.
+    var moves: Int
+  }
+
+  private struct Move {
+    var seconds: UInt32
+    var from: MACLocation
+  }
+
+  private struct Record {
+    var key = MACKey(raw: MACKey.freeSlot)
+    var latestSeconds: UInt32 = 0
+    var latestPlace = MACLocation(raw: 0)
+    /// Moves noted, the oldest first.
+    var count = 0
+  }
+
+  /// Moves that are allowed within the window.
+  let limit: Int
+  let windowSeconds: UInt32
+  private var records: [Record]
+  /// `limit + 1` for each record.
+  private var moves: [Move]
+
+  private static let ways = 8
+  /// Addresses that moves are kept of, for a large table.
+  private static let maximumRecords = 65_536
+
+  /// - Parameter capacity: of the table.
+  init(limit: Int, windowSeconds: UInt32, capacity: Int) {
+    self.limit = limit
+    self.windowSeconds = windowSeconds
+    let count = min(max(capacity / 8, 8), Self.maximumRecords / Self.ways) * Self.ways
+    records = Array(repeating: Record(), count: count)
+    moves = Array(repeating: Move(seconds: 0, from: MACLocation(raw: 0)), count: count * (limit + 1))
+  }
+
+  /// Takes note of a move.
+  ///
+  /// - Parameter hash: the table's, of `key`.
+  /// - Returns: the claim, when this is one move more than allowed; the address's history is forgotten then.
+  mutating func note(
+    _ key: MACKey, hash: UInt64, from: MACLocation, to: MACLocation, nowSeconds: UInt32
+  ) -> Claim? {
+    let index = place(for: key, hash: hash, nowSeconds: nowSeconds)
+    if records[index].key != key { records[index] = Record(key: key) }
+    forgetOldMoves(index, nowSeconds: nowSeconds)
+    let start = index * (limit + 1)
+    moves[start + records[index].count] = Move(seconds: nowSeconds, from: from)
+    records[index].count += 1
+    records[index].latestSeconds = nowSeconds
+    records[index].latestPlace = to
+    guard records[index].count > limit else { return nil }
+    defer { records[index] = Record() }
+    return claim(index)
+  }
+
+  /// Of the two places of the latest move, the one that the address was at earlier in the window is the first. A place that it has
+  /// left for good, in an honest move before the quarrel began, is neither.
+  private func claim(_ index: Int) -> Claim {
+    let record = records[index]
+    let origins = moves[index * (limit + 1)..<index * (limit + 1) + record.count]
+    let to = record.latestPlace
+    let from = origins.last?.from ?? to
+    let earliest = origins.first { $0.from == from || $0.from == to }?.from ?? from
+    return Claim(first: earliest, second: earliest == from ? to : from, moves: record.count)
+  }
+
+  private mutating func forgetOldMoves(_ index: Int, nowSeconds: UInt32) {
+    let start = index * (limit + 1)
+    var old = 0
+    while old < records[index].count, age(moves[start + old].seconds, nowSeconds) > windowSeconds { old += 1 }
+    guard old > 0 else { return }
+    for position in old..<records[index].count { moves[start + position - old] = moves[start + position] }
+    records[index].count -= old
+  }
+
+  /// The record of an address, or the one that it may have.
+  private func place(for key: MACKey, hash: UInt64, nowSeconds: UInt32) -> Int {
+    let bucket = Int(truncatingIfNeeded: hash % UInt64(records.count / Self.ways)) * Self.ways
+    var victim = bucket
+    for index in bucket..<bucket + Self.ways {
+      if records[index].key == key { return index }
+      if weight(index, nowSeconds) < weight(victim, nowSeconds) { victim = index }
+    }
+    return victim
+  }
+
+  /// How much would be lost with a record: first its moves, then its youth.
+  private func weight(_ index: Int, _ nowSeconds: UInt32) -> Int {
+    let record = records[index]
+    guard record.key.raw != MACKey.freeSlot, age(record.latestSeconds, nowSeconds) <= windowSeconds else { return 0 }
+    return (record.count << 32) + Int(UInt32.max - age(record.latestSeconds, nowSeconds))
+  }
+
+  private func age(_ seconds: UInt32, _ nowSeconds: UInt32) -> UInt32 {
+    UInt32(max(Int32(truncatingIfNeeded: nowSeconds &- seconds), 0))
+  }
+
+  mutating func forget(_ key: MACKey, hash: UInt64, nowSeconds: UInt32) {
+    let index = place(for: key, hash: hash, nowSeconds: nowSeconds)
+    if records[index].key == key { records[index] = Record() }
+  }
+
+  /// Addresses that moved within the window, with their latest move.
+  func recent(nowSeconds: UInt32) -> [(key: MACKey, claim: Claim)] {
+    records.indices.compactMap { index in
+      let record = records[index]
+      guard record.count > 0, age(record.latestSeconds, nowSeconds) <= windowSeconds else { return nil }
+      let origins = moves[index * (limit + 1)..<index * (limit + 1) + record.count]
+      let recent = origins.count { age($0.seconds, nowSeconds) <= windowSeconds }
+      guard let latest = origins.last else { return nil }
+      return (record.key, Claim(first: latest.from, second: record.latestPlace, moves: recent))
+    }
+  }
+}

@@ -1,0 +1,81 @@
+// Reconciler+Moves: addresses that are claimed in two places: what the log and `vtepctl show mac-moves` say about them. Who
+// freezes and releases them is the MAC table, on the learner's thread.
+
+import Encap
+import MACTable
+
+extension Reconciler {
+  /// Lines a second: more would hide the rest of the log.
+  private static let moveLinesPerSecond = 10
+
+  /// Writes to the log what the learner reports.
+  func tell(_ reports: [Learner.MoveReport]) {
+    let now = MonotonicClock.seconds()
+    if moveLines.second != now { moveLines = (now, 0) }
+    let names = placeNames()
+    for report in reports {
+      moveLines.count += 1
+      guard moveLines.count <= Self.moveLinesPerSecond else {
+        if moveLines.count == Self.moveLinesPerSecond + 1 { log.warning("more addresses move to and fro: see vtepctl show mac-moves") }
+        continue
+      }
+      switch report {
+      case .frozen(let move):
+        guard let report = self.report(move, names, now: now) else { continue }
+        log.warning(
+          """
+          VNI \(report.vni): \(report.mac) moved \(report.moves) times between \(report.first) and \(report.second); frozen at \
+          \(report.first) for \(desired.protection.macMove.holdSeconds) s
+          """)
+      case .released(let move):
+        guard let report = self.report(move, names, now: now) else { continue }
+        log.notice("VNI \(report.vni): \(report.mac) is no longer frozen")
+      }
+    }
+  }
+
+  /// Frozen addresses first, then those that moved within the window.
+  public func moveReports() -> [MACMoveReport] {
+    let now = MonotonicClock.seconds()
+    let names = placeNames()
+    return learner.write { $0.moves(nowSeconds: now) }.compactMap { report($0, names, now: now) }
+  }
+
+  private struct Names {
+    var vnis: [UInt16: VNI]
+    var ports: [UInt16: String]
+    var vteps: [UInt16: IPAddress]
+  }
+
+  private func placeNames() -> Names {
+    Names(
+      vnis: Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) }),
+      ports: Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) }),
+      vteps: Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) }))
+  }
+
+  /// Nil when the VNI or a place is gone.
+  private func report(_ move: MACMove, _ names: Names, now: UInt32) -> MACMoveReport? {
+    func place(_ location: MACLocation) -> MACReport.Place? {
+      location.isVTEP
+        ? names.vteps[location.index].map { .vtep($0) }
+        : names.ports[location.index].map { .port(name: $0, vlan: location.vlan) }
+    }
+    guard let vni = names.vnis[move.key.domain], let first = place(move.first), let second = place(move.second) else { return nil }
+    let frozen = move.frozenSinceSeconds.map { now &- min($0, now) }
+    let hold = desired.protection.macMove.holdSeconds
+    return MACMoveReport(
+      vni: vni, mac: move.key.mac, first: first, second: second, moves: move.moves, frozenSeconds: frozen,
+      releaseSeconds: frozen.map { hold - min($0, hold) })
+  }
+}
+
+extension MACReport.Place: CustomStringConvertible {
+  /// `port bm1`, `port bm1 vlan 100` or `vtep 192.0.2.2`.
+  public var description: String {
+    switch self {
+    case .port(let name, let vlan): vlan == 0 ? "port \(name)" : "port \(name) vlan \(vlan)"
+    case .vtep(let address): "vtep \(address)"
+    }
+  }
+}

@@ -1,0 +1,165 @@
+// The guard against addresses that move to and fro: who is frozen, where, for how long, and who never is.
+
+import Encap
+import Testing
+
+@testable import MACTable
+
+struct MoveGuardTests {
+  let table: MACTable
+  let station = key(2, 0x0200_0000_0001)
+  let a = MACLocation.port(1, vlan: 0)
+  let b = MACLocation.port(2, vlan: 0)
+
+  init() throws {
+    table = try MACTable(capacity: 100, portCount: 4, vtepCount: 4, domainCount: 4)
+    table.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300)
+  }
+
+  /// Learns the station at places in turn, a second apart; the outcome of the last.
+  @discardableResult private func visit(_ places: [MACLocation], from seconds: UInt32, _ station: MACKey? = nil) -> MACTable.LearnOutcome {
+    var outcome = MACTable.LearnOutcome.refreshed
+    for (number, place) in places.enumerated() {
+      outcome = table.learn(station ?? self.station, at: place, nowSeconds: seconds + UInt32(number))
+    }
+    return outcome
+  }
+
+  private func found(_ key: MACKey? = nil) -> MACLookup { table.reader.find(key ?? station) }
+
+  @Test(
+    "between ports, VLANs, VTEPs and across",
+    arguments: [
+      (MACLocation.port(1, vlan: 0), MACLocation.port(2, vlan: 0)), (.port(1, vlan: 7), .port(1, vlan: 8)), (.port(3, vlan: 0), .vtep(3)),
+      (.vtep(3), .port(3, vlan: 0)), (.vtep(0), .vtep(1)),
+    ])
+  func frozenAtTheFirstPlace(first: MACLocation, second: MACLocation) {
+    #expect(visit([first, second, first, second, first, second], from: 100) == .moved)
+    #expect(found().location == second && !found().isFrozen)
+    #expect(table.learn(station, at: first, nowSeconds: 106) == .frozen)
+    #expect(found().location == first && found().isFrozen && found().isPinned && found().type == .learned)
+    #expect(found().isFrozen(elsewhereThan: second) && !found().isFrozen(elsewhereThan: first))
+    let move = MACMove(key: station, first: first, second: second, moves: 6, frozenSinceSeconds: 106)
+    #expect(table.frozenMove(station) == move)
+    #expect(table.moves(nowSeconds: 110) == [move])
+    // The other place neither gets it nor makes the entry older.
+    #expect(table.learn(station, at: second, nowSeconds: 107) == .refusedFrozen)
+    #expect(table.learn(station, at: first, nowSeconds: 108) == .refreshed)
+    #expect(found().location == first && found().isFrozen)
+    #expect(table.all() == [MACTable.Entry(key: station, location: first, type: .learned, moves: 6, lastSeenSeconds: 108)])
+  }
+
+  @Test func sixMovesInTheWindowAreFiveTooFewBefore() {
+    // One move each 37 seconds: never more than five within 180.
+    for number in 0..<40 {
+      #expect(visit([number % 2 == 0 ? a : b], from: UInt32(number) * 37) != .frozen, "move \(number)")
+    }
+    // Each 36 seconds: the sixth is the one too many.
+    var outcomes: [MACTable.LearnOutcome] = []
+    for number in 0..<7 { outcomes.append(visit([number % 2 == 0 ? a : b], from: 10_000 + UInt32(number) * 36)) }
+    #expect(outcomes.count { $0 == .frozen } == 1 && outcomes.last == .frozen)
+  }
+
+  @Test func honestMigrationsAreLeftAlone() {
+    let places: [MACLocation] = [a, b, .vtep(0), .vtep(1), .port(3, vlan: 9)]
+    visit(places, from: 0)
+    // Frames that were on their way while it moved, a while later.
+    visit([a, b], from: 200)
+    #expect(!found().isFrozen && table.frozen.isEmpty)
+    #expect(table.moves(nowSeconds: 201) == [MACMove(key: station, first: a, second: b, moves: 2)])
+    #expect(table.moves(nowSeconds: 400).isEmpty)
+  }
+
+  @Test func placeLeftBeforeTheQuarrelIsNotFirst() {
+    // It migrated from VTEP 0 to port 1; then a second station with its address came up at port 2.
+    visit([.vtep(0), a, b, a, b, a], from: 0)
+    #expect(table.learn(station, at: b, nowSeconds: 9) == .frozen)
+    #expect(found().location == a)
+    #expect(table.frozenMove(station)?.second == b)
+  }
+
+  @Test func releasedAfterTheHoldTimeAndFrozenAgain() {
+    visit([a, b, a, b, a, b, a], from: 0)
+    #expect(table.releaseFrozen(nowSeconds: 305).isEmpty)
+    #expect(table.releaseFrozen(nowSeconds: 306).map(\.key) == [station])
+    #expect(found().location == a && !found().isFrozen)
+    #expect(table.frozenMove(station) == nil && table.moves(nowSeconds: 306).isEmpty)
+    #expect(visit([b, a, b, a, b], from: 306) == .moved)
+    #expect(visit([a], from: 312) == .frozen)
+    #expect(found().location == a)
+  }
+
+  @Test func frozenEntriesDoNotAge() {
+    table.configureDomain(2, ageSeconds: 10, limit: 0)
+    visit([a, b, a, b, a, b, a], from: 0)
+    table.sweepAll(nowSeconds: 200)
+    #expect(found().isFrozen)
+    _ = table.releaseFrozen(nowSeconds: 306)
+    table.sweepAll(nowSeconds: 306)
+    #expect(!found().isHit)
+  }
+
+  @Test(
+    "what is flushed, replaced or goes with its place is released",
+    arguments: [
+      { $0.flush(key(2, 0x0200_0000_0001)) }, { $0.flush(domain: 2) }, { $0.flush(port: 1) }, { $0.flushAll() }, { $0.removeAll(port: 1) },
+      { $0.removeAll(domain: 2) }, { $0.flush(domain: 2, port: 1) }, { $0.remove(key(2, 0x0200_0000_0001)) },
+      { try? $0.setStatic(key(2, 0x0200_0000_0001), at: .vtep(1), type: .static) },
+    ] as [@Sendable (MACTable) -> Void])
+  func releasedWithItsEntry(_ forget: @Sendable (MACTable) -> Void) {
+    visit([a, b, a, b, a, b, a], from: 0)
+    #expect(found().isFrozen)
+    forget(table)
+    #expect(!found().isFrozen)
+    if !found().isHit {
+      #expect(table.learn(station, at: b, nowSeconds: 8) == .added)
+      #expect(table.learn(station, at: a, nowSeconds: 8) == .moved)
+    }
+    #expect(table.releaseFrozen(nowSeconds: 9).count == 1)
+    #expect(table.frozen.isEmpty)
+    // A frozen entry elsewhere stays.
+    let other = key(3, 9)
+    visit([.vtep(1), b, .vtep(1), b, .vtep(1), b, .vtep(1)], from: 20, other)
+    forget(table)
+    table.sweepAll(nowSeconds: 30)
+    #expect(table.releaseFrozen(nowSeconds: 30).count == (found(other).isFrozen ? 0 : 1))
+  }
+
+  @Test func countsStayRight() {
+    visit([a, b, a, b, a, b], from: 0)
+    _ = table.learn(station, at: a, nowSeconds: 7)
+    #expect(table.count == 1 && table.learnedCount(domain: 2) == 1)
+    #expect(table.count(port: 1) == 1 && table.count(port: 2) == 0)
+    #expect(table.reader.learnedCount(port: 1) == 1 && table.reader.learnedCount(port: 2) == 0)
+  }
+
+  @Test func guardCanBeOffAndChange() {
+    table.configureMoveGuard(moves: 0, windowSeconds: 180, holdSeconds: 300)
+    for number in 0..<1000 { #expect(visit([number % 2 == 0 ? a : b], from: 0) != .frozen) }
+    #expect(table.moves(nowSeconds: 0).isEmpty)
+    table.configureMoveGuard(moves: 1, windowSeconds: 10, holdSeconds: 20)
+    #expect(visit([a, b, a], from: 0) == .frozen)
+    // A shorter time holds for those that are frozen; without a guard nobody is.
+    table.configureMoveGuard(moves: 1, windowSeconds: 10, holdSeconds: 5)
+    #expect(table.releaseFrozen(nowSeconds: 8).count == 1)
+    #expect(visit([b, a], from: 20) == .frozen)
+    table.configureMoveGuard(moves: 0, windowSeconds: 10, holdSeconds: 5)
+    #expect(!found().isFrozen && found().isHit && table.frozen.isEmpty)
+  }
+
+  @Test func memoryIsBoundedAndOthersMovesPushNobodyOut() throws {
+    let large = try MACTable(capacity: 20_000, portCount: 4, vtepCount: 4, domainCount: 4)
+    large.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300)
+    for number in 0..<18_000 { _ = large.learn(key(0, UInt64(number)), at: a, nowSeconds: 0) }
+    _ = large.learn(station, at: a, nowSeconds: 0)
+    // Between two moves of the station all others move once: far more than there is room for.
+    var outcomes: [MACTable.LearnOutcome] = []
+    for round in 0..<8 {
+      let place = round % 2 == 0 ? b : a
+      outcomes.append(large.learn(station, at: place, nowSeconds: UInt32(round)))
+      if round < 3 { for number in 0..<6000 { _ = large.learn(key(0, UInt64(round * 6000 + number)), at: b, nowSeconds: UInt32(round)) } }
+    }
+    #expect(outcomes.contains(.frozen))
+    #expect(large.moves(nowSeconds: 8).count <= 20_000 / 8 + 8)
+  }
+}
