@@ -24,26 +24,27 @@ class Place:
 
 
 class Scene:
-    """Three daemons: ports `vm1` and `vm9` at the first, which is the one that is looked at; `vm2` and `vm3` at the others."""
+    """Three daemons: ports `vm1`, `vm8` and `vm9` at the first, which is the one that is looked at; `vm2`, `vm3` at the others."""
 
     def __init__(self, lab, **guard):
         self.site = Site(lab, vtepd=3, flood="replicate", wait=False)
         self.daemon = self.site.daemons[0]
-        third = Guest(lab, "vm9", 9).attach_veth(self.site.hosts[0].namespace, "port9")
-        self.daemon.config["ports"].append({"name": "vm9", "kind": "netdev", "device": "port9", "vni": VNI})
+        more = [Guest(lab, f"vm{number}", number).attach_veth(self.site.hosts[0].namespace, f"port{number}") for number in (8, 9)]
+        for guest, device in zip(more, ("port8", "port9")):
+            self.daemon.config["ports"].append({"name": guest.name, "kind": "netdev", "device": device, "vni": VNI})
         self.daemon.config["protection"] = {"mac-move": {"hold-seconds": HOLD, **guard}}
         for daemon in self.site.daemons:
             # What the others know or freeze is not the matter here.
             if daemon is not self.daemon:
                 daemon.config["protection"] = {"mac-move": {"moves": 0}}
             daemon.write_config()
-        for guest in (*self.site.guests, third):
+        for guest in (*self.site.guests, *more):
             guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
         self.site.start()
         for daemon, host in zip(self.site.daemons, self.site.hosts):
             daemon.wait_resolved(*(self.site.address(other) for other in self.site.hosts if other is not host))
         self.places = {
-            "vm1": Place(self.site.guests[0], "port vm1"), "vm9": Place(third, "port vm9"),
+            "vm1": Place(self.site.guests[0], "port vm1"), "vm8": Place(more[0], "port vm8"), "vm9": Place(more[1], "port vm9"),
             "vm2": Place(self.site.guests[1], f"vtep {self.site.address(self.site.hosts[1])}"),
             "vm3": Place(self.site.guests[2], f"vtep {self.site.address(self.site.hosts[2])}"),
         }
@@ -77,7 +78,7 @@ class Scene:
 def test_claimed_twice(lab, first, second):
     scene = Scene(lab)
     daemon, first, second = scene.daemon, scene.places[first], scene.places[second]
-    observer = scene.places["vm9" if "vm9" not in (first.guest.name, second.guest.name) else "vm1"]
+    observer = scene.places["vm8"]
     scene.arrive(observer, observer.guest.mac)
     scene.quarrel(first, second)
 

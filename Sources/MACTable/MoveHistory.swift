@@ -37,14 +37,14 @@ struct MoveHistory {
   private var moves: [Move]
 
   private static let ways = 8
-  /// Addresses that moves are kept of, for a large table.
-  private static let maximumRecords = 65_536
+  /// Addresses that moves are kept of: one in eight, and no more than this.
+  private static let maximumRecords = 8192
 
   /// - Parameter capacity: of the table.
   init(limit: Int, windowSeconds: UInt32, capacity: Int) {
     self.limit = limit
     self.windowSeconds = windowSeconds
-    let count = min(max(capacity / 8, 8), Self.maximumRecords / Self.ways) * Self.ways
+    let count = min(max(capacity / 8, 64), Self.maximumRecords) / Self.ways * Self.ways
     records = Array(repeating: Record(), count: count)
     moves = Array(repeating: Move(seconds: 0, from: MACLocation(raw: 0)), count: count * (limit + 1))
   }

@@ -14,6 +14,8 @@ public struct DesiredState: Equatable, Sendable {
   /// Keyed by name.
   public var profiles: [String: PortOptions]
   public var protection: ProtectionSettings
+  /// What holds where neither a port nor its profile says anything.
+  public var portDefaults: PortOptions
   /// What a controller wants besides; `merged()` says what of it can run.
   public var controller = ControllerLayer()
   /// A controller binds ports.
@@ -21,20 +23,22 @@ public struct DesiredState: Equatable, Sendable {
 
   public init(
     underlay: UnderlaySettings, vnis: [VNI: VNISettings] = [:], ports: [String: PortSettings] = [:],
-    profiles: [String: PortOptions] = [:], protection: ProtectionSettings = ProtectionSettings()
+    profiles: [String: PortOptions] = [:], protection: ProtectionSettings = ProtectionSettings(),
+    portDefaults: PortOptions = PortOptions()
   ) {
     self.underlay = underlay
     self.vnis = vnis
     self.ports = ports
     self.profiles = profiles
     self.protection = protection
+    self.portDefaults = portDefaults
     resolveProfiles()
   }
 
-  /// Hands each port what its profile says. To be called after every change of profiles or of a port's profile.
+  /// Hands each port what its profile says, and the defaults. To be called after every change of profiles or of a port's profile.
   public mutating func resolveProfiles() {
     for (name, port) in ports {
-      let inherited = port.profile.flatMap { profiles[$0] } ?? PortOptions()
+      let inherited = (port.profile.flatMap { profiles[$0] } ?? PortOptions()).over(portDefaults)
       if port.inherited != inherited { ports[name]?.inherited = inherited }
     }
   }
@@ -136,12 +140,12 @@ public struct PortSettings: Equatable, Sendable {
   public var profile: String?
   /// What the port says itself.
   public var options = PortOptions()
-  /// What its profile says; see `DesiredState.resolveProfiles`.
+  /// What its profile says, or else the defaults; see `DesiredState.resolveProfiles`.
   public internal(set) var inherited = PortOptions()
   /// VLANs (0 = untagged) whose binding is the controller's; see `DesiredState.merged`.
   public internal(set) var controlledVLANs: Set<UInt16> = []
 
-  /// The port without what its profile says.
+  /// The port without what its profile and the defaults say.
   public var own: PortSettings {
     var own = self
     own.inherited = PortOptions()

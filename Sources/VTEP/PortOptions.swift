@@ -62,6 +62,39 @@ public struct PortOptions: Equatable, Sendable {
   }
 }
 
+extension PortOptions {
+  /// These settings, and those below where they say nothing.
+  func over(_ below: PortOptions) -> PortOptions {
+    var options = PortOptions()
+    options.vni = vni ?? below.vni
+    options.vlans = vlans ?? below.vlans
+    options.mtu = mtu ?? below.mtu
+    options.isEnabled = isEnabled ?? below.isEnabled
+    options.offloads = offloads ?? below.offloads
+    options.hasAntiSpoofing = hasAntiSpoofing ?? below.hasAntiSpoofing
+    options.isAnnounced = isAnnounced ?? below.isAnnounced
+    options.macLimit = macLimit ?? below.macLimit
+    options.ingress = ingress.over(below.ingress)
+    options.egress = egress.over(below.egress)
+    options.storm = storm.over(below.storm)
+    return options
+  }
+}
+
+extension PortOptions.RateOptions {
+  func over(_ below: Self) -> Self {
+    Self(bits: bits ?? below.bits, packets: packets ?? below.packets)
+  }
+}
+
+extension PortOptions.StormOptions {
+  func over(_ below: Self) -> Self {
+    Self(
+      broadcast: broadcast ?? below.broadcast, unknownUnicast: unknownUnicast ?? below.unknownUnicast,
+      unknownMulticast: unknownMulticast ?? below.unknownMulticast)
+  }
+}
+
 extension PortSettings {
   /// Binding of untagged frames.
   public var vni: VNI? {

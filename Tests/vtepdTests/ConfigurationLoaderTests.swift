@@ -156,7 +156,8 @@ let fullConfigurationText = """
     bm1.vlanMACs = [100: [try #require(MACAddress("02:00:00:00:01:64"))]]
     bm1.isIsolated = true
     bm1.tpid = .service
-    #expect(configuration.desired.ports == ["vm1": vm1, "bm1": bm1])
+    let expected = DesiredState(underlay: underlay, ports: ["vm1": vm1, "bm1": bm1], portDefaults: Configuration.Mode.gateway.portDefaults)
+    #expect(configuration.desired.ports == expected.ports)
 
     let ovsdb = try #require(configuration.ovsdb)
     #expect(ovsdb.remotes.map(\.description) == ["ssl:db.example.net:6640", "ssl:[2001:db8::5]:6641"])
@@ -181,6 +182,36 @@ let fullConfigurationText = """
     #expect(configuration == Configuration(name: "host", desired: DesiredState(underlay: underlay)))
   }
 
+  @Test func gatewayHasDefaultsOfItsOwn() throws {
+    let text = """
+      mode: gateway
+      underlay: {addresses: [192.0.2.1], device: eth0}
+      vnis: [{vni: 7, flood: none}]
+      profiles: {quiet: {storm-control: {unknown-unicast: 5}}}
+      ports:
+        - {name: a, kind: netdev, device: da, vni: 7}
+        - {name: b, kind: netdev, device: db, vni: 7, profile: quiet, storm-control: {broadcast: 0}}
+
+      """
+    var configuration = try load(text)
+    let a = try #require(configuration.desired.ports["a"])
+    #expect(a.policy.storm == StormLimits(broadcast: 1000, unknownUnicast: 1000, unknownMulticast: 10_000))
+    let b = try #require(configuration.desired.ports["b"])
+    #expect(b.policy.storm == StormLimits(broadcast: 0, unknownUnicast: 5, unknownMulticast: 10_000))
+    // What is written back says the mode and what was typed, and means the same.
+    #expect(try load(try configuration.yaml()) == configuration)
+    #expect(try !configuration.yaml().contains("10000"))
+    // Ports that come later have them, too; a hypervisor has none.
+    configuration.desired = try configuration.desired.applying(
+      AddPort(name: "c", settings: ["kind": .text("netdev"), "device": .text("dc"), "vni": .number(7)]))
+    #expect(configuration.desired.ports["c"]?.policy.storm == a.policy.storm)
+    let other = try load(text.replacing("mode: gateway", with: "mode: hypervisor"))
+    #expect(other.desired.ports["a"]?.policy.storm == StormLimits())
+    // A mode that changes in the file waits for the next start.
+    let merged = try configuration.desired.merging(from: configuration.desired, to: other.desired)
+    #expect(merged.ports["a"]?.policy.storm == a.policy.storm)
+  }
+
   @Test func emptyListsAreNoProblem() throws {
     let configuration = try load("underlay: {addresses: [192.0.2.1], device: eth0}\nvnis:\nports:\ndataplane:\n")
     #expect(configuration.desired.vnis.isEmpty && configuration.desired.ports.isEmpty)
@@ -200,6 +231,8 @@ let fullConfigurationText = """
     for name in ["null", "true", "1e3", "0x10", "~", "a: b", "- x", "ünïcode", "#no comment", " blank ", "'", "\"", "a\nb"] {
       configuration.name = name
       configuration.mode = .hypervisor
+      configuration.desired.portDefaults = Configuration.Mode.hypervisor.portDefaults
+      configuration.desired.resolveProfiles()
       configuration.desired.underlay.devices = ["123"]
       configuration.desired.underlay.ttl = .fixed(1)
       configuration.desired.underlay.dscp = .inherit

@@ -5,9 +5,6 @@ import VTEP
 
 /// The daemon's configuration.
 struct Configuration: Equatable, Sendable {
-  /// What kind of host this is. No default differs between the two in this version.
-  enum Mode: String, Sendable, CaseIterable { case hypervisor, gateway }
-
   var name: String
   var mode = Mode.hypervisor
   /// Sockets; absolute.

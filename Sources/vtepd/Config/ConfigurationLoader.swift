@@ -62,6 +62,7 @@ struct ConfigurationLoader {
     }
     if let name = file.text("name") { configuration.name = name }
     if let mode = file.choice("mode", as: Configuration.Mode.self) { configuration.mode = mode }
+    configuration.desired.portDefaults = configuration.mode.portDefaults
     if let path = readDirectory("run-dir", in: &file) { configuration.runDirectory = path }
     if let path = readDirectory("state-dir", in: &file) { configuration.stateDirectory = path }
     if let node = file.node("dataplane") { configuration.dataplane = readDataplane(node, reader) }
