@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from lab import Site, VirtioGuest, wait_until
+from lab import Capture, Guest, Site, VirtioGuest, wait_until
 from lab import virtio_guest as v
-from lab.frames import udp_flow
+from lab.frames import ethernet, udp_flow
 from lab.site import VNI
 
 GUEST = "02:00:00:00:aa:01"
@@ -203,3 +203,54 @@ def test_memory_that_goes_away(lab, site):
     guest.rings, guest.memory = [], None  # ours is gone, too
     guest.close()
     still_serves(lab, site, path)
+
+
+def giant_frames(guest, ring):
+    """All descriptors in one chain, each of them as long as all buffers together: a frame of 128 MB."""
+    for index in range(ring.size):
+        ring.write("<QIHH", ring.descriptors + 16 * index, ring.buffers, ring.size * ring.buffer_bytes,
+                   1 if index + 1 < ring.size else 0, index + 1)
+
+
+def test_frames_larger_than_all_memory(lab):
+    """They take the buffers of their own port, and no other's: what the neighbours flood, which takes buffers, all arrives."""
+    site = Site(lab, vtepd=1, flood="none", dataplane={"workers": 2}, wait=False)
+    daemon, one = site.daemons[0], site.guests[0]
+    other = Guest(lab, "vm9", 9).attach_veth(site.hosts[0].namespace, "port9")
+    daemon.config["ports"].append({"name": "vm9", "kind": "netdev", "device": "port9", "vni": VNI})
+    daemon.write_config()
+    site.start()
+    path = add_vm(daemon)
+    guest = VirtioGuest(lab, path, listens=False).boot()
+    wait_state(daemon, "bad", "up")
+    assert guest.send(udp_flow(GUEST, one.mac, 1))
+    wait_until(lambda: GUEST in daemon.macs(), "the guest was a good one")
+
+    seen = Capture(other.namespace, "eth0", "ether proto 0x88b5", inbound=True)
+    ring = guest.rings[1]
+    giant_frames(guest, ring)
+    raw, sent, end = one.namespace.raw_socket("eth0", receive=False), 0, time.monotonic() + 5
+    while time.monotonic() < end:
+        ring.returned()
+        while (ring.next - ring.seen) & 0xFFFF < 64:
+            ring.offer(0)
+        os.eventfd_write(ring.kick, 1)
+        for _ in range(4):
+            raw.send(ethernet(one.mac))
+            sent += 1
+        time.sleep(0.001)
+    assert daemon.process.poll() is None, daemon.log()[-3000:]
+    wait_until(lambda: len(seen.packets()) >= sent, lambda: f"all {sent} broadcasts arrive, not {len(seen.packets())}: {daemon.drops()}")
+    assert "no-buffers" not in {row["reason"] for row in daemon.ctl("show", "drops") if row["where"] != "bad"}
+    guest.close()
+    wait_until(lambda: daemon.port("bad")["state"] == "waiting", lambda: f"it waits: {daemon.port('bad')}", 60)
+    # Its buffers come back: ports come and go, and each has its own again.
+    for number in range(20):
+        daemon.ctl("port", "delete", "bad")
+        add_vm(daemon)
+        guest = VirtioGuest(lab, path, listens=False).boot()
+        wait_state(daemon, "bad", "up")
+        assert guest.send(udp_flow(GUEST, "ff:ff:ff:ff:ff:ff", number))
+        wait_until(lambda: daemon.port("bad")["rx_packets"] == 1, "it is heard")
+        assert daemon.port("bad")["notes"] == []
+        guest.close()

@@ -35,7 +35,8 @@ class Scene:
     """Two daemons: ports `vm1`, `vm8` and `vm9` at the first, `vm2` at the second; `vm8` and `vm9` know each other."""
 
     def __init__(self, lab, vnis=None, port=None):
-        self.site = Site(lab, vtepd=2, flood="replicate", wait=False)
+        # Two workers: their frames share the limits.
+        self.site = Site(lab, vtepd=2, flood="replicate", dataplane={"workers": 2}, wait=False)
         self.daemon, self.remote = self.site.daemons
         self.local, self.far = self.site.guests
         host = self.site.hosts[0].namespace

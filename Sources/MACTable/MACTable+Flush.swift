@@ -55,6 +55,7 @@ extension MACTable {
     retire(domain: domain, entryClass: 0)
     retire(domain: domain, entryClass: 1)
     memory.policies[Int(domain)].refusedByLimit = 0
+    moveHistory?.forget { key, _ in key.domain == domain }
   }
 
   /// Removes every entry behind a port. The index can be used again at once.
@@ -96,6 +97,7 @@ extension MACTable {
   private func removeAll(owner: Int) {
     retire(owner: owner, entryClass: 0)
     retire(owner: owner, entryClass: 1)
+    moveHistory?.forget { ownerIndex($1) == owner }
   }
 
   private func flush(domain: UInt16, owner: Int) {

@@ -111,9 +111,13 @@ struct MoveHistory {
     UInt32(max(Int32(truncatingIfNeeded: nowSeconds &- seconds), 0))
   }
 
-  mutating func forget(_ key: MACKey, hash: UInt64, nowSeconds: UInt32) {
-    let index = place(for: key, hash: hash, nowSeconds: nowSeconds)
-    if records[index].key == key { records[index] = Record() }
+  /// Forgets the addresses that `isGone` says so of, given the address and the places that it was at.
+  mutating func forget(where isGone: (MACKey, MACLocation) -> Bool) {
+    for index in records.indices where records[index].count > 0 {
+      let record = records[index]
+      let places = moves[index * (limit + 1)..<index * (limit + 1) + record.count].map(\.from) + [record.latestPlace]
+      if places.contains(where: { isGone(record.key, $0) }) { records[index] = Record() }
+    }
   }
 
   /// Addresses that moved within the window, with their latest move.

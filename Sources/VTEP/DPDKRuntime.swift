@@ -3,6 +3,7 @@
 
 import CDPDK
 import Glibc
+import Synchronization
 
 /// DPDK's environment of this process.
 public final class DPDKRuntime: Sendable {
@@ -14,6 +15,15 @@ public final class DPDKRuntime: Sendable {
   nonisolated(unsafe) let pool: OpaquePointer
   /// Packet buffers in the pool.
   let bufferCount: Int
+  private let dataRoom: UInt16
+  private let portPools = Mutex(PortPools())
+
+  /// Pools of single ports.
+  private struct PortPools {
+    var made = 0
+    /// Those whose port is gone, and whose buffers are not all back yet.
+    var retired: [PacketPool] = []
+  }
 
   /// Starts DPDK. May be called once in a process.
   ///
@@ -46,7 +56,9 @@ public final class DPDKRuntime: Sendable {
     // Headroom holds the outer headers (70 bytes at most) and a VLAN tag; DPDK's 128 bytes suffice.
     let dataRoom = UInt16(clamping: maxFrameByteCount + Int(cdpdk_headroom()))
     self.maxFrameByteCount = maxFrameByteCount
-    let budget = settings.memoryMiB * 1_048_576 * 6 / 10
+    self.dataRoom = dataRoom
+    // The other half is for pools of ports and for the queues of devices.
+    let budget = settings.memoryMiB * 1_048_576 / 2
     bufferCount = min(max(budget / Self.bufferFootprint(dataRoom: Int(dataRoom), usesHugepages), 1024), 262_143)
     guard
       let pool = rte_pktmbuf_pool_create(
@@ -57,6 +69,31 @@ public final class DPDKRuntime: Sendable {
         remedy: "raise dataplane.memory-mb")
     }
     self.pool = pool
+  }
+
+  /// Packet buffers for one port. Nil when there is no memory left: the port shares `pool` with others then.
+  func makePortPool(queues: Int) -> PacketPool? {
+    portPools.withLock { pools in
+      pools.made += 1
+      return PacketPool(name: "vtepd-port-\(pools.made)", queues: queues, workers: workers, dataRoom: dataRoom)
+    }
+  }
+
+  /// Takes the pool of a device that is gone. Frames that came from it may still be on their way.
+  func retire(_ pool: PacketPool) {
+    portPools.withLock { $0.retired.append(pool) }
+    freeRetiredPools()
+  }
+
+  /// Frees the retired pools whose buffers are all back. To be called from time to time.
+  func freeRetiredPools() {
+    portPools.withLock { pools in
+      pools.retired.removeAll { pool in
+        guard pool.isWhole else { return false }
+        pool.free()
+        return true
+      }
+    }
   }
 
   /// Memory that one packet buffer takes, in bytes: its header, the pool's, and padding; on ordinary pages DPDK lets no

@@ -23,6 +23,8 @@ struct EthernetDevice: Sendable {
   var ownedSocket: String?
   /// Hears what the driver's own threads tell.
   var watch: DeviceWatch?
+  /// What received frames are copied into; nil: the common pool.
+  var pool: PacketPool?
 
   /// Ring frames per queue: what a burst may hold while the worker is not scheduled.
   private static let ringFrames = 2048
@@ -111,11 +113,13 @@ struct EthernetDevice: Sendable {
       arguments: "iface=\(path),queues=\(queues),client=\(isClient ? 1 : 0),tso=\(offersOffloads ? 1 : 0)",
       subject: subject)
     let watch = DeviceWatch(portID: portID, path: path, mailbox: host.mailbox)
+    let pool = host.runtime.makePortPool(queues: queues)
     do throws(VTEPError) {
       // A guest may be there before the device is started.
       try watch.start(subject: subject)
       var device = try start(
-        portID, queues: queues, promiscuous: false, wakesOnRequest: true, leavesChecksums: true, runtime: host.runtime, subject: subject,
+        portID, queues: queues, promiscuous: false, wakesOnRequest: true, leavesChecksums: true, runtime: host.runtime, pool: pool,
+        subject: subject,
         configured: {
           // The driver has an argument for large segments alone, and its socket is open by now: a hypervisor may have been
           // faster. What it was offered is served all the same.
@@ -124,10 +128,12 @@ struct EthernetDevice: Sendable {
         descriptors: { (0..<queues).map { rte_eth_dev_rx_intr_ctl_q_get_fd(portID, UInt16($0)) }.filter { $0 >= 0 } }
       )
       device.watch = watch
+      device.pool = pool
       return device
     } catch {
       watch.stop()
       _ = cdpdk_device_remove(portID)
+      if let pool { host.runtime.retire(pool) }
       throw error
     }
   }
@@ -184,10 +190,12 @@ struct EthernetDevice: Sendable {
   /// Configures and starts an attached device. `configured` is called once the driver has opened
   /// its sockets, `descriptors` is asked once its queues exist.
   ///
-  /// - Parameter leavesChecksums: hand over frames with unfinished checksums and say so, instead of finishing them.
+  /// - Parameters:
+  ///   - leavesChecksums: hand over frames with unfinished checksums and say so, instead of finishing them.
+  ///   - pool: for received frames; nil: the common one.
   static func start(
     _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, leavesChecksums: Bool = false,
-    runtime: DPDKRuntime, subject: String, configured: () -> Void = {}, descriptors: () -> [Int32]
+    runtime: DPDKRuntime, pool: PacketPool? = nil, subject: String, configured: () -> Void = {}, descriptors: () -> [Int32]
   ) throws(VTEPError) -> EthernetDevice {
     var capabilities: UInt64 = 0
     var maxReceive: UInt16 = 0
@@ -210,7 +218,7 @@ struct EthernetDevice: Sendable {
     var found: [Int32] = []
     for queue in 0..<count {
       try VTEPError.check(
-        rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, runtime.pool),
+        rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, pool?.raw ?? runtime.pool),
         "\(subject): receive queue \(queue)")
       // Some drivers open a queue's descriptor here: what is new is this queue's.
       if !wakesOnRequest {

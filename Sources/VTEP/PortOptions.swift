@@ -73,6 +73,8 @@ extension PortOptions {
     options.offloads = offloads ?? below.offloads
     options.hasAntiSpoofing = hasAntiSpoofing ?? below.hasAntiSpoofing
     options.isAnnounced = isAnnounced ?? below.isAnnounced
+    options.isIsolated = isIsolated ?? below.isIsolated
+    options.tpid = tpid ?? below.tpid
     options.macLimit = macLimit ?? below.macLimit
     options.ingress = ingress.over(below.ingress)
     options.egress = egress.over(below.egress)

@@ -306,6 +306,7 @@ extension Reconciler {
     memberships.retry()
     forgetAnnouncements()
     endPreparations()
+    runtime.freeRetiredPools()
     if ticks % 5 == 0 {
       retryNeighbors()
       retryPorts()

@@ -33,10 +33,11 @@ extension Reconciler {
 
   /// Takes down ports whose guest's rings make no sense.
   func checkRings() {
-    // Without free buffers nothing is taken from any ring: that is no guest's fault.
-    let patience = rte_mempool_avail_count(runtime.pool) > UInt32(Limits.burst * 8) ? Self.patienceTicks : .max
+    let free = rte_mempool_avail_count(runtime.pool)
     if let address = VanishedMemory.takeAddress() { memoryVanished(address) }
     for (name, record) in ports where record.isUp {
+      // Without free buffers nothing is taken from a ring: that need not be the guest's fault.
+      let patience = (record.device?.pool?.freeCount ?? free) > UInt32(Limits.burst * 8) ? Self.patienceTicks : .max
       guard let reason = record.device?.watch?.ringFault(polledQueues: record.polledQueues, patience: patience) else { continue }
       takeDown(name, reason)
     }

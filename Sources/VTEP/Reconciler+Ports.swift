@@ -51,6 +51,7 @@ extension Reconciler {
   func remove(_ device: EthernetDevice?, subject: String) {
     do {
       try device?.remove(subject: subject)
+      if let pool = device?.pool { runtime.retire(pool) }
     } catch {
       log.error("\(error)")
     }

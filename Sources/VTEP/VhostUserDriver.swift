@@ -38,10 +38,15 @@ enum VhostUserDriver: PortDriver {
       takes: PortFeatures(negotiated: guest.features),
       receiveQueues: min(used, device.queueCount),
       transmitQueues: max(min(guest.transmitQueues.trailingOnes, device.queueCount), 1),
-      // The vhost library offers its own maximum to the hypervisor, whatever the port has.
-      remark: used > device.queueCount
-        ? "the guest sends on \(used) queues, and the port has \(device.queueCount): give the hypervisor no more, or raise queues"
-        : nil)
+      remark: remark(device, usedQueues: used))
+  }
+
+  private static func remark(_ device: EthernetDevice, usedQueues: Int) -> String? {
+    // The vhost library offers its own maximum to the hypervisor, whatever the port has.
+    if usedQueues > device.queueCount {
+      return "the guest sends on \(usedQueues) queues, and the port has \(device.queueCount): give the hypervisor no more, or raise queues"
+    }
+    return device.pool == nil ? "no memory for packet buffers of its own: raise dataplane.memory-mb, or trust the guest" : nil
   }
 }
 

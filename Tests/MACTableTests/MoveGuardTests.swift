@@ -133,6 +133,17 @@ struct MoveGuardTests {
     #expect(table.reader.learnedCount(port: 1) == 1 && table.reader.learnedCount(port: 2) == 0)
   }
 
+  @Test(
+    "whoever gets an index next is not told of another's moves",
+    arguments: [{ $0.removeAll(domain: 2) }, { $0.removeAll(port: 1) }, { $0.removeAll(vtep: 0) }] as [@Sendable (MACTable) -> Void])
+  func indexesAreUsedAgain(_ remove: @Sendable (MACTable) -> Void) {
+    visit([a, .vtep(0), a, b], from: 0)
+    visit([b, .vtep(1)], from: 0, key(1, 5))
+    #expect(table.moves(nowSeconds: 4).map(\.key.domain) == [1, 2])
+    remove(table)
+    #expect(table.moves(nowSeconds: 4).map(\.key.domain) == [1])
+  }
+
   @Test func guardCanBeOffAndChange() {
     table.configureMoveGuard(moves: 0, windowSeconds: 180, holdSeconds: 300)
     for number in 0..<1000 { #expect(visit([number % 2 == 0 ? a : b], from: 0) != .frozen) }

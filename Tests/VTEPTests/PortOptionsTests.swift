@@ -17,6 +17,8 @@ struct PortOptionsTests {
     options.offloads = .off
     options.hasAntiSpoofing = true
     options.isAnnounced = true
+    options.isIsolated = true
+    options.tpid = .service
     options.macLimit = 9
     options.ingress = .init(bits: 1, packets: 2)
     options.egress = .init(bits: 3, packets: 4)

@@ -1,0 +1,66 @@
+"""`mode: gateway`: what a port has that nobody has configured, that each setting can be overridden, and that it holds."""
+from lab import Site, wait_until
+from lab.frames import BROADCAST, ethernet
+from lab.hosts import Guest
+from lab.site import VNI
+from lab.storm import Arrivals, Storm
+
+STORM = {"storm_broadcast": 1000, "storm_unknown_unicast": 1000, "storm_unknown_multicast": 10000}
+
+
+def storm_limits(daemon, name):
+    return {key: value for key, value in daemon.port(name)["limits"].items() if key.startswith("storm_")}
+
+
+def test_a_gateway_protects_itself(lab):
+    site = Site(lab, vtepd=1, flood="none", wait=False)
+    daemon, noisy = site.daemons[0], site.guests[0]
+    other = Guest(lab, "vm9", 9).attach_veth(site.hosts[0].namespace, "port9")
+    daemon.config["mode"] = "gateway"
+    daemon.config["profiles"] = {"free": {"storm-control": {"broadcast": 0}}}
+    daemon.config["ports"].append(
+        {"name": "vm9", "kind": "netdev", "device": "port9", "vni": VNI, "profile": "free", "storm-control": {"unknown-unicast": 7}})
+    daemon.write_config()
+    for guest in (noisy, other):
+        guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
+    site.start()
+
+    assert daemon.ctl("status")["mode"] == "gateway"
+    assert storm_limits(daemon, "vm1") == STORM
+    assert storm_limits(daemon, "vm9") == {**STORM, "storm_broadcast": 0, "storm_unknown_unicast": 7}
+    # What is shown says what was typed, and means the same.
+    shown = daemon.table("config", "show")
+    assert "mode: gateway" in shown and "10000" not in shown
+    daemon.config_path.write_text(shown)
+    assert daemon.ctl("config", "check", daemon.config_path) == {"changes": [], "needs_restart": []}
+    # At run time, too: a port that comes later, one that overrides, and one that gives the setting back.
+    daemon.ctl("port", "add", "--name", "late", "--kind", "tap", "--device", "tap-late", "--vni", VNI, "--storm-broadcast", 5)
+    assert storm_limits(daemon, "late") == {**STORM, "storm_broadcast": 5}
+    daemon.ctl("port", "set", "late", "--unset", "storm-control")
+    assert storm_limits(daemon, "late") == STORM
+    daemon.ctl("port", "delete", "late")
+
+    # The limit that nobody set holds.
+    arrivals = Arrivals(other.namespace, "eth0", lambda frame: "broadcast" if frame[12:14] == b"\x88\xb5" else None)
+    storm = Storm(noisy.namespace.raw_socket("eth0", receive=False), [ethernet(noisy.mac, BROADCAST)], 4000)
+    try:
+        def lasted():
+            arrivals.read()
+            times = arrivals.times.get("broadcast", [0])
+            return times[-1] - times[0] > 5.5e9
+
+        wait_until(lasted, "the storm has raged long enough", 60, 0.5)
+    finally:
+        storm.stop()
+    arrivals.check_rate("broadcast", 1000)
+    assert set(daemon.port("vm1")["limits"]["drops"]) == {"storm-broadcast"}
+
+    # Another mode is for the next start.
+    daemon.config["mode"] = "hypervisor"
+    daemon.write_config()
+    assert daemon.ctl("config", "apply", daemon.config_path)["needs_restart"] == ["mode"]
+    assert storm_limits(daemon, "vm1") == STORM
+    daemon.stop()
+    daemon.start()
+    daemon.wait_ports_up()
+    assert set(storm_limits(daemon, "vm1").values()) == {0}
