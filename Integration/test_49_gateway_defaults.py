@@ -19,7 +19,8 @@ def test_a_gateway_protects_itself(lab):
     daemon.config["mode"] = "gateway"
     daemon.config["profiles"] = {"free": {"storm-control": {"broadcast": 0}}}
     daemon.config["ports"].append(
-        {"name": "vm9", "kind": "netdev", "device": "port9", "vni": VNI, "profile": "free", "storm-control": {"unknown-unicast": 7}})
+        {"name": "vm9", "kind": "netdev", "device": "port9", "vni": VNI, "profile": "free", "storm-control": {"unknown-unicast": 7},
+         "bpdu-guard": False})
     daemon.write_config()
     for guest in (noisy, other):
         guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
@@ -28,6 +29,8 @@ def test_a_gateway_protects_itself(lab):
     assert daemon.ctl("status")["mode"] == "gateway"
     assert storm_limits(daemon, "vm1") == STORM
     assert storm_limits(daemon, "vm9") == {**STORM, "storm_broadcast": 0, "storm_unknown_unicast": 7}
+    guards = lambda name: [daemon.port(name)[key] for key in ("l2_protocols", "bpdu_guard", "loop_probe")]
+    assert guards("vm1") == ["drop", True, True] and guards("vm9") == ["drop", False, True]
     # What is shown says what was typed, and means the same.
     shown = daemon.table("config", "show")
     assert "mode: gateway" in shown and "10000" not in shown
@@ -63,4 +66,4 @@ def test_a_gateway_protects_itself(lab):
     daemon.stop()
     daemon.start()
     daemon.wait_ports_up()
-    assert set(storm_limits(daemon, "vm1").values()) == {0}
+    assert set(storm_limits(daemon, "vm1").values()) == {0} and guards("vm1") == ["drop", False, False]

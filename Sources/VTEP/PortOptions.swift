@@ -76,6 +76,9 @@ extension PortOptions {
     options.isIsolated = isIsolated ?? below.isIsolated
     options.tpid = tpid ?? below.tpid
     options.macLimit = macLimit ?? below.macLimit
+    options.linkProtocols = linkProtocols ?? below.linkProtocols
+    options.hasBPDUGuard = hasBPDUGuard ?? below.hasBPDUGuard
+    options.probesLoops = probesLoops ?? below.probesLoops
     options.ingress = ingress.over(below.ingress)
     options.egress = egress.over(below.egress)
     options.storm = storm.over(below.storm)

@@ -20,6 +20,9 @@ struct PortOptionsTests {
     options.isIsolated = true
     options.tpid = .service
     options.macLimit = 9
+    options.linkProtocols = .punt
+    options.hasBPDUGuard = true
+    options.probesLoops = true
     options.ingress = .init(bits: 1, packets: 2)
     options.egress = .init(bits: 3, packets: 4)
     options.storm = .init(broadcast: 5, unknownUnicast: 6, unknownMulticast: 7)

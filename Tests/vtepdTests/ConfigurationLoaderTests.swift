@@ -190,7 +190,7 @@ let fullConfigurationText = """
       profiles: {quiet: {storm-control: {unknown-unicast: 5}}}
       ports:
         - {name: a, kind: netdev, device: da, vni: 7}
-        - {name: b, kind: netdev, device: db, vni: 7, profile: quiet, storm-control: {broadcast: 0}}
+        - {name: b, kind: netdev, device: db, vni: 7, profile: quiet, bpdu-guard: false, storm-control: {broadcast: 0}}
 
       """
     var configuration = try load(text)
@@ -198,6 +198,7 @@ let fullConfigurationText = """
     #expect(a.policy.storm == StormLimits(broadcast: 1000, unknownUnicast: 1000, unknownMulticast: 10_000))
     let b = try #require(configuration.desired.ports["b"])
     #expect(b.policy.storm == StormLimits(broadcast: 0, unknownUnicast: 5, unknownMulticast: 10_000))
+    #expect(a.hasBPDUGuard && a.probesLoops && a.linkProtocols == .drop && !b.hasBPDUGuard && b.probesLoops)
     // What is written back says the mode and what was typed, and means the same.
     #expect(try load(try configuration.yaml()) == configuration)
     #expect(try !configuration.yaml().contains("10000"))
@@ -206,7 +207,7 @@ let fullConfigurationText = """
       AddPort(name: "c", settings: ["kind": .text("netdev"), "device": .text("dc"), "vni": .number(7)]))
     #expect(configuration.desired.ports["c"]?.policy.storm == a.policy.storm)
     let other = try load(text.replacing("mode: gateway", with: "mode: hypervisor"))
-    #expect(other.desired.ports["a"]?.policy.storm == StormLimits())
+    #expect(other.desired.ports["a"]?.policy.storm == StormLimits() && other.desired.ports["a"]?.probesLoops == false)
     // A mode that changes in the file waits for the next start.
     let merged = try configuration.desired.merging(from: configuration.desired, to: other.desired)
     #expect(merged.ports["a"]?.policy.storm == a.policy.storm)
