@@ -105,7 +105,7 @@ private struct ControllerMerger {
 
 extension PortSettings {
   fileprivate mutating func bind(_ vlan: UInt16, byController vni: VNI) {
-    if vlan == 0 { self.vni = vni } else { vlans[vlan] = vni }
+    bind(vlan: vlan, to: vni)
     controlledVLANs.insert(vlan)
   }
 

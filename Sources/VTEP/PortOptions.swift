@@ -113,6 +113,20 @@ extension PortSettings {
     set { options.vlans = newValue }
   }
 
+  /// Changes one binding in place: there may be thousands, and many changes in a row.
+  ///
+  /// - Parameters:
+  ///   - vlan: 1...4094, or 0 for untagged frames.
+  ///   - vni: nil: no binding, but for one of untagged frames that the profile has.
+  public mutating func bind(vlan: UInt16, to vni: VNI?) {
+    if vlan == 0 {
+      options.vni = vni
+    } else {
+      if options.vlans == nil { options.vlans = inherited.vlans ?? [:] }
+      options.vlans?[vlan] = vni
+    }
+  }
+
   /// Interface MTU in bytes; nil: tap gets the underlay's MTU less the overhead, netdev keeps its own.
   public var mtu: Int? {
     get { options.mtu ?? inherited.mtu }

@@ -18,11 +18,10 @@ extension AddBinding: DesiredStateEdit {
     for text in macs ?? [] { added.append(try MACAddress(parameter: text)) }
     let known = settings.macs(vlan: vlan)
     added = known + added.filter { !known.contains($0) }
+    if settings.vni(vlan: vlan) == nil { settings.bind(vlan: vlan ?? 0, to: vni) }
     if let vlan {
-      if settings.vlans[vlan] != vni { settings.vlans[vlan] = vni }
       settings.vlanMACs[vlan] = added.isEmpty ? nil : added
     } else {
-      if settings.vni != vni { settings.vni = vni }
       settings.macs = added
     }
     state.ports[port] = settings
@@ -34,13 +33,12 @@ extension DeleteBinding: DesiredStateEdit {
     try checkVLAN(vlan)
     var settings = try state.existing(port: port)
     guard settings.vni(vlan: vlan) != nil else { throw ControlError(.notFound, "port \(port) does not bind \(frames(vlan))") }
+    settings.bind(vlan: vlan ?? 0, to: nil)
     if let vlan {
-      settings.vlans[vlan] = nil
       settings.vlanMACs[vlan] = nil
       // As it was before its first binding.
       if settings.vlans.isEmpty, settings.options.vlans != nil, !settings.inheritsVLANs { settings.options.vlans = nil }
     } else {
-      settings.options.vni = nil
       if let profile = settings.profile, settings.vni != nil {
         throw ControlError(.refused, "port \(port) has its binding of untagged frames from profile \(profile); change the profile")
       }
