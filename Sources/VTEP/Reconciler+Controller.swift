@@ -67,6 +67,7 @@ extension Reconciler {
 
   /// Refuses to take a VNI away from the controller while it runs.
   func checkOwners(_ new: DesiredState) throws(VTEPError) {
+    if new.controller.switches.isEmpty { return }
     for (vni, settings) in desired.vnis where new.vnis[vni] != nil && new.controller.switches[vni] != nil {
       guard let logicalSwitch = settings.logicalSwitch else { continue }
       throw VTEPError(
