@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from lab import Capture, Site, wait_until
+from lab import Capture, Site, VirtioGuest, wait_until
 from lab.daemon import Refused
 from lab.frames import BROADCAST, ethernet, mac_bytes, receive, tagged
 from lab.hosts import Guest
@@ -142,7 +142,8 @@ class LLDPDaemon:
 
 @pytest.fixture
 def site(lab):
-    made = Site(lab, vtepd=1, flood="none", wait=False)
+    # The port's worker and the one that sends for the control side are not the same.
+    made = Site(lab, vtepd=1, flood="none", wait=False, dataplane={"workers": 2})
     made.daemons[0].config["ports"][0]["l2-protocols"] = "punt"
     made.daemons[0].write_config()
     made.guests[0].namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
@@ -339,3 +340,26 @@ def test_guard_on_a_tap_takes_the_carrier_away(lab):
     assert daemon.port("vm1")["shut"] == "a BPDU came in"
     wait_until(lambda: daemon.port("vm1")["state"] == "up" and "NO-CARRIER" not in guest.namespace.ip("link show tap1"),
                lambda: f"the port is back: {daemon.port('vm1')}", 60)
+
+
+def test_guard_on_a_guests_port_takes_the_link_away(lab):
+    """A port that a disabled state disconnects is disconnected, and there again afterwards."""
+    daemon = Site(lab, vtepd=1, flood="none").daemons[0]
+    daemon.config["protection"] = {"bpdu-guard": {"hold-seconds": 3}}
+    daemon.reload("configuration reloaded")
+    daemon.ctl("port", "add", "--name", "g1", "--kind", "vhost-user", "--socket", "g1.sock", "--vni", VNI, "--bpdu-guard", "--l2-protocols", "punt")
+    guest = VirtioGuest(lab, daemon.directory / "run/g1.sock").boot()
+    wait_until(lambda: daemon.port("g1")["state"] == "up", lambda: f"the guest is there: {daemon.port('g1')}")
+    lldp = control_frames("02:00:00:00:00:77")[-1]
+    seen = Capture(daemon.namespace, "punt-g1", inbound=True)
+    assert guest.send(lldp)
+    wait_until(lambda: seen.packets() == [lldp], lambda: f"its LLDP frame is punted: {seen.packets()}")
+    assert guest.send(bpdu("02:00:00:00:00:77"))
+    wait_until(lambda: daemon.port("g1")["shut"] == "a BPDU came in", lambda: f"the port is shut: {daemon.port('g1')}\n{daemon.log()}")
+    assert guest.connection.recv(1) == b"" and daemon.port("g1")["state"] == "down"
+    wait_until(lambda: daemon.port("g1")["shut"] is None, lambda: f"the time is over: {daemon.port('g1')}", 60)
+    guest.disconnect()
+    guest.boot()
+    wait_until(lambda: daemon.port("g1")["state"] == "up", lambda: f"the guest is there again: {daemon.port('g1')}\n{daemon.log()}")
+    assert guest.send(lldp)
+    wait_until(lambda: seen.packets() == [lldp, lldp], lambda: f"its LLDP frame is punted: {seen.packets()}")
