@@ -177,7 +177,7 @@ extension Reconciler {
   }
 
   /// The kernel forgot a neighbour: asks for it again; the address we know stays in use meanwhile.
-  private func noteRemoval(_ key: NeighborKey) {
+  func noteRemoval(_ key: NeighborKey) {
     underlay.doubtfulNeighbors.remove(key)
     if underlay.wanted.contains(key) {
       request(key)
@@ -269,79 +269,8 @@ extension Reconciler {
 
   // -- changes --------------------------------------------------------------------------------------------------------
 
-  /// Takes everything that has happened since the last call and makes it one new snapshot.
-  func handleMessages() {
-    var reroutes = false
-    var rebuilds = false
-    var unknown: [Learner.UnknownVTEP] = []
-    var moves: [Learner.MoveReport] = []
-    for message in mailbox.takeAll() {
-      switch message {
-      case .unknownVTEP(let sighting):
-        unknown.append(sighting)
-      case .macMove(let report):
-        moves.append(report)
-      case .device(let portID):
-        updateDevice(portID: portID)
-      case .alarm(let alarm):
-        heed(alarm)
-      case .puntTapLost(let name):
-        losePuntTap(named: name)
-      case .kernel(.link(let link)):
-        if updateUnderlayLink(link) { reroutes = true }
-        updatePortLink(link)
-      case .kernel(.linkRemoved(let index, let name)):
-        if removeUnderlayLink(index: index) { reroutes = true }
-        removePortLink(index: index, name: name)
-      case .kernel(.neighbor(let neighbor)):
-        if note(neighbor) { rebuilds = true }
-      case .kernel(.neighborRemoved(let interfaceIndex, let address)):
-        noteRemoval(NeighborKey(interfaceIndex: interfaceIndex, address: address))
-      case .kernel(.addressesChanged), .kernel(.routesChanged):
-        reroutes = true
-      case .kernel(.resync):
-        resynchronize()
-        reroutes = true
-      }
-    }
-    if reroutes { findAllRoutes() }
-    if reroutes || rebuilds {
-      rebuildAdjacencies()
-      publish()
-    }
-    if !unknown.isEmpty { learn(unknown) }
-    if !moves.isEmpty { tell(moves) }
-  }
-
-  /// The kernel's messages were lost: reads everything.
-  private func resynchronize() {
-    log.notice("netlink: changes were lost, reading everything again")
-    readNeighbors()
-    let links: [Link]
-    do {
-      links = try underlay.netlink.links()
-    } catch {
-      log.warning("links: \(error)")
-      return
-    }
-    for device in underlay.devices {
-      if let link = device.link, !links.contains(where: { $0.index == link.index }) {
-        _ = removeUnderlayLink(index: link.index)
-      }
-    }
-    for record in ports.values {
-      if let link = record.link, !links.contains(where: { $0.index == link.index }) {
-        removePortLink(index: link.index, name: link.name)
-      }
-    }
-    for link in links {
-      _ = updateUnderlayLink(link)
-      updatePortLink(link)
-    }
-  }
-
   /// True when the link is one of the underlay's and has changed.
-  private func updateUnderlayLink(_ link: Link) -> Bool {
+  func updateUnderlayLink(_ link: Link) -> Bool {
     guard let position = underlay.devices.firstIndex(where: { $0.name == link.name }) else { return false }
     let old = underlay.devices[position]
     guard old.link != link else { return false }
@@ -363,7 +292,7 @@ extension Reconciler {
     return true
   }
 
-  private func removeUnderlayLink(index: Int32) -> Bool {
+  func removeUnderlayLink(index: Int32) -> Bool {
     guard let position = underlay.devices.firstIndex(where: { $0.link?.index == index }) else { return false }
     let device = underlay.devices[position]
     log.error("underlay.device \(device.name): the interface is gone; waiting for it to come back")
@@ -378,7 +307,7 @@ extension Reconciler {
   }
 
   /// Gives VTEPs seen for the first time an index and a header, and then learns what was seen behind them.
-  private func learn(_ sightings: [Learner.UnknownVTEP]) {
+  func learn(_ sightings: [Learner.UnknownVTEP]) {
     var located: [(key: MACKey, index: UInt16)] = []
     var isNew = false
     for sighting in sightings {

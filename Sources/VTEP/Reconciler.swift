@@ -1,6 +1,7 @@
 // Reconciler: the one writer of the data plane. Every change, from the operator or from the kernel, comes through this
 // actor: it keeps the records behind the forwarding model, publishes snapshots, and owns devices, group memberships and
-// neighbour requests. Aspects: +Apply (operator's changes), +Ports, +VNIs, +Underlay (kernel's changes), +Reports.
+// neighbour requests. Aspects: +Apply (operator's changes), +Messages (everybody else's), +Ports, +VNIs, +Underlay, +Guards
+// (ports that are shut), +SlowPath, +Reports.
 
 import CDPDK
 import Encap
