@@ -159,3 +159,22 @@ def test_two_switches_in_one_database(lab):
     other.stop()
     assert sorted(site.ctl("list-ps").split()) == ["hv1", "hv9"]
     site.bm.wait_ping(site.vm.ipv4)
+
+
+def test_station_that_the_controller_has_elsewhere(lab):
+    """It is published: the controller's word stands until it thinks again."""
+    site = ControlledSite(lab)
+    site.connect()
+    site.wait_vni()
+    mac = mac_number(2000)
+    site.ctl("add-ucast-remote", "ls0", mac, "192.0.2.77")
+    site.wait_mac(mac, type="controller", vtep="192.0.2.77")
+    raw = site.bm.namespace.raw_socket("eth0")
+    raw.send(ethernet(mac))
+    site.wait_local(mac)
+    assert site.daemon.macs()[mac]["type"] == "controller"
+    site.ctl("del-ucast-remote", "ls0", mac)
+    site.wait_mac(mac)
+    raw.send(ethernet(mac))
+    site.wait_mac(mac, type="learned", port="p1")
+    site.wait_local(mac)

@@ -35,6 +35,8 @@ public struct ControllerEdit: Sendable {
 /// What cannot be as the controller wants it.
 public struct ControllerReport: Equatable, Sendable {
   public var conflicts: [ControllerConflict] = []
+  /// Destinations of remote addresses that no packet can go to, and why.
+  public var uselessDestinations: [String] = []
   /// Remote addresses that the MAC table has no room for.
   public var addressesWithoutRoom = 0
   /// Destinations that the table of VTEPs has no room for.

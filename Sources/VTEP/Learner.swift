@@ -120,8 +120,13 @@ final class Learner: Sendable {
 
   /// Learns one address; tells when that froze it. For the table's writer.
   func learn(_ key: MACKey, at location: MACLocation, in table: MACTable, now: UInt32) {
-    guard case .frozen = table.learn(key, at: location, nowSeconds: now), let move = table.frozenMove(key) else { return }
-    reportMove(.frozen(move))
+    switch table.learn(key, at: location, nowSeconds: now) {
+    case .frozen:
+      if let move = table.frozenMove(key) { reportMove(.frozen(move)) }
+    case .refusedByPrecedence where !location.isVTEP:
+      stations.withLock { $0.contest(key, at: location, nowSeconds: now) }
+    default: break
+    }
   }
 
   private func sleep(milliseconds: Int32) {

@@ -36,6 +36,7 @@ extension Reconciler {
 
     self.configured = configured
     desired = new
+    revision += 1
     note(conflicts)
     if let newReservation { reservation = newReservation }
     for tap in openedTaps { puntTaps[tap.name] = tap }

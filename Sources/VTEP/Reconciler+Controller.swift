@@ -35,8 +35,11 @@ extension Reconciler {
   }
 
   public func controllerReport() -> ControllerReport {
-    ControllerReport(
-      conflicts: controller.conflicts, addressesWithoutRoom: controller.waiting.count,
+    let useless = Set(controller.uses.keys.map(\.address)).subtracting(desired.underlay.addresses).compactMap { address in
+      desired.underlay.reasonAgainst(TunnelDestination(address)).map { "\(address) is \($0)" }
+    }
+    return ControllerReport(
+      conflicts: controller.conflicts, uselessDestinations: useless.sorted(), addressesWithoutRoom: controller.waiting.count,
       destinationsWithoutRoom: controller.withoutIndex.count,
       addresses: controller.addresses.values.reduce(0) { $0 + $1.count })
   }
@@ -102,8 +105,9 @@ extension Reconciler {
       let key = MACKey(domain: domain.index, mac: address.mac)
       var placement = Placement(address: address, key: key)
       if let destination = address.destination {
-        if let reason = desired.underlay.reasonAgainst(destination) {
-          log.warning("remote address \(address.mac) of VNI \(address.vni): \(destination.address) is \(reason)")
+        if desired.underlay.reasonAgainst(destination) != nil {
+          // Ourselves go without saying; see `controllerReport` for others.
+          placement.location = nil
         } else if let index = index(of: destination) {
           placement.location = .vtep(index)
         } else {

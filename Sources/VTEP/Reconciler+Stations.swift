@@ -29,6 +29,7 @@ extension Reconciler {
   /// - Parameter version: the one that is known.
   /// - Returns: nil when that is the current one.
   public func localStations(unlike version: StationsVersion?) -> (version: StationsVersion, stations: [LocalStation])? {
+    endContests()
     // Read before what it stands for: a change meanwhile is found the next time.
     let current = StationsVersion(
       table: learner.reader.changeCount, stations: learner.stations.withLock { $0.changeCount })
@@ -43,6 +44,8 @@ extension Reconciler {
         for entry in learner.write({ $0.entries(port: index) }) where vnis[entry.key.domain] != nil { keys.insert(entry.key) }
       }
     }
+    // The controller has these elsewhere; it may think again when it hears of them.
+    for key in learner.stations.withLock({ $0.contested.keys }) where vnis[key.domain] != nil { keys.insert(key) }
     let found = keys
     let stations = learner.stations.withLock { known -> [LocalStation] in
       // Some claim before the table has them.
@@ -52,5 +55,21 @@ extension Reconciler {
       }
     }
     return (current, stations)
+  }
+
+  /// Ends contests of stations whose port is down or not bound there any more, or that the table does not have elsewhere any more.
+  private func endContests() {
+    guard learner.stations.withLock({ !$0.contested.isEmpty }) else { return }
+    let reader = learner.reader
+    let places = Set(
+      ports.values.filter(\.isUp).flatMap { record in
+        record.bound.map { Unbound(domain: $0.value, place: .port(record.index, vlan: $0.key)) }
+      })
+    learner.stations.withLock { stations in
+      stations.endContests(nowSeconds: MonotonicClock.seconds()) { key, place in
+        let found = reader.lookup(key, hash: reader.hash(key))
+        return !places.contains(Unbound(domain: key.domain, place: place)) || !found.isHit || found.type != .controller
+      }
+    }
   }
 }

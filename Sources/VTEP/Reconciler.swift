@@ -30,6 +30,8 @@ public actor Reconciler {
   /// What runs now: `configured`, both parts in one.
   public internal(set) var desired: DesiredState
   var controller = ControllerStore()
+  /// Goes up with every change of `configured` and `desired`.
+  public internal(set) var revision: UInt64 = 0
   /// Used to make the addresses of taps stable over restarts.
   let hostName: String
   /// Folder of ports' sockets.

@@ -1,4 +1,5 @@
-// StationAddresses: the IP addresses that local stations have claimed in ARP and ND, one for each, for the controller.
+// StationAddresses: what is known of local stations for the controller alone: the IP addresses that they have claimed in ARP and ND, one
+// for each, and who was seen here although the controller says that it is elsewhere.
 
 import Encap
 import MACTable
@@ -14,7 +15,17 @@ struct StationAddresses {
   /// Stations at most; a guest can make them up.
   static let limit = 65_536
 
+  /// A station that the table has elsewhere, and where it was seen here.
+  private struct Contest {
+    var place: MACLocation
+    var seenSeconds: UInt32
+  }
+
+  /// A contested station that is silent for so long is not here.
+  static let contestSeconds: UInt32 = 30
+
   private var claims: [MACKey: Claim] = [:]
+  private var contests: [MACKey: Contest] = [:]
   /// Goes up with every change.
   private(set) var changeCount: UInt64 = 0
 
@@ -35,6 +46,27 @@ struct StationAddresses {
     claims[key] = Claim(address: address, seenSeconds: nowSeconds)
     if !isSame { changeCount += 1 }
   }
+
+  /// A station was seen at a local place although the controller says that it is elsewhere.
+  mutating func contest(_ key: MACKey, at place: MACLocation, nowSeconds: UInt32) {
+    let old = contests[key]
+    guard old != nil || contests.count < Self.limit else { return }
+    contests[key] = Contest(place: place, seenSeconds: nowSeconds)
+    if old?.place != place { changeCount += 1 }
+  }
+
+  /// Forgets contests that are over: by silence, or because the table no longer has the station elsewhere.
+  mutating func endContests(nowSeconds: UInt32, where isOver: (MACKey, MACLocation) -> Bool) {
+    let left = contests.filter { key, contest in
+      Int32(truncatingIfNeeded: nowSeconds &- contest.seenSeconds) < Int32(Self.contestSeconds) && !isOver(key, contest.place)
+    }
+    guard left.count < contests.count else { return }
+    contests = left
+    changeCount += 1
+  }
+
+  /// Stations that were seen here although the controller says that they are elsewhere.
+  var contested: [MACKey: MACLocation] { contests.mapValues(\.place) }
 
   /// Forgets all stations but these.
   mutating func keep(_ keys: Set<MACKey>) {

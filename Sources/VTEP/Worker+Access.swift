@@ -230,8 +230,9 @@ extension Worker {
       table.touch(known, nowSeconds: nowSeconds)
       sightings.insert(key, seenAt)
     } else if seenAt == StagedFrame.noLocation || (known.isHit && known.isPinned) {
-      // Nothing to learn, or an operator's entry stands.
+      // Nothing to learn, or an operator's entry stands. A controller is told, that it may think again.
       sightings.insert(key, seenAt)
+      if known.isHit && known.type == .controller && !seenAt.isVTEP { reportSighting(staged) }
     } else {
       reportSighting(staged)
     }

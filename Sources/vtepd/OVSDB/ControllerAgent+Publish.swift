@@ -55,16 +55,24 @@ extension ControllerAgent {
   /// What we have to say now.
   private func state(_ reconciler: Reconciler) async -> SwitchState {
     if let news = await reconciler.localStations(unlike: stations?.version) { stations = (news.version, Set(news.stations)) }
+    var state = await description(reconciler)
+    state.stations = stations?.all ?? []
+    state.faults = mapping.faults.union(Self.faults(await reconciler.controllerReport()))
+    tell(state.faults.messages)
+    return state
+  }
+
+  /// The part that changes only with the desired state.
+  private func description(_ reconciler: Reconciler) async -> SwitchState {
+    let revision = await reconciler.revision
+    if let described, described.revision == revision { return described.state }
     let desired = await reconciler.configured
-    let report = await reconciler.controllerReport()
     var state = SwitchState(name: name, description: "vtepd \(Version.text)")
     state.tunnelIPs = desired.underlay.addresses
     state.managementIPs = HostAddresses.management(besides: desired.underlay.addresses)
     state.ports = desired.ports.mapValues { SwitchState.Port(description: "\($0.kind.rawValue) \($0.attachment.place)") }
-    state.stations = stations?.all ?? []
     state.boundVNIs = Set(await reconciler.controlledBindings().values)
-    state.faults = mapping.faults.union(Self.faults(report))
-    tell(state.faults.messages)
+    described = (revision, state)
     return state
   }
 
@@ -89,6 +97,7 @@ extension ControllerAgent {
       case .binding(let binding): faults.ofPorts[binding.port, default: []].insert(.invalidVLANMap)
       }
     }
+    for text in report.uselessDestinations { faults.report(.unspecified, "remote addresses: \(text)") }
     if report.addressesWithoutRoom > 0 {
       faults.report(.macTableExhaustion, "the MAC table has no room for all remote addresses; raise dataplane.mac-table-size")
     }

@@ -33,6 +33,8 @@ actor ControllerAgent {
   /// What we had to say when it was compared.
   var compared: SwitchState?
   var stations: (version: Reconciler.StationsVersion, all: Set<LocalStation>)?
+  /// What we have to say that changes only with the desired state.
+  var described: (revision: UInt64, state: SwitchState)?
   var nextCounters = 0.0
   /// No transaction before.
   var pauseEnd = 0.0
@@ -138,7 +140,7 @@ actor ControllerAgent {
   }
 
   private func tick(_ reconciler: Reconciler) async {
-    if let hold, now >= hold.endSeconds {
+    if let hold, now >= hold.endSeconds, client != nil {
       self.hold = nil
       log.warning("controller: the database is believed now")
       await apply(mapping.everything(), canWipe: false, isSnapshot: false, reconciler)
