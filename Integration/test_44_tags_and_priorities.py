@@ -76,6 +76,8 @@ class Table:
             guest.attach_veth(host.namespace, "port1")
         self.daemon = Vtepd(host.namespace, {
             "underlay": {"addresses": [host.ipv4], "device": "u0", "pcp-to-dscp": [0, 0, 16, 24, 32, 40, 46, 56], "dscp-to-pcp": {46: 2}},
+            # The station is seen now here, now there, more often than an honest one.
+            "protection": {"mac-move": {"moves": 0}},
             "vnis": [{"vni": vni, "flood": "none", "macs": [{"mac": REMOTE, "vtep": self.wire.ipv4}]} for vni in (OWN, OTHER)],
             "ports": [{"name": "bm1", "kind": kind, "device": "port1", "vni": OWN, "vlans": {100: OWN, 200: OTHER}, "tpid": "0x88a8"}],
         }).start()
