@@ -5,7 +5,7 @@ from lab.hosts import Guest
 from lab.site import VNI
 from lab.storm import Arrivals, Storm
 
-STORM = {"storm_broadcast": 1000, "storm_unknown_unicast": 1000, "storm_unknown_multicast": 10000}
+STORM = {"storm_broadcast": 10000, "storm_unknown_unicast": 10000, "storm_unknown_multicast": 10000}
 
 
 def storm_limits(daemon, name):
@@ -20,7 +20,7 @@ def test_a_gateway_protects_itself(lab):
     daemon.config["profiles"] = {"free": {"storm-control": {"broadcast": 0}}}
     daemon.config["ports"].append(
         {"name": "vm9", "kind": "netdev", "device": "port9", "vni": VNI, "profile": "free", "storm-control": {"unknown-unicast": 7},
-         "bpdu-guard": False})
+         "bpdu-guard": True, "loop-probe": False})
     daemon.write_config()
     for guest in (noisy, other):
         guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
@@ -30,7 +30,7 @@ def test_a_gateway_protects_itself(lab):
     assert storm_limits(daemon, "vm1") == STORM
     assert storm_limits(daemon, "vm9") == {**STORM, "storm_broadcast": 0, "storm_unknown_unicast": 7}
     guards = lambda name: [daemon.port(name)[key] for key in ("l2_protocols", "bpdu_guard", "loop_probe")]
-    assert guards("vm1") == ["drop", True, True] and guards("vm9") == ["drop", False, True]
+    assert guards("vm1") == ["drop", False, True] and guards("vm9") == ["drop", True, False]
     # What is shown says what was typed, and means the same.
     shown = daemon.table("config", "show")
     assert "mode: gateway" in shown and "10000" not in shown
@@ -45,17 +45,15 @@ def test_a_gateway_protects_itself(lab):
 
     # The limit that nobody set holds.
     arrivals = Arrivals(other.namespace, "eth0", lambda frame: "broadcast" if frame[12:14] == b"\x88\xb5" else None)
-    storm = Storm(noisy.namespace.raw_socket("eth0", receive=False), [ethernet(noisy.mac, BROADCAST)], 4000)
+    storm = Storm(noisy.namespace.raw_socket("eth0", receive=False), [ethernet(noisy.mac, BROADCAST)], 25_000)
     try:
-        def lasted():
-            arrivals.read()
-            times = arrivals.times.get("broadcast", [0])
-            return times[-1] - times[0] > 5.5e9
-
-        wait_until(lasted, "the storm has raged long enough", 60, 0.5)
+        wait_until(lambda: daemon.port("vm1")["limits"]["drops"].get("storm-broadcast", 0) > 10_000, "the storm has hit the limit", 60)
     finally:
         storm.stop()
-    arrivals.check_rate("broadcast", 1000)
+    arrivals.read()
+    # The sender may be too slow on a busy machine to be above the limit all the time: test_47 tells how exact it is.
+    times = arrivals.times["broadcast"]
+    assert len(times) <= 10_000 * ((times[-1] - times[0]) / 1e9 + 0.05) + 1
     assert set(daemon.port("vm1")["limits"]["drops"]) == {"storm-broadcast"}
 
     # Another mode is for the next start.

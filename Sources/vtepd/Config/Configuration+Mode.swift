@@ -17,10 +17,9 @@ extension Configuration {
       switch self {
       case .hypervisor: break
       case .gateway:
-        options.hasBPDUGuard = true
         options.probesLoops = true
-        // A rack of servers stays far below; a loop reaches a million.
-        options.storm = PortOptions.StormOptions(broadcast: 1000, unknownUnicast: 1000, unknownMulticast: 10_000)
+        // A trunk to a rack of servers stays far below; a loop reaches a million.
+        options.storm = PortOptions.StormOptions(broadcast: 10_000, unknownUnicast: 10_000, unknownMulticast: 10_000)
       }
       return options
     }
