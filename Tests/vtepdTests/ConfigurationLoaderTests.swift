@@ -190,15 +190,15 @@ let fullConfigurationText = """
       profiles: {quiet: {storm-control: {unknown-unicast: 5}}}
       ports:
         - {name: a, kind: netdev, device: da, vni: 7}
-        - {name: b, kind: netdev, device: db, vni: 7, profile: quiet, bpdu-guard: false, storm-control: {broadcast: 0}}
+        - {name: b, kind: netdev, device: db, vni: 7, profile: quiet, loop-probe: false, storm-control: {broadcast: 0}}
 
       """
     var configuration = try load(text)
     let a = try #require(configuration.desired.ports["a"])
-    #expect(a.policy.storm == StormLimits(broadcast: 1000, unknownUnicast: 1000, unknownMulticast: 10_000))
+    #expect(a.policy.storm == StormLimits(broadcast: 10_000, unknownUnicast: 10_000, unknownMulticast: 10_000))
     let b = try #require(configuration.desired.ports["b"])
     #expect(b.policy.storm == StormLimits(broadcast: 0, unknownUnicast: 5, unknownMulticast: 10_000))
-    #expect(a.hasBPDUGuard && a.probesLoops && a.linkProtocols == .drop && !b.hasBPDUGuard && b.probesLoops)
+    #expect(!a.hasBPDUGuard && a.probesLoops && a.linkProtocols == .drop && !b.probesLoops)
     // What is written back says the mode and what was typed, and means the same.
     #expect(try load(try configuration.yaml()) == configuration)
     #expect(try !configuration.yaml().contains("10000"))
