@@ -36,6 +36,8 @@ class Bench:
             self.guests[name] = guest
         self.daemon = Vtepd(self.host, {
             "underlay": {"addresses": [OURS4, OURS6], "device": "u0"},
+            # One station sends here and from afar.
+            "protection": {"mac-move": {"moves": 0}},
             "vnis": [
                 {"vni": 5001, "flood": "replicate", "peers": ["192.0.2.102"], "macs": [
                     {"mac": REMOTE, "vtep": "192.0.2.102"}, {"mac": NOWHERE, "vtep": "192.0.2.99"}, {"mac": UNROUTED, "vtep": "203.0.113.9"}]},
