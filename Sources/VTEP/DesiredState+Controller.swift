@@ -7,7 +7,6 @@ extension DesiredState {
   /// This state with what the controller wants among the VNIs and the ports' bindings, as far as it does not contradict the
   /// operator's part.
   func merged() -> (state: DesiredState, conflicts: [ControllerConflict]) {
-    if controller.switches.isEmpty && controller.bindings.isEmpty { return (self, []) }
     guard controller != ControllerLayer() else { return (self, []) }
     var merger = ControllerMerger(self)
     merger.addSwitches()
@@ -80,7 +79,7 @@ private struct ControllerMerger {
       guard let port = own.ports[binding.port] else { continue }
       if binding.vlan > 4094 {
         refuse(.binding(binding), "VLAN \(binding.vlan) is reserved")
-      } else if (binding.vlan == 0 ? port.vni : port.vlans[binding.vlan]) != nil {
+      } else if port.vni(vlan: binding.vlan) != nil {
         refuse(.binding(binding), "the configuration has bound it")
       } else if merged.vnis[vni]?.logicalSwitch == nil {
         refuse(.binding(binding), "VNI \(vni) belongs to the configuration")

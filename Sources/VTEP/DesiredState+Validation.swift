@@ -84,7 +84,7 @@ extension DesiredState {
           Problem(.port(name), ["name"], "at most \(Self.maximumEthernetPorts) ports and underlay devices together, not \(total)"))
       }
       for (vlan, macs) in port.macsByVLAN.sorted(by: { $0.vlan < $1.vlan }) {
-        guard let vni = vlan == 0 ? port.vni : port.vlans[vlan] else { continue }
+        guard let vni = port.vni(vlan: vlan) else { continue }
         for mac in Set(macs).sorted() {
           guard let owner = places.updateValue("port \(name)", forKey: Place(vni: vni, mac: mac)) else { continue }
           problems.append(

@@ -76,7 +76,7 @@ final class Learner: Sendable {
     while !shared.pointee.stops.load(ordering: .relaxed) {
       // Few rounds at a time: the control side must get the lock, too.
       let applied = apply(rounds: 8)
-      let now = Self.now()
+      let now = MonotonicClock.preciseSeconds()
       if now >= nextSweep {
         nextSweep = now + 1.0 / Double(Self.slicesPerSecond)
         _ = write { $0.sweep(slots: sweepSlots, nowSeconds: MonotonicClock.seconds()) }
@@ -139,11 +139,5 @@ final class Learner: Sendable {
       }
     }
     shared.pointee.learnerSleeps.store(false, ordering: .sequentiallyConsistent)
-  }
-
-  private static func now() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 }

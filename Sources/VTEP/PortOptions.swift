@@ -181,5 +181,5 @@ extension PortSettings {
     set { options.probesLoops = newValue }
   }
 
-  public var policy: PortPolicy { PortPolicy(options, inherited) }
+  public var policy: PortPolicy { PortPolicy(options.over(inherited)) }
 }

@@ -25,19 +25,24 @@ public struct PortPolicy: Equatable, Sendable {
   /// Nothing is limited.
   public init() {}
 
-  init(_ own: PortOptions, _ profile: PortOptions) {
-    hasAntiSpoofing = own.hasAntiSpoofing ?? profile.hasAntiSpoofing ?? false
-    macLimit = own.macLimit ?? profile.macLimit ?? 0
-    ingress = Rate(bits: own.ingress.bits ?? profile.ingress.bits ?? 0, packets: own.ingress.packets ?? profile.ingress.packets ?? 0)
-    egress = Rate(bits: own.egress.bits ?? profile.egress.bits ?? 0, packets: own.egress.packets ?? profile.egress.packets ?? 0)
-    storm = StormLimits(
-      broadcast: own.storm.broadcast ?? profile.storm.broadcast ?? 0,
-      unknownUnicast: own.storm.unknownUnicast ?? profile.storm.unknownUnicast ?? 0,
-      unknownMulticast: own.storm.unknownMulticast ?? profile.storm.unknownMulticast ?? 0)
+  /// - Parameter options: the port's own over those that it inherits.
+  init(_ options: PortOptions) {
+    hasAntiSpoofing = options.hasAntiSpoofing ?? false
+    macLimit = options.macLimit ?? 0
+    ingress = Rate(options.ingress)
+    egress = Rate(options.egress)
+    storm = StormLimits(options.storm)
   }
 
   /// Largest rates that the configuration takes.
   public static let maximumBits = 1_000_000_000_000
   public static let maximumPackets = 1_000_000_000
   public static let maximumMACLimit = 1 << 24
+}
+
+extension PortPolicy.Rate {
+  /// What is not said is no limit.
+  init(_ options: PortOptions.RateOptions) {
+    self.init(bits: options.bits ?? 0, packets: options.packets ?? 0)
+  }
 }

@@ -80,8 +80,13 @@ extension PortSettings {
   /// The port shall have a device. A disabled one of some kinds closes it, so that its guest's link goes down.
   var wantsDevice: Bool { isEnabled || !kind.driver.closesWhenDisabled }
 
+  /// What a VLAN is bound to; 0 = untagged.
+  public func vni(vlan: UInt16) -> VNI? {
+    vlan == 0 ? vni : vlans[vlan]
+  }
+
   /// Static addresses of a binding; VLAN 0 = untagged.
-  func macs(vlan: UInt16) -> [MACAddress] {
+  public func macs(vlan: UInt16) -> [MACAddress] {
     vlan == 0 ? macs : vlanMACs[vlan] ?? []
   }
 

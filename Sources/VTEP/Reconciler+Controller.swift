@@ -163,7 +163,7 @@ extension Reconciler {
   /// Static entries have gone: the controller may have said something about these addresses, too.
   func restoreControllerEntries(_ keys: [MACKey]) {
     guard !controller.addresses.isEmpty, !keys.isEmpty else { return }
-    let vnis = Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) })
+    let vnis = vnisByIndex
     place(
       keys.compactMap { key in
         guard let vni = vnis[key.domain], let destination = controller.addresses[vni]?[key.mac] else { return nil }

@@ -53,13 +53,23 @@ extension Reconciler {
   private static let patienceTicks = 10
 
   private func takeDown(_ name: String, _ reason: String) {
-    let fault = PortFault(reason: reason, at: ticks, previous: ports[name]?.fault)
-    log.error("port \(name): taken down for \(fault.secondsLeft(at: ticks)) s: \(reason)")
-    lose(name)
-    guard var record = ports[name] else { return }
-    record.fault = fault
-    record.status = record.readStatus()
-    ports[name] = record
+    putDown(name, PortFault(reason: reason, at: ticks, previous: ports[name]?.fault))
+  }
+
+  /// Has a port down for as long as a fault says.
+  func putDown(_ name: String, _ fault: PortFault) {
+    guard let record = ports[name] else { return }
+    log.error("port \(name): \(fault.isShut ? "shut" : "taken down") for \(fault.secondsLeft(at: ticks)) s: \(fault.reason)")
+    ports[name]?.fault = fault
+    let staysOpen = fault.isShut && !record.driver.closesWhenDisabled
+    if !staysOpen {
+      lose(name)
+    } else if let device = record.device {
+      record.driver.setCarrier(device, isOn: false)
+    }
+    if let status = ports[name]?.readStatus() { ports[name]?.status = status }
     portStateChanged()
+    // Not before the workers take nothing more from it.
+    if staysOpen { learner.write { $0.flush(port: record.index) } }
   }
 }

@@ -26,8 +26,6 @@ extension Reconciler {
     }
   }
 
-  private func port(at index: UInt16) -> PortRecord? { ports.values.first { $0.index == index } }
-
   // -- loops -------------------------------------------------------------------------------------------------------------
 
   /// A probe came back at a port of ours. Of two ports that both probe, the one whose name is later is shut: always the same,
@@ -67,26 +65,16 @@ extension Reconciler {
 
   /// The VNI that takes a VLAN of a port; 0: untagged.
   private func vni(of settings: PortSettings, vlan: UInt16) -> VNI? {
-    if vlan != 0, let vni = settings.vlans[vlan] { return vni }
-    guard let vni = settings.vni, vlan == 0 || desired.vnis[vni]?.innerVLAN == .carry else { return nil }
-    return vni
+    if let vni = settings.vni(vlan: vlan) { return vni }
+    return settings.vni.flatMap { desired.vnis[$0]?.innerVLAN == .carry ? $0 : nil }
   }
 
   // -- shutting ----------------------------------------------------------------------------------------------------------
 
   private func shut(_ name: String, _ cause: PortFault.Cause, _ reason: String, seconds: UInt32) {
     guard let record = ports[name] else { return }
-    log.error("port \(name): shut for \(seconds) s: \(reason)")
-    ports[name]?.fault = PortFault(cause, reason: reason, at: ticks, holdSeconds: seconds)
     overlayReturns[record.index] = nil
-    if record.driver.closesWhenDisabled {
-      lose(name)
-    } else if let device = record.device {
-      record.driver.setCarrier(device, isOn: false)
-    }
-    if let status = ports[name]?.readStatus() { ports[name]?.status = status }
-    portStateChanged()
-    learner.write { $0.flush(port: record.index) }
+    putDown(name, PortFault(cause, reason: reason, at: ticks, holdSeconds: seconds))
   }
 
   /// Opens ports again whose time is over.

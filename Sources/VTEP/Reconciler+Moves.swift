@@ -12,7 +12,7 @@ extension Reconciler {
   func tell(_ reports: [Learner.MoveReport]) {
     let now = MonotonicClock.seconds()
     if moveLines.second != now { moveLines = (now, 0) }
-    let names = placeNames()
+    let names = indexNames
     for report in reports {
       moveLines.count += 1
       guard moveLines.count <= Self.moveLinesPerSecond else {
@@ -37,46 +37,18 @@ extension Reconciler {
   /// Frozen addresses first, then those that moved within the window.
   public func moveReports() -> [MACMoveReport] {
     let now = MonotonicClock.seconds()
-    let names = placeNames()
+    let names = indexNames
     return learner.write { $0.moves(nowSeconds: now) }.compactMap { report($0, names, now: now) }
   }
 
-  private struct Names {
-    var vnis: [UInt16: VNI]
-    var ports: [UInt16: String]
-    var vteps: [UInt16: IPAddress]
-  }
-
-  private func placeNames() -> Names {
-    Names(
-      vnis: Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) }),
-      ports: Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) }),
-      vteps: Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) }))
-  }
-
   /// Nil when the VNI or a place is gone.
-  private func report(_ move: MACMove, _ names: Names, now: UInt32) -> MACMoveReport? {
-    func place(_ location: MACLocation) -> MACReport.Place? {
-      location.isVTEP
-        ? names.vteps[location.index].map { .vtep($0) }
-        : names.ports[location.index].map { .port(name: $0, vlan: location.vlan) }
-    }
-    guard let vni = names.vnis[move.key.domain], let first = place(move.first), let second = place(move.second) else { return nil }
+  private func report(_ move: MACMove, _ names: IndexNames, now: UInt32) -> MACMoveReport? {
+    guard let vni = names.vnis[move.key.domain], let first = place(at: move.first, names), let second = place(at: move.second, names)
+    else { return nil }
     let frozen = move.frozenSinceSeconds.map { now &- min($0, now) }
     let hold = desired.protection.macMove.holdSeconds
     return MACMoveReport(
       vni: vni, mac: move.key.mac, first: first, second: second, moves: move.moves, frozenSeconds: frozen,
       releaseSeconds: frozen.map { hold - min($0, hold) })
-  }
-}
-
-extension MACReport.Place: CustomStringConvertible {
-  /// `port bm1`, `port bm1 vlan 100`, `vtep 192.0.2.2` or `vteps 192.0.2.2 192.0.2.3`.
-  public var description: String {
-    switch self {
-    case .port(let name, let vlan): vlan == 0 ? "port \(name)" : "port \(name) vlan \(vlan)"
-    case .vtep(let address): "vtep \(address)"
-    case .vteps(let addresses): "vteps " + addresses.map(\.description).joined(separator: " ")
-    }
   }
 }

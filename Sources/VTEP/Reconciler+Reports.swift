@@ -54,7 +54,7 @@ extension Reconciler {
     let macs = learner.write { table in
       records.map { (count: table.count(domain: $0.value.index), refused: table.refusedByLimit(domain: $0.value.index)) }
     }
-    let names = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) })
+    let names = portNames
     return zip(records, macs).compactMap { record, macs in
       guard let settings = desired.vnis[record.key] else { return nil }
       let bound = Set(model.domains[Int(record.value.index)].locals.map(\.port))
@@ -89,13 +89,6 @@ extension Reconciler {
         mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(),
         traffic: indexes.reduce(TrafficReport()) { $0 + baselines.traffic(vtep: $1, counters) })
     }
-  }
-
-  /// The VTEPs behind indexes, tunnels with a key of their own included.
-  private func addressesByIndex() -> [UInt16: IPAddress] {
-    var addresses = Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) })
-    for (destination, index) in controller.tunnels { addresses[index] = destination.address }
-    return addresses
   }
 
   /// The domains that have addresses behind each VTEP.
@@ -171,7 +164,7 @@ extension Reconciler {
   }
 
   private func portName(_ index: UInt16) -> String {
-    ports.values.first { $0.index == index }?.settings.name
+    port(at: index)?.settings.name
       ?? underlay.devices.first { $0.portIndex == index }?.name ?? "#\(index)"
   }
 
@@ -204,9 +197,7 @@ extension Reconciler {
   /// - Returns: entries, possibly none, and where to go on; nil after the last page.
   public func macReports(_ filter: MACFilter, from start: Int, limit: Int) -> (reports: [MACReport], next: Int?) {
     var position = start
-    let vnis = Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) })
-    let names = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) })
-    let addresses = addressesByIndex()
+    let names = indexNames
     let now = MonotonicClock.seconds()
     let end = learner.slotCount
     var reports: [MACReport] = []
@@ -215,20 +206,7 @@ extension Reconciler {
     while reports.isEmpty, position < end, scans < 16 {
       scans += 1
       for entry in learner.entries(from: &position, limit: limit) {
-        guard let vni = vnis[entry.key.domain] else { continue }
-        let place: MACReport.Place
-        if entry.location.isVTEP {
-          let index = entry.location.index
-          if model.vteps[Int(index)].entry.isList {
-            place = .vteps(model.vteps[Int(index)].members.compactMap { addresses[$0] }.sorted())
-          } else {
-            guard let address = addresses[index] else { continue }
-            place = .vtep(address)
-          }
-        } else {
-          guard let name = names[entry.location.index] else { continue }
-          place = .port(name: name, vlan: entry.location.vlan)
-        }
+        guard let vni = names.vnis[entry.key.domain], let place = place(at: entry.location, names) else { continue }
         let report = MACReport(
           vni: vni, mac: entry.key.mac, type: entry.type, place: place,
           ageSeconds: entry.type == .learned ? now &- min(entry.lastSeenSeconds, now) : nil, moves: entry.moves)

@@ -197,7 +197,7 @@ final class SlowPath: Sendable {
   private func sendProbes(_ cycle: inout ProbeCycle) {
     let (targets, probes, interval) = state.withLock { ($0.targets, $0.probes, Double($0.intervalSeconds)) }
     guard !targets.isEmpty else { return }
-    let now = Self.now()
+    let now = MonotonicClock.preciseSeconds()
     if cycle.sent >= targets.count, now >= cycle.start + interval { cycle = ProbeCycle(start: now) }
     let due = min(Int((now - cycle.start) / interval * Double(targets.count)) + 1, targets.count)
     var isSent = false
@@ -213,11 +213,5 @@ final class SlowPath: Sendable {
       cycle.sent += 1
     }
     if isSent { wakeWorker() }
-  }
-
-  private static func now() -> Double {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 }

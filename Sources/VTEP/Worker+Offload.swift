@@ -76,21 +76,7 @@ extension Worker {
       hold(mbuf, vtep: vtep, domain: domain, ingress: ingress)
       return
     }
-    if mbuf.wantsSegments {
-      var segmenter = Segmenter(mbuf, pool: pool)
-      while !segmenter.isAtEnd {
-        guard let segment = segmenter.next() else {
-          counters.drop(port: ingress, .noBuffers).pointee.add(1)
-          break
-        }
-        sendToVTEP(segment, vtep: vtep, domain: domain, ingress: ingress)
-      }
-      mbuf.free()
-    } else if let finished = mbuf.finishingChecksum(pool: pool) {
-      sendToVTEP(finished, vtep: vtep, domain: domain, ingress: ingress)
-    } else {
-      drop(mbuf, port: ingress, .noBuffers)
-    }
+    finish(mbuf, for: .tunnel(vtep: vtep, domain: domain), ingress: ingress)
   }
 
   // -- towards a local port ---------------------------------------------------------------------------------------------
@@ -118,20 +104,8 @@ extension Worker {
       } else {
         deliverTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)
       }
-    } else if mbuf.wantsSegments {
-      var segmenter = Segmenter(mbuf, pool: pool)
-      while !segmenter.isAtEnd {
-        guard let segment = segmenter.next() else {
-          counters.drop(port: ingress, .noBuffers).pointee.add(1)
-          break
-        }
-        deliver(segment, to: target, ingress: ingress)
-      }
-      mbuf.free()
-    } else if let finished = mbuf.finishingChecksum(pool: pool) {
-      deliver(finished, to: target, ingress: ingress)
     } else {
-      drop(mbuf, port: ingress, .noBuffers)
+      finish(mbuf, for: .place(target), ingress: ingress)
     }
   }
 
@@ -139,5 +113,39 @@ extension Worker {
     guard features.contains(.takesUnfinished) else { return false }
     guard mbuf.wantsSegments else { return true }
     return features.contains(mbuf.request.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4)
+  }
+
+  // -- either way -------------------------------------------------------------------------------------------------------
+
+  /// Where a frame goes once it is finished.
+  private enum Exit {
+    case tunnel(vtep: UInt16, domain: UInt16)
+    case place(LocalTarget)
+  }
+
+  /// Cuts a frame up or finishes its checksum, and sends what comes of it on. Takes it over.
+  private mutating func finish(_ mbuf: Mbuf, for exit: Exit, ingress: UInt16) {
+    if mbuf.wantsSegments {
+      var segmenter = Segmenter(mbuf, pool: pool)
+      while !segmenter.isAtEnd {
+        guard let segment = segmenter.next() else {
+          counters.drop(port: ingress, .noBuffers).pointee.add(1)
+          break
+        }
+        send(segment, by: exit, ingress: ingress)
+      }
+      mbuf.free()
+    } else if let finished = mbuf.finishingChecksum(pool: pool) {
+      send(finished, by: exit, ingress: ingress)
+    } else {
+      drop(mbuf, port: ingress, .noBuffers)
+    }
+  }
+
+  private mutating func send(_ mbuf: Mbuf, by exit: Exit, ingress: UInt16) {
+    switch exit {
+    case .tunnel(let vtep, let domain): sendToVTEP(mbuf, vtep: vtep, domain: domain, ingress: ingress)
+    case .place(let target): deliver(mbuf, to: target, ingress: ingress)
+    }
   }
 }

@@ -160,11 +160,19 @@ extension Worker {
   }
 }
 
-/// The clock of MAC ages: seconds that never go back.
+/// Seconds that never go back.
 enum MonotonicClock {
-  static func seconds() -> UInt32 {
+  /// For MAC ages.
+  static func seconds() -> UInt32 { UInt32(truncatingIfNeeded: time().tv_sec) }
+
+  static func preciseSeconds() -> Double {
+    let time = time()
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
+  private static func time() -> timespec {
     var now = timespec()
     clock_gettime(CLOCK_MONOTONIC, &now)
-    return UInt32(truncatingIfNeeded: now.tv_sec)
+    return now
   }
 }

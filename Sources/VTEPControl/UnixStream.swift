@@ -15,7 +15,7 @@ struct UnixStream: ~Copyable {
   ///
   /// - Throws: `unreachable` with the errno value of the call that failed.
   init(connectingTo path: String, timeoutSeconds: Double) throws(ControlClientError) {
-    guard var address = sockaddr_un(path: path) else {
+    guard let address = sockaddr_un(path: path) else {
       throw .unreachable(operation: "connect", path: path, code: ENAMETOOLONG)
     }
     let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -23,11 +23,7 @@ struct UnixStream: ~Copyable {
     // connect(2) waits while the daemon's backlog is full; this bounds it, and EAGAIN says so.
     var limit = timeval(tv_sec: Int(timeoutSeconds), tv_usec: Int(timeoutSeconds.truncatingRemainder(dividingBy: 1) * 1e6))
     setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-    let result = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
+    let result = address.withPointer { connect(descriptor, $0, $1) }
     guard result == 0 else {
       let code = errno
       close(descriptor)
@@ -133,5 +129,12 @@ extension sockaddr_un {
       return true
     }
     guard isCopied else { return nil }
+  }
+
+  /// For calls that take any kind of address and its length in bytes.
+  public func withPointer(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+    withUnsafePointer(to: self) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
+    }
   }
 }

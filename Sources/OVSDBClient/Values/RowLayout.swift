@@ -27,9 +27,4 @@ public final class RowLayout: Sendable {
 
   /// Where the values of `column` stand; nil when it is not replicated.
   public func position(of column: String) -> Int? { positions[column] }
-
-  /// Whether rows of both can be told apart only by their values.
-  func isCompatible(with other: RowLayout) -> Bool {
-    self === other || (table == other.table && columns == other.columns && types == other.types)
-  }
 }

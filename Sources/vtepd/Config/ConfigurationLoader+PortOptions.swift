@@ -80,10 +80,7 @@ extension ConfigurationLoader {
     var vlans: [UInt16: VNI] = [:]
     for entry in section.all {
       let vni = reader.vni(entry.value, "the VNI of VLAN \(entry.key)")
-      guard let vlan = UInt16(entry.key), (1...4094).contains(vlan), String(vlan) == entry.key else {
-        reader.report(entry.position, "a VLAN identifier must be a whole number from 1 to 4094, not '\(entry.key)'")
-        continue
-      }
+      guard let vlan = reader.vlan(entry) else { continue }
       reader.remember(entry.position, subject, ["vlans", entry.key])
       reader.remember(entry.value.position, subject, ["vlans", entry.key, "vni"])
       guard let vni else { continue }

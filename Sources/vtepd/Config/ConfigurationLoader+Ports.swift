@@ -64,10 +64,7 @@ extension ConfigurationLoader {
     guard let section = ConfigurationSection(node, title: "vlan-macs", reader: reader) else { return [:] }
     var macs: [UInt16: [MACAddress]] = [:]
     for entry in section.all {
-      guard let vlan = UInt16(entry.key), (1...4094).contains(vlan), String(vlan) == entry.key else {
-        reader.report(entry.position, "a VLAN identifier must be a whole number from 1 to 4094, not '\(entry.key)'")
-        continue
-      }
+      guard let vlan = reader.vlan(entry) else { continue }
       reader.remember(entry.position, subject, ["vlan-macs", entry.key])
       macs[vlan] = (reader.list(entry.value, "the macs of VLAN \(vlan)") ?? []).compactMap { reader.macAddress($0, "a mac") }
     }

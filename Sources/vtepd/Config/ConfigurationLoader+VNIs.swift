@@ -27,10 +27,7 @@ extension ConfigurationLoader {
     settings.ageingSeconds =
       section.integer("ageing-seconds", in: 0...Int(VNISettings.maximumAgeingSeconds)).map { UInt32($0) } ?? settings.ageingSeconds
     settings.macLimit = section.integer("mac-limit", in: 0...(16 << 20)).map { UInt32($0) } ?? settings.macLimit
-    if let storm = readStormControl(&section) {
-      settings.storm = StormLimits(
-        broadcast: storm.broadcast ?? 0, unknownUnicast: storm.unknownUnicast ?? 0, unknownMulticast: storm.unknownMulticast ?? 0)
-    }
+    if let storm = readStormControl(&section) { settings.storm = StormLimits(storm) }
     for element in section.list("macs") ?? [] {
       guard let (mac, vtep) = readStaticMAC(element, reader, subject) else { continue }
       if settings.macs.updateValue(vtep, forKey: mac) != nil {

@@ -101,6 +101,13 @@ final class ConfigurationReader {
     integer(node, key, in: 0...Int(VNI.maximum)).flatMap { VNI($0) }
   }
 
+  /// The VLAN identifier that is the key of an entry.
+  func vlan(_ entry: ConfigurationSection.Entry) -> UInt16? {
+    if let vlan = UInt16(entry.key), (1...4094).contains(vlan), String(vlan) == entry.key { return vlan }
+    report(entry.position, "a VLAN identifier must be a whole number from 1 to 4094, not '\(entry.key)'")
+    return nil
+  }
+
   /// The elements of a list; an empty value is an empty list.
   func list(_ node: Node, _ key: String) -> [Node]? {
     if let sequence = node.sequence { return Array(sequence) }

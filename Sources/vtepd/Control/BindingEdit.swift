@@ -11,14 +11,14 @@ extension AddBinding: DesiredStateEdit {
     try checkVLAN(vlan)
     _ = try state.existing(vni)
     var settings = try state.existing(port: port)
-    if let bound = settings.vni(vlan: vlan), bound != vni {
+    if let bound = settings.vni(vlan: vlan ?? 0), bound != vni {
       throw ControlError(.refused, "port \(port) binds \(frames(vlan)) to VNI \(bound) already; delete that binding first")
     }
     var added: [MACAddress] = []
     for text in macs ?? [] { added.append(try MACAddress(parameter: text)) }
-    let known = settings.macs(vlan: vlan)
+    let known = settings.macs(vlan: vlan ?? 0)
     added = known + added.filter { !known.contains($0) }
-    if settings.vni(vlan: vlan) == nil { settings.bind(vlan: vlan ?? 0, to: vni) }
+    if settings.vni(vlan: vlan ?? 0) == nil { settings.bind(vlan: vlan ?? 0, to: vni) }
     if let vlan {
       settings.vlanMACs[vlan] = added.isEmpty ? nil : added
     } else {
@@ -32,7 +32,7 @@ extension DeleteBinding: DesiredStateEdit {
   func edit(_ state: inout DesiredState) throws(ControlError) {
     try checkVLAN(vlan)
     var settings = try state.existing(port: port)
-    guard settings.vni(vlan: vlan) != nil else { throw ControlError(.notFound, "port \(port) does not bind \(frames(vlan))") }
+    guard settings.vni(vlan: vlan ?? 0) != nil else { throw ControlError(.notFound, "port \(port) does not bind \(frames(vlan))") }
     settings.bind(vlan: vlan ?? 0, to: nil)
     if let vlan {
       settings.vlanMACs[vlan] = nil
@@ -49,15 +49,6 @@ extension DeleteBinding: DesiredStateEdit {
 }
 
 extension PortSettings {
-  /// - Parameter vlan: nil: untagged frames.
-  fileprivate func vni(vlan: UInt16?) -> VNI? {
-    vlan.map { vlans[$0] } ?? vni
-  }
-
-  fileprivate func macs(vlan: UInt16?) -> [MACAddress] {
-    vlan.map { vlanMACs[$0] ?? [] } ?? macs
-  }
-
   /// Its profile says something about tagged frames.
   fileprivate var inheritsVLANs: Bool { inherited.vlans != nil }
 }

@@ -96,11 +96,3 @@ final class ControlSocket: Sendable {
     return lstat(path, &status) == 0 ? status : nil
   }
 }
-
-extension sockaddr_un {
-  fileprivate func withPointer(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
-    withUnsafePointer(to: self) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
-    }
-  }
-}

@@ -25,11 +25,11 @@ extension SetPort: DesiredStateEdit {
   func edit(_ state: inout DesiredState) throws(ControlError) {
     let old = try state.existing(port: name)
     if case .text(let kind)? = settings["kind"], kind != old.kind.rawValue {
-      throw ControlError(.refused, "port \(name): kind cannot change while the port exists; delete the port and add it again")
+      throw ControlError(fixed: "kind", port: name)
     }
     let new = try PortSettings(name: name, settings, replacing: old)
     if let key = new.attachment.firstDifference(from: old.attachment) {
-      throw ControlError(.refused, "port \(name): \(key) cannot change while the port exists; delete the port and add it again")
+      throw ControlError(fixed: key, port: name)
     }
     try new.checkOffloads(against: old)
     state.ports[name] = new
@@ -40,6 +40,13 @@ extension DeletePort: DesiredStateEdit {
   func edit(_ state: inout DesiredState) throws(ControlError) {
     _ = try state.existing(port: name)
     state.ports[name] = nil
+  }
+}
+
+extension ControlError {
+  /// A setting that a port has for life.
+  fileprivate init(fixed key: String, port name: String) {
+    self.init(.refused, "port \(name): \(key) cannot change while the port exists; delete the port and add it again")
   }
 }
 
@@ -58,7 +65,7 @@ extension PortSettings {
   /// - Throws: `refused` when the guest's driver has negotiated other offloads with the device.
   fileprivate func checkOffloads(against old: PortSettings) throws(ControlError) {
     guard kind != .vhostUser || offloads == old.offloads else {
-      throw ControlError(.refused, "port \(name): offloads cannot change while the port exists; delete the port and add it again")
+      throw ControlError(fixed: "offloads", port: name)
     }
   }
 

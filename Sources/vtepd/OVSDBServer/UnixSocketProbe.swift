@@ -6,14 +6,10 @@ import VTEPControl
 enum UnixSocketProbe {
   /// Connects and hangs up.
   static func accepts(_ path: String) -> Bool {
-    guard var address = sockaddr_un(path: path) else { return false }
+    guard let address = sockaddr_un(path: path) else { return false }
     let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
     guard descriptor >= 0 else { return false }
     defer { close(descriptor) }
-    return withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
-      }
-    }
+    return address.withPointer { connect(descriptor, $0, $1) } == 0
   }
 }
