@@ -64,9 +64,11 @@ final class Scenario {
     let naps = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
     naps.initialize(to: true)
     Self.rings += 1
+    let learnRings = UnsafeMutablePointer<LearnRing>.allocate(capacity: 1)
+    learnRings.initialize(to: try LearnRing(worker: Self.rings))
     context = WorkerContext(
       index: 0, shared: shared, table: table.reader, counters: WorkerCounters(),
-      learnRing: try LearnRing(worker: Self.rings), punts: try SlowPathRing(name: "punt-\(Self.rings)"), injections: nil,
+      learnRings: learnRings, workers: 1, punts: try SlowPathRing(name: "punt-\(Self.rings)"), injections: nil,
       pool: runtime.pool, transmitLocks: locks, sleepsWhenIdle: false,
       epoll: -1, wakeEvent: -1, napsOnly: naps)
   }

@@ -19,6 +19,8 @@ struct LearnEvent {
 /// Bounded queue of learn events from one worker to the learner.
 struct LearnRing: @unchecked Sendable {
   private let ring: OpaquePointer
+  /// What has been sent and the learner has not dealt with.
+  private let pending = PendingSightings()
   private static let elementSize = UInt32((MemoryLayout<LearnEvent>.stride + 3) & ~3)
 
   init(worker: Int) throws(VTEPError) {
@@ -30,17 +32,26 @@ struct LearnRing: @unchecked Sendable {
     self.ring = ring
   }
 
-  /// False when the ring is full.
+  /// - Parameter hash: of the MAC table, for the event's address.
+  /// - Returns: false when the ring is full.
   @inline(always)
-  func send(_ event: LearnEvent) -> Bool {
+  func send(_ event: LearnEvent, hash: UInt64) -> Bool {
     var event = event
-    return cdpdk_ring_enqueue(ring, &event, Self.elementSize) == 0
+    guard cdpdk_ring_enqueue(ring, &event, Self.elementSize) == 0 else { return false }
+    pending.note(event.key, at: event.location, hash: hash)
+    return true
   }
+
+  /// Where an address is that the MAC table does not have.
+  func find(_ key: MACKey, hash: UInt64) -> PendingSightings.Answer { pending.find(key, hash: hash) }
 
   var isEmpty: Bool { cdpdk_ring_count(ring) == 0 }
 
-  /// Takes up to `capacity` events.
+  /// Takes up to `capacity` events; `decide` follows when they have been dealt with.
   func receive(into events: UnsafeMutablePointer<LearnEvent>, capacity: Int) -> Int {
     Int(cdpdk_ring_dequeue(ring, events, Self.elementSize, UInt32(capacity)))
   }
+
+  /// So many of the events taken have been dealt with.
+  func decide(_ count: Int) { pending.decide(count) }
 }

@@ -99,6 +99,7 @@ final class Learner: Sendable {
           return rings.reduce(0) { sum, ring in
             let count = ring.receive(into: base, capacity: events.count)
             for index in 0..<count { learn(base[index], in: table, now: now) }
+            ring.decide(count)
             return sum + count
           }
         }

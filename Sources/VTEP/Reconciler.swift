@@ -140,14 +140,16 @@ public actor Reconciler {
     let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)
     locks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
     let pool = runtime.pool
+    let learnRings = UnsafeMutablePointer<LearnRing>.allocate(capacity: rings.count)
+    learnRings.initialize(from: rings, count: rings.count)
     contexts = (0..<dataplane.workers).map { index in
       let context = UnsafeMutablePointer<WorkerContext>.allocate(capacity: 1)
       let naps = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
       naps.initialize(to: false)
       context.initialize(
         to: WorkerContext(
-          index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRing: rings[index],
-          punts: punts[index], injections: index == 0 ? injections : nil,
+          index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRings: learnRings,
+          workers: rings.count, punts: punts[index], injections: index == 0 ? injections : nil,
           pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(),
           wakeEvent: cdpdk_event_create(), napsOnly: naps))

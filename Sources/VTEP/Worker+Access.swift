@@ -240,7 +240,7 @@ extension Worker {
 
   @inline(never)
   mutating func report(_ event: LearnEvent) {
-    if learnRing.send(event) {
+    if learnRings[index].send(event, hash: table.hash(event.key)) {
       sentLearnEvents = true
     } else {
       counters.activity.pointee.learnEventsLost.add(1)
@@ -262,9 +262,25 @@ extension Worker {
       } else if found.isHit {
         forwardLocally(mbuf, to: found.location, from: staged.pointee.seenAt, isIsolated: isIsolated)
       } else {
-        // Unknown; or broadcast and multicast, which the table never holds.
-        floodFromAccess(mbuf, domain: key.domain, ingress: staged.pointee.seenAt)
+        forwardUnknown(mbuf, position: index)
       }
+    }
+  }
+
+  /// The table does not have the destination: broadcast and multicast, which it never holds, a station seen a moment ago, or an
+  /// unknown one.
+  @inline(never)
+  private mutating func forwardUnknown(_ mbuf: Mbuf, position: Int) {
+    let staged = stage + position
+    let key = staged.pointee.destinationKey
+    let place = pendingPlace(of: key, hash: staged.pointee.destinationHash)
+    if place == StagedFrame.noLocation {
+      floodFromAccess(mbuf, domain: key.domain, ingress: staged.pointee.seenAt)
+    } else if place.isVTEP {
+      sendToVTEP(mbuf, vtep: place.index, domain: key.domain, ingress: staged.pointee.seenAt.index)
+    } else {
+      let isIsolated = snapshot.pointee.ports[Int(staged.pointee.seenAt.index)].features.contains(.isIsolated)
+      forwardLocally(mbuf, to: place, from: staged.pointee.seenAt, isIsolated: isIsolated)
     }
   }
 

@@ -168,9 +168,13 @@ extension Worker {
     let destination = staged.pointee.destinationKey
     let flood = FloodClass(unknown: destination.mac)
     // A controller may have placed a multicast address.
-    if policy.pointee.storm.isSet(flood), table.lookup(destination, hash: staged.pointee.destinationHash).isHit { return nil }
+    if policy.pointee.storm.isSet(flood), isKnown(destination, hash: staged.pointee.destinationHash) { return nil }
     let isAdmitted = policy.pointee.storm.admits(flood, &state.pointee.storm, now: state.pointee.latestCycles)
     return isAdmitted ? nil : flood.portReason
+  }
+
+  private func isKnown(_ key: MACKey, hash: UInt64) -> Bool {
+    table.lookup(key, hash: hash).isHit || pendingPlace(of: key, hash: hash) != StagedFrame.noLocation
   }
 }
 

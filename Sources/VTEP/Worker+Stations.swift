@@ -1,4 +1,4 @@
-// Worker+Stations: tells the learner of sightings: a source address that is new at its place, and, where a controller wants to
+// Worker+Stations: tells the learner of sightings, and remembers them until it has decided: a source address that is new at its place, and, where a controller wants to
 // know, the IP address that a local station says it has. Steps 2 and 6 of the walk from a VM to the wire; off the fast path:
 // only frames of new sources and flooded frames come here.
 
@@ -28,5 +28,20 @@ extension Worker {
     report(
       LearnEvent(
         key: MACKey(domain: domain, mac: source), location: location, vtep: IPAddress(high: 0, low: 0), station: address))
+  }
+
+  /// Where a station is that the table does not have, as any worker has told the learner; `noLocation`: nobody has.
+  func pendingPlace(of key: MACKey, hash: UInt64) -> MACLocation {
+    guard !key.mac.isMulticast else { return StagedFrame.noLocation }
+    for worker in 0..<workers {
+      switch learnRings[worker].find(key, hash: hash) {
+      case .unknown: continue
+      case .pending(let place): return place
+      case .decided:
+        let found = table.lookup(key, hash: hash)
+        if found.isHit { return found.location }
+      }
+    }
+    return StagedFrame.noLocation
   }
 }

@@ -203,12 +203,27 @@ extension Worker {
       let key = stage[index].destinationKey
       let found = table.lookup(key, hash: stage[index].destinationHash)
       if !found.isHit {
-        floodFromUnderlay(mbuf, domain: key.domain, portIndex: portIndex)
+        forwardUnknown(mbuf, position: index, portIndex: portIndex)
       } else if found.location.isVTEP {
         receiveForVTEP(mbuf, found.location.index, domain: key.domain, portIndex: portIndex)
       } else {
         deliver(mbuf, to: LocalTarget(port: found.location.index, vlan: found.location.vlan), ingress: portIndex)
       }
+    }
+  }
+
+  /// The table does not have the destination: see the same in Worker+Access.
+  @inline(never)
+  private mutating func forwardUnknown(_ mbuf: Mbuf, position: Int, portIndex: UInt16) {
+    let staged = stage + position
+    let key = staged.pointee.destinationKey
+    let place = pendingPlace(of: key, hash: staged.pointee.destinationHash)
+    if place == StagedFrame.noLocation {
+      floodFromUnderlay(mbuf, domain: key.domain, portIndex: portIndex)
+    } else if place.isVTEP {
+      receiveForVTEP(mbuf, place.index, domain: key.domain, portIndex: portIndex)
+    } else {
+      deliver(mbuf, to: LocalTarget(port: place.index, vlan: place.vlan), ingress: portIndex)
     }
   }
 }

@@ -11,7 +11,9 @@ struct Worker: ~Copyable {
   let shared: UnsafeMutablePointer<SharedState>
   let table: MACTableReader
   let counters: WorkerCounters
-  let learnRing: LearnRing
+  /// One per worker.
+  let learnRings: UnsafeMutablePointer<LearnRing>
+  let workers: Int
   let punts: SlowPathRing
   /// Nil: another worker sends for the control side.
   let injections: SlowPathRing?
@@ -64,7 +66,8 @@ struct Worker: ~Copyable {
     shared = context.shared
     table = context.table
     counters = context.counters
-    learnRing = context.learnRing
+    learnRings = context.learnRings
+    workers = context.workers
     punts = context.punts
     injections = context.injections
     pool = context.pool

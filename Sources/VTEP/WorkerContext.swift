@@ -13,7 +13,9 @@ struct WorkerContext {
   var shared: UnsafeMutablePointer<SharedState>
   var table: MACTableReader
   var counters: WorkerCounters
-  var learnRing: LearnRing
+  /// One per worker.
+  var learnRings: UnsafeMutablePointer<LearnRing>
+  var workers: Int
   /// To the slow path.
   var punts: SlowPathRing
   /// From the slow path, for one of the workers.

@@ -116,6 +116,7 @@ struct Sighting: Equatable, CustomStringConvertible {
   static func takeAll(_ ring: LearnRing) -> [Sighting] {
     withUnsafeTemporaryAllocation(of: LearnEvent.self, capacity: Limits.learnEvents) { events in
       let count = ring.receive(into: events.baseAddress!, capacity: events.count)
+      ring.decide(count)
       return events.prefix(count).map { event in
         Sighting(
           domain: event.key.domain, mac: event.key.mac, location: event.location,

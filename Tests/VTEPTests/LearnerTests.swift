@@ -63,13 +63,13 @@ extension DataplaneTests {
       var sent: [Sighting] = []
       for number in 0..<UInt64(Limits.learnEvents - 1) {
         let event = event(guest(number), at: number % 2 == 0 ? .vtep(UInt16(number % 999)) : nil)
-        #expect(rings[0].send(event))
+        #expect(rings[0].send(event, hash: 0))
         sent.append(
           Sighting(
             domain: Topology.domain, mac: guest(number), location: event.location,
             vtep: event.location == nil ? event.vtep : nil))
       }
-      #expect(!rings[0].send(event(guest(1), at: nil)))
+      #expect(!rings[0].send(event(guest(1), at: nil), hash: 0))
       #expect(!rings[0].isEmpty && rings[1].isEmpty)
       #expect(Sighting.takeAll(rings[0]) == sent)
       #expect(rings[0].isEmpty)
@@ -79,8 +79,8 @@ extension DataplaneTests {
     func entries() throws {
       let (learner, rings, _) = try makeLearner()
       for number in 0..<UInt64(1000) {
-        #expect(rings[Int(number % 2)].send(event(guest(number), at: .port(3, vlan: UInt16(number % 4)))))
-        if number % 10 == 0 { #expect(rings[Int(number % 2)].send(event(guest(number), at: .vtep(77)))) }
+        #expect(rings[Int(number % 2)].send(event(guest(number), at: .port(3, vlan: UInt16(number % 4))), hash: 0))
+        if number % 10 == 0 { #expect(rings[Int(number % 2)].send(event(guest(number), at: .vtep(77)), hash: 0)) }
       }
       learner.drain()
       for number in 0..<UInt64(1000) {
@@ -96,7 +96,7 @@ extension DataplaneTests {
       let (learner, rings, _) = try makeLearner(capacity: 20_000)
       for ring in rings.enumerated() {
         for number in 0..<UInt64(Limits.learnEvents - 1) {
-          #expect(ring.element.send(event(guest(UInt64(ring.offset) << 20 | number), at: .port(2, vlan: 0))))
+          #expect(ring.element.send(event(guest(UInt64(ring.offset) << 20 | number), at: .port(2, vlan: 0)), hash: 0))
         }
       }
       learner.drain()
@@ -109,7 +109,7 @@ extension DataplaneTests {
       let (learner, rings, _) = try makeLearner()
       let key = MACKey(domain: Topology.domain, mac: guest(5))
       try learner.write { table throws(MACTableError) in try table.setStatic(key, at: .vtep(9), type: .static) }
-      #expect(rings[0].send(event(guest(5), at: .port(2, vlan: 0))))
+      #expect(rings[0].send(event(guest(5), at: .port(2, vlan: 0)), hash: 0))
       learner.drain()
       #expect(location(learner, guest(5)) == .vtep(9))
     }
@@ -118,7 +118,7 @@ extension DataplaneTests {
     func unknownVTEP() throws {
       let reports = Reports()
       let (learner, rings, _) = try makeLearner(reports: reports)
-      #expect(rings[1].send(event(guest(6), at: nil)))
+      #expect(rings[1].send(event(guest(6), at: nil), hash: 0))
       learner.drain()
       #expect(location(learner, guest(6)) == nil)
       #expect(reports.seen.withLock { $0 } == [.unknown(guest(6), Topology.address(200, .ipv6))])
@@ -130,7 +130,7 @@ extension DataplaneTests {
       let (learner, rings, _) = try makeLearner(reports: reports)
       learner.write { $0.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300) }
       for number in 0..<40 {
-        #expect(rings[0].send(event(guest(5), at: number % 2 == 0 ? .port(2, vlan: 0) : .vtep(9))))
+        #expect(rings[0].send(event(guest(5), at: number % 2 == 0 ? .port(2, vlan: 0) : .vtep(9)), hash: 0))
       }
       learner.drain()
       #expect(location(learner, guest(5)) == .port(2, vlan: 0))
@@ -182,7 +182,7 @@ extension DataplaneTests {
       learner.write { _ = $0.learn(old, at: .port(2, vlan: 0), nowSeconds: MonotonicClock.seconds() &- 1000) }
       let thread = try BackgroundThread(name: "test-learn") { learner.run() }
       #expect(waitUntil { shared.pointee.learnerSleeps.load(ordering: .sequentiallyConsistent) })
-      #expect(rings[0].send(event(guest(8), at: .port(3, vlan: 0))))
+      #expect(rings[0].send(event(guest(8), at: .port(3, vlan: 0)), hash: 0))
       if shared.pointee.learnerSleeps.exchange(false, ordering: .sequentiallyConsistent) {
         cdpdk_event_signal(shared.pointee.learnerEvent)
       }

@@ -17,6 +17,8 @@ final class TestRuntime {
   /// One per place of the topology.
   let ports: [MemoryPort]
   let learnRings: [LearnRing]
+  /// The same for workers.
+  let learnRingArray: UnsafeMutablePointer<LearnRing>
   let punts: [SlowPathRing]
   let injections: SlowPathRing
   let counters: [WorkerCounters]
@@ -32,6 +34,8 @@ final class TestRuntime {
     self.runtime = runtime
     ports = try Place.allCases.map { try MemoryPort(name: "test-\($0)", capacity: 8191, runtime: runtime) }
     learnRings = try (0..<Self.workers).map { try LearnRing(worker: 1000 + $0) }
+    learnRingArray = .allocate(capacity: learnRings.count)
+    learnRingArray.initialize(from: learnRings, count: learnRings.count)
     punts = try (0..<Self.workers).map { try SlowPathRing(name: "punt-\(1000 + $0)") }
     injections = try SlowPathRing(name: "inject-1000")
     counters = (0..<Self.workers).map { _ in WorkerCounters() }

@@ -1,0 +1,90 @@
+// PendingSightings: where the stations are that a worker has told the learner of, for as long as the learner has not decided.
+// The answer to a station's first frame often comes before the learner has woken up; without this it would be flooded.
+// Pass 3 of both walks, after a look-up that found nothing (docs/decisions/0015).
+
+import MACTable
+import Synchronization
+
+/// A small lossy table of (address, place, number of the learn event), written by one worker and read by all. An entry counts
+/// until the learner has dealt with its event: from then on the MAC table knows better, whatever it says.
+struct PendingSightings: @unchecked Sendable {
+  enum Answer {
+    case unknown
+    case pending(MACLocation)
+    /// The learner has decided meanwhile: the MAC table has to be asked again.
+    case decided
+  }
+
+  private static let bucketBits: UInt64 = 12
+  private static let ways = 4
+  /// A value is the place and, above it, the event's number.
+  private static let placeBits: UInt64 = 29
+  private static let numberMask: UInt64 = .max >> placeBits
+
+  /// Pairs of key and value; a bucket is one cache line.
+  private let words: UnsafeMutablePointer<Atomic<UInt64>>
+  /// Events that the learner has dealt with.
+  private let decidedCount: UnsafeMutablePointer<Atomic<UInt64>>
+  /// Events sent. Only the worker uses it.
+  private let sentCount: UnsafeMutablePointer<UInt64>
+
+  init() {
+    let count = Self.ways * 2 << Self.bucketBits
+    words = .allocate(capacity: count)
+    for index in 0..<count { (words + index).initialize(to: Atomic(0)) }
+    decidedCount = .allocate(capacity: 1)
+    decidedCount.initialize(to: Atomic(0))
+    sentCount = .allocate(capacity: 1)
+    sentCount.initialize(to: 0)
+  }
+
+  /// Takes note of an event that has been sent. For the worker.
+  ///
+  /// - Parameters:
+  ///   - place: nil: none that frames could go to.
+  ///   - hash: of the MAC table, for the key.
+  func note(_ key: MACKey, at place: MACLocation?, hash: UInt64) {
+    sentCount.pointee &+= 1
+    guard let place else { return }
+    let number = sentCount.pointee & Self.numberMask
+    let bucket = Self.bucket(hash)
+    // The same address's, or one that counts no more; else some other's, which is flooded once or twice.
+    var way = Int(truncatingIfNeeded: number) & (Self.ways - 1)
+    for candidate in 0..<Self.ways where !isPending(words[bucket + candidate * 2 + 1].load(ordering: .relaxed)) { way = candidate }
+    for candidate in 0..<Self.ways where words[bucket + candidate * 2].load(ordering: .relaxed) == key.raw { way = candidate }
+    // Readers see a key only with a value of its own: see `find`.
+    let entry = words + (bucket + way * 2)
+    entry[0].store(0, ordering: .releasing)
+    entry[1].store(number << Self.placeBits | UInt64(place.raw), ordering: .releasing)
+    entry[0].store(key.raw, ordering: .releasing)
+  }
+
+  /// Asks for an address that the MAC table does not have. For any worker.
+  func find(_ key: MACKey, hash: UInt64) -> Answer {
+    let bucket = Self.bucket(hash)
+    for way in 0..<Self.ways {
+      let entry = words + (bucket + way * 2)
+      let before = entry[1].load(ordering: .acquiring)
+      guard entry[0].load(ordering: .acquiring) == key.raw else { continue }
+      // No two events have one number: with the same value before and after, the key between them is the value's.
+      guard entry[1].load(ordering: .acquiring) == before, isPending(before) else { return .decided }
+      return .pending(MACLocation(raw: UInt32(truncatingIfNeeded: before & (1 << Self.placeBits - 1))))
+    }
+    return .unknown
+  }
+
+  /// The learner has dealt with so many more events.
+  func decide(_ count: Int) {
+    decidedCount.pointee.store(decidedCount.pointee.load(ordering: .relaxed) &+ UInt64(count), ordering: .releasing)
+  }
+
+  /// Whether an entry's event still waits: no more than the ring holds can.
+  private func isPending(_ value: UInt64) -> Bool {
+    let ahead = (value >> Self.placeBits &- decidedCount.pointee.load(ordering: .acquiring) &- 1) & Self.numberMask
+    return ahead < UInt64(Limits.learnEvents)
+  }
+
+  private static func bucket(_ hash: UInt64) -> Int {
+    Int(truncatingIfNeeded: hash & (1 << bucketBits - 1)) * ways * 2
+  }
+}
