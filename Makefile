@@ -1,4 +1,4 @@
-# Everything a person or CI does with this repository. `make demo` and `make test` work on a fresh Debian 12 with Swift.
+# Everything a person or CI does with this repository. `make demo` and `make test` work on a fresh Debian 12 or 13 with Swift.
 
 # One build serves the daemon, its tests and the benchmark: -enable-testing only keeps internal symbols visible.
 SWIFT_FLAGS = -c release -Xswiftc -enable-testing
@@ -31,14 +31,14 @@ format: ## Format the Swift files in place
 	@scripts/format
 
 bench: ## Measure the data plane against the bare receive-transmit loop, OVSDB against ovsdb-client
-	@scripts/setup build
+	@scripts/setup bench
 	swift build $(SWIFT_FLAGS) --product vtepd-bench
 	.build/release/vtepd-bench
-	@if command -v valgrind >/dev/null; then scripts/bench-instructions; else echo "no instruction counts: valgrind is missing"; fi
+	@scripts/bench-instructions
 	swift build $(SWIFT_FLAGS) --product vtepd && swift build $(SWIFT_FLAGS) --product vtepctl
 	@if [ "$$(id -u)" = 0 ]; then scripts/bench-offloads; else echo "no comparison of offloads: it wants root"; fi
 	swift build $(SWIFT_FLAGS) --product ovsdb-bench
-	@if command -v ovsdb-server >/dev/null; then scripts/bench-ovsdb; else echo "no comparison with ovsdb-client: openvswitch-common is missing"; fi
+	@scripts/bench-ovsdb
 
 fuzz: ## Fuzz each decoder for a minute (FUZZ_SECONDS)
 	@scripts/setup build
