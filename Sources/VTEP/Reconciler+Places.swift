@@ -1,0 +1,49 @@
+// Reconciler+Places: the indexes that the data plane knows VNIs, ports and VTEPs by, as the operator knows them.
+
+import Encap
+import MACTable
+
+/// What indexes stand for at a moment.
+struct IndexNames {
+  var vnis: [UInt16: VNI]
+  var ports: [UInt16: String]
+  /// Of VTEPs, tunnels with a key of their own included.
+  var vteps: [UInt16: IPAddress]
+}
+
+extension Reconciler {
+  var indexNames: IndexNames {
+    IndexNames(vnis: vnisByIndex, ports: portNames, vteps: addressesByIndex())
+  }
+
+  var vnisByIndex: [UInt16: VNI] { Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) }) }
+
+  var portNames: [UInt16: String] { Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) }) }
+
+  private func addressesByIndex() -> [UInt16: IPAddress] {
+    var addresses = Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) })
+    for (destination, index) in controller.tunnels { addresses[index] = destination.address }
+    return addresses
+  }
+
+  /// The place that a location of the MAC table stands for; nil: it is gone.
+  func place(at location: MACLocation, _ names: IndexNames) -> MACReport.Place? {
+    guard location.isVTEP else { return names.ports[location.index].map { .port(name: $0, vlan: location.vlan) } }
+    let vtep = model.vteps[Int(location.index)]
+    if vtep.entry.isList { return .vteps(vtep.members.compactMap { names.vteps[$0] }.sorted()) }
+    return names.vteps[location.index].map { .vtep($0) }
+  }
+
+  func port(at index: UInt16) -> PortRecord? { ports.values.first { $0.index == index } }
+}
+
+extension MACReport.Place: CustomStringConvertible {
+  /// `port bm1`, `port bm1 vlan 100`, `vtep 192.0.2.2` or `vteps 192.0.2.2 192.0.2.3`.
+  public var description: String {
+    switch self {
+    case .port(let name, let vlan): vlan == 0 ? "port \(name)" : "port \(name) vlan \(vlan)"
+    case .vtep(let address): "vtep \(address)"
+    case .vteps(let addresses): "vteps " + addresses.map(\.description).joined(separator: " ")
+    }
+  }
+}
