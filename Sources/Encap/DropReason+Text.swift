@@ -35,6 +35,8 @@ extension DropReason {
       ("punt-not-control", "IP or ARP out of a punt tap, which is for control protocols only; take the addresses off the tap")
     case .vlanNotBound:
       ("vlan-not-bound", "VLAN of the tag has no VNI on this port; add it under the port's vlans")
+    case .tpidNotBound:
+      ("tpid-not-bound", "tag has another TPID than the port's tpid, so it is none of its VLANs; set tpid to the sender's, or to any")
     case .untaggedNotBound:
       ("untagged-not-bound", "untagged frame on a port without an untagged binding; set the port's vni")
     case .frameTruncated:

@@ -17,6 +17,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case puntTapDown
   case puntNotControl
   case vlanNotBound
+  case tpidNotBound
   case untaggedNotBound
   case frameTruncated
   case offloadHeaders

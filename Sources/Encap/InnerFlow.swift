@@ -12,6 +12,11 @@ public struct InnerFlow: Sendable {
   /// IPv4 TTL or IPv6 hop limit of the inner header; 0 when the frame is not IP.
   public var hopLimit: UInt8
 
+  /// Whether the inner frame is an IP packet, of which an outer header may inherit. One that must go no further (TTL 0) need not
+  /// count.
+  @inlinable @inline(__always)
+  public var isIP: Bool { trafficClass | hopLimit != 0 }
+
   /// A flow from its parts.
   @inlinable @inline(__always)
   public init(hash: UInt32, trafficClass: UInt8, hopLimit: UInt8) {

@@ -31,6 +31,10 @@ public struct OuterHeader: Sendable {
   @inlinable @inline(__always)
   public var computesUDPChecksum: Bool { features & OuterHeader.checksumFeature != 0 }
 
+  /// Whether the inner packet's DSCP goes out.
+  @inlinable @inline(__always)
+  public var inheritsDSCP: Bool { inheritedMask == 0xff }
+
   /// Octets of Ethernet, IPv4, UDP and VXLAN header.
   @inlinable public static var ipv4ByteCount: Int { 50 }
   /// Octets of Ethernet, IPv6, UDP and VXLAN header.

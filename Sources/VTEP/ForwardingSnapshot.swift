@@ -36,8 +36,13 @@ struct PortEntry {
   var vlanDomains: UnsafePointer<UInt16>?
   /// TPID of the tags that are put on.
   var tpid = EtherType.customerTag
+  /// Tags of the other kind belong to the port's bindings, too.
+  var takesAnyTPID = true
 
   var isAttached: Bool { device != Limits.none }
+
+  /// Whether a tag with this TPID belongs to a binding.
+  func takesTag(_ tpid: UInt16) -> Bool { takesAnyTPID || tpid == self.tpid }
 }
 
 /// A bridge domain: the frames of one VNI.

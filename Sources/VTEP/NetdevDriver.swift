@@ -8,6 +8,8 @@ enum NetdevDriver: PortDriver {
   static let optionalKeys: [PortAttachment.Key] = []
   static let awaitsInterface = true
   static let finishesChecksums = true
+  // The kernel takes the outermost tag off, and DPDK's net_af_packet puts it back as 0x8100, whatever it was.
+  static let showsTPID = false
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.device, attachment.device ?? "")

@@ -19,6 +19,9 @@ protocol PortDriver {
   /// Guests behind the port may ask for checksums and segmentation (see OffloadRequest).
   static var offersOffloads: Bool { get }
 
+  /// Received tags have the TPID that they were sent with.
+  static var showsTPID: Bool { get }
+
   /// What no two ports can share: the key that names it, and its value.
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String)
 
@@ -46,6 +49,7 @@ extension PortDriver {
   static var retriesOpening: Bool { false }
   static var finishesChecksums: Bool { false }
   static var offersOffloads: Bool { false }
+  static var showsTPID: Bool { true }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
   static func setCarrier(_ device: EthernetDevice, isOn: Bool) {}
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}

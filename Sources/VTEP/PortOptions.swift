@@ -19,7 +19,7 @@ public struct PortOptions: Equatable, Sendable {
   public var isAnnounced: Bool?
   /// The port reaches only the overlay and ports that are not isolated.
   public var isIsolated: Bool?
-  /// Of the tags that frames get on their way to the port; both kinds are taken.
+  /// Kind of the tags that are taken off and put on.
   public var tpid: PortTPID?
   /// Learned addresses behind the port; 0: no limit.
   public var macLimit: UInt32?
@@ -159,7 +159,7 @@ extension PortSettings {
 
   /// Of the tags that frames get on their way to the port.
   public var tpid: PortTPID {
-    get { options.tpid ?? inherited.tpid ?? .customer }
+    get { options.tpid ?? inherited.tpid ?? .any }
     set { options.tpid = newValue }
   }
 

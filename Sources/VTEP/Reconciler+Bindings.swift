@@ -65,7 +65,8 @@ extension Reconciler {
       model.ports[index].isUp = record.isUp
       model.ports[index].maxFrameByteCount = UInt32(record.status.maxFrameByteCount)
       model.ports[index].features = features
-      model.ports[index].tpid = record.settings.tpid.rawValue
+      model.ports[index].tpid = record.settings.tpid.pushed
+      model.ports[index].takesAnyTPID = record.settings.tpid == .any || !record.driver.showsTPID
       model.ports[index].untaggedDomain = untagged ?? Limits.none
       model.ports[index].vlanDomains = hasTagged ? model.vlanMaps[index]?.domains : nil
       model.policies[index] = ForwardingModel.Policy(

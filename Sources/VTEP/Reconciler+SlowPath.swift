@@ -56,7 +56,7 @@ extension Reconciler {
       guard record.isUp, record.settings.probesLoops else { continue }
       let source = PortHost.stableMAC(host: hostName, port: "\(record.settings.name)/loop-probe")
       targets += record.settings.bindings.map { vlan, vni in
-        ProbeTarget(port: record.index, vlan: vlan, tpid: record.settings.tpid.rawValue, vni: vni, source: source)
+        ProbeTarget(port: record.index, vlan: vlan, tpid: record.settings.tpid.pushed, vni: vni, source: source)
       }
     }
     slowPath.setTaps(taps)

@@ -124,23 +124,25 @@ extension Worker {
   }
 
   /// A tagged frame belongs to its VLAN's binding, which consumes the tag; without one, to the untagged binding if that
-  /// VNI carries tags (RFC 7348 §6.1). A priority tag (VLAN 0) is no VLAN: it is taken off. Further tags stay where the VNI
+  /// VNI carries tags (RFC 7348 §6.1). A tag of the kind that the port does not take is of no binding. A priority tag (VLAN 0) is no VLAN: it is taken off. Further tags stay where the VNI
   /// carries them, and otherwise the frame goes: they must not choose another VLAN anywhere.
   private func consumeTag(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> TaggedBinding {
     // The tag may be cut off.
     guard let tag = EthernetView(mbuf.bytes)?.vlanTCI else { return .refused(.runtFrame) }
     let vlan = tag & 0xfff
     let untagged = port.pointee.untaggedDomain
+    let isOfPort = port.pointee.takesTag(EthernetHeader(unchecked: mbuf.bytes, at: 0).etherType)
     var domain = Limits.none
     if vlan == 0 {
       guard untagged != Limits.none else { return .refused(.untaggedNotBound) }
       domain = untagged
-    } else if let map = port.pointee.vlanDomains {
+    } else if isOfPort, let map = port.pointee.vlanDomains {
       domain = map[Int(vlan)]
     }
     guard domain != Limits.none else {
       let isCarried = vlan != Self.reservedVLAN && untagged != Limits.none && snapshot.pointee.domains[Int(untagged)].carriesInnerVLAN
-      return isCarried ? .bound(domain: untagged, vlan: 0) : .refused(.vlanNotBound)
+      if isCarried { return .bound(domain: untagged, vlan: 0) }
+      return .refused(isOfPort ? .vlanNotBound : .tpidNotBound)
     }
     guard removeTag(mbuf) else { return .refused(.runtFrame) }
     // A second tag may be cut off.
@@ -158,7 +160,7 @@ extension Worker {
   static var priorityMask: UInt16 { 0xf000 }
 
   /// Takes the outermost tag off: the addresses move four bytes up. False when nothing would be left of the frame.
-  private func removeTag(_ mbuf: Mbuf) -> Bool {
+  func removeTag(_ mbuf: Mbuf) -> Bool {
     guard mbuf.byteCount >= EthernetView.headerByteCount + EthernetView.tagByteCount else { return false }
     let start = mbuf.start
     (start + 4).copyMemory(from: start, byteCount: 12)

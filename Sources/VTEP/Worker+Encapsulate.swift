@@ -61,7 +61,7 @@ extension Worker {
     let headerByteCount = adjacency.pointee.header.byteCount
     let innerSum = adjacency.pointee.header.computesUDPChecksum ? mbuf.partialSum(from: 0) : 0
     let chains = snapshot.pointee.ports[Int(adjacency.pointee.port)].sendsSegments
-    let dscp = mbuf.hasNotedTag ? snapshot.pointee.dscpOfPCP[Int(mbuf.notedTag &>> 13)] : 0
+    let dscp = mbuf.hasNotedTag ? priorityDSCP(mbuf.notedTag, adjacency, flow) : 0
     guard let packet = mbuf.prepending(headerByteCount, pool: pool, chains: chains) else {
       // Only a frame that others share needs a buffer of its own for the header.
       drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
@@ -75,6 +75,14 @@ extension Worker {
     send(
       packet, innerByteCount: innerByteCount, headerByteCount: headerByteCount, vtep: vtep, domain: domain,
       port: adjacency.pointee.port)
+  }
+
+  /// The outer DSCP that stands for the priority of a tag; 0: the header's own. An IP packet's DSCP that goes out anyway, and gives
+  /// the same priority back at the far end, needs no stand-in.
+  private func priorityDSCP(_ tag: UInt16, _ adjacency: UnsafePointer<Adjacency>, _ flow: InnerFlow) -> UInt8 {
+    let pcp = UInt8(truncatingIfNeeded: tag &>> 13)
+    if adjacency.pointee.header.inheritsDSCP, flow.isIP, snapshot.pointee.pcpOfDSCP[Int(flow.trafficClass &>> 2)] == pcp { return 0 }
+    return snapshot.pointee.dscpOfPCP[Int(pcp)]
   }
 
   /// Counts a finished packet and puts it into its device's batch.

@@ -45,7 +45,9 @@ extension Worker {
   /// Whether a frame for the port's untagged binding would, with the tag that it carries, enter a VLAN that has a binding.
   @inline(never)
   func entersVLAN(_ mbuf: Mbuf, _ port: UnsafePointer<PortEntry>) -> Bool {
-    guard let map = port.pointee.vlanDomains, let frame = EthernetView(mbuf.bytes), frame.isTagged else { return false }
+    guard let map = port.pointee.vlanDomains, let frame = EthernetView(mbuf.bytes), frame.isTagged,
+      port.pointee.takesTag(frame.etherType)
+    else { return false }
     return map[Int(frame.vlanID)] != Limits.none
   }
 

@@ -96,7 +96,7 @@ extension Worker {
     {
       return false
     }
-    if let reason = refusal(inner, byteCount: innerByteCount, domain: entry) {
+    if let reason = refusal(inner) {
       drop(mbuf, port: portIndex, reason)
       return false
     }
@@ -104,6 +104,10 @@ extension Worker {
     mbuf.keep(innerByteCount, from: innerOffset)
     if trafficClass != 0, !inherit(trafficClass, mbuf) {
       drop(mbuf, port: portIndex, .ecnForbidden)
+      return false
+    }
+    if inner.isTagged, let reason = takeInnerTag(mbuf, domain: entry) {
+      drop(mbuf, port: portIndex, reason)
       return false
     }
 
@@ -143,15 +147,22 @@ extension Worker {
   }
 
   @inline(always)
-  private func refusal(
-    _ inner: EthernetHeader, byteCount: Int, domain: UnsafePointer<DomainEntry>
-  ) -> DropReason? {
+  private func refusal(_ inner: EthernetHeader) -> DropReason? {
     if inner.source.isMulticast { return .innerSourceMulticast }
     if inner.source.isZero { return .innerSourceZero }
-    if inner.isTagged {
-      if byteCount < EthernetView.headerByteCount + EthernetView.tagByteCount { return .innerRunt }
-      if !domain.pointee.carriesInnerVLAN { return .innerVLAN }
-    }
+    return nil
+  }
+
+  /// A tag inside VXLAN stays where the VNI carries tags; otherwise the frame goes (RFC 7348 §6.1). A priority tag (VLAN 0) is no
+  /// VLAN: it is taken off, as at a port, and its priority goes before that of the outer DSCP.
+  @inline(never)
+  private func takeInnerTag(_ mbuf: Mbuf, domain: UnsafePointer<DomainEntry>) -> DropReason? {
+    guard let outer = EthernetView(mbuf.bytes) else { return .innerRunt }
+    guard outer.isPriorityTagged else { return domain.pointee.carriesInnerVLAN ? nil : .innerVLAN }
+    let priority = outer.vlanTCI & Self.priorityMask
+    guard removeTag(mbuf), let inner = EthernetView(mbuf.bytes) else { return .innerRunt }
+    if inner.isTagged && !domain.pointee.carriesInnerVLAN { return .innerVLAN }
+    if priority != 0 { mbuf.notedTag = priority }
     return nil
   }
 

@@ -69,7 +69,7 @@ public struct PortRow: Codable, Equatable, Sendable {
 
   public init(
     name: String, kind: String, device: String, state: State, mac: String? = nil, mtu: Int? = nil, vni: UInt32? = nil,
-    vlans: [Int: UInt32] = [:], profile: String? = nil, isolated: Bool = false, tpid: String = "0x8100", enabled: Bool = true,
+    vlans: [Int: UInt32] = [:], profile: String? = nil, isolated: Bool = false, tpid: String = "any", enabled: Bool = true,
     limits: PortLimits = PortLimits(), rxPackets: UInt64 = 0,
     rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0,
     drops: UInt64 = 0, features: [String] = [], queues: Int = 0, guestMTU: Int? = nil, offloads: String = "auto",

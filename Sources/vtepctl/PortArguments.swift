@@ -26,7 +26,7 @@ struct PortArguments: ParsableArguments {
   @Flag(inversion: .prefixedNo, help: "Accept only the port's own addresses as sources.") var antiSpoofing: Bool?
   @Flag(inversion: .prefixedNo, help: "Announce the port's MAC addresses to the other VTEPs when it comes up.") var announce: Bool?
   @Flag(inversion: .prefixedNo, help: "Reach only the overlay and ports that are not isolated.") var isolated: Bool?
-  @Option(help: ArgumentHelp("TPID of the tags that the port puts on.", valueName: "0x8100|0x88a8")) var tpid: String?
+  @Option(help: ArgumentHelp("TPID of the tags that belong to the port's VLANs.", valueName: "0x8100|0x88a8|any")) var tpid: String?
   @Option(help: "Link-local control frames (STP, LACP, LLDP, 802.1X): drop, tunnel through the VNI, or punt to a kernel tap.")
   var l2Protocols: PortCommand.LinkProtocols?
   @Flag(inversion: .prefixedNo, help: "Shut the port when it receives a BPDU.") var bpduGuard: Bool?

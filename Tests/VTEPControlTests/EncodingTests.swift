@@ -41,7 +41,7 @@ import Testing
       + #""macs":0,"storm_broadcast":0,"storm_unknown_multicast":0,"storm_unknown_unicast":0},"#
     #expect(
       try json(PortRow(name: "p", kind: "tap", device: "t", state: .waiting, vlans: [100: 5001], drops: .max))
-        == #"{"bpdu_guard":false,"device":"t","drops":18446744073709551615,"enabled":true,"features":[],"guest_mtu":null,"isolated":false,"kind":"tap","l2_protocols":"drop",\#(limits)"loop_probe":false,"mac":null,"mtu":null,"name":"p","notes":[],"offloads":"auto","profile":null,"punt_tap":null,"queues":0,"rx_bytes":0,"rx_packets":0,"shut":null,"shut_s":null,"state":"waiting","tpid":"0x8100","tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
+        == #"{"bpdu_guard":false,"device":"t","drops":18446744073709551615,"enabled":true,"features":[],"guest_mtu":null,"isolated":false,"kind":"tap","l2_protocols":"drop",\#(limits)"loop_probe":false,"mac":null,"mtu":null,"name":"p","notes":[],"offloads":"auto","profile":null,"punt_tap":null,"queues":0,"rx_bytes":0,"rx_packets":0,"shut":null,"shut_s":null,"state":"waiting","tpid":"any","tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
         + "\n")
     #expect(
       try json(BindingRow(port: "p", vni: 5001, source: .config, txBytes: 1))

@@ -53,6 +53,15 @@ extension DataplaneTests {
       Row(
         name: "priority 5 beats the inner DSCP", carries: false, tags: [Tag(vlan: 100, priority: 5)], dscp: 10,
         outcome: .tunnel(own, dscp: 40)),
+      Row(
+        name: "priority 5 that the inner DSCP gives back", carries: false, tags: [Tag(vlan: 100, priority: 5)], dscp: 46,
+        outcome: .tunnel(own, dscp: 46)),
+      Row(
+        name: "priority tag, inner DSCP gives it back", carries: false, tags: [Tag(vlan: 0, priority: 1)], dscp: 10,
+        outcome: .tunnel(own, dscp: 10)),
+      Row(
+        name: "two tags, inner DSCP gives the outer one's back", carries: true, tags: [Tag(vlan: 100, priority: 5), Tag(vlan: 7)], dscp: 46,
+        outcome: .tunnel(own, [Tag(vlan: 7)], dscp: 46)),
       Row(name: "priority 0 leaves it", carries: false, tags: [Tag(vlan: 100)], dscp: 10, outcome: .tunnel(own, dscp: 10)),
       Row(
         name: "DEI alone leaves it", carries: false, tags: [Tag(vlan: 100, isDropEligible: true)], dscp: 10, outcome: .tunnel(own, dscp: 10)
@@ -118,7 +127,10 @@ extension DataplaneTests {
     static let untaggedPlace: [Row] = [
       Row(name: "untagged", carries: false, tags: [], dscp: 40, outcome: .port([])),
       Row(name: "tagged", carries: false, tags: [Tag(vlan: 7)], outcome: .drop(.innerVLAN)),
-      Row(name: "priority-tagged", carries: false, tags: [Tag(vlan: 0, priority: 3)], outcome: .drop(.innerVLAN)),
+      Row(name: "priority-tagged", carries: false, tags: [Tag(vlan: 0, priority: 3)], outcome: .port([])),
+      Row(name: "priority-tagged with an S-tag", carries: false, tags: [Tag(vlan: 0, tpid: 0x88a8)], outcome: .port([])),
+      Row(name: "two priority tags", carries: false, tags: [Tag(vlan: 0), Tag(vlan: 0)], outcome: .drop(.innerVLAN)),
+      Row(name: "a tag behind a priority tag", carries: false, tags: [Tag(vlan: 0), Tag(vlan: 7)], outcome: .drop(.innerVLAN)),
       Row(name: "unbound VLAN whole", carries: true, tags: [Tag(vlan: 300, priority: 4)], outcome: .port([Tag(vlan: 300, priority: 4)])),
       Row(
         name: "two tags whole", carries: true, tags: [Tag(vlan: 300, tpid: 0x88a8), Tag(vlan: 200)],
@@ -126,7 +138,8 @@ extension DataplaneTests {
       Row(name: "into the VLAN of another VNI", carries: true, tags: [Tag(vlan: 200)], outcome: .drop(.carriedVLANBound)),
       Row(name: "the same with an S-tag", carries: true, tags: [Tag(vlan: 200, tpid: 0x88a8)], outcome: .drop(.carriedVLANBound)),
       Row(name: "into another VLAN of the VNI", carries: true, tags: [Tag(vlan: 100)], outcome: .drop(.carriedVLANBound)),
-      Row(name: "priority-tagged", carries: true, tags: [Tag(vlan: 0, priority: 3)], outcome: .port([Tag(vlan: 0, priority: 3)])),
+      Row(name: "priority-tagged", carries: true, tags: [Tag(vlan: 0, priority: 3)], outcome: .port([])),
+      Row(name: "a tag behind a priority tag", carries: true, tags: [Tag(vlan: 0), Tag(vlan: 300)], outcome: .port([Tag(vlan: 300)])),
     ]
 
     static let taggedPlace: [Row] = [
@@ -138,6 +151,9 @@ extension DataplaneTests {
       Row(
         name: "a tag inside", carries: true, tags: [Tag(vlan: 7, priority: 1)], dscp: 24,
         outcome: .port([Tag(vlan: 100, priority: 3), Tag(vlan: 7, priority: 1)])),
+      Row(
+        name: "priority-tagged", carries: false, tags: [Tag(vlan: 0, priority: 3)], dscp: 46, outcome: .port([Tag(vlan: 100, priority: 3)])),
+      Row(name: "priority tag without any", carries: false, tags: [Tag(vlan: 0)], dscp: 46, outcome: .port([Tag(vlan: 100, priority: 5)])),
       Row(name: "another bound VLAN inside", carries: true, tags: [Tag(vlan: 200)], outcome: .port([Tag(vlan: 100), Tag(vlan: 200)])),
     ]
 
@@ -173,7 +189,7 @@ extension DataplaneTests {
     func tables(_ family: Family, _ fixedDSCP: UInt8?) throws {
       try DataplaneFixture.run(family) { plane in
         bind(plane, carries: false)
-        plane.changePort(.vm1) { $0.tpid = PortTPID.service.rawValue }
+        plane.changePort(.vm1) { $0.tpid = PortTPID.service.pushed }
         plane.change { model in
           model.priorities.dscpOfPCP = [3, 0, 16, 24, 32, 46, 48, 56]
           model.priorities.pcpOfDSCP = [46: 1, 3: 6]
@@ -200,6 +216,39 @@ extension DataplaneTests {
           plane.send(packet)
           plane.expect(raw: [.vm1: [frame.tagged(100, priority: priority, tpid: 0x88a8)]])
         }
+      }
+    }
+
+    @Test("a tag of the other TPID is of no binding, in either direction", arguments: [UInt16(0x8100), 0x88a8], [false, true])
+    func tpids(_ tpid: UInt16, _ carries: Bool) throws {
+      try DataplaneFixture.run { plane in
+        bind(plane, carries: carries)
+        plane.changePort(.vm1) {
+          $0.tpid = tpid
+          $0.takesAnyTPID = false
+        }
+        let foreign: UInt16 = tpid == 0x8100 ? 0x88a8 : 0x8100
+        let frame = Frame.udp(from: Topology.guest(1), to: Topology.guest(21))
+        plane.sendRaw(frame.tagged(100, tpid: tpid), at: .vm1)
+        plane.expect(
+          tunnelled: [plane.tunnelled(to: Topology.near, frame)], learned: plane.learnedPlaces(of: [Tag(vlan: 100)], vni: Topology.vni))
+        // The VLAN of another VNI, with the other tag: carried or dropped.
+        let stranger = frame.tagged(200, tpid: foreign)
+        plane.sendRaw(stranger, at: .vm1)
+        plane.expect(
+          tunnelled: carries ? [plane.tunnelled(to: Topology.near, stranger)] : [], drops: carries ? [:] : [.vm1: [.tpidNotBound: 1]])
+        plane.sendRaw(frame.tagged(300, tpid: tpid), at: .vm1)
+        plane.expect(
+          tunnelled: carries ? [plane.tunnelled(to: Topology.near, frame.tagged(300, tpid: tpid))] : [],
+          drops: carries ? [:] : [.vm1: [.vlanNotBound: 1]])
+        // VLAN 0 chooses no VLAN.
+        plane.sendRaw(frame.tagged(0, tpid: foreign), at: .vm1)
+        plane.expect(tunnelled: [plane.tunnelled(to: Topology.near, frame)])
+        guard carries else { return }
+        let back = Frame.udp(from: Topology.guest(21), to: Topology.guest(1))
+        plane.send(plane.packet(carrying: back.tagged(200, tpid: foreign)))
+        plane.send(plane.packet(carrying: back.tagged(200, tpid: tpid)))
+        plane.expect(raw: [.vm1: [back.tagged(200, tpid: foreign)]], drops: [.uplink: [.carriedVLANBound: 1]])
       }
     }
 
@@ -248,7 +297,7 @@ extension DataplaneTests {
             .vm2: [toUntagged, broadcast], .vm3: [broadcast],
           ])
         // To another tagged place: priority and DEI.
-        plane.changePort(.vm2) { $0.tpid = PortTPID.service.rawValue }
+        plane.changePort(.vm2) { $0.tpid = PortTPID.service.pushed }
         plane.change { model in
           model.vlanMaps[Int(Place.vm2.rawValue)] = VLANMap([40: Topology.domain])
           model.ports[Int(Place.vm2.rawValue)].vlanDomains = model.vlanMaps[Int(Place.vm2.rawValue)]?.domains

@@ -43,7 +43,8 @@ struct RefusedPacket: CustomTestStringConvertible, Sendable {
       packet.inner = .udp(from: near, to: MACAddress(bits: 0x0180_c200_0000))
     },
     RefusedPacket("inner tag", .innerVLAN) { packet, _ in packet.inner = good.tagged(7) },
-    RefusedPacket("inner priority tag", .innerVLAN) { packet, _ in packet.inner = good.tagged(0) },
+    RefusedPacket("inner tag behind a priority tag", .innerVLAN) { packet, _ in packet.inner = good.tagged(7).tagged(0) },
+    RefusedPacket("nothing behind a priority tag", .innerRunt) { packet, _ in packet.inner = Array(good.tagged(0).prefix(17)) },
     RefusedPacket("congestion that cannot be told, IPv4 inside", .ecnForbidden) { packet, _ in packet.trafficClass = 3 },
     RefusedPacket("congestion that cannot be told, IPv6 inside", .ecnForbidden) { packet, _ in
       packet.trafficClass = 3

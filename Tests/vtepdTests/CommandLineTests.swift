@@ -85,7 +85,7 @@ private struct Run: CustomStringConvertible {
         ("peer add --vni 5002 nowhere", "address 'nowhere'"), ("peer delete --vni 5002 192.0.2.77", "no peer"),
         ("port delete nothing", "no port 'nothing'"), ("binding delete --port bm1 --vlan 7", "does not bind VLAN 7"),
         ("binding add --port bm1 --vlan 100 --vni 5002", "binds VLAN 100 to VNI 5001 already"),
-        ("port set bm1 --tpid 0x9100", "tpid must be 0x8100 or 0x88a8"), ("mac add --vni 5001 --mac m --vtep 192.0.2.2", "mac 'm'"),
+        ("port set bm1 --tpid 0x9100", "tpid must be 0x8100, 0x88a8 or any"), ("mac add --vni 5001 --mac m --vtep 192.0.2.2", "mac 'm'"),
         ("mac delete --vni 1 --mac m", "no such entry"), ("show workers", "cannot be encoded"),
       ] {
         let result = try run(path, arguments)

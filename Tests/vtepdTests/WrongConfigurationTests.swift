@@ -262,7 +262,7 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("port without kind", underlay + "ports:\n  - »name: vm1\n    device: t0\n", "key 'kind' is missing"),
     WrongConfiguration("port without device", underlay + "ports:\n  - »name: vm1\n    kind: tap\n", "key 'device' is missing"),
     WrongConfiguration(
-      "tpid", underlay + "ports: [{name: vm1, kind: tap, device: t0, tpid: »0x9100}]\n", "tpid must be 0x8100 or 0x88a8, not '0x9100'"),
+      "tpid", underlay + "ports: [{name: vm1, kind: tap, device: t0, tpid: »0x9100}]\n", "tpid must be 0x8100, 0x88a8 or any, not '0x9100'"),
     WrongConfiguration("kind", underlay + "ports: [{name: vm1, kind: »bridge, device: t0}]\n", "kind must be tap, netdev"),
     WrongConfiguration(
       "keys of another kind", underlay + "ports: [{name: vm1, kind: netdev, device: t0, »socket: vm1.sock, »role: client, »queues: 1}]\n",
