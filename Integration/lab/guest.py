@@ -2,18 +2,21 @@
 
 The guest's kernel log goes to a file, and commands go through the second serial port: scripts/guest-image says how.
 """
+import functools
 import json
 import os
 import pathlib
 import re
+import shlex
 import socket
-import subprocess
 import time
 
 from .daemon import REPOSITORY
 from .namespaces import run, wait_until
 
 IMAGE = REPOSITORY / ".build/guest-image"
+# Words of a command: another QEMU than the one on PATH, e.g. one in a root of its own that sees the same /tmp.
+QEMU = shlex.split(os.environ.get("VTEPD_QEMU", "qemu-system-x86_64"))
 SEPARATOR = re.compile(rb"\x1e(\d+)\n")
 
 
@@ -21,6 +24,13 @@ def acceleration():
     """KVM where the processor virtualises. Elsewhere /dev/kvm may open, too, and then emulates slower than TCG does."""
     processor = set(re.findall(r"\w+", pathlib.Path("/proc/cpuinfo").read_text()))
     return "kvm" if {"vmx", "svm"} & processor and os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg,thread=single"
+
+
+@functools.cache
+def reconnect_option():
+    """QEMU 9.2 took the interval of a client's attempts in milliseconds, and 10.0 no longer knows it in seconds."""
+    version = re.search(r"version (\d+)\.(\d+)", run(*QEMU, "--version").stdout)
+    return "reconnect-ms=1000" if (int(version[1]), int(version[2])) >= (9, 2) else "reconnect=1"
 
 
 class VirtualMachine:
@@ -57,7 +67,7 @@ class VirtualMachine:
             listener.bind(str(console_path))
             listener.listen()
             with open(self.directory / "qemu.log", "ab") as log:
-                self.process = subprocess.Popen(self.command(console_path, incoming), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                self.process = self.lab.spawn(*self.command(console_path, incoming), stdout=log, stderr=log)
             self.lab.on_close(self.kill)
             listener.settimeout(1)
             wait_until(lambda: self.accept_console(listener), lambda: f"QEMU of {self.name} connects its console", 60)
@@ -72,13 +82,13 @@ class VirtualMachine:
         return True
 
     def command(self, console_path, incoming):
-        role = {"client": "server=on,wait=off", "server": "reconnect=1"}[self.role]
+        role = {"client": "server=on,wait=off", "server": reconnect_option()}[self.role]
         queues = self.queues
         device = {**self.features, **({"mq": "on"} if queues > 1 else {})}
         properties = "".join(f",{key}={value}" for key, value in device.items())
         # Emulated, "rep movsb" goes octet by octet: without erms and fsrm the guest's kernel copies words, much faster.
         return [
-            "setpriv", "--pdeathsig=KILL", "nice", "-n", "5", "qemu-system-x86_64", "-accel", acceleration(),
+            "setpriv", "--pdeathsig=KILL", "nice", "-n", "5", *QEMU, "-accel", acceleration(),
             "-machine", "pc", "-cpu", "max,erms=off,fsrm=off", "-smp", str(queues), "-nodefaults", "-display", "none", "-no-reboot", "-m", "128",
             "-object", "memory-backend-memfd,id=memory,size=128M,share=on", "-numa", "node,memdev=memory",
             "-chardev", f"socket,id=port,path={self.socket_path},{role}",
