@@ -5,7 +5,7 @@ SWIFT_FLAGS = -c release -Xswiftc -enable-testing
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo test lint format bench fuzz hot-audit install
+.PHONY: help build demo test test-quick lint format bench fuzz hot-audit install
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -13,16 +13,19 @@ help: ## Show this list
 
 build: ## Build vtepd and vtepctl (.build/release)
 	@scripts/setup build
-	swift build $(SWIFT_FLAGS)
+	scripts/swift build $(SWIFT_FLAGS)
 
 demo: ## Show the main job: three hosts, one multicast group, guests that talk
 	@scripts/setup demo
-	swift build $(SWIFT_FLAGS) --product vtepd
-	swift build $(SWIFT_FLAGS) --product vtepctl
+	scripts/swift build $(SWIFT_FLAGS) --product vtepd
+	scripts/swift build $(SWIFT_FLAGS) --product vtepctl
 	@scripts/demo
 
 test: ## Set up, build, and run every test
 	@SWIFT_FLAGS="$(SWIFT_FLAGS)" scripts/test
+
+test-quick: ## Unit tests, lint, and one integration test of each area
+	@SWIFT_FLAGS="$(SWIFT_FLAGS)" scripts/test --quick
 
 lint: ## Check format, import rules and leftovers
 	@scripts/lint
@@ -32,12 +35,12 @@ format: ## Format the Swift files in place
 
 bench: ## Measure the data plane against the bare receive-transmit loop, OVSDB against ovsdb-client
 	@scripts/setup bench
-	swift build $(SWIFT_FLAGS) --product vtepd-bench
+	scripts/swift build $(SWIFT_FLAGS) --product vtepd-bench
 	.build/release/vtepd-bench
 	@scripts/bench-instructions
-	swift build $(SWIFT_FLAGS) --product vtepd && swift build $(SWIFT_FLAGS) --product vtepctl
+	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
 	@if [ "$$(id -u)" = 0 ]; then scripts/bench-offloads; else echo "no comparison of offloads: it wants root"; fi
-	swift build $(SWIFT_FLAGS) --product ovsdb-bench
+	scripts/swift build $(SWIFT_FLAGS) --product ovsdb-bench
 	@scripts/bench-ovsdb
 
 fuzz: ## Fuzz each decoder for a minute (FUZZ_SECONDS)

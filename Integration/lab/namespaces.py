@@ -5,12 +5,13 @@ import ctypes
 import os
 import pathlib
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from .interrupts import held, ignore, take_over
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
@@ -33,10 +34,26 @@ def wait_until(condition, what, seconds=30, interval=0.05):
 def run(*arguments, check=True, timeout=60, **options):
     """Runs a command; its output is in the exception when it fails."""
     words = [str(word) for word in arguments]
-    done = subprocess.run(words, text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, **options)
+    process = None
+    try:
+        with held():
+            process = start(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+        output, errors = process.communicate(timeout=timeout)
+    except BaseException:
+        if process:
+            with held():
+                process.kill()
+                process.wait()
+        raise
+    done = subprocess.CompletedProcess(words, process.returncode, output, errors)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(words)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done
+
+
+def start(words, **options):
+    """A process in a session of its own: what the terminal sends (^C, hang-up) reaches only us, and we end it in order."""
+    return subprocess.Popen([str(word) for word in words], **{"stdin": subprocess.DEVNULL, "start_new_session": True, **options})
 
 
 class Namespace:
@@ -44,8 +61,9 @@ class Namespace:
 
     def __init__(self, lab, name):
         self.lab, self.name, self.full_name = lab, name, f"vt{os.getpid()}-{name}"
-        run("ip", "netns", "add", self.full_name)
-        lab.on_close(self.remove)
+        with held():
+            lab.on_close(self.remove)
+            run("ip", "netns", "add", self.full_name)
         # No waiting for duplicate address detection, no addresses that nobody asked for.
         for scope in ("all", "default"):
             self.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
@@ -65,11 +83,7 @@ class Namespace:
 
     def popen(self, *arguments, **options):
         """Starts a process that ends with the lab at the latest. `ip netns exec` becomes the command: same process."""
-        options.setdefault("stdin", subprocess.DEVNULL)
-        words = ["ip", "netns", "exec", self.full_name, *(str(word) for word in arguments)]
-        process = subprocess.Popen(words, **options)
-        self.lab.on_close(lambda: end_process(process))
-        return process
+        return self.lab.spawn("ip", "netns", "exec", self.full_name, *arguments, **options)
 
     def sysctl(self, key, value):
         with self.entered():
@@ -79,8 +93,8 @@ class Namespace:
     def entered(self):
         """This thread is in the namespace meanwhile. Sockets opened there stay there."""
         with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{self.full_name}") as inside:
-            enter(inside)
             try:
+                enter(inside)
                 yield
             finally:
                 enter(before)
@@ -120,19 +134,17 @@ def end_process(process, seconds=20):
 
 
 class Lab:
-    """Owns namespaces, processes and files; undoes them in reverse order, also after an exception or SIGTERM."""
+    """Owns namespaces, processes and files; undoes them in reverse order, also after an exception or a signal."""
 
     open_labs = []
 
     def __init__(self):
+        take_over()
         self.undo = []
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="vtepd-lab-"))
-        self.on_close(lambda: shutil.rmtree(self.directory, ignore_errors=True))
-        if not Lab.open_labs:
-            atexit.register(Lab.close_all)
-            if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-                signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        Lab.open_labs.append(self)
+        with held():
+            Lab.open_labs.append(self)
+            self.directory = pathlib.Path(tempfile.mkdtemp(prefix="vtepd-lab-"))
+            self.on_close(lambda: shutil.rmtree(self.directory, ignore_errors=True))
 
     def namespace(self, name):
         return Namespace(self, name)
@@ -140,18 +152,29 @@ class Lab:
     def on_close(self, action):
         self.undo.append(action)
 
+    def spawn(self, *words, **options):
+        """Starts a process that ends with the lab at the latest."""
+        with held():
+            process = start(words, **options)
+            self.on_close(lambda: end_process(process))
+        return process
+
     def close(self):
-        while self.undo:
-            action = self.undo.pop()
-            try:
-                action()
-            except Exception as error:  # the rest must go, too
-                print(f"cleaning up: {error}", file=sys.stderr)
-        if self in Lab.open_labs:
-            Lab.open_labs.remove(self)
+        with held():
+            while self.undo:
+                action = self.undo.pop()
+                try:
+                    action()
+                except Exception as error:  # the rest must go, too
+                    with contextlib.suppress(OSError):  # the terminal may be gone
+                        print(f"cleaning up: {error}", file=sys.stderr)
+            if self in Lab.open_labs:
+                Lab.open_labs.remove(self)
 
     @staticmethod
+    @atexit.register
     def close_all():
+        ignore()
         for lab in list(Lab.open_labs):
             lab.close()
 

@@ -12,7 +12,9 @@ import Testing
   /// Asked without a shell, which blocks signals while it starts a program.
   @Test func aProgramGetsNothingOfOurs() async throws {
     // A descriptor without close-on-exec. Signals are ignored by this process and others, for example SIGPIPE.
-    let descriptor = open("/dev/null", O_RDONLY)
+    let opened = open("/dev/null", O_RDONLY)
+    let descriptor = fcntl(opened, F_DUPFD, 100) // no number that the program's own files get
+    close(opened)
     defer { close(descriptor) }
     let files = try await ChildProcess.run("/bin/ls", ["/proc/self/fd"])
     #expect(!files.split(separator: "\n").contains("\(descriptor)"), "\(files)")
