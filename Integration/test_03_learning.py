@@ -1,9 +1,13 @@
 """Flood and learn: an unknown destination goes to everybody, a known one to one VTEP, and a moved one to its new place."""
+
+import pytest
+
 from lab import Capture, Site, wait_until
 from lab.frames import ethernet, mac_number, receive
 from lab.site import VNI
 
 
+@pytest.mark.quick
 def test_unknown_goes_to_all_and_known_to_one(lab):
     site = Site(lab, vtepd=2, kernel=1)
     site.wait_joined()

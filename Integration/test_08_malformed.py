@@ -8,6 +8,9 @@ from lab.frames import (BROADCAST, ethernet, echo_request, fix_ipv4_checksum, ma
                         vxlan_header)
 from lab.hosts import veth
 
+# All tests share one bench.
+pytestmark = pytest.mark.xdist_group("malformed")
+
 ATTACKER4, ATTACKER6 = "192.0.2.66", "2001:db8::66"
 OURS4, OURS6 = "192.0.2.1", "2001:db8::1"
 GUEST, PINNED, REMOTE, NOWHERE, UNROUTED, SMALL = (mac_number(number) for number in range(0xA1, 0xA7))

@@ -117,6 +117,7 @@ def test_version_and_systemd_notification(lab):
     daemon.wait_running()
 
 
+@pytest.mark.quick
 def test_reload_applies_only_the_difference(lab):
     """While VNIs and ports come and go, another VNI's traffic loses nothing."""
     site = Site(lab, vtepd=2, flood="replicate")

@@ -10,6 +10,7 @@ from lab.frames import udp_flow
 HUGEPAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("polling", ["adaptive", "busy"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_traffic_with_workers(lab, workers, polling):

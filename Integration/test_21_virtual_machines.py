@@ -29,6 +29,7 @@ def wait_all_pings(site):
 class Guests:
     """What holds for any kind of guest. One site serves all tests of a kind."""
 
+    @pytest.mark.quick
     def test_everybody_reaches_everybody(self, site):
         """Over VXLAN between hosts, to the kernel's VXLAN device, and locally; IPv4 and IPv6."""
         wait_all_pings(site)
@@ -93,10 +94,12 @@ class Guests:
         assert [daemon.process.pid for daemon in site.daemons] == processes
 
 
+@pytest.mark.xdist_group("TestStandIns")
 class TestStandIns(Guests):
     make = StandIn
 
 
+@pytest.mark.xdist_group("TestVirtualMachines")
 class TestVirtualMachines(Guests):
     make = functools.partial(VirtualMachine, host_mtu=1500)
 

@@ -3,9 +3,13 @@
 On a busy machine the sender's vtepd may get to run late: packets then leave for the old place though the announcement is at
 the door. So a guest moves again when more than five were lost, and the best move shows what one frame does.
 """
+import pytest
+
 from lab import Announcements, EchoStream, Guest, StandIn, Switch, UnderlayHost, VirtualMachine, Vtepd, wait_until
 from lab.frames import arp_request
 from lab.site import VNI
+
+pytestmark = pytest.mark.alone
 
 
 class Hosts:

@@ -95,6 +95,7 @@ def test_more_sources_than_allowed(lab):
 
 @pytest.mark.parametrize("kind, destination", [
     ("broadcast", BROADCAST), ("unknown-unicast", mac_number(0x77)), ("unknown-multicast", "01:00:5e:01:01:01")])
+@pytest.mark.alone
 def test_storms(lab, kind, destination):
     # One a second: what is sent in a moment is dropped but for the first, however long the moment is.
     pair = Neighbours(lab, **{"storm-control": {kind: 1}})
@@ -124,6 +125,7 @@ def test_storms(lab, kind, destination):
     assert f"{kind} 1 packets/s ({dropped} dropped)" in pair.daemon.table("show", "ports")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
 @pytest.mark.parametrize("unit", ["bits", "packets"])
 def test_rates(lab, direction, unit):

@@ -86,6 +86,7 @@ class Stream:
         return self.sent
 
 
+@pytest.mark.alone
 def test_a_thousand_rounds(lab):
     site = Site(lab, vtepd=2, flood="replicate")
     site.wait_all_pings()

@@ -57,6 +57,7 @@ class Gateway:
                     source.wait_ping(target.ipv6)
 
 
+@pytest.mark.quick
 def test_everybody_reaches_everybody_with_the_right_tag(lab):
     site = Gateway(lab)
     captures = {name: Capture(guest.namespace, "eth0", inbound=True) for name, guest in site.guests.items()}

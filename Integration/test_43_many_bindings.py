@@ -4,10 +4,14 @@ import struct
 import threading
 import time
 
+import pytest
+
 from lab import Capture, ControlSession, wait_until
 from lab.daemon import Vtepd
 from lab.frames import ethernet, tagged
 from lab.hosts import Guest, Switch, UnderlayHost
+
+pytestmark = pytest.mark.alone
 
 VLANS = range(1, 4095)
 # These come and go, and carry traffic as well; nobody asks what becomes of it.

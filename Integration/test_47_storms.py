@@ -11,6 +11,8 @@ from lab.site import VNI
 from lab.storm import Arrivals, Storm
 from lab.streams import EchoStream
 
+pytestmark = pytest.mark.alone
+
 LIMITS = {"broadcast": 1000, "unknown-unicast": 600, "unknown-multicast": 300}
 DESTINATIONS = {"broadcast": BROADCAST, "unknown-unicast": mac_number(0x77), "unknown-multicast": "01:00:5e:01:01:01"}
 MARK = b"storm control under test".ljust(46, b"\x00")

@@ -51,6 +51,7 @@ def ovn(lab):
     return OVN(lab)
 
 
+@pytest.mark.quick
 def test_virtual_machines_reach_bare_metal(ovn):
     ovn.bind()
     capture = Capture(ovn.host.namespace, "u0", "udp port 4789")

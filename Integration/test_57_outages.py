@@ -48,6 +48,7 @@ def lossless(site, act):
     assert counts[-1] == 0, f"packets were lost each time: {counts}"
 
 
+@pytest.mark.alone
 def test_server_killed(site):
     def kill():
         site.server.kill()
@@ -61,6 +62,7 @@ def test_server_killed(site):
     site.wait_mac(site.vm.mac)
 
 
+@pytest.mark.alone
 def test_controller_killed(site):
     def kill():
         process = controller(site)
@@ -101,6 +103,7 @@ def wipe(site):
     site.server.start()
 
 
+@pytest.mark.alone
 def test_wiped_database_is_not_believed_at_once(lab):
     site = ControlledSite(lab, start=False)
     site.daemon.config["ovsdb"]["stale-hold"] = 12
