@@ -106,5 +106,6 @@ def test_running_machine_migrates(lab):
         here = there
         if min(lost) <= 5:
             break
+    stream.stop()
     assert here.ping(site.sender.ipv4, 3, 5) == 3
     assert min(lost) <= 5, f"lost after the announcement, move by move: {lost}"
