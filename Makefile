@@ -5,7 +5,7 @@ SWIFT_FLAGS = -c release -Xswiftc -enable-testing
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo test test-quick lint format bench fuzz hot-audit install
+.PHONY: help build demo test test-quick unit lint format bench fuzz hot-audit install
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -26,6 +26,11 @@ test: ## Set up, build, and run every test
 
 test-quick: ## Unit tests, lint, and one integration test of each area
 	@SWIFT_FLAGS="$(SWIFT_FLAGS)" scripts/test --quick
+
+unit: ## Build everything, and run the unit tests
+	@scripts/setup test
+	scripts/swift build $(SWIFT_FLAGS) --build-tests
+	scripts/swift test $(SWIFT_FLAGS) --disable-testable-imports --skip-build
 
 lint: ## Check format, import rules and leftovers
 	@scripts/lint
