@@ -28,7 +28,7 @@ def acceleration():
 
 @functools.cache
 def reconnect_option():
-    """QEMU 9.2 took the interval of a client's attempts in milliseconds, and 10.0 no longer knows it in seconds."""
+    """QEMU 9.2 took up milliseconds for the interval between attempts, and 11 no longer knows seconds."""
     version = re.search(r"version (\d+)\.(\d+)", run(*QEMU, "--version").stdout)
     return "reconnect-ms=1000" if (int(version[1]), int(version[2])) >= (9, 2) else "reconnect=1"
 
