@@ -121,6 +121,10 @@ extension DropReason {
       ("no-headroom", "no room in front of the frame for the outer header; the device hands over unsuitable buffers")
     case .portDown:
       ("port-down", "port that should send the frame is down; bring it up")
+    case .outerMACOtherHost:
+      ("outer-mac-other-host", "frame is for another host's MAC address; normal behind a flooding switch or with a promiscuous device")
+    case .outerMACGroup:
+      ("outer-mac-group", "frame to a group MAC address carries a packet to a unicast IP address (RFC 1122 3.3.6); look for a broken sender")
     case .outerIPv4Header:
       ("outer-ipv4-header", "outer IPv4 header is malformed (version, header length, cut short); look for a broken sender")
     case .outerIPv4Checksum:
@@ -139,6 +143,8 @@ extension DropReason {
       ("outer-source-own", "our own packet came back, or another host uses our VTEP address; look for a loop or a duplicate address")
     case .notOurDestination:
       ("not-our-destination", "outer destination is neither our VTEP address nor a joined group; normal with flooding switches")
+    case .uplinkDuplicate:
+      ("uplink-duplicate", "copy of a flooded packet that came by another uplink, or our own heard by another uplink; nothing to do")
     case .udpLength:
       ("udp-length", "outer UDP length is below 8 or beyond the IP packet; look for a broken sender")
     case .udpChecksum:

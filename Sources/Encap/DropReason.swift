@@ -50,6 +50,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case portDown
 
   // A packet from the underlay: outer headers first.
+  case outerMACOtherHost
+  case outerMACGroup
   case outerIPv4Header
   case outerIPv4Checksum
   case outerIPv6Header
@@ -59,6 +61,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case outerSourceInvalid
   case outerSourceOwn
   case notOurDestination
+  case uplinkDuplicate
   case udpLength
   case udpChecksum
   case udp6ZeroChecksum

@@ -20,10 +20,7 @@ public final class GroupMembership {
     public var error: FloodError?
   }
 
-  private struct Join: Hashable {
-    var group: IPAddress
-    var interfaceIndex: Int32
-  }
+  private typealias Join = KernelGroups.Entry
 
   private enum State {
     case joined(GroupSocket)
@@ -54,8 +51,8 @@ public final class GroupMembership {
     for interfaceIndex in interfaces { leave(Join(group: group, interfaceIndex: interfaceIndex)) }
   }
 
-  /// Sets the interfaces to be a member on. An interface that was deleted and made again has a new index and is joined
-  /// anew; one that came back with its old index has to be left out once in between.
+  /// Sets the interfaces to be a member on. One that is gone is left out until it is back: it may come with its old index, and has
+  /// then to be joined anew.
   public func setInterfaces(_ indexes: [Int32]) {
     let old = interfaces
     interfaces = []
@@ -75,6 +72,28 @@ public final class GroupMembership {
     }
     return states.values.count { if case .failed = $0 { true } else { false } }
   }
+
+  /// Joins again what the kernel no longer has: an interface that left and came back with its old index, or lost its IP (an MTU
+  /// too small for it, `disable_ipv6`) is in no group, whatever our sockets remember.
+  /// - Returns: the groups that were missing, joined by now or failed.
+  @discardableResult
+  public func verify() -> [IPAddress] {
+    var missing: [Join] = []
+    for isIPv4 in [true, false] where sockets.contains(where: { $0.isIPv4 == isIPv4 }) {
+      guard let present = KernelGroups.read(isIPv4: isIPv4) else { continue }
+      for (key, state) in states where key.group.isIPv4 == isIPv4 && !present.contains(key) {
+        if case .joined = state { missing.append(key) }
+      }
+    }
+    for key in missing {
+      leave(key)
+      join(key)
+    }
+    return missing.map(\.group)
+  }
+
+  /// The groups that VNIs use.
+  public var groups: [IPAddress: Set<VNI>] { vnisOfGroup }
 
   /// What `show multicast` shows, by group and interface.
   public var memberships: [Membership] {

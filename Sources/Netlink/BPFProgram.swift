@@ -64,7 +64,7 @@ struct BPFAssembler {
 
   mutating func emit(_ code: Int32, _ operand: UInt32 = 0) { instructions.append(BPFInstruction(code, operand)) }
 
-  /// - Parameter comparison: BPF_JEQ or BPF_JSET of the accumulator with `operand`.
+  /// - Parameter comparison: BPF_JEQ, BPF_JGE or BPF_JSET of the accumulator with `operand`.
   mutating func jump(_ comparison: Int32, _ operand: UInt32, ifTrue: Label? = nil, ifFalse: Label? = nil) {
     jumps.append((instructions.count, ifTrue, ifFalse))
     emit(BPF_JMP | comparison | BPF_K, operand)

@@ -18,6 +18,13 @@ public enum PacketSocket {
     }
   }
 
+  /// Packets that passed the socket's filter and found its ring full, since the last call. 0 for anything but a packet socket.
+  public static func takeDropCount(_ fd: Int32) -> UInt32 {
+    var statistics = tpacket_stats()
+    var size = socklen_t(MemoryLayout<tpacket_stats>.size)
+    return getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) == 0 ? statistics.tp_drops : 0
+  }
+
   /// Nil for anything but a packet socket; 0 for one that is not bound.
   private static func boundInterface(of fd: Int32) -> Int32? {
     var domain: Int32 = 0

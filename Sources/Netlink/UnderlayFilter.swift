@@ -2,13 +2,14 @@
 // the wire), so that the host's other traffic never costs the workers anything. RFC 791, RFC 8200.
 
 import CMNL
+import Encap
 import Glibc
 
 /// Accepts IPv4 and IPv6 UDP datagrams to one port, in Ethernet frames that carry no VLAN ID.
 ///
 /// First fragments pass when their port matches, so that they are counted; later fragments do not. IPv6 hop-by-hop,
 /// routing, destination-options and fragment headers are followed, `maximumExtensionHeaders` deep; beyond that the
-/// packet passes and the worker decides.
+/// packet passes and the worker decides. Of a frame that is for another host only as much passes as is counted (`CutFrame`).
 public struct UnderlayFilter: Equatable, Sendable {
   static let maximumExtensionHeaders = 4
   /// Number of bytes to keep: all.
@@ -73,10 +74,41 @@ public struct UnderlayFilter: Equatable, Sendable {
     code.emit(BPF_LD | BPF_H | BPF_IND, 2)
     code.jump(BPF_JEQ, UInt32(udpPort), ifTrue: accept, ifFalse: reject)
     code.place(accept)
-    code.emit(BPF_RET | BPF_K, acceptAll)
+    appendAddressCheck(&code)
     code.place(reject)
     code.emit(BPF_RET | BPF_K, 0)
     return code.program()
+  }
+
+  /// Ends the walk of a packet to our port: the whole of it, or what `CutFrame` says when its frame is not for this host. The
+  /// kernel has compared the MAC address with the interface's, and it does so with what is below a bond, a bridge or a VLAN.
+  private static func appendAddressCheck(_ code: inout BPFAssembler) {
+    let group = code.label()
+    let groupIPv6 = code.label()
+    let whole = code.label()
+    let otherHost = code.label()
+    code.emit(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE))
+    code.jump(BPF_JEQ, UInt32(PACKET_OTHERHOST), ifTrue: otherHost)
+    code.jump(BPF_JEQ, UInt32(PACKET_BROADCAST), ifTrue: group)
+    code.jump(BPF_JEQ, UInt32(PACKET_MULTICAST), ifTrue: group)
+    code.jump(to: whole)
+
+    // RFC 1122 section 3.3.6: the IP destination has to be a group, too.
+    code.place(group)
+    code.emit(BPF_LD | BPF_H | BPF_ABS, 12)
+    code.jump(BPF_JEQ, UInt32(ETH_P_IPV6), ifTrue: groupIPv6)
+    code.emit(BPF_LD | BPF_B | BPF_ABS, 14 + 16)
+    code.jump(BPF_JGE, 0xe0, ifTrue: whole)
+    code.emit(BPF_RET | BPF_K, UInt32(CutFrame.groupByteCount))
+    code.place(groupIPv6)
+    code.emit(BPF_LD | BPF_B | BPF_ABS, 14 + 24)
+    code.jump(BPF_JEQ, 0xff, ifTrue: whole)
+    code.emit(BPF_RET | BPF_K, UInt32(CutFrame.groupByteCount))
+
+    code.place(whole)
+    code.emit(BPF_RET | BPF_K, acceptAll)
+    code.place(otherHost)
+    code.emit(BPF_RET | BPF_K, UInt32(CutFrame.otherHostByteCount))
   }
 
   /// Steps over one extension header, leaving A and X at the next one.

@@ -71,7 +71,7 @@ struct EthernetDevice: Sendable {
         }
       }
       let device = try start(
-        portID, queues: queues, promiscuous: promiscuous, runtime: runtime, subject: subject
+        portID, queues: queues, promiscuous: promiscuous, stripsTags: filterPort != nil, runtime: runtime, subject: subject
       ) { sockets }
       device.discardReceived()
       return device
@@ -192,9 +192,10 @@ struct EthernetDevice: Sendable {
   ///
   /// - Parameters:
   ///   - leavesChecksums: hand over frames with unfinished checksums and say so, instead of finishing them.
+  ///   - stripsTags: take off the VLAN tags of received frames. The underlay gets only those of VLAN 0, a mere priority.
   ///   - pool: for received frames; nil: the common one.
   static func start(
-    _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, leavesChecksums: Bool = false,
+    _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, leavesChecksums: Bool = false, stripsTags: Bool = false,
     runtime: DPDKRuntime, pool: PacketPool? = nil, subject: String, configured: () -> Void = {}, descriptors: () -> [Int32]
   ) throws(VTEPError) -> EthernetDevice {
     var capabilities: UInt64 = 0
@@ -207,7 +208,8 @@ struct EthernetDevice: Sendable {
     let sendsSegments = capabilities & segments != 0
     try VTEPError.check(
       cdpdk_device_configure(
-        portID, count, count, leavesChecksums ? cdpdk_rx_offload_checksums() : 0, sendsSegments ? segments : 0,
+        portID, count, count, (leavesChecksums ? cdpdk_rx_offload_checksums() : 0) | (stripsTags ? cdpdk_rx_offload_vlan_strip() : 0),
+        sendsSegments ? segments : 0,
         wakesOnRequest ? 1 : 0),
       "\(subject): configure")
     configured()

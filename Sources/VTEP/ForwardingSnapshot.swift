@@ -20,6 +20,8 @@ struct PortEntry {
   /// The kernel device is up: frames may be delivered.
   var isUp = false
   var isUnderlay = false
+  /// The kernel's interface has it; of underlay devices only.
+  var mac = MACAddress.zero
   /// Frames come by DMA and are in no cache yet; virtual drivers have just copied them.
   var isHardware = false
   /// The device takes chained buffers.
@@ -169,6 +171,8 @@ struct ForwardingSnapshot {
   var pcpOfDSCP: UnsafePointer<UInt8>
   /// Own VTEP address, host byte order; `UInt64.max`, which is no address, when IPv4 is not in use.
   var ownIPv4: UInt64
+  /// Underlay devices that are attached.
+  var uplinkCount: Int
   var decapPolicy: DecapPolicy
 
   @inline(always)

@@ -310,6 +310,8 @@ extension Reconciler {
     runtime.freeRetiredPools()
     if ticks % 5 == 0 {
       retryNeighbors()
+      verifyMemberships()
+      countMissedPackets()
       retryPorts()
       retryController()
       sampleActivity()

@@ -124,13 +124,21 @@ extension Reconciler {
     }
   }
 
+  /// As the kernel has it now.
   public func groupReports() -> [GroupReport] {
-    memberships.memberships.map { membership in
+    verifyMemberships()
+    let present = memberships.memberships.map { membership in
       let name = underlay.device(interfaceIndex: membership.interfaceIndex)?.name
       return GroupReport(
         group: membership.group, vnis: membership.vnis, interface: name ?? "#\(membership.interfaceIndex)",
-        isJoined: membership.isJoined)
+        isJoined: membership.isJoined, error: membership.error.map { "\($0)" })
     }
+    let absent = underlay.devices.filter { $0.link == nil }.flatMap { device in
+      memberships.groups.map { group, vnis in
+        GroupReport(group: group, vnis: vnis.sorted(), interface: device.name, isJoined: false, error: "no such interface")
+      }
+    }
+    return (present + absent).sorted { ($0.group, $0.interface) < ($1.group, $1.interface) }
   }
 
   public func underlayReport() -> UnderlayReport {
@@ -138,10 +146,12 @@ extension Reconciler {
     return UnderlayReport(
       settings: desired.underlay,
       devices: underlay.devices.map { device in
-        (
-          device.name, device.link?.mtu, device.isUp, baselines.traffic(port: device.portIndex, counters),
-          counters.reduce(0) { $0 &+ ($1.ignored + Int(device.portIndex)).pointee.value }
-        )
+        UnderlayReport.Device(
+          name: device.name, mtu: device.link?.mtu, isUp: device.isUp, traffic: baselines.traffic(port: device.portIndex, counters),
+          ignored: IgnoredCause.allCases.map { cause in
+            (cause, counters.reduce(0) { $0 &+ $1.ignored(port: device.portIndex, cause).pointee.value })
+          },
+          missed: device.missed)
       })
   }
 

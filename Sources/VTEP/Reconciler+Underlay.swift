@@ -61,6 +61,7 @@ extension Reconciler {
     entry.isHardware = ethernet.isHardware
     entry.isUnderlay = true
     entry.isUp = device.isUp
+    entry.mac = device.link?.mac ?? .zero
     model.ports[Int(device.portIndex)] = entry
     addQueues(of: ethernet, portIndex: device.portIndex)
   }
@@ -232,7 +233,10 @@ extension Reconciler {
   func rebuildAdjacencies() {
     updateNeighborRequests()
     let settings = desired.underlay
-    for device in underlay.devices { model.ports[Int(device.portIndex)].isUp = device.isUp }
+    for device in underlay.devices {
+      model.ports[Int(device.portIndex)].isUp = device.isUp
+      model.ports[Int(device.portIndex)].mac = device.link?.mac ?? .zero
+    }
     for record in underlay.vteps.values {
       model.vteps[Int(record.index)].adjacencies = adjacencies(record, settings)
     }
@@ -271,16 +275,22 @@ extension Reconciler {
 
   /// True when the link is one of the underlay's and has changed.
   func updateUnderlayLink(_ link: Link) -> Bool {
-    guard let position = underlay.devices.firstIndex(where: { $0.name == link.name }) else { return false }
+    // A device in use is followed by its index: it works on under another name.
+    guard
+      let position = underlay.devices.firstIndex(where: { $0.link?.index == link.index })
+        ?? underlay.devices.firstIndex(where: { $0.name == link.name })
+    else { return false }
     let old = underlay.devices[position]
     guard old.link != link else { return false }
+    if let name = old.link?.name, old.link?.index == link.index, name != link.name {
+      log.notice("underlay.device \(old.name): the interface is called \(link.name) now")
+    }
     if old.device != nil, old.link?.index != link.index { _ = removeUnderlayLink(index: old.link?.index ?? 0) }
     underlay.devices[position].link = link
     if underlay.devices[position].device == nil {
       do throws(VTEPError) {
         underlay.devices[position].device = try openUnderlay(link, desired.underlay)
         enterUnderlayPort(underlay.devices[position])
-        memberships.setInterfaces(underlay.devices.compactMap { $0.link?.index })
         log.notice("underlay.device \(link.name): attached")
       } catch {
         log.error("\(error)")
@@ -289,7 +299,20 @@ extension Reconciler {
     if old.link?.isRunning != link.isRunning {
       log.notice("underlay.device \(link.name): \(link.isRunning ? "up" : "down")")
     }
+    updateMembershipInterfaces()
     return true
+  }
+
+  /// Group memberships follow the interfaces that are there.
+  func updateMembershipInterfaces() {
+    memberships.setInterfaces(underlay.devices.compactMap { $0.link?.index })
+    verifyMemberships()
+  }
+
+  /// Joins again what the kernel has dropped.
+  func verifyMemberships() {
+    let missing = memberships.verify()
+    if !missing.isEmpty { log.notice("groups: \(missing.count) that the kernel had dropped are joined again") }
   }
 
   func removeUnderlayLink(index: Int32) -> Bool {
@@ -303,7 +326,18 @@ extension Reconciler {
     rebuildAdjacencies()
     publishAndWait()
     remove(device.device, subject: "underlay.device \(device.name)")
+    // Now, not when it is back: a membership that the socket keeps cannot be joined again.
+    updateMembershipInterfaces()
     return true
+  }
+
+  /// What the kernel could not put into a receive ring.
+  func countMissedPackets() {
+    for index in underlay.devices.indices {
+      for socket in underlay.devices[index].device?.descriptors ?? [] {
+        underlay.devices[index].missed &+= UInt64(PacketSocket.takeDropCount(socket))
+      }
+    }
   }
 
   /// Gives VTEPs seen for the first time an index and a header, and then learns what was seen behind them.

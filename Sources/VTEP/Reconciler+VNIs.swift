@@ -41,7 +41,7 @@ extension Reconciler {
 
   /// Joins the groups of VNIs that have a port up or are prepared for one, leaves the others.
   func updateMemberships() {
-    memberships.setInterfaces(underlay.devices.compactMap { $0.link?.index })
+    updateMembershipInterfaces()
     updateMemberships(of: Set(desired.vnis.keys).union(joined.keys))
   }
 

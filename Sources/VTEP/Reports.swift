@@ -86,11 +86,24 @@ public struct GroupReport: Sendable {
   public var vnis: [VNI]
   public var interface: String
   public var isJoined: Bool
+  /// Why not.
+  public var error: String?
 }
 
 public struct UnderlayReport: Sendable {
+  public struct Device: Sendable {
+    public var name: String
+    public var mtu: Int?
+    public var isUp: Bool
+    public var traffic: TrafficReport
+    /// Packets that were left to the kernel.
+    public var ignored: [(cause: IgnoredCause, count: UInt64)]
+    /// Packets to our UDP port that found the receive ring full.
+    public var missed: UInt64
+  }
+
   public var settings: UnderlaySettings
-  public var devices: [(name: String, mtu: Int?, isUp: Bool, traffic: TrafficReport, ignored: UInt64)]
+  public var devices: [Device]
 }
 
 public struct WorkerReport: Sendable {

@@ -16,6 +16,7 @@ struct SharedState: ~Copyable {
   let policyStates = PolicyState.allocate()
   /// `Limits.domains` entries.
   let stormStates = StormState.allocate()
+  let uplinks = UplinkElection()
   let rcu: OpaquePointer
   /// A worker has something for the slow path.
   let slowPathEvent = cdpdk_event_create()

@@ -12,6 +12,8 @@ struct UnderlayDevice {
   var link: Link?
   /// Nil while the interface does not exist.
   var device: EthernetDevice?
+  /// Packets to our UDP port that found the receive ring full, since the start.
+  var missed: UInt64 = 0
 
   var isUp: Bool { device != nil && link?.isRunning == true }
 }

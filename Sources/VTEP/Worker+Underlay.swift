@@ -46,10 +46,14 @@ extension Worker {
       drop(mbuf, port: portIndex, .noBuffers)
       return false
     }
+    if let reason = CutFrame.reason(byteCount: mbuf.byteCount) {
+      drop(mbuf, port: portIndex, reason)
+      return false
+    }
     let outer = OuterPacket(parsing: mbuf.bytes, policy: snapshot.pointee.decapPolicy)
     guard outer.outcome == .accepted else {
       if outer.outcome == .notVXLAN {
-        counters.ignored[Int(portIndex)].add(1)
+        counters.ignored(port: portIndex, IgnoredCause(mbuf.bytes)).pointee.add(1)
         mbuf.free()
       } else {
         drop(mbuf, port: portIndex, outer.reason)
@@ -61,8 +65,14 @@ extension Worker {
       return false
     }
     let vtep = snapshot.pointee.vtep(at: outer.source)
+    let isFlooded = outer.destination.isMulticast && snapshot.pointee.uplinkCount > 1
     guard vtep != Limits.own else {
-      drop(mbuf, port: portIndex, .outerSourceOwn)
+      let isHeard = isFlooded && isFromOtherUplink(EthernetHeader(unchecked: mbuf.bytes, at: 0).source, portIndex: portIndex)
+      drop(mbuf, port: portIndex, isHeard ? .uplinkDuplicate : .outerSourceOwn)
+      return false
+    }
+    if isFlooded, !shared.pointee.uplinks.takes(from: outer.source, to: outer.destination, at: portIndex, ports: snapshot.pointee.ports) {
+      drop(mbuf, port: portIndex, .uplinkDuplicate)
       return false
     }
     return admit(
@@ -164,6 +174,15 @@ extension Worker {
     if inner.isTagged && !domain.pointee.carriesInnerVLAN { return .innerVLAN }
     if priority != 0 { mbuf.notedTag = priority }
     return nil
+  }
+
+  /// Whether one of our other uplinks has sent a frame: two uplinks in one segment hear each other.
+  private func isFromOtherUplink(_ source: MACAddress, portIndex: UInt16) -> Bool {
+    for index in 0..<Limits.ports where index != Int(portIndex) {
+      let port = snapshot.pointee.ports + index
+      if port.pointee.isUnderlay, port.pointee.mac == source { return true }
+    }
+    return false
   }
 
   /// Addressed to one of our VTEP addresses, or to a group that a VNI of ours uses.

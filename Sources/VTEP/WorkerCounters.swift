@@ -56,8 +56,6 @@ struct WorkerCounters: @unchecked Sendable {
   let activity: UnsafeMutablePointer<ActivityCounters>
   /// `Limits.ports` entries. Received: from the device, sent: to the device.
   let ports: UnsafeMutablePointer<TrafficCounters>
-  /// Packets on a shared underlay device that are the kernel's business, per port.
-  let ignored: UnsafeMutablePointer<Counter>
   /// `Limits.vteps` entries; bytes are those of the outer packet without its Ethernet header.
   let vteps: UnsafeMutablePointer<TrafficCounters>
   /// `Limits.domains` entries. Received: from the overlay, sent: to the overlay; bytes of inner frames.
@@ -68,6 +66,8 @@ struct WorkerCounters: @unchecked Sendable {
   let flooded: UnsafeMutablePointer<Counter>
   /// `Limits.domains` rows of `FloodClass.count`.
   private let storms: UnsafeMutablePointer<Counter>
+  /// `Limits.ports` rows of `IgnoredCause.count`: packets on a shared underlay device that are the kernel's business.
+  private let ignored: UnsafeMutablePointer<Counter>
   /// `Limits.ports` rows of `DropReason.count`.
   private let drops: UnsafeMutablePointer<Counter>
 
@@ -78,7 +78,7 @@ struct WorkerCounters: @unchecked Sendable {
     vteps = Self.traffic(Limits.vteps)
     domains = Self.traffic(Limits.domains)
     bindings = Self.untouchedTraffic(Limits.ports << 12)
-    ignored = Self.counters(Limits.ports)
+    ignored = Self.counters(Limits.ports * IgnoredCause.count)
     flooded = Self.counters(Limits.domains)
     storms = Self.counters(Limits.domains * FloodClass.count)
     drops = Self.counters(Limits.ports * DropReason.count)
@@ -87,6 +87,10 @@ struct WorkerCounters: @unchecked Sendable {
   @inline(always)
   func drop(port: UInt16, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
     drops + (Int(port) * DropReason.count + Int(reason.rawValue))
+  }
+
+  func ignored(port: UInt16, _ cause: IgnoredCause) -> UnsafeMutablePointer<Counter> {
+    ignored + (Int(port) * IgnoredCause.count + Int(cause.rawValue))
   }
 
   /// Received: from the port, sent: to the port; bytes as they are on the port. VLAN 0 = untagged.

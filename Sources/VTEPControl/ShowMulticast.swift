@@ -18,15 +18,18 @@ public struct MulticastRow: Codable, Equatable, Sendable {
   public var vnis: [UInt32]
   /// Underlay interface that the group is joined on.
   public var interface: String
-  /// False while no local port of its VNIs is up.
+  /// What the kernel has.
   public var joined: Bool
+  /// Why it is not joined.
+  @Nullable public var error: String?
 
-  public init(group: String, vnis: [UInt32], interface: String, joined: Bool) {
+  public init(group: String, vnis: [UInt32], interface: String, joined: Bool, error: String? = nil) {
     self.group = group
     self.vnis = vnis
     self.interface = interface
     self.joined = joined
+    self.error = error
   }
 
-  enum CodingKeys: CodingKey { case group, vnis, interface, joined }
+  enum CodingKeys: CodingKey { case group, vnis, interface, joined, error }
 }

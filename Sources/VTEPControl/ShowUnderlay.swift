@@ -19,18 +19,30 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
   public var driver: String
   /// Bytes; nil while the device is not there.
   @Nullable public var mtu: Int?
+  /// The device is there and its link is up.
+  public var up: Bool
+  /// Packets on the device that were left to the kernel, by cause; causes that occurred.
+  public var ignored: [String: UInt64]
+  /// Packets to our UDP port that found the device's receive ring full.
+  public var missed: UInt64
   /// Destinations of the address's family that are reached over the device.
   public var destinations: [DestinationRow]
 
-  public init(address: String, device: String, driver: String, mtu: Int? = nil, destinations: [DestinationRow] = []) {
+  public init(
+    address: String, device: String, driver: String, mtu: Int? = nil, up: Bool = false, ignored: [String: UInt64] = [:],
+    missed: UInt64 = 0, destinations: [DestinationRow] = []
+  ) {
     self.address = address
     self.device = device
     self.driver = driver
     self.mtu = mtu
+    self.up = up
+    self.ignored = ignored
+    self.missed = missed
     self.destinations = destinations
   }
 
-  enum CodingKeys: CodingKey { case address, device, driver, mtu, destinations }
+  enum CodingKeys: CodingKey { case address, device, driver, mtu, up, ignored, missed, destinations }
 }
 
 /// A destination that the daemon keeps resolved: a remote VTEP or a multicast group.

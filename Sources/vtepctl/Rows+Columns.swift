@@ -178,6 +178,7 @@ extension MulticastRow {
       Column("INTERFACE") { $0.interface },
       Column("JOINED") { $0.joined ? "yes" : "no" },
       Column("VNIS") { $0.vnis.listed },
+      Column("ERROR") { $0.error ?? "" },
     ]
   }
 }
@@ -189,6 +190,9 @@ extension UnderlayRow {
       Column("DEVICE") { $0.device },
       Column("DRIVER") { $0.driver },
       Column(number: "MTU") { $0.mtu.orDash },
+      Column("STATE") { $0.up ? "up" : "down" },
+      Column(number: "MISSED") { "\($0.missed)" },
+      Column("IGNORED") { row in row.ignored.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.listed },
     ]
   }
 }

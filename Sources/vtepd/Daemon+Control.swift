@@ -65,7 +65,9 @@ extension Daemon: ControlHandler {
     return underlay.settings.addresses.flatMap { address in
       underlay.devices.map { device in
         UnderlayRow(
-          address: "\(address)", device: device.name, driver: underlay.settings.driver.rawValue, mtu: device.mtu,
+          address: "\(address)", device: device.name, driver: underlay.settings.driver.rawValue, mtu: device.mtu, up: device.isUp,
+          ignored: Dictionary(uniqueKeysWithValues: device.ignored.filter { $0.count > 0 }.map { ($0.cause.name, $0.count) }),
+          missed: device.missed,
           destinations: vteps.filter { $0.address.isIPv4 == address.isIPv4 }.map(DestinationRow.init))
       }
     }

@@ -156,6 +156,46 @@ import Testing
     }
   }
 
+  /// Nobody says that the interface was away: what the kernel lists is compared.
+  @Test(arguments: ["moved", "made again", "small MTU"])
+  func whatTheKernelDroppedIsJoinedAgain(how: String) throws {
+    try here.run {
+      let membership = GroupMembership()
+      let u0 = try index("u0")
+      membership.setInterfaces([u0])
+      for number in 0..<30 { try membership.add(vni: vni(number), group: address("239.1.2.\(number)")) }
+      for number in 0..<3 { try membership.add(vni: vni(number), group: address("ff05::10\(number)")) }
+      #expect(membership.verify() == [])
+      switch how {
+      case "moved":
+        try here.ip("link set u0 netns \(there.name)")
+        try there.ip("link set u0 netns \(here.name)")
+        try here.ip("link set u0 up")
+      case "made again":
+        try here.ip("link del u0")
+        try here.ip("link add u0 index \(u0) type veth peer name p0 netns \(there.name)")
+      default:
+        // IPv6 leaves an interface whose MTU is below 1280. (IPv4 leaves one below 68, which a veth cannot have.)
+        try here.ip("link set u0 mtu 1000")
+        try here.ip("link set u0 mtu 1500")
+      }
+      #expect(try index("u0") == u0)
+      let keepsIPv4 = how == "small MTU"
+      #expect(try joined("239.1.2.0") == keepsIPv4)
+      #expect(try !joined("ff05::100"))
+      #expect(membership.verify().count == (keepsIPv4 ? 3 : 33))
+      for number in 0..<30 { #expect(try kernelGroups(here, "u0")["239.1.2.\(number)"] == 1) }
+      for number in 0..<3 { #expect(try joined("ff05::10\(number)")) }
+      #expect(membership.memberships.allSatisfy { $0.isJoined })
+      #expect(membership.verify() == [])
+
+      // Gone for good: no longer joined, whatever the sockets say.
+      try here.ip("link del u0")
+      membership.verify()
+      #expect(membership.memberships.allSatisfy { !$0.isJoined })
+    }
+  }
+
   @Test func interfaceMayBeDownOrWithoutAddress() throws {
     try here.ip("link add d0 type veth peer name d1")
     try here.run {

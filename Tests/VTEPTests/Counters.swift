@@ -26,7 +26,7 @@ struct CounterValues {
   private var drops: [[UInt64]]
   private var received: [Traffic]
   private var sent: [Traffic]
-  fileprivate var ignored: [UInt64]
+  fileprivate var ignored: [[UInt64]]
   fileprivate var vteps: [(received: Traffic, sent: Traffic)]
   fileprivate var domains: [(received: Traffic, sent: Traffic)]
   fileprivate var flooded: [UInt64]
@@ -37,7 +37,7 @@ struct CounterValues {
     drops = places.map { place in DropReason.allCases.map { counters.drop(port: UInt16(place), $0).pointee.value } }
     received = places.map { Self.both(counters.ports + $0).received }
     sent = places.map { Self.both(counters.ports + $0).sent }
-    ignored = places.map { counters.ignored[$0].value }
+    ignored = places.map { place in IgnoredCause.allCases.map { counters.ignored(port: UInt16(place), $0).pointee.value } }
     vteps = (0..<8).map { Self.both(counters.vteps + $0) }
     domains = (0..<8).map { Self.both(counters.domains + $0) }
     flooded = (0..<8).map { counters.flooded[$0].value }
@@ -87,7 +87,15 @@ struct CounterDeltas {
   func fromOverlay(_ domain: UInt16) -> Traffic { now.domains[Int(domain)].received - before.domains[Int(domain)].received }
   func toOverlay(_ domain: UInt16) -> Traffic { now.domains[Int(domain)].sent - before.domains[Int(domain)].sent }
   func flooded(_ domain: UInt16) -> Int { Int(now.flooded[Int(domain)] - before.flooded[Int(domain)]) }
-  func ignored(_ place: Place) -> Int { Int(now.ignored[Int(place.rawValue)] - before.ignored[Int(place.rawValue)]) }
+  func ignored(_ place: Place) -> [IgnoredCause: Int] {
+    var result: [IgnoredCause: Int] = [:]
+    for cause in IgnoredCause.allCases {
+      let index = Int(cause.rawValue)
+      let count = Int(now.ignored[Int(place.rawValue)][index] - before.ignored[Int(place.rawValue)][index])
+      if count != 0 { result[cause] = count }
+    }
+    return result
+  }
   var eventsLost: Int { Int(now.eventsLost - before.eventsLost) }
 }
 

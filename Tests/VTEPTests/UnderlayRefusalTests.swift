@@ -101,6 +101,17 @@ extension DataplaneTests {
       }
     }
 
+    @Test("what the socket filter has cut off is counted")
+    func cutFrames() throws {
+      try DataplaneFixture.run { plane in
+        let packet = plane.packet(carrying: .udp(from: guest(21), to: guest(1))).bytes
+        plane.sendRaw(Array(packet.prefix(CutFrame.otherHostByteCount)), at: .uplink)
+        plane.sendRaw(Array(packet.prefix(CutFrame.otherHostByteCount)), at: .uplink)
+        plane.sendRaw(Array(packet.prefix(CutFrame.groupByteCount)), at: .uplink)
+        plane.expect(drops: [.uplink: [.outerMACOtherHost: 2, .outerMACGroup: 1]])
+      }
+    }
+
     @Test("what is not VXLAN for our port is the kernel's, and no drop", arguments: Family.allCases)
     func ignored(_ family: Family) throws {
       try DataplaneFixture.run(family) { plane in
@@ -110,9 +121,15 @@ extension DataplaneTests {
         plane.sendRaw(.arpRequest(from: guest(21), target: 1), at: .uplink)
         plane.sendRaw(.udp(from: guest(21), to: Topology.uplinkMAC), at: .uplink)
         plane.sendRaw([1, 2, 3], at: .uplink)
+        var tagged = packet.bytes
+        tagged.insert(contentsOf: [0x81, 0, 0, 7], at: 12)
+        plane.sendRaw(tagged, at: .uplink)
+        var tcp = Frame.udp(from: guest(21), to: Topology.uplinkMAC)
+        tcp[23] = 6
+        plane.sendRaw(tcp, at: .uplink)
         plane.run()
-        #expect(plane.deltas.ignored(.uplink) == 4)
-        #expect(plane.deltas.ignored(.secondUplink) == 0)
+        #expect(plane.deltas.ignored(.uplink) == [.otherPort: 2, .notIP: 2, .vlanTag: 1, .notUDP: 1])
+        #expect(plane.deltas.ignored(.secondUplink) == [:])
         plane.expect()
         plane.change { $0.decapPolicy = DecapPolicy(udpPort: 8472) }
         plane.send(packet)

@@ -176,7 +176,8 @@ extension DropRow {
 extension MulticastRow {
   init(_ report: GroupReport) {
     self.init(
-      group: "\(report.group)", vnis: report.vnis.map(\.rawValue), interface: report.interface, joined: report.isJoined)
+      group: "\(report.group)", vnis: report.vnis.map(\.rawValue), interface: report.interface, joined: report.isJoined,
+      error: report.error)
   }
 }
 

@@ -1,0 +1,72 @@
+// UplinkElection: takes each flooded packet once where several uplinks deliver it. A group is joined on every uplink; for each
+// sender and group one uplink is elected, the one that was heard first. Another takes its place when the elected one is down
+// or has been silent for a while. See docs/decisions/0017.
+
+import CDPDK
+import Encap
+import Synchronization
+
+/// The elected uplink of each (sender, group). Shared by all workers, which change it by compare and exchange.
+struct UplinkElection: @unchecked Sendable {
+  /// Places in a set; the least recently heard one gives way.
+  private static let ways = 4
+  private static let sets = 4096
+  /// Cycles in a unit of time, as a power of two: about half a millisecond.
+  private static let unitShift: UInt64 = 20
+
+  /// From high to low: 24 bits of the key's hash, never 0; 8 bits port; 32 bits time. 0 = free.
+  private let words: UnsafeMutablePointer<Atomic<UInt64>>
+  /// How long an elected uplink may be silent while another one delivers: a second.
+  private let patience = Int32(truncatingIfNeeded: cdpdk_cycles_per_second() &>> unitShift)
+
+  init() {
+    words = .allocate(capacity: Self.sets * Self.ways)
+    for index in 0..<Self.sets * Self.ways { (words + index).initialize(to: Atomic(0)) }
+  }
+
+  /// Whether the packet is to be taken. False: another uplink delivers what this sender floods.
+  func takes(from source: IPAddress, to group: IPAddress, at port: UInt16, ports: UnsafePointer<PortEntry>) -> Bool {
+    takes(Self.hash(source, group), at: port, ports: ports, now: UInt32(truncatingIfNeeded: cdpdk_cycles() &>> Self.unitShift))
+  }
+
+  /// - Parameter now: in units of 2^20 cycles.
+  func takes(_ hash: UInt64, at port: UInt16, ports: UnsafePointer<PortEntry>, now: UInt32) -> Bool {
+    let set = words + Int(hash & UInt64(Self.sets - 1)) * Self.ways
+    let tag = hash &>> 40 | 1
+    let elected = tag &<< 40 | UInt64(port) &<< 32 | UInt64(now)
+    while true {
+      var place = set
+      var word = place.pointee.load(ordering: .relaxed)
+      for way in 1..<Self.ways where word &>> 40 != tag {
+        let other = (set + way).pointee.load(ordering: .relaxed)
+        if other &>> 40 == tag || Self.age(other, now) > Self.age(word, now) {
+          place = set + way
+          word = other
+        }
+      }
+      if word &>> 40 == tag {
+        let holder = UInt16(truncatingIfNeeded: word &>> 32) & 0xff
+        let age = Self.age(word, now)
+        if holder == port, age <= 0 { return true }
+        if holder != port, age < patience, ports[Int(holder)].isUp, ports[Int(holder)].isUnderlay { return false }
+      }
+      // Another worker may have been faster: then its word counts.
+      if place.pointee.compareExchange(expected: word, desired: elected, ordering: .relaxed).exchanged { return true }
+    }
+  }
+
+  /// A free place is the oldest. Workers' clocks differ a little: an age may be below 0.
+  private static func age(_ word: UInt64, _ now: UInt32) -> Int32 {
+    word == 0 ? .max : Int32(bitPattern: now &- UInt32(truncatingIfNeeded: word))
+  }
+
+  private static func hash(_ source: IPAddress, _ group: IPAddress) -> UInt64 {
+    mixed(mixed(mixed(mixed(0, source.high), source.low), group.high), group.low)
+  }
+
+  @inline(__always)
+  private static func mixed(_ hash: UInt64, _ part: UInt64) -> UInt64 {
+    let product = (hash ^ part) &* 0x9e37_79b9_7f4a_7c15
+    return product ^ product &>> 29
+  }
+}

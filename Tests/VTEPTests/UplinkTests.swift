@@ -1,0 +1,99 @@
+// Several uplinks: what is flooded counts once, whichever uplink it comes by.
+
+import Encap
+import Testing
+
+@testable import VTEP
+
+extension DataplaneTests {
+  @Suite("Several uplinks")
+  struct UplinkTests {
+    private let frame = Frame.udp(from: Topology.guest(21), to: Topology.guest(1))
+
+    private func flooded(_ plane: DataplaneFixture, from vtep: UInt16 = Topology.near) -> VXLANPacket {
+      var packet = plane.packet(from: vtep, carrying: frame)
+      packet.destination = Topology.groupAddress(plane.family)
+      packet.destinationMAC = Topology.nextHop(Topology.group, plane.family)
+      return packet
+    }
+
+    @Test("a packet to a group that two uplinks deliver is taken once", arguments: Family.allCases)
+    func once(_ family: Family) throws {
+      try DataplaneFixture.run(family) { plane in
+        plane.change { $0.domains[0].entry.learnsFromVTEPs = false }
+        for _ in 0..<3 {
+          plane.send(flooded(plane), at: .uplink)
+          plane.send(flooded(plane), at: .secondUplink)
+        }
+        plane.expect(local: [.vm1: [frame, frame, frame]], drops: [.secondUplink: [.uplinkDuplicate: 3]])
+        // Another sender may come by the other uplink; unicast by both.
+        plane.send(flooded(plane, from: Topology.far), at: .secondUplink)
+        plane.send(plane.packet(carrying: frame), at: .uplink)
+        plane.send(plane.packet(carrying: frame), at: .secondUplink)
+        plane.expect(local: [.vm1: [frame, frame, frame]])
+      }
+    }
+
+    @Test("the other uplink stands in when the elected one is down", arguments: Family.allCases)
+    func down(_ family: Family) throws {
+      try DataplaneFixture.run(family) { plane in
+        plane.change { $0.domains[0].entry.learnsFromVTEPs = false }
+        plane.send(flooded(plane), at: .uplink)
+        plane.run()
+        plane.changePort(.uplink) { $0.isUp = false }
+        plane.send(flooded(plane), at: .secondUplink)
+        plane.expect(local: [.vm1: [frame, frame]])
+        // It stays with the one that delivers.
+        plane.changePort(.uplink) { $0.isUp = true }
+        plane.send(flooded(plane), at: .secondUplink)
+        plane.send(flooded(plane), at: .uplink)
+        plane.expect(local: [.vm1: [frame]], drops: [.uplink: [.uplinkDuplicate: 1]])
+      }
+    }
+
+    @Test("our own packet, heard by the other uplink, is no loop; by the same one it is", arguments: Family.allCases)
+    func ownPacket(_ family: Family) throws {
+      try DataplaneFixture.run(family) { plane in
+        plane.changePort(.uplink) { $0.mac = Topology.uplinkMAC }
+        var packet = flooded(plane)
+        packet.source = Topology.ownAddress(family)
+        packet.sourceMAC = Topology.uplinkMAC
+        plane.send(packet, at: .secondUplink)
+        plane.send(packet, at: .uplink)
+        plane.expect(drops: [.secondUplink: [.uplinkDuplicate: 1], .uplink: [.outerSourceOwn: 1]])
+      }
+    }
+
+    /// A second is about 2,000 units on today's machines, and more than 100 on any.
+    @Test("the other uplink takes over after a silence; each key has its own uplink")
+    func silence() throws {
+      let election = UplinkElection()
+      let ports = UnsafeMutablePointer<PortEntry>.allocate(capacity: Limits.ports)
+      ports.initialize(repeating: PortEntry(), count: Limits.ports)
+      defer { ports.deallocate() }
+      for index in 0..<2 {
+        ports[index].isUp = true
+        ports[index].isUnderlay = true
+      }
+      // Near the end of the 32 bits of time, which begin anew.
+      let start = UInt32.max - 50
+      let key: UInt64 = 0x1234_5678_9abc_def0
+      #expect(election.takes(key, at: 0, ports: ports, now: start))
+      #expect(!election.takes(key, at: 1, ports: ports, now: start))
+      #expect(!election.takes(key, at: 1, ports: ports, now: start &- 3), "a worker whose clock is behind")
+      #expect(!election.takes(key, at: 1, ports: ports, now: start &+ 100))
+      #expect(election.takes(key, at: 0, ports: ports, now: start &+ 100), "it is heard again")
+      #expect(election.takes(key, at: 1, ports: ports, now: start &+ 1_000_000))
+      #expect(!election.takes(key, at: 0, ports: ports, now: start &+ 1_000_001))
+      // Ten thousand others, of the same sets: the least recently heard one gives way.
+      for other in 0..<10_000 {
+        let key = UInt64(other) &* 0x9e37_79b9_7f4a_7c15
+        #expect(election.takes(key, at: UInt16(other % 2), ports: ports, now: start &+ 2_000_000))
+      }
+      let taken = (0..<10_000).count { other in
+        election.takes(UInt64(other) &* 0x9e37_79b9_7f4a_7c15, at: UInt16((other + 1) % 2), ports: ports, now: start &+ 2_000_001)
+      }
+      #expect(taken < 1500, "most of them are still known")
+    }
+  }
+}
