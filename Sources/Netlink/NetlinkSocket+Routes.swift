@@ -7,19 +7,20 @@ import Glibc
 extension NetlinkSocket {
   /// The route packets from `source` to `destination` take, with all its next hops, ordered by interface and gateway.
   ///
-  /// A source that is not configured on this host is left out of the lookup: the kernel has no IPv4 route for it.
+  /// The rules are asked as for a UDP datagram to `udpPort` from any source port, without a mark (SO_MARK) and with TOS 0. A source that is not
+  /// configured on this host is left out of the lookup: the kernel has no IPv4 route for it.
   /// - Returns: nil when there is no route (ENETUNREACH). A blackhole, unreachable or prohibit route is a value.
-  public func route(to destination: IPAddress, from source: IPAddress?) throws(NetlinkError) -> Route? {
-    guard let source, source.isIPv4 == destination.isIPv4 else { return try lookUp(destination, nil) }
-    let route = try lookUp(destination, source)
+  public func route(to destination: IPAddress, from source: IPAddress?, udpPort: UInt16? = nil) throws(NetlinkError) -> Route? {
+    guard let source, source.isIPv4 == destination.isIPv4 else { return try lookUp(destination, nil, udpPort) }
+    let route = try lookUp(destination, source, udpPort)
     // A foreign source gets the answer of a missing or (older kernels) a blackhole route.
     if route == nil || route?.type == .blackhole, try !addresses().contains(where: { $0.address == source }) {
-      return try lookUp(destination, nil)
+      return try lookUp(destination, nil, udpPort)
     }
     return route
   }
 
-  private func lookUp(_ destination: IPAddress, _ source: IPAddress?) throws(NetlinkError) -> Route? {
+  private func lookUp(_ destination: IPAddress, _ source: IPAddress?, _ udpPort: UInt16?) throws(NetlinkError) -> Route? {
     let request = NetlinkRequest(
       RTM_GETROUTE, flags: NLM_F_ACK, operation: "look up route", subject: "\(destination)")
     var header = rtmsg()
@@ -31,16 +32,26 @@ extension NetlinkSocket {
     request.putFamilyHeader(header)
     request.put(RTA_DST, destination)
     if let source { request.put(RTA_SRC, source) }
+    if let udpPort {
+      request.put(Int(RTA_IP_PROTO.rawValue), bytes: [UInt8(IPPROTO_UDP)])
+      request.put(Int(RTA_DPORT.rawValue), bytes: [UInt8(udpPort >> 8), UInt8(udpPort & 0xff)])
+    }
 
     var route: Route?
+    var objectID: UInt32?
     do {
       try perform(request) { message in
         guard message.type == RTM_NEWROUTE, let part = Route(message) else { return }
+        objectID = message.nextHopObjectID ?? objectID
         if route?.merge(part) == nil { route = part }
       }
     } catch {
       return try Self.routeForError(error)
     }
+    if let objectID, let found = route, found.nextHops.isEmpty, found.type.hasNextHops {
+      if let hops = try nextHops(ofObject: objectID) { route?.nextHops = hops } else { route?.type = .blackhole }
+    }
+    route?.unifyNextHops()
     // IPv6 moves a next hop to the end when it comes back: in one order, the same hops are the same route.
     route?.nextHops.sort { ($0.interfaceIndex, $0.gateway ?? destination) < ($1.interfaceIndex, $1.gateway ?? destination) }
     return route

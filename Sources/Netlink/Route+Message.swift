@@ -34,6 +34,20 @@ extension Route {
     mtu = mtu ?? other.mtu
     preferredSource = preferredSource ?? other.preferredSource
   }
+
+  /// Makes one of next hops that are named several times (two members of a group may be alike), with the weight of all.
+  mutating func unifyNextHops() {
+    var unified: [NextHop] = []
+    for hop in nextHops {
+      if let index = unified.firstIndex(where: { $0.interfaceIndex == hop.interfaceIndex && $0.gateway == hop.gateway }) {
+        unified[index].weight += hop.weight
+        unified[index].isUsable = unified[index].isUsable || hop.isUsable
+      } else {
+        unified.append(hop)
+      }
+    }
+    nextHops = unified
+  }
 }
 
 extension Route.Kind {
