@@ -107,6 +107,21 @@ extension DropReason {
       ("vni-storm-unknown-multicast", "VNI floods more multicast frames than its storm-control allows; raise it if stations may send more")
     case .noRoute:
       ("no-route", "the kernel has no route to the remote VTEP; add one (ip route get ADDRESS)")
+    case .ownAddressMissing:
+      (
+        "own-address-missing",
+        "this host does not have the VTEP address that packets leave with; add it (ip address add), or change underlay.addresses"
+      )
+    case .routeNotUnderlay:
+      (
+        "route-not-underlay",
+        "route to the remote VTEP leaves by an interface that is not in underlay.device (show vteps); add it there, or change the route"
+      )
+    case .ipsecPolicy:
+      (
+        "ipsec-policy",
+        "an IPsec policy of this host is about packets to the remote VTEP, and ipsec-policy is refuse; see show vteps for the policy"
+      )
     case .neighborUnresolved:
       ("neighbor-unresolved", "next hop did not answer ARP or ND in time; check that it is up and reachable (ip neigh)")
     case .holdQueueFull:
@@ -124,7 +139,10 @@ extension DropReason {
     case .outerMACOtherHost:
       ("outer-mac-other-host", "frame is for another host's MAC address; normal behind a flooding switch or with a promiscuous device")
     case .outerMACGroup:
-      ("outer-mac-group", "frame to a group MAC address carries a packet to a unicast IP address (RFC 1122 3.3.6); look for a broken sender")
+      (
+        "outer-mac-group",
+        "frame to a group MAC address carries a packet to a unicast IP address (RFC 1122 3.3.6); look for a broken sender"
+      )
     case .outerIPv4Header:
       ("outer-ipv4-header", "outer IPv4 header is malformed (version, header length, cut short); look for a broken sender")
     case .outerIPv4Checksum:

@@ -41,6 +41,9 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case vniStormUnknownUnicast
   case vniStormUnknownMulticast
   case noRoute
+  case ownAddressMissing
+  case routeNotUnderlay
+  case ipsecPolicy
   case neighborUnresolved
   case holdQueueFull
   case egressRateLimit

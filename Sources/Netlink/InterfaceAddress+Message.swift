@@ -10,6 +10,7 @@ extension InterfaceAddress {
     // On a point-to-point link IFA_ADDRESS is the peer and IFA_LOCAL is ours; IPv6 usually has only IFA_ADDRESS.
     guard let address = (attributes[IFA_LOCAL] ?? attributes[IFA_ADDRESS])?.address else { return nil }
     self.init(
-      interfaceIndex: Int32(header.ifa_index), address: address, prefixLength: Int(header.ifa_prefixlen))
+      interfaceIndex: Int32(header.ifa_index), address: address, prefixLength: Int(header.ifa_prefixlen),
+      isDuplicate: Int32(header.ifa_flags) & IFA_F_DADFAILED != 0)
   }
 }

@@ -8,10 +8,13 @@ public struct InterfaceAddress: Equatable, Sendable {
   public var address: IPAddress
   /// 0...32 or 0...128.
   public var prefixLength: Int
+  /// IPv6: another host has it (duplicate address detection failed, RFC 4862 section 5.4), and the kernel does not use it.
+  public var isDuplicate: Bool
 
-  public init(interfaceIndex: Int32, address: IPAddress, prefixLength: Int) {
+  public init(interfaceIndex: Int32, address: IPAddress, prefixLength: Int, isDuplicate: Bool = false) {
     self.interfaceIndex = interfaceIndex
     self.address = address
     self.prefixLength = prefixLength
+    self.isDuplicate = isDuplicate
   }
 }

@@ -22,6 +22,7 @@ extension Link {
       isUp: isUp,
       isRunning: isRunning,
       kind: attributes[IFLA_LINKINFO]?.nested[IFLA_INFO_KIND]?.string,
+      hardwareType: header.ifi_type,
       masterIndex: attributes[IFLA_MASTER]?.value(Int32.self),
       linkNetnsID: attributes[IFLA_LINK_NETNSID]?.value(Int32.self))
   }

@@ -1,5 +1,6 @@
 // Link: a network interface as the kernel sees it. The underlay device and `netdev` ports are followed through these.
 
+import CMNL
 import Encap
 
 /// A network interface of the namespace the socket was opened in.
@@ -16,6 +17,8 @@ public struct Link: Equatable, Sendable {
   public var isRunning: Bool
   /// Kind of a virtual device ("veth", "tun", "bridge", "vxlan"); nil for hardware and loopback.
   public var kind: String?
+  /// What its frames begin with (ifi_type, ARPHRD_*): 1 = an Ethernet header, 65534 = nothing.
+  public var hardwareType: UInt16
   /// Bridge or bond this interface is a member of.
   public var masterIndex: Int32?
   /// Identifier of the namespace in which the other end lives (veth); nil when it is in this one.
@@ -23,7 +26,7 @@ public struct Link: Equatable, Sendable {
 
   public init(
     index: Int32, name: String, mac: MACAddress, mtu: Int, isUp: Bool, isRunning: Bool, kind: String? = nil,
-    masterIndex: Int32? = nil, linkNetnsID: Int32? = nil
+    hardwareType: UInt16 = 1, masterIndex: Int32? = nil, linkNetnsID: Int32? = nil
   ) {
     self.index = index
     self.name = name
@@ -32,7 +35,10 @@ public struct Link: Equatable, Sendable {
     self.isUp = isUp
     self.isRunning = isRunning
     self.kind = kind
+    self.hardwareType = hardwareType
     self.masterIndex = masterIndex
     self.linkNetnsID = linkNetnsID
   }
+  /// Its frames begin with an Ethernet header. The loopback interface's do, too.
+  public var isEthernet: Bool { [UInt16(ARPHRD_ETHER), UInt16(ARPHRD_LOOPBACK)].contains(hardwareType) }
 }

@@ -49,6 +49,20 @@ extension NetlinkSocket {
     return try dump(request) { InterfaceAddress($0) }
   }
 
+  /// Those of these addresses that this host has: on some interface, or through a route of type "local".
+  public func owned(_ addresses: [IPAddress]) throws(NetlinkError) -> Set<IPAddress> {
+    let present = Set(try self.addresses().filter { !$0.isDuplicate }.map(\.address))
+    var owned: Set<IPAddress> = []
+    for address in addresses {
+      if present.contains(address) {
+        owned.insert(address)
+      } else if try route(to: address, from: nil)?.type == .local {
+        owned.insert(address)
+      }
+    }
+    return owned
+  }
+
   /// Takes an interface up or down.
   public func setLink(index: Int32, up: Bool) throws(NetlinkError) {
     let request = NetlinkRequest(

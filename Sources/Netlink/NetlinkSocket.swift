@@ -18,8 +18,11 @@ public final class NetlinkSocket {
   var supportsManagedNeighbors = true
 
   /// - Throws: EMFILE and the like; EPERM never, reading needs no privilege.
-  public init() throws(NetlinkError) {
-    transport = try NetlinkTransport(nonBlocking: false, operation: "open request socket")
+  public convenience init() throws(NetlinkError) { try self.init(bus: NETLINK_ROUTE) }
+
+  /// - Parameter bus: NETLINK_ROUTE or another NETLINK_* number.
+  init(bus: Int32) throws(NetlinkError) {
+    transport = try NetlinkTransport(bus: bus, nonBlocking: false, operation: "open request socket")
     var timeout = timeval(tv_sec: Self.timeoutSeconds, tv_usec: 0)
     let size = socklen_t(MemoryLayout<timeval>.size)
     guard setsockopt(transport.fileDescriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, size) == 0 else {

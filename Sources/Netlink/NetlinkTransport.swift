@@ -1,4 +1,4 @@
-// NetlinkTransport: a bound NETLINK_ROUTE socket and its receive buffer, shared by the request socket and the monitor.
+// NetlinkTransport: a bound netlink socket and its receive buffer, shared by the request socket and the monitors.
 
 import CMNL
 import Glibc
@@ -9,9 +9,10 @@ struct NetlinkTransport: ~Copyable {
   private let buffer: UnsafeMutableRawBufferPointer
 
   /// Opens a close-on-exec socket in the calling thread's network namespace and binds it.
-  init(nonBlocking: Bool, operation: String) throws(NetlinkError) {
+  /// - Parameter bus: NETLINK_ROUTE or another NETLINK_* number.
+  init(bus: Int32 = NETLINK_ROUTE, nonBlocking: Bool, operation: String) throws(NetlinkError) {
     let flags = SOCK_CLOEXEC.rawValue | (nonBlocking ? SOCK_NONBLOCK.rawValue : 0)
-    guard let socket = mnl_socket_open2(NETLINK_ROUTE, Int32(flags)) else {
+    guard let socket = mnl_socket_open2(bus, Int32(flags)) else {
       throw NetlinkError(operation, subject: "netlink", code: errno)
     }
     guard mnl_socket_bind(socket, 0, pid_t(MNL_SOCKET_AUTOPID)) == 0 else {

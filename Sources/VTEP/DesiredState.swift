@@ -78,6 +78,7 @@ public struct UnderlaySettings: Equatable, Sendable {
   public enum TTL: Equatable, Sendable { case fixed(UInt8), inherit }
   public enum DSCP: Equatable, Sendable { case fixed(UInt8), inherit }
   public enum UDPChecksum: String, Sendable, CaseIterable { case auto, on, off }
+  public enum IPsecPolicyMode: String, Sendable, CaseIterable { case warn, refuse }
 
   /// VTEP source addresses: at most one of each family.
   public var addresses: [IPAddress]
@@ -91,6 +92,8 @@ public struct UnderlaySettings: Equatable, Sendable {
   public var udpChecksum = UDPChecksum.auto
   /// 802.1p priorities as DSCPs.
   public var priorities = PriorityMap()
+  /// What to do about IPsec policies of the host that match our packets, which do not pass them.
+  public var ipsecPolicy = IPsecPolicyMode.warn
   /// Accept a zero UDP checksum over IPv6 (RFC 6935 §5).
   public var acceptsZeroUDP6Checksum = false
 

@@ -81,6 +81,8 @@ struct VTEPEntry {
   var isGroup = false
   /// Some VTEPs of a domain, which the frames to a multicast address go to (and to local bindings): see `members`.
   var isList = false
+  /// Without adjacencies: what its frames are dropped for.
+  var obstacle = DropReason.noRoute
   /// VNI of the frames that go to it; nil: their domain's.
   var tunnelKey: VNI?
   /// Range of `floodTargets`: the VTEPs of a list.

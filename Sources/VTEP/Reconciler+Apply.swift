@@ -22,6 +22,8 @@ extension Reconciler {
       throw VTEPError(.refused, "vnis", "more than \(Limits.domains) VNIs")
     }
 
+    try checkPolicies(for: new)
+
     let old = desired
     let newReservation = try reserve(new.underlay, old: old.underlay)
     let opened = try openDevices(for: new)
@@ -40,8 +42,7 @@ extension Reconciler {
     note(conflicts)
     if let newReservation { reservation = newReservation }
     for tap in openedTaps { puntTaps[tap.name] = tap }
-    model.ownIPv4 = new.underlay.addresses.first { $0.isIPv4 } ?? IPAddress(ipv4: 0)
-    model.ownIPv6 = new.underlay.addresses.first { !$0.isIPv4 } ?? IPAddress(high: 0, low: 0)
+    checkOwnAddresses()
     model.decapPolicy = DecapPolicy(
       udpPort: new.underlay.udpPort, acceptsZeroUDP6Checksum: new.underlay.acceptsZeroUDP6Checksum)
     model.priorities = new.underlay.priorities
@@ -55,7 +56,7 @@ extension Reconciler {
       for address in configuredVTEPs(new) where vtep(address, isConfigured: true) == nil {
         log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
       }
-      if old.underlay.addresses != new.underlay.addresses { findAllRoutes() }
+      if old.underlay.addresses != new.underlay.addresses || old.underlay.udpPort != new.underlay.udpPort { findAllRoutes() }
       rebuildDomains(of: changedVNIs)
     }
     let replaced = replacePorts(new, opened: opened, rebindsAll: !changedVNIs.isEmpty)
@@ -311,6 +312,7 @@ extension Reconciler {
     if ticks % 5 == 0 {
       retryNeighbors()
       verifyMemberships()
+      followPolicies()
       countMissedPackets()
       retryPorts()
       retryController()

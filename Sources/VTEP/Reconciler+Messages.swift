@@ -39,7 +39,11 @@ extension Reconciler {
         reroutes = true
       }
     }
-    if reroutes { findAllRoutes() }
+    if reroutes {
+      // An address may be a local route, and goes with its interface without a word.
+      checkOwnAddresses()
+      findAllRoutes()
+    }
     if reroutes || rebuilds {
       rebuildAdjacencies()
       publish()

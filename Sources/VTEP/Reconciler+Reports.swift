@@ -85,7 +85,7 @@ extension Reconciler {
       let adjacencies = model.vteps[Int(record.index)].adjacencies
       return VTEPReport(
         address: record.address, isGroup: record.isGroup, vnis: vnis.map(\.vni).sorted(), macs: macs,
-        nextHops: nextHops(record),
+        nextHops: nextHops(record), obstacle: obstacleText(record),
         mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(),
         traffic: indexes.reduce(TrafficReport()) { $0 + baselines.traffic(vtep: $1, counters) })
     }
@@ -144,7 +144,7 @@ extension Reconciler {
   public func underlayReport() -> UnderlayReport {
     let counters = counters
     return UnderlayReport(
-      settings: desired.underlay,
+      settings: desired.underlay, missingAddresses: underlay.missingAddresses,
       devices: underlay.devices.map { device in
         UnderlayReport.Device(
           name: device.name, mtu: device.link?.mtu, isUp: device.isUp, traffic: baselines.traffic(port: device.portIndex, counters),

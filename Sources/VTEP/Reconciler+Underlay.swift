@@ -47,7 +47,8 @@ extension Reconciler {
   }
 
   private func openUnderlay(_ link: Link, _ settings: UnderlaySettings) throws(VTEPError) -> EthernetDevice {
-    try EthernetDevice.openPacketSocket(
+    try Self.checkCarriesFrames(link)
+    return try EthernetDevice.openPacketSocket(
       link: link, queues: dataplane.workers, filterPort: settings.udpPort, promiscuous: false, runtime: runtime,
       subject: "underlay.device \(link.name)")
   }
@@ -130,7 +131,8 @@ extension Reconciler {
   private func findRoute(_ address: IPAddress) {
     guard var record = underlay.vteps[address], !record.isGroup else { return }
     do {
-      record.route = try underlay.netlink.route(to: address, from: desired.underlay.ownAddress(like: address))
+      record.route = try underlay.netlink.route(
+        to: address, from: desired.underlay.ownAddress(like: address), udpPort: desired.underlay.udpPort)
     } catch {
       log.warning("route to \(address): \(error)")
     }
@@ -231,6 +233,7 @@ extension Reconciler {
   // -- adjacencies --------------------------------------------------------------------------------------------------
 
   func rebuildAdjacencies() {
+    applyPolicies()
     updateNeighborRequests()
     let settings = desired.underlay
     for device in underlay.devices {
@@ -239,10 +242,12 @@ extension Reconciler {
     }
     for record in underlay.vteps.values {
       model.vteps[Int(record.index)].adjacencies = adjacencies(record, settings)
+      model.vteps[Int(record.index)].entry.obstacle = underlay.obstacle(record)?.dropReason ?? .noRoute
     }
     for (destination, index) in controller.tunnels {
       let record = underlay.vteps[destination.address]
       model.vteps[Int(index)].adjacencies = record.map { adjacencies($0, settings, hasOwnKey: true) } ?? []
+      model.vteps[Int(index)].entry.obstacle = record.flatMap(underlay.obstacle)?.dropReason ?? .noRoute
     }
     chooseServiceNodes()
   }

@@ -162,7 +162,8 @@ public actor Reconciler {
       cdpdk_event_signal(wakeEvent)
     }
 
-    underlay = UnderlayState(netlink: netlink)
+    let ipsec = try VTEPError.wrap("IPsec policies") { () throws(NetlinkError) in try IPsecPolicies() }
+    underlay = UnderlayState(netlink: netlink, ipsec: ipsec)
     memberships = GroupMembership()
     reservation = try VTEPError.wrap("underlay.udp-port") { () throws(NetlinkError) in
       try UDPPortReservation(port: desired.underlay.udpPort)

@@ -69,6 +69,8 @@ public struct VTEPReport: Sendable {
   public var vnis: [VNI]
   public var macs: Int
   public var nextHops: [NextHopReport]
+  /// Why nothing can be sent to it; nil: it can.
+  public var obstacle: String?
   /// Of the IP packets that fit the path, in bytes; nil without a route.
   public var mtu: Int?
   public var traffic: TrafficReport
@@ -103,6 +105,8 @@ public struct UnderlayReport: Sendable {
   }
 
   public var settings: UnderlaySettings
+  /// VTEP addresses that the host does not have.
+  public var missingAddresses: Set<IPAddress>
   public var devices: [Device]
 }
 

@@ -40,6 +40,18 @@ struct UnderlayState {
   var devices: [UnderlayDevice] = []
   var vteps: [IPAddress: VTEPRecord] = [:]
   var vtepIndexes = IndexPool(limit: Limits.vteps)
+  /// Nil when the kernel has no IPsec.
+  let ipsec: IPsecPolicies?
+  /// Those that were there when they were read last, in the order in which the kernel asks them.
+  var policies: [IPsecPolicy] = []
+  /// They have been read and not yet applied.
+  var hasNewPolicies = false
+  /// Policies that the operator has been told of.
+  var reportedPolicies: Set<UInt32> = []
+  /// VTEPs to which nothing is sent because of a policy.
+  var forbidden: Set<IPAddress> = []
+  /// VTEP addresses that this host does not have at the moment: nothing is sent with them.
+  var missingAddresses: Set<IPAddress> = []
   /// Next hops that VTEPs need, which the kernel was asked to resolve and keep.
   var wanted: Set<NeighborKey> = []
   /// The last known address of each neighbour on our devices. Kept when the kernel forgets it (`ip neigh flush`), until
@@ -50,8 +62,9 @@ struct UnderlayState {
   /// removed at once counts as failed.
   var doubtfulNeighbors: Set<NeighborKey> = []
 
-  init(netlink: NetlinkSocket) {
+  init(netlink: NetlinkSocket, ipsec: IPsecPolicies? = nil) {
     self.netlink = netlink
+    self.ipsec = ipsec
   }
 
   func device(interfaceIndex: Int32) -> UnderlayDevice? {
@@ -61,6 +74,7 @@ struct UnderlayState {
   /// The next hops of a VTEP that can be used now, as (device, neighbour, weight). When some are known to be dead and
   /// others are not, the dead ones are left out.
   func usableHops(_ record: VTEPRecord) -> [(device: UnderlayDevice, neighbor: NeighborKey, weight: Int)] {
+    if lacksAddress(like: record.address) || forbidden.contains(record.address) { return [] }
     if record.isGroup {
       // A group is reached on the first uplink that is up: sending on each would deliver twice.
       return devices.first(where: \.isUp).map {
@@ -76,6 +90,45 @@ struct UnderlayState {
     }
     let alive = hops.filter { !failedNeighbors.contains($0.neighbor) }
     return alive.isEmpty ? hops : alive
+  }
+
+  func lacksAddress(like other: IPAddress) -> Bool { missingAddresses.contains { $0.isIPv4 == other.isIPv4 } }
+
+  /// Why a VTEP has no usable next hop; nil: it has one.
+  func obstacle(_ record: VTEPRecord) -> Obstacle? {
+    if let address = missingAddresses.first(where: { $0.isIPv4 == record.address.isIPv4 }) { return .ownAddressMissing(address) }
+    if forbidden.contains(record.address) { return .ipsecPolicy }
+    guard usableHops(record).isEmpty else { return nil }
+    if record.isGroup { return .deviceDown(devices.map(\.name)) }
+    guard let route = record.route else { return .noRoute("no route") }
+    switch route.type {
+    case .unicast: break
+    case .local: return .noRoute("the address is this host's own")
+    case .blackhole, .unreachable, .prohibit: return .noRoute("the route is of type \(route.type)")
+    default: return .noRoute("the route leads to no single host")
+    }
+    let ours = route.nextHops.compactMap { device(interfaceIndex: $0.interfaceIndex)?.name }
+    if !ours.isEmpty { return .deviceDown(ours) }
+    return route.nextHops.first.map { .routeNotUnderlay(interfaceIndex: $0.interfaceIndex) } ?? .noRoute("the route has no next hop")
+  }
+}
+
+/// Why nothing can be sent to a VTEP.
+enum Obstacle: Equatable {
+  case noRoute(String)
+  case ownAddressMissing(IPAddress)
+  case routeNotUnderlay(interfaceIndex: Int32)
+  case ipsecPolicy
+  /// Those that it is reached by are down, or their next hops dead.
+  case deviceDown([String])
+
+  var dropReason: DropReason {
+    switch self {
+    case .noRoute, .deviceDown: .noRoute
+    case .ownAddressMissing: .ownAddressMissing
+    case .routeNotUnderlay: .routeNotUnderlay
+    case .ipsecPolicy: .ipsecPolicy
+    }
   }
 }
 

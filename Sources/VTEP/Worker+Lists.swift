@@ -15,7 +15,7 @@ extension Worker {
     var position = 0
     while position < Limits.burst && frames[position] != mbuf.raw { position += 1 }
     guard entry.pointee.isList, position < Limits.burst else {
-      drop(mbuf, port: ingress, .noRoute)
+      drop(mbuf, port: ingress, entry.pointee.obstacle)
       return
     }
     let targets = snapshot.pointee.floodTargets + Int(entry.pointee.firstMember)

@@ -28,10 +28,12 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
   public var vnis: Int
   /// Entries of the MAC table.
   public var macs: Int
+  /// What keeps the underlay from working, one sentence each.
+  public var problems: [String]
 
   public init(
     state: State, name: String, mode: String, version: String, uptimeSeconds: Int, workers: Int, ports: Int, vnis: Int,
-    macs: Int
+    macs: Int, problems: [String] = []
   ) {
     self.state = state
     self.name = name
@@ -42,11 +44,12 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
     self.ports = ports
     self.vnis = vnis
     self.macs = macs
+    self.problems = problems
   }
 
   enum CodingKeys: String, CodingKey {
     case state, name, mode, version
     case uptimeSeconds = "uptime_s"
-    case workers, ports, vnis, macs
+    case workers, ports, vnis, macs, problems
   }
 }

@@ -14,6 +14,8 @@ public struct ShowUnderlay: ControlRequest {
 /// One of our VTEP addresses on one device.
 public struct UnderlayRow: Codable, Equatable, Sendable {
   public var address: String
+  /// The host has the address; nothing is sent without.
+  public var present: Bool
   public var device: String
   /// `af_packet`, …
   public var driver: String
@@ -29,10 +31,11 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
   public var destinations: [DestinationRow]
 
   public init(
-    address: String, device: String, driver: String, mtu: Int? = nil, up: Bool = false, ignored: [String: UInt64] = [:],
-    missed: UInt64 = 0, destinations: [DestinationRow] = []
+    address: String, present: Bool = true, device: String, driver: String, mtu: Int? = nil, up: Bool = false,
+    ignored: [String: UInt64] = [:], missed: UInt64 = 0, destinations: [DestinationRow] = []
   ) {
     self.address = address
+    self.present = present
     self.device = device
     self.driver = driver
     self.mtu = mtu
@@ -42,7 +45,7 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
     self.destinations = destinations
   }
 
-  enum CodingKeys: CodingKey { case address, device, driver, mtu, up, ignored, missed, destinations }
+  enum CodingKeys: CodingKey { case address, present, device, driver, mtu, up, ignored, missed, destinations }
 }
 
 /// A destination that the daemon keeps resolved: a remote VTEP or a multicast group.

@@ -52,6 +52,8 @@ public struct NextHopRow: Codable, Equatable, Sendable {
 public struct VTEPRow: Codable, Equatable, Sendable {
   public var address: String
   public var state: ReachabilityState
+  /// Why nothing can be sent to it; nil: it can.
+  @Nullable public var reason: String?
   /// VNIs that reach it, by flood list or MAC entry.
   public var vnis: [UInt32]
   /// MAC table entries behind it.
@@ -65,11 +67,12 @@ public struct VTEPRow: Codable, Equatable, Sendable {
   public var txBytes: UInt64
 
   public init(
-    address: String, state: ReachabilityState, vnis: [UInt32] = [], macs: Int = 0, nextHops: [NextHopRow] = [],
+    address: String, state: ReachabilityState, reason: String? = nil, vnis: [UInt32] = [], macs: Int = 0, nextHops: [NextHopRow] = [],
     mtu: Int? = nil, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0
   ) {
     self.address = address
     self.state = state
+    self.reason = reason
     self.vnis = vnis
     self.macs = macs
     self.nextHops = nextHops
@@ -81,7 +84,7 @@ public struct VTEPRow: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case address, state, vnis, macs
+    case address, state, reason, vnis, macs
     case nextHops = "next_hops"
     case mtu
     case rxPackets = "rx_packets"

@@ -77,6 +77,7 @@ extension VTEPRow {
       Column(number: "RX BYTES") { "\($0.rxBytes)" },
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
       Column(number: "TX BYTES") { "\($0.txBytes)" },
+      Column("REASON") { $0.reason ?? "" },
     ]
   }
 }
@@ -187,6 +188,7 @@ extension UnderlayRow {
   static var columns: [Column<UnderlayRow>] {
     [
       Column("ADDRESS") { $0.address },
+      Column("PRESENT") { $0.present ? "yes" : "no" },
       Column("DEVICE") { $0.device },
       Column("DRIVER") { $0.driver },
       Column(number: "MTU") { $0.mtu.orDash },

@@ -35,11 +35,12 @@ struct StatusCommand: ClientCommand {
 
   private func print(_ status: DaemonStatus, _ session: Session) throws {
     guard session.format == .table else { return try session.printObject(status) }
-    let rows = [
+    var rows = [
       ("state", status.state.rawValue), ("name", status.name), ("mode", status.mode), ("version", status.version),
       ("uptime", "\(status.uptimeSeconds) s"), ("workers", "\(status.workers)"), ("ports", "\(status.ports)"),
       ("vnis", "\(status.vnis)"), ("macs", "\(status.macs)"),
     ]
+    rows += status.problems.map { ("problem", $0) }
     for (name, value) in rows {
       Output.standard.write(name + String(repeating: " ", count: 9 - name.count) + value + "\n")
     }

@@ -12,7 +12,8 @@ extension Daemon: ControlHandler {
     return DaemonStatus(
       state: state, name: configuration.name, mode: configuration.mode.rawValue, version: Version.text,
       uptimeSeconds: Int(reconciler?.uptimeSeconds ?? 0), workers: configuration.dataplane.workers,
-      ports: desired?.ports.count ?? 0, vnis: desired?.vnis.count ?? 0, macs: reconciler?.macCount() ?? 0)
+      ports: desired?.ports.count ?? 0, vnis: desired?.vnis.count ?? 0, macs: reconciler?.macCount() ?? 0,
+      problems: await reconciler?.problems() ?? [])
   }
 
   // -- show ------------------------------------------------------------------------------------------------------------
@@ -65,7 +66,8 @@ extension Daemon: ControlHandler {
     return underlay.settings.addresses.flatMap { address in
       underlay.devices.map { device in
         UnderlayRow(
-          address: "\(address)", device: device.name, driver: underlay.settings.driver.rawValue, mtu: device.mtu, up: device.isUp,
+          address: "\(address)", present: !underlay.missingAddresses.contains(address), device: device.name,
+          driver: underlay.settings.driver.rawValue, mtu: device.mtu, up: device.isUp,
           ignored: Dictionary(uniqueKeysWithValues: device.ignored.filter { $0.count > 0 }.map { ($0.cause.name, $0.count) }),
           missed: device.missed,
           destinations: vteps.filter { $0.address.isIPv4 == address.isIPv4 }.map(DestinationRow.init))

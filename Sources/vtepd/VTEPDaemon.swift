@@ -6,6 +6,7 @@ import Foundation
 import Logging
 import ServiceLifecycle
 import UnixSignals
+import VTEP
 
 @main
 struct VTEPDaemon: AsyncParsableCommand {
@@ -34,7 +35,14 @@ struct VTEPDaemon: AsyncParsableCommand {
       Self.complain(error.lines.joined(separator: "\n"))
       throw ExitCode(1)
     }
-    if check { return }
+    if check {
+      let problems = UnderlayCheck.problems(configuration.desired.underlay)
+      guard problems.isEmpty else {
+        Self.complain(problems.map { "\(config): \($0)" }.joined(separator: "\n"))
+        throw ExitCode(1)
+      }
+      return
+    }
 
     LoggingSystem.bootstrap(StreamLogHandler.standardError)
     var log = Logger(label: "vtepd")

@@ -159,6 +159,59 @@ final class TwoUplinks {
     }
   }
 
+  @Test(arguments: [0, 1])
+  func nextHopObjectsAreFollowedToTheirMembers(compatible: Int) throws {
+    let lab = try TwoUplinks()
+    try lab.host.exec("sysctl -qw net.ipv4.nexthop_compat_mode=\(compatible)")
+    for (family, gateways, prefix) in [
+      ("-4", ["10.0.0.2", "10.1.0.2"], "192.0.2"), ("-6", ["2001:db8::2", "2001:db8:1::2"], "2001:db8:f:"),
+    ] {
+      let base = family == "-4" ? 0 : 100
+      try lab.host.ip("\(family) nexthop add id \(base + 1) via \(gateways[0]) dev u0")
+      try lab.host.ip("\(family) nexthop add id \(base + 2) via \(gateways[1]) dev u1")
+      try lab.host.ip("\(family) nexthop add id \(base + 3) via \(gateways[0]) dev u0")
+      try lab.host.ip("\(family) nexthop add id \(base + 4) blackhole")
+      try lab.host.ip("nexthop add id \(base + 10) group \(base + 1),3/\(base + 2),5")
+      try lab.host.ip("nexthop add id \(base + 11) group \(base + 1)/\(base + 2)/\(base + 3),2")
+      func destination(_ number: Int) -> String { family == "-4" ? "\(prefix).\(number)" : "\(prefix):\(number)" }
+      for (number, object) in [(1, 1), (4, 4), (10, 10), (11, 11)] {
+        try lab.host.ip("\(family) route add \(destination(number)) nhid \(base + object)")
+      }
+      try inHost(lab) { netlink, u0, u1 throws in
+        func hops(_ number: Int) throws -> [NextHop]? { try netlink.route(to: address(destination(number)), from: nil)?.nextHops }
+        func hop(_ index: Int, _ weight: Int = 1) -> NextHop {
+          NextHop(gateway: address(gateways[index]), interfaceIndex: index == 0 ? u0 : u1, weight: weight)
+        }
+        #expect(try hops(1) == [hop(0)])
+        #expect(try hops(10) == [hop(0, 3), hop(1, 5)])
+        #expect(try hops(11) == [hop(0, 3), hop(1, 1)], "the same next hop twice")
+        #expect(try netlink.route(to: address(destination(4)), from: nil)?.type == .blackhole)
+      }
+    }
+  }
+
+  @Test func rulesAboutUDPAndItsPort() throws {
+    let lab = try TwoUplinks()
+    let families = [
+      ("-4", "192.0.2.0/24", ["10.0.0.2", "10.1.0.2"]), ("-6", "2001:db8:f::/64", ["2001:db8::2", "2001:db8:1::2"]),
+    ]
+    for (family, prefix, gateways) in families {
+      try lab.host.ip("\(family) route add \(prefix) via \(gateways[0])")
+      try lab.host.ip("\(family) route add \(prefix) via \(gateways[1]) table 100")
+      try lab.host.ip("\(family) rule add ipproto udp dport 4789 table 100")
+    }
+    try inHost(lab) { netlink, u0, u1 throws in
+      for (destination, source) in [("192.0.2.1", "10.0.0.1"), ("2001:db8:f::1", "2001:db8::1")] {
+        func interface(_ port: UInt16?) throws -> Int32? {
+          try netlink.route(to: address(destination), from: address(source), udpPort: port)?.nextHops.first?.interfaceIndex
+        }
+        #expect(try interface(4789) == u1)
+        #expect(try interface(4790) == u0)
+        #expect(try interface(nil) == u0)
+      }
+    }
+  }
+
   @Test func rulesAreHonoured() throws {
     let lab = try TwoUplinks()
     try lab.host.ip("route add 192.0.2.0/24 via 10.0.0.2")

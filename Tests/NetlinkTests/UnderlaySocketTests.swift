@@ -204,8 +204,10 @@ import Testing
     try UnderlayFilter(udpPort: 4789).attach(toSocket: receiver)
     _ = receivedPorts(receiver) // what came before the filter
     // VXLAN to 10.0.0.1; the UDP source port tells which frame it is. The kernel takes a tag out of the frame.
-    func frame(_ sourcePort: UInt8, tag: [UInt8]) -> [UInt8] {
-      let ethernet: [UInt8] = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 2] + tag + [8, 0]
+    let mac = try here.run { try #require(try NetlinkSocket().link(named: "u0")).mac }
+    let ours = (0..<6).map { UInt8(truncatingIfNeeded: mac.bits >> UInt64(40 - 8 * $0)) }
+    func frame(_ sourcePort: UInt8, tag: [UInt8], to destination: [UInt8]? = nil) -> [UInt8] {
+      let ethernet: [UInt8] = (destination ?? ours) + [2, 0, 0, 0, 0, 2] + tag + [8, 0]
       let ip: [UInt8] = [0x45, 0, 0, 36, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1]
       return ethernet + ip + [0xc0, sourcePort, 0x12, 0xb5, 0, 16, 0, 0, 8, 0, 0, 0, 0, 0, 1, 0]
     }
@@ -222,6 +224,24 @@ import Testing
         return seen.last == 4
       })
     #expect(seen == [2, 4], "a priority tag (VLAN 0) and none")
+
+    // What is not for this host is cut to a length that says so. A multicast IP address in a frame to us is fine.
+    try here.ip("link set u0 promisc on")
+    var toGroup = frame(8, tag: [], to: [1, 0, 0x5e, 1, 1, 1])
+    toGroup.replaceSubrange(30..<34, with: [239, 1, 1, 1])
+    let others = [
+      frame(5, tag: [], to: [2, 0, 0, 0, 0, 9]), frame(6, tag: [], to: [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+      frame(7, tag: [], to: [1, 0, 0x5e, 1, 1, 1]), toGroup, frame(9, tag: []),
+    ]
+    for frame in others { #expect(send(sender, frame, frame.count, 0) == frame.count) }
+    var lengths: [Int] = []
+    #expect(
+      eventually {
+        while case let count = recv(receiver, &buffer, buffer.count, Int32(MSG_DONTWAIT)), count > 0 { lengths.append(count) }
+        return lengths.count == 5
+      })
+    let whole = toGroup.count
+    #expect(lengths == [CutFrame.otherHostByteCount, CutFrame.groupByteCount, CutFrame.groupByteCount, whole, whole])
   }
 
   @Test func ignoreOutgoingWantsAPacketSocket() throws {

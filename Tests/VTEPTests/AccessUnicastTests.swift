@@ -141,6 +141,11 @@ extension DataplaneTests {
         plane.send(.udp(from: guest(1), to: guest(2)), from: .vm1)
         plane.send(.udp(from: guest(1), to: guest(21)), from: .vm1)
         plane.expect(drops: [.vm1: [.portDown: 1, .noRoute: 1]])
+        for reason in [DropReason.ownAddressMissing, .routeNotUnderlay, .ipsecPolicy] {
+          plane.change { $0.vteps[Int(Topology.near)].entry.obstacle = reason }
+          plane.send(.udp(from: guest(1), to: guest(21)), from: .vm1)
+          plane.expect(drops: [.vm1: [reason: 1]])
+        }
       }
     }
 

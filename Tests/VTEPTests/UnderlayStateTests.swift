@@ -100,6 +100,31 @@ struct UnderlayStateTests {
     #expect(hops(try state([]), group) == [])
   }
 
+  @Test("why there is no next hop")
+  func obstacles() throws {
+    var state = try state([device(10, port: 0), device(11, port: 1, isRunning: false)])
+    func route(_ index: Int32, isUsable: Bool = true) -> Route {
+      Route(type: .unicast, nextHops: [NextHop(gateway: nil, interfaceIndex: index, isUsable: isUsable)])
+    }
+    #expect(state.obstacle(record(vtep, route(10))) == nil)
+    #expect(state.obstacle(record(vtep, route(11))) == .deviceDown(["test11"]))
+    #expect(state.obstacle(record(vtep, route(10, isUsable: false))) == .deviceDown(["test10"]))
+    #expect(state.obstacle(record(vtep, route(99))) == .routeNotUnderlay(interfaceIndex: 99))
+    #expect(state.obstacle(record(vtep, nil))?.dropReason == .noRoute)
+    #expect(state.obstacle(record(vtep, Route(type: .blackhole)))?.dropReason == .noRoute)
+    state.missingAddresses = [Topology.ownAddress(.ipv6)]
+    #expect(state.obstacle(record(vtep, route(10))) == nil)
+    state.missingAddresses = [Topology.ownAddress(.ipv4)]
+    for address in [vtep, Topology.groupAddress(.ipv4)] {
+      #expect(state.obstacle(record(address, route(10))) == .ownAddressMissing(Topology.ownAddress(.ipv4)))
+      #expect(hops(state, record(address, route(10))) == [])
+    }
+    state.missingAddresses = []
+    state.forbidden = [vtep]
+    #expect(state.obstacle(record(vtep, route(10))) == .ipsecPolicy)
+    #expect(hops(state, record(vtep, route(10))) == [])
+  }
+
   @Test("TTL, DSCP and checksum of the header follow the settings and the destination")
   func header() {
     var settings = UnderlaySettings(addresses: Family.allCases.map(Topology.ownAddress), devices: [])

@@ -35,6 +35,7 @@ let fullConfigurationText = """
     dscp-to-pcp: { 46: 5, 0: 1 }
     udp-checksum: on
     udp6-zero-checksum-rx: true
+    ipsec-policy: refuse
 
   protection:
     mac-move: { moves: 3, window-seconds: 10, hold-seconds: 20 }
@@ -122,6 +123,7 @@ let fullConfigurationText = """
     underlay.priorities.pcpOfDSCP = [46: 5, 0: 1]
     underlay.udpChecksum = .on
     underlay.acceptsZeroUDP6Checksum = true
+    underlay.ipsecPolicy = .refuse
     #expect(configuration.desired.underlay == underlay)
 
     var protection = ProtectionSettings()

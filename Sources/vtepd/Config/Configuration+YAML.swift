@@ -108,6 +108,7 @@ extension UnderlaySettings {
       ("pcp-to-dscp", .flow(priorities.dscpOfPCP.map { Node(number: $0) })),
       ("udp-checksum", Node(word: udpChecksum.rawValue)),
       ("udp6-zero-checksum-rx", Node(flag: acceptsZeroUDP6Checksum)),
+      ("ipsec-policy", Node(word: ipsecPolicy.rawValue)),
     ]
     if !priorities.pcpOfDSCP.isEmpty {
       let entries = priorities.pcpOfDSCP.sorted { $0.key < $1.key }.map { (Node(number: $0.key), Node(number: $0.value)) }

@@ -103,7 +103,7 @@ extension ReachabilityState {
 extension VTEPRow {
   init(_ report: VTEPReport) {
     self.init(
-      address: "\(report.address)", state: ReachabilityState(report.nextHops), vnis: report.vnis.map(\.rawValue),
+      address: "\(report.address)", state: ReachabilityState(report.nextHops), reason: report.obstacle, vnis: report.vnis.map(\.rawValue),
       macs: report.macs, nextHops: report.nextHops.map(NextHopRow.init), mtu: report.mtu,
       rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
       txBytes: report.traffic.txBytes)
