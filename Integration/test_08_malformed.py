@@ -148,7 +148,6 @@ def vxlan(bench):
     yield "inner source is ours", "inner-source-own", bench.ipv4(ethernet(PINNED))
     yield "inner 802.1Q", "inner-vlan", bench.ipv4(tagged(inner, 100))
     yield "inner 802.1ad", "inner-vlan", bench.ipv4(tagged(inner, 100, 0x88A8))
-    yield "inner priority tag", "inner-vlan", bench.ipv4(tagged(inner, 0))
     yield "CE outside, Not-ECT inside", "ecn-forbidden", bench.ipv4(echo_request(GUEST, BROADCAST, "10.0.0.1", "10.0.0.2"), tos=3)
     yield "from no peer", "peer-not-allowed", bench.ipv4(vni=5003)
     yield "behind another VTEP", "split-horizon", bench.ipv4(ethernet(GUEST, REMOTE))
