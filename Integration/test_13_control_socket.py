@@ -121,13 +121,13 @@ def test_commands_and_keys_of_the_interface(site):
     site.guests[0].ping(site.guests[1].ipv4)
     daemon = site.daemons[0]
     keys = {
-        ("status",): "state name mode version uptime_s workers ports vnis macs",
+        ("status",): "state name mode version uptime_s workers ports vnis macs problems",
         ("show", "mac-table"): "vni mac type location port vlan vtep age_s moves",
         ("show", "vnis"): "vni source flood group peers ports macs",
-        ("show", "vteps"): "address state vnis macs next_hops mtu rx_packets rx_bytes tx_packets tx_bytes",
+        ("show", "vteps"): "address state reason vnis macs next_hops mtu rx_packets rx_bytes tx_packets tx_bytes",
         ("show", "ports"): "name kind state mac mtu vni vlans rx_packets rx_bytes tx_packets tx_bytes drops",
         ("show", "drops", "--all"): "reason where count description",
-        ("show", "underlay"): "address device driver mtu destinations",
+        ("show", "underlay"): "address present device driver mtu up ignored missed destinations",
         ("show", "workers"): "worker core queues packets cycles_per_packet busy_percent",
     }
     for command, expected in keys.items():

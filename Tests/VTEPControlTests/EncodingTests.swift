@@ -23,7 +23,7 @@ import Testing
       state: .running, name: "hv1", mode: "hypervisor", version: "1", uptimeSeconds: 3, workers: 1, ports: 2, vnis: 3, macs: 4)
     #expect(
       try json(status)
-        == #"{"macs":4,"mode":"hypervisor","name":"hv1","ports":2,"state":"running","uptime_s":3,"version":"1","vnis":3,"workers":1}"#
+        == #"{"macs":4,"mode":"hypervisor","name":"hv1","ports":2,"problems":[],"state":"running","uptime_s":3,"version":"1","vnis":3,"workers":1}"#
         + "\n")
     #expect(
       try json(MACMoveRow(vni: 1, mac: "m", state: .frozen, first: "port a", second: "port b", moves: 6, frozenSeconds: 1))
@@ -34,7 +34,7 @@ import Testing
         + "\n")
     #expect(
       try json(VTEPRow(address: "192.0.2.2", state: .resolving, nextHops: [NextHopRow(address: "192.0.2.254", device: "eth0")]))
-        == #"{"address":"192.0.2.2","macs":0,"mtu":null,"next_hops":[{"address":"192.0.2.254","device":"eth0","mac":null,"state":null}],"rx_bytes":0,"rx_packets":0,"state":"resolving","tx_bytes":0,"tx_packets":0,"vnis":[]}"#
+        == #"{"address":"192.0.2.2","macs":0,"mtu":null,"next_hops":[{"address":"192.0.2.254","device":"eth0","mac":null,"state":null}],"reason":null,"rx_bytes":0,"rx_packets":0,"state":"resolving","tx_bytes":0,"tx_packets":0,"vnis":[]}"#
         + "\n")
     let limits =
       #""limits":{"anti_spoofing":false,"drops":{},"egress_bits":0,"egress_packets":0,"ingress_bits":0,"ingress_packets":0,"mac_limit":0,"#
@@ -51,13 +51,13 @@ import Testing
         == #"{"count":1,"description":"too short","reason":"runt","where":"port p"}"# + "\n")
     #expect(
       try json(MulticastRow(group: "239.1.1.1", vnis: [1], interface: "eth0", joined: true))
-        == #"{"group":"239.1.1.1","interface":"eth0","joined":true,"vnis":[1]}"# + "\n")
+        == #"{"error":null,"group":"239.1.1.1","interface":"eth0","joined":true,"vnis":[1]}"# + "\n")
     #expect(
       try json(
         UnderlayRow(
           address: "192.0.2.1", device: "eth0", driver: "af_packet", destinations: [DestinationRow(address: "192.0.2.2", state: .resolved)])
       )
-        == #"{"address":"192.0.2.1","destinations":[{"address":"192.0.2.2","next_hops":[],"state":"resolved"}],"device":"eth0","driver":"af_packet","mtu":null}"#
+        == #"{"address":"192.0.2.1","destinations":[{"address":"192.0.2.2","next_hops":[],"state":"resolved"}],"device":"eth0","driver":"af_packet","ignored":{},"missed":0,"mtu":null,"present":true,"up":false}"#
         + "\n")
     #expect(
       try json(WorkerRow(worker: 0))

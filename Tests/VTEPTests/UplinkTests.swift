@@ -10,8 +10,10 @@ extension DataplaneTests {
   struct UplinkTests {
     private let frame = Frame.udp(from: Topology.guest(21), to: Topology.guest(1))
 
-    private func flooded(_ plane: DataplaneFixture, from vtep: UInt16 = Topology.near) -> VXLANPacket {
-      var packet = plane.packet(from: vtep, carrying: frame)
+    /// - Parameter sender: another one in each test, since what is elected lives on.
+    private func flooded(_ plane: DataplaneFixture, from sender: UInt8) -> VXLANPacket {
+      var packet = plane.packet(carrying: frame)
+      packet.source = Topology.address(sender, plane.family)
       packet.destination = Topology.groupAddress(plane.family)
       packet.destinationMAC = Topology.nextHop(Topology.group, plane.family)
       return packet
@@ -22,12 +24,12 @@ extension DataplaneTests {
       try DataplaneFixture.run(family) { plane in
         plane.change { $0.domains[0].entry.learnsFromVTEPs = false }
         for _ in 0..<3 {
-          plane.send(flooded(plane), at: .uplink)
-          plane.send(flooded(plane), at: .secondUplink)
+          plane.send(flooded(plane, from: 101), at: .uplink)
+          plane.send(flooded(plane, from: 101), at: .secondUplink)
         }
         plane.expect(local: [.vm1: [frame, frame, frame]], drops: [.secondUplink: [.uplinkDuplicate: 3]])
         // Another sender may come by the other uplink; unicast by both.
-        plane.send(flooded(plane, from: Topology.far), at: .secondUplink)
+        plane.send(flooded(plane, from: 102), at: .secondUplink)
         plane.send(plane.packet(carrying: frame), at: .uplink)
         plane.send(plane.packet(carrying: frame), at: .secondUplink)
         plane.expect(local: [.vm1: [frame, frame, frame]])
@@ -38,15 +40,15 @@ extension DataplaneTests {
     func down(_ family: Family) throws {
       try DataplaneFixture.run(family) { plane in
         plane.change { $0.domains[0].entry.learnsFromVTEPs = false }
-        plane.send(flooded(plane), at: .uplink)
+        plane.send(flooded(plane, from: 103), at: .uplink)
         plane.run()
         plane.changePort(.uplink) { $0.isUp = false }
-        plane.send(flooded(plane), at: .secondUplink)
+        plane.send(flooded(plane, from: 103), at: .secondUplink)
         plane.expect(local: [.vm1: [frame, frame]])
         // It stays with the one that delivers.
         plane.changePort(.uplink) { $0.isUp = true }
-        plane.send(flooded(plane), at: .secondUplink)
-        plane.send(flooded(plane), at: .uplink)
+        plane.send(flooded(plane, from: 103), at: .secondUplink)
+        plane.send(flooded(plane, from: 103), at: .uplink)
         plane.expect(local: [.vm1: [frame]], drops: [.uplink: [.uplinkDuplicate: 1]])
       }
     }
@@ -55,7 +57,7 @@ extension DataplaneTests {
     func ownPacket(_ family: Family) throws {
       try DataplaneFixture.run(family) { plane in
         plane.changePort(.uplink) { $0.mac = Topology.uplinkMAC }
-        var packet = flooded(plane)
+        var packet = flooded(plane, from: 104)
         packet.source = Topology.ownAddress(family)
         packet.sourceMAC = Topology.uplinkMAC
         plane.send(packet, at: .secondUplink)

@@ -148,13 +148,13 @@ private struct Run: CustomStringConvertible {
           """)
       #expect(
         try run(path, "show multicast").output == """
-          GROUP  INTERFACE  JOINED  VNIS
+          GROUP  INTERFACE  JOINED  VNIS  ERROR
 
           """)
       #expect(
         try run(path, "show underlay").output == """
-          ADDRESS    DEVICE  DRIVER      MTU
-          192.0.2.1  eth0    af_packet  1500
+          ADDRESS    PRESENT  DEVICE  DRIVER      MTU  STATE  MISSED  IGNORED
+          192.0.2.1  yes      eth0    af_packet  1500  down        0  -
 
           192.0.2.1 on eth0:
             DESTINATION   STATE     NEXT HOPS
