@@ -3,13 +3,26 @@
 // (scripts/lint checks that).
 import PackageDescription
 
-/// DPDK's static-inline functions use SSE4.2, for C and for the Swift they are inlined into.
-let dpdkSettings: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v2"])]
+/// DPDK's static-inline functions use SSE4.2 on x86-64, for C and for the Swift they are inlined into.
+#if arch(x86_64)
+  let dpdkFlags = ["-march=x86-64-v2"]
+#else
+  let dpdkFlags: [String] = []
+#endif
+let dpdkSettings: [SwiftSetting] = [.unsafeFlags(dpdkFlags.flatMap { ["-Xcc", $0] })]
 /// Header views are `~Escapable` and need lifetime annotations; the packet path insists on inlining (Swift 6.3 has that
 /// without the switch).
 let viewSettings: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"), .enableExperimentalFeature("InlineAlways"),
 ]
+
+/// What SwiftPM sees of a system library's headers: nothing. It does see those that a C file includes. So whatever imports the library
+/// depends on such a file, too, and is compiled again after an upgrade, with the functions that it inlines.
+func headers(of library: String, flags: [String] = []) -> Target {
+  .target(
+    name: library + "Headers", dependencies: [.target(name: library)], publicHeadersPath: ".",
+    cSettings: [.unsafeFlags(flags + ["-w"])])
+}
 
 let package = Package(
   name: "vtepd",
@@ -18,12 +31,12 @@ let package = Package(
     .executable(name: "vtepctl", targets: ["vtepctl"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
-    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
   ],
   targets: [
     // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; ours has only -I and -l.
@@ -31,15 +44,16 @@ let package = Package(
     .systemLibrary(name: "CMNL", pkgConfig: "libmnl"),
     .systemLibrary(name: "CSpawn"),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
+    headers(of: "CDPDK", flags: dpdkFlags), headers(of: "CMNL"), headers(of: "COpenSSL"),
 
     .target(name: "Encap", swiftSettings: viewSettings),
     .target(name: "MACTable", dependencies: ["Encap"]),
     .target(name: "MulticastLearn", dependencies: ["Encap", "MACTable"]),
-    .target(name: "Netlink", dependencies: ["CMNL", "Encap"]),
+    .target(name: "Netlink", dependencies: ["CMNL", "CMNLHeaders", "Encap"]),
     .target(
       name: "VTEP",
       dependencies: [
-        "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK",
+        "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK", "CDPDKHeaders",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: viewSettings + dpdkSettings),
@@ -48,7 +62,7 @@ let package = Package(
     .target(
       name: "OVSDBClient",
       dependencies: [
-        "COpenSSL",
+        "COpenSSL", "COpenSSLHeaders",
         .product(name: "HashTreeCollections", package: "swift-collections"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -77,7 +91,9 @@ let package = Package(
 
     .executableTarget(
       name: "vtepd-bench",
-      dependencies: ["VTEP", "Encap", "MACTable", "CDPDK", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "VTEP", "Encap", "MACTable", "CDPDK", "CDPDKHeaders", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       path: "Benchmarks/Pipeline",
       swiftSettings: viewSettings + dpdkSettings),
 
@@ -93,13 +109,13 @@ let package = Package(
     .testTarget(name: "MulticastLearnTests", dependencies: ["MulticastLearn", "Encap", "MACTable"]),
     .testTarget(name: "NetlinkTests", dependencies: ["Netlink", "Encap"]),
     .testTarget(
-      name: "VTEPTests", dependencies: ["VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK"],
+      name: "VTEPTests", dependencies: ["VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK", "CDPDKHeaders"],
       swiftSettings: viewSettings + dpdkSettings),
     .testTarget(name: "VTEPControlTests", dependencies: ["VTEPControl"]),
     .testTarget(
       name: "OVSDBClientTests",
       dependencies: [
-        "OVSDBClient", "COpenSSL",
+        "OVSDBClient", "COpenSSL", "COpenSSLHeaders",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),

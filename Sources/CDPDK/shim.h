@@ -39,6 +39,7 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 #include <rte_spinlock.h>
+#include <rte_version.h>
 
 _Static_assert(sizeof(rte_spinlock_t) == 4, "spinlocks are kept in a plain array of UInt32");
 

@@ -28,8 +28,9 @@ public final class DPDKRuntime: Sendable {
   /// Starts DPDK. May be called once in a process.
   ///
   /// - Parameter maxFrameByteCount: largest Ethernet frame of any device, in bytes.
-  /// - Throws: `.environment` when memory, hugepages or permissions do not suffice.
+  /// - Throws: `.environment` when memory, hugepages or permissions do not suffice, or when DPDK is of another release.
   public init(settings: DataplaneSettings, maxFrameByteCount: Int, log: (String) -> Void) throws(VTEPError) {
+    if let difference = try DPDKVersion.built.difference(from: .loaded) { log(difference) }
     workers = settings.workers
     let free = Self.freeHugepageMiB()
     switch settings.hugepages {
