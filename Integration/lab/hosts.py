@@ -16,7 +16,12 @@ def veth(first, first_name, second, second_name):
 
 
 def offload_off(namespace, interface, everything=True):
-    """A userspace VTEP sees what a veth's sender left undone. Peers that are not ours finish their own checksums."""
+    """A userspace VTEP sees what a veth's sender left undone. Peers that are not ours finish their own checksums.
+
+    Without this on u0 of a KernelVXLANHost vtepd drops all that comes from there as udp-checksum: the kernel leaves the outer checksum
+    to a network card, and the packet socket behind DPDK's af_packet does not pass on that it is not there yet. Without it on a guest's
+    veth, segments larger than the MTU end as frame-truncated.
+    """
     features = "tx off tso off gso off gro off" if everything else "tso off gso off gro off"
     namespace.run("ethtool", "-K", interface, *features.split())
 
