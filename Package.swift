@@ -24,6 +24,10 @@ func headers(of library: String, flags: [String] = []) -> Target {
     cSettings: [.unsafeFlags(flags + ["-w"])])
 }
 
+/// What scripts/version says, where make builds. It concerns one C file, so that a commit does not compile everything anew.
+let versionSettings: [CSetting] =
+  Context.environment["VTEPD_VERSION"].map { [.define("VTEPD_VERSION", to: "\"\($0)\"")] } ?? []
+
 let package = Package(
   name: "vtepd",
   products: [
@@ -57,7 +61,8 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: viewSettings + dpdkSettings),
-    .target(name: "VTEPControl"),
+    .target(name: "CVersion", cSettings: versionSettings),
+    .target(name: "VTEPControl", dependencies: ["CVersion"]),
     // Untyped rows live in persistent hash trees: a snapshot of a table with 100,000 rows costs nothing (docs/decisions/0012).
     .target(
       name: "OVSDBClient",

@@ -21,6 +21,8 @@ public struct ControlError: Error, Equatable, Sendable, CustomStringConvertible 
     public static let notFound = Code(rawValue: -32001)
     /// The daemon is starting or stopping, or serves too many clients.
     public static let unavailable = Code(rawValue: -32002)
+    /// The client's user is in none of the groups that may give the command.
+    public static let permissionDenied = Code(rawValue: -32003)
   }
 
   public var code: Code

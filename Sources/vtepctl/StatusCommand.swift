@@ -25,6 +25,8 @@ struct StatusCommand: ClientCommand {
     while true {
       let result = Result { () throws(ControlClientError) in try session.ask(GetStatus()) }
       if case .success(let status) = result, status.state == .running { return try print(status, session) }
+      // Waiting does not help those who may not ask.
+      if case .failure(.refused(let refusal)) = result, refusal.code == .permissionDenied { _ = try result.get() }
       if ContinuousClock.now >= end {
         let status = try result.get()
         throw CommandFailure(message: "the daemon is still \(status.state.rawValue) after \(wait) s", isUsage: false)

@@ -11,6 +11,7 @@ struct VTEPCtl: ParsableCommand {
     commandName: "vtepctl",
     abstract: "Shows and changes a running vtepd.",
     discussion: "Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable.",
+    version: Version.text,
     subcommands: [
       StatusCommand.self, ShowCommand.self, MACCommand.self, VNICommand.self, PeerCommand.self, PortCommand.self,
       BindingCommand.self, ConfigCommand.self, OVSDBCommand.self, CompletionsCommand.self,

@@ -2,11 +2,12 @@
 // signals, and turns failures into exit statuses.
 
 import ArgumentParser
-import Foundation
+import Glibc
 import Logging
 import ServiceLifecycle
 import UnixSignals
 import VTEP
+import VTEPControl
 
 @main
 struct VTEPDaemon: AsyncParsableCommand {
@@ -24,10 +25,14 @@ struct VTEPDaemon: AsyncParsableCommand {
   @Flag(name: .long, help: "Check the configuration file and exit with 0 or 1.")
   var check = false
 
+  @Flag(name: .long, help: ArgumentHelp("Print every key of the configuration file and exit.", visibility: .hidden))
+  var listConfigurationKeys = false
+
   @Option(name: .long, help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel: Logger.Level = .info
 
   func run() async throws {
+    if listConfigurationKeys { return print(ConfigurationKeys.all.joined(separator: "\n")) }
     let configuration: Configuration
     do {
       configuration = try ConfigurationLoader().load(path: config)
@@ -44,7 +49,9 @@ struct VTEPDaemon: AsyncParsableCommand {
       return
     }
 
-    LoggingSystem.bootstrap(StreamLogHandler.standardError)
+    LoggingSystem.bootstrap { label -> any LogHandler in
+      JournalLog.isThere ? JournalLog() : StreamLogHandler.standardError(label: label)
+    }
     var log = Logger(label: "vtepd")
     log.logLevel = logLevel
 
@@ -77,12 +84,9 @@ struct VTEPDaemon: AsyncParsableCommand {
 
   /// For those who read standard error and not the log.
   private static func complain(_ text: String) {
-    FileHandle.standardError.write(Data((text + "\n").utf8))
+    let line = text + "\n"
+    _ = write(STDERR_FILENO, line, line.utf8.count)
   }
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}
-
-enum Version {
-  static let text = "0.1.0"
-}

@@ -54,7 +54,7 @@ struct ConfigurationLoader {
   }
 
   /// The top level. Values that are wrong are replaced by defaults, so that the rest is checked all the same.
-  private func read(_ root: Node, with reader: ConfigurationReader) -> Configuration {
+  func read(_ root: Node, with reader: ConfigurationReader) -> Configuration {
     var configuration = Configuration(name: hostName, desired: DesiredState(underlay: UnderlaySettings(addresses: [], devices: [])))
     guard var file = ConfigurationSection(root, title: "the file", reader: reader) else {
       settleUnderlay(reader)

@@ -20,8 +20,24 @@ final class ConfigurationReader {
     var path: [String]
   }
 
+  /// What the mappings of the file were asked for, by their places.
+  private(set) var sections: [FilePosition: SectionKeys] = [:]
+
+  /// The keys of one mapping.
+  struct SectionKeys {
+    /// In the order in which they were asked for first.
+    var keys: [String] = []
+    /// Its keys are names that the operator chooses.
+    var hasFreeKeys = false
+  }
+
   init(duplicates: DuplicateKeys) {
     self.duplicates = duplicates
+  }
+
+  /// Remembers what a mapping is asked for.
+  func note(_ position: FilePosition, _ edit: (inout SectionKeys) -> Void) {
+    edit(&sections[position, default: SectionKeys()])
   }
 
   func report(_ position: FilePosition, _ message: String) {

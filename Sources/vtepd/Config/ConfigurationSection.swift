@@ -29,6 +29,7 @@ struct ConfigurationSection {
     self.reader = reader
     self.title = title
     position = node.position
+    reader.note(position) { _ in }
     guard let mapping = node.mapping else {
       guard node.isNull else {
         reader.report(node.position, "\(title) must be a mapping of keys to values, not \(node.shortDescription)")
@@ -58,11 +59,15 @@ struct ConfigurationSection {
   }
 
   /// All keys with their values, for mappings whose keys are data.
-  var all: [Entry] { entries }
+  var all: [Entry] {
+    reader.note(position) { $0.hasFreeKeys = true }
+    return entries
+  }
 
   /// The entry of a key; nil when the key is absent.
   mutating func entry(_ key: String) -> Entry? {
     knownKeys.append(key)
+    reader.note(position) { if !$0.keys.contains(key) { $0.keys.append(key) } }
     return entries.last { $0.key == key }
   }
 
@@ -80,6 +85,7 @@ struct ConfigurationSection {
   /// Keys that a later version of the daemon will know.
   mutating func refuse(_ keys: [String]) {
     laterKeys += keys
+    reader.note(position) { $0.keys.removeAll { keys.contains($0) } }
     for entry in entries where keys.contains(entry.key) {
       reader.report(entry.position, "\(title): '\(entry.key)' is not available in this version")
     }

@@ -2,11 +2,15 @@
 // goes wrong into a JSON-RPC error. Knows nothing of sockets.
 
 import FoundationEssentials
+import Glibc
 import VTEPControl
 
-/// Answers request lines with the help of a handler.
+/// Answers the request lines of one client with the help of a handler.
 struct ControlDispatcher: Sendable {
   let handler: any ControlHandler
+  /// Who asks, and what that user may do.
+  let user: uid_t
+  let access: ControlAccess
 
   /// The answer to one line, newline included; nil for a notification.
   func answer(to line: Data) async -> Data? {
@@ -69,16 +73,24 @@ struct ControlDispatcher: Sendable {
     _ incoming: JSONRPC.Incoming, _ id: JSONRPC.Identifier, _ type: Request.Type,
     _ body: (Request) async throws(ControlError) -> Request.Answer
   ) async throws(ControlError) -> Data {
-    try Self.line(JSONRPC.Success(id: id, result: try await body(incoming.parameters(as: Request.self))))
+    try Self.line(JSONRPC.Success(id: id, result: try await body(parameters(of: incoming))))
   }
 
   private func page<Request: PagedRequest>(
     _ incoming: JSONRPC.Incoming, _ id: JSONRPC.Identifier, _ type: Request.Type,
     _ body: (Request) async throws(ControlError) -> Request.Answer
   ) async throws(ControlError) -> Data {
-    var request = try incoming.parameters(as: Request.self)
+    var request: Request = try parameters(of: incoming)
     request.limit = min(max(request.limit ?? ControlLimits.pageRowCount, 1), ControlLimits.pageRowCount)
     return try Self.line(JSONRPC.Success(id: id, result: try await body(request)))
+  }
+
+  /// - Throws: `permissionDenied`, or as `JSONRPC.Incoming.parameters`.
+  private func parameters<Request: ControlRequest>(of incoming: JSONRPC.Incoming) throws(ControlError) -> Request {
+    guard Request.access <= access else {
+      throw ControlGroups.refusal(Request.method, needs: Request.access, user: user)
+    }
+    return try incoming.parameters(as: Request.self)
   }
 
   private static func line(_ message: some Encodable) throws(ControlError) -> Data {

@@ -20,7 +20,8 @@ final class ControlServer: Service {
   }
 
   private let socket: ControlSocket
-  private let dispatcher: ControlDispatcher
+  private let handler: any ControlHandler
+  private let groups: ControlGroups
   private let limits: Limits
   private let group: any EventLoopGroup
   private let logger: Logger
@@ -30,11 +31,12 @@ final class ControlServer: Service {
   ///
   /// - Throws: when the socket cannot be opened, e.g. because another daemon is alive on it.
   init(
-    socketPath: String, handler: any ControlHandler, limits: Limits = Limits(),
+    socketPath: String, handler: any ControlHandler, groups: ControlGroups = .ofSystem, limits: Limits = Limits(),
     group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
   ) throws(ControlServerError) {
-    socket = try ControlSocket(path: socketPath)
-    dispatcher = ControlDispatcher(handler: handler)
+    socket = try ControlSocket(path: socketPath, mode: groups.socketMode)
+    self.handler = handler
+    self.groups = groups
     self.limits = limits
     self.group = group
     self.logger = logger
@@ -83,9 +85,16 @@ final class ControlServer: Service {
   private func serve(_ client: ControlConnection.Channel) async {
     let count = clientCount.add(1, ordering: .relaxed).newValue
     defer { clientCount.subtract(1, ordering: .relaxed) }
-    let connection = ControlConnection(channel: client, dispatcher: dispatcher, requestByteLimit: limits.requestByteCount)
     do {
-      if count > limits.clientCount {
+      let peer = try await ControlPeer(of: client.channel)
+      let access = groups.access(of: peer)
+      let connection = ControlConnection(
+        channel: client, dispatcher: ControlDispatcher(handler: handler, user: peer.user, access: access ?? .read),
+        requestByteLimit: limits.requestByteCount)
+      if access == nil {
+        // At once, so that those who may do nothing keep nobody out.
+        try await connection.refuse(ControlGroups.refusal(nil, needs: .read, user: peer.user))
+      } else if count > limits.clientCount {
         try await connection.refuse(ControlError(.unavailable, "the daemon serves \(limits.clientCount) clients already"))
       } else {
         try await connection.serve()

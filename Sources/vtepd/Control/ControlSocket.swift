@@ -1,4 +1,4 @@
-// ControlSocket: the listening Unix socket. It has mode 0660 before anybody can connect, takes the place of a dead
+// ControlSocket: the listening Unix socket. It has its mode before anybody can connect, takes the place of a dead
 // daemon's socket but never of a living one's, and is removed at the end.
 
 import Glibc
@@ -13,14 +13,13 @@ final class ControlSocket: Sendable {
   /// What tells our file from one that another daemon made later.
   private let inode: ino_t
 
-  /// Owner and group may connect.
-  private static let mode: mode_t = 0o660
   private static let backlog: Int32 = 64
 
   /// Creates the socket, and its directory when that is missing.
   ///
+  /// - Parameter mode: who may connect; owner and group unless told otherwise.
   /// - Throws: when a daemon is alive on the path, or a system call fails.
-  init(path: String) throws(ControlServerError) {
+  init(path: String, mode: mode_t = 0o660) throws(ControlServerError) {
     guard let address = sockaddr_un(path: path) else {
       throw .system(operation: "bind", path: path, code: ENAMETOOLONG)
     }
@@ -29,9 +28,9 @@ final class ControlSocket: Sendable {
     let descriptor = try Self.open(path)
     do throws(ControlServerError) {
       // Linux gives the file the mode of the socket less the umask, so nobody gets in between bind and chmod.
-      try Self.check(fchmod(descriptor, Self.mode), "fchmod", path)
+      try Self.check(fchmod(descriptor, mode), "fchmod", path)
       try Self.check(address.withPointer { bind(descriptor, $0, $1) }, "bind", path)
-      try Self.check(chmod(path, Self.mode), "chmod", path)
+      try Self.check(chmod(path, mode), "chmod", path)
       try Self.check(listen(descriptor, Self.backlog), "listen", path)
     } catch {
       close(descriptor)

@@ -3,6 +3,7 @@
 import Encap
 import OVSDBClient
 import VTEP
+import VTEPControl
 
 extension ControllerAgent {
   /// Seconds between updates of the counters of bindings.

@@ -1,0 +1,54 @@
+// ControlGroups: who may use the control socket. Members of `vtepd` may change, members of `vtepd-view` may read; the
+// kernel says who a client is. Without these groups (a daemon from a build tree) the socket's file mode decides alone.
+
+import Glibc
+import VTEPControl
+
+/// The groups of the system that the control socket knows.
+struct ControlGroups: Equatable, Sendable {
+  static let changeName = "vtepd"
+  static let viewName = "vtepd-view"
+
+  /// nil: there is no such group.
+  var change: gid_t?
+  var view: gid_t?
+
+  /// As the group database has them now.
+  static var ofSystem: ControlGroups {
+    ControlGroups(change: identifier(of: changeName), view: identifier(of: viewName))
+  }
+
+  private var exist: Bool { change != nil || view != nil }
+
+  /// Everybody may connect where groups decide, or nobody could be told which group to join; otherwise owner and group.
+  var socketMode: mode_t { exist ? 0o666 : 0o660 }
+
+  /// nil: nothing at all.
+  func access(of peer: ControlPeer) -> ControlAccess? {
+    guard exist, peer.user != 0, peer.user != geteuid() else { return .change }
+    if let change, peer.groups.contains(change) { return .change }
+    if let view, peer.groups.contains(view) { return .read }
+    return nil
+  }
+
+  /// What a client hears that may not do something.
+  ///
+  /// - Parameter command: the method; nil: it may not do anything.
+  static func refusal(_ command: String?, needs access: ControlAccess, user: uid_t) -> ControlError {
+    let name = ControlPeer.name(of: user) ?? "USER"
+    let group = access == .change ? changeName : viewName
+    let members =
+      command == nil ? "\(viewName) (may look) and \(changeName) (may change)" : access == .change ? changeName : "\(viewName) or \(changeName)"
+    return ControlError(
+      .permissionDenied,
+      "permission denied: \(command ?? "vtepd's control socket") is for members of group \(members): "
+        + "sudo usermod -aG \(group) \(name), and log in again")
+  }
+
+  private static func identifier(of name: String) -> gid_t? {
+    var entry = group()
+    var found: UnsafeMutablePointer<group>?
+    var buffer = [CChar](repeating: 0, count: 1 << 16)
+    return getgrnam_r(name, &entry, &buffer, buffer.count, &found) == 0 && found != nil ? entry.gr_gid : nil
+  }
+}

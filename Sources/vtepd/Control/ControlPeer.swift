@@ -1,0 +1,56 @@
+// ControlPeer: who is at the other end of a control connection, as the kernel recorded when it connected (unix(7)).
+
+import Glibc
+import NIOCore
+
+/// A client's user and groups.
+struct ControlPeer: Equatable, Sendable {
+  /// Effective.
+  var user: uid_t
+  /// The effective one and the supplementary ones.
+  var groups: [gid_t]
+
+  init(user: uid_t, groups: [gid_t]) {
+    self.user = user
+    self.groups = groups
+  }
+
+  /// - Throws: when the kernel does not tell.
+  init(of channel: any Channel) async throws {
+    guard let options = channel as? any SocketOptionProvider else { throw ChannelError.operationUnsupported }
+    let credentials: Credentials = try await options.unsafeGetSocketOption(level: .socket, name: .peerCredentials).get()
+    let supplementary = try await options.unsafeGetSocketOption(level: .socket, name: .peerGroups)
+      .map { (groups: Groups) in groups.list }.get()
+    self.init(user: credentials.user, groups: [credentials.group] + supplementary)
+  }
+
+  /// A user's name; nil when the system has none.
+  static func name(of user: uid_t) -> String? {
+    var entry = passwd()
+    var found: UnsafeMutablePointer<passwd>?
+    var buffer = [CChar](repeating: 0, count: 1 << 14)
+    guard getpwuid_r(user, &entry, &buffer, buffer.count, &found) == 0, found != nil else { return nil }
+    return String(cString: entry.pw_name)
+  }
+
+  /// `struct ucred`, which <sys/socket.h> declares only with _GNU_SOURCE.
+  private struct Credentials {
+    var process: pid_t
+    var user: uid_t
+    var group: gid_t
+  }
+
+  /// As many as the kernel allows (NGROUPS_MAX). What it leaves is zero, which is the group of a user who needs no group.
+  private struct Groups {
+    var identifiers: InlineArray<65536, gid_t>
+
+    var list: [gid_t] {
+      identifiers.indices.lazy.map { identifiers[$0] }.filter { $0 != 0 }
+    }
+  }
+}
+
+extension NIOBSDSocket.Option {
+  fileprivate static let peerCredentials = Self(rawValue: SO_PEERCRED)
+  fileprivate static let peerGroups = Self(rawValue: SO_PEERGROUPS)
+}
