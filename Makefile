@@ -5,11 +5,14 @@ SWIFT_FLAGS = -c release -Xswiftc -enable-testing
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo test test-quick unit lint format bench fuzz hot-audit install
+# What the programs say of themselves.
+export VTEPD_VERSION := $(shell scripts/version)
+
+.PHONY: help build demo test test-quick unit lint format bench fuzz hot-audit install package package-test
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## Build vtepd and vtepctl (.build/release)
 	@scripts/setup build
@@ -58,3 +61,10 @@ hot-audit: build ## Prove that the packet path makes no Swift runtime call
 install: build ## Install under PREFIX (default /usr/local)
 	install -D -m 755 .build/release/vtepd $(DESTDIR)$(PREFIX)/sbin/vtepd
 	install -D -m 755 .build/release/vtepctl $(DESTDIR)$(PREFIX)/bin/vtepctl
+
+package: ## Build vtepd_VERSION_ARCH.deb for this Debian: it needs no Swift
+	@scripts/setup package
+	@scripts/package
+
+package-test: package ## See the package live on two bare machines without Swift
+	@scripts/package-test

@@ -38,7 +38,11 @@ struct ControlGroups: Equatable, Sendable {
     let name = ControlPeer.name(of: user) ?? "USER"
     let group = access == .change ? changeName : viewName
     let members =
-      command == nil ? "\(viewName) (may look) and \(changeName) (may change)" : access == .change ? changeName : "\(viewName) or \(changeName)"
+      switch (command, access) {
+      case (nil, _): "\(viewName) (may look) and \(changeName) (may change)"
+      case (_, .change): changeName
+      case (_, .read): "\(viewName) or \(changeName)"
+      }
     return ControlError(
       .permissionDenied,
       "permission denied: \(command ?? "vtepd's control socket") is for members of group \(members): "
