@@ -12,6 +12,9 @@ CLAIMED = mac_number(0xC1A1)
 HOLD = 6
 
 
+VIRTUAL_ROUTER = "00:00:5e:00:01:07"
+
+
 class Place:
     """A raw socket at a guest, and how the daemon names where it is."""
 
@@ -152,3 +155,50 @@ def test_frozen_address_is_released_with_its_entry_or_place(lab):
             place.claim()
             time.sleep(0.01)
     assert daemon.ctl("show", "mac-moves") == []
+
+
+def follow(scene, mac, places, rounds=12):
+    """All places claim the address in turn; each time it is learned there, and what they send comes through."""
+    observer = scene.places["vm8"]
+    for number in range(rounds):
+        for place in places:
+            scene.arrive(place, mac)
+            note = b"%s %04d" % (place.name.encode(), number)
+            place.claim(mac=mac, note=note)
+            receive(observer.raw, lambda frame: note in frame)
+    assert scene.moves(mac)["state"] == "moved" and scene.moves(mac)["moves"] == 6
+    assert not any("frozen" in reason for reason in scene.daemon.drops())
+
+
+@pytest.mark.parametrize("other", ["vm9", "vm2"])
+def test_two_masters_of_a_virtual_router(lab, other):
+    """Both go on hearing each other, so one of them steps back; then the address stays where the other is."""
+    scene = Scene(lab, **{"hold-seconds": 3600})
+    masters = [scene.places["vm1"], scene.places[other]]
+    follow(scene, VIRTUAL_ROUTER, masters)
+    wait_until(lambda: "followed (the address of a virtual router)" in scene.daemon.log(), lambda: scene.daemon.log())
+    assert scene.daemon.log().count(f"{VIRTUAL_ROUTER} moved") == 1
+    # Any other address is frozen as ever.
+    scene.quarrel(*masters)
+
+
+def test_report_instead_of_freezing(lab):
+    scene = Scene(lab, **{"hold-seconds": 3600})
+    places = [scene.places["vm1"], scene.places["vm9"]]
+    scene.quarrel(*places)
+    scene.daemon.ctl("vni", "add", "--vni", VNI, "--mac-move-action", "report")
+    wait_until(lambda: (scene.moves() or {}).get("state") != "frozen", "what is frozen is released")
+    follow(scene, mac_number(0xC1A2), places)
+    wait_until(lambda: "followed (mac-move action: report)" in scene.daemon.log(), lambda: scene.daemon.log())
+    assert "mac-move: {action: report}" in scene.daemon.table("config", "show")
+    scene.daemon.ctl("vni", "add", "--vni", VNI, "--mac-move-action", "freeze")
+    scene.quarrel(*places)
+    # For all VNIs, by the file; the VNI's own word stands above it.
+    scene.daemon.config["protection"]["mac-move"]["action"] = "report"
+    scene.daemon.config["vnis"][0]["mac-move"] = {"action": "freeze"}
+    scene.daemon.reload("configuration")
+    assert scene.moves()["state"] == "frozen"
+    del scene.daemon.config["vnis"][0]["mac-move"]
+    scene.daemon.reload("configuration")
+    wait_until(lambda: (scene.moves() or {}).get("state") != "frozen", "what is frozen is released")
+    follow(scene, mac_number(0xC1A3), places)

@@ -6,12 +6,14 @@ import Synchronization
 
 extension MACTable {
   /// What became of a learned address.
-  public enum LearnOutcome: Sendable {
+  public enum LearnOutcome: Equatable, Sendable {
     case added
     /// The address was known at another place.
     case moved
     /// The same, once too often: it is frozen where it was first.
     case frozen
+    /// The same, and it is followed: it is of a virtual router, or its moves are only reported. Once in a window.
+    case movedTooOften(MACMove)
     /// The address is frozen at another place.
     case refusedFrozen
     /// The address was known at this place.
@@ -64,7 +66,7 @@ extension MACTable {
     if old.isFrozen { return .refusedFrozen }
     replace(slot, with: makeValue(key, location, .learned, moves: old.moves.oneMore))
     memory.lastSeen[Int(slot)].store(nowSeconds, ordering: .relaxed)
-    return noteMove(slot, from: old.location, to: location, nowSeconds: nowSeconds) ? .frozen : .moved
+    return noteMove(slot, from: old.location, to: location, nowSeconds: nowSeconds)
   }
 
   /// Adds a static or controller entry, or changes the one there is; it replaces a learned one.

@@ -1,6 +1,7 @@
 // MACTable: the guard against addresses that move to and fro, as they do in a loop or when two stations use the same one. Such
 // an address is frozen: its entry stays where it was first, neither moves nor ages, and workers drop what comes from it
-// elsewhere. After a while it is an ordinary learned entry again. RFC 7432 §15.1, docs/decisions/0011.
+// elsewhere. After a while it is an ordinary learned entry again. RFC 7432 §15.1, docs/decisions/0011. Addresses of virtual
+// routers belong at several places: they are followed.
 
 extension MACTable {
   /// Frozen addresses at most; beyond, addresses move as they like.
@@ -13,8 +14,11 @@ extension MACTable {
   ///   - moves: allowed within the window; 0: any number.
   ///   - windowSeconds: counted from each move back.
   ///   - holdSeconds: an address stays frozen for so long.
-  public func configureMoveGuard(moves: Int, windowSeconds: UInt32, holdSeconds: UInt32) {
+  ///   - freezes: false: too many moves are reported, and nothing is frozen. A domain may say otherwise.
+  public func configureMoveGuard(moves: Int, windowSeconds: UInt32, holdSeconds: UInt32, freezes: Bool = true) {
     self.holdSeconds = holdSeconds
+    freezesMoves = freezes
+    releaseFollowed()
     guard moves > 0 else {
       moveHistory = nil
       for key in frozen.keys { thaw(key) }
@@ -27,17 +31,33 @@ extension MACTable {
   }
 
   /// After an entry has moved.
-  ///
-  /// - Returns: whether that was too often: it is frozen now.
-  func noteMove(_ slot: UInt32, from: MACLocation, to: MACLocation, nowSeconds: UInt32) -> Bool {
+  func noteMove(_ slot: UInt32, from: MACLocation, to: MACLocation, nowSeconds: UInt32) -> LearnOutcome {
     let key = key(slot)
-    guard let claim = moveHistory?.note(key, hash: reader.hash(key), from: from, to: to, nowSeconds: nowSeconds),
-      frozen.count < Self.frozenLimit
-    else { return false }
-    frozen[key] = MACMove(
-      key: key, first: claim.first, second: claim.second, moves: claim.moves, frozenSinceSeconds: nowSeconds)
+    let freezes = freezes(key)
+    guard
+      let claim = moveHistory?.note(
+        key, hash: reader.hash(key), from: from, to: to, nowSeconds: nowSeconds, goesOn: !freezes)
+    else { return .moved }
+    var move = MACMove(key: key, first: claim.first, second: claim.second, moves: claim.moves)
+    guard freezes else { return .movedTooOften(move) }
+    guard frozen.count < Self.frozenLimit else { return .moved }
+    move.frozenSinceSeconds = nowSeconds
+    frozen[key] = move
     replace(slot, with: makeValue(key, claim.first, .learned, moves: value(slot).moves).frozen)
-    return true
+    return .frozen
+  }
+
+  /// Whether an address that moves too often is frozen, or followed.
+  private func freezes(_ key: MACKey) -> Bool {
+    !key.mac.isVirtualRouter && memory.policies[Int(key.domain)].freezesMoves ?? freezesMoves
+  }
+
+  /// Releases what would not be frozen any more.
+  func releaseFollowed() {
+    for key in frozen.keys where !freezes(key) {
+      thaw(key)
+      frozen[key] = nil
+    }
   }
 
   /// What is known of a frozen address; nil: it is not frozen.

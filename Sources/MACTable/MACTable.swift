@@ -39,6 +39,8 @@ public final class MACTable: @unchecked Sendable {
   /// Addresses that moved too often.
   var frozen: [MACKey: MACMove] = [:]
   var holdSeconds: UInt32 = 0
+  /// In domains that do not say otherwise.
+  var freezesMoves = true
   var sweepCursor = 0
   var ghostCursor = 0
 
@@ -121,8 +123,13 @@ public final class MACTable: @unchecked Sendable {
   /// - Parameters:
   ///   - ageSeconds: an entry is removed when no frame came from it for so long; 0: never.
   ///   - limit: learned entries in the domain; 0: no limit but the table's.
-  public func configureDomain(_ domain: UInt16, ageSeconds: UInt32, limit: UInt32) {
+  ///   - freezesMoves: as `configureMoveGuard`'s `freezes`, for this domain; nil: as that says.
+  public func configureDomain(_ domain: UInt16, ageSeconds: UInt32, limit: UInt32, freezesMoves: Bool? = nil) {
     checkIndex(domain: domain)
+    if memory.policies[Int(domain)].freezesMoves != freezesMoves {
+      memory.policies[Int(domain)].freezesMoves = freezesMoves
+      releaseFollowed()
+    }
     memory.policies[Int(domain)].ageSeconds = ageSeconds
     memory.policies[Int(domain)].limit = limit
   }

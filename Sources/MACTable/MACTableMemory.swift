@@ -20,6 +20,8 @@ struct DomainPolicy {
   /// Learned entries; 0: no limit but the table's.
   var limit: UInt32 = 0
   var refusedByLimit: UInt64 = 0
+  /// What is done about addresses that move too often; nil: what the table does.
+  var freezesMoves: Bool?
 }
 
 /// One step of the search for a free slot: a bucket, and how the search got there.

@@ -27,6 +27,8 @@ struct MoveHistory {
     var latestPlace = MACLocation(raw: 0)
     /// Moves noted, the oldest first.
     var count = 0
+    /// When a claim was returned that left the history as it was.
+    var claimedSeconds: UInt32?
   }
 
   /// Moves that are allowed within the window.
@@ -52,19 +54,26 @@ struct MoveHistory {
   /// Takes note of a move.
   ///
   /// - Parameter hash: the table's, of `key`.
-  /// - Returns: the claim, when this is one move more than allowed; the address's history is forgotten then.
+  /// - Parameter goesOn: the address will move on: a claim is returned once in a window, and the history stays.
+  /// - Returns: the claim, when this is more moves than allowed; otherwise the address's history is forgotten then.
   mutating func note(
-    _ key: MACKey, hash: UInt64, from: MACLocation, to: MACLocation, nowSeconds: UInt32
+    _ key: MACKey, hash: UInt64, from: MACLocation, to: MACLocation, nowSeconds: UInt32, goesOn: Bool = false
   ) -> Claim? {
     let index = place(for: key, hash: hash, nowSeconds: nowSeconds)
     if records[index].key != key { records[index] = Record(key: key) }
     forgetOldMoves(index, nowSeconds: nowSeconds)
     let start = index * (limit + 1)
+    if records[index].count > limit { forgetMoves(index, count: 1) }
     moves[start + records[index].count] = Move(seconds: nowSeconds, from: from)
     records[index].count += 1
     records[index].latestSeconds = nowSeconds
     records[index].latestPlace = to
     guard records[index].count > limit else { return nil }
+    if goesOn {
+      if let claimed = records[index].claimedSeconds, age(claimed, nowSeconds) <= windowSeconds { return nil }
+      records[index].claimedSeconds = nowSeconds
+      return claim(index)
+    }
     defer { records[index] = Record() }
     return claim(index)
   }
@@ -84,9 +93,14 @@ struct MoveHistory {
     let start = index * (limit + 1)
     var old = 0
     while old < records[index].count, age(moves[start + old].seconds, nowSeconds) > windowSeconds { old += 1 }
-    guard old > 0 else { return }
-    for position in old..<records[index].count { moves[start + position - old] = moves[start + position] }
-    records[index].count -= old
+    if old > 0 { forgetMoves(index, count: old) }
+  }
+
+  /// Forgets the oldest moves of an address.
+  private mutating func forgetMoves(_ index: Int, count: Int) {
+    let start = index * (limit + 1)
+    for position in count..<records[index].count { moves[start + position - count] = moves[start + position] }
+    records[index].count -= count
   }
 
   /// The record of an address, or the one that it may have.

@@ -120,6 +120,8 @@ public struct VNISettings: Equatable, Sendable {
   public var macLimit: UInt32 = 0
   /// What may be flooded in this VNI, from ports and from the overlay together.
   public var storm = StormLimits()
+  /// About addresses that move too often; nil: as `protection` says.
+  public var macMoveAction: ProtectionSettings.MACMove.Action?
   /// Static remote addresses.
   public var macs: [MACAddress: IPAddress] = [:]
   /// What the controller says, where the VNI is its own and not the operator's.

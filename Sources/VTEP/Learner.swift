@@ -19,6 +19,8 @@ final class Learner: Sendable {
   enum MoveReport: Sendable {
     case frozen(MACMove)
     case released(MACMove)
+    /// It is followed all the same.
+    case followed(MACMove)
   }
 
   let reader: MACTableReader
@@ -124,6 +126,8 @@ final class Learner: Sendable {
     switch table.learn(key, at: location, nowSeconds: now) {
     case .frozen:
       if let move = table.frozenMove(key) { reportMove(.frozen(move)) }
+    case .movedTooOften(let move):
+      reportMove(.followed(move))
     case .refusedByPrecedence where !location.isVTEP:
       stations.withLock { $0.contest(key, at: location, nowSeconds: now) }
     default: break

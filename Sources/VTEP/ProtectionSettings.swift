@@ -10,6 +10,13 @@ public struct ProtectionSettings: Equatable, Sendable {
     public var windowSeconds: UInt32 = 180
     /// How long an address stays frozen.
     public var holdSeconds: UInt32 = 300
+    /// In VNIs that do not say otherwise. Addresses of virtual routers are never frozen.
+    public var action = Action.freeze
+
+    /// What is done about an address that moves too often.
+    public enum Action: String, Sendable, CaseIterable {
+      case freeze, report
+    }
 
     public init() {}
 

@@ -27,6 +27,14 @@ extension Reconciler {
           VNI \(report.vni): \(report.mac) moved \(report.moves) times between \(report.first) and \(report.second); frozen at \
           \(report.first) for \(desired.protection.macMove.holdSeconds) s
           """)
+      case .followed(let move):
+        guard let report = self.report(move, names, now: now) else { continue }
+        let reason = report.mac.isVirtualRouter ? "the address of a virtual router" : "mac-move action: report"
+        log.warning(
+          """
+          VNI \(report.vni): \(report.mac) moved \(report.moves) times between \(report.first) and \(report.second); followed \
+          (\(reason))
+          """)
       case .released(let move):
         guard let report = self.report(move, names, now: now) else { continue }
         log.notice("VNI \(report.vni): \(report.mac) is no longer frozen")

@@ -97,7 +97,7 @@ extension Reconciler {
     let old = installedStatics
     let limits = vnis.compactMap { vni in
       if let settings = desired.vnis[vni], let domain = domains[vni] {
-        (domain.index, settings.ageingSeconds, settings.macLimit)
+        (domain.index, settings.ageingSeconds, settings.macLimit, settings.macMoveAction.map { $0 == .freeze })
       } else {
         nil
       }
@@ -106,9 +106,10 @@ extension Reconciler {
     let failures = learner.write { table -> [String] in
       var failures: [String] = []
       table.configureMoveGuard(
-        moves: Int(guarded.moves), windowSeconds: guarded.windowSeconds, holdSeconds: guarded.holdSeconds)
-      for (index, ageSeconds, limit) in limits {
-        table.configureDomain(index, ageSeconds: ageSeconds, limit: limit)
+        moves: Int(guarded.moves), windowSeconds: guarded.windowSeconds, holdSeconds: guarded.holdSeconds,
+        freezes: guarded.action == .freeze)
+      for (index, ageSeconds, limit, freezesMoves) in limits {
+        table.configureDomain(index, ageSeconds: ageSeconds, limit: limit, freezesMoves: freezesMoves)
       }
       for key in old.keys where entries[key] == nil { _ = table.remove(key) }
       for (key, location) in entries where old[key] != location {

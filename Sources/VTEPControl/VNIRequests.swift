@@ -22,11 +22,14 @@ public struct AddVNI: ControlRequest {
   public var stormBroadcast: UInt64?
   public var stormUnknownUnicast: UInt64?
   public var stormUnknownMulticast: UInt64?
+  /// `freeze` or `report`.
+  public var macMoveAction: String?
 
   public init(
     vni: UInt32, flood: String? = nil, group: String? = nil, peers: [String]? = nil, learning: Bool? = nil,
     acceptFrom: String? = nil, innerVLAN: String? = nil, ageingSeconds: UInt32? = nil, macLimit: UInt32? = nil,
-    stormBroadcast: UInt64? = nil, stormUnknownUnicast: UInt64? = nil, stormUnknownMulticast: UInt64? = nil
+    stormBroadcast: UInt64? = nil, stormUnknownUnicast: UInt64? = nil, stormUnknownMulticast: UInt64? = nil,
+    macMoveAction: String? = nil
   ) {
     self.vni = vni
     self.flood = flood
@@ -40,6 +43,7 @@ public struct AddVNI: ControlRequest {
     self.stormBroadcast = stormBroadcast
     self.stormUnknownUnicast = stormUnknownUnicast
     self.stormUnknownMulticast = stormUnknownMulticast
+    self.macMoveAction = macMoveAction
   }
 
   enum CodingKeys: String, CodingKey, CaseIterable {
@@ -51,6 +55,7 @@ public struct AddVNI: ControlRequest {
     case stormBroadcast = "storm_broadcast"
     case stormUnknownUnicast = "storm_unknown_unicast"
     case stormUnknownMulticast = "storm_unknown_multicast"
+    case macMoveAction = "mac_move_action"
   }
 }
 

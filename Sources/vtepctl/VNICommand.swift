@@ -27,6 +27,7 @@ struct VNICommand: CommandGroup {
     @Option(help: "Broadcasts a second flooded in this VNI; 0: no limit.") var stormBroadcast: UInt64?
     @Option(help: "Frames a second to unknown addresses flooded in this VNI; 0: no limit.") var stormUnknownUnicast: UInt64?
     @Option(help: "Multicast frames a second flooded in this VNI; 0: no limit.") var stormUnknownMulticast: UInt64?
+    @Option(help: "What is done about addresses that move too often (freeze or report).") var macMoveAction: String?
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -36,7 +37,7 @@ struct VNICommand: CommandGroup {
           vni: vni, flood: flood?.rawValue, group: group, peers: peer.isEmpty ? nil : peer, learning: learning,
           acceptFrom: acceptFrom?.rawValue, innerVLAN: innerVlan?.rawValue, ageingSeconds: ageingSeconds,
           macLimit: macLimit, stormBroadcast: stormBroadcast, stormUnknownUnicast: stormUnknownUnicast,
-          stormUnknownMulticast: stormUnknownMulticast))
+          stormUnknownMulticast: stormUnknownMulticast, macMoveAction: macMoveAction))
     }
   }
 

@@ -176,4 +176,59 @@ struct MoveGuardTests {
     #expect(outcomes.contains(.frozen))
     #expect(large.moves(nowSeconds: 8).count <= 20_000 / 8)
   }
+
+  @Test func reportedOnlyIsFollowedAndToldOnceInAWindow() {
+    table.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300, freezes: false)
+    let claim = MACTable.LearnOutcome.movedTooOften(MACMove(key: station, first: a, second: b, moves: 6))
+    for (begin, loudest) in [(UInt32(100), 106), (1000, 1005)] as [(UInt32, UInt32)] {
+      for second in begin..<begin + 100 {
+        let place = second % 2 == 0 ? a : b
+        let outcome = table.learn(station, at: place, nowSeconds: second)
+        if second == loudest {
+          // From the second round on, the address comes from `b`.
+          #expect(outcome == claim || outcome == .movedTooOften(MACMove(key: station, first: b, second: a, moves: 6)))
+        } else {
+          #expect(outcome == .moved || outcome == .added, "second \(second)")
+        }
+        #expect(found().location == place && !found().isPinned)
+      }
+    }
+    // More than allowed, and no end of it.
+    #expect(table.moves(nowSeconds: 1100) == [MACMove(key: station, first: a, second: b, moves: 6)])
+  }
+
+  @Test func theDomainsActionStandsAboveTheTables() {
+    let toAndFro = (0..<20).map { $0 % 2 == 0 ? a : b }
+    table.configureDomain(2, ageSeconds: 0, limit: 0, freezesMoves: false)
+    visit(toAndFro, from: 100)
+    #expect(!found().isFrozen && found().location == b)
+    let other = key(3, 0x0200_0000_0001)
+    visit(toAndFro, from: 100, other)
+    #expect(found(other).isFrozen)
+    // The other way round; what is frozen and would no longer be is released.
+    table.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300, freezes: false)
+    #expect(!found(other).isFrozen && table.frozenMove(other) == nil)
+    table.configureDomain(2, ageSeconds: 0, limit: 0, freezesMoves: true)
+    visit(toAndFro, from: 1000)
+    #expect(found().isFrozen)
+    table.configureDomain(2, ageSeconds: 0, limit: 0)
+    #expect(!found().isFrozen)
+  }
+
+  @Test(
+    "virtual routers",
+    arguments: [
+      (0x00_005e_0001_01, true), (0x00_005e_0001_ff, true), (0x00_005e_0002_01, true), (0x00_005e_0003_01, false),
+      (0x00_005e_0000_01, false), (0x00_000c_07ac_00, true), (0x00_000c_07ac_ff, true), (0x00_000c_07ad_00, false),
+      (0x00_000c_9ff0_00, true), (0x00_000c_9fff_ff, true), (0x00_000c_9fef_ff, false), (0x00_0573_a000_00, true),
+      (0x00_0573_a00f_ff, true), (0x00_0573_a010_00, false), (0x00_07b4_0000_01, true), (0x00_07b4_03ff_04, true),
+      (0x00_07b4_0400_01, false), (0x02_005e_0001_01, false),
+    ] as [(UInt64, Bool)])
+  func virtualRouters(_ address: UInt64, _ isVirtual: Bool) {
+    let router = key(2, address)
+    visit((0..<20).map { $0 % 2 == 0 ? a : b }, from: 100, router)
+    #expect(found(router).isFrozen == !isVirtual)
+    #expect(MACAddress(bits: address).isVirtualRouter == isVirtual)
+    if isVirtual { #expect(found(router).location == b) }
+  }
 }

@@ -135,6 +135,9 @@ extension VNISettings {
       ("mac-limit", Node(number: macLimit)),
       ("storm-control", Node(storm.named.map { (Node(word: $0.key), Node(number: $0.limit)) }, .implicit, .flow)),
     ]
+    if let macMoveAction {
+      pairs.append(("mac-move", Node([(Node(word: "action"), Node(word: macMoveAction.rawValue))], .implicit, .flow)))
+    }
     if !macs.isEmpty {
       let entries = macs.sorted { $0.key < $1.key }.map { mac, vtep in
         Node([(Node(word: "mac"), Node(text: "\(mac)")), (Node(word: "vtep"), Node(text: "\(vtep)"))], .implicit, .flow)

@@ -14,6 +14,7 @@ extension ConfigurationLoader {
       guarded.windowSeconds =
         keys.integer("window-seconds", in: ProtectionSettings.MACMove.windowRange).map { UInt32($0) } ?? guarded.windowSeconds
       guarded.holdSeconds = keys.integer("hold-seconds", in: ProtectionSettings.holdRange).map { UInt32($0) } ?? guarded.holdSeconds
+      guarded.action = keys.choice("action", as: ProtectionSettings.MACMove.Action.self) ?? guarded.action
       settings.macMove = guarded
       keys.finish()
     }

@@ -28,6 +28,10 @@ extension ConfigurationLoader {
       section.integer("ageing-seconds", in: 0...Int(VNISettings.maximumAgeingSeconds)).map { UInt32($0) } ?? settings.ageingSeconds
     settings.macLimit = section.integer("mac-limit", in: 0...(16 << 20)).map { UInt32($0) } ?? settings.macLimit
     if let storm = readStormControl(&section) { settings.storm = StormLimits(storm) }
+    if var moves = section.section("mac-move") {
+      settings.macMoveAction = moves.choice("action", as: ProtectionSettings.MACMove.Action.self)
+      moves.finish()
+    }
     for element in section.list("macs") ?? [] {
       guard let (mac, vtep) = readStaticMAC(element, reader, subject) else { continue }
       if settings.macs.updateValue(vtep, forKey: mac) != nil {

@@ -10,7 +10,7 @@ extension ProtectionSettings {
         "mac-move",
         .block([
           ("moves", Node(number: macMove.moves)), ("window-seconds", Node(number: macMove.windowSeconds)),
-          ("hold-seconds", Node(number: macMove.holdSeconds)),
+          ("hold-seconds", Node(number: macMove.holdSeconds)), ("action", Node(word: macMove.action.rawValue)),
         ])
       ),
       (

@@ -68,6 +68,7 @@ extension AddVNI: DesiredStateEdit {
     settings.storm.broadcast = stormBroadcast ?? settings.storm.broadcast
     settings.storm.unknownUnicast = stormUnknownUnicast ?? settings.storm.unknownUnicast
     settings.storm.unknownMulticast = stormUnknownMulticast ?? settings.storm.unknownMulticast
+    if let macMoveAction { settings.macMoveAction = try .init(parameter: macMoveAction, "mac-move-action") }
     state.vnis[vni] = settings
   }
 
