@@ -8,7 +8,7 @@ import pytest
 
 from lab import Site, VirtioGuest, wait_until
 from lab.daemon import Refused
-from lab.frames import mac_bytes, udp_flow
+from lab.frames import mac_bytes, tagged, udp_flow
 from lab.namespaces import run
 from lab.site import VNI
 
@@ -125,6 +125,59 @@ def test_guest_with_fewer_queues_than_offered(lab, site):
     frame = udp_flow(GUEST, OTHER, 8)
     assert guests[0].send(frame, queue=3)
     assert guests[1].wait_frame(lambda got: got == frame)
+
+
+@pytest.mark.parametrize("vlan", [None, 100])
+def test_flows_to_a_guest_take_all_its_queues(lab, site, vlan):
+    """With one worker: by flow, in order, on as many queues as the guest has enabled at the moment."""
+    daemon = site.daemons[0]
+    if vlan:
+        socket_path = daemon.directory / "run/g1.sock"
+        daemon.ctl("port", "add", "--name", "g1", "--kind", "vhost-user", "--socket", "g1.sock", "--queues", 4, "--vlan", f"{vlan}:{VNI}")
+    else:
+        socket_path = add_vm(daemon, "g1", "--queues", 4)
+    receiver = VirtioGuest(lab, socket_path, queues=4)
+    receiver.boot(use_queues=1)
+    sender = VirtioGuest(lab, add_vm(daemon, "g2")).boot()
+    wait_state(daemon, "g1", "up")
+    wait_state(daemon, "g2", "up")
+    reply = udp_flow(GUEST, OTHER, 0)
+    assert receiver.send(tagged(reply, vlan) if vlan else reply)
+    assert sender.wait_frame(lambda got: got == reply)
+
+    def queues_of(flows, rounds):
+        """{flow: queues that its frames came on}; each flow's frames must be in order on its queue."""
+        for index in range(rounds):
+            for flow in range(flows):
+                frame = udp_flow(OTHER, GUEST, 1000 + flow, size=64) + struct.pack("!H", index)
+                assert wait_until(lambda: sender.send(frame), "the sender's ring has room", interval=0.001)
+        found, orders, count = {}, {}, 0
+
+        def all_there():
+            nonlocal count
+            for queue, frame in receiver.frames_by_queue():
+                frame = frame[:12] + frame[16:] if vlan and frame[12:14] == b"\x81\x00" else frame
+                if frame[6:12] == mac_bytes(OTHER) and frame[12:14] == b"\x08\x00" and len(frame) == 66:
+                    flow = struct.unpack("!H", frame[34:36])[0] - 1024 - 1000
+                    found.setdefault(flow, set()).add(queue)
+                    orders.setdefault((flow, queue), []).append(struct.unpack("!H", frame[64:])[0])
+                    count += 1
+            return count == flows * rounds
+
+        wait_until(all_there, lambda: f"all frames come, not {count}", interval=0.005)
+        assert all(order == sorted(order) for order in orders.values())
+        return found
+
+    for enabled in (1, 4, 2, 3):
+        for number in range(8):
+            receiver.enable_ring(number, number < 2 * enabled)
+        wait_until(lambda: daemon.port("g1")["queues"] == enabled, lambda: f"{enabled} queues are used: {daemon.port('g1')}")
+        found = queues_of(flows=40, rounds=3)
+        assert all(len(queues) == 1 for queues in found.values()), found
+        assert {queue for queues in found.values() for queue in queues} == set(range(enabled))
+    # What the port's counters say is what came.
+    row = daemon.port("g1")
+    assert row["drops"] == 0 and row["tx_packets"] >= 4 * 40 * 3
 
 
 def test_guest_with_more_queues_than_the_port(lab, site):

@@ -215,12 +215,19 @@ class VirtioGuest:
 
     def packets(self):
         """The same as pairs: virtio's header, the frame. A frame fills one buffer at most."""
+        return [(header, frame) for _, header, frame in self.take_packets()]
+
+    def frames_by_queue(self):
+        """What has come in, as pairs: queue, frame."""
+        return [(queue, frame) for queue, _, frame in self.take_packets()]
+
+    def take_packets(self):
         found = []
-        for ring in self.rings[::2]:
+        for queue, ring in enumerate(self.rings[::2]):
             for index, count in ring.returned():
                 place = ring.buffers + index * ring.buffer_bytes
                 data = bytes(self.memory[place:place + count])
-                found.append((data[:self.header_bytes], data[self.header_bytes:]))
+                found.append((queue, data[:self.header_bytes], data[self.header_bytes:]))
                 ring.offer(index)
             ring.notify()
         return found

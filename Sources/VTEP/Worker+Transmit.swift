@@ -1,5 +1,6 @@
 // Worker+Transmit: batches per device, sent when full and at the end of each round. Step 7 of the walk from a VM to
-// the wire. Where a device has fewer queues than there are workers, a spinlock guards each shared queue.
+// the wire. To a port with several queues, which a guest serves with a processor each, frames are spread by flow. A spinlock
+// guards each queue, since workers share them.
 
 import CDPDK
 import Encap
@@ -55,12 +56,25 @@ extension Worker {
     let hasTags = taggedBatches & 1 &<< UInt64(index) != 0
     if hasTags { taggedBatches &= ~(1 &<< UInt64(index)) }
     if port.pointee.features.contains(.limitsEgress) { size = limitEgress(batch, size.frames, portIndex: index) }
+    let queues = Int(port.pointee.transmitQueues)
+    if queues == 1 || port.pointee.isUnderlay {
+      // The uplinks have a queue for each worker.
+      send(batch, size, port: index, queue: self.index % queues, hasTags: hasTags)
+    } else {
+      spread(batch, size.frames, port: index, queues: queues, hasTags: hasTags)
+    }
+  }
+
+  /// Sends a batch on one queue of a port.
+  @inline(always)
+  private func send(
+    _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, port index: Int, queue: Int, hasTags: Bool
+  ) {
     let count = size.frames
     if hasTags { noteBindings(batch, count) }
     var byteCount = size.bytes
-    let queues = Int(port.pointee.transmitQueues)
-    let queue = self.index % queues
-    let sent = Int(transmitLocked(port.pointee.device, queue, batch, count, lock: index * Limits.workers + queue))
+    let device = snapshot.pointee.ports[index].device
+    let sent = Int(transmitLocked(device, queue, batch, count, lock: index * Limits.workers + queue))
     if sent < count {
       for position in sent..<count {
         byteCount &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
@@ -73,6 +87,30 @@ extension Worker {
       countBindings(sent, portIndex: UInt16(truncatingIfNeeded: index))
     } else {
       counters.binding(port: UInt16(truncatingIfNeeded: index), vlan: 0).pointee.addSent(packets: UInt64(sent), bytes: byteCount)
+    }
+  }
+
+  /// Sends a batch on all queues of a port: a flow always on the same one, in order.
+  @inline(never)
+  private func spread(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, port: Int, queues: Int, hasTags: Bool) {
+    var used: UInt64 = 0
+    for position in 0..<count {
+      let flow = InnerFlow(frame: Mbuf(batch[position].unsafelyUnwrapped).bytes)
+      let queue = Int(truncatingIfNeeded: ((flow.hash & 0xffff) &* UInt32(truncatingIfNeeded: queues)) &>> 16)
+      queueOfFrame[position] = UInt8(truncatingIfNeeded: queue)
+      used |= 1 &<< UInt64(queue)
+    }
+    while used != 0 {
+      let queue = used.trailingZeroBitCount
+      used &= used &- 1
+      var size = BatchSize()
+      for position in 0..<count where Int(queueOfFrame[position]) == queue {
+        let raw = batch[position].unsafelyUnwrapped
+        framesOfQueue[size.frames] = raw
+        size.frames &+= 1
+        size.bytes &+= UInt64(cdpdk_mbuf_length(raw))
+      }
+      send(framesOfQueue, size, port: port, queue: queue, hasTags: hasTags)
     }
   }
 

@@ -41,6 +41,9 @@ struct Worker: ~Copyable {
   let joinedSegments: UnsafeMutablePointer<JoinedSegments>
   /// Of the batch that is being sent: the binding of each frame, and its size.
   let sentFrames: UnsafeMutablePointer<SentFrame>
+  /// The same, of a port with several queues: the queue of each frame, and the frames of one queue.
+  let queueOfFrame: UnsafeMutablePointer<UInt8>
+  let framesOfQueue: UnsafeMutablePointer<OpaquePointer?>
   /// One lock per port and transmit queue, for devices with fewer queues than there are workers.
   let transmitLocks: UnsafeMutablePointer<UInt32>
 
@@ -81,6 +84,8 @@ struct Worker: ~Copyable {
     joinedSegments = .allocate(capacity: Limits.ports)
     joinedSegments.initialize(repeating: JoinedSegments(), count: Limits.ports)
     sentFrames = .allocate(capacity: Limits.transmitBatch)
+    queueOfFrame = .allocate(capacity: Limits.transmitBatch)
+    framesOfQueue = .allocate(capacity: Limits.transmitBatch)
     slowPathBudgets = .allocate(capacity: Limits.ports)
     slowPathBudgets.initialize(repeating: Self.slowPathBudget, count: Limits.ports)
     held = HeldFrames()
@@ -97,6 +102,8 @@ struct Worker: ~Copyable {
     batchSizes.deallocate()
     joinedSegments.deallocate()
     sentFrames.deallocate()
+    queueOfFrame.deallocate()
+    framesOfQueue.deallocate()
     slowPathBudgets.deallocate()
   }
 
