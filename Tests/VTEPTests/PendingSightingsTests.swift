@@ -120,6 +120,8 @@ extension DataplaneTests {
         plane.test.shared.pointee.stops.store(true, ordering: .sequentiallyConsistent)
         cdpdk_event_signal(plane.test.shared.pointee.learnerEvent)
         thread.join()
+        // The thread may have ended before it took the last event.
+        learner.drain()
         plane.test.shared.pointee.stops.store(false, ordering: .sequentiallyConsistent)
         cdpdk_event_clear(plane.test.shared.pointee.learnerEvent)
         plane.test.shared.pointee.learnerSleeps.store(false, ordering: .sequentiallyConsistent)
