@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from lab import Capture, Guest, Switch, UnderlayHost, Vtepd, wait_until
+from lab import Capture, EchoStream, Guest, Switch, UnderlayHost, Vtepd, wait_until
 from lab.ovn import Central, Gateway, Hypervisor
 
 
@@ -111,3 +111,71 @@ def test_everybody_is_killed(ovn):
     # The chain is whole again.
     ovn.central.nbctl("lsp-set-addresses", ovn.guests[0].name, f"02:00:00:00:00:78 {ovn.guests[0].ipv4}")
     wait_until(lambda: "02:00:00:00:00:78" in ovn.daemon.macs(), lambda: f"a change arrives: {ovn.daemon.macs()}")
+
+
+def test_controller_is_restarted(ovn):
+    """At its end it takes back all that it has said, in many transactions; at its start it says it again. We lose nothing: what
+    hypervisors lose, whose tunnel to us OVN takes away and makes again, is theirs."""
+    ovn.bind()
+    ovn.wait_pings()
+    capture = Capture(ovn.host.namespace, "u0", "udp port 4789")
+    stream = EchoStream(ovn.server, ovn.guests[0].mac, ovn.guests[0].ipv4, rate=100)
+    try:
+        stream.wait_answers(50)
+        ovn.gateway.exit_controller()
+        assert ovn.gateway.vtep_ctl("list-remote-macs", "ls0").count("->") == 0
+        wait_until(lambda: ovn.daemon.ovsdb()["held"], lambda: f"the network is held:\n{ovn.daemon.log()[-2000:]}")
+        ovn.gateway.start_controller()
+        wait_until(lambda: all(guest.mac in ovn.gateway.vtep_ctl("list-remote-macs", "ls0") for guest in ovn.guests), "it has said all again")
+        stream.wait_answers(200)
+        wait_until(lambda: not ovn.daemon.ovsdb()["held"], "nothing is held any more")
+        stream.wait_answers(100)
+    finally:
+        stream.stop()
+    tunnelled = {int(sequence) for sequence, in capture.fields("icmp.seq", only="vxlan && icmp.type == 8")}
+    missing = [number for number in range(min(tunnelled), max(tunnelled)) if number not in tunnelled]
+    assert len(missing) < 5 and len(tunnelled) >= 350, f"lost: {missing}"
+
+
+def test_network_is_deleted_and_its_key_given_on(ovn):
+    ovn.bind()
+    ovn.wait_pings()
+    key = ovn.gateway.vtep_ctl("get", "Logical_Switch", "ls0", "tunnel_key")
+    ovn.central.nbctl("lsp-del", "sw0-vtep")
+    wait_until(lambda: ovn.gateway.vtep_ctl("get", "Logical_Switch", "ls0", "tunnel_key") == "0", "the key is withdrawn")
+    wait_until(lambda: ovn.daemon.ovsdb()["held"], lambda: f"the network is held:\n{ovn.daemon.log()[-2000:]}")
+    # Another network gets the key, and the gateway's other VLAN is in it.
+    ovn.central.nbctl("ls-del", "sw0")
+    ovn.central.nbctl("ls-add", "sw1", "--", "set", "Logical_Switch", "sw1", f"other_config:requested-tnl-key={key}")
+    ovn.central.nbctl(
+        "lsp-add", "sw1", "sw1-vtep", "--", "lsp-set-type", "sw1-vtep", "vtep", "--", "lsp-set-options", "sw1-vtep",
+        "vtep-physical-switch=ps0", "vtep-logical-switch=ls1", "--", "lsp-set-addresses", "sw1-vtep", "unknown")
+    ovn.gateway.vtep_ctl("add-ls", "ls1", "--", "bind-ls", "ps0", "tsrv", 100, "ls1")
+    wait_until(lambda: ovn.gateway.vtep_ctl("get", "Logical_Switch", "ls1", "tunnel_key") == key, "the key is given on")
+    wait_until(lambda: [(row["vlan"], row["vni"]) for row in ovn.daemon.ctl("show", "bindings")] == [(100, int(key))],
+               lambda: f"the new network alone is bound: {ovn.daemon.ctl('show', 'bindings')}")
+    capture = Capture(ovn.host.namespace, "u0", "udp port 4789")
+    assert ovn.server.ping(ovn.guests[0].ipv4, 3) == 0
+    assert capture.fields("vxlan.vni", only="vxlan") == [] and "ls0" not in {row["logical_switch"] for row in ovn.daemon.ovsdb()["held"]}
+
+
+def test_both_families(lab):
+    """Of two addresses in tunnel_ips OVN takes the first as text; so there is one."""
+    switch = Switch(lab)
+    host = UnderlayHost(lab, switch, 1, "gw")
+    central = Central(lab, switch)
+    gateway = Gateway(host.namespace)
+    daemon = Vtepd(host.namespace, {
+        "name": "ps0", "underlay": {"addresses": ["2001:db8::1", host.ipv4], "device": "u0"},
+        "ovsdb": {"remotes": [gateway.remote]},
+    }).start()
+    wait_until(lambda: gateway.vtep_ctl("list-ps", check=False) == "ps0", "the switch has registered")
+    gateway.start_controller()
+
+    def encapsulation():
+        return central.sbctl("--columns=ip", "--bare", "find", "encap", "chassis_name=ps0")
+
+    wait_until(lambda: encapsulation() == host.ipv4, lambda: f"hypervisors are told {host.ipv4}: {encapsulation()}")
+    daemon.config["ovsdb"]["tunnel-address"] = "2001:db8::1"
+    daemon.reload("configuration reloaded")
+    wait_until(lambda: encapsulation() == "2001:db8::1", lambda: f"hypervisors are told the other: {encapsulation()}")

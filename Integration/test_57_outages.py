@@ -126,14 +126,3 @@ def test_wiped_database_is_not_believed_at_once(lab):
     assert site.bm.ping(site.vm.ipv4, count=3) == 0
     site.connect()
     site.bm.wait_ping(site.vm.ipv4)
-
-
-def test_controller_that_cleans_up_behind_itself(site):
-    """As ovn-controller-vtep does at its end: no remote addresses, tunnel keys 0, bindings as they were."""
-    site.ctl("clear-remote-macs", "ls0", "--", "set", "Logical_Switch", "ls0", "tunnel_key=0")
-    wait_until(lambda: "the database is empty" in site.daemon.log(), "the daemon has noticed")
-    assert site.bm.ping(site.vm.ipv4, count=5) == 5
-    # It comes back, with one address less.
-    site.ctl("set", "Logical_Switch", "ls0", "tunnel_key=5000")
-    site.ctl("add-mcast-remote", "ls0", "unknown-dst", "192.0.2.2")
-    assert site.bm.ping(site.vm.ipv4, count=5) == 5

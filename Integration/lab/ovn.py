@@ -109,5 +109,10 @@ class Gateway(Daemons):
     def start_controller(self):
         self.controller = self.start("controller", "ovn-controller-vtep", f"--vtep-db={self.remote}", f"--ovnsb-db=tcp:{CENTRAL}:6642")
 
+    def exit_controller(self):
+        """The end that cleans up: `ovn-appctl exit`. A signal leaves everything as it is."""
+        self.run("ovs-appctl", "-t", f"{self.directory}/ovn-controller-vtep.{self.controller.pid}.ctl", "exit")
+        self.controller.wait(30)
+
     def vtep_ctl(self, *arguments, **options):
         return self.run("vtep-ctl", "--timeout=30", f"--db={self.remote}", *arguments, **options).stdout.strip()

@@ -8,6 +8,30 @@ extension DropReason {
   /// One line: what happened, and the remedy where there is one.
   public var description: String { text.meaning }
 
+  /// The same where a controller owns the bindings: what it has to do, and not the configuration.
+  public var descriptionUnderController: String {
+    switch self {
+    case .vlanNotBound:
+      """
+      VLAN of the tag has no VNI on this port; the controller must bind it to a logical switch with a tunnel_key \
+      (vtep-ctl bind-ls SWITCH PORT VLAN LOGICAL-SWITCH); vtepctl show ovsdb tells what is missing
+      """
+    case .untaggedNotBound:
+      """
+      untagged frame on a port without an untagged binding; the controller must bind it to a logical switch with a tunnel_key \
+      (vtep-ctl bind-ls SWITCH PORT 0 LOGICAL-SWITCH); vtepctl show ovsdb tells what is missing
+      """
+    case .floodDisabled:
+      """
+      unknown or group destination and nowhere to flood to; the controller must name VTEPs \
+      (vtep-ctl add-mcast-remote LOGICAL-SWITCH unknown-dst ADDRESS), or the VNI's flood mode in the file
+      """
+    case .unknownVNI:
+      "VNI is no logical switch's tunnel_key and is not configured here; the controller must give it, or take this host off the flood list"
+    default: description
+    }
+  }
+
   private var text: (name: String, meaning: String) {
     switch self {
     case .runtFrame:

@@ -57,6 +57,14 @@ public struct ControllerLayer: Equatable, Sendable {
   public var bindings: [Binding: VNI] = [:]
 
   public init() {}
+
+  /// This layer without some of its logical switches, and without what is bound to them.
+  public func without(_ vnis: Set<VNI>) -> ControllerLayer {
+    var layer = self
+    for vni in vnis { layer.switches[vni] = nil }
+    layer.bindings = bindings.filter { !vnis.contains($0.value) }
+    return layer
+  }
 }
 
 /// What a controller wants and does not get.

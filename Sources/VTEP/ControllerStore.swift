@@ -43,6 +43,9 @@ public struct ControllerReport: Equatable, Sendable {
   public var destinationsWithoutRoom = 0
   /// Remote addresses known from the controller.
   public var addresses = 0
+  /// VTEPs that the controller names, but ourselves.
+  public var ipv4Destinations = 0
+  public var ipv6Destinations = 0
 }
 
 struct ControllerStore {

@@ -50,6 +50,8 @@ struct PortEntry {
 /// A bridge domain: the frames of one VNI.
 struct DomainEntry {
   var vni = VNI(truncating: 0)
+  /// Tells a domain from another one that had the same index, or the same VNI, before.
+  var serial: UInt32 = 0
   var isInUse = false
   var learnsFromVTEPs = true
   var acceptsOnlyPeers = false

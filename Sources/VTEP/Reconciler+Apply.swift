@@ -162,6 +162,7 @@ extension Reconciler {
       // The limit was checked before anything changed.
       guard let index = domainIndexes.take() else { continue }
       while model.domains.count <= Int(index) { model.domains.append(ForwardingModel.Domain()) }
+      model.domains[Int(index)].entry.serial = UInt32(truncatingIfNeeded: revision)
       domains[vni] = DomainRecord(index: index)
       baselines.reset(domain: index, counters: counters)
       shared.pointee.stormStates[Int(index)] = StormState(now: cdpdk_cycles())

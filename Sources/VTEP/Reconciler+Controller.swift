@@ -35,23 +35,39 @@ extension Reconciler {
   }
 
   public func controllerReport() -> ControllerReport {
-    let useless = Set(controller.uses.keys.map(\.address)).subtracting(desired.underlay.addresses).compactMap { address in
+    let behind = Set(controller.uses.keys.map(\.address)).subtracting(desired.underlay.addresses)
+    let useless = behind.compactMap { address in
       desired.underlay.reasonAgainst(TunnelDestination(address)).map { "\(address) is \($0)" }
     }
+    let flooded = desired.vnis.values.flatMap { settings in
+      (settings.logicalSwitch?.flood ?? []) + (settings.logicalSwitch?.groups.values.flatMap(\.self) ?? [])
+    }
+    let all = behind.union(flooded.map(\.address))
+    let ipv4Count = all.count(where: \.isIPv4)
     return ControllerReport(
       conflicts: controller.conflicts, uselessDestinations: useless.sorted(), addressesWithoutRoom: controller.waiting.count,
       destinationsWithoutRoom: controller.withoutIndex.count,
-      addresses: controller.addresses.values.reduce(0) { $0 + $1.count })
+      addresses: controller.addresses.values.reduce(0) { $0 + $1.count }, ipv4Destinations: ipv4Count,
+      ipv6Destinations: all.count - ipv4Count)
   }
 
   private func apply(_ layer: ControllerLayer) {
     controller.waitingLayer = nil
     controller.keepVNIs(of: layer)
     guard layer != configured.controller else { return }
-    var new = configured
-    new.controller = layer
+    // A VNI that another logical switch has now is another network: nothing of the old one may be left when the new one comes.
+    let taken = configured.controller.switches.filter { vni, old in layer.switches[vni].map { $0.name != old.name } ?? false }
+    var steps = [layer]
+    if !taken.isEmpty {
+      steps.insert(configured.controller.without(Set(taken.keys)), at: 0)
+      controller.keepVNIs(of: steps[0])
+    }
     do throws(VTEPError) {
-      try apply(new)
+      for step in steps {
+        var new = configured
+        new.controller = step
+        try apply(new)
+      }
     } catch {
       // The controller's part cannot be wrong: what contradicts the operator's is left out. So it was something else.
       controller.waitingLayer = layer

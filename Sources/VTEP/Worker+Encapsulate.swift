@@ -102,7 +102,11 @@ extension Worker {
       return
     }
     let expiry = cdpdk_cycles() &+ cdpdk_cycles_per_second() / 1000 &* UInt64(Limits.holdMilliseconds)
-    held.append(HeldFrame(mbuf: mbuf, vtep: vtep, domain: domain, ingress: ingress, expiry: expiry))
+    let target = snapshot.pointee.vteps + Int(vtep)
+    held.append(
+      HeldFrame(
+        mbuf: mbuf, vtep: vtep, address: target.pointee.address, tunnelKey: target.pointee.tunnelKey, domain: domain,
+        serial: snapshot.pointee.domains[Int(domain)].serial, ingress: ingress, expiry: expiry))
   }
 
   /// Sends what can be sent now, in order of arrival; gives up what has waited too long. Called with every new snapshot,
@@ -113,7 +117,7 @@ extension Worker {
     // Frames whose next hop is still unresolved come back to the (then empty) queue through `sendToVTEP`, in order.
     let waiting = held.takeAll()
     for frame in waiting {
-      if frame.vtep >= Limits.vteps || !snapshot.pointee.domains[Int(frame.domain)].isInUse {
+      if !isCurrent(frame) {
         drop(frame.mbuf, port: frame.ingress, .noRoute)
       } else if now > frame.expiry {
         drop(frame.mbuf, port: frame.ingress, .neighborUnresolved)
@@ -121,6 +125,15 @@ extension Worker {
         resend(frame)
       }
     }
+  }
+
+  /// A frame may have missed snapshots: its indexes stand for what they stood for when it came.
+  private func isCurrent(_ frame: HeldFrame) -> Bool {
+    guard frame.vtep < Limits.vteps else { return false }
+    let target = snapshot.pointee.vteps + Int(frame.vtep)
+    let domain = snapshot.pointee.domains + Int(frame.domain)
+    return domain.pointee.isInUse && domain.pointee.serial == frame.serial
+      && target.pointee.tunnelKey == frame.tunnelKey && target.pointee.address == frame.address
   }
 
   private mutating func resend(_ frame: HeldFrame) {
@@ -134,7 +147,12 @@ extension Worker {
 struct HeldFrame {
   var mbuf: Mbuf
   var vtep: UInt16
+  /// Of the VTEP, as `tunnelKey`.
+  var address: IPAddress
+  var tunnelKey: VNI?
   var domain: UInt16
+  /// Of the domain.
+  var serial: UInt32
   var ingress: UInt16
   /// Time-stamp counter at which it is given up.
   var expiry: UInt64

@@ -11,7 +11,41 @@ public struct ShowOVSDB: ControlRequest {
   enum CodingKeys: CodingKey, CaseIterable {}
 }
 
-/// One remote.
+/// Ends the hold of networks that the database no longer asks for: what it says is applied at once.
+public struct ReleaseHold: ControlRequest {
+  public typealias Answer = ChangeAnswer
+  public static let method = "ovsdb.release-hold"
+  public static let parameterNames = names(of: CodingKeys.self)
+
+  public init() {}
+
+  enum CodingKeys: CodingKey, CaseIterable {}
+}
+
+/// A network that is forwarded although the database no longer asks for it.
+public struct HeldNetworkRow: Codable, Equatable, Sendable {
+  public var logicalSwitch: String
+  public var vni: UInt32
+  /// `withdrawn`: the controller has taken its tunnel key away. `database-empty`: the database was found empty after a connection.
+  public var reason: String
+  /// Whole seconds until it is given up, or until the database alone counts.
+  public var secondsLeft: Int
+
+  public init(logicalSwitch: String, vni: UInt32, reason: String, secondsLeft: Int) {
+    self.logicalSwitch = logicalSwitch
+    self.vni = vni
+    self.reason = reason
+    self.secondsLeft = secondsLeft
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case logicalSwitch = "logical_switch"
+    case vni, reason
+    case secondsLeft = "hold_s"
+  }
+}
+
+/// One remote. What is held and what is wrong is the database's, and the same at each of its remotes.
 public struct OVSDBRemoteRow: Codable, Equatable, Sendable {
   /// In Open vSwitch's notation, e.g. `ssl:192.0.2.1:6640`.
   public var remote: String
@@ -25,10 +59,17 @@ public struct OVSDBRemoteRow: Codable, Equatable, Sendable {
   @Nullable public var logicalSwitches: Int?
   @Nullable public var ucastRemote: Int?
   @Nullable public var ucastLocal: Int?
+  /// In `Physical_Switch.tunnel_ips`: where others are to send to.
+  @Nullable public var tunnelAddress: String?
+  /// Seconds until the last network that is held goes; nil: none is.
+  @Nullable public var holdSeconds: Int?
+  public var held: [HeldNetworkRow]
+  /// What cannot be as the controller wants, one sentence each.
+  public var faults: [String]
 
   public init(
     remote: String, state: String, sinceSeconds: Int, lastError: String? = nil, logicalSwitches: Int? = nil, ucastRemote: Int? = nil,
-    ucastLocal: Int? = nil
+    ucastLocal: Int? = nil, tunnelAddress: String? = nil, holdSeconds: Int? = nil, held: [HeldNetworkRow] = [], faults: [String] = []
   ) {
     self.remote = remote
     self.state = state
@@ -37,6 +78,10 @@ public struct OVSDBRemoteRow: Codable, Equatable, Sendable {
     self.logicalSwitches = logicalSwitches
     self.ucastRemote = ucastRemote
     self.ucastLocal = ucastLocal
+    self.tunnelAddress = tunnelAddress
+    self.holdSeconds = holdSeconds
+    self.held = held
+    self.faults = faults
   }
 
   enum CodingKeys: String, CodingKey {
@@ -46,5 +91,8 @@ public struct OVSDBRemoteRow: Codable, Equatable, Sendable {
     case logicalSwitches = "logical_switches"
     case ucastRemote = "ucast_remote"
     case ucastLocal = "ucast_local"
+    case tunnelAddress = "tunnel_address"
+    case holdSeconds = "hold_s"
+    case held, faults
   }
 }

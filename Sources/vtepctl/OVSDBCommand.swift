@@ -5,7 +5,8 @@ import VTEPControl
 
 struct OVSDBCommand: CommandGroup {
   static let configuration = CommandConfiguration(
-    commandName: "ovsdb", abstract: "Shows what goes on with the controller's database.", subcommands: [Transactions.self])
+    commandName: "ovsdb", abstract: "Shows and changes what goes on with the controller's database.",
+    subcommands: [Transactions.self, ReleaseHold.self])
 
   struct Transactions: ClientCommand {
     static let configuration = CommandConfiguration(
@@ -16,6 +17,16 @@ struct OVSDBCommand: CommandGroup {
     @OptionGroup var options: CommandOptions
 
     func run(_ session: Session) throws { try session.list(ShowTransactions(last: last), TransactionRow.columns) }
+  }
+
+  struct ReleaseHold: ClientCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "release-hold",
+      abstract: "Applies what the database says at once, instead of forwarding what it no longer asks for a while longer.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws { try session.change(VTEPControl.ReleaseHold()) }
   }
 }
 

@@ -232,7 +232,20 @@ extension OVSDBRemoteRow {
       Column(number: "SWITCHES") { $0.logicalSwitches.orDash },
       Column(number: "REMOTE MACS") { $0.ucastRemote.orDash },
       Column(number: "LOCAL MACS") { $0.ucastLocal.orDash },
+      Column("TUNNEL ADDRESS") { $0.tunnelAddress.orDash },
+      Column(number: "HOLD") { $0.holdSeconds.orDash },
       Column("LAST ERROR") { $0.lastError ?? "" },
+    ]
+  }
+}
+
+extension HeldNetworkRow {
+  static var columns: [Column<HeldNetworkRow>] {
+    [
+      Column("LOGICAL SWITCH") { $0.logicalSwitch },
+      Column(number: "VNI") { "\($0.vni)" },
+      Column("REASON") { $0.reason },
+      Column(number: "HOLD") { "\($0.secondsLeft)" },
     ]
   }
 }

@@ -123,7 +123,20 @@ struct ShowCommand: CommandGroup {
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
-    func run(_ session: Session) throws { try session.list(ShowOVSDB(), OVSDBRemoteRow.columns) }
+    func run(_ session: Session) throws {
+      guard session.format == .table else { return try session.list(ShowOVSDB(), [Column<OVSDBRemoteRow>]()) }
+      let rows = try session.ask(ShowOVSDB())
+      var table = Table(OVSDBRemoteRow.columns)
+      Output.standard.write(table.lines(for: rows))
+      guard let row = rows.first else { return }
+      if !row.held.isEmpty {
+        var held = Table(HeldNetworkRow.columns)
+        Output.standard.write("\nforwarded although the database does not ask for it:\n" + held.lines(for: row.held))
+      }
+      if !row.faults.isEmpty {
+        Output.standard.write("\nnot as the controller wants:\n" + row.faults.map { "  \($0)\n" }.joined())
+      }
+    }
   }
 }
 

@@ -52,7 +52,9 @@ extension Daemon: ControlHandler {
   }
 
   func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow] {
-    await (try running()).dropReports(all: request.all).map(DropRow.init)
+    let reconciler = try running()
+    let isControlled = configuration.ovsdb != nil
+    return await reconciler.dropReports(all: request.all).map { DropRow($0, isControlled: isControlled) }
   }
 
   func handle(_ request: ShowMulticast) async throws(ControlError) -> [MulticastRow] {
@@ -81,7 +83,13 @@ extension Daemon: ControlHandler {
 
   func handle(_ request: ShowOVSDB) async throws(ControlError) -> [OVSDBRemoteRow] {
     let (remotes, replica) = await ovsdb.status()
-    return remotes.map { OVSDBRemoteRow($0, replica) }
+    let report = await controller.report()
+    return remotes.map { OVSDBRemoteRow($0, replica, report) }
+  }
+
+  func handle(_ request: ReleaseHold) async throws(ControlError) -> ChangeAnswer {
+    _ = try running()
+    return ChangeAnswer(changed: await controller.releaseHold())
   }
 
   func handle(_ request: ShowTransactions) async throws(ControlError) -> [TransactionRow] {

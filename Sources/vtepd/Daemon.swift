@@ -24,7 +24,7 @@ actor Daemon {
     let agent = ControllerAgent(name: configuration.name, stateDirectory: configuration.stateDirectory, log: log)
     controller = agent
     ovsdb = OVSDBService(configuration: configuration, columns: nil, log: log) { client, settings in
-      await agent.follow(client, staleHoldSeconds: Double(settings.staleHoldSeconds))
+      await agent.follow(client, settings)
     }
   }
 

@@ -58,6 +58,33 @@ extension DataplaneTests {
       }
     }
 
+    @Test("frames of a domain that is gone are not sent in the one that has its index now, be it the same VNI")
+    func successor() throws {
+      try DataplaneFixture.run { plane in
+        unresolve(plane)
+        for number in 0..<5 { plane.send(frame(number), from: .vm1) }
+        plane.expect()
+        #expect(plane.worker.held.count == 5)
+        // The worker slept while the domain was taken away and another one was made.
+        plane.change { $0.domains[Int(Topology.domain)].entry.serial += 1 }
+        resolve(plane)
+        plane.expect(drops: [.vm1: [.noRoute: 5]])
+        #expect(plane.worker.held.isEmpty)
+      }
+    }
+
+    @Test("nor to the VTEP that has the index of one that is gone")
+    func successorOfVTEP() throws {
+      try DataplaneFixture.run { plane in
+        unresolve(plane)
+        plane.send(frame(0), from: .vm1)
+        plane.expect()
+        plane.change { $0.vteps[Int(Topology.near)].entry.tunnelKey = Topology.otherVNI }
+        resolve(plane)
+        plane.expect(drops: [.vm1: [.noRoute: 1]])
+      }
+    }
+
     @Test("VTEPs do not wait for each other")
     func independent() throws {
       try DataplaneFixture.run { plane in

@@ -70,6 +70,7 @@ final class RecordingHandler: ControlHandler {
     return [UnderlayRow(address: "192.0.2.1", device: "eth0", driver: "af_packet", mtu: 1500, destinations: [destination])]
   }
   func handle(_ request: ShowTransactions) async throws(ControlError) -> [TransactionRow] { [] }
+  func handle(_ request: ReleaseHold) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: false) }
   func handle(_ request: ShowOVSDB) async throws(ControlError) -> [OVSDBRemoteRow] {
     [OVSDBRemoteRow(remote: "ssl:192.0.2.1:6640", state: "BACKOFF", sinceSeconds: 3, lastError: "it has expired")]
   }

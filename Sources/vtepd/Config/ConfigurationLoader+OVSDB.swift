@@ -1,10 +1,12 @@
 // ConfigurationLoader+OVSDB: the `ovsdb:` section.
 
+import Encap
 import OVSDBClient
 import Yams
 
 extension ConfigurationLoader {
-  func readOVSDB(_ node: Node, _ reader: ConfigurationReader) -> OVSDBSettings {
+  /// - Parameter addresses: those of the underlay; empty: wrong, and reported.
+  func readOVSDB(_ node: Node, addresses: [IPAddress], _ reader: ConfigurationReader) -> OVSDBSettings {
     var settings = OVSDBSettings()
     guard var section = ConfigurationSection(node, title: "ovsdb", reader: reader) else { return settings }
     let nodes = section.list("remotes") ?? []
@@ -22,6 +24,13 @@ extension ConfigurationLoader {
     }
     settings.inactivityProbeSeconds = section.integer("inactivity-probe-seconds", in: 0...3600) ?? settings.inactivityProbeSeconds
     settings.staleHoldSeconds = section.integer("stale-hold", in: 0...86400) ?? settings.staleHoldSeconds
+    if let node = section.node("tunnel-address"), let address = reader.address(node, "tunnel-address") {
+      settings.tunnelAddress = address
+      if !addresses.isEmpty, !addresses.contains(address) {
+        let choices = addresses.map { "\($0)" }.joinedAsChoice
+        reader.report(node.position, "tunnel-address must be one of underlay.addresses, \(choices), not \(address)")
+      }
+    }
     section.finish()
     return settings
   }

@@ -88,7 +88,7 @@ struct ConfigurationLoader {
       }
     }
     configuration.desired.resolveProfiles()
-    if let node = file.node("ovsdb") { configuration.ovsdb = readOVSDB(node, reader) }
+    if let node = file.node("ovsdb") { configuration.ovsdb = readOVSDB(node, addresses: configuration.desired.underlay.addresses, reader) }
     configuration.desired.hasController = configuration.ovsdb != nil
     file.refuse(["metrics"])
     file.finish()

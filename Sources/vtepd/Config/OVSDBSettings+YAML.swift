@@ -15,6 +15,7 @@ extension OVSDBSettings {
       if !tls.peerNames.isEmpty { pairs.append(("peer-name", .flow(tls.peerNames.map { Node(text: $0) }))) }
     }
     pairs += [("inactivity-probe-seconds", Node(number: inactivityProbeSeconds)), ("stale-hold", Node(number: staleHoldSeconds))]
+    if let tunnelAddress { pairs.append(("tunnel-address", Node(text: "\(tunnelAddress)"))) }
     return .block(pairs)
   }
 }

@@ -1,5 +1,6 @@
 // OVSDBSettings: what the `ovsdb:` section says: where the database of the controller is, or that we serve it ourselves.
 
+import Encap
 import OVSDBClient
 
 /// The connection to a controller's `hardware_vtep` database.
@@ -12,6 +13,14 @@ struct OVSDBSettings: Equatable, Sendable {
   var inactivityProbeSeconds = 5
   /// How long what a wiped database said before is still honoured.
   var staleHoldSeconds = 300
+
+  /// Of `underlay.addresses`, the one that others are to send to; nil: see `tunnelAddress(among:)`.
+  var tunnelAddress: IPAddress?
+
+  /// The address that is published: in `tunnel_ips` there is one, for controllers take any of several.
+  func tunnelAddress(among addresses: [IPAddress]) -> IPAddress? {
+    tunnelAddress ?? addresses.first(where: \.isIPv4) ?? addresses.first
+  }
 
   /// We run the database server ourselves.
   var isEmbedded: Bool { remotes.isEmpty }

@@ -46,6 +46,7 @@ struct ControlDispatcher: Sendable {
       case ShowWorkers.method: return try await run(incoming, id, ShowWorkers.self, handler.handle)
       case ShowOVSDB.method: return try await run(incoming, id, ShowOVSDB.self, handler.handle)
       case ShowTransactions.method: return try await run(incoming, id, ShowTransactions.self, handler.handle)
+      case ReleaseHold.method: return try await run(incoming, id, ReleaseHold.self, handler.handle)
       case AddMAC.method: return try await run(incoming, id, AddMAC.self, handler.handle)
       case DeleteMAC.method: return try await run(incoming, id, DeleteMAC.self, handler.handle)
       case FlushMACs.method: return try await run(incoming, id, FlushMACs.self, handler.handle)

@@ -23,6 +23,7 @@ protocol ControlHandler: Sendable {
   func handle(_ request: ShowWorkers) async throws(ControlError) -> [WorkerRow]
   func handle(_ request: ShowOVSDB) async throws(ControlError) -> [OVSDBRemoteRow]
   func handle(_ request: ShowTransactions) async throws(ControlError) -> [TransactionRow]
+  func handle(_ request: ReleaseHold) async throws(ControlError) -> ChangeAnswer
 
   func handle(_ request: AddMAC) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: DeleteMAC) async throws(ControlError) -> ChangeAnswer

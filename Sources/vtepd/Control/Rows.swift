@@ -167,9 +167,12 @@ extension PortLimits {
 }
 
 extension DropRow {
-  init(_ report: DropReport) {
+  /// - Parameter isControlled: a controller owns the bindings.
+  init(_ report: DropReport, isControlled: Bool) {
+    let reason = report.reason
     self.init(
-      reason: report.reason.name, place: report.place, count: report.count, description: report.reason.description)
+      reason: reason.name, place: report.place, count: report.count,
+      description: isControlled ? reason.descriptionUnderController : reason.description)
   }
 }
 
@@ -193,12 +196,15 @@ extension WorkerRow {
 }
 
 extension OVSDBRemoteRow {
-  /// - Parameter replica: what is known of the database, whichever member of the cluster it is from.
-  init(_ status: RemoteStatus, _ replica: Replica?) {
+  /// - Parameters:
+  ///   - replica: what is known of the database, whichever member of the cluster it is from.
+  ///   - report: what is held and what is wrong, whichever member told us.
+  init(_ status: RemoteStatus, _ replica: Replica?, _ report: ControllerAgent.Report) {
     self.init(
       remote: "\(status.remote)", state: status.state.rawValue, sinceSeconds: Int(status.sinceSeconds), lastError: status.lastError,
       logicalSwitches: replica?.rows("Logical_Switch").count, ucastRemote: replica?.rows("Ucast_Macs_Remote").count,
-      ucastLocal: replica?.rows("Ucast_Macs_Local").count)
+      ucastLocal: replica?.rows("Ucast_Macs_Local").count, tunnelAddress: report.tunnelAddress.map { "\($0)" },
+      holdSeconds: report.held.map(\.secondsLeft).max(), held: report.held, faults: report.faults)
   }
 }
 

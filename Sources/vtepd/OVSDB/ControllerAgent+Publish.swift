@@ -58,7 +58,12 @@ extension ControllerAgent {
     if let news = await reconciler.localStations(unlike: stations?.version) { stations = (news.version, Set(news.stations)) }
     var state = await description(reconciler)
     state.stations = stations?.all ?? []
-    state.faults = mapping.faults.union(Self.faults(await reconciler.controllerReport()))
+    state.heldSwitches = hold.rows(mapping)
+    let report = await reconciler.controllerReport()
+    state.faults = mapping.faults.union(Self.faults(report)).union(keyFaults)
+    if let message = familyNote(report, state.tunnelAddress, await reconciler.configured.underlay.addresses) {
+      state.faults.messages.insert(message)
+    }
     tell(state.faults.messages)
     return state
   }
@@ -69,7 +74,7 @@ extension ControllerAgent {
     if let described, described.revision == revision { return described.state }
     let desired = await reconciler.configured
     var state = SwitchState(name: name, description: "vtepd \(Version.text)")
-    state.tunnelIPs = desired.underlay.addresses
+    state.tunnelAddress = settings.tunnelAddress(among: desired.underlay.addresses)
     state.managementIPs = HostAddresses.management(besides: desired.underlay.addresses)
     state.ports = desired.ports.mapValues { SwitchState.Port(description: "\($0.kind.rawValue) \($0.attachment.place)") }
     state.boundVNIs = Set(await reconciler.controlledBindings().values)
@@ -86,6 +91,32 @@ extension ControllerAgent {
       if bindings[binding] == report.vni { counters[binding] = SwitchState.Traffic(report.traffic) }
     }
     return counters
+  }
+
+  /// Bindings to logical switches that have no key yet. A fault of the port alone: many controllers bind first.
+  private var keyFaults: DatabaseFaults {
+    var faults = DatabaseFaults()
+    let held = Set(hold.networks.values.map(\.settings.name))
+    for (binding, logicalSwitch) in mapping.keylessBindings where !held.contains(logicalSwitch.name) {
+      let keys = logicalSwitch.hasKeysOfLocators ? "; keys of locators do not stand in for it" : ""
+      faults.report(
+        .unspecified, port: binding.port,
+        """
+        VLAN \(binding.vlan) is bound to logical switch '\(logicalSwitch.name)', which has no tunnel_key\(keys); the controller must set \
+        it (vtep-ctl set Logical_Switch \(logicalSwitch.name) tunnel_key=VNI)
+        """)
+    }
+    return faults
+  }
+
+  /// Destinations of the other family are reached from an address that is not published.
+  private func familyNote(_ report: ControllerReport, _ published: IPAddress?, _ addresses: [IPAddress]) -> String? {
+    guard let published else { return nil }
+    let count = published.isIPv4 ? report.ipv6Destinations : report.ipv4Destinations
+    guard count > 0 else { return nil }
+    let family = published.isIPv4 ? "IPv6" : "IPv4"
+    let remedy = addresses.first { $0.isIPv4 != published.isIPv4 }.map { "; ovsdb.tunnel-address: \($0) publishes the other" } ?? ""
+    return "\(count) VTEPs of the controller have \(family) addresses, and tunnel_ips tells them to send to \(published)\(remedy)"
   }
 
   /// What the data plane could not do.

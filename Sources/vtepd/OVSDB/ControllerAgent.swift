@@ -6,6 +6,7 @@ import Encap
 import Logging
 import OVSDBClient
 import VTEP
+import VTEPControl
 
 actor ControllerAgent {
   let log: Logger
@@ -15,13 +16,13 @@ actor ControllerAgent {
   private let clock = ContinuousClock()
   private let origin: ContinuousClock.Instant
   private var reconciler: Reconciler?
-  /// How long a wiped database is not believed.
-  private var staleHoldSeconds = 300.0
+  private(set) var settings = OVSDBSettings()
 
   // From the database.
   var mapping: ControllerMapping
-  private var hold: StaleHold?
-  private var told: Set<String> = []
+  private(set) var hold = ControllerHold(emptySeconds: 300)
+  /// What cannot be as the controller wants, for the operator.
+  private(set) var told: Set<String> = []
 
   // To the database.
   var publisher: Publisher
@@ -78,8 +79,10 @@ actor ControllerAgent {
   }
 
   /// Follows a database until the task is cancelled.
-  func follow(_ client: OVSDBClient, staleHoldSeconds: Double) async {
-    self.staleHoldSeconds = staleHoldSeconds
+  func follow(_ client: OVSDBClient, _ settings: OVSDBSettings) async {
+    hold.emptySeconds = Double(settings.staleHoldSeconds)
+    self.settings = settings
+    described = nil
     isWithdrawn = false
     await withTaskGroup { group in
       group.addTask {
@@ -110,43 +113,55 @@ actor ControllerAgent {
     switch event {
     case .connected(let replica):
       self.client = client
-      await apply(mapping.load(replica), canWipe: true, isSnapshot: true, reconciler)
+      await apply(mapping.load(replica), isSnapshot: true, reconciler)
     case .changed(let changes, let replica):
-      let knewRemotes = mapping.knowsRemotes
-      let edit = mapping.update(changes, replica)
-      // Who takes the bindings away as well means it.
-      await apply(edit, canWipe: knewRemotes && mapping.hasBindings, isSnapshot: false, reconciler)
+      await apply(mapping.update(changes, replica), isSnapshot: false, reconciler)
     case .disconnected(let reason):
       self.client = nil
       log.warning("controller: forwarding goes on with what is known: \(reason)")
     }
   }
 
-  /// - Parameter canWipe: if the database is empty now, it was wiped.
-  private func apply(_ edit: ControllerEdit, canWipe: Bool, isSnapshot: Bool, _ reconciler: Reconciler) async {
+  private func apply(_ edit: ControllerEdit, isSnapshot: Bool, _ reconciler: Reconciler) async {
     hasNews = true
-    var edit = edit
-    if hold == nil, canWipe, mapping.isEmpty {
-      let running = await reconciler.controllerState().layer
-      if !running.switches.isEmpty {
-        hold = StaleHold(layer: running, endSeconds: now + staleHoldSeconds)
-        log.warning("controller: the database is empty; forwarding goes on with what was known, for \(Int(staleHoldSeconds)) s")
-      }
-    }
-    if let hold { edit = hold.soften(edit, wanted: mapping.layer, isWipe: mapping.isEmpty || isSnapshot) }
+    let running = await reconciler.configured.controller
+    let (softened, added) = hold.follow(edit, mapping, running: running, isSnapshot: isSnapshot, now: now)
+    tell(added)
+    await carryOut(softened, reconciler)
+  }
+
+  private func carryOut(_ edit: ControllerEdit, _ reconciler: Reconciler) async {
     guard edit.layer != nil || !edit.addresses.isEmpty || !edit.complete.isEmpty else { return }
     await reconciler.apply(edit)
     isUnsaved = true
   }
 
   private func tick(_ reconciler: Reconciler) async {
-    if let hold, now >= hold.endSeconds, client != nil {
-      self.hold = nil
-      log.warning("controller: the database is believed now")
-      await apply(mapping.everything(), canWipe: false, isSnapshot: false, reconciler)
+    let ended = hold.expire(isConnected: client != nil, now: now)
+    if !ended.isEmpty {
+      let gone = ended.filter { !$0.value.hasReturned }
+      if !gone.isEmpty { log.warning("controller: no longer forwarded: \(Self.names(gone))") }
+      await applyAll(reconciler)
     }
     await publish(reconciler)
     if now >= nextSave { await save(reconciler) }
+  }
+
+  /// Applies all that the database says.
+  private func applyAll(_ reconciler: Reconciler) async {
+    hasNews = true
+    await carryOut(hold.soften(mapping.everything(), mapping), reconciler)
+  }
+
+  /// Ends the hold of networks at once.
+  ///
+  /// - Returns: whether any was held.
+  func releaseHold() async -> Bool {
+    guard let reconciler, !hold.isEmpty else { return false }
+    log.warning("controller: hold released by the operator: \(Self.names(hold.networks))")
+    hold.release()
+    await applyAll(reconciler)
+    return true
   }
 
   /// Keeps what the controller has said. The more there is, the more seldom.
@@ -156,7 +171,8 @@ actor ControllerAgent {
     let (layer, addresses) = await reconciler.controllerState()
     let start = now
     do {
-      try file.save(layer, addresses)
+      let lasting = hold.lasting(layer)
+      try file.save(lasting, addresses.filter { lasting.switches[$0.key] != nil })
     } catch {
       log.error("controller: what it said cannot be kept in \(file.path): \(error)")
     }
@@ -172,7 +188,7 @@ actor ControllerAgent {
       if !operations.isEmpty { await transact(operations, client) }
     }
     client = nil
-    hold = nil
+    hold.release()
     mapping = ControllerMapping(switchName: name)
     publisher = Publisher(adoptionEndSeconds: 0)
     tell([])
@@ -183,6 +199,47 @@ actor ControllerAgent {
   }
 
   // -- for the operator ----------------------------------------------------------------------------------------------------
+
+  /// What is special about the controller now.
+  struct Report: Sendable {
+    var tunnelAddress: IPAddress?
+    var held: [HeldNetworkRow]
+    var faults: [String]
+  }
+
+  func report() async -> Report {
+    let held = hold.networks.sorted { $0.key < $1.key }.map { vni, network in
+      HeldNetworkRow(
+        logicalSwitch: network.settings.name, vni: vni.rawValue, reason: network.reason.rawValue,
+        secondsLeft: Int(max(network.endSeconds - now, 0).rounded(.up)))
+    }
+    let conflicts = await reconciler?.controllerReport().conflicts ?? []
+    return Report(
+      tunnelAddress: compared?.tunnelAddress, held: held, faults: told.sorted() + conflicts.map(\.description))
+  }
+
+  /// Tells of networks that are held from now on.
+  private func tell(_ held: [VNI: ControllerHold.Network]) {
+    let withdrawn = held.filter { $0.value.reason == .withdrawn }
+    if !withdrawn.isEmpty {
+      log.warning(
+        "controller: tunnel key withdrawn; forwarding goes on for \(Int(hold.graceSeconds)) s: \(Self.names(withdrawn))")
+    }
+    let wiped = held.filter { $0.value.reason == .databaseEmpty }
+    if !wiped.isEmpty {
+      log.warning(
+        """
+        controller: the database is empty; forwarding goes on for \(Int(hold.emptySeconds)) s: \(Self.names(wiped)) \
+        (vtepctl ovsdb release-hold ends that)
+        """)
+    }
+  }
+
+  private static func names(_ networks: [VNI: ControllerHold.Network]) -> String {
+    let sorted = networks.sorted { $0.key < $1.key }
+    let first = sorted.prefix(10).map { "\($0.value.settings.name) (VNI \($0.key))" }.joined(separator: ", ")
+    return sorted.count > 10 ? "\(first) and \(sorted.count - 10) more" : first
+  }
 
   /// Logs faults that are new, and the end of others.
   func tell(_ messages: Set<String>) {

@@ -14,6 +14,13 @@ struct ControllerMapping: Sendable {
     var mac: MACAddress
   }
 
+  /// A logical switch without a tunnel key, to which a port is bound: nothing is forwarded.
+  struct Keyless: Equatable, Sendable {
+    var name: String
+    /// Its remote addresses have locators with tunnel keys.
+    var hasKeysOfLocators: Bool
+  }
+
   /// Our name, by which our Physical_Switch is found.
   let switchName: String
   /// What the database wants, but remote unicast addresses.
@@ -21,8 +28,10 @@ struct ControllerMapping: Sendable {
   /// Logical switches that are forwarded.
   private(set) var vnis: [RowID: VNI] = [:]
   private(set) var replica: Replica?
-  /// Our ports in the database have bindings, to whatever.
-  private(set) var hasBindings = false
+  /// Logical switches without a tunnel key, or with 0.
+  private(set) var keyless: [String: RowID] = [:]
+  /// Bindings of our ports to these.
+  private(set) var keylessBindings: [ControllerLayer.Binding: Keyless] = [:]
 
   private var layerFaults = DatabaseFaults()
   /// The row of each remote address; of several the one with the lowest identifier.
@@ -40,8 +49,7 @@ struct ControllerMapping: Sendable {
     self.switchName = switchName
   }
 
-  /// Nothing in the database is forwarded, and nothing is known of any remote address: as after the end of a controller that
-  /// cleans up behind itself, or in a database that was made anew.
+  /// Nothing in the database is forwarded, and nothing is known of any remote address: as in a database that was made anew.
   var isEmpty: Bool { layer.switches.isEmpty && !knowsRemotes }
 
   /// The database says something about what is remote.
@@ -98,10 +106,11 @@ struct ControllerMapping: Sendable {
       case .ucastMacsRemote:
         if let old = change.old, let place = forget(change.id, old) { touched.insert(place) }
         if let new = change.new, let place = note(change.id, new) { touched.insert(place) }
+        needsLayer = needsLayer || change.new != nil && !keylessBindings.isEmpty
       case .locator:
         locators.forget(change.id)
         // One that comes with its first reference is read then, and one that goes is referred to no more.
-        let isMissed = !unreachable.isEmpty || !layerFaults.messages.isEmpty
+        let isMissed = !unreachable.isEmpty || !layerFaults.messages.isEmpty || !keylessBindings.isEmpty
         if change.new != nil, change.old != nil || isMissed { changedLocators.insert(change.id) }
       case .physicalPort: needsLayer = needsLayer || change.concerns(["name", "vlan_bindings", "acl_bindings"])
       case .physicalSwitch: needsLayer = needsLayer || change.concerns(["name", "ports", "tunnels"])
@@ -116,8 +125,9 @@ struct ControllerMapping: Sendable {
       let (oldLayer, oldVNIs) = (layer, vnis)
       remap(replica)
       if layer != oldLayer { edit.layer = layer }
-      // All addresses of a logical switch whose VNI is another now.
-      let moved = Set(vnis.filter { oldVNIs[$0.key] != $0.value }.keys)
+      // All addresses of a logical switch whose VNI is another now, or whose name: the data plane takes it for another one.
+      let moved = Set(
+        vnis.filter { oldVNIs[$0.key] != $0.value || oldLayer.switches[$0.value]?.name != layer.switches[$0.value]?.name }.keys)
       if !moved.isEmpty {
         touched.formUnion(rows.keys.filter { moved.contains($0.logicalSwitch) })
         edit.complete = Set(moved.compactMap { vnis[$0] })
@@ -139,7 +149,7 @@ struct ControllerMapping: Sendable {
     var reader = LayerReader(replica, switchName: switchName, locators: locators)
     reader.read()
     (layer, vnis, layerFaults, locators) = (reader.layer, reader.vnis, reader.faults, reader.locators)
-    hasBindings = reader.hasBindings
+    (keyless, keylessBindings) = (reader.keyless, reader.keylessBindings)
   }
 
   // -- remote addresses --------------------------------------------------------------------------------------------------

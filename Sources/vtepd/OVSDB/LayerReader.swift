@@ -11,7 +11,8 @@ struct LayerReader {
   private(set) var vnis: [RowID: VNI] = [:]
   private(set) var faults = DatabaseFaults()
   private(set) var locators: LocatorReader
-  private(set) var hasBindings = false
+  private(set) var keyless: [String: RowID] = [:]
+  private(set) var keylessBindings: [ControllerLayer.Binding: ControllerMapping.Keyless] = [:]
 
   init(_ replica: Replica, switchName: String, locators: LocatorReader) {
     self.replica = replica
@@ -31,7 +32,10 @@ struct LayerReader {
   private mutating func readSwitches() {
     let all = replica.all(HardwareVTEP.LogicalSwitch.self, in: .logicalSwitch).values.sorted { $0.id < $1.id }
     for row in all {
-      guard let key = row.tunnelKey, key != 0 else { continue }
+      guard let key = row.tunnelKey, key != 0 else {
+        keyless[row.name] = row.id
+        continue
+      }
       guard let vni = VNI(key) else {
         faults.report(.unspecified, "logical switch '\(row.name)': tunnel key \(key) is no VNI")
         continue
@@ -82,16 +86,19 @@ struct LayerReader {
       case .failure(let reason): faults.report(.unspecified, "Mcast_Macs_Remote: \(row.mac): \(reason.text)")
       }
     }
-    return found.sorted { ($0.address, $0.key ?? vni) < ($1.address, $1.key ?? vni) }
+    return Array(found).ordered(vni)
   }
 
   private mutating func readPorts(_ own: HardwareVTEP.PhysicalSwitch) {
     for port in replica.ports(of: own) {
-      hasBindings = hasBindings || !port.vlanBindings.isEmpty
       for (vlan, id) in port.vlanBindings.sorted(by: { $0.key < $1.key }) {
+        let binding = ControllerLayer.Binding(port: port.name, vlan: vlan)
         if let vni = vnis[id] {
-          layer.bindings[ControllerLayer.Binding(port: port.name, vlan: vlan)] = vni
-        } else if replica[HardwareVTEP.Table.logicalSwitch.rawValue, id] == nil {
+          layer.bindings[binding] = vni
+        } else if let row = replica.one(HardwareVTEP.LogicalSwitch.self, in: .logicalSwitch, id) {
+          guard keyless[row.name] == id else { continue }
+          keylessBindings[binding] = ControllerMapping.Keyless(name: row.name, hasKeysOfLocators: hasKeysOfLocators(id))
+        } else {
           faults.report(.invalidVLANMap, port: port.name, "VLAN \(vlan) is bound to logical switch \(id), which is not there")
         }
       }
@@ -101,6 +108,24 @@ struct LayerReader {
       }
     }
   }
+
+  /// Whether remote addresses of a logical switch have locators with tunnel keys of their own: the model of a key for each logical
+  /// switch and locator, vtep(5).
+  private mutating func hasKeysOfLocators(_ logicalSwitch: RowID) -> Bool {
+    guard !keyedLocators.isEmpty else { return false }
+    let groups = replica.all(HardwareVTEP.McastMAC.self, in: .mcastMacsRemote).values
+    let isGroup = groups.contains { row in
+      row.logicalSwitch == logicalSwitch
+        && replica.one(HardwareVTEP.LocatorSet.self, in: .locatorSet, row.locatorSet)?.locators.isDisjoint(with: keyedLocators) == false
+    }
+    return isGroup
+      || replica.rows(HardwareVTEP.Table.ucastMacsRemote.rawValue).contains { id, row in
+        HardwareVTEP.UcastMAC(id, row).map { $0.logicalSwitch == logicalSwitch && keyedLocators.contains($0.locator) } ?? false
+      }
+  }
+
+  private lazy var keyedLocators: Set<RowID> = Set(
+    replica.all(HardwareVTEP.Locator.self, in: .locator).filter { ($0.value.tunnelKey ?? 0) != 0 }.keys)
 
   /// What the schema has and we do not do.
   private mutating func readWhatWeLack(_ own: HardwareVTEP.PhysicalSwitch) {

@@ -50,10 +50,12 @@ extension Publisher {
   private func ownAddresses(_ plan: inout Plan) -> (own: [ControllerMapping.Place: HardwareVTEP.UcastMAC], extra: [HardwareVTEP.UcastMAC]) {
     var own: [ControllerMapping.Place: HardwareVTEP.UcastMAC] = [:]
     var extra: [HardwareVTEP.UcastMAC] = []
-    let locators = plan.ownLocatorIDs
-    guard !locators.isEmpty else { return ([:], []) }
+    let (locators, former) = (plan.ownLocatorIDs, plan.formerLocatorIDs)
+    guard !locators.isEmpty || !former.isEmpty else { return ([:], []) }
     for (id, row) in plan.replica.rows(HardwareVTEP.Table.ucastMacsLocal.rawValue) {
-      guard let row = HardwareVTEP.UcastMAC(id, row), locators.contains(row.locator) else { continue }
+      guard let row = HardwareVTEP.UcastMAC(id, row) else { continue }
+      if former.contains(row.locator) { extra.append(row) }
+      guard locators.contains(row.locator) else { continue }
       guard let mac = MACAddress(row.mac) else {
         extra.append(row)
         continue
@@ -71,13 +73,16 @@ extension Publisher {
 
   /// One row `unknown-dst` for each logical switch that is bound here, with a set of our locator alone.
   func publishFloodSets(_ plan: inout Plan) {
-    let locators = plan.ownLocatorIDs
-    let sets = plan.replica.all(HardwareVTEP.LocatorSet.self, in: .locatorSet).values
-    let ownSets = Set(sets.filter { !$0.locators.isEmpty && $0.locators.isSubset(of: locators) }.map(\.id))
+    let all = plan.replica.all(HardwareVTEP.LocatorSet.self, in: .locatorSet).values
+    func sets(of locators: Set<RowID>) -> Set<RowID> {
+      Set(all.filter { !$0.locators.isEmpty && $0.locators.isSubset(of: locators) }.map(\.id))
+    }
+    let ownSets = sets(of: plan.ownLocatorIDs)
+    let formerSets = sets(of: plan.formerLocatorIDs)
     var missing = Set(plan.state.boundVNIs.compactMap { plan.logicalSwitches[$0] })
     for row in plan.replica.all(HardwareVTEP.McastMAC.self, in: .mcastMacsLocal).values.sorted(by: { $0.id < $1.id })
-    where ownSets.contains(row.locatorSet) {
-      let isWanted = row.isUnknownDestination && missing.remove(row.logicalSwitch) != nil
+    where ownSets.contains(row.locatorSet) || formerSets.contains(row.locatorSet) {
+      let isWanted = ownSets.contains(row.locatorSet) && row.isUnknownDestination && missing.remove(row.logicalSwitch) != nil
       if !isWanted { plan.add(row.deletion(from: .mcastMacsLocal)) }
     }
     guard !missing.isEmpty else { return }

@@ -11,7 +11,7 @@ extension Publisher {
     }
     var new = row
     new.description = state.description
-    new.tunnelIPs = Set(state.tunnelIPs.map(\.description))
+    new.tunnelIPs = state.tunnelIPs
     // The controller may know better by which address it reaches us.
     if row.managementIPs.isEmpty { new.managementIPs = state.managementIPs }
     new.faults = Set(state.faults.ofSwitch.map(\.rawValue))
@@ -25,7 +25,7 @@ extension Publisher {
     let state = plan.state
     let row = HardwareVTEP.PhysicalSwitch(
       name: state.name, description: state.description, managementIPs: state.managementIPs,
-      tunnelIPs: Set(state.tunnelIPs.map(\.description)), faults: Set(state.faults.ofSwitch.map(\.rawValue)))
+      tunnelIPs: state.tunnelIPs, faults: Set(state.faults.ofSwitch.map(\.rawValue)))
     var ports: [OVSDBAtom] = []
     for name in state.ports.keys.sorted() { ports.append(insertPort(name, &plan)) }
     plan.add(row.insertion(into: .physicalSwitch, name: "switch", references: ["ports": OVSDBDatum(set: ports)]))

@@ -38,7 +38,7 @@ struct Publisher {
   struct Plan {
     let state: SwitchState
     let replica: Replica
-    /// Logical switches that are forwarded.
+    /// Logical switches that are forwarded, with or without a key.
     let logicalSwitches: [VNI: RowID]
     /// The controller says that the address is elsewhere.
     let isRemote: (ControllerMapping.Place) -> Bool
@@ -50,6 +50,7 @@ struct Publisher {
       self.state = state
       self.replica = replica
       logicalSwitches = Dictionary(mapping.vnis.map { ($0.value, $0.key) }) { first, _ in first }
+        .merging(state.heldSwitches) { keyed, _ in keyed }
       isRemote = mapping.isRemote
     }
 
@@ -58,9 +59,9 @@ struct Publisher {
       if let fitting = operation?.fitted(to: replica.schema) { operations.append(fitting) }
     }
 
-    /// The locator that stands for us, from the database or made with this transaction. Nil: we have no IPv4 address.
+    /// The locator that stands for us, from the database or made with this transaction. Nil: we have no address.
     mutating func ownLocator() -> OVSDBAtom? {
-      guard let ip = state.locatorIP else { return nil }
+      guard let ip = state.tunnelAddress?.description else { return nil }
       if let id = ownLocatorIDs.min() { return .uuid(id) }
       if !hasNewLocator {
         hasNewLocator = true
@@ -71,11 +72,17 @@ struct Publisher {
     }
 
     /// Rows that say what our locator says.
-    lazy var ownLocatorIDs: Set<RowID> = {
-      guard let ip = state.locatorIP else { return [] }
+    lazy var ownLocatorIDs: Set<RowID> = locators(of: state.tunnelIPs)
+
+    /// Rows that say what our locator said, by the addresses that are still published.
+    lazy var formerLocatorIDs: Set<RowID> = locators(
+      of: replica.physicalSwitch(named: state.name)?.tunnelIPs.subtracting(state.tunnelIPs) ?? [])
+
+    private func locators(of addresses: Set<String>) -> Set<RowID> {
+      guard !addresses.isEmpty else { return [] }
       let rows = replica.all(HardwareVTEP.Locator.self, in: .locator)
-      return Set(rows.values.filter { $0.destinationIP == ip && ($0.tunnelKey ?? 0) == 0 }.map(\.id))
-    }()
+      return Set(rows.values.filter { addresses.contains($0.destinationIP) && ($0.tunnelKey ?? 0) == 0 }.map(\.id))
+    }
   }
 
   /// Operations of one transaction at most; what is left over comes with the next call.
@@ -85,7 +92,7 @@ struct Publisher {
   func withdrawal(_ mapping: ControllerMapping) -> [OVSDBOperation] {
     guard let replica = mapping.replica, let own = replica.physicalSwitch(named: mapping.switchName) else { return [] }
     var state = SwitchState(name: own.name, description: own.description)
-    state.tunnelIPs = own.tunnelIPs.compactMap(IPAddress.init).sorted()
+    state.tunnelAddress = own.tunnelIPs.compactMap(IPAddress.init).min()
     var plan = Plan(state, replica, mapping)
     withdrawAddresses(&plan)
     let list = OVSDBMutation("switches", .delete, OVSDBDatum(own.id))

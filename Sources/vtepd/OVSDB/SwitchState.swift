@@ -20,15 +20,18 @@ struct SwitchState: Equatable, Sendable {
   var name: String
   var description: String
   var managementIPs: Set<String> = []
-  var tunnelIPs: [IPAddress] = []
+  /// In `tunnel_ips` and in our locators: where others are to send to. The schema's only encapsulation is vxlan_over_ipv4, which
+  /// controllers use for IPv6 addresses, too.
+  var tunnelAddress: IPAddress?
   /// By name.
   var ports: [String: Port] = [:]
   /// In logical switches of the controller.
   var stations: Set<LocalStation> = []
   /// Logical switches with a binding here.
   var boundVNIs: Set<VNI> = []
+  /// Logical switches without a key that are forwarded a little longer: what is ours in them stays published.
+  var heldSwitches: [VNI: RowID] = [:]
   var faults = DatabaseFaults()
 
-  /// The address that others are to send to: the schema has only IPv4 tunnels.
-  var locatorIP: String? { tunnelIPs.first(where: \.isIPv4)?.description }
+  var tunnelIPs: Set<String> { Set([tunnelAddress?.description].compactMap(\.self)) }
 }

@@ -17,7 +17,7 @@ struct PublisherTests {
   }
 
   private func state(_ edit: (inout SwitchState) -> Void = { _ in }) -> SwitchState {
-    var state = SwitchState(name: "hv1", description: "vtepd", managementIPs: ["198.51.100.1"], tunnelIPs: [own])
+    var state = SwitchState(name: "hv1", description: "vtepd", managementIPs: ["198.51.100.1"], tunnelAddress: own)
     state.ports = ["p1": .init(description: "one"), "p-2": .init(description: "two")]
     edit(&state)
     return state

@@ -1,0 +1,75 @@
+"""Which of our addresses others are told to send to: one, and the one that our locators have."""
+import pytest
+
+from lab import wait_until
+from lab.controlled import ControlledSite
+from lab.daemon import VTEPD
+from lab.namespaces import run
+
+IPV6 = "2001:db8::1"
+
+
+def both(lab, **ovsdb):
+    site = ControlledSite(lab, start=False)
+    site.daemon.config["underlay"]["addresses"] = [site.host.ipv4, site.host.ipv6]
+    site.daemon.config["ovsdb"].update(ovsdb)
+    site.daemon.write_config()
+    site.server.start()
+    site.start()
+    site.add_switch()
+    site.ctl("bind-ls", "hv1", "p1", 0, "ls0")
+    return site
+
+
+def published(site):
+    """What is in tunnel_ips, and the addresses of locators."""
+    return (site.rows("Physical_Switch", "tunnel_ips")[0]["tunnel_ips"],
+            {row["dst_ip"] for row in site.rows("Physical_Locator", "dst_ip")})
+
+
+def wait_published(site, address):
+    wait_until(lambda: published(site) == (address, {address}), lambda: f"{address} alone is published: {published(site)}")
+    assert site.daemon.ovsdb()["tunnel_address"] == address
+
+
+def test_ipv4_is_the_default_and_the_other_can_be_chosen(lab):
+    site = both(lab)
+    wait_published(site, site.host.ipv4)
+    # Nobody has said anything, so there is nothing to say.
+    assert site.daemon.ovsdb()["faults"] == []
+    site.daemon.config["ovsdb"]["tunnel-address"] = site.host.ipv6
+    site.daemon.reload("configuration reloaded: ovsdb changed")
+    wait_published(site, site.host.ipv6)
+    assert f'tunnel-address: "{site.host.ipv6}"' in site.daemon.ctl("config", "show")["text"]
+
+
+def test_controller_with_the_other_family_is_told(lab):
+    """The remedy that is printed is the one that helps."""
+    site = both(lab)
+    site.ctl("add-mcast-remote", "ls0", "unknown-dst", "2001:db8::2")
+
+    def faults():
+        return site.daemon.ovsdb()["faults"]
+
+    text = wait_until(faults, lambda: f"the operator is told:\n{site.daemon.log()[-2000:]}")[0]
+    assert "1 VTEPs of the controller have IPv6 addresses" in text
+    assert text in site.daemon.log() and text in site.daemon.table("show", "ovsdb")
+    key, value = text.rsplit("ovsdb.", 1)[1].split(" publishes")[0].split(": ")
+    site.daemon.config["ovsdb"][key] = value
+    site.daemon.reload("configuration reloaded: ovsdb changed")
+    wait_published_address = site.host.ipv6
+    wait_until(lambda: published(site)[0] == wait_published_address, lambda: f"{wait_published_address} is published: {published(site)}")
+    wait_until(lambda: faults() == [], lambda: f"nothing is left to say: {faults()}")
+    assert site.faults() == set()
+
+
+@pytest.mark.parametrize("value, message", [
+    ("192.0.2.9", "tunnel-address must be one of underlay.addresses, 192.0.2.1 or 2001:db8::1, not 192.0.2.9"),
+    ("here", "tunnel-address must be an IPv4 or IPv6 address, not 'here'"),
+])
+def test_wrong_addresses(lab, value, message):
+    path = lab.directory / "vtepd.yaml"
+    path.write_text("underlay: { addresses: [192.0.2.1, '2001:db8::1'], device: u0 }\n"
+                    f"ovsdb:\n  remotes: ['unix:/run/db.sock']\n  tunnel-address: {value}\n")
+    done = run(VTEPD, "--check", "--config", path, check=False)
+    assert done.returncode == 1 and f"vtepd.yaml:4:19: {message}" in done.stderr

@@ -1,0 +1,183 @@
+// ControllerHold: networks that the database no longer asks for and that are forwarded a little longer. A controller that restarts
+// takes its tunnel keys back and gives them again (ovn-controller-vtep does, in many transactions), and a database may be made anew.
+// I/O-free: what runs and what the database says go in, an edit that takes nothing away too early comes out.
+
+import Encap
+import OVSDBClient
+import VTEP
+
+struct ControllerHold: Sendable {
+  enum Reason: String, Sendable {
+    /// The controller has taken the tunnel key away from the logical switch, whose row is still there.
+    case withdrawn
+    /// The database was found empty after a connection.
+    case databaseEmpty = "database-empty"
+  }
+
+  /// A network that is held.
+  struct Network: Sendable {
+    var settings: LogicalSwitchSettings
+    /// What ran, and what the database has said nothing about yet.
+    var bindings: Set<ControllerLayer.Binding>
+    var reason: Reason
+    /// On the caller's clock.
+    var endSeconds: Double
+    /// The database has had the logical switch since.
+    var isKnown: Bool
+    /// The database has given it its key back, and may not have said everything about it yet.
+    var hasReturned = false
+  }
+
+  /// How long a network goes on whose key was taken away, and how long one that has its key again goes on with what it had.
+  static let withdrawalSeconds = 12.0
+
+  private(set) var networks: [VNI: Network] = [:]
+  /// How long a database that was found empty is not believed.
+  var emptySeconds: Double
+
+  init(emptySeconds: Double) { self.emptySeconds = emptySeconds }
+
+  var isEmpty: Bool { networks.isEmpty }
+
+  var graceSeconds: Double { min(Self.withdrawalSeconds, emptySeconds) }
+
+  /// Seconds until the last network goes; nil: none is held.
+  func secondsLeft(now: Double) -> Double? {
+    networks.values.map { max($0.endSeconds - now, 0) }.max()
+  }
+
+  /// Takes note of what the database wants now.
+  ///
+  /// - Parameters:
+  ///   - edit: that leads there.
+  ///   - running: what is forwarded.
+  ///   - isSnapshot: the database was connected to just now.
+  /// - Returns: the edit, which takes away nothing of what is held; and networks that are held from now on.
+  mutating func follow(
+    _ edit: ControllerEdit, _ mapping: ControllerMapping, running: ControllerLayer, isSnapshot: Bool, now: Double
+  ) -> (edit: ControllerEdit, added: [VNI: Network]) {
+    guard isSnapshot || edit.layer != nil || !isEmpty else { return (edit, [:]) }
+    var edit = edit
+    edit.layer = mapping.layer
+    let added = update(mapping, running: running, isSnapshot: isSnapshot, now: now)
+    return (soften(edit, mapping), added)
+  }
+
+  private mutating func update(
+    _ mapping: ControllerMapping, running: ControllerLayer, isSnapshot: Bool, now: Double
+  ) -> [VNI: Network] {
+    let wanted = mapping.layer
+    let keyed = Dictionary(wanted.switches.map { ($0.value.name, $0.key) }) { first, _ in first }
+    for (vni, network) in networks {
+      networks[vni] = updated(network, vni, keyed: keyed[network.settings.name], mapping, now: now)
+    }
+    var added: [VNI: Network] = [:]
+    for (vni, settings) in running.switches
+    where networks[vni] == nil && wanted.switches[vni] == nil && keyed[settings.name] == nil && graceSeconds > 0 {
+      if mapping.keyless[settings.name] != nil {
+        added[vni] = Network(
+          settings: settings, bindings: [], reason: .withdrawn, endSeconds: now + graceSeconds, isKnown: true)
+      } else if isSnapshot, mapping.isEmpty {
+        let bindings = Set(running.bindings.filter { $0.value == vni }.keys)
+        added[vni] = Network(
+          settings: settings, bindings: bindings, reason: .databaseEmpty, endSeconds: now + emptySeconds, isKnown: false)
+      }
+    }
+    networks.merge(added) { old, _ in old }
+    for vni in networks.keys {
+      networks[vni]?.bindings.subtract(wanted.bindings.keys)
+      networks[vni]?.bindings.subtract(mapping.keylessBindings.keys)
+    }
+    return added
+  }
+
+  /// - Parameter keyed: the VNI that the database gives to the logical switch of that name.
+  /// - Returns: nil: the hold ends.
+  private func updated(_ network: Network, _ vni: VNI, keyed: VNI?, _ mapping: ControllerMapping, now: Double) -> Network? {
+    var network = network
+    if keyed == vni {
+      if !network.hasReturned { network.endSeconds = min(network.endSeconds, now + graceSeconds) }
+      network.hasReturned = true
+      network.isKnown = true
+      return network
+    }
+    // Its key is another's, or it has another one.
+    guard keyed == nil, mapping.layer.switches[vni] == nil else { return nil }
+    if mapping.keyless[network.settings.name] != nil {
+      if network.hasReturned {
+        network.reason = .withdrawn
+        network.endSeconds = now + graceSeconds
+        network.hasReturned = false
+      }
+      network.isKnown = true
+      return network
+    }
+    // Deleted, or not there yet.
+    return network.isKnown ? nil : network
+  }
+
+  /// An edit that takes away nothing of what is held.
+  func soften(_ edit: ControllerEdit, _ mapping: ControllerMapping) -> ControllerEdit {
+    guard !networks.isEmpty else { return edit }
+    var softened = edit
+    var layer = mapping.layer
+    var names: [String: VNI] = [:]
+    for (vni, network) in networks {
+      names[network.settings.name] = vni
+      layer.switches[vni] = layer.switches[vni].map { $0.adding(network.settings, vni) } ?? network.settings
+      for binding in network.bindings where layer.bindings[binding] == nil { layer.bindings[binding] = vni }
+    }
+    for (binding, logicalSwitch) in mapping.keylessBindings {
+      if let vni = names[logicalSwitch.name] { layer.bindings[binding] = vni }
+    }
+    softened.layer = layer
+    softened.complete.subtract(networks.keys)
+    return softened
+  }
+
+  /// Ends what is held long enough.
+  ///
+  /// - Parameter isConnected: without a connection nobody knows whether an empty database is still empty.
+  /// - Returns: the networks whose hold has ended.
+  mutating func expire(isConnected: Bool, now: Double) -> [VNI: Network] {
+    let ended = networks.filter { now >= $0.value.endSeconds && (isConnected || $0.value.reason == .withdrawn) }
+    for vni in ended.keys { networks[vni] = nil }
+    return ended
+  }
+
+  /// Ends all.
+  mutating func release() { networks = [:] }
+
+  /// What a restart of ours should go on with: not what the controller has withdrawn.
+  func lasting(_ layer: ControllerLayer) -> ControllerLayer {
+    let gone = networks.filter { $0.value.reason == .withdrawn && !$0.value.hasReturned }
+    guard !gone.isEmpty else { return layer }
+    return layer.without(Set(gone.keys))
+  }
+
+  /// The rows of logical switches that have no key and are forwarded all the same.
+  func rows(_ mapping: ControllerMapping) -> [VNI: RowID] {
+    networks.compactMapValues { mapping.keyless[$0.settings.name] }
+  }
+}
+
+extension LogicalSwitchSettings {
+  /// With the destinations that it had before, too.
+  fileprivate func adding(_ old: LogicalSwitchSettings, _ vni: VNI) -> LogicalSwitchSettings {
+    var both = self
+    both.flood = flood.merging(old.flood, vni)
+    both.groups = groups.merging(old.groups) { $0.merging($1, vni) }
+    return both
+  }
+}
+
+extension [TunnelDestination] {
+  /// In the order of flood lists.
+  func ordered(_ vni: VNI) -> [TunnelDestination] {
+    sorted { ($0.address, $0.key ?? vni) < ($1.address, $1.key ?? vni) }
+  }
+
+  fileprivate func merging(_ others: [TunnelDestination], _ vni: VNI) -> [TunnelDestination] {
+    Array(Set(self).union(others)).ordered(vni)
+  }
+}
