@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -52,6 +53,31 @@ static inline uint64_t cdpdk_rx_offload_vlan_strip(void) { return RTE_ETH_RX_OFF
 static inline uint64_t cdpdk_rx_offload_checksums(void) { return RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM; }
 static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
 static inline unsigned cdpdk_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
+
+// -- log -----------------------------------------------------------------------------------------------------------
+// fopencookie(3) is declared only with _GNU_SOURCE, which cannot be defined for one module.
+#ifdef __USE_GNU
+typedef cookie_io_functions_t cdpdk_cookie_functions;
+#else
+typedef struct {
+  ssize_t (*read)(void *, char *, size_t);
+  ssize_t (*write)(void *, const char *, size_t);
+  int (*seek)(void *, int64_t *, int);
+  int (*close)(void *);
+} cdpdk_cookie_functions;
+FILE *fopencookie(void *cookie, const char *mode, cdpdk_cookie_functions functions);
+#endif
+typedef void (*cdpdk_log_sink)(const char *text, ssize_t size);
+static inline ssize_t cdpdk_log_write(void *cookie, const char *text, size_t size) {
+  ((cdpdk_log_sink)cookie)(text, (ssize_t)size);
+  return (ssize_t)size;
+}
+// DPDK flushes the stream after each message.
+static inline int cdpdk_log_to(cdpdk_log_sink sink) {
+  cdpdk_cookie_functions functions = {.write = cdpdk_log_write};
+  FILE *stream = fopencookie((void *)sink, "w", functions);
+  return stream == NULL ? -errno : rte_openlog_stream(stream);
+}
 
 // -- mbuf fields -----------------------------------------------------------------------------------------------------
 static inline void *_Nonnull cdpdk_mbuf_data(cdpdk_mbuf m) { return rte_pktmbuf_mtod(m, void *); }

@@ -5,7 +5,7 @@ import Glibc
 import Synchronization
 
 /// A thread that can be waited for once.
-final class BackgroundThread: Sendable {
+public final class BackgroundThread: Sendable {
   private let handle: pthread_t
 
   private final class Body: Sendable {
@@ -19,7 +19,7 @@ final class BackgroundThread: Sendable {
   }
 
   /// - Parameter name: at most 15 bytes, shown by `ps -L`.
-  init(name: String, _ run: @escaping @Sendable () -> Void) throws(VTEPError) {
+  public init(name: String, _ run: @escaping @Sendable () -> Void) throws(VTEPError) {
     let body = Unmanaged.passRetained(Body(name: name, run: run))
     var handle = pthread_t()
     let code = pthread_create(

@@ -72,6 +72,9 @@ public final class DPDKRuntime: Sendable {
     self.pool = pool
   }
 
+  /// Where DPDK's log goes from now on, in place of standard error and syslog, which may both keep it waiting.
+  public static func sendLog(to sink: @convention(c) (UnsafePointer<CChar>?, Int) -> Void) { _ = cdpdk_log_to(sink) }
+
   /// Packet buffers for one port. Nil when there is no memory left: the port shares `pool` with others then.
   func makePortPool(queues: Int) -> PacketPool? {
     portPools.withLock { pools in

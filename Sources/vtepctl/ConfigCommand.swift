@@ -59,7 +59,7 @@ private func readText(_ file: String) throws -> String {
     throw CommandFailure(message: "\(file): cannot be read", isUsage: true)
   }
   guard let text = String(validating: data, as: UTF8.self) else {
-    throw CommandFailure(message: "\(file): the file is not UTF-8 text", isUsage: false)
+    throw CommandFailure(message: "\(file): the file is not UTF-8 text; save it as UTF-8", isUsage: false)
   }
   return text
 }

@@ -8,7 +8,8 @@ import VTEPControl
 
 actor Daemon {
   let log: Logger
-  private let path: String
+  /// Of the configuration file.
+  nonisolated let path: String
   /// What the file said last. Changes of the file are differences from this, so that what vtepctl added stays.
   private(set) var configuration: Configuration
   /// The connection to the controller's database.
@@ -52,17 +53,6 @@ actor Daemon {
       throw ControlError(.unavailable, "the daemon is \(state.rawValue)")
     }
     return reconciler
-  }
-
-  /// Reads the file again and applies what has changed in it.
-  func reload() async throws(ControlError) -> ConfigurationAnswer {
-    let loaded: Configuration
-    do {
-      loaded = try ConfigurationLoader().load(path: path)
-    } catch {
-      throw ControlError(error)
-    }
-    return try await apply(loaded)
   }
 
   /// Applies the difference between the last configuration and `new`.

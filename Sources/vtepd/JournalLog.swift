@@ -15,7 +15,7 @@ struct JournalLog: LogHandler {
 
   func log(event: LogEvent) {
     let line = Self.line(event.level, "\(event.message)", metadata.merging(event.metadata ?? [:]) { $1 }) + "\n"
-    _ = write(STDERR_FILENO, line, line.utf8.count)
+    LogWriter.standardError.write(line)
   }
 
   /// Whether standard error leads there (systemd.exec(5), `$JOURNAL_STREAM`).

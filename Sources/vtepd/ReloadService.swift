@@ -1,25 +1,61 @@
-// ReloadService: SIGHUP reads the configuration file again.
+// ReloadService: SIGHUP reads the configuration file again. A file may be half written when the signal comes: what takes something
+// away is applied only when the file has been quiet for a moment.
 
 import Logging
 import ServiceLifecycle
-import UnixSignals
 
 struct ReloadService: Service {
   let daemon: Daemon
   let log: Logger
 
+  /// A file that takes something away has to be unchanged for so long.
+  private static let quietTime = Duration.seconds(2)
+  private static let pollTime = Duration.milliseconds(100)
+
   func run() async throws {
-    let signals = await UnixSignalsSequence(trapping: .sighup)
-    for await _ in signals.cancelOnGracefulShutdown() {
-      do {
-        let answer = try await daemon.reload()
-        let changes = answer.changes.isEmpty ? "nothing changed" : answer.changes.joined(separator: ", ")
-        log.notice("configuration reloaded: \(changes)")
-        for key in answer.needsRestart { log.warning("\(key) changed: it takes effect with the next start") }
-      } catch {
-        log.error("configuration not reloaded, running on as before: \(error)")
+    await cancelWhenGracefulShutdown {
+      for await _ in Signals.reloads.stream {
+        // What came while we started is done once we run.
+        while await daemon.state == .starting, !Task.isCancelled { try? await Task.sleep(for: Self.pollTime) }
+        await reload()
       }
-      await daemon.ovsdb.reloadCertificates()
     }
+  }
+
+  private func reload() async {
+    do {
+      let new = try await settled()
+      let answer = try await daemon.apply(new)
+      let changes = answer.changes.isEmpty ? "nothing changed" : answer.changes.joined(separator: ", ")
+      log.notice("configuration reloaded: \(changes)")
+      for key in answer.needsRestart { log.warning("\(key) changed: it takes effect with the next start") }
+    } catch is CancellationError {
+      return
+    } catch {
+      log.error("configuration not reloaded, running on as before: \(error)")
+    }
+    await daemon.ovsdb.reloadCertificates()
+  }
+
+  /// The file's configuration, once it takes nothing away or the file is quiet.
+  private func settled() async throws -> Configuration {
+    let loader = ConfigurationLoader()
+    var bytes = try loader.bytes(path: daemon.path)
+    var new = try loader.load(bytes: bytes, file: daemon.path)
+    var quiet = Duration.zero
+    var told = ""
+    while let loss = await daemon.configuration.loss(to: new, isWhole: bytes.last == UInt8(ascii: "\n")), quiet < Self.quietTime {
+      if loss != told {
+        told = loss
+        log.warning("configuration: \(loss); applied when the file has been unchanged for \(Self.quietTime.components.seconds) s")
+      }
+      try await Task.sleep(for: Self.pollTime)
+      quiet += Self.pollTime
+      guard let latest = try? loader.bytes(path: daemon.path), latest != bytes else { continue }
+      (bytes, quiet) = (latest, .zero)
+      // In the middle of being written it may be anything.
+      if let next = try? loader.load(bytes: bytes, file: daemon.path) { new = next }
+    }
+    return try loader.load(bytes: bytes, file: daemon.path)
   }
 }

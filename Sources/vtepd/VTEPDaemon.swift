@@ -2,14 +2,27 @@
 // signals, and turns failures into exit statuses.
 
 import ArgumentParser
+import Dispatch
 import Glibc
 import Logging
 import ServiceLifecycle
-import UnixSignals
 import VTEP
 import VTEPControl
 
 @main
+enum EntryPoint {
+  static func main() {
+    // In the first thread, which an `async` entry is not: all others inherit what it blocks.
+    Signals.prepare()
+    let end = DispatchSemaphore(value: 0)
+    Task.detached {
+      await VTEPDaemon.main()
+      end.signal()
+    }
+    end.wait()
+  }
+}
+
 struct VTEPDaemon: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "vtepd", abstract: "A VXLAN tunnel end point (RFC 7348) on DPDK.",
@@ -33,6 +46,7 @@ struct VTEPDaemon: AsyncParsableCommand {
 
   func run() async throws {
     if listConfigurationKeys { return print(ConfigurationKeys.all.joined(separator: "\n")) }
+    defer { LogWriter.standardError.flush(seconds: 1) }
     let configuration: Configuration
     do {
       configuration = try ConfigurationLoader().load(path: config)
@@ -49,8 +63,13 @@ struct VTEPDaemon: AsyncParsableCommand {
       return
     }
 
+    Signals.keepForServices()
     LoggingSystem.bootstrap { label -> any LogHandler in
-      JournalLog.isThere ? JournalLog() : StreamLogHandler.standardError(label: label)
+      JournalLog.isThere ? JournalLog() : StreamLogHandler(label: label, stream: LogStream())
+    }
+    DPDKRuntime.sendLog { text, byteCount in
+      guard let text else { return }
+      LogWriter.standardError.write(String(decoding: UnsafeRawBufferPointer(start: text, count: byteCount), as: UTF8.self))
     }
     var log = Logger(label: "vtepd")
     log.logLevel = logLevel
@@ -72,8 +91,9 @@ struct VTEPDaemon: AsyncParsableCommand {
         services: [
           .init(service: DataplaneService(daemon: daemon)), .init(service: daemon.ovsdb), .init(service: control),
           .init(service: ReloadService(daemon: daemon, log: log)),
+          .init(service: StopService(), successTerminationBehavior: .gracefullyShutdownGroup),
         ],
-        gracefulShutdownSignals: [.sigterm, .sigint], logger: log))
+        logger: log))
     do {
       try await group.run()
     } catch {
@@ -84,8 +104,12 @@ struct VTEPDaemon: AsyncParsableCommand {
 
   /// For those who read standard error and not the log.
   private static func complain(_ text: String) {
+<<<<<<< HEAD
     let line = text + "\n"
     _ = write(STDERR_FILENO, line, line.utf8.count)
+=======
+    LogWriter.standardError.write(text + "\n")
+>>>>>>> 9971534 (Obey signals from the first instruction on; let nobody wait for standard error; apply no configuration that is half written)
   }
 }
 

@@ -58,6 +58,25 @@ extension Configuration {
     desired.changes(to: new.desired) + (ovsdb == new.ovsdb ? [] : ["ovsdb changed"])
   }
 
+  /// What a new file takes away, in words: one that is cut off does so, too. Nil: nothing.
+  ///
+  /// - Parameter isWhole: the file's last line has its end.
+  func loss(to new: Configuration, isWhole: Bool) -> String? {
+    guard new != self else { return nil }
+    func gone<Key: Hashable & Comparable, Value>(_ what: String, _ old: [Key: Value], _ new: [Key: Value]) -> String? {
+      let names = old.keys.filter { new[$0] == nil }.sorted()
+      guard !names.isEmpty else { return nil }
+      let listed = names.prefix(5).map { "\($0)" }.joined(separator: ", ") + (names.count > 5 ? ", …" : "")
+      return "\(names.count) of \(old.count) \(what) go (\(listed))"
+    }
+    let losses = [
+      gone("ports", desired.ports, new.desired.ports), gone("VNIs", desired.vnis, new.desired.vnis),
+      ovsdb != nil && new.ovsdb == nil ? "the controller goes" : nil,
+      isWhole ? nil : "the last line has no end, as in a file that is being written",
+    ].compactMap(\.self)
+    return losses.isEmpty ? nil : losses.joined(separator: ", ")
+  }
+
   /// Keys whose new value takes effect with the next start only.
   func keysNeedingRestart(for new: Configuration) -> [String] {
     var keys: [String] = []

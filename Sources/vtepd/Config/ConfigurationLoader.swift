@@ -20,16 +20,31 @@ struct ConfigurationLoader {
   ///
   /// - Throws: every problem of the file, or the one that kept it from being read.
   func load(path: String) throws(ConfigurationError) -> Configuration {
-    let data: Data
+    try load(bytes: bytes(path: path), file: path)
+  }
+
+  /// A file as it is.
+  ///
+  /// - Throws: what kept it from being read.
+  func bytes(path: String) throws(ConfigurationError) -> Data {
     do {
-      data = try Data(contentsOf: URL(filePath: path))
+      return try Data(contentsOf: URL(filePath: path))
     } catch {
       throw Self.unreadable(path, error)
     }
-    guard let text = String(validating: data, as: UTF8.self) else {
-      throw ConfigurationError(file: path, problems: [ConfigurationProblem(message: "the file is not UTF-8 text")])
+  }
+
+  /// Reads a file's bytes.
+  ///
+  /// - Throws: as `load(text:file:)`, or that they are no UTF-8 text.
+  func load(bytes: Data, file: String) throws(ConfigurationError) -> Configuration {
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      // Byte order marks of UTF-16, and of UTF-32 (which in little endian begins with that of UTF-16).
+      let isWide = bytes.starts(with: [0xff, 0xfe]) || bytes.starts(with: [0xfe, 0xff]) || bytes.starts(with: [0, 0, 0xfe, 0xff])
+      let reason = isWide ? "the file is UTF-16 or UTF-32 text; save it as UTF-8" : "the file is not UTF-8 text"
+      throw ConfigurationError(file: file, problems: [ConfigurationProblem(message: reason)])
     }
-    return try load(text: text, file: path)
+    return try load(text: text, file: file)
   }
 
   /// Reads a file's text.
@@ -39,6 +54,8 @@ struct ConfigurationLoader {
   func load(text: String, file: String) throws(ConfigurationError) -> Configuration {
     let root: Node?
     let duplicates: DuplicateKeys
+    // A byte order mark says nothing about UTF-8, and some editors put one there.
+    let text = text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
     do throws(YamlError) {
       (root, duplicates) = try DuplicateKeys.compose(text)
     } catch {
