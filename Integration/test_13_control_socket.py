@@ -135,3 +135,22 @@ def test_commands_and_keys_of_the_interface(site):
         first = answer if isinstance(answer, dict) else answer[0]
         assert set(expected.split()) <= set(first), command
         assert daemon.table(*command).strip()
+
+
+def test_idle_connections_lock_nobody_out(lab):
+    """The 65th takes the place of the one that has been idle longest."""
+    daemon = Site(lab, vtepd=1).daemons[0]
+    crowd = []
+    for _ in range(64):
+        idle = socket.socket(socket.AF_UNIX)
+        idle.connect(str(daemon.socket_path))
+        lab.on_close(idle.close)
+        crowd.append(idle)
+    for _ in range(70):
+        assert daemon.ctl("status")["state"] == "running"
+    # The oldest have been closed, and one place is that of a command that is over.
+    crowd[0].settimeout(30)
+    assert crowd[0].recv(1) == b""
+    crowd[-1].setblocking(False)
+    with pytest.raises(BlockingIOError):
+        crowd[-1].recv(1)

@@ -104,12 +104,7 @@ struct VTEPDaemon: AsyncParsableCommand {
 
   /// For those who read standard error and not the log.
   private static func complain(_ text: String) {
-<<<<<<< HEAD
-    let line = text + "\n"
-    _ = write(STDERR_FILENO, line, line.utf8.count)
-=======
     LogWriter.standardError.write(text + "\n")
->>>>>>> 9971534 (Obey signals from the first instruction on; let nobody wait for standard error; apply no configuration that is half written)
   }
 }
 

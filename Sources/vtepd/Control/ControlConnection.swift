@@ -13,6 +13,8 @@ struct ControlConnection {
   let dispatcher: ControlDispatcher
   /// Longest line, newline included.
   let requestByteLimit: Int
+  /// Called whenever something moves: whether a request is being answered now.
+  var noteActivity: @Sendable (_ isBusy: Bool) -> Void = { _ in }
 
   /// Answers until the client closes or breaks the protocol.
   ///
@@ -21,10 +23,15 @@ struct ControlConnection {
     try await open { inbound in
       var lines = LineBuffer(byteLimit: requestByteLimit)
       for try await bytes in inbound {
+        noteActivity(false)
         lines.append(bytes)
         while let line = lines.next() {
-          guard let answer = await dispatcher.answer(to: line) else { continue }
+          noteActivity(true)
+          let answer = await dispatcher.answer(to: line)
+          noteActivity(false)
+          guard let answer else { continue }
           try await write(answer)
+          noteActivity(false)
         }
         if lines.isOverflowing {
           let error = ControlError(.invalidRequest, "the request is longer than \(requestByteLimit) bytes")

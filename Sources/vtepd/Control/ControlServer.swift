@@ -12,6 +12,7 @@ import VTEPControl
 final class ControlServer: Service {
   /// What a client may use up.
   struct Limits: Sendable {
+    /// One more takes the place of the client that has been idle longest.
     var clientCount = 64
     /// Longest request line, newline included.
     var requestByteCount = ControlLimits.requestByteCount
@@ -25,7 +26,7 @@ final class ControlServer: Service {
   private let limits: Limits
   private let group: any EventLoopGroup
   private let logger: Logger
-  private let clientCount = Atomic<Int>(0)
+  private let clients = Mutex(ControlClients())
 
   /// Opens the socket. Clients can connect from now on; they are answered once `run` is called.
   ///
@@ -83,22 +84,26 @@ final class ControlServer: Service {
   }
 
   private func serve(_ client: ControlConnection.Channel) async {
-    let count = clientCount.add(1, ordering: .relaxed).newValue
-    defer { clientCount.subtract(1, ordering: .relaxed) }
+    let channel = client.channel
+    let limit = limits.clientCount
     do {
-      let peer = try await ControlPeer(of: client.channel)
+      let peer = try await ControlPeer(of: channel)
       let access = groups.access(of: peer)
-      let connection = ControlConnection(
+      var connection = ControlConnection(
         channel: client, dispatcher: ControlDispatcher(handler: handler, user: peer.user, access: access ?? .read),
         requestByteLimit: limits.requestByteCount)
-      if access == nil {
+      guard access != nil else {
         // At once, so that those who may do nothing keep nobody out.
-        try await connection.refuse(ControlGroups.refusal(nil, needs: .read, user: peer.user))
-      } else if count > limits.clientCount {
-        try await connection.refuse(ControlError(.unavailable, "the daemon serves \(limits.clientCount) clients already"))
-      } else {
-        try await connection.serve()
+        return try await connection.refuse(ControlGroups.refusal(nil, needs: .read, user: peer.user))
       }
+      let admission = clients.withLock { $0.admit(limit: limit) { channel.close(promise: nil) } }
+      admission.closeEvicted?()
+      guard let id = admission.id else {
+        return try await connection.refuse(ControlError(.unavailable, "the daemon answers \(limit) requests already; try again"))
+      }
+      defer { clients.withLock { $0.remove(id) } }
+      connection.noteActivity = { isBusy in self.clients.withLock { $0.note(id, isBusy: isBusy) } }
+      try await connection.serve()
     } catch {
       logger.debug("control connection ended", metadata: ["reason": "\(error)"])
     }

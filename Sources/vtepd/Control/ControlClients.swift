@@ -1,0 +1,39 @@
+// ControlClients: who is connected to the control socket. There is room for so many; when it is full, the client that has been idle
+// longest gives way: connections that somebody forgot must not lock the operator out.
+
+struct ControlClients {
+  private struct Client {
+    var close: @Sendable () -> Void
+    var isBusy = false
+    /// Goes up with every activity of anybody.
+    var lastActivity: UInt64
+  }
+
+  private var clients: [UInt64: Client] = [:]
+  private var clock: UInt64 = 0
+
+  /// Takes a client in.
+  ///
+  /// - Returns: its identifier, nil when everybody else has a request that is being answered; and what closes the one that gives way.
+  mutating func admit(
+    limit: Int, close: @escaping @Sendable () -> Void
+  ) -> (id: UInt64?, closeEvicted: (@Sendable () -> Void)?) {
+    var evicted: Client?
+    if clients.count >= limit {
+      let idle = clients.filter { !$0.value.isBusy }
+      guard let oldest = idle.min(by: { $0.value.lastActivity < $1.value.lastActivity }) else { return (nil, nil) }
+      evicted = clients.removeValue(forKey: oldest.key)
+    }
+    clock += 1
+    clients[clock] = Client(close: close, lastActivity: clock)
+    return (clock, evicted?.close)
+  }
+
+  mutating func note(_ id: UInt64, isBusy: Bool) {
+    clock += 1
+    clients[id]?.isBusy = isBusy
+    clients[id]?.lastActivity = clock
+  }
+
+  mutating func remove(_ id: UInt64) { clients[id] = nil }
+}
