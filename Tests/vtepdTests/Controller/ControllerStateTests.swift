@@ -54,24 +54,4 @@ struct ControllerStateTests {
     try file.save(layer, addresses)
     #expect(try file.load()?.layer == layer)
   }
-
-  @Test("a wiped database takes nothing away; what comes into it counts")
-  func hold() {
-    let hold = StaleHold(layer: layer, endSeconds: 300)
-    let gone = ControllerEdit.Address(vni: vni, mac: MACAddress(bits: 0x0200_0000_0001), destination: nil)
-    let wipe = ControllerEdit(layer: ControllerLayer(), addresses: [gone], complete: [vni])
-    var softened = hold.soften(wipe, wanted: ControllerLayer(), isWipe: true)
-    #expect(softened.layer == layer)
-    #expect(softened.addresses.isEmpty)
-    #expect(softened.complete.isEmpty)
-
-    var wanted = ControllerLayer()
-    wanted.switches[vni] = LogicalSwitchSettings(name: "web tier")
-    wanted.bindings[.init(port: "p1", vlan: 5)] = vni
-    softened = hold.soften(ControllerEdit(layer: wanted, addresses: [gone]), wanted: wanted, isWipe: false)
-    #expect(softened.layer?.switches[vni]?.flood == [])
-    #expect(softened.layer?.switches[VNI(truncating: 1)] != nil)
-    #expect(softened.layer?.bindings == wanted.bindings)
-    #expect(softened.addresses == [gone])
-  }
 }
