@@ -21,6 +21,7 @@ extension ShowUnderlay { public static let access = ControlAccess.read }
 extension ShowWorkers { public static let access = ControlAccess.read }
 extension ShowOVSDB { public static let access = ControlAccess.read }
 extension ShowTransactions { public static let access = ControlAccess.read }
+extension ReleaseHold { public static let access = ControlAccess.change }
 extension ShowConfiguration { public static let access = ControlAccess.read }
 // Compares a text with what runs, and changes nothing.
 extension CheckConfiguration { public static let access = ControlAccess.read }
