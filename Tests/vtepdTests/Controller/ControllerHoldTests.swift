@@ -50,7 +50,10 @@ struct ControllerHoldTests {
 
     mutating func wait(_ seconds: Double) {
       now += seconds
-      if !hold.expire(isConnected: true, now: now).isEmpty { follow(mapping.everything()) }
+      guard !hold.expire(isConnected: true, now: now).isEmpty else { return }
+      let all = hold.soften(mapping.everything(), mapping)
+      if let layer = all.layer { running = layer }
+      complete = all.complete
     }
   }
 
