@@ -53,7 +53,7 @@ def test_keys_of_locators_do_not_stand_in(site):
     # With a key of the logical switch they count.
     site.ctl("set", "Logical_Switch", "ls0", "tunnel_key=5000")
     site.wait_mac("02:00:00:00:00:99", vtep="192.0.2.2")
-    assert told(site) == []
+    wait_until(lambda: told(site) == [], lambda: f"nothing is left to say: {told(site)}")
 
 
 def test_unbound_logical_switch_is_nobodys_fault(site):
