@@ -25,7 +25,9 @@ class Machine:
 
     def __init__(self, lab):
         self.lab, self.mark = lab, f"VTEPD_TEST_MARK={os.urandom(8).hex()}"
-        script = ("mount -t tmpfs none /run && mkdir /run/tmp /run/dpdk && ip link set lo up && ip netns add x && ip netns delete x"
+        # What other tests have mounted below /run goes with them: none of it here.
+        script = ("sort -r /proc/self/mountinfo | while read -r _ _ _ _ path _; do case $path in /run/*) umount -l $path; esac; done 2>/dev/null; "
+                  "mount -t tmpfs none /run && mkdir /run/tmp /run/dpdk && ip link set lo up && ip netns add x && ip netns delete x"
                   " && echo ready && exec sleep infinity")
         self.holder = lab.spawn("unshare", "--mount", "--net", "--propagation=private", "sh", "-c", script, stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
@@ -42,7 +44,7 @@ class Machine:
         files = sorted(str(path.relative_to(proc / "root")) for path in (proc / "root/run").rglob("*"))
         return {
             "files": [path for path in files if not path.startswith("run/dpdk/")],
-            "mounts": (proc / "mountinfo").read_text(),
+            "mounts": [line for line in (proc / "mountinfo").read_text().splitlines() if line.split()[4].startswith("/run")],
             "links": run("nsenter", "-t", self.holder.pid, "-n", "ip", "-br", "link").stdout,
             "processes": self.processes(),
         }

@@ -141,11 +141,13 @@ def test_idle_connections_lock_nobody_out(lab):
     """The 65th takes the place of the one that has been idle longest."""
     daemon = Site(lab, vtepd=1).daemons[0]
     crowd = []
-    for _ in range(64):
+    for number in range(64):
         idle = socket.socket(socket.AF_UNIX)
         idle.connect(str(daemon.socket_path))
         lab.on_close(idle.close)
         crowd.append(idle)
+        if number == 0:  # Accepted before any other: an answer comes after it.
+            daemon.ctl("status")
     for _ in range(70):
         assert daemon.ctl("status")["state"] == "running"
     # The oldest have been closed, and one place is that of a command that is over.

@@ -179,13 +179,13 @@ def test_changed_profile_is_applied_to_running_ports(lab):
     for port in daemon.config["ports"]:
         port["profile"] = "tenant"
         del port["vni"]
-    daemon.reload("configuration")
+    daemon.reload("configuration reloaded")
     wait_until(lambda: daemon.port("vm1")["limits"]["mac_limit"] == 100, "the profile is in force")
     learn(pair)
     log = daemon.log().count("attached")
     daemon.config["profiles"]["tenant"]["mac-limit"] = 1
     daemon.config["ports"][1]["mac-limit"] = 50
-    daemon.reload("configuration")
+    daemon.reload("configuration reloaded")
     wait_until(lambda: [row["limits"]["mac_limit"] for row in daemon.ctl("show", "ports")] == [1, 50], "both follow")
     pair.raw.send(pair.marker(1, mac_number(7)))
     pair.wait_drops(port_mac_limit=1)

@@ -99,7 +99,7 @@ def test_bindings_that_move_between_vnis(lab):
 
     # A reload moves it; what was learned at the place is gone, and a and b are one segment now.
     trunks.daemon.config["ports"][1]["vlans"] = {100: FIRST}
-    trunks.daemon.reload("configuration")
+    trunks.daemon.reload("configuration reloaded")
     wait_until(lambda: trunks.daemon.ctl("show", "bindings", "--port", "b")[0]["vni"] == FIRST, "the binding has moved")
     assert [row for row in trunks.daemon.ctl("show", "mac-table", "--port", "b") if row["vni"] == SECOND] == []
     frames = trunks.flood("a", 2)

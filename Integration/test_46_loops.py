@@ -30,7 +30,8 @@ def port(name, device, **settings):
 
 
 def protection(daemon, interval=1, hold=60):
-    daemon.config["protection"] = {"loop-probe": {"interval-seconds": interval, "hold-seconds": hold}}
+    # Guests speak unasked as soon as they are up (IPv6), and what goes round before the port is shut would be frozen.
+    daemon.config["protection"] = {"loop-probe": {"interval-seconds": interval, "hold-seconds": hold}, "mac-move": {"moves": 0}}
 
 
 def shut_ports(daemon):

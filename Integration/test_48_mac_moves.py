@@ -149,7 +149,7 @@ def test_frozen_address_is_released_with_its_entry_or_place(lab):
     # A reload changes the guard.
     daemon.config["protection"]["mac-move"]["moves"] = 0
     daemon.config["ports"] = daemon.config["ports"][1:]
-    daemon.reload("configuration")
+    daemon.reload("configuration reloaded")
     for number in range(20):
         for place in (two, scene.places["vm2"]):
             place.claim()
@@ -196,9 +196,9 @@ def test_report_instead_of_freezing(lab):
     # For all VNIs, by the file; the VNI's own word stands above it.
     scene.daemon.config["protection"]["mac-move"]["action"] = "report"
     scene.daemon.config["vnis"][0]["mac-move"] = {"action": "freeze"}
-    scene.daemon.reload("configuration")
+    scene.daemon.reload("configuration reloaded")
     assert scene.moves()["state"] == "frozen"
     del scene.daemon.config["vnis"][0]["mac-move"]
-    scene.daemon.reload("configuration")
+    scene.daemon.reload("configuration reloaded")
     wait_until(lambda: (scene.moves() or {}).get("state") != "frozen", "what is frozen is released")
     follow(scene, mac_number(0xC1A3), places)

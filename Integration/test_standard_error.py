@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -39,12 +40,13 @@ def stuck(lab):
     return site, daemon, reader
 
 
-def fill(daemon, count):
-    """Thousands of lines for each refused file."""
+def fill(daemon, count, pause=0.0):
+    """Thousands of lines for each refused file. Signals that come while a file is being read count as one: `pause` in seconds."""
     daemon.config_path.write_text("".join(f"no-such-key-{number}: 1\n" for number in range(2000)))
     for _ in range(count):
         daemon.process.send_signal(signal.SIGHUP)
         daemon.ctl("status")
+        time.sleep(pause)
 
 
 def test_nothing_waits_for_a_reader(stuck):
@@ -73,7 +75,7 @@ def test_lost_lines_are_counted(stuck):
 
     text = []
     # More than what may wait.
-    fill(daemon, 60)
+    fill(daemon, 60, pause=0.2)
     found = wait_until(told, lambda: f"the log says what is lost: {''.join(text)[-2000:]}", 60, interval=0.0005)
     assert int(found.group(1)) > 0
     # The rest is there, in order, and goes on.

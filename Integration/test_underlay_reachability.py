@@ -1,4 +1,6 @@
 """What the underlay lacks is said where an operator looks, and is followed when it comes: addresses, interfaces, routes."""
+import time
+
 import pytest
 
 from lab import Capture, Site, Vtepd, wait_until
@@ -21,12 +23,19 @@ def test_address_that_comes_late_and_goes(lab, ipv6):
     def problems():
         return daemon.ctl("status")["problems"]
 
+    def captured_and_quiet():
+        count = len(leaving.packets())
+        time.sleep(1)
+        return count if len(leaving.packets()) == count else None
+
     def nothing_is_sent():
         row = daemon.ctl("show", "underlay")[0]
         assert (row["address"], row["present"]) == (own, False)
         vtep = daemon.vtep(far)
         assert (vtep["state"], vtep["reason"], vtep["next_hops"]) == ("unreachable", f"this host does not have {own}", [])
         assert len(problems()) == 1 and own in problems()[0]
+        # The capture tells of a packet some time after it has left.
+        wait_until(lambda: captured_and_quiet() is not None, "what was sent before is captured")
         before, packets = daemon.drops().get("own-address-missing", 0), len(leaving.packets())
         assert vm1.ping(vm2.ipv4) == 0
         wait_until(lambda: daemon.drops().get("own-address-missing", 0) > before, lambda: f"it is counted: {daemon.drops()}")
@@ -103,7 +112,7 @@ def test_route_by_another_interface(lab):
     assert "no-route" not in daemon.drops()
     # The remedy.
     daemon.config["underlay"]["device"] = ["u0", "x0"]
-    daemon.reload("configuration")
+    daemon.reload("configuration reloaded")
     site.guests[0].wait_ping(site.guests[1].ipv4)
     assert [hop["device"] for hop in daemon.vtep(far)["next_hops"]] == ["x0"]
 

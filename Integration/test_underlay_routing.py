@@ -96,5 +96,5 @@ def test_rules_about_our_port(lab, ipv6):
     # The port changes, and with it the rule that counts.
     daemon = site.daemons[0]
     daemon.config["underlay"]["udp-port"] = 4790
-    daemon.reload("configuration")
+    daemon.reload("configuration reloaded")
     wait_hops(site, second)
