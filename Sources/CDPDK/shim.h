@@ -55,8 +55,8 @@ static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
 static inline unsigned cdpdk_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
 
 // -- log -----------------------------------------------------------------------------------------------------------
-// fopencookie(3) is declared only with _GNU_SOURCE, which cannot be defined for one module.
-#ifdef __USE_GNU
+// Debian 12 (glibc 2.36) declares fopencookie(3) with _GNU_SOURCE only, which cannot be defined for one module; Debian 13 does always.
+#ifdef __cookie_io_functions_t_defined
 typedef cookie_io_functions_t cdpdk_cookie_functions;
 #else
 typedef struct {
