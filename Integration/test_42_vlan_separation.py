@@ -139,7 +139,7 @@ def test_several_places_of_one_port_in_one_vni(lab):
 def test_whole_trunk_of_full_sized_frames(lab):
     """inner-vlan: carry between two trunks: every VLAN without a binding arrives with its tag, at the full MTU."""
     trunks = Trunks(lab)
-    trunks.daemon.ctl("vni", "add", "--vni", FIRST, "--inner-vlan", "carry")
+    trunks.daemon.ctl("vni", "set", FIRST, "--inner-vlan", "carry")
     trunks.daemon.ctl("binding", "add", "--port", "a", "--vni", FIRST)
     frames = [tagged(ethernet(mac_number(0x300), BROADCAST, bytes([vlan & 255]) * 1500), vlan, priority=vlan % 8)
               for vlan in (1, 99, 101, 2000, 4094)]

@@ -121,7 +121,7 @@ class Table:
 def test_table(lab, kind):
     table = Table(lab, kind)
     for mode in ("discard", "carry"):
-        table.daemon.ctl("vni", "add", "--vni", OWN, "--inner-vlan", mode)
+        table.daemon.ctl("vni", "set", OWN, "--inner-vlan", mode)
         for _, tags, dscp, outcome in (row for row in INTO_TUNNEL if row[0] == mode):
             if is_hidden(kind, tags):
                 continue

@@ -99,7 +99,7 @@ def test_limits_of_a_vni_hold_for_ports_and_overlay_together(lab):
     assert f"broadcast 1000 packets/s ({drops['vni-storm-broadcast']} dropped)" in scene.daemon.table("show", "vnis")
 
     # Limits change while the storm rages; what is not named stays.
-    scene.daemon.ctl("vni", "add", "--vni", VNI, "--storm-broadcast", 200, "--storm-unknown-multicast", 0)
+    scene.daemon.ctl("vni", "set", VNI, "--storm-broadcast", 200, "--storm-unknown-multicast", 0)
     wait_until(lambda: vni()["broadcast"] == 200 and vni()["unknown_unicast"] == 600, "the limits are changed")
     here, = scene.rage([scene.local], 1500, scene.quiet[1])
     here.check_rate("broadcast", 200)
@@ -128,5 +128,5 @@ def test_wrong_limits_are_refused(lab, text, message):
     with pytest.raises(AssertionError, match=message):
         daemon.ctl("config", "apply", wrong)
     with pytest.raises(AssertionError, match="storm-control broadcast must be at most 1000000000"):
-        daemon.ctl("vni", "add", "--vni", VNI, "--storm-broadcast", 1000000001)
+        daemon.ctl("vni", "set", VNI, "--storm-broadcast", 1000000001)
     assert daemon.ctl("show", "vnis")[0]["storm"]["broadcast"] == 0

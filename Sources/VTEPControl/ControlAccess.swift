@@ -31,6 +31,7 @@ extension AddMAC { public static let access = ControlAccess.change }
 extension DeleteMAC { public static let access = ControlAccess.change }
 extension FlushMACs { public static let access = ControlAccess.change }
 extension AddVNI { public static let access = ControlAccess.change }
+extension SetVNI { public static let access = ControlAccess.change }
 extension DeleteVNI { public static let access = ControlAccess.change }
 extension AddPeer { public static let access = ControlAccess.change }
 extension DeletePeer { public static let access = ControlAccess.change }

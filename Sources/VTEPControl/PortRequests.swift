@@ -1,13 +1,13 @@
 // PortRequests: `vtepctl port add|set|prepare|delete`, access ports at run time.
 
-/// Adds an access port, or changes one that is attached to the same.
+/// Adds an access port. Refused when there is one of this name with other settings.
 public struct AddPort: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "port.add"
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var name: String
-  /// Keys of an element of `ports` in the configuration file; a null takes a key away that an existing port has.
+  /// Keys of an element of `ports` in the configuration file.
   public var settings: [String: SettingValue]
 
   public init(name: String, settings: [String: SettingValue]) {
@@ -25,7 +25,7 @@ public struct SetPort: ControlRequest {
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var name: String
-  /// As with `AddPort`.
+  /// As with `AddPort`; a null takes a key away.
   public var settings: [String: SettingValue]
 
   public init(name: String, settings: [String: SettingValue]) {

@@ -1,6 +1,6 @@
-// VNIRequests: `vtepctl vni add|delete` and `vtepctl peer add|delete`, changes of VXLAN segments and their flood lists.
+// VNIRequests: `vtepctl vni add|set|delete` and `vtepctl peer add|delete`, changes of VXLAN segments and their flood lists.
 
-/// Adds a VNI. The keys are the configuration file's; nil: its default.
+/// Adds a VNI. The keys are the configuration file's; nil: its default. Refused when there is one that differs.
 public struct AddVNI: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "vni.add"
@@ -56,6 +56,27 @@ public struct AddVNI: ControlRequest {
     case stormUnknownUnicast = "storm_unknown_unicast"
     case stormUnknownMulticast = "storm_unknown_multicast"
     case macMoveAction = "mac_move_action"
+  }
+}
+
+/// Changes settings of a VNI that runs. The parameters are those of `AddVNI`; nil: as it is.
+public struct SetVNI: ControlRequest {
+  public typealias Answer = ChangeAnswer
+  public static let method = "vni.set"
+  public static let parameterNames = AddVNI.parameterNames
+
+  public var settings: AddVNI
+
+  public init(_ settings: AddVNI) {
+    self.settings = settings
+  }
+
+  public init(from decoder: any Decoder) throws {
+    settings = try AddVNI(from: decoder)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    try settings.encode(to: encoder)
   }
 }
 

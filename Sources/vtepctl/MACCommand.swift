@@ -9,7 +9,7 @@ struct MACCommand: CommandGroup {
 
   struct Add: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Adds a static address behind a VTEP or on a local port, or moves it there.")
+      abstract: "Adds a static address behind a VTEP or on a local port.")
 
     @Option(help: "VNI of the address.") var vni: UInt32
     @Option(help: "MAC address.") var mac: String

@@ -50,7 +50,7 @@ struct PortCommand: CommandGroup {
 
   struct Add: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Adds a port, or changes the given settings of an existing one.")
+      abstract: "Adds a port.", discussion: "Repeating the command changes nothing. 'port set' changes a port that exists.")
 
     @Option(help: "Name of the port.") var name: String
     @OptionGroup var settings: PortArguments

@@ -1,11 +1,11 @@
-// VNICommand: `vtepctl vni add|delete`.
+// VNICommand: `vtepctl vni add|set|delete`.
 
 import ArgumentParser
 import VTEPControl
 
 struct VNICommand: CommandGroup {
   static let configuration = CommandConfiguration(
-    commandName: "vni", abstract: "Adds and deletes VXLAN segments.", subcommands: [Add.self, Delete.self])
+    commandName: "vni", abstract: "Adds, changes and deletes VXLAN segments.", subcommands: [Add.self, Set.self, Delete.self])
 
   enum Flood: String, ExpressibleByArgument, CaseIterable { case multicast, replicate, none }
   enum AcceptFrom: String, ExpressibleByArgument, CaseIterable { case any, peers }
@@ -13,31 +13,32 @@ struct VNICommand: CommandGroup {
 
   struct Add: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Adds a VNI, or changes the given settings of an existing one.")
+      abstract: "Adds a VNI.", discussion: "Repeating the command changes nothing. 'vni set' changes a VNI that exists.")
 
     @Option(help: "VXLAN network identifier, 0 to 16777215.") var vni: UInt32
-    @Option(help: "How unknown destinations are reached (default: multicast).") var flood: Flood?
-    @Option(help: "Multicast group, for --flood multicast.") var group: String?
-    @Option(help: "Remote VTEP, for --flood replicate; repeatable.") var peer: [String] = []
-    @Flag(inversion: .prefixedNo, help: "Learn remote addresses from the data plane.") var learning: Bool?
-    @Option(help: "Which VTEPs may send to this VNI.") var acceptFrom: AcceptFrom?
-    @Option(help: "What becomes of tagged frames inside VXLAN.") var innerVlan: InnerVLAN?
-    @Option(help: "Seconds until a silent address is forgotten; 0: never.") var ageingSeconds: UInt32?
-    @Option(help: "Learned addresses in this VNI at most; 0: only the table's limit.") var macLimit: UInt32?
-    @Option(help: "Broadcasts a second flooded in this VNI; 0: no limit.") var stormBroadcast: UInt64?
-    @Option(help: "Frames a second to unknown addresses flooded in this VNI; 0: no limit.") var stormUnknownUnicast: UInt64?
-    @Option(help: "Multicast frames a second flooded in this VNI; 0: no limit.") var stormUnknownMulticast: UInt64?
-    @Option(help: "What is done about addresses that move too often (freeze or report).") var macMoveAction: String?
+    @OptionGroup var settings: VNIArguments
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
     func run(_ session: Session) throws {
-      try session.change(
-        AddVNI(
-          vni: vni, flood: flood?.rawValue, group: group, peers: peer.isEmpty ? nil : peer, learning: learning,
-          acceptFrom: acceptFrom?.rawValue, innerVLAN: innerVlan?.rawValue, ageingSeconds: ageingSeconds,
-          macLimit: macLimit, stormBroadcast: stormBroadcast, stormUnknownUnicast: stormUnknownUnicast,
-          stormUnknownMulticast: stormUnknownMulticast, macMoveAction: macMoveAction))
+      try session.change(settings.request(vni))
+    }
+  }
+
+  struct Set: ClientCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Changes settings of a VNI.",
+      discussion: "Its ports go on meanwhile. Peers are replaced; 'peer add' and 'peer delete' change one.")
+
+    @Argument(help: "VXLAN network identifier.") var vni: UInt32
+    @OptionGroup var settings: VNIArguments
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      let request = settings.request(vni)
+      guard request != AddVNI(vni: vni) else { throw CommandFailure(message: "nothing to set is given", isUsage: true) }
+      try session.change(SetVNI(request))
     }
   }
 
@@ -51,5 +52,29 @@ struct VNICommand: CommandGroup {
     func run(_ session: Session) throws {
       try session.change(DeleteVNI(vni: vni))
     }
+  }
+}
+
+/// The options of `vtepctl vni add` and `vni set`.
+struct VNIArguments: ParsableArguments {
+  @Option(help: "How unknown destinations are reached (default: multicast).") var flood: VNICommand.Flood?
+  @Option(help: "Multicast group, for --flood multicast.") var group: String?
+  @Option(help: "Remote VTEP, for --flood replicate; repeatable.") var peer: [String] = []
+  @Flag(inversion: .prefixedNo, help: "Learn remote addresses from the data plane.") var learning: Bool?
+  @Option(help: "Which VTEPs may send to this VNI.") var acceptFrom: VNICommand.AcceptFrom?
+  @Option(help: "What becomes of tagged frames inside VXLAN.") var innerVlan: VNICommand.InnerVLAN?
+  @Option(help: "Seconds until a silent address is forgotten; 0: never.") var ageingSeconds: UInt32?
+  @Option(help: "Learned addresses in this VNI at most; 0: only the table's limit.") var macLimit: UInt32?
+  @Option(help: "Broadcasts a second flooded in this VNI; 0: no limit.") var stormBroadcast: UInt64?
+  @Option(help: "Frames a second to unknown addresses flooded in this VNI; 0: no limit.") var stormUnknownUnicast: UInt64?
+  @Option(help: "Multicast frames a second flooded in this VNI; 0: no limit.") var stormUnknownMulticast: UInt64?
+  @Option(help: "What is done about addresses that move too often (freeze or report).") var macMoveAction: String?
+
+  func request(_ vni: UInt32) -> AddVNI {
+    AddVNI(
+      vni: vni, flood: flood?.rawValue, group: group, peers: peer.isEmpty ? nil : peer, learning: learning,
+      acceptFrom: acceptFrom?.rawValue, innerVLAN: innerVlan?.rawValue, ageingSeconds: ageingSeconds,
+      macLimit: macLimit, stormBroadcast: stormBroadcast, stormUnknownUnicast: stormUnknownUnicast,
+      stormUnknownMulticast: stormUnknownMulticast, macMoveAction: macMoveAction)
   }
 }

@@ -48,7 +48,9 @@ import VTEPControl
     settings.ageingSeconds = 9
     settings.macLimit = 8
     settings.storm = StormLimits(broadcast: 1, unknownUnicast: 2, unknownMulticast: 3)
-    #expect(try state.applying(request).vnis[vni5001] == settings)
+    #expect(try state.applying(SetVNI(request)).vnis[vni5001] == settings)
+    expectRefusal(request, .refused, "VNI 5001 exists: use vni set to change its flood")
+    expectRefusal(SetVNI(AddVNI(vni: 9, macLimit: 1)), .notFound, "no VNI 9")
   }
 
   @Test func existingVNIKeepsWhatIsNotGiven() throws {
@@ -57,9 +59,9 @@ import VTEPControl
     #expect(try state.applying(AddVNI(vni: 5002, flood: "replicate")) == state)
     var settings = try #require(state.vnis[vni5002])
     settings.ageingSeconds = 5
-    #expect(try state.applying(AddVNI(vni: 5002, ageingSeconds: 5)).vnis[vni5002] == settings)
+    #expect(try state.applying(SetVNI(AddVNI(vni: 5002, ageingSeconds: 5))).vnis[vni5002] == settings)
     settings.storm.unknownUnicast = 7
-    #expect(try state.applying(AddVNI(vni: 5002, ageingSeconds: 5, stormUnknownUnicast: 7)).vnis[vni5002] == settings)
+    #expect(try state.applying(SetVNI(AddVNI(vni: 5002, ageingSeconds: 5, stormUnknownUnicast: 7))).vnis[vni5002] == settings)
   }
 
   @Test func wrongVNIsAreRefused() {
@@ -72,7 +74,7 @@ import VTEPControl
     expectRefusal(AddVNI(vni: 7, flood: "replicate", peers: ["192.0.2.1"]), .refused, "own address")
     expectRefusal(AddVNI(vni: 7, flood: "none", ageingSeconds: 2_000_000), .refused, "ageing-seconds")
     expectRefusal(AddVNI(vni: 7, flood: "none", innerVLAN: "x"), .invalidParameters, "inner-vlan must be discard or carry")
-    expectRefusal(AddVNI(vni: 5001, acceptFrom: "peers"), .refused, "lets nobody in")
+    expectRefusal(SetVNI(AddVNI(vni: 5001, acceptFrom: "peers")), .refused, "lets nobody in")
   }
 
   @Test func vniIsDeletedOnlyWhenUnused() throws {
@@ -104,7 +106,9 @@ import VTEPControl
     #expect(added.ports["x"]?.own == port)
     #expect(try added.applying(request) == added)
     #expect(try added.applying(AddPort(name: "x", kind: "tap", device: "tx")) == added)
-    #expect(try added.applying(AddPort(name: "x", kind: "tap", device: "tx", vni: 5002)).ports["x"]?.vni == vni5002)
+    let exists = "port vm1 exists: use port set to change its"
+    expectRefusal(AddPort(name: "vm1", kind: "tap", device: "tap-vm1", vni: 5002), .refused, "\(exists) vni")
+    expectRefusal(AddPort(name: "vm1", kind: "tap", device: "tap-vm1", vlans: [9: 5002]), .refused, "\(exists) vlans")
     #expect(try added.applying(DeletePort(name: "x")) == state)
     expectRefusal(AddPort(name: "vm1", kind: "netdev", device: "tap-vm1"), .refused, "port vm1 exists already, as tap tap-vm1")
     expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vni: 9), .refused, "port x: VNI 9 is not defined")
@@ -130,15 +134,16 @@ import VTEPControl
     #expect(error?.message.contains("at most 31 ports and underlay devices together, not 32") == true)
   }
 
-  @Test func staticAddressesAreAddedMovedAndRemoved() throws {
+  @Test func staticAddressesAreAddedAndRemoved() throws {
     let mac = try #require(MACAddress("02:00:00:00:00:55"))
     let remote = try state.applying(AddMAC(vni: 5001, mac: "02-00-00-00-00-55", vtep: "192.0.2.7"))
     #expect(remote.vnis[vni5001]?.macs == [mac: try #require(IPAddress("192.0.2.7"))])
-    let local = try remote.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1"))
-    #expect(local.vnis[vni5001]?.macs == [:])
+    #expect(throws: ControlError.self) { try remote.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1")) }
+    #expect(throws: ControlError.self) { try remote.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", vtep: "192.0.2.8")) }
+    let local = try state.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1"))
     #expect(local.ports["vm1"]?.macs.last == mac)
     #expect(try local.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", port: "vm1")) == local)
-    #expect(try local.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", vtep: "192.0.2.7")) == remote)
+    #expect(throws: ControlError.self) { try local.applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:55", vtep: "192.0.2.7")) }
     var removed = local
     let wasThere = removed.removeStaticMAC(mac, vni: vni5001)
     #expect(wasThere && removed == state)

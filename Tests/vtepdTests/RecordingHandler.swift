@@ -82,6 +82,7 @@ final class RecordingHandler: ControlHandler {
   func handle(_ request: DeleteMAC) async throws(ControlError) -> ChangeAnswer { throw ControlError(.notFound, "no such entry") }
   func handle(_ request: FlushMACs) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: true) }
   func handle(_ request: AddVNI) async throws(ControlError) -> ChangeAnswer { try change(request) }
+  func handle(_ request: SetVNI) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: DeleteVNI) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: AddPeer) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: DeletePeer) async throws(ControlError) -> ChangeAnswer { try change(request) }

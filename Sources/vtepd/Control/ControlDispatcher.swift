@@ -51,6 +51,7 @@ struct ControlDispatcher: Sendable {
       case DeleteMAC.method: return try await run(incoming, id, DeleteMAC.self, handler.handle)
       case FlushMACs.method: return try await run(incoming, id, FlushMACs.self, handler.handle)
       case AddVNI.method: return try await run(incoming, id, AddVNI.self, handler.handle)
+      case SetVNI.method: return try await run(incoming, id, SetVNI.self, handler.handle)
       case DeleteVNI.method: return try await run(incoming, id, DeleteVNI.self, handler.handle)
       case AddPeer.method: return try await run(incoming, id, AddPeer.self, handler.handle)
       case DeletePeer.method: return try await run(incoming, id, DeletePeer.self, handler.handle)

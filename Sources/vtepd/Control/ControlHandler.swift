@@ -29,6 +29,7 @@ protocol ControlHandler: Sendable {
   func handle(_ request: DeleteMAC) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: FlushMACs) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: AddVNI) async throws(ControlError) -> ChangeAnswer
+  func handle(_ request: SetVNI) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: DeleteVNI) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: AddPeer) async throws(ControlError) -> ChangeAnswer
   func handle(_ request: DeletePeer) async throws(ControlError) -> ChangeAnswer

@@ -1,5 +1,5 @@
-// DesiredStateEdit: the run-time changes of vtepctl as edits of the desired state. Adding what is there already changes
-// it where a parameter says so, and is no error; deleting what is not there is one.
+// DesiredStateEdit: the run-time changes of vtepctl as edits of the desired state. Adding what is there already is no error
+// and changes nothing; adding it with other settings is one, and so is deleting what is not there.
 
 import Encap
 import MulticastLearn
@@ -20,9 +20,41 @@ extension DesiredState {
     var state = self
     try change.edit(&state)
     state.resolveProfiles()
+    try checkPlaces(takenBy: state)
     // The running state has passed the check.
     if state != self, let error = ControlError(state.problems(since: self)) { throw error }
     return state
+  }
+
+  /// - Throws: `refused` when a port is to bind frames that the controller has bound.
+  private func checkPlaces(takenBy new: DesiredState) throws(ControlError) {
+    guard !controller.bindings.isEmpty else { return }
+    for (name, port) in new.ports {
+      guard let old = ports[name], old.vni != port.vni || old.vlans != port.vlans else { continue }
+      for vlan in [0] + port.vlans.keys.sorted() where port.vni(vlan: vlan) != nil && old.vni(vlan: vlan) == nil {
+        guard let vni = controller.bindings[.init(port: name, vlan: vlan)], let owner = controller.switches[vni] else { continue }
+        let frames = vlan == 0 ? "untagged frames" : "VLAN \(vlan)"
+        throw ControlError(
+          .refused,
+          "port \(name): the controller binds \(frames) to VNI \(vni), its logical switch '\(owner.name)'; have it delete that binding first"
+        )
+      }
+    }
+  }
+
+  /// Where the state has a static address, in the words of `vtepctl`.
+  fileprivate func place(ofStatic mac: MACAddress, vni: VNI) -> String? {
+    if let vtep = vnis[vni]?.macs[mac] { return "vtep \(vtep)" }
+    for port in ports.values.sorted(by: { $0.name < $1.name }) {
+      for vlan in [0] + port.vlans.keys.sorted() where port.vni(vlan: vlan) == vni && port.macs(vlan: vlan).contains(mac) {
+        return Self.place(port: port.name, vlan: vlan)
+      }
+    }
+    return nil
+  }
+
+  fileprivate static func place(port: String, vlan: UInt16) -> String {
+    vlan == 0 ? "port \(port)" : "port \(port) vlan \(vlan)"
   }
 
   /// Takes a static address from wherever the state has it.
@@ -45,8 +77,11 @@ extension DesiredState {
   }
 
   func existing(_ vni: VNI) throws(ControlError) -> VNISettings {
-    guard let settings = vnis[vni] else { throw ControlError(.notFound, "there is no VNI \(vni)") }
-    return settings
+    if let settings = vnis[vni] { return settings }
+    if let owner = controller.switches[vni] {
+      throw ControlError(.refused, "VNI \(vni) belongs to the controller's logical switch '\(owner.name)'")
+    }
+    throw ControlError(.notFound, "there is no VNI \(vni)")
   }
 
   func existing(port name: String) throws(ControlError) -> PortSettings {
@@ -58,8 +93,18 @@ extension DesiredState {
 extension AddVNI: DesiredStateEdit {
   func edit(_ state: inout DesiredState) throws(ControlError) {
     let vni = try VNI(parameter: vni)
-    var settings = state.vnis[vni] ?? VNISettings(vni: vni, flood: .none)
-    settings.flood = try floodMode(replacing: state.vnis[vni]?.flood)
+    let new = try settings(over: state.vnis[vni])
+    if let old = state.vnis[vni], let key = new.firstDifference(from: old) {
+      throw ControlError(.refused, "VNI \(vni) exists: use vni set to change its \(key)")
+    }
+    state.vnis[vni] = new
+  }
+
+  /// What the request says of a VNI, laid over what there is of it.
+  fileprivate func settings(over old: VNISettings?) throws(ControlError) -> VNISettings {
+    let number = try VNI(parameter: vni)
+    var settings = old ?? VNISettings(vni: number, flood: .none)
+    settings.flood = try floodMode(replacing: old?.flood)
     settings.learning = learning ?? settings.learning
     if let acceptFrom { settings.acceptFrom = try .init(parameter: acceptFrom, "accept-from") }
     if let innerVLAN { settings.innerVLAN = try .init(parameter: innerVLAN, "inner-vlan") }
@@ -69,7 +114,7 @@ extension AddVNI: DesiredStateEdit {
     settings.storm.unknownUnicast = stormUnknownUnicast ?? settings.storm.unknownUnicast
     settings.storm.unknownMulticast = stormUnknownMulticast ?? settings.storm.unknownMulticast
     if let macMoveAction { settings.macMoveAction = try .init(parameter: macMoveAction, "mac-move-action") }
-    state.vnis[vni] = settings
+    return settings
   }
 
   /// An existing VNI's mode, group and peers stand unless the request says otherwise.
@@ -83,7 +128,7 @@ extension AddVNI: DesiredStateEdit {
       for peer in peers { addresses.append(try IPAddress(parameter: peer, "peer")) }
       keys.peers = addresses
     }
-    keys.mode = try flood.converted { text throws(ControlError) in try FloodKeys.Mode(parameter: text, "flood") } ?? .multicast
+    keys.mode = try flood.converted { text throws(ControlError) in try FloodKeys.Mode(parameter: text, "flood") } ?? FloodKeys.Mode(old)
     switch (keys.mode, old) {
     case (.multicast, .multicast(let oldGroup)?) where group == nil:
       keys.group = oldGroup
@@ -95,6 +140,25 @@ extension AddVNI: DesiredStateEdit {
       throw ControlError(.refused, "vni \(vni): " + keys.problems.map(\.message).joined(separator: "; "))
     }
     return mode
+  }
+}
+
+extension SetVNI: DesiredStateEdit {
+  func edit(_ state: inout DesiredState) throws(ControlError) {
+    let old = try state.existing(try VNI(parameter: settings.vni))
+    state.vnis[old.vni] = try settings.settings(over: old)
+  }
+}
+
+extension VNISettings {
+  /// The key of the configuration file by which the two differ; nil: they do not.
+  fileprivate func firstDifference(from old: VNISettings) -> String? {
+    let values: [(String, Bool)] = [
+      ("flood", flood == old.flood), ("learning", learning == old.learning), ("accept-from", acceptFrom == old.acceptFrom),
+      ("inner-vlan", innerVLAN == old.innerVLAN), ("ageing-seconds", ageingSeconds == old.ageingSeconds),
+      ("mac-limit", macLimit == old.macLimit), ("storm-control", storm == old.storm), ("mac-move-action", macMoveAction == old.macMoveAction),
+    ]
+    return values.first { !$0.1 }?.0
   }
 }
 
@@ -137,14 +201,17 @@ extension AddMAC: DesiredStateEdit {
     let vni = try VNI(parameter: vni)
     let mac = try MACAddress(parameter: mac)
     _ = try state.existing(vni)
-    let before = state
-    _ = state.removeStaticMAC(mac, vni: vni)
+    let new: String
+    let old = state.place(ofStatic: mac, vni: vni)
     switch (vtep, port) {
     case (let vtep?, nil):
       guard vlan == nil else { throw ControlError(.invalidParameters, "vlan belongs to a port, not to a vtep") }
-      state.vnis[vni]?.macs[mac] = try IPAddress(parameter: vtep, "vtep")
+      let address = try IPAddress(parameter: vtep, "vtep")
+      new = "vtep \(address)"
+      state.vnis[vni]?.macs[mac] = address
     case (nil, let port?):
-      let settings = try before.existing(port: port)
+      let settings = try state.existing(port: port)
+      new = DesiredState.place(port: port, vlan: vlan ?? 0)
       // The lists keep their order, so that repeating the command changes nothing.
       if let vlan {
         guard settings.vlans[vlan] == vni else {
@@ -159,6 +226,21 @@ extension AddMAC: DesiredStateEdit {
         state.ports[port]?.macs = settings.macs.contains(mac) ? settings.macs : settings.macs + [mac]
       }
     default: throw ControlError(.invalidParameters, "give either vtep or port")
+    }
+    if let old, old != new {
+      throw ControlError(
+        .refused, "mac \(mac) of VNI \(vni) is at \(old) already; delete it there first: mac delete --vni \(vni) --mac \(mac)")
+    }
+  }
+}
+
+extension FloodKeys.Mode {
+  /// Of a VNI whose mode is not given: what it has, or the default.
+  fileprivate init(_ old: FloodMode?) {
+    switch old {
+    case .replicate?: self = .replicate
+    case FloodMode.none?: self = .none
+    case .multicast?, nil: self = .multicast
     }
   }
 }
