@@ -186,12 +186,12 @@ def test_report_instead_of_freezing(lab):
     scene = Scene(lab, **{"hold-seconds": 3600})
     places = [scene.places["vm1"], scene.places["vm9"]]
     scene.quarrel(*places)
-    scene.daemon.ctl("vni", "add", "--vni", VNI, "--mac-move-action", "report")
+    scene.daemon.ctl("vni", "set", VNI, "--mac-move-action", "report")
     wait_until(lambda: (scene.moves() or {}).get("state") != "frozen", "what is frozen is released")
     follow(scene, mac_number(0xC1A2), places)
     wait_until(lambda: "followed (mac-move action: report)" in scene.daemon.log(), lambda: scene.daemon.log())
     assert "mac-move: {action: report}" in scene.daemon.table("config", "show")
-    scene.daemon.ctl("vni", "add", "--vni", VNI, "--mac-move-action", "freeze")
+    scene.daemon.ctl("vni", "set", VNI, "--mac-move-action", "freeze")
     scene.quarrel(*places)
     # For all VNIs, by the file; the VNI's own word stands above it.
     scene.daemon.config["protection"]["mac-move"]["action"] = "report"

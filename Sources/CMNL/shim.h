@@ -15,11 +15,13 @@
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/nexthop.h>
+#include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -59,6 +61,22 @@ static inline const void *cmnl_attribute_payload(const struct nlattr *attribute)
 
 // Carrier of the interface behind a descriptor of /dev/net/tun; 0 = off.
 static inline int cmnl_tun_set_carrier(int fd, int on) { return ioctl(fd, TUNSETCARRIER, &on); }
+
+// Limits on the number of open descriptors.
+static inline int cmnl_descriptor_limits(uint64_t *soft, uint64_t *hard) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
+  *soft = limit.rlim_cur;
+  *hard = limit.rlim_max;
+  return 0;
+}
+
+static inline int cmnl_set_descriptor_limit(uint64_t soft) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
+  limit.rlim_cur = soft;
+  return setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 // Makes a tap interface that lives as long as the descriptor, whose reads and writes never wait; -1 and errno, EBUSY when
 // there is an interface of this name.

@@ -29,6 +29,18 @@ public struct BPFProgram: Equatable, Sendable {
   /// Drops everything.
   public static let dropAll = BPFProgram(instructions: [BPFInstruction(BPF_RET | BPF_K, 0)])
 
+  /// For a packet socket: passes what comes in at the interface, and drops what this host sends there. A socket in a fan-out
+  /// group, as DPDK's driver opens them, needs this: PACKET_IGNORE_OUTGOING has no effect on it.
+  public static let incomingOnly = {
+    var code = BPFAssembler()
+    let reject = code.label()
+    code.rejectOutgoing(to: reject)
+    code.emit(BPF_RET | BPF_K, BPFAssembler.acceptAll)
+    code.place(reject)
+    code.emit(BPF_RET | BPF_K, 0)
+    return code.program()
+  }()
+
   /// Makes the program the socket's filter, in place of the one it has.
   /// - Throws: ENOTSOCK, EINVAL (program refused), ENOMEM (net.core.optmem_max).
   public func attach(toSocket fd: Int32) throws(NetlinkError) {
@@ -58,6 +70,18 @@ struct BPFAssembler {
   mutating func label() -> Label {
     labelCount += 1
     return Label(id: labelCount)
+  }
+
+  /// Number of bytes to keep: all.
+  static let acceptAll: UInt32 = 0xffff_ffff
+
+  /// Offset of what the kernel knows about a packet beside its bytes.
+  static func ancillary(_ field: Int32) -> UInt32 { UInt32(bitPattern: SKF_AD_OFF + field) }
+
+  /// Frames that this host sends go to `label`.
+  mutating func rejectOutgoing(to label: Label) {
+    emit(BPF_LD | BPF_W | BPF_ABS, Self.ancillary(SKF_AD_PKTTYPE))
+    jump(BPF_JEQ, UInt32(PACKET_OUTGOING), ifTrue: label)
   }
 
   mutating func place(_ label: Label) { positions[label.id] = instructions.count }

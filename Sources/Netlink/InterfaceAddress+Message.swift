@@ -11,6 +11,7 @@ extension InterfaceAddress {
     guard let address = (attributes[IFA_LOCAL] ?? attributes[IFA_ADDRESS])?.address else { return nil }
     self.init(
       interfaceIndex: Int32(header.ifa_index), address: address, prefixLength: Int(header.ifa_prefixlen),
-      isDuplicate: Int32(header.ifa_flags) & IFA_F_DADFAILED != 0)
+      isDuplicate: Int32(header.ifa_flags) & IFA_F_DADFAILED != 0,
+      isPermanent: Int32(header.ifa_flags) & IFA_F_PERMANENT != 0)
   }
 }

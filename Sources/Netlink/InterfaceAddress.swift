@@ -10,11 +10,16 @@ public struct InterfaceAddress: Equatable, Sendable {
   public var prefixLength: Int
   /// IPv6: another host has it (duplicate address detection failed, RFC 4862 section 5.4), and the kernel does not use it.
   public var isDuplicate: Bool
+  /// Somebody has configured it; false: it has a lifetime, as those of router advertisements have.
+  public var isPermanent: Bool
 
-  public init(interfaceIndex: Int32, address: IPAddress, prefixLength: Int, isDuplicate: Bool = false) {
+  public init(
+    interfaceIndex: Int32, address: IPAddress, prefixLength: Int, isDuplicate: Bool = false, isPermanent: Bool = true
+  ) {
     self.interfaceIndex = interfaceIndex
     self.address = address
     self.prefixLength = prefixLength
     self.isDuplicate = isDuplicate
+    self.isPermanent = isPermanent
   }
 }

@@ -23,10 +23,26 @@ public struct Link: Equatable, Sendable {
   public var masterIndex: Int32?
   /// Identifier of the namespace in which the other end lives (veth); nil when it is in this one.
   public var linkNetnsID: Int32?
+  /// Interface below this one (VLAN, macvlan), or the other end of a veth.
+  public var lowerIndex: Int32?
+  /// How a tun or tap interface is held; nil for other kinds.
+  public var tun: TunState?
+
+  /// The far side of a tun or tap interface: descriptors of /dev/net/tun.
+  public struct TunState: Equatable, Sendable {
+    /// The interface stays when nobody has it open.
+    public var isPersistent: Bool
+    /// Descriptors attached to an interface of several queues, those with a disabled queue included; 0 with one queue, and
+    /// where the kernel does not tell (before Linux 4.20).
+    public var queueCount: Int
+
+    /// Some process has it open, as far as the kernel tells.
+    public var isHeld: Bool { !isPersistent || queueCount > 0 }
+  }
 
   public init(
     index: Int32, name: String, mac: MACAddress, mtu: Int, isUp: Bool, isRunning: Bool, kind: String? = nil,
-    hardwareType: UInt16 = 1, masterIndex: Int32? = nil, linkNetnsID: Int32? = nil
+    hardwareType: UInt16 = 1, masterIndex: Int32? = nil, linkNetnsID: Int32? = nil, lowerIndex: Int32? = nil, tun: TunState? = nil
   ) {
     self.index = index
     self.name = name
@@ -38,6 +54,8 @@ public struct Link: Equatable, Sendable {
     self.hardwareType = hardwareType
     self.masterIndex = masterIndex
     self.linkNetnsID = linkNetnsID
+    self.lowerIndex = lowerIndex
+    self.tun = tun
   }
   /// Its frames begin with an Ethernet header. The loopback interface's do, too.
   public var isEthernet: Bool { [UInt16(ARPHRD_ETHER), UInt16(ARPHRD_LOOPBACK)].contains(hardwareType) }

@@ -4,7 +4,13 @@
 import Glibc
 
 enum OpenDescriptors {
-  /// Descriptor numbers, ascending. Empty when /proc is not mounted.
+  /// How many there are; nil when /proc is not mounted, or there is no descriptor left to read it with.
+  static var count: Int? {
+    let count = all().count
+    return count > 0 ? count : nil
+  }
+
+  /// Descriptor numbers, ascending. Empty when they cannot be read.
   static func all() -> [Int32] {
     guard let directory = opendir("/proc/self/fd") else { return [] }
     defer { closedir(directory) }

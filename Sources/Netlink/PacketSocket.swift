@@ -1,4 +1,4 @@
-// PacketSocket: finds and tunes the AF_PACKET sockets that DPDK's af_packet driver opened in this process.
+// PacketSocket: finds the AF_PACKET sockets that DPDK's af_packet driver opened in this process.
 
 import CMNL
 import Glibc
@@ -8,14 +8,6 @@ public enum PacketSocket {
   /// This process's packet sockets that are bound to an interface, ascending.
   public static func sockets(boundTo interfaceIndex: Int32) -> [Int32] {
     OpenDescriptors.all().filter { boundInterface(of: $0) == interfaceIndex }
-  }
-
-  /// Keeps the frames this host sends on the interface from coming back through the socket (Linux 4.20).
-  public static func ignoreOutgoing(_ fd: Int32) throws(NetlinkError) {
-    var on: Int32 = 1
-    guard setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, socklen_t(MemoryLayout<Int32>.size)) == 0 else {
-      throw NetlinkError("ignore outgoing frames", subject: "socket \(fd)", code: errno)
-    }
   }
 
   /// Packets that passed the socket's filter and found its ring full, since the last call. 0 for anything but a packet socket.

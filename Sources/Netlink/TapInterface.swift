@@ -17,12 +17,8 @@ public final class TapInterface: Sendable {
     guard descriptor >= 0 else { throw NetlinkError("create tap", subject: name, code: errno) }
     self.name = name
     self.descriptor = descriptor
-    // The kernel would talk to neighbours on it on its own account. Without IPv6 there is no such file.
-    let file = open("/proc/sys/net/ipv6/conf/\(name)/disable_ipv6", O_WRONLY | O_CLOEXEC)
-    if file >= 0 {
-      _ = Glibc.write(file, "1", 1)
-      close(file)
-    }
+    // The kernel would talk to neighbours on it on its own account.
+    _ = IPv6Switch.set(name, isOn: false)
   }
 
   deinit { close(descriptor) }

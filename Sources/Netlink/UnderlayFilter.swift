@@ -5,15 +5,13 @@ import CMNL
 import Encap
 import Glibc
 
-/// Accepts IPv4 and IPv6 UDP datagrams to one port, in Ethernet frames that carry no VLAN ID.
+/// Accepts IPv4 and IPv6 UDP datagrams to one port, in Ethernet frames that carry no VLAN ID and that this host has not sent.
 ///
 /// First fragments pass when their port matches, so that they are counted; later fragments do not. IPv6 hop-by-hop,
 /// routing, destination-options and fragment headers are followed, `maximumExtensionHeaders` deep; beyond that the
 /// packet passes and the worker decides. Of a frame that is for another host only as much passes as is counted (`CutFrame`).
 public struct UnderlayFilter: Equatable, Sendable {
   static let maximumExtensionHeaders = 4
-  /// Number of bytes to keep: all.
-  private static let acceptAll: UInt32 = 0xffff_ffff
 
   public let udpPort: UInt16
   public let program: BPFProgram
@@ -36,11 +34,12 @@ public struct UnderlayFilter: Equatable, Sendable {
     let accept = code.label()
     let reject = code.label()
 
+    code.rejectOutgoing(to: reject)
     // The kernel has taken the VLAN tag out of the frame. A frame of another VLAN is not ours; VLAN ID 0 is only a
     // priority.
-    code.emit(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG_PRESENT))
+    code.emit(BPF_LD | BPF_W | BPF_ABS, BPFAssembler.ancillary(SKF_AD_VLAN_TAG_PRESENT))
     code.jump(BPF_JEQ, 0, ifTrue: untagged)
-    code.emit(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_VLAN_TAG))
+    code.emit(BPF_LD | BPF_W | BPF_ABS, BPFAssembler.ancillary(SKF_AD_VLAN_TAG))
     code.jump(BPF_JSET, 0x0fff, ifTrue: reject)
     code.place(untagged)
 
@@ -87,7 +86,7 @@ public struct UnderlayFilter: Equatable, Sendable {
     let groupIPv6 = code.label()
     let whole = code.label()
     let otherHost = code.label()
-    code.emit(BPF_LD | BPF_W | BPF_ABS, ancillary(SKF_AD_PKTTYPE))
+    code.emit(BPF_LD | BPF_W | BPF_ABS, BPFAssembler.ancillary(SKF_AD_PKTTYPE))
     code.jump(BPF_JEQ, UInt32(PACKET_OTHERHOST), ifTrue: otherHost)
     code.jump(BPF_JEQ, UInt32(PACKET_BROADCAST), ifTrue: group)
     code.jump(BPF_JEQ, UInt32(PACKET_MULTICAST), ifTrue: group)
@@ -106,7 +105,7 @@ public struct UnderlayFilter: Equatable, Sendable {
     code.emit(BPF_RET | BPF_K, UInt32(CutFrame.groupByteCount))
 
     code.place(whole)
-    code.emit(BPF_RET | BPF_K, acceptAll)
+    code.emit(BPF_RET | BPF_K, BPFAssembler.acceptAll)
     code.place(otherHost)
     code.emit(BPF_RET | BPF_K, UInt32(CutFrame.otherHostByteCount))
   }
@@ -148,7 +147,4 @@ public struct UnderlayFilter: Equatable, Sendable {
     code.emit(BPF_LD | BPF_W | BPF_MEM, 0)
     code.place(next)
   }
-
-  /// Offset of what the kernel knows about a packet beside its bytes.
-  private static func ancillary(_ field: Int32) -> UInt32 { UInt32(bitPattern: SKF_AD_OFF + field) }
 }

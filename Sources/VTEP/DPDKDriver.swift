@@ -8,6 +8,9 @@ enum DPDKDriver: PortDriver {
   static let optionalKeys = [PortAttachment.Key.queues]
   static let closesWhenDisabled = true
 
+  /// A guess: drivers differ.
+  static func descriptorCount(_ attachment: PortAttachment) -> Int { 8 + 2 * attachment.queues }
+
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.devargs, name(attachment))
   }

@@ -3,6 +3,7 @@
 
 import CDPDK
 import Glibc
+import Netlink
 import Synchronization
 
 /// DPDK's environment of this process.
@@ -122,7 +123,7 @@ public final class DPDKRuntime: Sendable {
       lcores.append("\(worker + 1)@" + (settings.cores.isEmpty ? anywhere : String(settings.cores[worker])))
     }
     var arguments = [
-      "vtepd", "--no-telemetry", "--iova-mode=va", "--file-prefix=vtepd-\(getpid())",
+      "vtepd", "--no-telemetry", "--iova-mode=va", "--file-prefix=\(RuntimeFolders.prefix)\(getpid())",
       "--lcores=" + lcores.joined(separator: ","), "-m", String(settings.memoryMiB), "--log-level=4",
       // Its multi-queue discipline is for rte_flow, which is not used: its absence is no error.
       "--log-level=pmd.net.tap:1",
@@ -135,6 +136,11 @@ public final class DPDKRuntime: Sendable {
     let vector = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: arguments.count + 1)
     for (index, argument) in arguments.enumerated() { vector[index] = strdup(argument) }
     vector[arguments.count] = nil
+    defer {
+      RuntimeFolders.remove()
+      // DPDK has raised the soft limit to the hard one.
+      DescriptorLimit.raise()
+    }
     guard rte_eal_init(Int32(arguments.count), vector) >= 0 else {
       throw VTEPError(
         .environment, "DPDK start", VTEPError.errnoText(cdpdk_errno()),

@@ -72,6 +72,15 @@ public struct DataplaneSettings: Equatable, Sendable {
   public init() {}
 }
 
+extension DesiredState {
+  /// Open files that the daemon needs for all this at most: of the program itself, for each worker, underlay device and port, and for
+  /// clients of the control socket.
+  public func descriptorCount(workers: Int) -> Int {
+    64 + 8 * workers + (2 + workers) * underlay.devices.count + 64
+      + ports.values.reduce(0) { $0 + $1.kind.driver.descriptorCount($1.attachment) }
+  }
+}
+
 /// The IP network below: VTEP source addresses, the attachment, and how outer headers are filled.
 public struct UnderlaySettings: Equatable, Sendable {
   public enum Driver: String, Sendable, CaseIterable { case afPacket = "af_packet" }

@@ -66,8 +66,8 @@ struct EthernetDevice: Sendable {
       let sockets = PacketSocket.sockets(boundTo: link.index)
       try VTEPError.wrap("\(subject): packet socket") { () throws(NetlinkError) in
         for socket in sockets {
-          try PacketSocket.ignoreOutgoing(socket)
-          if let filterPort { try UnderlayFilter(udpPort: filterPort).attach(toSocket: socket) }
+          let filter = filterPort.map { UnderlayFilter(udpPort: $0).program } ?? .incomingOnly
+          try filter.attach(toSocket: socket)
         }
       }
       let device = try start(
@@ -140,7 +140,7 @@ struct EthernetDevice: Sendable {
 
   /// Frees what the receive rings hold. Until the driver has bound its socket to the interface, it takes frames of all
   /// interfaces: none of them may be taken for the port's. No worker may poll the device yet.
-  private func discardReceived() {
+  func discardReceived() {
     let frames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
     defer { frames.deallocate() }
     for queue in 0..<UInt16(queueCount) {

@@ -6,9 +6,12 @@ import Netlink
 
 enum MemifDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.socket]
-  static let optionalKeys = [PortAttachment.Key.role, .memifID, .queues]
+  static let optionalKeys = [PortAttachment.Key.role, .memifID, .queues, .socketOwner, .socketGroup, .socketMode]
   static let closesWhenDisabled = true
   static let retriesOpening = true
+
+  /// The socket and its connections, regions of memory; an event for each ring.
+  static func descriptorCount(_ attachment: PortAttachment) -> Int { 8 + 4 * attachment.queues }
 
   /// Several interfaces may share a socket.
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
@@ -34,7 +37,7 @@ enum MemifDriver: PortDriver {
       driver: "net_memif", arguments: arguments, queues: attachment.queues, runtime: host.runtime, subject: subject,
       remedy: "see the lines before in the log")
     if isServer { device.ownedSocket = path }
-    return OpenedPort(device: device)
+    return try serving(path, device, attachment, subject: subject)
   }
 
   static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {

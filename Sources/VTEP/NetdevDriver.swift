@@ -1,6 +1,7 @@
 // NetdevDriver: ports of kind netdev: a kernel interface that somebody else made, read through a packet socket.
 
 import CDPDK
+import Glibc
 import Netlink
 
 enum NetdevDriver: PortDriver {
@@ -10,6 +11,9 @@ enum NetdevDriver: PortDriver {
   static let finishesChecksums = true
   // The kernel takes the outermost tag off, and DPDK's net_af_packet puts it back as 0x8100, whatever it was.
   static let showsTPID = false
+
+  /// Packet socket, claim, and a socket for ioctl now and then.
+  static func descriptorCount(_ attachment: PortAttachment) -> Int { 4 }
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.device, attachment.device ?? "")
@@ -22,9 +26,34 @@ enum NetdevDriver: PortDriver {
   static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
     let subject = "port \(settings.name)"
     guard let link = try host.link(settings.attachment.device ?? "", subject: subject) else { return nil }
-    let device = try EthernetDevice.openPacketSocket(
-      link: link, queues: 1, filterPort: nil, promiscuous: true, runtime: host.runtime, subject: subject)
-    return OpenedPort(device: device, link: link)
+    let claim = try claim(link, subject: subject)
+    let users = try VTEPError.wrap(subject) { () throws(NetlinkError) in try InterfaceUsers(host.netlink) }
+    if let use = users.use(of: link) {
+      throw VTEPError(
+        .refused, "\(subject): interface \(link.name)", "it \(use.what), which would be cut off",
+        remedy: "\(use.undo), or name another interface")
+    }
+    let (guardian, remark) = host.guardHost(link, subject: subject)
+    do throws(VTEPError) {
+      let device = try EthernetDevice.openPacketSocket(
+        link: link, queues: 1, filterPort: nil, promiscuous: true, runtime: host.runtime, subject: subject)
+      return OpenedPort(device: device, link: link, hostSide: HostSide(claim: claim, guardian: guardian, remark: remark))
+    } catch {
+      try? guardian?.remove(host.netlink)
+      throw error
+    }
+  }
+
+  private static func claim(_ link: Link, subject: String) throws(VTEPError) -> InterfaceClaim {
+    do throws(NetlinkError) {
+      return try InterfaceClaim(link)
+    } catch  where error.code == EBUSY {
+      throw VTEPError(
+        .refused, "\(subject): interface \(link.name)", "it is in use by another vtepd" + (error.detail.map { ", \($0)" } ?? ""),
+        remedy: "end that, or name another interface")
+    } catch {
+      throw VTEPError(.environment, subject, "\(error)")
+    }
   }
 
   static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {

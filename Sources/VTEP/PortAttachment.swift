@@ -15,6 +15,9 @@ public struct PortAttachment: Hashable, Sendable {
     case device, socket, role, queues
     case memifID = "memif-id"
     case devargs
+    case socketOwner = "socket-owner"
+    case socketGroup = "socket-group"
+    case socketMode = "socket-mode"
   }
 
   public var kind: PortKind
@@ -29,6 +32,10 @@ public struct PortAttachment: Hashable, Sendable {
   public var memifID: UInt32 = 0
   /// A DPDK device with its arguments.
   public var devargs: String?
+  /// Who may connect to a socket of ours; see `SocketAccess`.
+  public var socketOwner: String?
+  public var socketGroup: String?
+  public var socketMode: UInt16?
 
   /// Queue pairs that any kind may have.
   public static let queueRange = 1...64

@@ -14,6 +14,8 @@ protocol PortDriver {
   static var closesWhenDisabled: Bool { get }
   /// A port that found nothing to open, or whose device went down, is opened anew from time to time.
   static var retriesOpening: Bool { get }
+  /// The kernel interface may be the host's, too: once it has an address or is a member of a bridge, its far end is the host.
+  static var hostMayUseInterface: Bool { get }
   /// Senders behind the port leave checksums to hardware that is not there (see UnfinishedChecksum).
   static var finishesChecksums: Bool { get }
   /// Guests behind the port may ask for checksums and segmentation (see OffloadRequest).
@@ -24,6 +26,9 @@ protocol PortDriver {
 
   /// What no two ports can share: the key that names it, and its value.
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String)
+
+  /// Descriptors that a port needs, its guest connected, at most.
+  static func descriptorCount(_ attachment: PortAttachment) -> Int
 
   /// What is wrong with the values of the kind's keys, beyond their types; without the port's name.
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)]
@@ -47,6 +52,7 @@ extension PortDriver {
   static var awaitsInterface: Bool { false }
   static var closesWhenDisabled: Bool { false }
   static var retriesOpening: Bool { false }
+  static var hostMayUseInterface: Bool { false }
   static var finishesChecksums: Bool { false }
   static var offersOffloads: Bool { false }
   static var showsTPID: Bool { true }
@@ -98,4 +104,5 @@ struct OpenedPort {
   var device: EthernetDevice
   /// The kernel interface, where there is one.
   var link: Link?
+  var hostSide = HostSide()
 }

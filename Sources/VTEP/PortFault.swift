@@ -1,7 +1,9 @@
-// PortFault: why a port was taken down or shut, and when it may come back.
+// PortFault: why a port cannot be attached, was taken down or shut, and when it is tried again.
 
 struct PortFault {
   enum Cause {
+    /// What the port attaches to cannot be opened: something else is in its place, or somebody else has it.
+    case attachment
     /// The guest broke the rules of its device: that is closed.
     case guest
     /// Something came in that a guard of the port does not bear. The port is as if it were disabled.
@@ -26,11 +28,21 @@ struct PortFault {
   ///
   /// - Parameter previous: the port's last fault: each doubles the time that the port is held down.
   init(reason: String, at tick: Int, previous: PortFault?) {
-    cause = .guest
+    self.init(.guest, reason: reason, at: tick, previous: previous, firstHold: Self.firstHoldTicks, longestHold: Self.longestHoldTicks)
+  }
+
+  /// The port could not be attached: it is tried again after 1 s, then 2, 4, at most 10.
+  init(attachment reason: String, at tick: Int, previous: PortFault?) {
+    self.init(
+      .attachment, reason: reason, at: tick, previous: previous, firstHold: Self.ticksPerSecond, longestHold: 10 * Self.ticksPerSecond)
+  }
+
+  private init(_ cause: Cause, reason: String, at tick: Int, previous: PortFault?, firstHold: Int, longestHold: Int) {
+    self.cause = cause
     self.reason = reason
-    let isRecent = previous.map { tick - $0.endTick < Self.memoryTicks } ?? false
+    let isRecent = previous.map { $0.cause == cause && tick - $0.endTick < Self.memoryTicks } ?? false
     count = isRecent ? (previous?.count ?? 0) + 1 : 1
-    endTick = tick + min(Self.firstHoldTicks << min(count - 1, 8), Self.longestHoldTicks)
+    endTick = tick + min(firstHold << min(count - 1, 8), longestHold)
   }
 
   /// What a guard found.
@@ -42,7 +54,19 @@ struct PortFault {
   }
 
   /// The port is shut: its device stays open where the kind leaves it open to disabled ports.
-  var isShut: Bool { cause != .guest }
+  var isShut: Bool { cause == .bpduGuard || cause == .loopProbe }
+
+  /// For `show ports`.
+  var remark: String {
+    switch cause {
+    case .attachment: "cannot be attached, tried again: \(reason)"
+    case .guest: "taken down: \(reason)"
+    case .bpduGuard, .loopProbe: "shut: \(reason)"
+    }
+  }
+
+  /// The port is kept down, and not for want of something to attach to.
+  func isDown(at tick: Int) -> Bool { cause != .attachment && isHeld(at: tick) }
 
   func isHeld(at tick: Int) -> Bool { tick < endTick }
 
@@ -53,7 +77,7 @@ struct PortFault {
   /// The settings still ask for the guard, and for the port.
   func stands(with settings: PortSettings) -> Bool {
     switch cause {
-    case .guest: true
+    case .attachment, .guest: true
     case .bpduGuard: settings.isEnabled && settings.hasBPDUGuard
     case .loopProbe: settings.isEnabled && settings.probesLoops
     }

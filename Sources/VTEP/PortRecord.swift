@@ -12,6 +12,7 @@ struct PortRecord {
   /// The interface as our network namespace sees it; nil when it is elsewhere (a tap moved into a guest's), and for
   /// ports that are no kernel interface.
   var link: Link?
+  var hostSide = HostSide()
   /// As it was read last.
   var status = PortStatus()
   /// What is bound, as the model has it: VLAN (0 = untagged) → domain index. See `Reconciler.rebind`.
@@ -33,10 +34,11 @@ struct PortRecord {
   func readStatus() -> PortStatus {
     var status = device.map { driver.status($0, link: link, settings: settings) } ?? PortStatus()
     if let fault, fault.isShut || device == nil {
-      status.state = .down
-      status.remark = "\(fault.isShut ? "shut" : "taken down"): \(fault.reason)"
+      if fault.cause != .attachment { status.state = .down }
+      status.remark = fault.remark
     }
     if !settings.isEnabled { status.state = .down }
+    if let remark = hostSide.remark { status.remark = status.remark.map { "\($0); \(remark)" } ?? remark }
     return status
   }
 

@@ -26,13 +26,13 @@ extension Reconciler {
 
     let old = desired
     let newReservation = try reserve(new.underlay, old: old.underlay)
-    let opened = try openDevices(for: new)
+    let (opened, unattached) = try openDevices(for: new)
     let openedTaps: [TapInterface]
     do throws(VTEPError) {
       openedTaps = try openPuntTaps(for: new)
       try attachUnderlay(new.underlay)
     } catch {
-      for (name, device) in opened { remove(device.device, subject: "port \(name)") }
+      for (name, device) in opened { remove(device, subject: "port \(name)") }
       throw error
     }
 
@@ -60,6 +60,7 @@ extension Reconciler {
       rebuildDomains(of: changedVNIs)
     }
     let replaced = replacePorts(new, opened: opened, rebindsAll: !changedVNIs.isEmpty)
+    for (name, reason) in unattached { noteUnattached(name, reason) }
     announcePorts()
     rebuildPorts()
     if changesOverlay { rebuildAdjacencies() }
@@ -79,7 +80,7 @@ extension Reconciler {
     if changesOverlay { updateControllerEntries(goneVNIs: goneVNIs) }
     for index in goneVNIs { domainIndexes.giveBack(index) }
     for record in replaced.gone {
-      remove(record.device, subject: "port \(record.settings.name)")
+      remove(record, subject: "port \(record.settings.name)")
       portIndexes.giveBack(record.index)
     }
     for (name, record) in ports where record.device != nil && !record.settings.wantsDevice { lose(name) }
@@ -110,29 +111,45 @@ extension Reconciler {
   }
 
   /// Opens the devices of ports that have none to take over.
-  private func openDevices(for new: DesiredState) throws(VTEPError) -> [String: OpenedPort] {
+  ///
+  /// - Returns: devices, and why others could not be opened: at the start of the daemon, and of ports that have waited for that
+  ///   already. A fault of theirs must not stand in the way of all others.
+  /// - Throws: when the device of a new port cannot be opened.
+  private func openDevices(for new: DesiredState) throws(VTEPError) -> (opened: [String: OpenedPort], unattached: [String: String]) {
     let present = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.settings.deviceIdentity, $0) })
     var opened: [String: OpenedPort] = [:]
+    var unattached: [String: String] = [:]
     let released = releaseDevices(inTheWayOf: new)
     do throws(VTEPError) {
       for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
         let record = present[settings.deviceIdentity]
         if record?.device != nil {
           if let link = record?.link { try settings.kind.driver.adjust(link, settings, on: portHost) }
-        } else if record?.fault?.isHeld(at: ticks) == true || !settings.wantsDevice {
           continue
-        } else if let device = try open(settings) {
+        }
+        if record?.fault?.isHeld(at: ticks) == true || !settings.wantsDevice {
+          continue
+        }
+        let device: OpenedPort?
+        do throws(VTEPError) {
+          device = try open(settings)
+        } catch {
+          guard !hasStarted || record?.settings.wantsDevice == true else { throw error }
+          unattached[settings.name] = "\(error)"
+          continue
+        }
+        if let device {
           opened[settings.name] = device
         } else if record == nil, settings.isEnabled {
           log.warning("port \(settings.name): \(settings.attachment.place) is not there yet; waiting for it")
         }
       }
     } catch {
-      for (name, device) in opened { remove(device.device, subject: "port \(name)") }
+      for (name, device) in opened { remove(device, subject: "port \(name)") }
       for name in released { reopen(name) }
       throw error
     }
-    return opened
+    return (opened, unattached)
   }
 
   /// Closes the devices of ports that give way to others at the same place, e.g. with more queues.
@@ -315,7 +332,9 @@ extension Reconciler {
       verifyMemberships()
       followPolicies()
       countMissedPackets()
+      remakeSockets()
       retryPorts()
+      retryPuntTaps()
       retryController()
       sampleActivity()
     }

@@ -19,6 +19,24 @@ extension Reconciler {
     }
   }
 
+  /// Makes sockets anew that somebody has removed: nobody could connect to them any more. Ports whose peer is connected go on with
+  /// it, and those that share their socket.
+  func remakeSockets() {
+    var missing: [String: [String]] = [:]
+    var connected: Set<String> = []
+    for (name, record) in ports where record.device != nil && record.settings.attachment.role == .server {
+      guard let socket = record.settings.attachment.socket else { continue }
+      let path = portHost.path(socket)
+      if record.isUp { connected.insert(path) }
+      if UnixSocketPath.isMissing(path) { missing[path, default: []].append(name) }
+    }
+    for (path, names) in missing where !connected.contains(path) {
+      log.warning("ports \(names.sorted().joined(separator: ", ")): somebody has removed \(path); making it again")
+      for name in names { lose(name) }
+      for name in names { reopen(name) }
+    }
+  }
+
   /// Opens the device of a port that has none.
   func reopen(_ name: String) {
     guard let record = ports[name], record.device == nil else { return }
@@ -27,8 +45,23 @@ extension Reconciler {
       use(opened, port: name)
       portStateChanged()
     } catch {
-      log.error("\(error)")
+      noteUnattached(name, "\(error)")
     }
+  }
+
+  /// The port waits until it can be attached. The log tells each reason once.
+  func noteUnattached(_ name: String, _ reason: String) {
+    guard var record = ports[name] else { return }
+    let old = record.fault?.cause == .attachment ? record.fault : nil
+    if old?.reason != reason { log.error("\(reason); port \(name) waits and is tried again") }
+    record.fault = PortFault(attachment: reason, at: ticks, previous: old)
+    record.status = record.readStatus()
+    ports[name] = record
+  }
+
+  /// Ports that ought to be attached and cannot be.
+  public func unattachedPorts() -> [String] {
+    ports.values.filter { $0.device == nil && $0.fault?.cause == .attachment && $0.settings.wantsDevice }.map(\.settings.name).sorted()
   }
 
   /// Takes down ports whose guest's rings make no sense.

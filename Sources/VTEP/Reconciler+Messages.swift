@@ -7,6 +7,7 @@ extension Reconciler {
   /// Takes everything that has happened since the last call and makes it one new snapshot.
   func handleMessages() {
     var reroutes = false
+    var readdresses = false
     var rebuilds = false
     var unknown: [Learner.UnknownVTEP] = []
     var moves: [Learner.MoveReport] = []
@@ -32,13 +33,18 @@ extension Reconciler {
         if note(neighbor) { rebuilds = true }
       case .kernel(.neighborRemoved(let interfaceIndex, let address)):
         noteRemoval(NeighborKey(interfaceIndex: interfaceIndex, address: address))
-      case .kernel(.addressesChanged), .kernel(.routesChanged):
+      case .kernel(.addressesChanged):
+        readdresses = true
+        reroutes = true
+      case .kernel(.routesChanged):
         reroutes = true
       case .kernel(.resync):
         resynchronize()
+        readdresses = true
         reroutes = true
       }
     }
+    if readdresses { updateHostSides() }
     if reroutes {
       // An address may be a local route, and goes with its interface without a word.
       checkOwnAddresses()

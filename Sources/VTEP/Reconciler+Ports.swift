@@ -57,6 +57,17 @@ extension Reconciler {
     }
   }
 
+  /// Removes the device of a port, and restores what its interface was before.
+  func remove(_ record: PortRecord, subject: String) {
+    remove(record.device, subject: subject)
+    release(record.hostSide, subject: subject)
+  }
+
+  func remove(_ opened: OpenedPort, subject: String) {
+    remove(opened.device, subject: subject)
+    release(opened.hostSide, subject: subject)
+  }
+
   // -- attach and detach ------------------------------------------------------------------------------------------------
 
   /// What drivers of ports need.
@@ -71,6 +82,13 @@ extension Reconciler {
   /// Opens the port's device. Nil: the port waits for what it attaches to, or is disabled.
   func open(_ settings: PortSettings) throws(VTEPError) -> OpenedPort? {
     guard settings.wantsDevice else { return nil }
+    let count = settings.kind.driver.descriptorCount(settings.attachment)
+    guard DescriptorLimit.free >= count else {
+      throw VTEPError(
+        .refused, "port \(settings.name): attach",
+        "too few of \(DescriptorLimit.soft) file descriptors are free for the \(count) that it needs",
+        remedy: "delete other ports, or raise the limit on open files (systemd: LimitNOFILE=, shell: ulimit -n) and restart")
+    }
     return try settings.kind.driver.open(settings, on: portHost)
   }
 
@@ -80,6 +98,8 @@ extension Reconciler {
     let device = opened.device
     record.device = device
     record.link = opened.link
+    record.hostSide = opened.hostSide
+    if record.fault?.cause == .attachment { record.fault = nil }
     record.status = record.readStatus()
     var entry = PortEntry()
     entry.device = device.portID
@@ -121,12 +141,13 @@ extension Reconciler {
           portStateChanged()
         }
       } catch {
-        log.error("\(error)")
+        noteUnattached(name, "\(error)")
       }
       return
     }
     record.link = link
     ports[name] = record
+    updateHostSides { $0 == name }
     refreshState(name)
   }
 
@@ -138,7 +159,9 @@ extension Reconciler {
       lose(name)
       portStateChanged()
     } else {
+      // What was set on the interface went with it.
       ports[name]?.link = nil
+      ports[name]?.hostSide = HostSide()
       refreshState(name)
     }
   }
@@ -146,9 +169,10 @@ extension Reconciler {
   /// Gives the port's device up; the port stays.
   func lose(_ name: String) {
     guard var record = ports[name] else { return }
-    let device = record.device
+    let (device, hostSide) = (record.device, record.hostSide)
     record.device = nil
     record.link = nil
+    record.hostSide = HostSide()
     record.status = record.readStatus()
     record.polledQueues = 0
     record.wasUp = false
@@ -158,6 +182,7 @@ extension Reconciler {
     publishAndWait()
     learner.write { $0.flush(port: record.index) }
     remove(device, subject: "port \(name)")
+    release(hostSide, subject: "port \(name)")
   }
 
   /// Takes note of ports whose state shows only by asking (taps in other namespaces).

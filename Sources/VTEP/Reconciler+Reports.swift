@@ -24,8 +24,9 @@ extension Reconciler {
         drops: drops.reduce(0, &+),
         policyDrops: DropReason.ofPortPolicy.map { ($0, drops[Int($0.rawValue)]) },
         learnedMACs: Int(learner.reader.learnedCount(port: record.index)),
-        shutReason: record.fault.flatMap { $0.isHeld(at: ticks) ? $0.reason : nil },
-        shutSeconds: record.fault.flatMap { $0.isHeld(at: ticks) ? $0.secondsLeft(at: ticks) : nil })
+        shutReason: record.fault.flatMap { $0.isDown(at: ticks) ? $0.reason : nil },
+        shutSeconds: record.fault.flatMap { $0.isDown(at: ticks) ? $0.secondsLeft(at: ticks) : nil },
+        notes: [record.status.remark, puntFaults[record.settings.name]].compactMap(\.self))
     }
   }
 

@@ -5,14 +5,43 @@ import Glibc
 import Netlink
 
 extension Reconciler {
-  /// Makes the taps that `new` asks for and that are not there. Nobody knows them yet.
+  /// Makes the taps that `new` asks for and that are not there. Nobody knows them yet. At the start of the daemon a port whose tap
+  /// cannot be made goes without until it can be.
   func openPuntTaps(for new: DesiredState) throws(VTEPError) -> [TapInterface] {
     var taps: [TapInterface] = []
     for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
-      guard let name = settings.puntTapName, puntTaps[name] == nil else { continue }
-      taps.append(try openPuntTap(name, port: settings.name))
+      guard let name = settings.puntTapName, puntTaps[name] == nil, puntFaults[settings.name] == nil else { continue }
+      do throws(VTEPError) {
+        taps.append(try openPuntTap(name, port: settings.name))
+      } catch {
+        guard !hasStarted else { throw error }
+        note(puntFault: error, port: settings.name)
+      }
     }
     return taps
+  }
+
+  private func note(puntFault error: VTEPError, port: String) {
+    if puntFaults.updateValue("\(error)", forKey: port) != "\(error)" { log.error("\(error)") }
+  }
+
+  /// Makes the taps that could not be made before.
+  func retryPuntTaps() {
+    guard !puntFaults.isEmpty else { return }
+    for port in puntFaults.keys {
+      guard let name = ports[port]?.settings.puntTapName, puntTaps[name] == nil else {
+        puntFaults[port] = nil
+        continue
+      }
+      do throws(VTEPError) {
+        puntTaps[name] = try openPuntTap(name, port: port)
+        puntFaults[port] = nil
+        log.notice("port \(port): \(name) is there")
+      } catch {
+        note(puntFault: error, port: port)
+      }
+    }
+    updateSlowPath()
   }
 
   private func openPuntTap(_ name: String, port: String) throws(VTEPError) -> TapInterface {
@@ -37,7 +66,7 @@ extension Reconciler {
     do throws(VTEPError) {
       puntTaps[name] = try openPuntTap(name, port: port)
     } catch {
-      log.error("\(error)")
+      note(puntFault: error, port: port)
     }
     updateSlowPath()
   }

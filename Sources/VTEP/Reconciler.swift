@@ -64,6 +64,8 @@ public actor Reconciler {
 
   /// By the taps' names.
   var puntTaps: [String: TapInterface] = [:]
+  /// Why ports have no punt tap, by their names.
+  var puntFaults: [String: String] = [:]
   /// By the index of the port whose probes come back.
   var overlayReturns: [UInt16: OverlayReturns] = [:]
   /// Told to the operator: VNIs that something outside joins.
@@ -72,6 +74,8 @@ public actor Reconciler {
   private var threads: [BackgroundThread] = []
   private let watchStop: Int32
   private var tasks: [Task<Void, Never>] = []
+  /// The first configuration runs.
+  private(set) var hasStarted = false
   private var hasStopped = false
 
   /// Starts DPDK, attaches the underlay, starts workers, and applies `desired`.
@@ -182,6 +186,7 @@ public actor Reconciler {
       await stop()
       throw error
     }
+    hasStarted = true
     startTasks()
   }
 
@@ -251,7 +256,7 @@ public actor Reconciler {
     slowPath.wake()
     for context in contexts { _ = rte_eal_wait_lcore(UInt32(context.pointee.index + 1)) }
     for thread in threads { thread.join() }
-    for record in ports.values { try? record.device?.remove(subject: "port \(record.settings.name)") }
+    for record in ports.values { remove(record, subject: "port \(record.settings.name)") }
     for device in underlay.devices { try? device.device?.remove(subject: "underlay.device \(device.name)") }
     ports = [:]
     updateSlowPath()

@@ -26,6 +26,8 @@ public struct PortReport: Sendable {
   /// Why the port is shut for a while, and for how long still; nil: it is not.
   public var shutReason: String?
   public var shutSeconds: Int?
+  /// What an operator should know about the port.
+  public var notes: [String]
 }
 
 /// A place of a port that belongs to a VNI.

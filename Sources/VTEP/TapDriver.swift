@@ -7,6 +7,10 @@ import Netlink
 enum TapDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.device]
   static let optionalKeys = [PortAttachment.Key.queues]
+  static let hostMayUseInterface = true
+
+  /// Two for each queue; the interface; ioctl and netlink sockets.
+  static func descriptorCount(_ attachment: PortAttachment) -> Int { 4 + 2 * attachment.queues }
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.device, attachment.device ?? "")
@@ -24,13 +28,20 @@ enum TapDriver: PortDriver {
   static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
     let subject = "port \(settings.name)"
     let name = settings.attachment.device ?? ""
+    try checkTap(name, on: host, subject: subject)
     let device = try EthernetDevice.createTap(
       name: name, mac: host.stableMAC(port: settings.name), queues: settings.attachment.queues, runtime: host.runtime,
       subject: subject)
     do throws(VTEPError) {
       if let link = try host.link(name, subject: subject) { try adjust(link, settings, on: host) }
       // Read again: the MTU may have changed.
-      return OpenedPort(device: device, link: try host.link(name, subject: subject))
+      guard let link = try host.link(name, subject: subject) else { return OpenedPort(device: device) }
+      let users = try VTEPError.wrap(subject) { () throws(NetlinkError) in try InterfaceUsers(host.netlink) }
+      if users.use(of: link) != nil { return OpenedPort(device: device, link: link) }
+      let (guardian, remark) = host.guardHost(link, subject: subject)
+      // What the host has said on the new interface until now.
+      device.discardReceived()
+      return OpenedPort(device: device, link: link, hostSide: HostSide(guardian: guardian, remark: remark))
     } catch {
       try? device.remove(subject: subject)
       throw error
@@ -60,6 +71,21 @@ enum TapDriver: PortDriver {
 }
 
 extension PortDriver {
+  /// - Throws: `.refused` when an interface of the name is no tap, or a process has it open: opening it once more would take half
+  ///   of its frames away, and closing it its configuration.
+  static func checkTap(_ name: String, on host: PortHost, subject: String) throws(VTEPError) {
+    guard let link = try host.link(name, subject: subject) else { return }
+    guard let tun = link.tun else {
+      throw VTEPError(
+        .refused, "\(subject): tap \(name)",
+        "there is an interface of this name, which is no tap" + (link.kind.map { " but of kind \($0)" } ?? ""),
+        remedy: "ip link delete \(name), or name another tap")
+    }
+    guard tun.isHeld else { return }
+    throw VTEPError(
+      .refused, "\(subject): tap \(name)", "tap \(name) is in use by another process", remedy: "end that process, or name another tap")
+  }
+
   /// What is wrong with the name of a kernel interface.
   static func interfaceProblems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
     guard let device = attachment.device, let reason = reasonAgainstInterfaceName(device) else { return [] }

@@ -30,6 +30,11 @@ enum UnixSocketPath {
     unlink(path)
   }
 
+  static func isMissing(_ path: String) -> Bool {
+    var info = stat()
+    return lstat(path, &info) != 0 && errno == ENOENT
+  }
+
   /// Somebody has the socket open.
   static func isServed(_ path: String) -> Bool {
     probe(path) == EPROTOTYPE

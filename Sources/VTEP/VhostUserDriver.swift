@@ -7,9 +7,12 @@ import Netlink
 
 enum VhostUserDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.socket]
-  static let optionalKeys = [PortAttachment.Key.role, .queues]
+  static let optionalKeys = [PortAttachment.Key.role, .queues, .socketOwner, .socketGroup, .socketMode]
   static let offersOffloads = true
   static let closesWhenDisabled = true
+
+  /// The socket and its connection, up to eight regions of memory; for each queue pair two kicks, two calls, and what we wait by.
+  static func descriptorCount(_ attachment: PortAttachment) -> Int { 16 + 6 * attachment.queues }
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.socket, attachment.socket ?? "")
@@ -27,7 +30,7 @@ enum VhostUserDriver: PortDriver {
     let device = try EthernetDevice.openVhostUser(
       path: path, isClient: attachment.role == .client, queues: attachment.queues,
       offersOffloads: settings.offloads == .auto, host: host, subject: subject)
-    return OpenedPort(device: device)
+    return try serving(path, device, attachment, subject: subject)
   }
 
   static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
@@ -51,9 +54,29 @@ enum VhostUserDriver: PortDriver {
 }
 
 extension PortDriver {
+  /// The opened port, whose socket is ready for those who may connect if it is ours.
+  static func serving(
+    _ path: String, _ device: EthernetDevice, _ attachment: PortAttachment, subject: String
+  ) throws(VTEPError) -> OpenedPort {
+    guard attachment.role == .server else { return OpenedPort(device: device) }
+    do throws(VTEPError) {
+      return OpenedPort(device: device, hostSide: HostSide(remark: try SocketAccess.set(path, attachment, subject: subject)))
+    } catch {
+      try? device.remove(subject: subject)
+      throw error
+    }
+  }
+
   /// What is wrong with the path of a socket.
   static func socketProblems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
     guard let socket = attachment.socket else { return [] }
+    let keys: [(PortAttachment.Key, Bool)] = [
+      (.socketOwner, attachment.socketOwner != nil), (.socketGroup, attachment.socketGroup != nil),
+      (.socketMode, attachment.socketMode != nil),
+    ]
+    if attachment.role == .client, let given = keys.first(where: \.1)?.0 {
+      return [(given, "\(given.rawValue) needs role: server, since the socket is somebody else's")]
+    }
     // The kernel's limit on the whole path; DPDK's argument lists end a value with a comma.
     if socket.utf8.count > 107 { return [(.socket, "socket '\(socket)' is longer than 107 bytes")] }
     if !socket.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "=") }) || socket.hasSuffix("/") {

@@ -7,11 +7,15 @@ import Netlink
 
 enum VirtioUserDriver: PortDriver {
   static let requiredKeys: [PortAttachment.Key] = []
-  static let optionalKeys = [PortAttachment.Key.device, .socket, .role, .queues]
+  static let optionalKeys = [PortAttachment.Key.device, .socket, .role, .queues, .socketOwner, .socketGroup, .socketMode]
   static let closesWhenDisabled = true
   static let retriesOpening = true
+  static let hostMayUseInterface = true
 
   private static let kernelDevice = "/dev/vhost-net"
+
+  /// Those of a vhost-user guest.
+  static func descriptorCount(_ attachment: PortAttachment) -> Int { 16 + 6 * attachment.queues }
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     attachment.socket.map { (.socket, $0) } ?? (.device, attachment.device ?? "")
@@ -40,12 +44,14 @@ enum VirtioUserDriver: PortDriver {
         throw VTEPError(
           .refused, subject, "the kernel has no \(kernelDevice)", remedy: "load vhost_net, or use kind tap")
       }
+      try checkTap(attachment.device ?? "", on: host, subject: subject)
       arguments += ",path=\(kernelDevice),iface=\(attachment.device ?? "")"
     }
     let device = try EthernetDevice.open(
       driver: "net_virtio_user", arguments: arguments, queues: attachment.queues, runtime: host.runtime,
       subject: subject, remedy: "see the lines before in the log")
-    return OpenedPort(device: device)
+    guard let socket = attachment.socket else { return OpenedPort(device: device) }
+    return try serving(host.path(socket), device, attachment, subject: subject)
   }
 
   static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {

@@ -25,6 +25,8 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
   /// Forwarding threads.
   public var workers: Int
   public var ports: Int
+  /// Names of ports that cannot be attached for the moment; `show ports` has the reasons.
+  public var unattached: [String]
   public var vnis: Int
   /// Entries of the MAC table.
   public var macs: Int
@@ -32,8 +34,8 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
   public var problems: [String]
 
   public init(
-    state: State, name: String, mode: String, version: String, uptimeSeconds: Int, workers: Int, ports: Int, vnis: Int,
-    macs: Int, problems: [String] = []
+    state: State, name: String, mode: String, version: String, uptimeSeconds: Int, workers: Int, ports: Int,
+    unattached: [String] = [], vnis: Int, macs: Int, problems: [String] = []
   ) {
     self.state = state
     self.name = name
@@ -42,6 +44,7 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
     self.uptimeSeconds = uptimeSeconds
     self.workers = workers
     self.ports = ports
+    self.unattached = unattached
     self.vnis = vnis
     self.macs = macs
     self.problems = problems
@@ -50,6 +53,6 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
   enum CodingKeys: String, CodingKey {
     case state, name, mode, version
     case uptimeSeconds = "uptime_s"
-    case workers, ports, vnis, macs, problems
+    case workers, ports, unattached, vnis, macs, problems
   }
 }

@@ -10,6 +10,7 @@ enum EntryPoint {
     static let refused: Int32 = 1
     static let usage: Int32 = 2
     static let unreachable: Int32 = 3
+    static let portsMissing: Int32 = 4
   }
 
   static func main() {
@@ -36,6 +37,9 @@ enum EntryPoint {
     case let failure as ControlClientError:
       Output.diagnose("vtepctl: \(failure)\(hint(failure))")
       return ExitStatus.unreachable
+    case let missing as PortsMissing:
+      Output.diagnose("vtepctl: not attached: \(missing.names.joined(separator: ", ")); see show ports")
+      return ExitStatus.portsMissing
     case let failure as CommandFailure:
       Output.diagnose("vtepctl: \(failure.message)")
       return failure.isUsage ? ExitStatus.usage : ExitStatus.refused
@@ -67,4 +71,9 @@ struct CommandFailure: Error {
   var message: String
   /// The command line is at fault; otherwise what it asked for did not happen.
   var isUsage: Bool
+}
+
+/// The daemon forwards, but not for these ports.
+struct PortsMissing: Error {
+  var names: [String]
 }

@@ -11,6 +11,9 @@ struct PortArguments: ParsableArguments {
     help: ArgumentHelp("Unix socket of a vhost-user or memif peer; --socket behind 'port add' means the same.", valueName: "socket"))
   var portSocket: String?
   @Option(help: "client: connect to the socket, and again when it is gone; server: the socket is ours.") var role: PortCommand.Role?
+  @Option(help: "User who owns a socket of ours.") var socketOwner: String?
+  @Option(help: "Group of a socket of ours.") var socketGroup: String?
+  @Option(help: ArgumentHelp("Permissions of a socket of ours; connecting takes writing.", valueName: "octal")) var socketMode: String?
   @Option(help: "Queue pairs to offer.") var queues: Int?
   @Option(help: "Number of a memif interface on its socket.") var memifID: UInt32?
   @Option(help: "DPDK device with its arguments.") var devargs: String?
@@ -51,6 +54,9 @@ struct PortArguments: ParsableArguments {
     values["device"] = device.map { .text($0) }
     values["socket"] = portSocket.map { .text($0) }
     values["role"] = role.map { .text($0.rawValue) }
+    values["socket-owner"] = socketOwner.map { .text($0) }
+    values["socket-group"] = socketGroup.map { .text($0) }
+    values["socket-mode"] = socketMode.map { .text($0) }
     values["queues"] = Self.number(queues)
     values["memif-id"] = Self.number(memifID)
     values["devargs"] = devargs.map { .text($0) }

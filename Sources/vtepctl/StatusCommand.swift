@@ -6,9 +6,10 @@ import VTEPControl
 
 struct StatusCommand: ClientCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Shows what the daemon is and whether it forwards.")
+    commandName: "status", abstract: "Shows what the daemon is and whether it forwards.",
+    discussion: "With --wait: exit status 0 when it does, 4 when ports cannot be attached; 'show ports' has the reasons.")
 
-  @Option(help: "Seconds to wait until the daemon is running.")
+  @Option(help: "Seconds to wait until the daemon is running and all its ports are attached.")
   var wait: Double?
   @ParentCommand var root: VTEPCtl
   @OptionGroup var options: CommandOptions
@@ -24,11 +25,15 @@ struct StatusCommand: ClientCommand {
     let end = ContinuousClock.now + .seconds(wait)
     while true {
       let result = Result { () throws(ControlClientError) in try session.ask(GetStatus()) }
-      if case .success(let status) = result, status.state == .running { return try print(status, session) }
+      if case .success(let status) = result, status.state == .running, status.unattached.isEmpty { return try print(status, session) }
       // Waiting does not help those who may not ask.
       if case .failure(.refused(let refusal)) = result, refusal.code == .permissionDenied { _ = try result.get() }
       if ContinuousClock.now >= end {
         let status = try result.get()
+        if status.state == .running {
+          try print(status, session)
+          throw PortsMissing(names: status.unattached)
+        }
         throw CommandFailure(message: "the daemon is still \(status.state.rawValue) after \(wait) s", isUsage: false)
       }
       usleep(useconds_t(Self.pollingInterval / .microseconds(1)))
@@ -40,11 +45,11 @@ struct StatusCommand: ClientCommand {
     var rows = [
       ("state", status.state.rawValue), ("name", status.name), ("mode", status.mode), ("version", status.version),
       ("uptime", "\(status.uptimeSeconds) s"), ("workers", "\(status.workers)"), ("ports", "\(status.ports)"),
-      ("vnis", "\(status.vnis)"), ("macs", "\(status.macs)"),
+      ("unattached", status.unattached.joined(separator: ", ")), ("vnis", "\(status.vnis)"), ("macs", "\(status.macs)"),
     ]
     rows += status.problems.map { ("problem", $0) }
-    for (name, value) in rows {
-      Output.standard.write(name + String(repeating: " ", count: 9 - name.count) + value + "\n")
+    for (name, value) in rows where !value.isEmpty {
+      Output.standard.write(name + String(repeating: " ", count: 12 - name.count) + value + "\n")
     }
   }
 }

@@ -1,5 +1,5 @@
 // VTEPCtl: the command line of vtepctl. It asks the daemon over the control socket and prints the answer; nothing of
-// forwarding is linked in. Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable.
+// forwarding is linked in. Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable, 4 ports that are not attached.
 
 import ArgumentParser
 import Glibc
@@ -10,7 +10,7 @@ struct VTEPCtl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "vtepctl",
     abstract: "Shows and changes a running vtepd.",
-    discussion: "Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable.",
+    discussion: "Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable, 4 ports that are not attached.",
     version: Version.text,
     subcommands: [
       StatusCommand.self, ShowCommand.self, MACCommand.self, VNICommand.self, PeerCommand.self, PortCommand.self,

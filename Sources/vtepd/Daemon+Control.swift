@@ -12,8 +12,8 @@ extension Daemon: ControlHandler {
     return DaemonStatus(
       state: state, name: configuration.name, mode: configuration.mode.rawValue, version: Version.text,
       uptimeSeconds: Int(reconciler?.uptimeSeconds ?? 0), workers: configuration.dataplane.workers,
-      ports: desired?.ports.count ?? 0, vnis: desired?.vnis.count ?? 0, macs: reconciler?.macCount() ?? 0,
-      problems: await reconciler?.problems() ?? [])
+      ports: desired?.ports.count ?? 0, unattached: await reconciler?.unattachedPorts() ?? [], vnis: desired?.vnis.count ?? 0,
+      macs: reconciler?.macCount() ?? 0, problems: await reconciler?.problems() ?? [])
   }
 
   // -- show ------------------------------------------------------------------------------------------------------------
@@ -146,6 +146,7 @@ extension Daemon: ControlHandler {
   }
 
   func handle(_ request: AddVNI) async throws(ControlError) -> ChangeAnswer { try await change(request) }
+  func handle(_ request: SetVNI) async throws(ControlError) -> ChangeAnswer { try await change(request) }
   func handle(_ request: DeleteVNI) async throws(ControlError) -> ChangeAnswer { try await change(request) }
   func handle(_ request: AddPeer) async throws(ControlError) -> ChangeAnswer { try await change(request) }
   func handle(_ request: DeletePeer) async throws(ControlError) -> ChangeAnswer { try await change(request) }

@@ -5,6 +5,7 @@ import ArgumentParser
 import Dispatch
 import Glibc
 import Logging
+import Netlink
 import ServiceLifecycle
 import VTEP
 import VTEPControl
@@ -60,6 +61,7 @@ struct VTEPDaemon: AsyncParsableCommand {
         Self.complain(problems.map { "\(config): \($0)" }.joined(separator: "\n"))
         throw ExitCode(1)
       }
+      Self.warnOfDescriptors(configuration)
       return
     }
 
@@ -100,6 +102,15 @@ struct VTEPDaemon: AsyncParsableCommand {
       Self.complain("vtepd: \(error)")
       throw ExitCode(2)
     }
+  }
+
+  /// The configuration may be right and the limits of the process too tight for it.
+  private static func warnOfDescriptors(_ configuration: Configuration) {
+    let needed = configuration.desired.descriptorCount(workers: configuration.dataplane.workers)
+    guard needed > DescriptorLimit.hard else { return }
+    complain(
+      "vtepd: warning: up to \(needed) file descriptors are needed, and \(DescriptorLimit.hard) is the hard limit here; "
+        + "raise it (systemd: LimitNOFILE=, shell: ulimit -n)")
   }
 
   /// For those who read standard error and not the log.

@@ -157,7 +157,7 @@ import Testing
     }
   }
 
-  @Test func filterAndIgnoreOutgoingLeaveOnlyVXLANFromOutside() throws {
+  @Test func filterLeavesOnlyVXLANFromOutside() throws {
     let (plain, tuned) = try here.run {
       let u0 = try #require(try NetlinkSocket().link(named: "u0")).index
       return (try packetSocket(u0), try packetSocket(u0))
@@ -167,7 +167,6 @@ import Testing
       close(tuned)
     }
     try UnderlayFilter(udpPort: 4789).attach(toSocket: tuned)
-    try PacketSocket.ignoreOutgoing(tuned)
     _ = receivedPorts(tuned) // what came before
     let reservation = try here.run { try UDPPortReservation(port: 4789) }
 
@@ -244,10 +243,20 @@ import Testing
     #expect(lengths == [CutFrame.otherHostByteCount, CutFrame.groupByteCount, CutFrame.groupByteCount, whole, whole])
   }
 
-  @Test func ignoreOutgoingWantsAPacketSocket() throws {
-    let fd = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
-    defer { close(fd) }
-    let error = #expect(throws: NetlinkError.self) { try PacketSocket.ignoreOutgoing(fd) }
-    #expect(error?.code == ENOPROTOOPT)
+  @Test func filterOfAPortLeavesOnlyWhatComesIn() throws {
+    let tuned = try here.run { try packetSocket(try #require(try NetlinkSocket().link(named: "u0")).index) }
+    defer { close(tuned) }
+    try BPFProgram.incomingOnly.attach(toSocket: tuned)
+    _ = receivedPorts(tuned) // what came before
+    // The question comes in, the refusal leaves; then one of our own.
+    #expect(try isRefused("10.0.0.1", port: 4790, attempts: 600))
+    try here.run {
+      let fd = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+      defer { close(fd) }
+      try #require(connectSocket(fd, IPAddress("10.0.0.2")!, 4789) == 0)
+      _ = send(fd, [1], 1, 0)
+    }
+    let seen = receivedPorts(tuned)
+    #expect(seen.contains { $0.port == 4790 } && seen.allSatisfy { !$0.isOutgoing })
   }
 }

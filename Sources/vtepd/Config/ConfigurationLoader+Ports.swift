@@ -52,6 +52,9 @@ extension ConfigurationLoader {
       case .devargs: attachment.devargs = section.text(name)
       case .role: attachment.role = section.choice(name, as: PortAttachment.Role.self) ?? attachment.role
       case .queues: attachment.queues = section.integer(name, in: PortAttachment.queueRange) ?? attachment.queues
+      case .socketOwner: attachment.socketOwner = section.text(name)
+      case .socketGroup: attachment.socketGroup = section.text(name)
+      case .socketMode: attachment.socketMode = section.node(name).flatMap { reader.mode($0, name) }
       case .memifID: attachment.memifID = UInt32(section.integer(name, in: 0...Int(UInt32.max)) ?? 0)
       }
     }

@@ -117,6 +117,13 @@ final class ConfigurationReader {
     integer(node, key, in: 0...Int(VNI.maximum)).flatMap { VNI($0) }
   }
 
+  /// Permissions in octal digits, as chmod(1) takes them.
+  func mode(_ node: Node, _ key: String) -> UInt16? {
+    if let text = node.scalar?.string, (3...4).contains(text.utf8.count), let mode = UInt16(text, radix: 8), mode <= 0o777 { return mode }
+    report(node.position, "\(key) must be octal permissions such as 0660, not \(node.shortDescription)")
+    return nil
+  }
+
   /// The VLAN identifier that is the key of an entry.
   func vlan(_ entry: ConfigurationSection.Entry) -> UInt16? {
     if let vlan = UInt16(entry.key), (1...4094).contains(vlan), String(vlan) == entry.key { return vlan }

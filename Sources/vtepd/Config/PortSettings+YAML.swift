@@ -31,6 +31,9 @@ extension PortAttachment {
         case .role: Node(word: role.rawValue)
         case .queues: Node(number: queues)
         case .memifID: Node(number: memifID)
+        case .socketOwner: socketOwner.map { Node(text: $0) }
+        case .socketGroup: socketGroup.map { Node(text: $0) }
+        case .socketMode: socketMode.map { Node(text: "0" + String($0, radix: 8)) }
         }
       return value.map { (key.rawValue, $0) }
     }

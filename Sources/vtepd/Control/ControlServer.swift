@@ -51,6 +51,9 @@ final class ControlServer: Service {
     let server = try await ServerBootstrap(group: group)
       // A client may close its sending side and still wait for the answer.
       .childChannelOption(.allowRemoteHalfClosure, value: true)
+      .serverChannelInitializer { [logger] channel in
+        channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptPause(logger: logger)) }
+      }
       .bind(descriptor) { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHandlers(IdleStateHandler(allTimeout: limits.idleTimeout), CloseWhenIdle())

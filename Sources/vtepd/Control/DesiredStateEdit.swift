@@ -156,7 +156,7 @@ extension VNISettings {
     let values: [(String, Bool)] = [
       ("flood", flood == old.flood), ("learning", learning == old.learning), ("accept-from", acceptFrom == old.acceptFrom),
       ("inner-vlan", innerVLAN == old.innerVLAN), ("ageing-seconds", ageingSeconds == old.ageingSeconds),
-      ("mac-limit", macLimit == old.macLimit), ("storm-control", storm == old.storm), ("mac-move-action", macMoveAction == old.macMoveAction),
+      ("mac-limit", macLimit == old.macLimit), ("storm-control", storm == old.storm), ("mac-move", macMoveAction == old.macMoveAction),
     ]
     return values.first { !$0.1 }?.0
   }

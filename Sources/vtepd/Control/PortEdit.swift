@@ -17,7 +17,9 @@ extension AddPort: DesiredStateEdit {
     let new = try PortSettings(name: name, settings, replacing: old)
     guard old.attachment == new.attachment else { throw exists }
     try new.checkOffloads(against: old)
-    state.ports[name] = new
+    if let key = new.firstDifference(from: old) {
+      throw ControlError(.refused, "port \(name) exists: use port set to change its \(key)")
+    }
   }
 }
 
@@ -55,13 +57,21 @@ extension PortAttachment {
     if kind != old.kind { return "kind" }
     let values: [(Key, Bool)] = [
       (.device, device == old.device), (.socket, socket == old.socket), (.role, role == old.role), (.queues, queues == old.queues),
-      (.memifID, memifID == old.memifID), (.devargs, devargs == old.devargs),
+      (.memifID, memifID == old.memifID), (.devargs, devargs == old.devargs), (.socketOwner, socketOwner == old.socketOwner),
+      (.socketGroup, socketGroup == old.socketGroup), (.socketMode, socketMode == old.socketMode),
     ]
     return values.first { !$0.1 }?.0.rawValue
   }
 }
 
 extension PortSettings {
+  /// The key of the configuration file by which the two differ, among those that can change; nil: they do not.
+  fileprivate func firstDifference(from old: PortSettings) -> String? {
+    let (new, old) = (node.mapping ?? [:], old.node.mapping ?? [:])
+    let differing = new.filter { old[$0.key] != $0.value } + old.filter { new[$0.key] == nil }
+    return differing.compactMap(\.key.string).min()
+  }
+
   /// - Throws: `refused` when the guest's driver has negotiated other offloads with the device.
   fileprivate func checkOffloads(against old: PortSettings) throws(ControlError) {
     guard kind != .vhostUser || offloads == old.offloads else {

@@ -140,7 +140,7 @@ extension PortRow {
       offloads: report.settings.offloads.rawValue, linkProtocols: report.settings.linkProtocols.rawValue,
       puntTap: report.settings.puntTapName, bpduGuard: report.settings.hasBPDUGuard, loopProbe: report.settings.probesLoops,
       shut: report.shutReason, shutSeconds: report.shutSeconds,
-      notes: report.status.remark.map { [$0] } ?? [])
+      notes: report.notes)
   }
 }
 

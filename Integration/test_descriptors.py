@@ -1,0 +1,104 @@
+"""Limits on open files: named as what they are, with enough left to make room, and known before."""
+import os
+import pathlib
+import resource
+import socket
+import time
+
+import pytest
+import yaml
+
+from lab import Site, wait_until
+from lab.daemon import VTEPD, Refused
+from lab.namespaces import run
+from lab.site import VNI
+
+RESERVE = 16
+
+
+@pytest.fixture
+def daemon(lab):
+    return Site(lab, vtepd=1, flood="none").daemons[0]
+
+
+def open_files(daemon):
+    return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+
+
+def limit(daemon, free):
+    """Leaves so many descriptors to ports and guests."""
+    soft = open_files(daemon) + free
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (soft, soft + RESERVE))
+
+
+def clients(lab, daemon, count):
+    """Connections to the control socket that do nothing."""
+    made = []
+    for _ in range(count):
+        made.append(socket.socket(socket.AF_UNIX))
+        lab.on_close(made[-1].close)
+        made[-1].connect(str(daemon.socket_path))
+    return made
+
+
+def busy_share(daemon):
+    """CPU time over elapsed time: a ratio within one run."""
+    cpu, clock = daemon.cpu_seconds(), time.monotonic()
+    time.sleep(2)
+    return (daemon.cpu_seconds() - cpu) / (time.monotonic() - clock)
+
+
+def test_soft_limit_is_raised(lab, daemon):
+    daemon.stop()
+    with open(daemon.log_path, "a") as log:
+        daemon.process = daemon.namespace.popen("prlimit", "--nofile=256:4096", VTEPD, "--config", daemon.config_path, stdout=log, stderr=log)
+    daemon.wait_running()
+    assert resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE) == (4096 - RESERVE, 4096)
+
+
+def test_port_is_refused_with_the_reason_and_room_can_be_made(daemon):
+    limit(daemon, 60)
+
+    def add(number):
+        daemon.ctl("port", "add", "--name", f"g{number}", "--kind", "vhost-user", "--socket", f"g{number}.sock", "--vni", VNI)
+
+    with pytest.raises(Refused, match="too few of .* file descriptors are free for the 22 that it needs; delete other ports, or raise"):
+        for number in range(28):
+            add(number)
+    count = sum(row["kind"] == "vhost-user" for row in daemon.ctl("show", "ports"))
+    assert count >= 1, "some fit"
+    # The printed remedy.
+    for number in range(count):
+        daemon.ctl("port", "delete", f"g{number}")
+    add(0)
+
+
+def test_control_goes_on_without_descriptors(lab, daemon):
+    daemon.ctl("port", "add", "--name", "t", "--kind", "tap", "--device", "tap9", "--vni", VNI)
+    limit(daemon, 24)
+    held = clients(lab, daemon, 28)
+    wait_until(lambda: "out of file descriptors" in daemon.log(), lambda: f"the log says so:\n{daemon.log()}")
+    assert daemon.ctl("status")["state"] == "running"
+    # Not even the reserve suffices: nobody gets in, and nothing spins.
+    held += clients(lab, daemon, 30)
+    wait_until(lambda: open_files(daemon) >= resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)[1] - 1, "all are open")
+    assert min(busy_share(daemon) for _ in range(2)) < 0.2
+    for client in held[4:]:
+        client.close()
+    assert daemon.ctl("port", "delete", "t") == {"changed": True}
+    assert daemon.log().count("out of file descriptors") == 1
+    for client in held[:4]:
+        client.close()
+    wait_until(lambda: "there are file descriptors again" in daemon.log(), lambda: f"the reserve is kept back:\n{daemon.log()}")
+
+
+def test_check_warns(tmp_path):
+    config = {
+        "underlay": {"addresses": ["192.0.2.1"], "device": "eth0"}, "vnis": [{"vni": VNI, "flood": "none"}],
+        "ports": [{"name": f"g{number}", "kind": "vhost-user", "socket": f"g{number}.sock", "queues": 4, "vni": VNI} for number in range(20)],
+    }
+    path = pathlib.Path(tmp_path, "many.yaml")
+    path.write_text(yaml.safe_dump(config))
+    done = run("prlimit", "--nofile=512:512", VTEPD, "--config", path, "--check")
+    assert "warning: up to 939 file descriptors are needed, and 512 is the hard limit here" in done.stderr
+    assert run("prlimit", "--nofile=512:1024", VTEPD, "--config", path, "--check").stderr == ""

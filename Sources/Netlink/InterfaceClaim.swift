@@ -1,0 +1,69 @@
+// InterfaceClaim: tells one vtepd that another reads an interface. The kernel gives frames to as many packet sockets as ask; two
+// daemons at one interface would each forward them. The claim is an abstract unix socket, whose name belongs to the network
+// namespace, as the interface does, and which goes with its process, however that ends. unix(7), "Abstract sockets".
+
+import CMNL
+import Glibc
+import Synchronization
+
+/// An interface that is ours until it is released, or this value is gone.
+public final class InterfaceClaim: Sendable {
+  private let descriptor: Atomic<Int32>
+
+  /// - Throws: EBUSY when another process has claimed the interface; its detail names the process.
+  public init(_ link: Link) throws(NetlinkError) {
+    func fail(_ code: Int32, _ detail: String? = nil) -> NetlinkError {
+      NetlinkError("claim", subject: "interface \(link.name)", code: code, detail: detail)
+    }
+    // Asking must not wait: nobody takes the questions out of the queue.
+    let type = Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+    let made = socket(AF_UNIX, type, 0)
+    guard made >= 0 else { throw fail(errno) }
+    let name = [0] + Array("vtepd/interface/\(link.index)".utf8)
+    guard Self.call(bind, made, name) == 0 else {
+      let code = errno
+      let answer = code == EADDRINUSE ? (Self.call(connect, made, name) == 0 ? 0 : errno) : 0
+      let holder = code == EADDRINUSE && answer == 0 ? Self.peer(made) : nil
+      close(made)
+      // A socket that was closed a moment ago may keep its name for a while, our own among them.
+      if answer == ECONNREFUSED || holder == getpid() {
+        descriptor = Atomic(-1)
+        return
+      }
+      throw fail(code == EADDRINUSE ? EBUSY : code, holder.map { "process \($0)" })
+    }
+    // For others to ask who we are.
+    _ = listen(made, 1)
+    descriptor = Atomic(made)
+  }
+
+  deinit { release() }
+
+  /// The interface is free again, whoever still knows this value.
+  public func release() {
+    let descriptor = descriptor.exchange(-1, ordering: .relaxed)
+    if descriptor >= 0 { close(descriptor) }
+  }
+
+  private static func call(
+    _ function: (Int32, UnsafePointer<sockaddr>, socklen_t) -> Int32, _ descriptor: Int32, _ name: [UInt8]
+  ) -> Int32 {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: name) }
+    return withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        function(descriptor, $0, socklen_t(MemoryLayout<sa_family_t>.size + name.count))
+      }
+    }
+  }
+
+  /// Nil when it lives in a PID namespace that we cannot see.
+  private static func peer(_ descriptor: Int32) -> pid_t? {
+    // struct ucred.
+    var credentials = (pid: pid_t(0), uid: uid_t(0), gid: gid_t(0))
+    var size = socklen_t(MemoryLayout.size(ofValue: credentials))
+    guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0, credentials.pid > 0 else { return nil }
+    return credentials.pid
+  }
+}

@@ -1,0 +1,103 @@
+// HostSide: what a port has on the host besides its device. Above all the other side of its kernel interface, where the host's own IP
+// stack is: it hears and says nothing on an interface that leads to a tenant, unless the operator makes the host the far end of a tap.
+
+import Encap
+import Netlink
+
+/// What is held for a port on the host, besides its device.
+struct HostSide: Sendable {
+  /// Tells other daemons that the interface is read.
+  var claim: InterfaceClaim?
+  var guardian: HostStackGuard?
+  /// What an operator should know about it.
+  var remark: String?
+}
+
+/// Who uses interfaces besides us: read once for several questions.
+struct InterfaceUsers {
+  private let links: [Link]
+  private let addresses: [InterfaceAddress]
+
+  /// Kinds of devices that take frames from an interface below.
+  private static let upperKinds: Set<String> = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"]
+
+  init(_ netlink: NetlinkSocket) throws(NetlinkError) {
+    links = try netlink.links()
+    addresses = try netlink.addresses()
+  }
+
+  /// What an operator has made of the interface, as a clause and with the command that undoes it; nil: nothing. Addresses that
+  /// the kernel gives itself (link-local, router advertisements) are nobody's wish.
+  func use(of link: Link) -> (what: String, undo: String)? {
+    if let master = link.masterIndex {
+      let name = links.first { $0.index == master }?.name ?? "interface \(master)"
+      return ("is a member of \(name)", "ip link set \(link.name) nomaster")
+    }
+    let own = addresses.first {
+      $0.interfaceIndex == link.index && ($0.address.isIPv4 || $0.isPermanent && !$0.address.isLinkLocal)
+    }
+    if let own {
+      let address = "\(own.address)/\(own.prefixLength)"
+      return ("has the address \(address) of the host's own", "ip address delete \(address) dev \(link.name)")
+    }
+    let upper = links.first { $0.lowerIndex == link.index && $0.linkNetnsID == nil && Self.upperKinds.contains($0.kind ?? "") }
+    return upper.map { ("has \($0.name), of kind \($0.kind ?? ""), on top of it", "ip link delete \($0.name)") }
+  }
+}
+
+extension PortHost {
+  /// Keeps the host's IP stack off the interface. A kernel that cannot is no reason to be without the port.
+  func guardHost(_ link: Link, subject: String) -> (HostStackGuard?, remark: String?) {
+    var remark: String?
+    do throws(NetlinkError) {
+      return (try HostStackGuard(link, netlink) { remark = "\(link.name): \($0)" }, remark)
+    } catch {
+      return (nil, "the host's own IP stack hears the frames of \(link.name) and may answer them: \(error)")
+    }
+  }
+}
+
+extension Reconciler {
+  /// Brings the guards of interfaces in line with what the host uses them for. A tap that the operator gives to the host is the
+  /// host's end of the VNI from then on.
+  func updateHostSides(where isMeant: (String) -> Bool = { _ in true }) {
+    let concerned = ports.filter { $0.value.device != nil && $0.value.link != nil && isMeant($0.key) }
+    guard !concerned.isEmpty else { return }
+    let users: InterfaceUsers
+    do {
+      users = try InterfaceUsers(underlay.netlink)
+    } catch {
+      log.warning("interfaces of ports: \(error)")
+      return
+    }
+    for (name, record) in concerned {
+      guard let link = record.link, record.driver.hostMayUseInterface || record.driver.awaitsInterface else { continue }
+      var hostSide = record.hostSide
+      switch (users.use(of: link), record.driver.hostMayUseInterface) {
+      case (let use?, true) where hostSide.guardian != nil:
+        release(hostSide, subject: "port \(name)")
+        hostSide = HostSide()
+        log.notice("port \(name): \(link.name) \(use.what): the host takes part in what the port is bound to")
+      case (nil, _) where hostSide.guardian == nil:
+        (hostSide.guardian, hostSide.remark) = portHost.guardHost(link, subject: "port \(name)")
+      case (let use, false):
+        hostSide.remark = use.map { "\(link.name) \($0.what), which is cut off: \($0.undo)" }
+      default: break
+      }
+      guard hostSide.remark != record.hostSide.remark || hostSide.guardian != record.hostSide.guardian else { continue }
+      if let remark = hostSide.remark { log.warning("port \(name): \(remark)") }
+      ports[name]?.hostSide = hostSide
+      if let status = ports[name]?.readStatus() { ports[name]?.status = status }
+    }
+  }
+
+  /// Restores the interface.
+  func release(_ hostSide: HostSide, subject: String) {
+    hostSide.claim?.release()
+    do {
+      try hostSide.guardian?.remove(underlay.netlink)
+    } catch {
+      log.warning("\(subject): the host's IP stack is still kept off: \(error)")
+    }
+  }
+}

@@ -1,0 +1,52 @@
+// SocketAccess: who may connect to a socket that a port serves. Connecting takes the permission to write: what DPDK makes, only
+// root has. unix(7), "Pathname socket ownership and permissions".
+
+import Glibc
+
+enum SocketAccess {
+  static let defaultMode: UInt16 = 0o660
+  /// Whom libvirt runs QEMU as, and its group there: Debian and Ubuntu, then Fedora and RHEL.
+  private static let hypervisors = [(user: "libvirt-qemu", group: "kvm"), (user: "qemu", group: "kvm")]
+
+  /// Gives a new socket its owner, group and mode.
+  ///
+  /// - Returns: what an operator should know: the hypervisor's user could not be given the socket.
+  /// - Throws: `.refused` when the settings name somebody who does not exist, or it is not permitted.
+  static func set(_ path: String, _ attachment: PortAttachment, subject: String) throws(VTEPError) -> String? {
+    func check(_ result: Int32, _ key: String) throws(VTEPError) {
+      guard result != 0 else { return }
+      throw VTEPError(
+        .refused, "\(subject): \(key) of \(path)", VTEPError.errnoText(errno),
+        remedy: "run as root, or with CAP_CHOWN and CAP_FOWNER, or leave \(key) out")
+    }
+    // As long as it is ours: its next owner's mode would be his to set.
+    try check(chmod(path, mode_t(attachment.socketMode ?? defaultMode)), "socket-mode")
+    guard attachment.socketOwner != nil || attachment.socketGroup != nil else { return handToHypervisor(path) }
+    if let group = attachment.socketGroup {
+      guard let id = groupID(group) else { throw unknown("socket-group", "group", group, subject) }
+      try check(chown(path, .max, id), "socket-group")
+    }
+    if let owner = attachment.socketOwner {
+      guard let id = userID(owner) else { throw unknown("socket-owner", "user", owner, subject) }
+      try check(chown(path, id, .max), "socket-owner")
+    }
+    return nil
+  }
+
+  private static func handToHypervisor(_ path: String) -> String? {
+    for (user, group) in hypervisors {
+      guard let owner = userID(user), let group = groupID(group) else { continue }
+      guard chown(path, owner, group) != 0 else { return nil }
+      return "\(path) stays our own, and \(user) cannot connect: \(VTEPError.errnoText(errno)) (CAP_CHOWN)"
+    }
+    return nil
+  }
+
+  private static func unknown(_ key: String, _ kind: String, _ name: String, _ subject: String) -> VTEPError {
+    VTEPError(.refused, "\(subject): \(key)", "there is no \(kind) '\(name)'", remedy: "create it, or name another or its number")
+  }
+
+  private static func userID(_ name: String) -> uid_t? { uid_t(name) ?? getpwnam(name)?.pointee.pw_uid }
+
+  private static func groupID(_ name: String) -> gid_t? { gid_t(name) ?? getgrnam(name)?.pointee.gr_gid }
+}
