@@ -141,6 +141,19 @@ def test_state_of_the_operators_is_restored(lab, end):
     assert scene.hears_arp()
 
 
+def test_port_that_is_gone_when_a_killed_daemon_starts_again(lab):
+    """Its interface is the host's again; what another daemon guards stays guarded."""
+    scene = Scene(lab, ports=2)
+    scene.daemon.start().wait_ports_up()
+    scene.daemon.kill()
+    assert not scene.hears_arp(), "kill -9 leaves the filter: that is what is tested"
+    del scene.daemon.config["ports"][0]
+    scene.daemon.write_config()
+    scene.daemon.start().wait_ports_up()
+    assert scene.hears_arp() and scene.has_ipv6("port1") and "clsact" not in scene.qdiscs("port1")
+    assert "clsact" in scene.qdiscs("port2")
+
+
 def test_frames_of_the_host_never_enter_the_vni(lab):
     """What the host itself sends on the interface goes to the tenant there and nowhere else."""
     scene = Scene(lab, ports=2, **{"l2-protocols": "tunnel"})

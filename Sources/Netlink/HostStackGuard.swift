@@ -23,8 +23,8 @@ public struct HostStackGuard: Equatable, Sendable {
   /// - Throws: when the kernel takes no such filter (without the module cls_bpf) or it is not permitted; nothing is changed then.
   public init(_ link: Link, _ netlink: NetlinkSocket, warn: (String) -> Void) throws(NetlinkError) {
     index = link.index
-    if let handle = try netlink.ingressHandles(index: index).first(where: { $0 & 0xffff_0000 == Self.mark }) {
-      filter = IngressDrop(handle: handle)
+    if let left = try Self.left(on: link, netlink) {
+      filter = left
     } else {
       let isNew = try netlink.addIngressPlace(index: index)
       filter = IngressDrop(
@@ -39,6 +39,17 @@ public struct HostStackGuard: Equatable, Sendable {
     if let code = IPv6Switch.set(link.name, isOn: false) {
       warn("IPv6 stays on, \(IPv6Switch.path(link.name)): \(String(cString: strerror(code)))")
     }
+  }
+
+  /// The guard that a killed process left on the interface.
+  public init?(leftOn link: Link, _ netlink: NetlinkSocket) throws(NetlinkError) {
+    guard let left = try Self.left(on: link, netlink) else { return nil }
+    index = link.index
+    filter = left
+  }
+
+  private static func left(on link: Link, _ netlink: NetlinkSocket) throws(NetlinkError) -> IngressDrop? {
+    try netlink.ingressHandles(index: link.index).first { $0 & 0xffff_0000 == mark }.map { IngressDrop(handle: $0) }
   }
 
   /// Restores what was before. An interface that is gone, or in another namespace, needs nothing.

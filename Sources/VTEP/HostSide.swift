@@ -47,13 +47,16 @@ struct InterfaceUsers {
 
 extension PortHost {
   /// Keeps the host's IP stack off the interface. A kernel that cannot is no reason to be without the port.
-  func guardHost(_ link: Link, subject: String) -> (HostStackGuard?, remark: String?) {
-    var remark: String?
+  ///
+  /// - Parameter claim: tells other daemons that the guard is not left over.
+  func guardHost(_ link: Link, claim: InterfaceClaim?) -> HostSide {
+    var side = HostSide(claim: claim)
     do throws(NetlinkError) {
-      return (try HostStackGuard(link, netlink) { remark = "\(link.name): \($0)" }, remark)
+      side.guardian = try HostStackGuard(link, netlink) { side.remark = "\(link.name): \($0)" }
     } catch {
-      return (nil, "the host's own IP stack hears the frames of \(link.name) and may answer them: \(error)")
+      side.remark = "the host's own IP stack hears the frames of \(link.name) and may answer them: \(error)"
     }
+    return side
   }
 }
 
@@ -79,7 +82,7 @@ extension Reconciler {
         hostSide = HostSide()
         log.notice("port \(name): \(link.name) \(use.what): the host takes part in what the port is bound to")
       case (nil, _) where hostSide.guardian == nil:
-        (hostSide.guardian, hostSide.remark) = portHost.guardHost(link, subject: "port \(name)")
+        hostSide = portHost.guardHost(link, claim: hostSide.claim ?? (try? InterfaceClaim(link)))
       case (let use, false):
         hostSide.remark = use.map { "\(link.name) \($0.what), which is cut off: \($0.undo)" }
       default: break
@@ -88,6 +91,20 @@ extension Reconciler {
       if let remark = hostSide.remark { log.warning("port \(name): \(remark)") }
       ports[name]?.hostSide = hostSide
       if let status = ports[name]?.readStatus() { ports[name]?.status = status }
+    }
+  }
+
+  /// Restores interfaces that a killed daemon has left guarded and that are no port's any more.
+  func releaseLeftGuards() {
+    let own = Set(ports.values.compactMap { $0.hostSide.guardian == nil ? nil : $0.link?.index })
+    do throws(NetlinkError) {
+      for link in try underlay.netlink.links() where !own.contains(link.index) {
+        guard let left = try HostStackGuard(leftOn: link, underlay.netlink), let claim = try? InterfaceClaim(link) else { continue }
+        try withExtendedLifetime(claim) { () throws(NetlinkError) in try left.remove(underlay.netlink) }
+        log.notice("\(link.name): the host's IP stack was kept off it by a daemon that is gone; restored")
+      }
+    } catch {
+      log.warning("interfaces that a killed daemon may have left guarded: \(error)")
     }
   }
 

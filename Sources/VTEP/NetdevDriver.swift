@@ -33,13 +33,13 @@ enum NetdevDriver: PortDriver {
         .refused, "\(subject): interface \(link.name)", "it \(use.what), which would be cut off",
         remedy: "\(use.undo), or name another interface")
     }
-    let (guardian, remark) = host.guardHost(link, subject: subject)
+    let side = host.guardHost(link, claim: claim)
     do throws(VTEPError) {
       let device = try EthernetDevice.openPacketSocket(
         link: link, queues: 1, filterPort: nil, promiscuous: true, runtime: host.runtime, subject: subject)
-      return OpenedPort(device: device, link: link, hostSide: HostSide(claim: claim, guardian: guardian, remark: remark))
+      return OpenedPort(device: device, link: link, hostSide: side)
     } catch {
-      try? guardian?.remove(host.netlink)
+      try? side.guardian?.remove(host.netlink)
       throw error
     }
   }

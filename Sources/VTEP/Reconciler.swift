@@ -187,6 +187,7 @@ public actor Reconciler {
       throw error
     }
     hasStarted = true
+    releaseLeftGuards()
     startTasks()
   }
 

@@ -38,10 +38,10 @@ enum TapDriver: PortDriver {
       guard let link = try host.link(name, subject: subject) else { return OpenedPort(device: device) }
       let users = try VTEPError.wrap(subject) { () throws(NetlinkError) in try InterfaceUsers(host.netlink) }
       if users.use(of: link) != nil { return OpenedPort(device: device, link: link) }
-      let (guardian, remark) = host.guardHost(link, subject: subject)
+      let side = host.guardHost(link, claim: try? InterfaceClaim(link))
       // What the host has said on the new interface until now.
       device.discardReceived()
-      return OpenedPort(device: device, link: link, hostSide: HostSide(guardian: guardian, remark: remark))
+      return OpenedPort(device: device, link: link, hostSide: side)
     } catch {
       try? device.remove(subject: subject)
       throw error
