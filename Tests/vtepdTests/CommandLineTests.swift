@@ -168,7 +168,7 @@ private struct Run: CustomStringConvertible {
           bm1      -  5002  config           0         0           0         0
 
           """)
-      #expect(try run(path, "status").output.hasPrefix("state    running\nname     h\n"))
+      #expect(try run(path, "status").output.hasPrefix("state       running\nname        h\n"))
       #expect(try run(path, "show drops").output == "REASON  WHERE  COUNT  DESCRIPTION\n")
       #expect(try run(path, "show drops --all").output.contains("runt    port vm1      0  too short"))
     }
