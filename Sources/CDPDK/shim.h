@@ -5,6 +5,7 @@
 
 #include <rte_config.h> // first: SwiftPM drops the -include of libdpdk.pc
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
@@ -72,11 +73,14 @@ static inline ssize_t cdpdk_log_write(void *cookie, const char *text, size_t siz
   ((cdpdk_log_sink)cookie)(text, (ssize_t)size);
   return (ssize_t)size;
 }
-// DPDK flushes the stream after each message.
+// DPDK flushes the stream after each message. rte_openlog_stream is looked up at run time: from DPDK 23.11 on it is in a library of its
+// own (librte_log), which 22.11 does not have to link with.
 static inline int cdpdk_log_to(cdpdk_log_sink sink) {
+  int (*open_stream)(FILE *) = (int (*)(FILE *))dlsym((void *)0, "rte_openlog_stream");
+  if (open_stream == NULL) return -ENOSYS;
   cdpdk_cookie_functions functions = {.write = cdpdk_log_write};
   FILE *stream = fopencookie((void *)sink, "w", functions);
-  return stream == NULL ? -errno : rte_openlog_stream(stream);
+  return stream == NULL ? -errno : open_stream(stream);
 }
 
 // -- mbuf fields -----------------------------------------------------------------------------------------------------
