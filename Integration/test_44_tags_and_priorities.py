@@ -33,7 +33,7 @@ INTO_TUNNEL = [
     ("discard", [(C, 0, 6)], 0, (OWN, [], 46)),  # the table's 46
     ("discard", [(S, 0, 6)], 48, (OWN, [], 48)),
     ("discard", [(S, 300, 0)], 0, "vlan-not-bound"),
-    ("discard", [(S, 4095, 0)], 0, "vlan-not-bound"),
+    ("discard", [(S, 4095, 0)], 0, "vlan-reserved"),
     ("discard", [(S, 100, 0), (C, 200, 0)], 0, "inner-vlan"),
     ("discard", [(S, 300, 0), (C, 100, 0)], 0, "vlan-not-bound"),
     ("discard", [(C, 0, 0), (C, 200, 0)], 0, "inner-vlan"),
@@ -46,7 +46,7 @@ INTO_TUNNEL = [
     ("carry", [(C, 300, 4)], 0, (OWN, [(C, 300, 4)], 0)),
     ("carry", [(C, 100, 0)], 0, (OWN, [(C, 100, 0)], 0)),
     ("carry", [(S, 300, 0), (C, 200, 0)], 0, (OWN, [(S, 300, 0), (C, 200, 0)], 0)),
-    ("carry", [(S, 4095, 0)], 0, "vlan-not-bound"),
+    ("carry", [(S, 4095, 0)], 0, "vlan-reserved"),
 ]
 # (inner-vlan, VLAN where the station is known, inner tags, outer DSCP) → tags out, or the reason of the drop.
 OUT_OF_TUNNEL = [

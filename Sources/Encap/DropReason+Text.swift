@@ -36,10 +36,17 @@ extension DropReason {
     switch self {
     case .runtFrame:
       ("runt-frame", "frame too short for its Ethernet header or VLAN tag; look for a broken sender")
+    case .frameTooLong:
+      (
+        "frame-too-long",
+        "frame came in pieces and is longer than a packet buffer; lower the sender's MTU to the port's, or restart vtepd once the port's is raised"
+      )
     case .sourceMulticast:
       ("source-multicast", "source MAC is a group address, which no station may use; look for a broken sender")
     case .sourceZero:
       ("source-zero", "source MAC is 00:00:00:00:00:00; give the guest's interface an address")
+    case .vlanReserved:
+      ("vlan-reserved", "VLAN of the tag is 4095, which no tag may have (IEEE 802.1Q); look for a broken sender")
     case .linkLocalControl:
       (
         "link-local-control",
@@ -62,11 +69,11 @@ extension DropReason {
     case .tpidNotBound:
       ("tpid-not-bound", "tag has another TPID than the port's tpid, so it is none of its VLANs; set tpid to the sender's, or to any")
     case .untaggedNotBound:
-      ("untagged-not-bound", "untagged frame on a port without an untagged binding; set the port's vni")
+      ("untagged-not-bound", "untagged or priority-tagged (VLAN 0) frame on a port without an untagged binding; set the port's vni")
     case .frameTruncated:
       (
         "frame-truncated",
-        "frame was cut on reception because the sender left segmentation to us; run ethtool -K IF tso off gso off on the sending end"
+        "frame is longer than the port's packet buffers and was cut; check in order: sender's MTU above the port's (lower it), port's MTU raised while vtepd ran (restart it), a veth's sending end (ethtool -K IF tso off gso off), a NIC (ethtool -K IF gro off lro off)"
       )
     case .offloadHeaders:
       (
@@ -103,10 +110,15 @@ extension DropReason {
     case .tooBigForUnderlay:
       (
         "too-big-for-underlay",
-        "frame plus VXLAN header exceeds the underlay MTU; lower the guest's MTU by 50 (IPv4) or 70 (IPv6), or raise the underlay's"
+        "frame plus VXLAN header exceeds the MTU towards the VTEP; give guests that MTU less 50 (IPv4) or 70 (IPv6), or raise it (ip route get ADDRESS)"
       )
     case .tooBigForPort:
       ("too-big-for-port", "frame exceeds the MTU of the port it should leave by; make the MTU the same in the whole VNI")
+    case .tooBigForDevice:
+      (
+        "too-big-for-device",
+        "frame fits the port's MTU, but not DPDK's driver for taps, which takes 1500; set the port's mtu to 1500 or less, or use a veth (netdev)"
+      )
     case .samePort:
       ("same-port", "destination is on the port the frame came from; normal behind a switch or hub")
     case .portIsolated:
@@ -119,7 +131,10 @@ extension DropReason {
     case .floodDisabled:
       ("flood-disabled", "unknown or group destination and the VNI has flood: none; add the MAC, or choose another flood mode")
     case .floodNoReceiver:
-      ("flood-no-receiver", "unknown or group destination and nobody to flood to; add peers, a group or a second port to the VNI")
+      (
+        "flood-no-receiver",
+        "unknown or group destination and nobody to flood to; check in order: that the VNI's ports are up (show ports), its peers or group, that it has a second port"
+      )
     case .vniStormBroadcast:
       ("vni-storm-broadcast", "VNI floods more broadcasts than its storm-control allows; look for a loop or a broken station")
     case .vniStormUnknownUnicast:
@@ -130,7 +145,12 @@ extension DropReason {
     case .vniStormUnknownMulticast:
       ("vni-storm-unknown-multicast", "VNI floods more multicast frames than its storm-control allows; raise it if stations may send more")
     case .noRoute:
-      ("no-route", "the kernel has no route to the remote VTEP; add one (ip route get ADDRESS)")
+      (
+        "no-route",
+        "no route leads to the remote VTEP (show vteps says why); add one, or replace the unreachable, blackhole or prohibit one (ip route get ADDRESS)"
+      )
+    case .uplinkDown:
+      ("uplink-down", "the interface that leads to the VTEP is down or has no carrier (show underlay); bring it up")
     case .ownAddressMissing:
       (
         "own-address-missing",
@@ -150,16 +170,26 @@ extension DropReason {
       ("neighbor-unresolved", "next hop did not answer ARP or ND in time; check that it is up and reachable (ip neigh)")
     case .holdQueueFull:
       ("hold-queue-full", "too many frames waited for the next hop's ARP or ND answer; check the next hop if this repeats")
+    case .heldTargetGone:
+      ("held-target-gone", "VNI or VTEP was deleted while the frame waited for its next hop; nothing to do")
     case .egressRateLimit:
       ("egress-rate-limit", "port is sent more than its rate-limit egress; raise it if the guest may receive more")
     case .transmitFull:
-      ("transmit-full", "device did not take the frame because its transmit queue is full; receiver or link is too slow")
+      (
+        "transmit-full",
+        "device did not take the frame; check in order: MTU of a veth's far end below the port's (ip link), egress filter or shaper (tc, nft), a receiver or link that is too slow"
+      )
+    case .guestRingFull:
+      (
+        "guest-ring-full",
+        "guest's receive ring has no room; check in order: that the guest runs and is not paused, that its interface is up, that it is fast enough (more queues)"
+      )
     case .noBuffers:
-      ("no-buffers", "packet buffer pool is exhausted; raise dataplane memory-mb")
+      ("no-buffers", "packet buffer pool is exhausted; raise dataplane memory-mb, and restart vtepd")
     case .noHeadroom:
       ("no-headroom", "no room in front of the frame for the outer header; the device hands over unsuitable buffers")
     case .portDown:
-      ("port-down", "port that should send the frame is down; bring it up")
+      ("port-down", "port that should send the frame is down (show ports); bring its interface up, or start its guest")
     case .outerMACOtherHost:
       ("outer-mac-other-host", "frame is for another host's MAC address; normal behind a flooding switch or with a promiscuous device")
     case .outerMACGroup:
@@ -174,7 +204,10 @@ extension DropReason {
     case .outerIPv6Header:
       ("outer-ipv6-header", "outer IPv6 header is malformed (version, mapped address, cut short); look for a broken sender")
     case .outerLength:
-      ("outer-length", "outer IP length contradicts the packet; cut on reception: run ethtool -K IF tso off gso off on the sending end")
+      (
+        "outer-length",
+        "outer IP length exceeds the packet: cut on reception; check in order: sender's underlay MTU above ours, ours raised while vtepd ran (restart it), ethtool -K IF tso off gso off at a veth's sending end, ethtool -K IF gro off on a NIC"
+      )
     case .outerFragment:
       ("outer-fragment", "fragment of a VXLAN packet, which is not reassembled (RFC 7348 4.3); raise the underlay MTU on the sender's path")
     case .outerExtensionHeader:
@@ -220,7 +253,7 @@ extension DropReason {
     case .ecnForbidden:
       (
         "ecn-forbidden",
-        "outer header says congestion, inner packet cannot tell its sender, so it must go (RFC 6040 4.2); look for the congested router"
+        "outer header is marked CE, inner packet is not ECN-capable: dropped as RFC 6040 4.2 demands; look for the congested router"
       )
     case .peerNotAllowed:
       ("peer-not-allowed", "sender is no peer of this VNI and accept-from: peers is set; add the peer if it is one")

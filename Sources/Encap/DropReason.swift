@@ -7,6 +7,7 @@
 public enum DropReason: UInt8, CaseIterable, Sendable {
   // A frame from a port.
   case runtFrame
+  case frameTooLong
   case sourceMulticast
   case sourceZero
   case linkLocalControl
@@ -16,6 +17,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case puntQueueFull
   case puntTapDown
   case puntNotControl
+  case vlanReserved
   case vlanNotBound
   case tpidNotBound
   case untaggedNotBound
@@ -32,6 +34,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case sourceFrozen
   case tooBigForUnderlay
   case tooBigForPort
+  case tooBigForDevice
   case samePort
   case portIsolated
   case carriedVLANBound
@@ -41,13 +44,16 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case vniStormUnknownUnicast
   case vniStormUnknownMulticast
   case noRoute
+  case uplinkDown
   case ownAddressMissing
   case routeNotUnderlay
   case ipsecPolicy
   case neighborUnresolved
   case holdQueueFull
+  case heldTargetGone
   case egressRateLimit
   case transmitFull
+  case guestRingFull
   case noBuffers
   case noHeadroom
   case portDown

@@ -36,9 +36,10 @@ struct EthernetDevice: Sendable {
     mtu + 14 + 8
   }
 
-  /// Size of packet buffers for frames of this size: whole ring frames, since the driver insists on it.
-  static func bufferByteCount(frameByteCount: Int) -> Int {
-    ringFrameByteCount(frameByteCount)
+  /// Size of packet buffers for frames of an interface of this MTU: whole ring frames, since the driver insists on it. A
+  /// buffer's size is a number of 16 bits: the largest whole ring frame is of 32 KiB.
+  static func bufferByteCount(mtu: Int) -> Int {
+    min(ringFrameByteCount(frameByteCount(mtu: mtu)), 32_768)
   }
 
   private static func ringFrameByteCount(_ frameByteCount: Int) -> Int {

@@ -34,6 +34,9 @@ struct PortEntry {
   var untaggedDomain: UInt16 = Limits.none
   /// Largest frame that may be delivered, in bytes without VLAN tag.
   var maxFrameByteCount: UInt32 = 0
+  /// What a frame is dropped for that is larger, or that the device does not take.
+  var tooBigReason = DropReason.tooBigForPort
+  var fullReason = DropReason.transmitFull
   /// VLAN identifier → domain, 4096 entries; nil when the port has no tagged binding.
   var vlanDomains: UnsafePointer<UInt16>?
   /// TPID of the tags that are put on.

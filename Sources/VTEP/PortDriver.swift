@@ -24,6 +24,9 @@ protocol PortDriver {
   /// Received tags have the TPID that they were sent with.
   static var showsTPID: Bool { get }
 
+  /// What frames are dropped for that the device does not take.
+  static var fullReason: DropReason { get }
+
   /// What no two ports can share: the key that names it, and its value.
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String)
 
@@ -56,6 +59,7 @@ extension PortDriver {
   static var finishesChecksums: Bool { false }
   static var offersOffloads: Bool { false }
   static var showsTPID: Bool { true }
+  static var fullReason: DropReason { .transmitFull }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
   static func setCarrier(_ device: EthernetDevice, isOn: Bool) {}
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}

@@ -19,6 +19,11 @@ public struct PortStatus: Equatable, Sendable {
   /// What an operator should know about the port.
   public var remark: String?
 
+  /// The largest MTU that the device can serve, where that is less than what the interface may be set to.
+  var deviceMTU: Int?
+
   /// Largest frame that may be delivered, in bytes without VLAN tag.
-  var maxFrameByteCount: Int { (mtu ?? guestMTU).map { $0 + 14 } ?? 65_535 }
+  var maxFrameByteCount: Int { min(mtu ?? guestMTU ?? 65_521, deviceMTU ?? 65_521) + 14 }
+  /// The device, not the interface, sets the limit.
+  var isLimitedByDevice: Bool { deviceMTU.map { $0 < mtu ?? 65_521 } ?? false }
 }

@@ -100,9 +100,9 @@ public actor Reconciler {
       }
       links.append(link)
     }
-    let frame = links.map { EthernetDevice.frameByteCount(mtu: $0.mtu) }.max() ?? 1522
+    let mtus = links.map(\.mtu) + (try Self.portMTUs(desired, netlink))
     runtime = try DPDKRuntime(
-      settings: dataplane, maxFrameByteCount: EthernetDevice.bufferByteCount(frameByteCount: frame),
+      settings: dataplane, maxFrameByteCount: EthernetDevice.bufferByteCount(mtu: mtus.max() ?? 1500),
       log: { log.notice("\($0)") })
 
     guard let rcu = cdpdk_rcu_create(UInt32(dataplane.workers)) else {
@@ -189,6 +189,17 @@ public actor Reconciler {
     hasStarted = true
     releaseLeftGuards()
     startTasks()
+  }
+
+  /// MTUs that ports have by their settings, or by interfaces that exist by now.
+  private static func portMTUs(_ desired: DesiredState, _ netlink: NetlinkSocket) throws(VTEPError) -> [Int] {
+    var mtus = desired.ports.values.compactMap(\.mtu)
+    for port in desired.ports.values where port.kind == .netdev {
+      guard let name = port.attachment.device else { continue }
+      let link = try VTEPError.wrap("port \(port.name)", { () throws(NetlinkError) in try netlink.link(named: name) })
+      if let link { mtus.append(link.mtu) }
+    }
+    return mtus
   }
 
   private func startThreads(_ monitor: NetlinkMonitor) throws(VTEPError) {

@@ -58,15 +58,21 @@ enum TapDriver: PortDriver {
     }
   }
 
+  /// DPDK's net_tap (22.11) sends no frame longer than its own MTU allows, whatever the interface's is. It cannot be raised:
+  /// a device of `max_rx_pktlen` 1522 refuses more.
+  private static let driverMTU = 1500
+
   static func setCarrier(_ device: EthernetDevice, isOn: Bool) {
     for descriptor in device.descriptors.prefix(1) { TapDevice.setCarrier(descriptor, isOn: isOn) }
   }
 
-  /// The MTU of a tap in another namespace cannot be seen from here: it takes what it is given.
+  /// The MTU of a tap in another namespace cannot be seen from here: what the port is set to stands for it.
   static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
-    PortStatus(
-      state: device.descriptors.first.map { TapDevice.isUp($0) } ?? false ? .up : .down, mtu: link?.mtu,
+    var status = PortStatus(
+      state: device.descriptors.first.map { TapDevice.isUp($0) } ?? false ? .up : .down, mtu: link?.mtu ?? settings.mtu,
       receiveQueues: device.queueCount, transmitQueues: device.queueCount)
+    status.deviceMTU = driverMTU
+    return status
   }
 }
 

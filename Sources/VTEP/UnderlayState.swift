@@ -124,7 +124,8 @@ enum Obstacle: Equatable {
 
   var dropReason: DropReason {
     switch self {
-    case .noRoute, .deviceDown: .noRoute
+    case .noRoute: .noRoute
+    case .deviceDown: .uplinkDown
     case .ownAddressMissing: .ownAddressMissing
     case .routeNotUnderlay: .routeNotUnderlay
     case .ipsecPolicy: .ipsecPolicy

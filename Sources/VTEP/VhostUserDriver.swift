@@ -2,6 +2,7 @@
 // hypervisor shares over a unix socket. DPDK's net_vhost driver does the protocol.
 
 import CDPDK
+import Encap
 import Glibc
 import Netlink
 
@@ -10,6 +11,7 @@ enum VhostUserDriver: PortDriver {
   static let optionalKeys = [PortAttachment.Key.role, .queues, .socketOwner, .socketGroup, .socketMode]
   static let offersOffloads = true
   static let closesWhenDisabled = true
+  static let fullReason = DropReason.guestRingFull
 
   /// The socket and its connection, up to eight regions of memory; for each queue pair two kicks, two calls, and what we wait by.
   static func descriptorCount(_ attachment: PortAttachment) -> Int { 16 + 6 * attachment.queues }

@@ -44,7 +44,7 @@ extension Worker {
     _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to position: Int
   ) -> Bool {
     guard mbuf.isContiguous || gather(mbuf, port: port) else {
-      drop(mbuf, port: portIndex, .noBuffers)
+      drop(mbuf, port: portIndex, .frameTooLong)
       return false
     }
     guard mbuf.byteCount >= EthernetView.headerByteCount else {
@@ -130,6 +130,7 @@ extension Worker {
     // The tag may be cut off.
     guard let tag = EthernetView(mbuf.bytes)?.vlanTCI else { return .refused(.runtFrame) }
     let vlan = tag & 0xfff
+    guard vlan != Self.reservedVLAN else { return .refused(.vlanReserved) }
     let untagged = port.pointee.untaggedDomain
     let isOfPort = port.pointee.takesTag(EthernetHeader(unchecked: mbuf.bytes, at: 0).etherType)
     var domain = Limits.none
@@ -140,7 +141,7 @@ extension Worker {
       domain = map[Int(vlan)]
     }
     guard domain != Limits.none else {
-      let isCarried = vlan != Self.reservedVLAN && untagged != Limits.none && snapshot.pointee.domains[Int(untagged)].carriesInnerVLAN
+      let isCarried = untagged != Limits.none && snapshot.pointee.domains[Int(untagged)].carriesInnerVLAN
       if isCarried { return .bound(domain: untagged, vlan: 0) }
       return .refused(isOfPort ? .vlanNotBound : .tpidNotBound)
     }

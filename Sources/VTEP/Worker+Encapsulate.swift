@@ -118,7 +118,7 @@ extension Worker {
     let waiting = held.takeAll()
     for frame in waiting {
       if !isCurrent(frame) {
-        drop(frame.mbuf, port: frame.ingress, .noRoute)
+        drop(frame.mbuf, port: frame.ingress, .heldTargetGone)
       } else if now > frame.expiry {
         drop(frame.mbuf, port: frame.ingress, .neighborUnresolved)
       } else {

@@ -16,7 +16,7 @@ extension Worker {
     }
     let byteCount = mbuf.byteCount
     guard byteCount <= Int(port.pointee.maxFrameByteCount) || fitsWithTag(mbuf, byteCount: byteCount, to: target) else {
-      drop(mbuf, port: ingress, .tooBigForPort)
+      drop(mbuf, port: ingress, port.pointee.tooBigReason)
       return
     }
     if target.vlan == 0 {

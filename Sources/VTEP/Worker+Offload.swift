@@ -92,7 +92,7 @@ extension Worker {
     if Self.takes(port.pointee.features, mbuf) {
       let byteCount = mbuf.wireByteCount
       guard byteCount <= Int(port.pointee.maxFrameByteCount) || fitsWithTag(mbuf, byteCount: byteCount, to: target) else {
-        drop(mbuf, port: ingress, .tooBigForPort)
+        drop(mbuf, port: ingress, port.pointee.tooBigReason)
         return
       }
       if target.vlan == 0 {

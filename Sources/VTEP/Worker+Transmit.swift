@@ -80,7 +80,7 @@ extension Worker {
         byteCount &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
       }
       cdpdk_mbuf_free_bulk(batch + sent, UInt32(count - sent))
-      counters.drop(port: UInt16(index), .transmitFull).pointee.add(UInt64(count - sent))
+      counters.drop(port: UInt16(index), snapshot.pointee.ports[index].fullReason).pointee.add(UInt64(count - sent))
     }
     counters.ports[index].addSent(packets: UInt64(sent), bytes: byteCount)
     if hasTags {

@@ -43,7 +43,7 @@ extension Worker {
   @inline(never)
   private mutating func decapsulateGeneral(_ mbuf: Mbuf, portIndex: UInt16, to position: Int) -> Bool {
     guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
-      drop(mbuf, port: portIndex, .noBuffers)
+      drop(mbuf, port: portIndex, .frameTooLong)
       return false
     }
     if let reason = CutFrame.reason(byteCount: mbuf.byteCount) {

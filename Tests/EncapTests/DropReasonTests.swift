@@ -31,7 +31,7 @@ import Testing
 
   @Test(arguments: DropReason.allCases)
   func descriptionIsOneLine(_ reason: DropReason) {
-    #expect(!reason.description.contains("\n") && reason.description.count > 20 && reason.description.count < 160)
+    #expect(!reason.description.contains("\n") && reason.description.count > 20 && reason.description.count < 300)
   }
 
   @Test func remediesAreNamed() {

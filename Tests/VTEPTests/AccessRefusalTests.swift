@@ -36,7 +36,7 @@ struct RefusedFrame: CustomTestStringConvertible, Sendable {
       name: "LLDP, tagged", reason: .linkLocalControl,
       bytes: Frame.udp(from: one, to: MACAddress(bits: 0x0180_c200_000e)).tagged(100)),
     RefusedFrame(name: "VLAN 100", reason: .vlanNotBound, bytes: good.tagged(100)),
-    RefusedFrame(name: "VLAN 4095", reason: .vlanNotBound, bytes: good.tagged(4095)),
+    RefusedFrame(name: "VLAN 4095", reason: .vlanReserved, bytes: good.tagged(4095)),
     RefusedFrame(name: "service VLAN", reason: .vlanNotBound, bytes: good.tagged(100, tpid: 0x88a8)),
     RefusedFrame(name: "tag behind a priority tag", reason: .innerVLAN, bytes: good.tagged(100).tagged(0, priority: 5)),
     RefusedFrame(
@@ -48,7 +48,7 @@ struct RefusedFrame: CustomTestStringConvertible, Sendable {
     RefusedFrame(name: "untagged", reason: .untaggedNotBound, bytes: good),
     RefusedFrame(name: "priority tag", reason: .untaggedNotBound, bytes: good.tagged(0, priority: 7)),
     RefusedFrame(name: "VLAN 101", reason: .vlanNotBound, bytes: good.tagged(101)),
-    RefusedFrame(name: "VLAN 4095", reason: .vlanNotBound, bytes: good.tagged(4095)),
+    RefusedFrame(name: "VLAN 4095", reason: .vlanReserved, bytes: good.tagged(4095)),
     RefusedFrame(name: "two tags", reason: .innerVLAN, bytes: good.tagged(7).tagged(100)),
     RefusedFrame(name: "two tags, service tag inside", reason: .innerVLAN, bytes: good.tagged(7, tpid: 0x88a8).tagged(100)),
     RefusedFrame(name: "second tag cut off", reason: .runtFrame, bytes: Array(good.tagged(7).tagged(100)[..<18])),

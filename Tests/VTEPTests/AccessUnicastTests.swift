@@ -191,7 +191,7 @@ extension DataplaneTests {
         plane.sendRaw(frame, at: .vm1, segments: [5, 300])
         // Too much for one buffer.
         plane.sendRaw(.udp(from: guest(1), to: guest(21), byteCount: 2600), at: .vm1, segments: [1300])
-        plane.expect(tunnelled: [plane.tunnelled(to: Topology.near, frame)], drops: [.vm1: [.noBuffers: 1]])
+        plane.expect(tunnelled: [plane.tunnelled(to: Topology.near, frame)], drops: [.vm1: [.frameTooLong: 1]])
       }
     }
 

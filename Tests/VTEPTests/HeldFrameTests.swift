@@ -68,7 +68,7 @@ extension DataplaneTests {
         // The worker slept while the domain was taken away and another one was made.
         plane.change { $0.domains[Int(Topology.domain)].entry.serial += 1 }
         resolve(plane)
-        plane.expect(drops: [.vm1: [.noRoute: 5]])
+        plane.expect(drops: [.vm1: [.heldTargetGone: 5]])
         #expect(plane.worker.held.isEmpty)
       }
     }
@@ -81,7 +81,7 @@ extension DataplaneTests {
         plane.expect()
         plane.change { $0.vteps[Int(Topology.near)].entry.tunnelKey = Topology.otherVNI }
         resolve(plane)
-        plane.expect(drops: [.vm1: [.noRoute: 1]])
+        plane.expect(drops: [.vm1: [.heldTargetGone: 1]])
       }
     }
 
@@ -153,14 +153,14 @@ extension DataplaneTests {
         plane.send(frame(0), from: .vm1)
         plane.expect()
         plane.change { $0.vteps[Int(Topology.near)] = ForwardingModel.VTEP() }
-        plane.expect(drops: [.vm1: [.noRoute: 1]])
+        plane.expect(drops: [.vm1: [.heldTargetGone: 1]])
       }
       try DataplaneFixture.run { plane in
         unresolve(plane)
         plane.send(frame(0), from: .vm1)
         plane.expect()
         plane.change { $0.domains[0] = ForwardingModel.Domain() }
-        plane.expect(drops: [.vm1: [.noRoute: 1]])
+        plane.expect(drops: [.vm1: [.heldTargetGone: 1]])
       }
     }
 

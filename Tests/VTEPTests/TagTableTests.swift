@@ -70,7 +70,7 @@ extension DataplaneTests {
       Row(
         name: "priority-tagged with S-tag", carries: false, tags: [Tag(vlan: 0, priority: 1, tpid: 0x88a8)], outcome: .tunnel(own, dscp: 8)),
       Row(name: "unbound VLAN", carries: false, tags: [Tag(vlan: 300)], outcome: .drop(.vlanNotBound)),
-      Row(name: "VLAN 4095", carries: false, tags: [Tag(vlan: 4095)], outcome: .drop(.vlanNotBound)),
+      Row(name: "VLAN 4095", carries: false, tags: [Tag(vlan: 4095)], outcome: .drop(.vlanReserved)),
       Row(name: "two tags, outer bound", carries: false, tags: [Tag(vlan: 100), Tag(vlan: 200)], outcome: .drop(.innerVLAN)),
       Row(
         name: "two tags, outer S bound", carries: false, tags: [Tag(vlan: 100, tpid: 0x88a8), Tag(vlan: 200)], outcome: .drop(.innerVLAN)),
@@ -97,7 +97,7 @@ extension DataplaneTests {
       Row(
         name: "unbound S-tag and a bound one inside", carries: true, tags: [Tag(vlan: 300, tpid: 0x88a8), Tag(vlan: 200)],
         outcome: .tunnel(own, [Tag(vlan: 300, tpid: 0x88a8), Tag(vlan: 200)])),
-      Row(name: "VLAN 4095", carries: true, tags: [Tag(vlan: 4095)], outcome: .drop(.vlanNotBound)),
+      Row(name: "VLAN 4095", carries: true, tags: [Tag(vlan: 4095)], outcome: .drop(.vlanReserved)),
       Row(
         name: "a tag behind a priority tag", carries: true, tags: [Tag(vlan: 0, priority: 1), Tag(vlan: 7)],
         outcome: .tunnel(own, [Tag(vlan: 7)], dscp: 8)),

@@ -110,6 +110,7 @@ struct UnderlayStateTests {
     #expect(state.obstacle(record(vtep, route(11))) == .deviceDown(["test11"]))
     #expect(state.obstacle(record(vtep, route(10, isUsable: false))) == .deviceDown(["test10"]))
     #expect(state.obstacle(record(vtep, route(99))) == .routeNotUnderlay(interfaceIndex: 99))
+    #expect(state.obstacle(record(vtep, route(11)))?.dropReason == .uplinkDown)
     #expect(state.obstacle(record(vtep, nil))?.dropReason == .noRoute)
     #expect(state.obstacle(record(vtep, Route(type: .blackhole)))?.dropReason == .noRoute)
     state.missingAddresses = [Topology.ownAddress(.ipv6)]
