@@ -1,5 +1,7 @@
 """Fixtures of the integration tests. They need root, and a release build; without, they say so and are skipped."""
 import os
+import pathlib
+import re
 
 import pytest
 
@@ -16,6 +18,15 @@ def pytest_collection_modifyitems(items):
     if reason:
         for item in items:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_runtest_logreport(report):
+    """The names of tests that fail, for scripts/test to run these once more."""
+    path = os.environ.get("VTEPD_FAILED_TESTS")
+    if path and report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        with open(path, "a") as names:
+            # pytest-xdist adds the group.
+            names.write(f"{pathlib.Path(__file__).parent.name}/{re.sub(r'@[^@/]*$', '', report.nodeid)}\n")
 
 
 @pytest.fixture
