@@ -65,44 +65,6 @@ extension PortDriver {
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}
 }
 
-/// What drivers need of the daemon.
-struct PortHost {
-  let runtime: DPDKRuntime
-  let netlink: NetlinkSocket
-  /// Part of what addresses are derived from.
-  let hostName: String
-  /// Folder of sockets whose path is relative.
-  let runDirectory: String
-  /// MTU of guests whose frames shall fit the underlay with the outer headers on, in bytes.
-  let guestMTU: Int
-  /// Paths of sockets that the daemon's ports have open as servers.
-  let ownSockets: Set<String>
-  /// Where devices report changes.
-  let mailbox: Mailbox
-
-  /// The absolute path of a socket.
-  func path(_ socket: String) -> String {
-    socket.hasPrefix("/") ? socket : "\(runDirectory)/\(socket)"
-  }
-
-  func link(_ name: String, subject: String) throws(VTEPError) -> Link? {
-    try VTEPError.wrap(subject) { () throws(NetlinkError) in try netlink.link(named: name) }
-  }
-
-  /// The address of a port's own end: locally administered, and the same after a restart, so that neighbours of the
-  /// guest need not resolve it again.
-  func stableMAC(port: String) -> MACAddress { Self.stableMAC(host: hostName, port: port) }
-
-  static func stableMAC(host: String, port: String) -> MACAddress {
-    MACAddress(bits: (hash("\(host)/\(port)") & 0x00ff_ffff_ffff) | 0x0200_0000_0000)
-  }
-
-  /// FNV-1a: stable between runs, which Swift's Hasher is not.
-  static func hash(_ text: String) -> UInt64 {
-    text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
-  }
-}
-
 /// A device that was just opened.
 struct OpenedPort {
   var device: EthernetDevice

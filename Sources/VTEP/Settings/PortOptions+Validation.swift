@@ -23,19 +23,3 @@ extension PortOptions {
     return problems
   }
 }
-
-extension PortSettings {
-  /// What contradicts itself once the profile is taken into account.
-  func policyProblems() -> [DesiredState.Problem] {
-    guard policy.hasAntiSpoofing else { return [] }
-    func problem(_ message: String) -> DesiredState.Problem {
-      DesiredState.Problem(.port(name), ["anti-spoofing"], message)
-    }
-    if bindings.isEmpty { return macs.isEmpty ? [problem("anti-spoofing needs macs: no source address would be accepted")] : [] }
-    return bindings.filter { macs(vlan: $0.vlan).isEmpty }.map { vlan, _ in
-      vlan == 0
-        ? problem("anti-spoofing needs macs: no source address would be accepted")
-        : problem("anti-spoofing needs vlan-macs for VLAN \(vlan): no source address would be accepted in it")
-    }
-  }
-}

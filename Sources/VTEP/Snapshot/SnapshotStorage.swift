@@ -3,60 +3,6 @@
 
 import Encap
 
-/// The forwarding state as the control side keeps it: one array per kind of object, addressed by the same indexes.
-struct ForwardingModel {
-  struct Domain {
-    var entry = DomainEntry()
-    var locals: [LocalTarget] = []
-    var flood: [UInt16] = []
-    var peers: [UInt16] = []
-    /// Nil: what is flooded is not limited.
-    var storm: StormEntry?
-  }
-  struct Policy {
-    var entry = PolicyEntry()
-    /// Ascending.
-    var allowedSources: [UInt64] = []
-  }
-  struct VTEP {
-    var entry = VTEPEntry()
-    var adjacencies: [Adjacency] = []
-    /// VTEP indexes of a list.
-    var members: [UInt16] = []
-  }
-
-  var ports = [PortEntry](repeating: PortEntry(), count: Limits.ports)
-  /// Beside `ports`.
-  var policies = [Policy](repeating: Policy(), count: Limits.ports)
-  /// The maps behind `PortEntry.vlanDomains`.
-  var vlanMaps: [VLANMap?] = Array(repeating: nil, count: Limits.ports)
-  var domains: [Domain] = []
-  var vteps: [VTEP] = []
-  /// One list per worker.
-  var receiveQueues: [[ReceiveQueue]]
-  /// The latest ones; those that every worker must have seen are taken out in time.
-  var announcements: [Announcement] = []
-  var ownIPv4 = IPAddress(ipv4: 0)
-  var ownIPv6 = IPAddress(high: 0, low: 0)
-  var decapPolicy: DecapPolicy
-  var priorities = PriorityMap()
-}
-
-/// VLAN identifier → domain for one port. Immutable once a snapshot points at it.
-final class VLANMap: Sendable {
-  nonisolated(unsafe) let domains: UnsafePointer<UInt16>
-
-  init(_ bindings: [UInt16: UInt16]) {
-    let table = UnsafeMutablePointer<UInt16>.allocate(capacity: 4096)
-    table.initialize(repeating: Limits.none, count: 4096)
-    // 0 stands for untagged frames, which need no map.
-    for (vlan, domain) in bindings where vlan != 0 { table[Int(vlan)] = domain }
-    domains = UnsafePointer(table)
-  }
-
-  deinit { domains.deallocate() }
-}
-
 /// The memory of one snapshot.
 final class SnapshotStorage {
   let snapshot: UnsafePointer<ForwardingSnapshot>

@@ -165,14 +165,3 @@ struct Worker: ~Copyable {
     mbuf.free()
   }
 }
-
-/// What the passes over a burst keep about a frame.
-struct StagedFrame {
-  var sourceKey = MACKey(domain: 0, mac: .zero)
-  var destinationKey = MACKey(domain: 0, mac: .zero)
-  var destinationHash: UInt64 = 0
-  /// Where the source was seen; `noLocation`: do not learn.
-  var seenAt = StagedFrame.noLocation
-
-  static let noLocation = MACLocation(raw: .max)
-}

@@ -1,0 +1,20 @@
+// MonotonicClock: seconds for MAC ages and holds.
+
+import Glibc
+
+/// Seconds that never go back.
+enum MonotonicClock {
+  /// For MAC ages.
+  static func seconds() -> UInt32 { UInt32(truncatingIfNeeded: time().tv_sec) }
+
+  static func preciseSeconds() -> Double {
+    let time = time()
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
+  private static func time() -> timespec {
+    var now = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now
+  }
+}

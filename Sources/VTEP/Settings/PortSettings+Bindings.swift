@@ -1,0 +1,52 @@
+// PortSettings+Bindings: bindings and addresses of a port by VLAN, and what makes two settings one device.
+
+import Encap
+
+extension PortSettings {
+  /// Two settings with the same identity can use one device.
+  struct DeviceIdentity: Hashable {
+    var attachment: PortAttachment
+    var offersOffloads: Bool
+  }
+
+  /// What a guest is offered is settled when its device is opened.
+  var deviceIdentity: DeviceIdentity {
+    DeviceIdentity(attachment: attachment, offersOffloads: kind.driver.offersOffloads && offloads == .auto)
+  }
+
+  /// The port shall have a device. A disabled one of some kinds closes it, so that its guest's link goes down.
+  var wantsDevice: Bool { isEnabled || !kind.driver.closesWhenDisabled }
+
+  /// What a VLAN is bound to; 0 = untagged.
+  public func vni(vlan: UInt16) -> VNI? {
+    vlan == 0 ? vni : vlans[vlan]
+  }
+
+  /// Static addresses of a binding; VLAN 0 = untagged.
+  public func macs(vlan: UInt16) -> [MACAddress] {
+    vlan == 0 ? macs : vlanMACs[vlan] ?? []
+  }
+
+  /// Static addresses by VLAN; 0 = untagged.
+  var macsByVLAN: [(vlan: UInt16, macs: [MACAddress])] {
+    [(0, macs)] + vlanMACs.map { (vlan: $0.key, macs: $0.value) }
+  }
+
+  /// All (VLAN, VNI) pairs; VLAN 0 = untagged.
+  var bindings: [(vlan: UInt16, vni: VNI)] {
+    let untagged = vni.map { (vlan: UInt16(0), vni: $0) }
+    return [untagged].compactMap(\.self) + vlans.sorted { $0.key < $1.key }.map { (vlan: $0.key, vni: $0.value) }
+  }
+}
+
+extension PortSettings {
+  /// Name of the tap that control frames are punted to; nil: they are not.
+  ///
+  /// `punt-` and the port's name; of a name longer than ten bytes the first five, a dash, and four digits that depend on all of it.
+  public var puntTapName: String? {
+    guard linkProtocols == .punt else { return nil }
+    guard name.utf8.count > 10 else { return "punt-\(name)" }
+    let digits = String(PortHost.hash(name) & 0xffff, radix: 16)
+    return "punt-\(name.prefix(5))-\(String(repeating: "0", count: 4 - digits.count))\(digits)"
+  }
+}

@@ -1,0 +1,34 @@
+// VNISettings: one VXLAN segment (`vnis`).
+
+import Encap
+import MulticastLearn
+
+/// One VXLAN segment.
+public struct VNISettings: Equatable, Sendable {
+  public enum AcceptFrom: String, Sendable, CaseIterable { case any, peers }
+  public enum InnerVLAN: String, Sendable, CaseIterable { case discard, carry }
+
+  public var vni: VNI
+  public var flood: FloodMode
+  /// Learn remote addresses from the data plane.
+  public var learning = true
+  public var acceptFrom = AcceptFrom.any
+  public var innerVLAN = InnerVLAN.discard
+  /// 0 = never.
+  public var ageingSeconds: UInt32 = 300
+  /// Learned entries in this VNI; 0 = only the table's limit.
+  public var macLimit: UInt32 = 0
+  /// What may be flooded in this VNI, from ports and from the overlay together.
+  public var storm = StormLimits()
+  /// About addresses that move too often; nil: as `protection` says.
+  public var macMoveAction: ProtectionSettings.MACMove.Action?
+  /// Static remote addresses.
+  public var macs: [MACAddress: IPAddress] = [:]
+  /// What the controller says, where the VNI is its own and not the operator's.
+  public internal(set) var logicalSwitch: LogicalSwitchSettings?
+
+  public init(vni: VNI, flood: FloodMode) {
+    self.vni = vni
+    self.flood = flood
+  }
+}

@@ -1,0 +1,42 @@
+// ForwardingModel: the forwarding state as the reconciler keeps it. SnapshotStorage makes the workers' plain arrays of it.
+
+import Encap
+
+/// The forwarding state as the control side keeps it: one array per kind of object, addressed by the same indexes.
+struct ForwardingModel {
+  struct Domain {
+    var entry = DomainEntry()
+    var locals: [LocalTarget] = []
+    var flood: [UInt16] = []
+    var peers: [UInt16] = []
+    /// Nil: what is flooded is not limited.
+    var storm: StormEntry?
+  }
+  struct Policy {
+    var entry = PolicyEntry()
+    /// Ascending.
+    var allowedSources: [UInt64] = []
+  }
+  struct VTEP {
+    var entry = VTEPEntry()
+    var adjacencies: [Adjacency] = []
+    /// VTEP indexes of a list.
+    var members: [UInt16] = []
+  }
+
+  var ports = [PortEntry](repeating: PortEntry(), count: Limits.ports)
+  /// Beside `ports`.
+  var policies = [Policy](repeating: Policy(), count: Limits.ports)
+  /// The maps behind `PortEntry.vlanDomains`.
+  var vlanMaps: [VLANMap?] = Array(repeating: nil, count: Limits.ports)
+  var domains: [Domain] = []
+  var vteps: [VTEP] = []
+  /// One list per worker.
+  var receiveQueues: [[ReceiveQueue]]
+  /// The latest ones; those that every worker must have seen are taken out in time.
+  var announcements: [Announcement] = []
+  var ownIPv4 = IPAddress(ipv4: 0)
+  var ownIPv6 = IPAddress(high: 0, low: 0)
+  var decapPolicy: DecapPolicy
+  var priorities = PriorityMap()
+}

@@ -1,0 +1,22 @@
+// PortSettings+Policy: a port's policy as the snapshot has it.
+
+import Encap
+
+extension PortSettings {
+  /// The flags that the port's policy asks for.
+  var policyFeatures: PortFeatures {
+    let policy = policy
+    var features: PortFeatures = []
+    if !isEnabled || policy.hasAntiSpoofing || policy.macLimit > 0 || policy.ingress.isLimited || policy.storm.isLimited {
+      features.insert(.isPoliced)
+    }
+    if policy.egress.isLimited { features.insert(.limitsEgress) }
+    return features
+  }
+
+  /// With anti-spoofing: all (VLAN, source) pairs that may come in, ascending.
+  var allowedSources: [UInt64] {
+    guard policy.hasAntiSpoofing else { return [] }
+    return bindings.flatMap { vlan, _ in macs(vlan: vlan).map { PolicyEntry.source($0, vlan: vlan) } }.sorted()
+  }
+}

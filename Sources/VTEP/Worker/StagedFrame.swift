@@ -1,0 +1,14 @@
+// StagedFrame: what one pass over a burst finds out about a frame and a later one needs.
+
+import MACTable
+
+/// What the passes over a burst keep about a frame.
+struct StagedFrame {
+  var sourceKey = MACKey(domain: 0, mac: .zero)
+  var destinationKey = MACKey(domain: 0, mac: .zero)
+  var destinationHash: UInt64 = 0
+  /// Where the source was seen; `noLocation`: do not learn.
+  var seenAt = StagedFrame.noLocation
+
+  static let noLocation = MACLocation(raw: .max)
+}

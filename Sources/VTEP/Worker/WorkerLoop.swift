@@ -1,0 +1,138 @@
+// WorkerLoop: what a worker's thread runs: forward, report quiescence, sleep when there is nothing to do. Step 8 of the walk from a VM to
+// the wire.
+
+import CDPDK
+import Encap
+import Glibc
+import Synchronization
+
+enum WorkerLoop {
+  /// Rounds without a packet before an adaptive worker goes to sleep.
+  private static let idleRounds = 64
+  /// Nap of a worker with a queue that nothing can wait for; below a millisecond.
+  private static let napMicroseconds: Int = 300
+
+  /// The thread's function, for `rte_eal_remote_launch`. The argument is a `WorkerContext`.
+  static let entry: @convention(c) (UnsafeMutableRawPointer?) -> Int32 = { argument in
+    guard let context = argument?.assumingMemoryBound(to: WorkerContext.self) else { return -1 }
+    run(context)
+    return 0
+  }
+
+  private static func run(_ context: UnsafeMutablePointer<WorkerContext>) {
+    let shared = context.pointee.shared
+    let thread = UInt32(context.pointee.index)
+    var worker = Worker(context.pointee)
+    cdpdk_rcu_register(shared.pointee.rcu, thread)
+    cdpdk_rcu_online(shared.pointee.rcu, thread)
+
+    let activity = worker.counters.activity
+    var idle = 0
+    var before = cdpdk_cycles()
+    worker.nowCycles = before
+    var nextTick: UInt64 = 0
+    let tickCycles = cdpdk_cycles_per_second() / 20
+    while !shared.pointee.stops.load(ordering: .relaxed) {
+      let count = worker.runOnce()
+      cdpdk_rcu_quiescent(shared.pointee.rcu, thread)
+
+      let now = cdpdk_cycles()
+      activity.pointee.totalCycles.add(now &- before)
+      if count > 0 {
+        activity.pointee.packets.add(UInt64(count))
+        activity.pointee.busyCycles.add(now &- before)
+        idle = 0
+      } else {
+        idle += 1
+      }
+      before = now
+      worker.nowCycles = now
+      if now >= nextTick {
+        nextTick = now &+ tickCycles
+        worker.nowSeconds = MonotonicClock.seconds()
+        worker.rareWorkIsDue = true
+      }
+      if context.pointee.sleepsWhenIdle && idle >= idleRounds {
+        let isWoken = !context.pointee.napsOnly.pointee
+        if isWoken {
+          worker.setWakeups(true)
+          // What came in before the drivers knew would wake nobody.
+          let late = worker.runOnce()
+          if late > 0 {
+            worker.setWakeups(false)
+            activity.pointee.packets.add(UInt64(late))
+            idle = 0
+            continue
+          }
+        }
+        cdpdk_rcu_offline(shared.pointee.rcu, thread)
+        sleep(context, holdsFrames: !worker.held.isEmpty)
+        cdpdk_rcu_online(shared.pointee.rcu, thread)
+        if isWoken { worker.setWakeups(false) }
+        // Time asleep counts as time, not as work.
+        let awake = cdpdk_cycles()
+        activity.pointee.totalCycles.add(awake &- before)
+        before = awake
+        worker.nowCycles = awake
+        nextTick = 0
+        idle = idleRounds / 2
+      }
+    }
+    cdpdk_rcu_offline(shared.pointee.rcu, thread)
+    cdpdk_rcu_unregister(shared.pointee.rcu, thread)
+  }
+
+  /// Blocks until a receive queue has packets or the control side calls; at most a quarter of a second.
+  private static func sleep(_ context: UnsafeMutablePointer<WorkerContext>, holdsFrames: Bool) {
+    if context.pointee.napsOnly.pointee {
+      usleep(UInt32(napMicroseconds))
+      return
+    }
+    var events = epoll_event()
+    guard epoll_wait(context.pointee.epoll, &events, 1, holdsFrames ? 20 : 250) > 0 else { return }
+    let descriptor = Int32(truncatingIfNeeded: events.data.u64)
+    if descriptor == context.pointee.wakeEvent {
+      cdpdk_event_clear(descriptor)
+    } else if events.events & EPOLLERR.rawValue != 0 {
+      // A packet socket whose interface went down reports it until asked: read the error, or the loop never sleeps.
+      var error: Int32 = 0
+      var size = socklen_t(MemoryLayout<Int32>.size)
+      if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error == 0 {
+        usleep(UInt32(napMicroseconds))
+      }
+    }
+  }
+}
+
+extension Worker {
+  /// Asks drivers that tell of packets only on request to do so, or to stop it: guests are spared the work while the
+  /// worker polls anyway. Not between a report of quiescence and the next snapshot's use: it uses the current one.
+  @inline(never)
+  func setWakeups(_ isOn: Bool) {
+    let snapshot = Self.current(shared)
+    let end = Int(snapshot.pointee.receiveQueueStarts[index + 1])
+    for next in Int(snapshot.pointee.receiveQueueStarts[index])..<end {
+      let queue = snapshot.pointee.receiveQueues[next]
+      let port = snapshot.pointee.ports + Int(queue.port)
+      guard port.pointee.wakesOnRequest else { continue }
+      let gate = WakeGate.ofDevice + Int(port.pointee.device)
+      guard gate.pointee.enter() else { continue }
+      if isOn {
+        rte_eth_dev_rx_intr_enable(port.pointee.device, queue.queue)
+      } else {
+        rte_eth_dev_rx_intr_disable(port.pointee.device, queue.queue)
+      }
+      gate.pointee.leave()
+    }
+    // The guest must see the request before the rings are looked at once more.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+  }
+
+  /// Tells a sleeping learner that events wait for it.
+  @inline(never)
+  mutating func wakeLearner() {
+    sentLearnEvents = false
+    guard shared.pointee.learnerSleeps.exchange(false, ordering: .sequentiallyConsistent) else { return }
+    cdpdk_event_signal(shared.pointee.learnerEvent)
+  }
+}
