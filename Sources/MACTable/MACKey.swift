@@ -1,5 +1,4 @@
-// MACKey: what the forwarding database is asked for. Steps 2 and 3 of the walk from a VM to the wire, steps 5 and 6 of
-// the walk back.
+// MACKey: what the forwarding database is asked for. Steps E3, E4, D4 and D5.
 
 import Encap
 

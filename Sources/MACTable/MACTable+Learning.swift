@@ -1,5 +1,5 @@
-// MACTable: learning from traffic, and entries from the operator and the controller. Step 2 of the walk from a VM to
-// the wire and step 5 of the walk back end here, by way of the workers' event rings.
+// MACTable: learning from traffic, and entries from the operator and the controller. Steps E3 and D4 end here, by way
+// of the workers' event rings.
 
 import Encap
 import Synchronization

@@ -1,6 +1,5 @@
 // MACTable: the forwarding database, which says behind which port or VTEP a MAC address of a bridge domain lives.
-// Workers read it in steps 2 and 3 of the walk from a VM to the wire (and 5 and 6 of the walk back) through
-// `MACTableReader`; here is the writer's side. Exactly one thread may write at a time.
+// Workers read it in steps E3, E4, D4 and D5 through `MACTableReader`; here is the writer's side. Exactly one thread may write at a time.
 
 import Encap
 import Synchronization

@@ -1,5 +1,5 @@
-// MACTableReader: the workers' side of the forwarding database: hash, prefetch, look up, refresh. Steps 2 and 3 of the
-// walk from a VM to the wire. Lock-free; any number of threads may read while one writer changes the table.
+// MACTableReader: the workers' side of the forwarding database: hash, prefetch, look up, refresh. Steps E3, E4,
+// D4 and D5. Lock-free; any number of threads may read while one writer changes the table.
 //
 // A bucket is one cache line: four keys, then their four values. A key has one possible bucket in each half of the
 // table (cuckoo hashing). How the writer and the readers keep out of each other's way:

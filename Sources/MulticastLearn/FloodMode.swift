@@ -1,5 +1,4 @@
-// FloodMode: how a VNI's broadcast, unknown unicast and multicast frames reach the other VTEPs. Step 6 of the walk
-// from a VM to the wire.
+// FloodMode: how a VNI's broadcast, unknown unicast and multicast frames reach the other VTEPs. Step E6.
 
 import Encap
 

@@ -1,5 +1,5 @@
-// UnderlayFilter: lets only VXLAN's UDP port reach the packet socket on a shared underlay device (step 1 of the walk from
-// the wire), so that the host's other traffic never costs the workers anything. RFC 791, RFC 8200.
+// UnderlayFilter: lets only VXLAN's UDP port reach the packet socket on a shared underlay device (step D1),
+// so that the host's other traffic never costs the workers anything. RFC 791, RFC 8200.
 
 import CMNL
 import Encap

@@ -1,4 +1,4 @@
-// ControlFrame: frames that bridges talk to each other with, or keep to themselves: pass 1 of both walks, off the everyday
+// ControlFrame: frames that bridges talk to each other with, or keep to themselves: steps E2 and D3, off the everyday
 // path. IEEE 802.1Q-2018 clause 8.6.3 (reserved addresses) and clause 14 (BPDUs).
 
 extension MACAddress {

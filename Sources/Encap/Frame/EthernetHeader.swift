@@ -1,4 +1,4 @@
-// The 14 octets that every frame begins with, read at once: pass 1 of both walks. IEEE 802.3-2018 clause 3.
+// The 14 octets that every frame begins with, read at once: steps E2 and D3. IEEE 802.3-2018 clause 3.
 
 /// Addresses and EtherType of a frame.
 @frozen

@@ -1,4 +1,4 @@
-// The Ethernet header of a frame from a port, with its VLAN tag: pass 1 of the access side. IEEE 802.1Q-2018 clause 9.
+// The Ethernet header of a frame from a port, with its VLAN tag: step E2. IEEE 802.1Q-2018 clause 9.
 
 /// A checked view of an Ethernet header and of the tag at offset 12, if there is one.
 @frozen

@@ -1,6 +1,6 @@
 // What a guest may leave to us: a TCP or UDP checksum of which only the pseudo-header sum is in place, and a TCP segment
 // larger than its MTU, to be cut up (virtio 1.1 section 5.1.6.2). A request comes from outside: nothing of it is
-// believed before it is found sound against the frame. Stands between "parse" and "learn" of the walk from a guest.
+// believed before it is found sound against the frame. The last part of step E2.
 
 /// A sound request, and where the headers are that it is about. All counts are octets.
 @frozen

@@ -1,6 +1,6 @@
 // A received TCP segment that may be joined with the ones before it into a large one, for a guest that takes those (what
-// a network card does for LRO, in a way that can be undone: RFC 9293 sees the same octets and acknowledgements). Runs
-// after "forward to local ports" of the walk from the wire.
+// a network card does for LRO, in a way that can be undone: RFC 9293 sees the same octets and acknowledgements). Between
+// steps D6 and D7.
 
 /// Where the parts of a TCP segment are that has nothing but ordinary data.
 @frozen

@@ -1,5 +1,5 @@
 // The DSCP of a single packet in place of the one its outer header was written with: that of the 802.1p priority its frame came
-// with. Step 5 of the walk from a VM to the wire; only for frames with such a priority. RFC 2474, RFC 1624.
+// with. Step E5; only for frames with such a priority. RFC 2474, RFC 1624.
 
 extension OuterHeader {
   /// Replaces the DSCP of a header that `write` has made; ECN stays.

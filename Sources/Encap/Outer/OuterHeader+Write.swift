@@ -1,4 +1,4 @@
-// Encapsulation, step 5 of the walk from a VM to the wire: copy the prebuilt words, patch lengths, traffic class, TTL,
+// Encapsulation, step E5: copy the prebuilt words, patch lengths, traffic class, TTL,
 // checksums, source port and VNI.
 
 extension OuterHeader {

@@ -1,4 +1,4 @@
-// Decapsulation, steps 1 and 2 of the walk from the wire to a VM: Ethernet, IPv4 or IPv6, UDP, VXLAN. RFC 7348 section 5.
+// Decapsulation, step D2: Ethernet, IPv4 or IPv6, UDP, VXLAN. RFC 7348 section 5.
 // First it is decided whether the packet claims to be VXLAN for our port; only then its faults are ours to count.
 // Whether the addresses and the VNI are ours is the caller's question.
 

@@ -1,5 +1,4 @@
-// LearnEvent: what a worker tells the learner: this address was seen there. Pass 2 of the walk from a VM to the wire,
-// step 5 of the walk back.
+// LearnEvent: what a worker tells the learner: this address was seen there. Steps E3 and D4.
 
 import CDPDK
 import Encap

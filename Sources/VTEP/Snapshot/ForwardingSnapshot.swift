@@ -1,6 +1,6 @@
 // ForwardingSnapshot: everything a worker needs to forward, but the MAC table: plain-data arrays, built by the
 // reconciler, published by one atomic store, never changed afterwards, and freed when no worker can hold them any more.
-// Step 1 of the walk from a VM to the wire.
+// Taken anew in steps E1 and D1.
 
 import Encap
 import MACTable

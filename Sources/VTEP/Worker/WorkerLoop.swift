@@ -1,5 +1,4 @@
-// WorkerLoop: what a worker's thread runs: forward, report quiescence, sleep when there is nothing to do. Step 8 of the walk from a VM to
-// the wire.
+// WorkerLoop: what a worker's thread runs: forward, report quiescence, sleep when there is nothing to do. Step E8.
 
 import CDPDK
 import Encap

@@ -1,4 +1,4 @@
-// Worker+Forward: delivery to local ports and flooding. Step 6 of both walks. Flooded frames are reference-counted
+// Worker+Forward: delivery to local ports and flooding. Steps E6 and D6. Flooded frames are reference-counted
 // clones: no payload is copied. What came from a tunnel never goes back into one.
 
 import CDPDK

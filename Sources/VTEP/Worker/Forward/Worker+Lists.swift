@@ -1,5 +1,5 @@
 // Worker+Lists: frames to a multicast address that a controller has placed: to the local bindings, and to some of the
-// domain's VTEPs instead of all of them (selective replication). Step 6 of both walks. The MAC table has such an address
+// domain's VTEPs instead of all of them (selective replication). Step E6. The MAC table has such an address
 // behind an index that stands for a list of VTEPs and has no next hop of its own, so that nobody else pays for it. It is known:
 // storm control leaves it alone.
 

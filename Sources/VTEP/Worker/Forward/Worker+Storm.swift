@@ -1,4 +1,4 @@
-// Worker+Storm: storm control of a VNI, for frames that are about to be flooded, on both walks. Out of line: a domain without
+// Worker+Storm: storm control of a VNI, for frames that are about to be flooded, at the head of steps E6 and D6. Out of line: a domain without
 // limits pays one test of its entry, and only for frames that are flooded.
 
 import CDPDK

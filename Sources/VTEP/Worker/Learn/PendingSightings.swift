@@ -1,6 +1,6 @@
 // PendingSightings: where the stations are that a worker has told the learner of, for as long as the learner has not decided.
 // The answer to a station's first frame often comes before the learner has woken up; without this it would be flooded.
-// Pass 3 of both walks, after a look-up that found nothing (docs/decisions/0015).
+// Steps E4 and D5, after a look-up that found nothing (docs/decisions/0015).
 
 import MACTable
 import Synchronization

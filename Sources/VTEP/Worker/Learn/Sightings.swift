@@ -1,6 +1,6 @@
 // Sightings: which source addresses a worker has just found known at the place they come from. Frames come in rows from
 // the same stations: each station is looked up, and marked as seen, once a second and after every change of the table,
-// not with every frame. Pass 2 of the walk from a VM to the wire.
+// not with every frame. Step E3.
 
 import MACTable
 

@@ -1,6 +1,6 @@
-// Worker+Stations: tells the learner of sightings, and remembers them until it has decided: a source address that is new at its place, and, where a controller wants to
-// know, the IP address that a local station says it has. Steps 2 and 6 of the walk from a VM to the wire; off the fast path:
-// only frames of new sources and flooded frames come here.
+// Worker+Stations: tells the learner of sightings, and remembers them until it has decided: a source address that is new at its place,
+// and, where a controller wants to know, the IP address that a local station says it has. Steps E3, E6 and D4, off the fast path: only
+// frames of new sources and flooded frames come here.
 
 import CDPDK
 import Encap

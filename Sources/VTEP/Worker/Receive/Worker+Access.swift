@@ -1,5 +1,4 @@
-// Worker+Access: frames from a local port. Steps 2 to 4 of the walk from a VM to the wire: parse and bind, learn, look
-// up. One pass over the burst each, so that table lines are on their way while the rest of the burst is looked at.
+// Worker+Access: frames from a local port. Steps E2 to E4: parse and bind, learn, look up. One pass over the burst each, so that table lines are on their way while the rest of the burst is looked at.
 
 import CDPDK
 import Encap
@@ -9,7 +8,7 @@ extension Worker {
   mutating func receiveFromAccess(_ count: Int, portIndex: UInt16) {
     let port = snapshot.pointee.ports + Int(portIndex)
 
-    // Pass 1: parse, bind to a domain.
+    // Step E2: parse, bind to a domain.
     beginBurst()
     var live = 0
     var byteCount: UInt64 = 0
@@ -36,7 +35,7 @@ extension Worker {
     forwardFromAccess(live, portIndex: portIndex)
   }
 
-  /// Pass 1 for one frame: checks it, finds its domain, and starts the table look-ups.
+  /// Step E2 for one frame: checks it, finds its domain, and starts the table look-ups.
   ///
   /// - Returns: false when the frame was dropped.
   @inline(always)
@@ -74,7 +73,7 @@ extension Worker {
       mbuf, domain: domain, source: source, destination: destination, seenAt: .port(portIndex, vlan: 0), port: port, to: position)
   }
 
-  /// The rest of pass 1, for a frame whose domain is known.
+  /// The rest of step E2, for a frame whose domain is known.
   @inline(always)
   private mutating func enter(
     _ mbuf: Mbuf, domain: UInt16, source: MACAddress, destination: MACAddress, seenAt place: MACLocation,
@@ -92,7 +91,7 @@ extension Worker {
     return true
   }
 
-  /// Pass 1 for a tagged frame whose addresses have been checked: takes the tag of a bound VLAN off.
+  /// Step E2 for a tagged frame whose addresses have been checked: takes the tag of a bound VLAN off.
   @inline(never)
   private mutating func bindTagged(
     _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to position: Int
@@ -188,7 +187,7 @@ extension Worker {
     sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds)
   }
 
-  /// Pass 2: a source address that is known at this place is marked as seen; anything else is told to the learner. A frame whose
+  /// Step E3: a source address that is known at this place is marked as seen; anything else is told to the learner. A frame whose
   /// source is frozen elsewhere is dropped: that is what breaks a loop.
   ///
   /// - Returns: whether frames were dropped; they leave empty places in `frames`.
@@ -250,7 +249,7 @@ extension Worker {
     }
   }
 
-  /// Pass 3: where each frame goes.
+  /// Step E4: where each frame goes.
   @inline(always)
   private mutating func forwardFromAccess(_ live: Int, portIndex: UInt16) {
     let table = self.table

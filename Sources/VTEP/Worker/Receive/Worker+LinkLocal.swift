@@ -1,4 +1,4 @@
-// Worker+LinkLocal: link-local control frames, BPDUs and loop probes, in pass 1 of both walks; and the frames that the
+// Worker+LinkLocal: link-local control frames, BPDUs and loop probes, in steps E2 and D3; and the frames that the
 // control side has for the workers to send. All of it is rare and out of line: an everyday frame pays for one comparison
 // of its destination. Whatever goes to the slow path is bounded by a budget and a ring.
 

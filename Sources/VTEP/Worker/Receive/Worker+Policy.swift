@@ -1,4 +1,4 @@
-// Worker+Policy: what a port with limits may send and receive. Between passes 1 and 2 of the walk from a VM to the wire
+// Worker+Policy: what a port with limits may send and receive. Between steps E2 and E3
 // (nothing that is dropped here is learned), and before a batch leaves to a port. Out of line: ports without a policy
 // pay for one flag test per burst and per batch.
 
@@ -7,7 +7,7 @@ import Encap
 import MACTable
 
 extension Worker {
-  /// Applies the ingress policy of a port to a burst that has passed pass 1. What goes on moves up in `frames` and `stage`.
+  /// Applies the ingress policy of a port to a burst that has passed step E2. What goes on moves up in `frames` and `stage`.
   ///
   /// A frame that one check drops takes no tokens of the checks behind it.
   /// - Returns: frames that go on.

@@ -1,5 +1,5 @@
-// Worker+Underlay: packets from the wire. The walk from the wire to a VM: parse and verify the outer headers, VNI to
-// domain, ECN, learn behind which VTEP the source lives, forward to local ports only.
+// Worker+Underlay: packets from the wire. Steps D2 to D5: parse and verify the outer headers, VNI to domain, ECN,
+// learn behind which VTEP the source lives, look up the destination, which may be behind local ports only.
 
 import CDPDK
 import Encap
@@ -23,7 +23,7 @@ extension Worker {
     forwardFromUnderlay(live, portIndex: portIndex)
   }
 
-  /// Steps 1 to 4 for one packet: leaves the inner frame in the buffer.
+  /// Steps D2 and D3 for one packet: leaves the inner frame in the buffer.
   ///
   /// - Returns: false when the packet was dropped or is not ours.
   @inline(always)
@@ -80,7 +80,7 @@ extension Worker {
       innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass, portIndex: portIndex, to: position)
   }
 
-  /// Steps 3 and 4, for a packet whose outer headers are sound and ours.
+  /// Step D3, for a packet whose outer headers are sound and ours.
   ///
   /// - Parameter vtep: `Limits.none` when `address` has no index yet.
   @inline(always)
@@ -203,7 +203,7 @@ extension Worker {
     return low < Int(domain.pointee.peerCount) && peers[low] == vtep
   }
 
-  /// Step 5. A frame whose source is pinned to a local port is one of ours that came back; only the table knows. So is one
+  /// Step D4. A frame whose source is pinned to a local port is one of ours that came back; only the table knows. So is one
   /// whose source is frozen elsewhere. They leave empty places in `frames`.
   private mutating func learnFromVTEPs(portIndex: UInt16) {
     for index in 0..<unsightedCount {
@@ -223,7 +223,7 @@ extension Worker {
     }
   }
 
-  /// Step 6.
+  /// Step D5.
   @inline(always)
   private mutating func forwardFromUnderlay(_ live: Int, portIndex: UInt16) {
     let table = self.table

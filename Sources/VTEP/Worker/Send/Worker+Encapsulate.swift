@@ -1,4 +1,4 @@
-// Worker+Encapsulate: a frame into a tunnel. Step 5 of the walk from a VM to the wire: next hop by flow, MTU, outer
+// Worker+Encapsulate: a frame into a tunnel. Step E5: next hop by flow, MTU, outer
 // header in front of the frame. While the next hop's address resolves, frames wait here, bounded and in order.
 
 import CDPDK

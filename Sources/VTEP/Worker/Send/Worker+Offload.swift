@@ -1,6 +1,6 @@
 // Worker+Offload: frames whose sender left something to do (OffloadRequest). They pass untouched between two guests that
-// both take them; it is done here, and only then, when the frame leaves by a tunnel or by a port that does not. Stands
-// beside the walk: frames with nothing left to do never come here.
+// both take them; it is done here, and only then, when the frame leaves by a tunnel or by a port that does not. Between steps E4
+// and E5 or E6: frames with nothing left to do never come here.
 
 import CDPDK
 import Encap

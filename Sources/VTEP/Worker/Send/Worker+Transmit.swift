@@ -1,5 +1,5 @@
-// Worker+Transmit: batches per device, sent when full and at the end of each round. Step 7 of the walk from a VM to
-// the wire. To a port with several queues, which a guest serves with a processor each, frames are spread by flow. A spinlock
+// Worker+Transmit: batches per device, sent when full and at the end of each round. Steps E7
+// and D7. To a port with several queues, which a guest serves with a processor each, frames are spread by flow. A spinlock
 // guards each queue, since workers share them.
 
 import CDPDK
