@@ -32,9 +32,7 @@ def write_pcap(path, first, count, destination):
 def site(lab):
     site = Site(lab, vtepd=2, flood="replicate", wait=False, dataplane={"mac-table-size": 1_048_576, "memory-mb": 256})
     generator = site.generator = Guest(lab, "gen", 1)
-    generator.namespace.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
     veth(site.hosts[0].namespace, "port2", generator.namespace, "eth0")
-    site.hosts[0].namespace.sysctl("net.ipv6.conf.port2.disable_ipv6", 1)
     for namespace, device in ((site.hosts[0].namespace, "port2"), (generator.namespace, "eth0")):
         namespace.ip(f"link set {device} up")
     daemon = site.daemons[0]
@@ -93,6 +91,8 @@ def test_million_addresses(site):
     pinger = Pinger(*site.guests)
     rows = daemon.ctl("show", "mac-table", "--vni", BULK, timeout=120)
     sent, answered = pinger.stop()
+    own = site.generator.namespace.mac("eth0")  # its stack speaks, too
+    rows = [row for row in rows if row["mac"] != own]
     assert len({row["mac"] for row in rows}) == len(rows) == COUNT + 1
     assert sum(row["type"] == "learned" and row["port"] == "gen" for row in rows) == COUNT
     assert answered >= sent - 1, f"{sent - answered} of {sent} echoes were lost while the table was shown"  # the last may be on its way

@@ -35,8 +35,6 @@ def test_traffic_with_workers(lab, workers, polling):
 def test_idle_adaptive_daemon_sleeps_and_wakes(lab):
     site = Site(lab, vtepd=2, flood="replicate", dataplane={"polling": "adaptive"})
     site.wait_all_pings()
-    for host in site.hosts:
-        host.namespace.sysctl("net.ipv6.conf.u0.disable_ipv6", 1)
     daemon = site.daemons[0]
 
     def share():

@@ -37,7 +37,6 @@ class Trunk:
         for number, vlans in enumerate(({vlan: vni(vlan) for vlan in VLANS}, {peer_vlan(vlan): vni(vlan) for vlan in VLANS}), 1):
             guest = Guest(lab, f"bm{number}", number)
             guest.attach_veth(host.namespace, f"port{number}")
-            guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
             self.guests.append(guest)
             ports.append({"name": f"bm{number}", "kind": "netdev", "device": f"port{number}", "vlans": vlans})
         self.daemon = Vtepd(host.namespace, {

@@ -21,8 +21,6 @@ LIMIT = 50
 def cable(first, first_name, second, second_name):
     """A cable whose ends are interfaces of hosts; both are down."""
     veth(first, first_name, second, second_name)
-    for namespace, name in ((first, first_name), (second, second_name)):
-        namespace.sysctl(f"net.ipv6.conf.{name}.disable_ipv6", 1)
 
 
 def port(name, device, **settings):

@@ -47,8 +47,6 @@ class Scene:
             self.daemon.config["ports"].append({"name": guest.name, "kind": "netdev", "device": device, "vni": VNI})
         self.daemon.config["vnis"][0].update(vnis or {})
         self.daemon.config["ports"][0].update(port or {})
-        for guest in (self.local, self.far, *self.quiet):
-            guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
         self.daemon.write_config()
         self.site.start()
         self.daemon.wait_resolved(self.site.address(self.site.hosts[1]))

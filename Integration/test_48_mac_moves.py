@@ -41,8 +41,6 @@ class Scene:
             if daemon is not self.daemon:
                 daemon.config["protection"] = {"mac-move": {"moves": 0}}
             daemon.write_config()
-        for guest in (*self.site.guests, *more):
-            guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
         self.site.start()
         for daemon, host in zip(self.site.daemons, self.site.hosts):
             daemon.wait_resolved(*(self.site.address(other) for other in self.site.hosts if other is not host))

@@ -22,8 +22,6 @@ def test_a_gateway_protects_itself(lab):
         {"name": "vm9", "kind": "netdev", "device": "port9", "vni": VNI, "profile": "free", "storm-control": {"unknown-unicast": 7},
          "bpdu-guard": True, "loop-probe": False})
     daemon.write_config()
-    for guest in (noisy, other):
-        guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
     site.start()
 
     assert daemon.ctl("status")["mode"] == "gateway"

@@ -1,7 +1,7 @@
 """The first answer to a station goes where the station is, however soon it comes: not to all VTEPs."""
 import pytest
 
-from lab import Capture, Site
+from lab import Capture, Chatter, Site
 from lab.frames import ethernet, mac_bytes, mac_number
 
 PAIRS = 10_000
@@ -22,15 +22,14 @@ def test_no_first_answer_is_flooded(lab, workers):
     """vm2, behind a kernel, asks under a new address each time; vm1 answers at once; vm3, behind another VTEP, hears nothing."""
     site = Site(lab, vtepd=1, kernel=2, flood="replicate", dataplane={"workers": workers})
     site.wait_all_pings()
-    for guest in site.guests:
-        guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
     vm1, vm2, vm3 = site.guests
     asker, answerer = vm2.namespace.raw_socket("eth0"), vm1.namespace.raw_socket("eth0")
     for raw in (asker, answerer):
         raw.settimeout(30)
     strays = Capture(vm3.namespace, "eth0", "ether proto 0x88b5")
     daemon = site.daemons[0]
-    before = flooded(daemon)
+    chatter = Chatter(*site.guests)
+    before = chatter.undisturbed(lambda: flooded(daemon))
     own = mac_bytes(vm1.mac)
     for number in range(PAIRS):
         source = mac_number(0x100000 + number)
@@ -38,8 +37,8 @@ def test_no_first_answer_is_flooded(lab, workers):
         receive_from(answerer, mac_bytes(source))
         answerer.send(ethernet(vm1.mac, source, b"answer".ljust(46)))
         receive_from(asker, own)
-    # ARP between the guests may still be renewed.
-    assert flooded(daemon) - before < 10
+    # ARP between the guests may still be renewed, and what their stacks say unasked is multicast.
+    assert flooded(daemon) - before < 10 + chatter.count()
     # The capture's own end: a frame that reaches vm3.
     asker.send(ethernet(mac_number(7), vm3.mac, b"end".ljust(46)))
     frames = strays.wait(1)

@@ -18,7 +18,7 @@ def test_address_that_comes_late_and_goes(lab, ipv6):
         host.ip("address add 2001:db8::77/64 dev u0 nodad")
     else:
         host.ip("address add 192.0.2.77/24 dev u0")
-    leaving = Capture(host, "u0", "udp dst port 4789")
+    leaving = Capture(host, "u0", f"udp dst port 4789 and ether src {host.mac('u0')}")
 
     def problems():
         return daemon.ctl("status")["problems"]

@@ -1,6 +1,6 @@
 """What the integration tests and the demo are built from: hosts, switches and guests in network namespaces, the daemon
 under test, the kernel's own VXLAN device as its peer, raw frames and captures."""
-from .capture import Capture
+from .capture import Capture, Chatter
 from .certificates import Certificates
 from .control import ControlSession
 from .daemon import Vtepd
@@ -14,7 +14,7 @@ from .streams import Announcements, EchoStream, tcp_stream
 from .virtio_guest import VirtioGuest
 
 __all__ = [
-    "Announcements", "Capture", "Certificates", "ControlSession", "EchoStream", "Guest", "KernelVXLANHost", "Lab", "Namespace",
+    "Announcements", "Capture", "Certificates", "Chatter", "ControlSession", "EchoStream", "Guest", "KernelVXLANHost", "Lab", "Namespace",
     "OvsdbServer", "Router", "Site", "StandIn", "Switch", "UnderlayHost", "VirtioGuest", "VirtualMachine", "Vtepd", "tcp_stream",
     "transact", "vtep_ctl", "wait_until",
 ]

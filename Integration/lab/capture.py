@@ -80,3 +80,30 @@ class Capture:
             options += ["-e", name]
         done = run("tshark", "-r", self.path, "-n", *options, "-T", "fields", "-E", "separator=;", "-Y", only or "frame", timeout=300)
         return [tuple(line.split(";")) for line in done.stdout.splitlines()]
+
+
+def is_chatter(frame):
+    """Whether an IP stack may have sent the frame unasked: multicast memberships, neighbour and router discovery are IPv6."""
+    return frame[12:14] == b"\x86\xdd"
+
+
+class Chatter:
+    """What the IP stacks of guests send unasked, counted where it leaves them: vtepd counts it, too."""
+
+    def __init__(self, *guests):
+        self.captures = [Capture(guest.namespace, guest.device, f"ip6 and ether src {guest.namespace.mac(guest.device)}") for guest in guests]
+        self.begin = 0
+
+    def total(self):
+        return sum(len(capture.packets()) for capture in self.captures)
+
+    def undisturbed(self, look):
+        """What `look` returns at a moment when nobody spoke; `count` counts from there."""
+        while True:
+            self.begin = self.total()
+            seen = look()
+            if self.total() == self.begin:
+                return seen
+
+    def count(self):
+        return self.total() - self.begin

@@ -64,9 +64,6 @@ class Namespace:
         with held():
             lab.on_close(self.remove)
             run("ip", "netns", "add", self.full_name)
-        # No waiting for duplicate address detection. The rest is as the kernel ships it: routers are asked for and listened to.
-        for scope in ("all", "default"):
-            self.sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
         self.ip("link set lo up")
 
     def remove(self):
