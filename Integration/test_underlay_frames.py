@@ -30,7 +30,8 @@ class Wire:
             self.host.ip(f"link set {device} mtu 1600 address 02:00:00:00:07:01 up")
             self.host.ip(f"link set u0 master {device}")
         self.host.ip(f"address add {OURS[4]}/24 dev {device}")
-        self.host.ip(f"address add {OURS[6]}/64 dev {device} nodad")
+        self.host.ip(f"address add {OURS[6]}/64 dev {device}")
+        wait_until(lambda: "tentative" not in self.host.ip(f"-6 address show dev {device}"), "nobody else has the address")
         self.raw = self.far.raw_socket("u0", receive=False)
         self.from_mac, self.group = self.far.mac("u0"), group
 

@@ -39,7 +39,7 @@ class Groups:
     def address(self):
         self.host.namespace.ip("link set u0 up")
         self.host.namespace.ip(f"address replace {self.host.ipv4}/24 dev u0")
-        self.host.namespace.ip(f"address replace {self.host.ipv6}/64 dev u0 nodad")
+        self.host.namespace.ip(f"address replace {self.host.ipv6}/64 dev u0")
 
 
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
@@ -102,7 +102,7 @@ def test_renamed_interface_works_on(lab):
     ours.ip("link set u0 name other0")
     wait_until(lambda: not daemon.ctl("show", "underlay")[0]["up"], "it is down")
     ours.ip("link set other0 up")
-    ours.ip(f"address replace {site.hosts[0].ipv6}/64 dev other0 nodad")
+    ours.ip(f"address replace {site.hosts[0].ipv6}/64 dev other0")
     wait_until(lambda: daemon.ctl("show", "underlay")[0]["up"], "it is up")
     site.wait_joined()
     site.guests[1].wait_ping(site.guests[0].ipv4)

@@ -12,17 +12,29 @@ VLAN_HOST = pathlib.Path(__file__).with_name("vlan_host.py")
 
 
 def veth(first, first_name, second, second_name):
+    """A cable. Its ends join what they receive (GRO), as a card does; by itself a veth does not."""
     first.ip(f"link add {first_name} type veth peer name {second_name} netns {second.full_name}")
+    for namespace, name in ((first, first_name), (second, second_name)):
+        namespace.run("ethtool", "-K", name, "gro", "on")
 
+
+# All that is not as the kernel ships it, and why (docs/architecture.md, Tests).
 
 def finish_checksums(namespace, interface):
-    """The only offload that some interfaces here go without: their kernel finishes checksums itself.
-
-    It leaves those of tunnels and of what is inside to a card, and a veth is none. Who reads the frames at its other end by way of a
-    packet socket (DPDK's af_packet below vtepd, Open vSwitch in userspace) cannot tell that they are not finished and takes them for
-    wrong: vtepd drops the packets as udp-checksum.
+    """The kernel leaves checksums of its tunnels, and those inside, to the card. Behind a veth, DPDK's af_packet cannot tell them from
+    wrong ones: vtepd drops the packets as udp-checksum.
     """
     namespace.run("ethtool", "-K", interface, "tx", "off")
+
+
+def no_joined_segments(namespace, interface):
+    """DPDK's af_packet has no room for a frame above the MTU: what GRO joins on a port's interface is dropped as frame-truncated."""
+    namespace.run("ethtool", "-K", interface, "gro", "off")
+
+
+def no_whole_segments(namespace, interface):
+    """Nor for a segment that the guest's kernel leaves to the card to cut (TSO): TCP from the guest all but stands still."""
+    namespace.run("ethtool", "-K", interface, "tso", "off")
 
 
 class Switch:
@@ -99,6 +111,7 @@ class Guest:
     def attach_veth(self, host_namespace, device, mtu=1500):
         """Makes the veth pair of a netdev port: `device` in the host, eth0 here."""
         veth(host_namespace, device, self.namespace, "eth0")
+        no_joined_segments(host_namespace, device)
         host_namespace.ip(f"link set {device} mtu {mtu} up")
         return self.use("eth0", mtu)
 

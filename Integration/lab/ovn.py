@@ -7,7 +7,7 @@ a gateway. Nothing here knows of vtepd.
 """
 import os
 
-from .hosts import finish_checksums, veth
+from .hosts import veth
 from .namespaces import run, wait_until
 
 SCHEMAS = "/usr/share/ovn"
@@ -87,7 +87,6 @@ class Hypervisor(Daemons):
         """Plugs a guest in as logical port `port`."""
         device = f"t{guest.name}"
         veth(guest.namespace, "eth0", self.namespace, device)
-        finish_checksums(guest.namespace, "eth0")
         self.namespace.ip(f"link set {device} up")
         guest.use("eth0", 1450)
         self.vsctl("add-port", "br-int", device, "--", "set", "Interface", device, f"external_ids:iface-id={port}")
