@@ -23,8 +23,6 @@ class Bench:
         self.daemon.config["vnis"][0]["macs"] = [{"mac": FAR, "vtep": FAR_VTEP}]
         self.daemon.write_config()
         self.site.start()
-        for guest in (self.one, self.two):
-            guest.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)
         self.raw_one, self.raw_two = (guest.namespace.raw_socket("eth0") for guest in (self.one, self.two))
         self.introduce()
 
@@ -276,7 +274,6 @@ def test_too_big_for_the_driver_of_a_tap(lab):
     bench.daemon.wait_running()
     tap = Guest(lab, "vm9", 9)
     tap.attach_tap(bench.host, "tap9")
-    tap.namespace.sysctl("net.ipv6.conf.tap9.disable_ipv6", 1)
     bench.daemon.wait_ports_up()
     raw = tap.namespace.raw_socket("tap9")
     wait_until(lambda: (raw.send(ethernet(tap.mac)), tap.mac in bench.daemon.macs())[1], "the tap's station is known")
