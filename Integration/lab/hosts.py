@@ -43,7 +43,7 @@ class Switch:
     def __init__(self, lab, name="sw", mtu=1600):
         self.namespace, self.mtu = lab.namespace(name), mtu
         ns = self.namespace
-        ns.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+        ns.sysctl("net.ipv6.conf.default.disable_ipv6", 1)  # its ports are no hosts
         ns.ip("link add br0 type bridge mcast_snooping 1")
         # The querier comes last, in a command of its own: for the response interval of that moment the bridge believes
         # that there is no querier, and floods everything. Units are hundredths of a second.
