@@ -83,7 +83,7 @@ public final class NetlinkSocket {
           isDone = true
         case NLMSG_DONE:
           // Carries the error of a dump that broke off.
-          outcome.code = -(message.familyHeader(Int32.self) ?? 0)
+          outcome.code = 0 &- (message.familyHeader(Int32.self) ?? 0)
           isDone = true
         case NLMSG_NOOP, NLMSG_OVERRUN:
           break
@@ -101,13 +101,15 @@ extension NetlinkMessage {
   /// errno (0 = success) and the kernel's words, from NLMSG_ERROR.
   var acknowledgement: (code: Int32, detail: String?) {
     guard let error = familyHeader(nlmsgerr.self) else { return (EBADMSG, nil) }
-    guard flags & NLM_F_ACK_TLVS != 0 else { return (-error.error, nil) }
+    // The smallest number has no counterpart.
+    let code = 0 &- error.error
+    guard flags & NLM_F_ACK_TLVS != 0 else { return (code, nil) }
     // The request is repeated behind the code, in full unless "capped"; the attributes stand behind it.
     let echoed = flags & NLM_F_CAPPED != 0 ? 0 : Int(error.msg.nlmsg_len) - MemoryLayout<nlmsghdr>.size
     let offset = MemoryLayout<nlmsgerr>.size + ((max(echoed, 0) + 3) & ~3)
     let length = mnl_nlmsg_get_payload_len(header) - offset
-    guard length > 0, let first = cmnl_first_attribute(header, offset) else { return (-error.error, nil) }
+    guard length > 0, let first = cmnl_first_attribute(header, offset) else { return (code, nil) }
     let attributes = NetlinkAttributes(UnsafeRawBufferPointer(start: first, count: length))
-    return (-error.error, attributes[Int(NLMSGERR_ATTR_MSG.rawValue)]?.string)
+    return (code, attributes[Int(NLMSGERR_ATTR_MSG.rawValue)]?.string)
   }
 }
