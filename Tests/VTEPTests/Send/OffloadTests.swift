@@ -235,6 +235,10 @@ extension DataplaneTests {
         let arp = Frame.arpRequest(from: guest(1), target: 9)
         for bad in [offset, other, long, udp, arp] { plane.send(bad, from: .vm1, as: .large(segment: 1000)) }
         for bad in [offset, other, long, arp] { plane.send(bad, from: .vm1, as: .unfinished) }
+        // More behind the packet than 16 bits can say.
+        let padded = large(byteCount: 100).bytes(finished: false) + [UInt8](repeating: 0, count: 65_600)
+        plane.send(padded, from: .vm1, as: .large(segment: 64))
+        plane.send(padded, from: .vm1, as: .unfinished)
         // Headers cut short, at every length.
         let headers = Array(frame[..<66])
         for count in 14..<66 { plane.send(Array(headers[..<count]), from: .vm1, as: .large(segment: 1000)) }
@@ -244,7 +248,7 @@ extension DataplaneTests {
         plane.send(small.bytes(finished: true), from: .vm1, as: .looked)
         plane.expect(
           tunnelled: [plane.tunnelled(to: Topology.near, small.bytes(finished: true))],
-          drops: [.vm1: [.offloadSegmentSize: 4, .offloadHeaders: 5 + 4 + 52 + 1]])
+          drops: [.vm1: [.offloadSegmentSize: 4, .offloadHeaders: 5 + 4 + 2 + 52 + 1]])
       }
     }
 

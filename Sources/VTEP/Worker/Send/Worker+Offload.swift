@@ -46,7 +46,7 @@ extension Worker {
       return reason
     case .sound(let request, let byteCount):
       let padding = mbuf.byteCount &- byteCount
-      guard padding == 0 || cdpdk_mbuf_trim(mbuf.raw, UInt16(truncatingIfNeeded: padding)) == 0 else {
+      guard padding == 0 || padding <= Int(UInt16.max) && cdpdk_mbuf_trim(mbuf.raw, UInt16(truncatingIfNeeded: padding)) == 0 else {
         return .offloadHeaders
       }
       mbuf.request = request
