@@ -72,7 +72,8 @@ struct ControllerStateFile: Sendable {
   }
 
   static func edit(_ text: String) throws(Unusable) -> ControllerEdit {
-    let lines = text.split(separator: "\n")
+    // By scalars: a name may begin with one that joins the blank in front of it to a character.
+    let lines = text.unicodeScalars.split(separator: "\n").map { Substring($0) }
     guard lines.first ?? "" == title else { throw Unusable(description: "it is of another version") }
     guard lines.count >= 2, lines[lines.count - 1] == "end \(lines.count - 2)" else { throw Unusable(description: "it is cut off") }
     var layer = ControllerLayer()
@@ -84,7 +85,7 @@ struct ControllerStateFile: Sendable {
   }
 
   private static func read(_ line: Substring, _ layer: inout ControllerLayer, _ addresses: inout [ControllerEdit.Address]) -> Bool {
-    let words = line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).map(String.init)
+    let words = line.unicodeScalars.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).map { String($0) }
     guard words.count >= 3 else { return false }
     if words[0] == "bind" {
       guard words.count == 4, let vlan = UInt16(words[1]), let vni = vni(words[2]) else { return false }

@@ -35,6 +35,15 @@ struct ControllerStateTests {
     #expect(Set(edit.addresses) == Set(addresses[vni, default: [:]].map { .init(vni: vni, mac: $0.key, destination: $0.value) }))
   }
 
+  @Test("a controller may give any name", arguments: ["\u{301}x", " \u{200d} y", "a\r\nb", "\u{85}"])
+  func names(_ name: String) throws {
+    var layer = layer
+    layer.switches[vni]?.name = name
+    let edit = try ControllerStateFile.edit(ControllerStateFile.text(layer, addresses))
+    #expect(edit.layer?.switches[vni]?.name == String(name.map { $0.isNewline ? " " : $0 }))
+    #expect(edit.layer?.bindings == layer.bindings)
+  }
+
   @Test("cut off anywhere, or from another version: not used")
   func broken() {
     let text = ControllerStateFile.text(layer, addresses)
