@@ -33,8 +33,8 @@ public struct ControlError: Error, Equatable, Sendable, CustomStringConvertible 
 
   public init(_ code: Code, _ message: String, details: [String] = []) {
     self.code = code
-    self.message = message
-    self.details = details
+    self.message = message.onOneLine
+    self.details = details.map(\.onOneLine)
   }
 
   /// Message and details, one per line.

@@ -9,84 +9,6 @@ import VTEPControl
 
 @testable import vtepd
 
-let fullConfigurationText = """
-  name: "123"
-  mode: gateway
-  run-dir: /tmp/run
-  state-dir: "/tmp/with blank: and colon"
-
-  dataplane:
-    workers: 2
-    cores: [1, 3]
-    polling: busy
-    hugepages: required
-    memory-mb: 512
-    mac-table-size: 1000000
-
-  underlay:
-    addresses: [192.0.2.1, "2001:db8::1"]
-    device: [eth0, eth1]
-    driver: af_packet
-    udp-port: 8472
-    ttl: inherit
-    multicast-ttl: 5
-    dscp: 46
-    pcp-to-dscp: [0, 1, 16, 24, 32, 46, 48, 63]
-    dscp-to-pcp: { 46: 5, 0: 1 }
-    udp-checksum: on
-    udp6-zero-checksum-rx: true
-    ipsec-policy: refuse
-
-  protection:
-    mac-move: { moves: 3, window-seconds: 10, hold-seconds: 20 }
-
-  vnis:
-    - vni: 5001
-      flood: multicast
-      group: 239.1.1.1
-      learning: false
-      accept-from: any
-      inner-vlan: carry
-      ageing-seconds: 0
-      mac-limit: 100
-      storm-control: { broadcast: 10, unknown-unicast: 20, unknown-multicast: 30 }
-    - vni: 5002
-      flood: replicate
-      peers: [192.0.2.3, 192.0.2.2, "2001:db8::2"]
-      accept-from: peers
-      macs:
-        - { mac: "02:00:00:00:00:21", vtep: 192.0.2.2 }
-        - { mac: 02:00:00:00:00:22, vtep: "2001:db8::2" }
-    - { vni: 5003, flood: none }
-    - { vni: 5004, group: "ff05::1:2" }
-
-  ports:
-    - name: vm1
-      kind: tap
-      device: tap-vm1
-      vni: 5001
-      macs: ["52:54:00:00:00:02", "52:54:00:00:00:01"]
-      mtu: 1400
-    - name: bm1
-      kind: netdev
-      device: eth2
-      vni: 5002
-      vlans: { 100: 5001, 4094: 5002 }
-      vlan-macs: { 100: ["02:00:00:00:01:64"] }
-      isolated: true
-      tpid: 0x88A8
-
-  ovsdb:
-    remotes: ["ssl:db.example.net:6640", "ssl:[2001:db8::5]:6641"]
-    private-key: /etc/vtepd/key.pem
-    certificate: /etc/vtepd/cert.pem
-    ca-certificate: /etc/vtepd/ca.pem
-    peer-name: [db.example.net, 2001:db8::5]
-    inactivity-probe-seconds: 10
-    stale-hold: 60
-
-  """
-
 @Suite struct ConfigurationLoaderTests {
   private let loader = ConfigurationLoader(hostName: "host")
 
@@ -97,6 +19,16 @@ let fullConfigurationText = """
   private func vni(_ number: Int) throws -> VNI { try #require(VNI(number)) }
   private func ip(_ text: String) throws -> IPAddress { try #require(IPAddress(text)) }
   private func mac(_ text: String) throws -> MACAddress { try #require(MACAddress(text)) }
+
+  @Test func eachProblemIsOneLine() {
+    let text = "mode: \"a\\nb\"\n\"x\\e\\L\": 1\nunderlay: {addresses: [192.0.2.1], device: eth0}\n"
+    let error = #expect(throws: ConfigurationError.self) { try load(text) }
+    #expect(
+      error?.lines == [
+        #"f.yaml:1:7: mode must be hypervisor or gateway, not the text 'a\nb'"#, #"f.yaml:2:1: the file: unknown key 'x\u{1B}\u{2028}'"#,
+      ])
+    #expect(ControlError(.refused, "a\nb", details: ["c\rd"]).description == "a\\nb\nc\\rd")
+  }
 
   @Test func everyKeyArrives() throws {
     let configuration = try load(fullConfigurationText)

@@ -1,5 +1,7 @@
 // ConfigurationError: all that is wrong with a configuration file, in the order of the file.
 
+import VTEPControl
+
 /// A place in a file. Both count from 1; columns count Unicode scalars.
 struct FilePosition: Hashable, Comparable, Sendable {
   var line: Int
@@ -24,11 +26,11 @@ struct ConfigurationError: Error, Equatable, Sendable, CustomStringConvertible {
   /// At least one, sorted by position.
   var problems: [ConfigurationProblem]
 
-  /// Each problem as `file:line:column: message`.
+  /// Each problem as `file:line:column: message`, on one line whatever it quotes.
   var lines: [String] {
     problems.map { problem in
-      guard let position = problem.position else { return "\(file): \(problem.message)" }
-      return "\(file):\(position.line):\(position.column): \(problem.message)"
+      let place = problem.position.map { ":\($0.line):\($0.column)" } ?? ""
+      return "\(file)\(place): \(problem.message)".onOneLine
     }
   }
 
