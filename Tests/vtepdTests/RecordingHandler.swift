@@ -15,9 +15,13 @@ final class RecordingHandler: ControlHandler {
   let macCount: UInt64
   let largestPage = Mutex(0)
 
-  init(macCount: UInt64 = 0) throws {
+  convenience init(macCount: UInt64 = 0) throws {
+    self.init(macCount: macCount, desired: try ConfigurationLoader(hostName: "h").load(text: fullConfigurationText, file: "f").desired)
+  }
+
+  init(macCount: UInt64 = 0, desired: DesiredState) {
     self.macCount = macCount
-    desired = Mutex(try ConfigurationLoader(hostName: "h").load(text: fullConfigurationText, file: "f").desired)
+    self.desired = Mutex(desired)
   }
 
   static func row(_ number: UInt64) -> MACTableRow {
@@ -42,6 +46,7 @@ final class RecordingHandler: ControlHandler {
     guard let limit = request.limit else { throw ControlError(.internalError, "no limit") }
     largestPage.withLock { $0 = max($0, limit) }
     let start = request.cursor ?? 0
+    guard start < macCount else { return Page([]) }
     let end = min(start + UInt64(limit), macCount)
     return Page((start..<end).map(Self.row), next: end < macCount ? end : nil)
   }

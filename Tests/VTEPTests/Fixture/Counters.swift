@@ -72,7 +72,7 @@ struct CounterValues {
   }
 }
 
-/// What the counters that `expect` does not compare have done since an earlier moment.
+/// What the counters have done since an earlier moment.
 struct CounterDeltas {
   private let now: CounterValues
   private let before: CounterValues
@@ -82,6 +82,9 @@ struct CounterDeltas {
     self.before = before
   }
 
+  var drops: [Place: [DropReason: Int]] { now.drops(since: before) }
+  func received(_ place: Place) -> Traffic { now.received(place, since: before) }
+  func sent(_ place: Place) -> Traffic { now.sent(place, since: before) }
   func fromVTEP(_ index: UInt16) -> Traffic { now.vteps[Int(index)].received - before.vteps[Int(index)].received }
   func toVTEP(_ index: UInt16) -> Traffic { now.vteps[Int(index)].sent - before.vteps[Int(index)].sent }
   func fromOverlay(_ domain: UInt16) -> Traffic { now.domains[Int(domain)].received - before.domains[Int(domain)].received }

@@ -1,10 +1,9 @@
 // A worker, a snapshot and a MAC table over ports in memory: (port, bytes) in, (port, bytes) out, and what every counter
-// did. A test says what it expects; whatever else happens (a frame, a drop, a learn event, a lost buffer) is a failure.
+// did. For tests, which add what they expect (DataplaneFixture+Expect), and for fuzz targets.
 
 import CDPDK
 import Encap
 import MACTable
-import Testing
 
 @testable import VTEP
 
@@ -17,29 +16,16 @@ final class DataplaneFixture {
   var worker: Worker
   private var publisher: SnapshotPublisher
   /// Packets and bytes put in and taken out so far, per port.
-  private var put = [Traffic](repeating: Traffic(), count: Place.allCases.count)
-  private var taken = [Traffic](repeating: Traffic(), count: Place.allCases.count)
-  private var base: CounterValues
+  var put = [Traffic](repeating: Traffic(), count: Place.allCases.count)
+  var taken = [Traffic](repeating: Traffic(), count: Place.allCases.count)
+  /// What the counters were when they were looked at last.
+  var base: CounterValues
 
-  /// Runs `body` on a new fixture, and checks afterwards that nothing is left over: no frame that was not expected, no
-  /// counter, no packet buffer.
-  static func run(
-    _ family: Family = .ipv4, _ attachment: Attachment = .untagged, sourceLocation: SourceLocation = #_sourceLocation,
-    _ body: (DataplaneFixture) throws -> Void
+  /// - Parameter shared: a fixture that lives beside others has its own.
+  init(
+    _ family: Family, _ attachment: Attachment, _ test: TestRuntime, shared: UnsafeMutablePointer<SharedState>? = nil
   ) throws {
-    let test = try TestRuntime.shared()
-    let freeBuffers = test.freeBufferCount
-    do {
-      let fixture = try DataplaneFixture(family, attachment, test)
-      try body(fixture)
-      fixture.expect(sourceLocation: sourceLocation)
-      for port in test.ports { port.drain() }
-    }
-    // The worker has freed what it held.
-    #expect(test.freeBufferCount == freeBuffers, "packet buffers leaked", sourceLocation: sourceLocation)
-  }
-
-  private init(_ family: Family, _ attachment: Attachment, _ test: TestRuntime) throws {
+    let shared = shared ?? test.shared
     self.family = family
     self.attachment = attachment
     self.test = test
@@ -55,9 +41,9 @@ final class DataplaneFixture {
       let key = MACKey(domain: Topology.domain, mac: Topology.guest(UInt64(number)))
       _ = table.learn(key, at: .vtep(vtep), nowSeconds: 0)
     }
-    publisher = SnapshotPublisher(shared: test.shared)
+    publisher = SnapshotPublisher(shared: shared)
     publisher.publish(model)
-    worker = Worker(Self.context(0, test, table.reader, test.shared))
+    worker = Worker(Self.context(0, test, table.reader, shared))
     base = CounterValues(test.counters[0])
     _ = Sighting.takeAll(test.learnRings[0])
   }
@@ -184,46 +170,7 @@ final class DataplaneFixture {
       vni: Topology.vni.rawValue, inner: inner)
   }
 
-  // -- expectations ------------------------------------------------------------------------------------------------------
-
-  /// Runs, and compares everything that happened since the last call with what is expected.
-  ///
-  /// - Parameters:
-  ///   - local: guests' frames per port, in order, to be found there as the binding wants them.
-  ///   - raw: bytes per port, for bindings that are not the topology's.
-  ///   - tunnelled: packets on the uplink, in order; flow-dependent fields are taken from what was sent.
-  ///   - learned: events for the learner, in order.
-  func expect(
-    local: [Place: [Frame]] = [:], raw: [Place: [[UInt8]]] = [:], tunnelled: [VXLANPacket] = [],
-    drops: [Place: [DropReason: Int]] = [:], learned: [Sighting] = [],
-    sourceLocation: SourceLocation = #_sourceLocation
-  ) {
-    run()
-    for place in Place.allCases where !place.isUplink {
-      let expected = (local[place] ?? []).map(onWire) + (raw[place] ?? [])
-      #expect(take(place).map(\.hex) == expected.map(\.hex), "frames to \(place)", sourceLocation: sourceLocation)
-    }
-    let sent = take(.uplink)
-    let expected = zip(tunnelled, sent).map { $0.withFlow(of: $1)?.bytes.hex ?? "no flow fields" }
-    #expect(sent.count == tunnelled.count, "packets to the uplink", sourceLocation: sourceLocation)
-    #expect(Array(sent.map(\.hex).prefix(expected.count)) == expected, "packets to the uplink", sourceLocation: sourceLocation)
-    #expect(take(.secondUplink).map(\.hex) == [], "packets to the second uplink", sourceLocation: sourceLocation)
-    expectCounters(drops, sourceLocation: sourceLocation)
-    #expect(Sighting.takeAll(test.learnRings[0]) == learned, sourceLocation: sourceLocation)
-  }
-
-  private func expectCounters(_ drops: [Place: [DropReason: Int]], sourceLocation: SourceLocation) {
-    let now = CounterValues(test.counters[0])
-    #expect(now.drops(since: base) == drops, sourceLocation: sourceLocation)
-    for place in Place.allCases {
-      let index = Int(place.rawValue)
-      #expect(now.received(place, since: base) == put[index], "received at \(place)", sourceLocation: sourceLocation)
-      #expect(now.sent(place, since: base) == taken[index], "sent at \(place)", sourceLocation: sourceLocation)
-      put[index] = Traffic()
-      taken[index] = Traffic()
-    }
-    base = now
-  }
+  // -- counters ----------------------------------------------------------------------------------------------------------
 
   /// Counted since the fixture was made or `expect` was called last.
   var deltas: CounterDeltas { CounterDeltas(test.counters[0], base) }

@@ -41,6 +41,11 @@ final class MemoryPort {
 
   /// Lets the device receive a frame, spread over buffers of these sizes; the last one holds the rest.
   func put(_ frame: [UInt8], segments: [Int] = [], as received: Received = .plain) {
+    put(Self.buffer(of: frame, segments: segments, as: received, pool: pool))
+  }
+
+  /// A frame as a driver hands it over, spread over buffers of these sizes; the last one holds the rest.
+  static func buffer(of frame: [UInt8], segments: [Int] = [], as received: Received = .plain, pool: OpaquePointer) -> OpaquePointer {
     var rest = frame[...]
     var head: OpaquePointer?
     for byteCount in segments + [.max] {
@@ -63,7 +68,7 @@ final class MemoryPort {
     case .large(let segment): cdpdk_mbuf_set_received(head, 1, 1, segment, 1)
     case .looked: cdpdk_mbuf_set_received(head, 0, 0, 0, 1)
     }
-    put(head!)
+    return head!
   }
 
   /// Lets the device receive a frame of at most 128 octets that lies in its buffer's headroom.

@@ -4,6 +4,20 @@ import Encap
 
 @testable import VTEP
 
+/// Address family of the underlay.
+enum Family: String, CaseIterable {
+  case ipv4 = "IPv4"
+  case ipv6 = "IPv6"
+}
+
+/// How the guests' ports are bound to the VNI.
+enum Attachment: String, CaseIterable {
+  case untagged, tagged
+
+  /// VLAN of the binding; 0 = untagged.
+  var vlan: UInt16 { self == .tagged ? 100 : 0 }
+}
+
 /// A port of the topology; the raw value is its index in a snapshot.
 enum Place: UInt16, CaseIterable {
   case uplink, secondUplink, vm1, vm2, vm3
