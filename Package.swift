@@ -28,6 +28,12 @@ func headers(of library: String, flags: [String] = []) -> Target {
 let versionSettings: [CSetting] =
   Context.environment["VTEPD_VERSION"].map { [.define("VTEPD_VERSION", to: "\"\($0)\"")] } ?? []
 
+/// What the fuzz targets look into, and the fixtures that they share with the tests.
+let fuzzDependencies: [Target.Dependency] = [
+  "Encap", "MACTable", "Netlink", "CMNL", "VTEP", "CDPDK", "CDPDKHeaders", "OVSDBClient", "VTEPControl", "vtepd", "VTEPTests", "vtepdTests",
+  .product(name: "NIOCore", package: "swift-nio"),
+]
+
 let package = Package(
   name: "vtepd",
   products: [
@@ -134,12 +140,31 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
+    // Replays the kept inputs of all fuzz targets.
+    .testTarget(
+      name: "FuzzTests", dependencies: fuzzDependencies, path: "Fuzz", exclude: ["Fuzzer.swift", "hostile-packets", "seeds"],
+      swiftSettings: viewSettings + dpdkSettings),
   ]
 )
 
-// libFuzzer brings its own main, so these are built only when scripts/fuzz asks for them.
-if Context.environment["VTEPD_FUZZ"] != nil {
-  package.targets += ["JSON", "Session"].map { name in
-    .executableTarget(name: "Fuzz\(name)", dependencies: ["OVSDBClient"], path: "Fuzz/\(name)")
-  }
+// libFuzzer brings its own main and instruments everything, so this is built only when scripts/fuzz asks for it, in a folder of its own:
+// the fuzz targets become a program, the fixtures that they share with the tests libraries, and so does the daemon, whose main goes.
+if Context.environment["VTEPD_FUZZ"] != nil, let daemon = package.targets.first(where: { $0.name == "vtepd" }) {
+  package.products = []
+  package.targets.removeAll { $0.type == .test || $0.type == .executable }
+  package.targets += [
+    .target(
+      name: "vtepd", dependencies: daemon.dependencies,
+      swiftSettings: dpdkSettings + [.unsafeFlags(["-Xfrontend", "-entry-point-function-name", "-Xfrontend", "vtepd_main"])]),
+    .target(
+      name: "VTEPTests", dependencies: ["VTEP", "Encap", "MACTable", "CDPDK", "CDPDKHeaders"], path: "Tests/VTEPTests/Fixture",
+      exclude: ["DataplaneFixture+Expect.swift", "DataplaneTests.swift"],
+      swiftSettings: viewSettings + dpdkSettings),
+    .target(
+      name: "vtepdTests", dependencies: ["vtepd", "VTEP", "VTEPControl", "Encap"], path: "Tests/vtepdTests",
+      sources: ["FullConfiguration.swift", "RecordingHandler.swift"], swiftSettings: dpdkSettings),
+    .executableTarget(
+      name: "fuzz", dependencies: fuzzDependencies, path: "Fuzz", exclude: ["hostile-packets", "seeds", "Replay"],
+      swiftSettings: viewSettings + dpdkSettings),
+  ]
 }

@@ -1,7 +1,27 @@
-// Fuzz target of the session: everything behind the JSON: envelopes, schemas, rows, differences, results. The first byte says how
-// far the conversation has come, the others are what the server says then.
+// What an OVSDB server says (RFC 7047): its JSON, and everything behind that: envelopes, schemas, rows, differences, results.
 
 import OVSDBClient
+
+/// Whatever comes is refused or read, the same in one piece as in two, and what was read can be written and read again.
+@Sendable func fuzzJSON(_ input: UnsafeMutableRawBufferPointer) throws {
+  let bytes = Array(input)
+  let limits = JSONLimits(depth: 16, byteCount: 4096)
+  func parse(_ pieces: [ArraySlice<UInt8>]) -> [JSONValue]? {
+    var parser = JSONParser(limits: limits)
+    var values: [JSONValue] = []
+    for piece in pieces {
+      guard let more = try? parser.feed(piece) else { return nil }
+      values += more
+    }
+    return values
+  }
+  let values = parse([bytes[...]])
+  let cut = bytes.count / 3
+  try require(parse([bytes[..<cut], bytes[cut...]]) == values, "another reading in two pieces")
+  for value in values ?? [] {
+    try require((try? JSONValue(parsing: value.encoded, depth: limits.depth)) == value, "not read as written")
+  }
+}
 
 private let start = ContinuousClock.now
 
@@ -46,28 +66,27 @@ private let beginnings = [
     asking: [.insert(table: "T", row: [:]), .select(table: "T", where: []), .comment(""), .delete(table: "T", where: [])]),
 ]
 
-@_cdecl("LLVMFuzzerTestOneInput")
-public func fuzzSession(_ data: UnsafePointer<UInt8>, _ count: Int) -> CInt {
-  guard count > 1 else { return 0 }
-  var session = beginnings[Int(data[0]) % beginnings.count]
+/// The first byte says how far the conversation has come, the others are what the server says then.
+@Sendable func fuzzSession(_ input: UnsafeMutableRawBufferPointer) throws {
+  guard input.count > 1 else { return }
+  var session = beginnings[Int(input[0]) % beginnings.count]
   var before = session.replica
-  for event in session.receive(UnsafeBufferPointer(start: data + 1, count: count - 1), now: start) {
+  for event in session.receive(Array(input[1...]), now: start) {
     switch event {
     case .connected(let replica): before = replica
     case .changed(let changes, let replica):
       // The changes lead from the replica before to this one.
       var rows = before?.tables ?? [:]
       for change in changes {
-        precondition(rows[change.table]?[change.id] == change.old, "the row before is another")
+        try require(rows[change.table]?[change.id] == change.old, "the row before is another")
         rows[change.table]?[change.id] = change.new
       }
-      precondition(rows == replica.tables, "the changes lead elsewhere")
+      try require(rows == replica.tables, "the changes lead elsewhere")
       before = replica
     case .server, .transaction, .reply, .lock, .notification, .failed: break
     }
   }
-  precondition(!session.isReady || session.replica != nil)
+  try require(!session.isReady || session.replica != nil, "ready without a replica")
   _ = session.takeOutput()
   _ = session.closed("end", now: start)
-  return 0
 }

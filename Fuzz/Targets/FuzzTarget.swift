@@ -1,0 +1,39 @@
+// What is fuzzed: one target for each decoder, with the properties that hold for any input. The fuzzer (Fuzz/Fuzzer.swift) and the
+// replay of the seeds in the unit tests (Fuzz/Replay) share this list.
+
+/// One decoder, or a walk of the data plane.
+struct FuzzTarget: Sendable {
+  /// Also the folder of its seeds, Fuzz/seeds/NAME.
+  let name: String
+  /// Whether it takes the packets of Fuzz/seeds/packets, and what is put in front of them: options of the target. Empty: it does not.
+  var packetOptions: [[UInt8]] = []
+  /// Where the input begins is a multiple of this; nothing behind its end can be read.
+  var alignment = 1
+  /// - Throws: `Finding`, when a property does not hold.
+  let run: @Sendable (UnsafeMutableRawBufferPointer) throws -> Void
+
+  static let all = [
+    FuzzTarget(name: "outer-packet", packetOptions: [[]], run: fuzzOuterPacket),
+    FuzzTarget(name: "inner-flow", packetOptions: [[]], run: fuzzInnerFlow),
+    FuzzTarget(name: "station-address", packetOptions: [[]], run: fuzzStationAddress),
+    FuzzTarget(name: "offload-request", packetOptions: OffloadOptions.samples, run: fuzzOffloadRequest),
+    FuzzTarget(name: "segmenter", packetOptions: OffloadOptions.samples, run: fuzzSegmenter),
+    FuzzTarget(name: "access-frame", packetOptions: AccessOptions.samples, run: fuzzAccessFrame),
+    FuzzTarget(name: "underlay-packet", packetOptions: UnderlayOptions.samples, run: fuzzUnderlayPacket),
+    FuzzTarget(name: "netlink", alignment: 4, run: fuzzNetlink),
+    FuzzTarget(name: "control-line", run: fuzzControlLine),
+    FuzzTarget(name: "configuration", run: fuzzConfiguration),
+    FuzzTarget(name: "controller-state", run: fuzzControllerState),
+    FuzzTarget(name: "json", run: fuzzJSON),
+    FuzzTarget(name: "session", run: fuzzSession),
+  ]
+}
+
+/// A property that does not hold.
+struct Finding: Error, CustomStringConvertible {
+  let description: String
+}
+
+func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
+  guard condition else { throw Finding(description: message()) }
+}
