@@ -219,7 +219,7 @@ def test_no_route(lab, before):
     if before:
         host.ip(f"route add {before} {FAR_VTEP}")
     text = bench.expect_drop("no-route", lambda: bench.raw_one.send(udp_flow(bench.one.mac, FAR, 1)))
-    assert "add one, or replace the unreachable, blackhole or prohibit one" in text and "show vteps says why" in text
+    assert "add one, or replace the unreachable, blackhole or prohibit route" in text and "show vteps says why" in text
     assert (before or "no route") in bench.daemon.vtep(FAR_VTEP)["reason"]
     if before:
         host.ip(f"route delete {before} {FAR_VTEP}")
