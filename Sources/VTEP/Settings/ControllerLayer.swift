@@ -1,13 +1,13 @@
-// ControllerLayer: what an OVSDB controller wants of the data plane: logical switches and which ports belong to them. A part
-// of `DesiredState`, edited by the OVSDB adapter as a whole, since there is little of it. Remote unicast addresses, of which
-// there may be 100,000, are no part of it: they go to the reconciler one by one (`ControllerEdit`).
+// ControllerLayer: what an OVSDB controller configures: logical switches, and the ports bound to them. Part of `DesiredState`;
+// the OVSDB adapter replaces it as a whole, since it is small. Remote unicast addresses are not in it: there may be 100,000 of
+// them, and they go to the reconciler one by one (`ControllerEdit`).
 
 import Encap
 
-/// Where frames go for a controller.
+/// A destination set by a controller.
 public struct TunnelDestination: Hashable, Sendable {
   public var address: IPAddress
-  /// VNI of the tunnel; nil: the logical switch's.
+  /// VNI of the tunnel; nil: that of the logical switch.
   public var key: VNI?
 
   public init(_ address: IPAddress, key: VNI? = nil) {
@@ -16,21 +16,21 @@ public struct TunnelDestination: Hashable, Sendable {
   }
 }
 
-/// A logical switch that a controller has given a VNI.
+/// A logical switch to which a controller assigned a VNI.
 public struct LogicalSwitchSettings: Equatable, Sendable {
   /// How one frame reaches several VTEPs.
   public enum Replication: Sendable {
-    /// By any one of the destinations, which passes it on to the others.
+    /// Send it to any one of the destinations, a service node that forwards it to the others.
     case serviceNode
-    /// To each of the destinations.
+    /// Send it to each of the destinations.
     case sourceNode
   }
 
   public var name: String
   public var replication = Replication.serviceNode
-  /// Of broadcast, unknown unicast, and multicast to no address of `groups`; in a stable order.
+  /// Destinations of broadcast, unknown unicast, and multicast that is not in `groups`; in a stable order.
   public var flood: [TunnelDestination] = []
-  /// Multicast addresses with destinations of their own.
+  /// Multicast addresses with their own destinations.
   public var groups: [MACAddress: [TunnelDestination]] = [:]
 
   public init(name: String) {
@@ -39,7 +39,7 @@ public struct LogicalSwitchSettings: Equatable, Sendable {
 }
 
 public struct ControllerLayer: Equatable, Sendable {
-  /// A place where a port's frames are bound.
+  /// A port and VLAN that a VNI can be bound to.
   public struct Binding: Hashable, Comparable, Sendable {
     public var port: String
     /// VLAN identifier, 0...4095; 0 = untagged.
@@ -58,7 +58,7 @@ public struct ControllerLayer: Equatable, Sendable {
 
   public init() {}
 
-  /// This layer without some of its logical switches, and without what is bound to them.
+  /// This layer without some of its logical switches and their bindings.
   public func without(_ vnis: Set<VNI>) -> ControllerLayer {
     var layer = self
     for vni in vnis { layer.switches[vni] = nil }
@@ -67,7 +67,7 @@ public struct ControllerLayer: Equatable, Sendable {
   }
 }
 
-/// What a controller wants and does not get.
+/// A request of the controller that cannot be met.
 public struct ControllerConflict: Hashable, Sendable, CustomStringConvertible {
   public enum Subject: Hashable, Sendable {
     case vni(VNI)

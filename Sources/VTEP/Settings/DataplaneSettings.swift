@@ -7,7 +7,7 @@ public struct DataplaneSettings: Equatable, Sendable {
 
   /// Forwarding threads, 1...64.
   public var workers = 1
-  /// CPU of each worker; empty: the scheduler's choice.
+  /// CPU of each worker; empty: the scheduler chooses.
   public var cores: [Int] = []
   public var polling = Polling.adaptive
   public var hugepages = Hugepages.auto

@@ -1,5 +1,5 @@
-// DesiredState+Controller: the operator's part and the controller's part as one state to run. The operator's word stands:
-// what the controller wants beside it is left out, and told.
+// DesiredState+Controller: merges the operator's part and the controller's part into one state to run. The operator's part takes
+// precedence: whatever the controller wants that conflicts with it is left out and reported.
 
 import Encap
 
@@ -61,7 +61,7 @@ private struct ControllerMerger {
     }
   }
 
-  /// Without destinations that no packet can go to; ourselves are among the members of a logical switch.
+  /// Without unreachable destinations. The members of a logical switch include this VTEP itself.
   private mutating func usable(_ destinations: [TunnelDestination], _ vni: VNI) -> [TunnelDestination] {
     var found: [TunnelDestination] = []
     for destination in destinations where !own.underlay.addresses.contains(destination.address) {
@@ -89,7 +89,7 @@ private struct ControllerMerger {
     }
   }
 
-  /// Bindings that make the ports' static addresses contradict each other.
+  /// Bindings with which the ports' static addresses would conflict.
   mutating func dropImpossibleBindings() {
     guard merged.ports.values.contains(where: { !$0.controlledVLANs.isEmpty && (!$0.macs.isEmpty || !$0.vlanMACs.isEmpty) }) else { return }
     for problem in merged.problems(since: own) {
@@ -108,7 +108,7 @@ extension PortSettings {
     controlledVLANs.insert(vlan)
   }
 
-  /// Takes a binding out, be it the port's own or its profile's.
+  /// Removes a binding, whether from the port or from its profile.
   fileprivate mutating func unbind(_ vlan: UInt16) {
     let tagged = vlans.filter { $0.key != vlan }
     let untagged = vlan == 0 ? nil : vni

@@ -1,5 +1,5 @@
-// DesiredState+Validation: everything that is wrong with a desired state, found before any of it reaches the data plane.
-// One check for the configuration file, which maps each problem to a line, and for changes at run time.
+// DesiredState+Validation: finds everything that is wrong with a desired state before any of it reaches the data plane. The
+// configuration file, which maps each problem to a line, and run-time changes share this check.
 
 import Encap
 import MulticastLearn
@@ -16,7 +16,7 @@ extension DesiredState {
     }
 
     public var subject: Subject
-    /// Configuration keys from the subject downwards; elements of lists and maps by their text, e.g. `["peers", "192.0.2.2"]`.
+    /// Configuration keys below the subject; elements of lists and maps by their text, e.g. `["peers", "192.0.2.2"]`.
     public var path: [String]
     /// One sentence that names the value, without subject and final stop.
     public var message: String
@@ -27,7 +27,7 @@ extension DesiredState {
       self.message = message
     }
 
-    /// Subject and message, for those who have no line number to show.
+    /// Subject and message, for callers without a line number.
     public var description: String {
       switch subject {
       case .underlay: "underlay: \(message)"
@@ -47,7 +47,7 @@ extension DesiredState {
   ///   thousands of VNIs and bindings a change must not cost a check of all of them.
   public func problems(since old: DesiredState? = nil) -> [Problem] {
     let changedVNIs = old?.changedVNIs(in: self) ?? Set(vnis.keys)
-    // What names VNIs and profiles is wrong when they go.
+    // When VNIs or profiles go, references to them become invalid.
     let losesNone = old.map { old in
       changedVNIs.allSatisfy { vnis[$0] != nil || old.vnis[$0] == nil } && old.profiles == profiles && old.hasController == hasController
     }
@@ -97,7 +97,7 @@ extension DesiredState {
     return problems
   }
 
-  /// Where a static MAC address is unique.
+  /// The scope in which a static MAC address is unique.
   private struct Place: Hashable {
     var vni: VNI
     var mac: MACAddress
@@ -108,20 +108,20 @@ extension IPAddress {
   /// `IPv4` or `IPv6`.
   var familyName: String { isIPv4 ? "IPv4" : "IPv6" }
 
-  /// Why no VTEP can have the address; nil: one can.
+  /// Why the address cannot be a VTEP's; nil: it can.
   var reasonAgainstVTEP: String? {
     if isUnspecified { return "the unspecified address" }
     if isMulticast { return "a multicast address" }
     if isLimitedBroadcast { return "the broadcast address" }
     if isLoopback { return "a loopback address" }
-    // Without an interface a link-local IPv6 address says nothing (RFC 4007 §6); IPv4's are used as any other.
+    // A link-local IPv6 address is ambiguous without an interface (RFC 4007 §6); IPv4's are used like any other.
     if isLinkLocal, !isIPv4 { return "a link-local address" }
     return nil
   }
 }
 
 extension MACAddress {
-  /// Why no station can have the address; nil: one can.
+  /// Why the address cannot be a station's; nil: it can.
   public var reasonAgainstStation: String? {
     if isMulticast { return "a multicast address" }
     if isZero { return "the zero address" }
@@ -129,7 +129,7 @@ extension MACAddress {
   }
 }
 
-/// Why the kernel would not take an interface name; nil: it would.
+/// Why the kernel would refuse an interface name; nil: it accepts it.
 func reasonAgainstInterfaceName(_ name: String) -> String? {
   guard (1...15).contains(name.utf8.count) else { return "'\(name)' is not 1 to 15 characters long" }
   guard name != ".", name != "..", name.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") })

@@ -5,7 +5,7 @@
 import Encap
 import MulticastLearn
 
-/// What the daemon shall forward: underlay, VNIs and ports.
+/// What the daemon should forward: underlay, VNIs and ports.
 public struct DesiredState: Equatable, Sendable {
   public var underlay: UnderlaySettings
   public var vnis: [VNI: VNISettings]
@@ -14,9 +14,9 @@ public struct DesiredState: Equatable, Sendable {
   /// Keyed by name.
   public var profiles: [String: PortOptions]
   public var protection: ProtectionSettings
-  /// What holds where neither a port nor its profile says anything.
+  /// Defaults for options that neither a port nor its profile sets.
   public var portDefaults: PortOptions
-  /// What a controller wants besides; `merged()` says what of it can run.
+  /// The controller's part; `merged()` decides how much of it can run.
   public var controller = ControllerLayer()
   /// A controller binds ports.
   public var hasController = false
@@ -35,7 +35,7 @@ public struct DesiredState: Equatable, Sendable {
     resolveProfiles()
   }
 
-  /// Hands each port what its profile says, and the defaults. To be called after every change of profiles or of a port's profile.
+  /// Gives each port its profile's options and the defaults. Call it after every change of profiles or of a port's profile.
   public mutating func resolveProfiles() {
     for (name, port) in ports {
       let inherited = (port.profile.flatMap { profiles[$0] } ?? PortOptions()).over(portDefaults)
@@ -45,7 +45,7 @@ public struct DesiredState: Equatable, Sendable {
 }
 
 extension DesiredState {
-  /// The VNIs that are different, or depend on something that is different, in another state; new and gone ones are among them.
+  /// The VNIs that differ, or depend on something that differs, in another state; includes added and removed ones.
   func changedVNIs(in new: DesiredState) -> Set<VNI> {
     if underlay != new.underlay { return Set(vnis.keys).union(new.vnis.keys) }
     if vnis == new.vnis { return [] }

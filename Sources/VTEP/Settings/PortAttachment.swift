@@ -1,7 +1,6 @@
-// PortAttachment: how a port is attached: its kind, and the values of the keys that the kind takes. What a kind makes of
-// them is in its PortDriver.
+// PortAttachment: how a port is attached: its kind, and the values of the kind's keys. The kind's PortDriver interprets them.
 
-/// The kind of a port and what it is attached to. Keys that the kind does not take have their defaults.
+/// The kind of a port and what it is attached to. Keys that the kind does not use keep their defaults.
 public struct PortAttachment: Hashable, Sendable {
   /// Who owns the socket.
   public enum Role: String, Sendable, CaseIterable {
@@ -23,27 +22,27 @@ public struct PortAttachment: Hashable, Sendable {
   public var kind: PortKind
   /// Kernel interface name.
   public var device: String?
-  /// Path of a unix socket: absolute, or relative to the daemon's folder of sockets.
+  /// Path of a unix socket: absolute, or relative to the daemon's socket folder.
   public var socket: String?
   public var role = Role.client
   /// Queue pairs offered.
   public var queues = 1
   /// Number of the interface on its socket.
   public var memifID: UInt32 = 0
-  /// A DPDK device with its arguments.
+  /// A DPDK device and its arguments.
   public var devargs: String?
-  /// Who may connect to a socket of ours; see `SocketAccess`.
+  /// Who may connect to a socket that the daemon serves; see `SocketAccess`.
   public var socketOwner: String?
   public var socketGroup: String?
   public var socketMode: UInt16?
 
-  /// Queue pairs that any kind may have.
+  /// Queue pairs allowed for any kind.
   public static let queueRange = 1...64
 
   public init(_ kind: PortKind) {
     self.kind = kind
   }
 
-  /// What the port is attached to, for people.
+  /// What the port is attached to, for messages.
   public var place: String { device ?? socket ?? devargs ?? "" }
 }

@@ -1,16 +1,16 @@
-// PortOffloads: whether a guest may leave checksums and segmentation to us and be given frames of which it takes care
-// itself; and which of it a guest's driver has agreed to (virtio 1.1 section 5.1.3).
+// PortOffloads: whether guests may use checksum and segmentation offloads, in either direction, and which of them a guest
+// driver has negotiated (virtio 1.1 section 5.1.3).
 
-/// What the operator wants of offloads at a port.
+/// The setting `offloads`.
 public enum PortOffloads: String, Sendable, CaseIterable {
-  /// What the guest's driver can.
+  /// Whatever the guest driver supports.
   case auto
-  /// No large segments from the guest, and nothing but finished frames of ordinary size to it.
+  /// No offloads: the guest sends no large segments and receives only complete frames of ordinary size.
   case off
 }
 
 extension PortFeatures {
-  /// What a guest with these virtio-net features takes.
+  /// The offloads that a guest with these virtio-net features accepts.
   init(negotiated features: UInt64) {
     self = []
     guard features & VirtioFeatures.guestChecksum != 0 else { return }

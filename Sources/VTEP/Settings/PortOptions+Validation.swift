@@ -1,9 +1,9 @@
-// PortOptions+Validation: what is wrong with the settings that ports and profiles have in common.
+// PortOptions+Validation: validates the settings that ports and profiles have in common.
 
 import Encap
 
 extension PortOptions {
-  /// Bytes of an interface's MTU: what IPv4 needs at least (RFC 791), and what one packet buffer chain carries.
+  /// Range of an interface's MTU in bytes: IPv4's minimum (RFC 791), and what one packet buffer chain carries.
   public static let mtuRange = 68...9216
 
   func problems(in state: DesiredState, _ subject: DesiredState.Problem.Subject) -> [DesiredState.Problem] {

@@ -1,33 +1,33 @@
-// PortOptions: the settings that a port and a profile have in common. A port says some of them itself and takes the rest
-// from its profile; what neither says has a default (PortSettings).
+// PortOptions: the settings that a port and a profile have in common. A port sets some of them itself and takes the rest from its
+// profile; options that neither sets have a default (PortSettings).
 
 import Encap
 
-/// Settings of a port, or of all ports of a profile; nil: not said here.
+/// Settings of a port, or of all ports of a profile; nil: not set here.
 public struct PortOptions: Equatable, Sendable {
   /// Binding of untagged frames.
   public var vni: VNI?
-  /// Bindings of tagged frames: VLAN identifier (1...4094) to VNI. Said as a whole.
+  /// Bindings of tagged frames: VLAN identifier (1...4094) to VNI. Set as a whole.
   public var vlans: [UInt16: VNI]?
   /// Interface MTU in bytes.
   public var mtu: Int?
   public var isEnabled: Bool?
-  /// Checksums and segmentation between us and the guest.
+  /// Checksum and segmentation offloads of the guest.
   public var offloads: PortOffloads?
   public var hasAntiSpoofing: Bool?
-  /// Tell the other VTEPs where the port's static addresses are when it comes up.
+  /// Announce the port's static addresses to the other VTEPs when it comes up.
   public var isAnnounced: Bool?
   /// The port reaches only the overlay and ports that are not isolated.
   public var isIsolated: Bool?
-  /// Kind of the tags that are taken off and put on.
+  /// Type of the tags that are removed and added.
   public var tpid: PortTPID?
   /// Learned addresses behind the port; 0: no limit.
   public var macLimit: UInt32?
-  /// What becomes of link-local control frames.
+  /// What to do with link-local control frames.
   public var linkProtocols: LinkProtocols?
-  /// A BPDU has the port shut.
+  /// A BPDU shuts the port.
   public var hasBPDUGuard: Bool?
-  /// The port looks for loops, and may be shut for one.
+  /// The port sends loop probes, and may be shut when one returns.
   public var probesLoops: Bool?
   public var ingress = RateOptions()
   public var egress = RateOptions()
@@ -37,9 +37,9 @@ public struct PortOptions: Equatable, Sendable {
 
   /// A rate limit; 0: no limit.
   public struct RateOptions: Equatable, Sendable {
-    /// Bits a second.
+    /// Bits per second.
     public var bits: UInt64?
-    /// Packets a second.
+    /// Packets per second.
     public var packets: UInt64?
 
     public init(bits: UInt64? = nil, packets: UInt64? = nil) {
@@ -48,7 +48,7 @@ public struct PortOptions: Equatable, Sendable {
     }
   }
 
-  /// Storm control, in packets a second; 0: no limit.
+  /// Storm control, in packets per second; 0: no limit.
   public struct StormOptions: Equatable, Sendable {
     public var broadcast: UInt64?
     public var unknownUnicast: UInt64?
@@ -63,7 +63,7 @@ public struct PortOptions: Equatable, Sendable {
 }
 
 extension PortOptions {
-  /// These settings, and those below where they say nothing.
+  /// These settings, completed by those of a lower layer.
   func over(_ below: PortOptions) -> PortOptions {
     var options = PortOptions()
     options.vni = vni ?? below.vni

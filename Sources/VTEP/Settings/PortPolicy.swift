@@ -1,12 +1,12 @@
-// PortPolicy: what a port may send and receive, as it is in force: its own options over those of its profile.
+// PortPolicy: the limits in force on what a port may send and receive: its own options over those of its profile.
 
 /// Limits of a port.
 public struct PortPolicy: Equatable, Sendable {
   /// A limit in each unit; 0: none.
   public struct Rate: Equatable, Sendable {
-    /// Bits a second, of Ethernet frames without preamble and FCS.
+    /// Bits per second, of Ethernet frames without preamble and FCS.
     public var bits: UInt64 = 0
-    /// Packets a second.
+    /// Packets per second.
     public var packets: UInt64 = 0
 
     public var isLimited: Bool { bits > 0 || packets > 0 }
@@ -25,7 +25,7 @@ public struct PortPolicy: Equatable, Sendable {
   /// Nothing is limited.
   public init() {}
 
-  /// - Parameter options: the port's own over those that it inherits.
+  /// - Parameter options: the port's own options over the inherited ones.
   init(_ options: PortOptions) {
     hasAntiSpoofing = options.hasAntiSpoofing ?? false
     macLimit = options.macLimit ?? 0
@@ -34,14 +34,14 @@ public struct PortPolicy: Equatable, Sendable {
     storm = StormLimits(options.storm)
   }
 
-  /// Largest rates that the configuration takes.
+  /// Largest rates that the configuration accepts.
   public static let maximumBits = 1_000_000_000_000
   public static let maximumPackets = 1_000_000_000
   public static let maximumMACLimit = 1 << 24
 }
 
 extension PortPolicy.Rate {
-  /// What is not said is no limit.
+  /// An absent value means no limit.
   init(_ options: PortOptions.RateOptions) {
     self.init(bits: options.bits ?? 0, packets: options.packets ?? 0)
   }

@@ -1,4 +1,4 @@
-// PortSettings+Bindings: bindings and addresses of a port by VLAN, and what makes two settings one device.
+// PortSettings+Bindings: bindings and addresses of a port by VLAN, and the identity of its device.
 
 import Encap
 
@@ -9,15 +9,15 @@ extension PortSettings {
     var offersOffloads: Bool
   }
 
-  /// What a guest is offered is settled when its device is opened.
+  /// The offer to the guest is fixed when its device opens.
   var deviceIdentity: DeviceIdentity {
     DeviceIdentity(attachment: attachment, offersOffloads: kind.driver.offersOffloads && offloads == .auto)
   }
 
-  /// The port shall have a device. A disabled one of some kinds closes it, so that its guest's link goes down.
+  /// The port should have a device. Some kinds close the device of a disabled port, so that the guest's link goes down.
   var wantsDevice: Bool { isEnabled || !kind.driver.closesWhenDisabled }
 
-  /// What a VLAN is bound to; 0 = untagged.
+  /// The VNI that a VLAN is bound to; 0 = untagged.
   public func vni(vlan: UInt16) -> VNI? {
     vlan == 0 ? vni : vlans[vlan]
   }
@@ -40,9 +40,9 @@ extension PortSettings {
 }
 
 extension PortSettings {
-  /// Name of the tap that control frames are punted to; nil: they are not.
+  /// Name of the port's punt tap; nil: it does not punt.
   ///
-  /// `punt-` and the port's name; of a name longer than ten bytes the first five, a dash, and four digits that depend on all of it.
+  /// `punt-` and the port's name; if that is longer than ten bytes, its first five, a dash and a hash of four digits.
   public var puntTapName: String? {
     guard linkProtocols == .punt else { return nil }
     guard name.utf8.count > 10 else { return "punt-\(name)" }

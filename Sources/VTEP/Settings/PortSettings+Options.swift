@@ -1,4 +1,4 @@
-// PortSettings+Options: each setting of a port as it holds: the port's own, else its profile's, else the default.
+// PortSettings+Options: the effective value of each setting: the port's own, else its profile's, else the default.
 
 import Encap
 
@@ -15,11 +15,11 @@ extension PortSettings {
     set { options.vlans = newValue }
   }
 
-  /// Changes one binding in place: there may be thousands, and many changes in a row.
+  /// Changes one binding in place, since there may be thousands of bindings and many changes in a row.
   ///
   /// - Parameters:
   ///   - vlan: 1...4094, or 0 for untagged frames.
-  ///   - vni: nil: no binding, but for one of untagged frames that the profile has.
+  ///   - vni: nil: no binding, except for the profile's untagged one.
   public mutating func bind(vlan: UInt16, to vni: VNI?) {
     if vlan == 0 {
       options.vni = vni
@@ -41,7 +41,7 @@ extension PortSettings {
     set { options.isEnabled = newValue }
   }
 
-  /// Checksums and segmentation between us and the guest.
+  /// Checksum and segmentation offloads of the guest.
   public var offloads: PortOffloads {
     get { options.offloads ?? inherited.offloads ?? .auto }
     set { options.offloads = newValue }
@@ -59,25 +59,25 @@ extension PortSettings {
     set { options.isIsolated = newValue }
   }
 
-  /// Of the tags that frames get on their way to the port.
+  /// TPID of the tags that are added to frames to the port.
   public var tpid: PortTPID {
     get { options.tpid ?? inherited.tpid ?? .any }
     set { options.tpid = newValue }
   }
 
-  /// What becomes of link-local control frames.
+  /// What to do with link-local control frames.
   public var linkProtocols: LinkProtocols {
     get { options.linkProtocols ?? inherited.linkProtocols ?? .drop }
     set { options.linkProtocols = newValue }
   }
 
-  /// A BPDU has the port shut.
+  /// A BPDU shuts the port.
   public var hasBPDUGuard: Bool {
     get { options.hasBPDUGuard ?? inherited.hasBPDUGuard ?? false }
     set { options.hasBPDUGuard = newValue }
   }
 
-  /// The port looks for loops, and may be shut for one.
+  /// The port sends loop probes, and may be shut when one returns.
   public var probesLoops: Bool {
     get { options.probesLoops ?? inherited.probesLoops ?? false }
     set { options.probesLoops = newValue }

@@ -1,4 +1,4 @@
-// PortSettings+Validation: what is wrong with one port's settings.
+// PortSettings+Validation: validates one port's settings.
 
 import Encap
 
@@ -36,7 +36,7 @@ extension PortSettings {
 }
 
 extension PortSettings {
-  /// What contradicts itself once the profile is taken into account.
+  /// Contradictions that appear once the profile is applied.
   func policyProblems() -> [DesiredState.Problem] {
     guard policy.hasAntiSpoofing else { return [] }
     func problem(_ message: String) -> DesiredState.Problem {

@@ -1,25 +1,25 @@
-// PortSettings: one access port (`ports`). What its options, its profile and the defaults say together: PortSettings+Options.
+// PortSettings: one access port (`ports`). PortSettings+Options combines its options, its profile and the defaults.
 
 import Encap
 
-/// One access port and the VNIs that its frames belong to.
+/// One access port and the VNIs of its frames.
 public struct PortSettings: Equatable, Sendable {
   public var name: String
   public var attachment: PortAttachment
-  /// Addresses known to live behind the port: static entries of the untagged binding's VNI.
+  /// Static addresses behind the port, in the untagged binding's VNI.
   public var macs: [MACAddress] = []
-  /// Addresses known to live behind the port in a VLAN: static entries of that binding's VNI.
+  /// Static addresses behind the port in a VLAN, in that binding's VNI.
   public var vlanMACs: [UInt16: [MACAddress]] = [:]
-  /// Profile that says what the port does not say itself.
+  /// Profile that supplies the options that the port does not set.
   public var profile: String?
-  /// What the port says itself.
+  /// The options that the port itself sets.
   public var options = PortOptions()
-  /// What its profile says, or else the defaults; see `DesiredState.resolveProfiles`.
+  /// The options of its profile, or else the defaults; see `DesiredState.resolveProfiles`.
   public internal(set) var inherited = PortOptions()
-  /// VLANs (0 = untagged) whose binding is the controller's; see `DesiredState.merged`.
+  /// VLANs (0 = untagged) that the controller has bound; see `DesiredState.merged`.
   public internal(set) var controlledVLANs: Set<UInt16> = []
 
-  /// The port without what its profile and the defaults say.
+  /// The port without its profile's options and the defaults.
   public var own: PortSettings {
     var own = self
     own.inherited = PortOptions()

@@ -1,14 +1,14 @@
-// PortTPID: which kind of VLAN tag the bindings of a port are about. IEEE 802.1Q-2018 table 9-1.
+// PortTPID: the type of VLAN tag that a port's bindings match. IEEE 802.1Q-2018 table 9-1.
 
 import Encap
 
-/// The tag protocol identifier of the tags that a port takes off and puts on.
+/// The tag protocol identifier of the tags that a port removes and adds.
 public enum PortTPID: String, Sendable, CaseIterable {
   /// C-tags.
   case customer = "0x8100"
   /// S-tags.
   case service = "0x88a8"
-  /// Takes off either, puts on C-tags.
+  /// Accepts both, adds C-tags.
   case any
 }
 
@@ -21,6 +21,6 @@ extension PortTPID {
     self.init(rawValue: text.lowercased())
   }
 
-  /// Of the tags that are put on.
+  /// TPID of the tags that are added.
   var pushed: UInt16 { self == .service ? EtherType.serviceTag : EtherType.customerTag }
 }

@@ -10,7 +10,7 @@ public struct PriorityMap: Equatable, Sendable {
 
   public init() {}
 
-  /// PCP of the tag that a frame gets which came with this DSCP.
+  /// PCP of the tag added to a frame that arrived with this outer DSCP.
   public func pcp(dscp: UInt8) -> UInt8 { pcpOfDSCP[dscp] ?? dscp >> 3 }
 
   func problems() -> [DesiredState.Problem] {

@@ -1,19 +1,19 @@
-// ProtectionSettings: how the whole switch guards itself against loops and against stations that claim the same address.
-// What a single port does about them stands in PortOptions.
+// ProtectionSettings: how the whole switch guards against loops and against stations that claim the same address.
+// PortOptions has the settings of single ports.
 
-/// Guards that hold for all ports and VNIs.
+/// Guards for all ports and VNIs.
 public struct ProtectionSettings: Equatable, Sendable {
-  /// When an address that moves to and fro is frozen. The defaults for moves and window are those of RFC 7432 §15.1.
+  /// When to freeze an address that keeps moving. The defaults for moves and window are those of RFC 7432 §15.1.
   public struct MACMove: Equatable, Sendable {
     /// Moves that are allowed within the window; 0: any number, the guard is off.
     public var moves: UInt32 = 5
     public var windowSeconds: UInt32 = 180
     /// How long an address stays frozen.
     public var holdSeconds: UInt32 = 300
-    /// In VNIs that do not say otherwise. Addresses of virtual routers are never frozen.
+    /// For VNIs that do not override it. Virtual router addresses are never frozen.
     public var action = Action.freeze
 
-    /// What is done about an address that moves too often.
+    /// What to do with an address that moves too often.
     public enum Action: String, Sendable, CaseIterable {
       case freeze, report
     }
@@ -26,9 +26,9 @@ public struct ProtectionSettings: Equatable, Sendable {
 
   /// Ports with `loop-probe`.
   public struct LoopProbe: Equatable, Sendable {
-    /// Between two probes of the same place.
+    /// Interval between two probes of the same binding.
     public var intervalSeconds: UInt32 = 1
-    /// How long a port stays shut whose probe has come back.
+    /// How long a port stays shut after its probe has come back.
     public var holdSeconds: UInt32 = 60
 
     public init() {}
@@ -38,7 +38,7 @@ public struct ProtectionSettings: Equatable, Sendable {
 
   /// Ports with `bpdu-guard`.
   public struct BPDUGuard: Equatable, Sendable {
-    /// How long a port stays shut that has received a BPDU.
+    /// How long a port stays shut after receiving a BPDU.
     public var holdSeconds: UInt32 = 300
 
     public init() {}
@@ -50,6 +50,6 @@ public struct ProtectionSettings: Equatable, Sendable {
 
   public init() {}
 
-  /// Seconds that something may be held for by a guard: a day at most.
+  /// Longest hold time of a guard, in seconds: a day.
   public static let holdRange = 1...86400
 }

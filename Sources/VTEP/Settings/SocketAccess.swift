@@ -1,16 +1,16 @@
-// SocketAccess: who may connect to a socket that a port serves. Connecting takes the permission to write: what DPDK makes, only
-// root has. unix(7), "Pathname socket ownership and permissions".
+// SocketAccess: who may connect to a socket that a port serves. Connecting requires write permission, and DPDK creates sockets
+// that only root may write to. unix(7), "Pathname socket ownership and permissions".
 
 import Glibc
 
 enum SocketAccess {
   static let defaultMode: UInt16 = 0o660
-  /// Whom libvirt runs QEMU as, and its group there: Debian and Ubuntu, then Fedora and RHEL.
+  /// The user and group that libvirt runs QEMU as: on Debian and Ubuntu, then on Fedora and RHEL.
   private static let hypervisors = [(user: "libvirt-qemu", group: "kvm"), (user: "qemu", group: "kvm")]
 
   /// Gives a new socket its owner, group and mode.
   ///
-  /// - Returns: what an operator should know: the hypervisor's user could not be given the socket.
+  /// - Returns: a remark for the operator if the hypervisor's user could not be given the socket.
   /// - Throws: `.refused` when the settings name somebody who does not exist, or it is not permitted.
   static func set(_ path: String, _ attachment: PortAttachment, subject: String) throws(VTEPError) -> String? {
     func check(_ result: Int32, _ key: String) throws(VTEPError) {
@@ -19,7 +19,7 @@ enum SocketAccess {
         .refused, "\(subject): \(key) of \(path)", VTEPError.errnoText(errno),
         remedy: "run as root, or with CAP_CHOWN and CAP_FOWNER, or leave \(key) out")
     }
-    // As long as it is ours: its next owner's mode would be his to set.
+    // Before the owner changes: afterwards only the new owner may change the mode.
     try check(chmod(path, mode_t(attachment.socketMode ?? defaultMode)), "socket-mode")
     guard attachment.socketOwner != nil || attachment.socketGroup != nil else { return handToHypervisor(path) }
     if let group = attachment.socketGroup {

@@ -1,10 +1,10 @@
-// StormLimits: what may be flooded, of a port or of a VNI, in packets a second.
+// StormLimits: limits on flooding, of a port or of a VNI, in packets per second.
 
 /// Limits of the three classes of flooded frames; 0: no limit.
 public struct StormLimits: Equatable, Sendable {
   public var broadcast: UInt64 = 0
   public var unknownUnicast: UInt64 = 0
-  /// All multicast is unknown: no group's members are followed.
+  /// All multicast counts as unknown, since group members are not tracked.
   public var unknownMulticast: UInt64 = 0
 
   public init(broadcast: UInt64 = 0, unknownUnicast: UInt64 = 0, unknownMulticast: UInt64 = 0) {
@@ -13,7 +13,7 @@ public struct StormLimits: Equatable, Sendable {
     self.unknownMulticast = unknownMulticast
   }
 
-  /// What is not said is no limit.
+  /// An absent value means no limit.
   public init(_ options: PortOptions.StormOptions) {
     self.init(
       broadcast: options.broadcast ?? 0, unknownUnicast: options.unknownUnicast ?? 0, unknownMulticast: options.unknownMulticast ?? 0)
@@ -26,6 +26,6 @@ public struct StormLimits: Equatable, Sendable {
     [("broadcast", broadcast), ("unknown-unicast", unknownUnicast), ("unknown-multicast", unknownMulticast)]
   }
 
-  /// Largest limit that the configuration takes.
+  /// Largest limit that the configuration accepts.
   public static let maximum = PortPolicy.maximumPackets
 }

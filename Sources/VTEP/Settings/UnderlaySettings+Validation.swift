@@ -1,4 +1,4 @@
-// UnderlaySettings+Validation: what is wrong with the underlay's settings.
+// UnderlaySettings+Validation: validates the underlay's settings.
 
 import Encap
 
@@ -36,13 +36,13 @@ extension UnderlaySettings {
     return problems
   }
 
-  /// Why packets of ours cannot go to an address; nil: they can.
+  /// Why the daemon cannot send packets to an address; nil: it can.
   func reasonAgainstDestination(_ address: IPAddress) -> String? {
     if addresses.contains(address) { return "this host's own address" }
     return reasonAgainstFamily(of: address)
   }
 
-  /// Why an address's family cannot be used; nil: it can. An underlay without any address is a problem of its own.
+  /// Why an address's family cannot be used; nil: it can. An underlay without any address is reported separately.
   func reasonAgainstFamily(of address: IPAddress) -> String? {
     guard !addresses.isEmpty, !addresses.contains(where: { $0.isIPv4 == address.isIPv4 }) else { return nil }
     return "\(address.familyName), and the underlay has no \(address.familyName) address"

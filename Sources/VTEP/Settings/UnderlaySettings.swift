@@ -1,8 +1,8 @@
-// UnderlaySettings: the IP network below (`underlay`).
+// UnderlaySettings: the IP network that carries the VXLAN packets (`underlay`).
 
 import Encap
 
-/// The IP network below: VTEP source addresses, the attachment, and how outer headers are filled.
+/// The underlay: VTEP source addresses, devices, and how to fill outer headers.
 public struct UnderlaySettings: Equatable, Sendable {
   public enum Driver: String, Sendable, CaseIterable { case afPacket = "af_packet" }
   public enum TTL: Equatable, Sendable { case fixed(UInt8), inherit }
@@ -22,7 +22,7 @@ public struct UnderlaySettings: Equatable, Sendable {
   public var udpChecksum = UDPChecksum.auto
   /// 802.1p priorities as DSCPs.
   public var priorities = PriorityMap()
-  /// What to do about IPsec policies of the host that match our packets, which do not pass them.
+  /// What to do about IPsec policies of the host that match VXLAN packets, which bypass them.
   public var ipsecPolicy = IPsecPolicyMode.warn
   /// Accept a zero UDP checksum over IPv6 (RFC 6935 §5).
   public var acceptsZeroUDP6Checksum = false

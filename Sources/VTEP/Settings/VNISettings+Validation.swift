@@ -1,4 +1,4 @@
-// VNISettings+Validation: what is wrong with one VNI's settings.
+// VNISettings+Validation: validates one VNI's settings.
 
 import Encap
 
@@ -45,6 +45,6 @@ extension VNISettings {
     return problems
   }
 
-  /// About eleven days; 0 is the way to say "never".
+  /// About eleven days; use 0 for "never".
   public static let maximumAgeingSeconds: UInt32 = 1_000_000
 }

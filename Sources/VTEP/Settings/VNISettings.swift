@@ -18,13 +18,13 @@ public struct VNISettings: Equatable, Sendable {
   public var ageingSeconds: UInt32 = 300
   /// Learned entries in this VNI; 0 = only the table's limit.
   public var macLimit: UInt32 = 0
-  /// What may be flooded in this VNI, from ports and from the overlay together.
+  /// Limits on flooding in this VNI, from ports and overlay together.
   public var storm = StormLimits()
-  /// About addresses that move too often; nil: as `protection` says.
+  /// What to do with addresses that move too often; nil: as in `protection`.
   public var macMoveAction: ProtectionSettings.MACMove.Action?
   /// Static remote addresses.
   public var macs: [MACAddress: IPAddress] = [:]
-  /// What the controller says, where the VNI is its own and not the operator's.
+  /// The controller's settings, if the VNI belongs to it and not to the operator.
   public internal(set) var logicalSwitch: LogicalSwitchSettings?
 
   public init(vni: VNI, flood: FloodMode) {

@@ -34,6 +34,6 @@ struct PortFeatures: OptionSet {
   static let tunnelsControl = PortFeatures(rawValue: 1 << 16)
   /// Link-local control frames go to a kernel tap.
   static let puntsControl = PortFeatures(rawValue: 1 << 17)
-  /// A BPDU has the port shut.
+  /// A BPDU shuts the port.
   static let guardsBPDU = PortFeatures(rawValue: 1 << 18)
 }
