@@ -50,7 +50,7 @@ public struct PortRow: Codable, Equatable, Sendable {
   public var features: [String]
   /// Queue pairs in use.
   public var queues: Int
-  /// What the guest's driver was told to use, in bytes.
+  /// The MTU that the guest driver was told to use, in bytes.
   @Nullable public var guestMTU: Int?
   /// `auto` or `off`.
   public var offloads: String

@@ -1,25 +1,25 @@
-// DeviceWatch+Rings: looks now and then whether a guest's rings make sense. The vhost library takes nothing from a ring
-// that does not, and says nothing: such a port would look healthy for ever.
+// DeviceWatch+Rings: checks from time to time whether a guest's virtqueues are consistent. The vhost library silently ignores a
+// corrupt ring, so without this check the port would look healthy forever.
 
 import CDPDK
 
 extension DeviceWatch {
-  /// What was seen of a ring the last time.
+  /// State of a ring at the last check.
   struct RingProgress: Sendable {
     var position: UInt16 = 0
-    /// Looks in a row that found buffers waiting and none taken.
+    /// Consecutive checks that found waiting buffers and no progress.
     var stalledLooks = 0
   }
 
-  /// Looks at all rings in use.
+  /// Checks all rings in use.
   ///
   /// - Parameters:
-  ///   - polledQueues: receive queues that workers take packets from.
-  ///   - patience: looks without progress that are borne.
+  ///   - polledQueues: receive queues that workers poll.
+  ///   - patience: number of checks without progress to tolerate.
   /// - Returns: what is wrong; nil: nothing.
   func ringFault(polledQueues: Int, patience: Int) -> String? {
     let guest = guest
-    // Of packed rings the library tells no counts.
+    // The library reports no counts for packed rings.
     guard guest.isUp, guest.features & Self.packedRing == 0, WakeGate.ofDevice[Int(portID)].enter() else { return nil }
     defer { WakeGate.ofDevice[Int(portID)].leave() }
     for pair in 0..<UInt16(64) {
@@ -36,7 +36,7 @@ extension DeviceWatch {
     return nil
   }
 
-  /// Whether an address of ours is in the guest's memory.
+  /// Whether an address in this process lies in the guest's memory.
   func guestHas(address: UInt) -> Bool {
     let connection = guest.connection
     guard connection >= 0, WakeGate.ofDevice[Int(portID)].enter() else { return false }

@@ -1,5 +1,5 @@
-// DeviceWatch: hears what DPDK's own threads tell about a device (link up and down, guests' queues), keeps it for whoever
-// asks, and lets the reconciler know that something has changed.
+// DeviceWatch: receives DPDK's callbacks about a device (link up and down, guests' queues), keeps the state, and notifies the
+// reconciler of changes.
 
 import CDPDK
 import Glibc
@@ -10,12 +10,12 @@ final class DeviceWatch: Sendable {
   /// What a vhost-user guest has set up.
   struct Guest: Equatable, Sendable {
     var isUp = false
-    /// vhost library's number of the connection; -1 = none.
+    /// The vhost library's connection number; -1 = none.
     var connection: Int32 = -1
     /// Negotiated virtio feature bits.
     var features: UInt64 = 0
     var mtu: Int?
-    /// Bit n: the guest sends on, or receives from, queue pair n.
+    /// Bit n: the guest uses queue pair n in this direction.
     var receiveQueues: UInt64 = 0
     var transmitQueues: UInt64 = 0
   }
@@ -44,7 +44,7 @@ final class DeviceWatch: Sendable {
     }
   }
 
-  /// Nothing is heard any more once this returns.
+  /// No callback arrives after this returns.
   func stop() {
     for event in [RTE_ETH_EVENT_INTR_LSC, RTE_ETH_EVENT_QUEUE_STATE] {
       while rte_eth_dev_callback_unregister(
@@ -80,9 +80,9 @@ final class DeviceWatch: Sendable {
 
   private func linkChanged() {
     if cdpdk_device_link_is_up(portID) == 0 {
-      // The driver waits for bursts in progress, not for requests to be woken: the connection is freed after this call.
+      // The driver waits for bursts in progress, but not for wakeup requests: it frees the connection after this call.
       WakeGate.ofDevice[Int(portID)].close()
-      // The driver forgets its queues without telling.
+      // The driver drops its queues without a callback.
       state.withLock { $0 = Guest() }
       return
     }
@@ -103,7 +103,7 @@ final class DeviceWatch: Sendable {
     WakeGate.ofDevice[Int(portID)].open()
   }
 
-  /// The driver knows it once its queues are set up; a guest may be faster.
+  /// The driver knows the link state once its queues are set up; a guest may be faster.
   private func connectionNumber() -> Int32 {
     let known = rte_eth_vhost_get_vid_from_port_id(portID)
     if known >= 0 { return known }

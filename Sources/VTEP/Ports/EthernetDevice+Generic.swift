@@ -1,4 +1,4 @@
-// EthernetDevice+Generic: devices that need nothing but their driver's arguments, and state as every driver tells it.
+// EthernetDevice+Generic: devices that need only their driver's arguments, and state that every driver reports.
 
 import CDPDK
 import Glibc

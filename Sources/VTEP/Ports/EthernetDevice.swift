@@ -1,5 +1,5 @@
-// EthernetDevice: a DPDK device over a kernel interface, from attach to removal. Workers see only its number; waiting
-// for packets and tuning the driver's sockets happen through the descriptors found here.
+// EthernetDevice: a DPDK device, from attach to removal. Workers see only its number; they wait for packets through the
+// descriptors found here, and the driver's sockets are tuned through them.
 
 import CDPDK
 import Encap
@@ -17,21 +17,21 @@ struct EthernetDevice: Sendable {
   let descriptors: [Int32]
   /// Frames come by DMA.
   var isHardware = false
-  /// The descriptors tell only of packets that come after the driver was asked to tell (see `Worker.setWakeups`).
+  /// The descriptors report only packets that arrive after a wakeup request (see `Worker.setWakeups`).
   var wakesOnRequest = false
   /// Path of a socket that the driver leaves behind.
   var ownedSocket: String?
-  /// Hears what the driver's own threads tell.
+  /// Receives the driver's callbacks.
   var watch: DeviceWatch?
-  /// What received frames are copied into; nil: the common pool.
+  /// Pool for received frames; nil: the common pool.
   var pool: PacketPool?
 
-  /// Ring frames per queue: what a burst may hold while the worker is not scheduled.
+  /// Ring frames per queue: the burst that fits while the worker is not scheduled.
   private static let ringFrames = 2048
   /// Bytes that a ring frame needs besides the packet: TPACKET2 header, address and alignment.
   private static let ringFrameOverhead = 96
 
-  /// Largest frame an interface of this MTU sends or receives: Ethernet header, two VLAN tags.
+  /// Largest frame that an interface with this MTU sends or receives, with Ethernet header and two VLAN tags.
   static func frameByteCount(mtu: Int) -> Int {
     mtu + 14 + 8
   }
@@ -57,7 +57,7 @@ struct EthernetDevice: Sendable {
     link: Link, queues: Int, filterPort: UInt16?, promiscuous: Bool, runtime: DPDKRuntime, subject: String
   ) throws(VTEPError) -> EthernetDevice {
     let needed = ringFrameByteCount(frameByteCount(mtu: link.mtu))
-    // Longer frames than a buffer holds are cut by the kernel and dropped by the pipeline with a reason.
+    // The kernel truncates frames longer than a buffer, and the pipeline drops them with a reason.
     let frame = min(needed, runtime.maxFrameByteCount)
     let block = max(frame, 4096)
     let arguments =
@@ -103,7 +103,7 @@ struct EthernetDevice: Sendable {
   ///
   /// - Parameters:
   ///   - path: of the socket, absolute.
-  ///   - isClient: connect to the hypervisor's socket, and again when it is gone; false: the socket is ours.
+  ///   - isClient: connect to the hypervisor's socket, and reconnect; false: create the socket and listen.
   ///   - queues: pairs offered; the guest may use fewer.
   ///   - offersSegmentation: the guest may send large TCP segments.
   static func openVhostUser(
@@ -145,7 +145,7 @@ struct EthernetDevice: Sendable {
     let frames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
     defer { frames.deallocate() }
     for queue in 0..<UInt16(queueCount) {
-      // What comes in meanwhile is the port's own: one ring's worth is enough.
+      // Frames that arrive meanwhile are the port's own: one ring's worth is enough.
       for _ in 0..<Self.ringFrames / Limits.burst {
         let count = cdpdk_rx_burst(portID, queue, frames, UInt16(Limits.burst))
         if count == 0 { break }
@@ -192,8 +192,8 @@ struct EthernetDevice: Sendable {
   /// its sockets, `descriptors` is asked once its queues exist.
   ///
   /// - Parameters:
-  ///   - leavesChecksums: hand over frames with unfinished checksums and say so, instead of finishing them.
-  ///   - stripsTags: take off the VLAN tags of received frames. The underlay gets only those of VLAN 0, a mere priority.
+  ///   - leavesChecksums: deliver frames with partial checksums, marked as such, instead of completing them.
+  ///   - stripsTags: remove the VLAN tags of received frames. On the underlay these are only priority tags (VLAN 0).
   ///   - pool: for received frames; nil: the common one.
   static func start(
     _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, leavesChecksums: Bool = false, stripsTags: Bool = false,
@@ -223,7 +223,7 @@ struct EthernetDevice: Sendable {
       try VTEPError.check(
         rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, pool?.raw ?? runtime.pool),
         "\(subject): receive queue \(queue)")
-      // Some drivers open a queue's descriptor here: what is new is this queue's.
+      // Some drivers open a queue's descriptor here: a new descriptor is this queue's.
       if !wakesOnRequest {
         for descriptor in descriptors() where !found.contains(descriptor) { found.append(descriptor) }
       }
@@ -233,7 +233,7 @@ struct EthernetDevice: Sendable {
     }
     try VTEPError.check(rte_eth_dev_start(portID), "\(subject): start")
     if promiscuous {
-      // Virtual devices that have no filter take everything anyway.
+      // Virtual devices without a filter receive everything anyway.
       let code = rte_eth_promiscuous_enable(portID)
       if code != -ENOTSUP { try VTEPError.check(code, "\(subject): promiscuous mode") }
     }

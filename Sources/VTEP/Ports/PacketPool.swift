@@ -1,22 +1,22 @@
-// PacketPool: packet buffers that one port's received frames are copied into, apart from everybody else's: a guest that asks
-// for more than there are finds its own pool empty, and no other (docs/decisions/0008).
+// PacketPool: packet buffers for one port's received frames, separate from all others: a guest that sends too much exhausts
+// only its own pool (docs/decisions/0008).
 
 import CDPDK
 
-/// A pool of packet buffers. It lives until every buffer is back, which may be later than its port.
+/// A pool of packet buffers. It lives until every buffer has been returned, possibly longer than its port.
 struct PacketPool: Sendable {
   nonisolated(unsafe) let raw: OpaquePointer
   private let count: UInt32
 
-  /// A burst of the largest segments there are: 32 of 64 KiB, in buffers of 1,500 octets and more.
+  /// A burst of the largest segments: 32 of 64 KiB, in buffers of at least 1,500 octets.
   private static let buffersPerBurst = 1536
-  /// Buffers that each worker keeps at hand, and half of that again.
+  /// Buffers in each worker's cache, plus half as many.
   private static let cache: UInt32 = 128
 
   /// - Parameters:
   ///   - name: unique, at most 25 characters.
   ///   - queues: of the port.
-  ///   - dataRoom: octets of a buffer.
+  ///   - dataRoom: size of a buffer in octets.
   /// - Returns: nil when there is not enough memory.
   init?(name: String, queues: Int, workers: Int, dataRoom: UInt16) {
     let count = UInt32(Self.buffersPerBurst * min(queues, 4)) + UInt32(workers) * (Self.cache + Self.cache / 2)
@@ -27,9 +27,9 @@ struct PacketPool: Sendable {
 
   var freeCount: UInt32 { rte_mempool_avail_count(raw) }
 
-  /// Nobody has a buffer of it.
+  /// All buffers have been returned.
   var isWhole: Bool { freeCount == count }
 
-  /// Gives the memory back. No device and no worker may know the pool any more.
+  /// Frees the memory. No device or worker may refer to the pool any more.
   func free() { rte_mempool_free(raw) }
 }

@@ -1,4 +1,4 @@
-// PortDriver: what a kind of port is: its keys, how it is opened, and how its state is read. One type for each kind
+// PortDriver: defines a kind of port: its keys, how it is opened, and how its state is read. One type for each kind
 // (…Driver.swift); the reconciler knows ports only through this.
 
 import CDPDK
@@ -8,46 +8,46 @@ import Netlink
 protocol PortDriver {
   static var requiredKeys: [PortAttachment.Key] { get }
   static var optionalKeys: [PortAttachment.Key] { get }
-  /// Opening may find nothing yet: the port waits for a kernel interface to appear.
+  /// The kernel interface may not exist yet: the port waits for it.
   static var awaitsInterface: Bool { get }
-  /// A disabled port gives its device up, and its guest or peer sees the connection go; others keep it.
+  /// A disabled port closes its device, so that its guest or peer loses the connection; other kinds keep it open.
   static var closesWhenDisabled: Bool { get }
-  /// A port that found nothing to open, or whose device went down, is opened anew from time to time.
+  /// A port that found nothing to open, or whose device went down, is reopened from time to time.
   static var retriesOpening: Bool { get }
-  /// The kernel interface may be the host's, too: once it has an address or is a member of a bridge, its far end is the host.
+  /// The host may use the kernel interface itself: once it has an address or is a member of a bridge, its far end is the host.
   static var hostMayUseInterface: Bool { get }
-  /// Senders behind the port leave checksums to hardware that is not there (see UnfinishedChecksum).
+  /// Senders behind the port leave checksums to hardware that does not exist (see UnfinishedChecksum).
   static var finishesChecksums: Bool { get }
-  /// Guests behind the port may ask for checksums and segmentation (see OffloadRequest).
+  /// Guests behind the port may request checksum and segmentation offloads (see OffloadRequest).
   static var offersOffloads: Bool { get }
 
-  /// Received tags have the TPID that they were sent with.
+  /// Received tags keep the TPID that they were sent with.
   static var showsTPID: Bool { get }
 
-  /// What frames are dropped for that the device does not take.
+  /// Drop reason for frames that the device does not accept.
   static var fullReason: DropReason { get }
 
-  /// What no two ports can share: the key that names it, and its value.
+  /// The resource that no two ports can share: its key, and its value.
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String)
 
-  /// Descriptors that a port needs, its guest connected, at most.
+  /// Most file descriptors that a port needs while its guest is connected.
   static func descriptorCount(_ attachment: PortAttachment) -> Int
 
-  /// What is wrong with the values of the kind's keys, beyond their types; without the port's name.
+  /// Problems with the values of the kind's keys, beyond their types; without the port's name.
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)]
 
-  /// Opens the port's device. Nil: what it needs is not there yet, and will be noticed.
+  /// Opens the port's device. Nil: what it needs does not exist yet; its arrival will be noticed.
   static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort?
 
-  /// How the port is now.
+  /// The port's current status.
   ///
-  /// - Parameter link: the kernel interface, where the kind has one that can be seen.
+  /// - Parameter link: the kernel interface, if the kind has a visible one.
   static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus
 
-  /// Shows the far end of a device that stays open whether the port is enabled.
+  /// Tells the far end of a device that stays open whether the port is enabled.
   static func setCarrier(_ device: EthernetDevice, isOn: Bool)
 
-  /// Brings a device that runs in line with changed settings.
+  /// Applies changed settings to a running device.
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError)
 }
 
@@ -68,7 +68,7 @@ extension PortDriver {
 /// A device that was just opened.
 struct OpenedPort {
   var device: EthernetDevice
-  /// The kernel interface, where there is one.
+  /// The kernel interface, if there is one.
   var link: Link?
   var hostSide = HostSide()
 }

@@ -1,21 +1,21 @@
-// PortHost: what drivers of ports need of the daemon.
+// PortHost: what port drivers need from the daemon.
 
 import Encap
 import Netlink
 
-/// What drivers need of the daemon.
+/// What port drivers need from the daemon.
 struct PortHost {
   let runtime: DPDKRuntime
   let netlink: NetlinkSocket
-  /// Part of what addresses are derived from.
+  /// Host name; MAC addresses are derived from it.
   let hostName: String
-  /// Folder of sockets whose path is relative.
+  /// Folder of sockets with relative paths.
   let runDirectory: String
-  /// MTU of guests whose frames shall fit the underlay with the outer headers on, in bytes.
+  /// Guest MTU in bytes with which encapsulated frames fit the underlay.
   let guestMTU: Int
-  /// Paths of sockets that the daemon's ports have open as servers.
+  /// Paths of sockets that the daemon's ports serve.
   let ownSockets: Set<String>
-  /// Where devices report changes.
+  /// Receives devices' change reports.
   let mailbox: Mailbox
 
   /// The absolute path of a socket.

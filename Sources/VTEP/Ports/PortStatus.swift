@@ -1,25 +1,25 @@
-// PortStatus: how a port is at the moment, as its driver reads it.
+// PortStatus: a port's current state, as its driver reads it.
 
-/// State of a port's device, and what its guest has agreed to.
+/// State of a port's device, and what its guest has negotiated.
 public struct PortStatus: Equatable, Sendable {
   public enum State: String, Sendable { case up, down, waiting }
 
   public var state = State.waiting
-  /// Of the interface, in bytes; nil: not known.
+  /// The interface's, in bytes; nil: unknown.
   public var mtu: Int?
-  /// What the guest's driver was told to use, in bytes.
+  /// The MTU that the guest driver was told to use, in bytes.
   public var guestMTU: Int?
-  /// Negotiated with the guest's driver, by name.
+  /// Names of the features negotiated with the guest driver.
   public var features: [String] = []
-  /// Which frames the guest's driver takes with something left to do.
+  /// The offloads that the guest driver accepts in frames sent to it.
   var takes: PortFeatures = []
-  /// Queues that frames can come from, and that they can be sent to. Queues in use are numbered from 0.
+  /// Queues in use for receiving and for sending, numbered from 0.
   public var receiveQueues = 0
   public var transmitQueues = 0
   /// What an operator should know about the port.
   public var remark: String?
 
-  /// The largest MTU that the device can serve, where that is less than what the interface may be set to.
+  /// The largest MTU that the device supports, if that is less than the interface allows.
   var deviceMTU: Int?
 
   /// Largest frame that may be delivered, in bytes without VLAN tag.

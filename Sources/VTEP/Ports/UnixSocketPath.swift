@@ -1,11 +1,11 @@
-// UnixSocketPath: looks after the place of a unix socket before DPDK uses it, since its own messages come too late.
+// UnixSocketPath: checks and clears the path of a unix socket before DPDK uses it, since DPDK's errors come too late.
 
 import Glibc
 
 enum UnixSocketPath {
-  /// Checks that a socket can be made (server), or connected to later (client), at `path`. Removes what a dead server left behind.
+  /// Checks that a socket can be created (server), or connected to later (client), at `path`. Removes a dead server's socket.
   ///
-  /// - Throws: `.refused` when somebody uses the socket, or something else stands there.
+  /// - Throws: `.refused` when another process uses the socket, or the path is not a socket.
   static func prepare(_ path: String, isServer: Bool, subject: String) throws(VTEPError) {
     let operation = "\(subject): socket \(path)"
     guard path.utf8.count <= 107 else {
@@ -35,12 +35,12 @@ enum UnixSocketPath {
     return lstat(path, &info) != 0 && errno == ENOENT
   }
 
-  /// Somebody has the socket open.
+  /// A process has the socket open.
   static func isServed(_ path: String) -> Bool {
     probe(path) == EPROTOTYPE
   }
 
-  /// Removes a socket that nobody has open any more.
+  /// Removes a socket that no process has open any more.
   static func removeIfAbandoned(_ path: String) {
     if isAbandoned(path) { unlink(path) }
   }
@@ -49,7 +49,8 @@ enum UnixSocketPath {
     probe(path) == ECONNREFUSED
   }
 
-  /// What connecting fails with: ECONNREFUSED when nobody has the socket open, EPROTOTYPE when somebody has. Asked with a socket of another type, so that a listener notices nothing.
+  /// The error of a connection attempt: ECONNREFUSED if no process has the socket open, EPROTOTYPE if one has. It uses a socket
+/// of another type, so that a listener does not notice.
   private static func probe(_ path: String) -> Int32 {
     let probe = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard probe >= 0 else { return errno }

@@ -1,11 +1,11 @@
-// VirtioFeatures: names of what a guest's driver and we have negotiated.
+// VirtioFeatures: names of the features negotiated with a guest driver.
 
 /// Names of virtio-net's feature bits (VIRTIO 1.2, 5.1.3 and 6).
 enum VirtioFeatures {
   static let guestChecksum: UInt64 = 1 << 1
   static let guestTSO4: UInt64 = 1 << 7
   static let guestTSO6: UInt64 = 1 << 8
-  /// All about checksums and segmentation: CSUM, GUEST_CSUM, GUEST_TSO4 to GUEST_UFO, HOST_TSO4 to HOST_UFO.
+  /// The checksum and segmentation bits: CSUM, GUEST_CSUM, GUEST_TSO4 to GUEST_UFO, HOST_TSO4 to HOST_UFO.
   static let offloads: UInt64 = 0b11 | 0b1111 << 7 | 0b1111 << 11
 
   private static let bits: [(bit: UInt64, name: String)] = [

@@ -1,5 +1,5 @@
-// WakeGate: lets workers ask a device to wake them while DPDK's threads may be about to free what is behind it: those
-// close the gate and wait for who is inside.
+// WakeGate: protects a worker that requests wakeups from a device while DPDK's threads may be about to free it: they close
+// the gate and wait until no worker is inside.
 
 import CDPDK
 import Synchronization
@@ -8,7 +8,7 @@ struct WakeGate: ~Copyable {
   private let isOpen = Atomic<Bool>(false)
   private let users = Atomic<Int>(0)
 
-  /// One for each DPDK device number; they live as long as the process.
+  /// One per DPDK device number, for the life of the process.
   nonisolated(unsafe) static let ofDevice: UnsafeMutablePointer<WakeGate> = {
     let count = Int(cdpdk_max_ports())
     let gates = UnsafeMutablePointer<WakeGate>.allocate(capacity: count)
@@ -20,13 +20,13 @@ struct WakeGate: ~Copyable {
     isOpen.store(true, ordering: .sequentiallyConsistent)
   }
 
-  /// Returns when nobody is inside.
+  /// Returns when no worker is inside.
   func close() {
     isOpen.store(false, ordering: .sequentiallyConsistent)
     while users.load(ordering: .sequentiallyConsistent) != 0 { cdpdk_pause() }
   }
 
-  /// True: inside, until `leave()`.
+  /// True: the caller is inside, until `leave()`.
   func enter() -> Bool {
     users.add(1, ordering: .sequentiallyConsistent)
     if isOpen.load(ordering: .sequentiallyConsistent) { return true }

@@ -1,4 +1,4 @@
-// DPDKDriver: ports of kind dpdk: any device that DPDK has a driver for, a NIC on the PCI bus or a virtual one.
+// DPDKDriver: ports of kind dpdk: any device with a DPDK driver, whether a PCI NIC or a virtual device.
 
 import CDPDK
 import Netlink

@@ -1,5 +1,5 @@
 // MemifDriver: ports of kind memif: rings in memory shared with another process (VPP, a container's network function)
-// over a unix socket. Both sides poll: DPDK's driver asks its peer for no wake-ups.
+// over a unix socket. Both sides poll: DPDK's driver requests no wakeups from its peer.
 
 import CDPDK
 import Netlink
@@ -10,7 +10,7 @@ enum MemifDriver: PortDriver {
   static let closesWhenDisabled = true
   static let retriesOpening = true
 
-  /// The socket and its connections, regions of memory; an event for each ring.
+  /// The socket and its connections, memory regions, and an event for each ring.
   static func descriptorCount(_ attachment: PortAttachment) -> Int { 8 + 4 * attachment.queues }
 
   /// Several interfaces may share a socket.
@@ -28,7 +28,7 @@ enum MemifDriver: PortDriver {
     let path = host.path(attachment.socket ?? "")
     let isServer = attachment.role == .server
     if !host.ownSockets.contains(path) { try UnixSocketPath.prepare(path, isServer: isServer, subject: subject) }
-    // DPDK's driver gives up where nobody listens yet.
+    // DPDK's driver gives up if nobody listens yet.
     if !isServer, !UnixSocketPath.isServed(path) { return nil }
     let arguments =
       "role=\(attachment.role.rawValue),id=\(attachment.memifID),socket=\(path),socket-abstract=no"

@@ -1,4 +1,4 @@
-// NetdevDriver: ports of kind netdev: a kernel interface that somebody else made, read through a packet socket.
+// NetdevDriver: ports of kind netdev: an existing kernel interface, read through a packet socket.
 
 import CDPDK
 import Glibc
@@ -9,10 +9,10 @@ enum NetdevDriver: PortDriver {
   static let optionalKeys: [PortAttachment.Key] = []
   static let awaitsInterface = true
   static let finishesChecksums = true
-  // The kernel takes the outermost tag off, and DPDK's net_af_packet puts it back as 0x8100, whatever it was.
+  // The kernel removes the outermost tag, and DPDK's net_af_packet always puts it back as 0x8100.
   static let showsTPID = false
 
-  /// Packet socket, claim, and a socket for ioctl now and then.
+  /// Packet socket, claim, and an occasional socket for ioctl.
   static func descriptorCount(_ attachment: PortAttachment) -> Int { 4 }
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {

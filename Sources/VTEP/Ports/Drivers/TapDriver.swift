@@ -1,4 +1,4 @@
-// TapDriver: ports of kind tap: a kernel interface that the daemon creates; guests or containers take it over.
+// TapDriver: ports of kind tap: a kernel interface that the daemon creates for guests and containers.
 
 import CDPDK
 import Encap
@@ -22,7 +22,7 @@ enum TapDriver: PortDriver {
     return problems + [(.queues, "queues of a tap must be at most \(maximumQueues), not \(attachment.queues)")]
   }
 
-  /// What DPDK's driver can have.
+  /// Most queues that DPDK's driver supports.
   private static let maximumQueues = 16
 
   static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
@@ -39,7 +39,7 @@ enum TapDriver: PortDriver {
       let users = try VTEPError.wrap(subject) { () throws(NetlinkError) in try InterfaceUsers(host.netlink) }
       if users.use(of: link) != nil { return OpenedPort(device: device, link: link) }
       let side = host.guardHost(link, claim: try? InterfaceClaim(link))
-      // What the host has said on the new interface until now.
+      // Frames that the host has already sent on the new interface.
       device.discardReceived()
       return OpenedPort(device: device, link: link, hostSide: side)
     } catch {
@@ -66,7 +66,7 @@ enum TapDriver: PortDriver {
     for descriptor in device.descriptors.prefix(1) { TapDevice.setCarrier(descriptor, isOn: isOn) }
   }
 
-  /// The MTU of a tap in another namespace cannot be seen from here: what the port is set to stands for it.
+  /// The MTU of a tap in another namespace is not visible here: the port's setting is used instead.
   static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
     var status = PortStatus(
       state: device.descriptors.first.map { TapDevice.isUp($0) } ?? false ? .up : .down, mtu: link?.mtu ?? settings.mtu,
@@ -92,7 +92,7 @@ extension PortDriver {
       .refused, "\(subject): tap \(name)", "tap \(name) is in use by another process", remedy: "end that process, or name another tap")
   }
 
-  /// What is wrong with the name of a kernel interface.
+  /// Problems with the name of a kernel interface.
   static func interfaceProblems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
     guard let device = attachment.device, let reason = reasonAgainstInterfaceName(device) else { return [] }
     return [(.device, "device \(reason)")]

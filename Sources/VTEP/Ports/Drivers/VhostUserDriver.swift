@@ -1,5 +1,5 @@
-// VhostUserDriver: ports of kind vhost-user: a virtual machine's virtio-net device, whose rings are in memory that the
-// hypervisor shares over a unix socket. DPDK's net_vhost driver does the protocol.
+// VhostUserDriver: ports of kind vhost-user: a virtual machine's virtio-net device, with rings in memory that the hypervisor
+// shares over a unix socket. DPDK's net_vhost driver implements the protocol.
 
 import CDPDK
 import Encap
@@ -13,7 +13,7 @@ enum VhostUserDriver: PortDriver {
   static let closesWhenDisabled = true
   static let fullReason = DropReason.guestRingFull
 
-  /// The socket and its connection, up to eight regions of memory; for each queue pair two kicks, two calls, and what we wait by.
+  /// The socket and its connection, up to eight memory regions; for each queue pair two kicks, two calls, and the wait descriptors.
   static func descriptorCount(_ attachment: PortAttachment) -> Int { 16 + 6 * attachment.queues }
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
@@ -47,7 +47,7 @@ enum VhostUserDriver: PortDriver {
   }
 
   private static func remark(_ device: EthernetDevice, usedQueues: Int) -> String? {
-    // The vhost library offers its own maximum to the hypervisor, whatever the port has.
+    // The vhost library always offers its own maximum to the hypervisor, not the port's.
     if usedQueues > device.queueCount {
       return "the guest sends on \(usedQueues) queues, and the port has \(device.queueCount): give the hypervisor no more, or raise queues"
     }
@@ -56,7 +56,7 @@ enum VhostUserDriver: PortDriver {
 }
 
 extension PortDriver {
-  /// The opened port, whose socket is ready for those who may connect if it is ours.
+  /// The opened port; if the daemon serves its socket, that is ready for permitted clients.
   static func serving(
     _ path: String, _ device: EthernetDevice, _ attachment: PortAttachment, subject: String
   ) throws(VTEPError) -> OpenedPort {
@@ -69,7 +69,7 @@ extension PortDriver {
     }
   }
 
-  /// What is wrong with the path of a socket.
+  /// Problems with the path of a socket.
   static func socketProblems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
     guard let socket = attachment.socket else { return [] }
     let keys: [(PortAttachment.Key, Bool)] = [
@@ -79,7 +79,7 @@ extension PortDriver {
     if attachment.role == .client, let given = keys.first(where: \.1)?.0 {
       return [(given, "\(given.rawValue) needs role: server, since the socket is somebody else's")]
     }
-    // The kernel's limit on the whole path; DPDK's argument lists end a value with a comma.
+    // The kernel limits the length of the path; in DPDK's argument lists a comma ends a value.
     if socket.utf8.count > 107 { return [(.socket, "socket '\(socket)' is longer than 107 bytes")] }
     if !socket.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "=") }) || socket.hasSuffix("/") {
       return [(.socket, "socket '\(socket)' is no path of a socket: no blanks, ',' or '='")]

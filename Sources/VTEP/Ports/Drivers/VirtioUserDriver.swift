@@ -14,7 +14,7 @@ enum VirtioUserDriver: PortDriver {
 
   private static let kernelDevice = "/dev/vhost-net"
 
-  /// Those of a vhost-user guest.
+  /// The same as for a vhost-user guest.
   static func descriptorCount(_ attachment: PortAttachment) -> Int { 16 + 6 * attachment.queues }
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
@@ -36,7 +36,7 @@ enum VirtioUserDriver: PortDriver {
       let path = host.path(socket)
       let isServer = attachment.role == .server
       try UnixSocketPath.prepare(path, isServer: isServer, subject: subject)
-      // DPDK's driver gives up where nobody listens yet.
+      // DPDK's driver gives up if nobody listens yet.
       if !isServer, !UnixSocketPath.isServed(path) { return nil }
       arguments += ",path=\(path),server=\(isServer ? 1 : 0)"
     } else {
