@@ -36,8 +36,8 @@ struct EthernetDevice: Sendable {
     mtu + 14 + 8
   }
 
-  /// Size of packet buffers for frames of an interface of this MTU: whole ring frames, since the driver insists on it. A
-  /// buffer's size is a number of 16 bits: the largest whole ring frame is of 32 KiB.
+  /// Size of packet buffers for frames of an interface with this MTU: whole ring frames, as the driver requires. A buffer's size
+  /// is a 16-bit number, so the largest whole ring frame has 32 KiB.
   static func bufferByteCount(mtu: Int) -> Int {
     min(ringFrameByteCount(frameByteCount(mtu: mtu)), 32_768)
   }
@@ -122,8 +122,8 @@ struct EthernetDevice: Sendable {
         portID, queues: queues, promiscuous: false, wakesOnRequest: true, leavesChecksums: true, runtime: host.runtime, pool: pool,
         subject: subject,
         configured: {
-          // The driver has an argument for large segments alone, and its socket is open by now: a hypervisor may have been
-          // faster. What it was offered is served all the same.
+          // The driver has an argument only for large segments, and its socket is already open: a hypervisor may have connected
+          // earlier. It keeps what it was offered.
           if !offersOffloads { _ = rte_vhost_driver_disable_features(path, VirtioFeatures.offloads) }
         },
         descriptors: { (0..<queues).map { rte_eth_dev_rx_intr_ctl_q_get_fd(portID, UInt16($0)) }.filter { $0 >= 0 } }
@@ -139,8 +139,8 @@ struct EthernetDevice: Sendable {
     }
   }
 
-  /// Frees what the receive rings hold. Until the driver has bound its socket to the interface, it takes frames of all
-  /// interfaces: none of them may be taken for the port's. No worker may poll the device yet.
+  /// Empties the receive rings. Until the driver has bound its socket to the interface, it receives frames from all
+  /// interfaces, which must not be mistaken for the port's. No worker may poll the device yet.
   func discardReceived() {
     let frames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
     defer { frames.deallocate() }
@@ -188,8 +188,8 @@ struct EthernetDevice: Sendable {
       .first { rte_eth_dev_get_port_by_name($0, &ignored) != 0 }
   }
 
-  /// Configures and starts an attached device. `configured` is called once the driver has opened
-  /// its sockets, `descriptors` is asked once its queues exist.
+  /// Configures and starts an attached device. It calls `configured` once the driver has opened
+  /// its sockets, and `descriptors` once the queues exist.
   ///
   /// - Parameters:
   ///   - leavesChecksums: deliver frames with partial checksums, marked as such, instead of completing them.

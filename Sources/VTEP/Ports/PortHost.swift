@@ -27,8 +27,8 @@ struct PortHost {
     try VTEPError.wrap(subject) { () throws(NetlinkError) in try netlink.link(named: name) }
   }
 
-  /// The address of a port's own end: locally administered, and the same after a restart, so that neighbours of the
-  /// guest need not resolve it again.
+  /// The MAC address of a port's own end: locally administered, and the same after a restart, so that the guest's
+  /// neighbours need not resolve it again.
   func stableMAC(port: String) -> MACAddress { Self.stableMAC(host: hostName, port: port) }
 
   static func stableMAC(host: String, port: String) -> MACAddress {

@@ -50,7 +50,7 @@ enum UnixSocketPath {
   }
 
   /// The error of a connection attempt: ECONNREFUSED if no process has the socket open, EPROTOTYPE if one has. It uses a socket
-/// of another type, so that a listener does not notice.
+  /// of another type, so that a listener does not notice.
   private static func probe(_ path: String) -> Int32 {
     let probe = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     guard probe >= 0 else { return errno }

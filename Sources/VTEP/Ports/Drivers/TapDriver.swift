@@ -58,8 +58,8 @@ enum TapDriver: PortDriver {
     }
   }
 
-  /// DPDK's net_tap (22.11) sends no frame longer than its own MTU allows, whatever the interface's is. It cannot be raised:
-  /// a device of `max_rx_pktlen` 1522 refuses more.
+  /// DPDK's net_tap (22.11) sends no frame above its own MTU, whatever the interface's MTU is. That MTU cannot be raised:
+  /// the device has a `max_rx_pktlen` of 1522 and refuses more.
   private static let driverMTU = 1500
 
   static func setCarrier(_ device: EthernetDevice, isOn: Bool) {
@@ -77,8 +77,8 @@ enum TapDriver: PortDriver {
 }
 
 extension PortDriver {
-  /// - Throws: `.refused` when an interface of the name is no tap, or a process has it open: opening it once more would take half
-  ///   of its frames away, and closing it its configuration.
+  /// - Throws: `.refused` when the interface is not a tap, or another process has it open: opening it again would steal half of
+  ///   that process's frames, and closing it would remove its configuration.
   static func checkTap(_ name: String, on host: PortHost, subject: String) throws(VTEPError) {
     guard let link = try host.link(name, subject: subject) else { return }
     guard let tun = link.tun else {
