@@ -1,5 +1,5 @@
-// Mbuf+Chain: bytes of packets that lie in several buffers: large TCP segments and frames longer than a buffer, as
-// guests' ports have them.
+// Mbuf+Chain: access to packets that span several buffers: large TCP segments and frames longer than a buffer, which occur on
+// guests' ports.
 
 import CDPDK
 import Encap
@@ -16,7 +16,7 @@ extension Mbuf {
       if skip < count {
         let bytes = RawSpan(_unsafeStart: cdpdk_mbuf_data(segment) + skip, byteCount: count &- skip)
         let part = InternetChecksum.partialSum(bytes)
-        // A piece that begins at an odd offset counts with its octets swapped (RFC 1071 section 2 B).
+        // A buffer that begins at an odd offset adds its sum with the octets swapped (RFC 1071 section 2 B).
         sum = UInt32(InternetChecksum.fold(sum &+ (isOdd ? (part & 0xff) &<< 8 | part &>> 8 : part)))
         if (count &- skip) & 1 == 1 { isOdd.toggle() }
         skip = 0
@@ -29,20 +29,20 @@ extension Mbuf {
   }
 }
 
-/// Reads a packet from front to back over its buffers.
+/// Reads a packet sequentially across its buffers.
 struct MbufReader {
   private var segment: OpaquePointer?
   private var offset: Int
 
-  /// - Parameter offset: where to begin; within the first buffer.
+  /// - Parameter offset: where to begin, within the first buffer.
   init(_ mbuf: Mbuf, from offset: Int) {
     segment = mbuf.raw
     self.offset = offset
   }
 
-  /// Appends the next `count` bytes to a packet, in as many buffers as it takes.
+  /// Appends the next `count` bytes to a packet, in as many buffers as needed.
   ///
-  /// - Returns: false when the pool is empty or the packet read has no more.
+  /// - Returns: false when the pool or the packet being read is exhausted.
   mutating func append(_ count: Int, to packet: Mbuf, pool: OpaquePointer) -> Bool {
     var left = count
     var last = packet.raw

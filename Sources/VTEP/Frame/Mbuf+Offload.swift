@@ -1,15 +1,15 @@
-// Mbuf+Offload: what is left to do about a frame (a checksum to finish, a large TCP segment to cut up), kept with the
-// buffer on its way through the worker, in the fields that a driver takes it from.
+// Mbuf+Offload: a frame's pending offload request (complete a checksum, segment a large TCP segment), kept in the buffer's own
+// offload fields, where drivers look for it.
 
 import CDPDK
 import Encap
 
 extension Mbuf {
-  /// Something is left to do about the frame, by us or by the receiving guest.
+  /// The frame has a pending offload request, for us or the receiving guest to carry out.
   @inline(always)
   var hasRequest: Bool { cdpdk_mbuf_has_request(raw) != 0 }
 
-  /// Nobody else refers to the memory, nothing is left to do, and no tag is noted.
+  /// The memory is not shared, no offload request is pending, and no tag is noted.
   @inline(always)
   var isPlain: Bool { cdpdk_mbuf_is_plain(raw) != 0 }
 
@@ -38,18 +38,17 @@ extension Mbuf {
     cdpdk_mbuf_clear_request(raw)
   }
 
-  /// Size of the largest packet that the frame will be on a wire, in bytes with the Ethernet header: that of a segment
-  /// where it will be cut up.
+  /// Size in bytes of the largest packet that the frame becomes on the wire, with the Ethernet header: that of one segment if it
+  /// will be segmented.
   /// - Precondition: `hasRequest`.
   var wireByteCount: Int {
     let request = request
     return request.segmentByteCount == 0 ? byteCount : request.headerByteCount + request.segmentByteCount
   }
 
-  /// Finishes the checksum of a frame that wants nothing else. The field must hold the pseudo-header sum.
+  /// Completes the checksum of a frame that needs nothing else. The field must hold the pseudo-header sum.
   ///
-  /// - Returns: the frame, or a copy of it when others refer to its bytes; nil when there is no buffer for one: the frame
-  ///   is as before.
+  /// - Returns: the frame, or a copy if its bytes are shared; nil when there is no buffer for a copy: the frame is unchanged.
   func finishingChecksum(pool: OpaquePointer) -> Mbuf? {
     var target = self
     if !isExclusive {

@@ -3,7 +3,7 @@
 import CDPDK
 import Encap
 
-/// A packet in a DPDK buffer. A plain reference: whoever holds it last sends or frees it.
+/// A packet in a DPDK buffer. A plain reference: its last holder sends or frees it.
 struct Mbuf {
   let raw: OpaquePointer
 
@@ -19,7 +19,7 @@ struct Mbuf {
   @inline(always)
   var isContiguous: Bool { cdpdk_mbuf_segment_count(raw) == 1 }
 
-  /// Nobody else refers to the buffer's memory: its headroom may be written.
+  /// The buffer's memory is not shared: its headroom may be written.
   @inline(always)
   var isExclusive: Bool { cdpdk_mbuf_is_exclusive(raw) != 0 }
 
@@ -60,8 +60,8 @@ struct Mbuf {
     cdpdk_mbuf_free(raw)
   }
 
-  /// Tag control information kept beside the packet: of a tag that was taken off for its priority (IEEE 802.1Q clause 6.9), or
-  /// of the one that was put on. 0 when there is none.
+  /// Tag control information kept beside the packet: of a removed tag, for its priority (IEEE 802.1Q clause 6.9), or of the added
+  /// one. 0 when there is none.
   @inline(always)
   var notedTag: UInt16 {
     get { cdpdk_mbuf_noted_tag(raw) }
@@ -79,7 +79,7 @@ struct Mbuf {
   /// Makes room for `count` bytes before the packet: in its own headroom, or, when others share the bytes, in a buffer
   /// chained before them (copied where the device cannot send chains).
   ///
-  /// - Returns: the packet, now `count` bytes longer. Nil when there is no room or no buffer: the packet is as before.
+  /// - Returns: the packet, now `count` bytes longer. Nil when there is no room or no buffer: the packet is unchanged.
   @inline(always)
   func prepending(_ count: Int, pool: OpaquePointer, chains: Bool) -> Mbuf? {
     if isExclusive {

@@ -1,10 +1,10 @@
-// BackgroundThread: a named thread for work that blocks, which the Swift concurrency pool must not do.
+// BackgroundThread: a named thread for blocking work, which must not run on the Swift concurrency pool.
 
 import CDPDK
 import Glibc
 import Synchronization
 
-/// A thread that can be waited for once.
+/// A thread that can be joined once.
 public final class BackgroundThread: Sendable {
   private let handle: pthread_t
 

@@ -14,7 +14,7 @@ public final class DPDKRuntime: Sendable {
   /// Largest frame that a packet buffer holds, in bytes.
   let maxFrameByteCount: Int
   nonisolated(unsafe) let pool: OpaquePointer
-  /// Packet buffers in the pool.
+  /// Number of packet buffers in the pool.
   let bufferCount: Int
   private let dataRoom: UInt16
   private let portPools = Mutex(PortPools())
@@ -22,14 +22,14 @@ public final class DPDKRuntime: Sendable {
   /// Pools of single ports.
   private struct PortPools {
     var made = 0
-    /// Those whose port is gone, and whose buffers are not all back yet.
+    /// Pools whose port is gone but whose buffers have not all been returned.
     var retired: [PacketPool] = []
   }
 
   /// Starts DPDK. May be called once in a process.
   ///
   /// - Parameter maxFrameByteCount: largest Ethernet frame of any device, in bytes.
-  /// - Throws: `.environment` when memory, hugepages or permissions do not suffice, or when DPDK is of another release.
+  /// - Throws: `.environment` when memory, hugepages or permissions are insufficient, or DPDK has another release.
   public init(settings: DataplaneSettings, maxFrameByteCount: Int, log: (String) -> Void) throws(VTEPError) {
     if let difference = try DPDKVersion.built.difference(from: .loaded) { log(difference) }
     workers = settings.workers
@@ -73,7 +73,7 @@ public final class DPDKRuntime: Sendable {
     self.pool = pool
   }
 
-  /// Where DPDK's log goes from now on, in place of standard error and syslog, which may both keep it waiting.
+  /// Redirects DPDK's log. Its defaults, standard error and syslog, may both block.
   public static func sendLog(to sink: @convention(c) (UnsafePointer<CChar>?, Int) -> Void) { _ = cdpdk_log_to(sink) }
 
   /// Packet buffers for one port. Nil when there is no memory left: the port shares `pool` with others then.
@@ -84,13 +84,13 @@ public final class DPDKRuntime: Sendable {
     }
   }
 
-  /// Takes the pool of a device that is gone. Frames that came from it may still be on their way.
+  /// Retires the pool of a removed device. Frames from it may still be in flight.
   func retire(_ pool: PacketPool) {
     portPools.withLock { $0.retired.append(pool) }
     freeRetiredPools()
   }
 
-  /// Frees the retired pools whose buffers are all back. To be called from time to time.
+  /// Frees the retired pools whose buffers have all been returned. Call it from time to time.
   func freeRetiredPools() {
     portPools.withLock { pools in
       pools.retired.removeAll { pool in
@@ -101,8 +101,8 @@ public final class DPDKRuntime: Sendable {
     }
   }
 
-  /// Memory that one packet buffer takes, in bytes: its header, the pool's, and padding; on ordinary pages DPDK lets no
-  /// buffer cross a page boundary.
+  /// Memory used by one packet buffer, in bytes, including its header, the pool's, and padding; on ordinary pages, DPDK's buffers
+  /// do not cross page boundaries.
   private static func bufferFootprint(dataRoom: Int, _ usesHugepages: Bool) -> Int {
     let object = dataRoom + 320
     let page = 4096
@@ -125,10 +125,10 @@ public final class DPDKRuntime: Sendable {
     var arguments = [
       "vtepd", "--no-telemetry", "--iova-mode=va", "--file-prefix=\(RuntimeFolders.prefix)\(getpid())",
       "--lcores=" + lcores.joined(separator: ","), "-m", String(settings.memoryMiB), "--log-level=4",
-      // Its multi-queue discipline is for rte_flow, which is not used: its absence is no error.
+      // Its multi-queue discipline is only needed for rte_flow, which is not used: its absence is no error.
       "--log-level=pmd.net.tap:1",
     ]
-    // A list of devices to take keeps DPDK from taking all it finds; the host bridge has no driver. Ports name others later.
+    // An allow list keeps DPDK from probing every device; the host bridge on it has no driver. Ports add devices later.
     arguments += access("/sys/bus/pci/devices", R_OK) == 0 ? ["-a", "0000:00:00.0"] : ["--no-pci"]
     arguments += usesHugepages ? ["--in-memory"] : ["--no-huge", "--no-shconf"]
 

@@ -1,4 +1,4 @@
-// DPDKVersion: the release whose headers are inlined here, and the one whose libraries are loaded.
+// DPDKVersion: compares the DPDK release whose headers are compiled in with the one whose libraries are loaded.
 
 import CDPDK
 
@@ -8,15 +8,15 @@ struct DPDKVersion: Equatable, CustomStringConvertible {
   var month: UInt32
   var point: UInt32
 
-  /// Of the headers that this was compiled with.
+  /// The version of the headers that are compiled in.
   static let built = DPDKVersion(year: UInt32(RTE_VER_YEAR), month: UInt32(RTE_VER_MONTH), point: UInt32(RTE_VER_MINOR))
-  /// Of the libraries that the process runs with.
+  /// The version of the loaded libraries.
   static var loaded: DPDKVersion { DPDKVersion(String(cString: rte_version())) }
 
   var description: String { "\(year).\(month).\(point)" }
 
-  /// Inlined functions reach into structures that the libraries lay out. Within a release the layout stays, and another point release
-  /// is only worth a line in the log. The dynamic linker lets releases of one year pass, and those differ.
+  /// Inlined functions depend on the libraries' structure layouts. These are stable within a release, so a different point release
+  /// only deserves a log line. They differ between the releases of one year, which the dynamic linker accepts as compatible.
   ///
   /// - Returns: a line for the log when the point releases differ.
   /// - Throws: `.environment` when the releases differ.
@@ -31,7 +31,7 @@ struct DPDKVersion: Equatable, CustomStringConvertible {
 }
 
 extension DPDKVersion {
-  /// From what `rte_version()` says: "DPDK 22.11.7", with a suffix such as "-rc1" before a release. What is missing is 0.
+  /// Parses the result of `rte_version()`: "DPDK 22.11.7", possibly with a suffix such as "-rc1". Missing numbers are 0.
   init(_ text: String) {
     let numbers = text.split { !$0.isNumber }.compactMap { UInt32($0) } + [0, 0, 0]
     self.init(year: numbers[0], month: numbers[1], point: numbers[2])

@@ -1,5 +1,5 @@
-// IndexPool: indexes into the arrays of a snapshot. An index is given back only when no worker and no MAC table entry
-// can refer to it any more.
+// IndexPool: indexes into the arrays of a snapshot. An index is returned only when no worker and no MAC table entry can refer
+// to it any more.
 
 struct IndexPool {
   private var free: [UInt16] = []

@@ -1,4 +1,4 @@
-// Limits: sizes of the index spaces that workers address arrays with.
+// Limits: sizes of the index spaces of the workers' arrays.
 
 import CDPDK
 
@@ -7,16 +7,16 @@ enum Limits {
   static let ports = 64
   /// VTEPs and multicast groups together.
   static let vteps = 8192
-  /// VNIs: four ports with another one in each VLAN, for example.
+  /// VNIs: enough, for example, for four ports with a different VNI in each VLAN.
   static let domains = 16384
   /// Packets taken from a queue at once.
   static let burst = 32
-  /// Packets collected for a device before they are sent.
+  /// Most packets to collect for a device before sending them.
   static let transmitBatch = 64
   /// Frames that one worker holds while next hops resolve, in all and for one VTEP.
   static let heldFrames = 1024
   static let heldFramesPerVTEP = 128
-  /// A held frame is given up after this time.
+  /// A held frame is dropped after this time.
   static let holdMilliseconds = 3000
   /// Learn events between one worker and the learner.
   static let learnEvents = 8192
@@ -26,6 +26,6 @@ enum Limits {
 
   /// No index.
   static let none: UInt16 = 0xffff
-  /// In place of a VTEP's index: one of our own addresses.
+  /// Stands for one of our own addresses in place of a VTEP's index.
   static let own: UInt16 = 0xfffe
 }

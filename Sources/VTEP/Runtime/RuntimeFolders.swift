@@ -1,14 +1,14 @@
-// RuntimeFolders: the folder that DPDK makes for each process under its runtime directory, `dpdk/vtepd-PID`. We share nothing with
-// other processes (--in-memory, --no-shconf), so DPDK puts nothing into it, and has no call that removes it.
+// RuntimeFolders: the folder that DPDK creates for each process under its runtime directory, `dpdk/vtepd-PID`. The daemon shares
+// nothing with other processes (--in-memory, --no-shconf), so the folder stays empty, but DPDK has no call to remove it.
 
 import CDPDK
 import Glibc
 
 enum RuntimeFolders {
-  /// Removes our own folder and those that other runs left behind.
+  /// Removes this process's folder and those left behind by other runs.
   ///
-  /// rmdir(2) takes empty folders only: a process that does keep something in its folder, and its lock on it, is left alone, in
-  /// whatever PID namespace it lives; one that keeps nothing there will not miss it.
+  /// rmdir(2) removes only empty folders. A process that keeps something in its folder is not affected, whatever its PID namespace;
+  /// a process that keeps nothing there does not need it.
   static func remove() {
     guard let own = rte_eal_get_runtime_dir().map({ String(cString: $0) }), let slash = own.lastIndex(of: "/") else { return }
     let parent = String(own[..<slash])

@@ -1,4 +1,4 @@
-// FloodClass: the classes of flooded frames that storm control tells apart.
+// FloodClass: the classes of flooded frames that storm control distinguishes.
 
 import Encap
 

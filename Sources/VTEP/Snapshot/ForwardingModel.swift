@@ -1,4 +1,4 @@
-// ForwardingModel: the forwarding state as the reconciler keeps it. SnapshotStorage makes the workers' plain arrays of it.
+// ForwardingModel: the forwarding state as the reconciler keeps it. SnapshotStorage converts it to the workers' plain arrays.
 
 import Encap
 
@@ -9,7 +9,7 @@ struct ForwardingModel {
     var locals: [LocalTarget] = []
     var flood: [UInt16] = []
     var peers: [UInt16] = []
-    /// Nil: what is flooded is not limited.
+    /// Nil: flooding is not limited.
     var storm: StormEntry?
   }
   struct Policy {
@@ -33,7 +33,7 @@ struct ForwardingModel {
   var vteps: [VTEP] = []
   /// One list per worker.
   var receiveQueues: [[ReceiveQueue]]
-  /// The latest ones; those that every worker must have seen are taken out in time.
+  /// The latest announcements; those that every worker has seen are removed in time.
   var announcements: [Announcement] = []
   var ownIPv4 = IPAddress(ipv4: 0)
   var ownIPv6 = IPAddress(high: 0, low: 0)

@@ -1,11 +1,11 @@
-// ForwardingSnapshot: everything a worker needs to forward, but the MAC table: plain-data arrays, built by the
+// ForwardingSnapshot: everything a worker needs to forward, except the MAC table: plain-data arrays, built by the
 // reconciler, published by one atomic store, never changed afterwards, and freed when no worker can hold them any more.
 // Taken anew in steps E1 and D1.
 
 import Encap
 import MACTable
 
-/// A local place that frames of a domain are delivered to: a port and the VLAN tag that its frames carry there.
+/// A local binding that frames of a domain are delivered to: a port, and the VLAN tag of its frames there.
 struct LocalTarget: Equatable {
   var port: UInt16
   /// 0 = untagged.
@@ -20,28 +20,28 @@ struct PortEntry {
   /// The kernel device is up: frames may be delivered.
   var isUp = false
   var isUnderlay = false
-  /// The kernel's interface has it; of underlay devices only.
+  /// The kernel interface's MAC address; underlay devices only.
   var mac = MACAddress.zero
-  /// Frames come by DMA and are in no cache yet; virtual drivers have just copied them.
+  /// Frames arrive by DMA and are not in the cache yet; virtual drivers have just copied them.
   var isHardware = false
-  /// The device takes chained buffers.
+  /// The device accepts chained buffers.
   var sendsSegments = false
-  /// What is out of the ordinary.
+  /// Flags for everything out of the ordinary.
   var features: PortFeatures = []
-  /// The device tells of waiting packets only on request (see `Worker.setWakeups`).
+  /// The device reports waiting packets only on request (see `Worker.setWakeups`).
   var wakesOnRequest = false
   /// Domain of untagged frames.
   var untaggedDomain: UInt16 = Limits.none
   /// Largest frame that may be delivered, in bytes without VLAN tag.
   var maxFrameByteCount: UInt32 = 0
-  /// What a frame is dropped for that is larger, or that the device does not take.
+  /// Drop reason for a frame that is larger, or that the device does not accept.
   var tooBigReason = DropReason.tooBigForPort
   var fullReason = DropReason.transmitFull
   /// VLAN identifier → domain, 4096 entries; nil when the port has no tagged binding.
   var vlanDomains: UnsafePointer<UInt16>?
-  /// TPID of the tags that are put on.
+  /// TPID of the tags that are added.
   var tpid = EtherType.customerTag
-  /// Tags of the other kind belong to the port's bindings, too.
+  /// Tags of the other type match the port's bindings as well.
   var takesAnyTPID = true
 
   var isAttached: Bool { device != Limits.none }
@@ -53,19 +53,19 @@ struct PortEntry {
 /// A bridge domain: the frames of one VNI.
 struct DomainEntry {
   var vni = VNI(truncating: 0)
-  /// Tells a domain from another one that had the same index, or the same VNI, before.
+  /// Distinguishes a domain from an earlier one with the same index or VNI.
   var serial: UInt32 = 0
   var isInUse = false
   var learnsFromVTEPs = true
   var acceptsOnlyPeers = false
   var carriesInnerVLAN = false
-  /// The operator wants nothing flooded to the overlay.
+  /// The operator has disabled flooding to the overlay.
   var isFloodDisabled = false
-  /// The control side wants to know the IP addresses of local stations.
+  /// The control side needs the IP addresses of local stations.
   var reportsStations = false
-  /// A port of the domain takes link-local control frames out of the overlay.
+  /// A port of the domain accepts link-local control frames from the overlay.
   var tunnelsControl = false
-  /// Index into `storms`; `Limits.none`: what is flooded is not limited.
+  /// Index into `storms`; `Limits.none`: flooding is not limited.
   var storm = Limits.none
   /// Range of `localTargets`.
   var firstLocal: UInt32 = 0
@@ -81,14 +81,14 @@ struct DomainEntry {
 /// A remote VTEP, a multicast group, or a list of VTEPs.
 struct VTEPEntry {
   var address = IPAddress(ipv4: 0)
-  /// Packets may come from it, or to it.
+  /// Packets may come from it or go to it.
   var isInUse = false
   var isGroup = false
-  /// Some VTEPs of a domain, which the frames to a multicast address go to (and to local bindings): see `members`.
+  /// The VTEPs that, besides local bindings, receive the frames to a multicast address; see `members`.
   var isList = false
-  /// Without adjacencies: what its frames are dropped for.
+  /// Drop reason of its frames while it has no adjacencies.
   var obstacle = DropReason.noRoute
-  /// VNI of the frames that go to it; nil: their domain's.
+  /// VNI of the frames sent to it; nil: their domain's.
   var tunnelKey: VNI?
   /// Range of `floodTargets`: the VTEPs of a list.
   var firstMember: UInt32 = 0
@@ -98,7 +98,7 @@ struct VTEPEntry {
   var adjacencyCount: UInt32 = 0
 }
 
-/// One way to a VTEP: the prebuilt outer header and the device it leaves through.
+/// One path to a VTEP: the prebuilt outer header and the egress device.
 struct Adjacency {
   var header: OuterHeader
   /// Index into `ports`.
@@ -133,9 +133,9 @@ struct IPv6Slot {
   var index: UInt16 = Limits.none
 }
 
-/// A station that has just arrived at a local place: the other VTEPs are to be told.
+/// A station that has just arrived at a local binding and is to be announced to the other VTEPs.
 struct Announcement {
-  /// Ascending: a worker that has sent one does not send it again with the next snapshot.
+  /// Ascending, so that a worker does not send an announcement again with the next snapshot.
   var serial: UInt64
   /// The station, and the domain it is in.
   var key: MACKey
@@ -144,7 +144,7 @@ struct Announcement {
 
 /// The block a worker reads. All pointers belong to the `SnapshotStorage` that made it.
 struct ForwardingSnapshot {
-  /// Tells snapshots apart: memory, and so the address, is used again.
+  /// Distinguishes snapshots, since memory, and so the address, is reused.
   var generation: UInt64
   /// `Limits.ports` entries.
   var ports: UnsafePointer<PortEntry>
@@ -172,7 +172,7 @@ struct ForwardingSnapshot {
   /// For the first worker, by serial.
   var announcements: UnsafePointer<Announcement>
   var announcementCount: Int
-  /// PCP → DSCP, 8 entries; 0: no say (see `PriorityMap`).
+  /// PCP → DSCP, 8 entries; 0: leaves the DSCP alone (see `PriorityMap`).
   var dscpOfPCP: UnsafePointer<UInt8>
   /// DSCP → PCP, 64 entries.
   var pcpOfDSCP: UnsafePointer<UInt8>

@@ -1,14 +1,14 @@
-// PolicyState: what workers keep about a port's policy between bursts, in memory that outlives snapshots, so that a change
-// elsewhere refills no bucket.
+// PolicyState: a port's policy state between bursts, in memory that outlives snapshots, so that an unrelated change does not
+// refill its buckets.
 
 import CDPDK
 import MACTable
 
-/// Token buckets of one port, and addresses that are on their way into the MAC table. Shared by the workers that serve the
-/// port's queues, which take `lock` once a burst: limits hold for the port, however its frames are spread.
+/// Token buckets of one port, and addresses on their way into the MAC table. The workers that serve the port's queues share
+/// it and take `lock` once per burst: limits apply to the port, however its frames are spread.
 struct PolicyState {
   var lock: UInt32 = 0
-  /// Workers' clocks differ a little; a bucket's must never go back.
+  /// Workers' clocks differ slightly; a bucket's clock must never go back.
   var latestCycles: UInt64
   var ingressBytes: rte_meter_srtcm
   var ingressPackets: rte_meter_srtcm
@@ -16,13 +16,13 @@ struct PolicyState {
   var egressPackets: rte_meter_srtcm
   var storm: StormMeters
 
-  /// Sources let through below `mac-limit` that the learner may not have entered yet.
+  /// Sources admitted below `mac-limit` that the learner may not have entered yet.
   let pending: UnsafeMutablePointer<MACKey>
   var pendingCount = 0
-  /// When the last of them was let through.
+  /// When the last of them was admitted.
   var pendingSince: UInt64 = 0
 
-  /// More new sources between two looks at the table are refused: they come back.
+  /// Further new sources before the next check of the table are refused: they will send again.
   static let pendingCapacity = 64
 
   private init(pending: UnsafeMutablePointer<MACKey>, now: UInt64) {
@@ -35,14 +35,14 @@ struct PolicyState {
     storm = StormMeters(now: now)
   }
 
-  /// For a port that is new at its index, and known to no worker yet.
+  /// For a port that is new at its index, and not yet visible to any worker.
   ///
   /// - Parameter now: time-stamp counter.
   mutating func reset(now: UInt64) {
     self = PolicyState(pending: pending, now: now)
   }
 
-  /// One for each port.
+  /// One per port.
   static func allocate() -> UnsafeMutablePointer<PolicyState> {
     let states = UnsafeMutablePointer<PolicyState>.allocate(capacity: Limits.ports)
     let pending = UnsafeMutablePointer<MACKey>.allocate(capacity: Limits.ports * pendingCapacity)

@@ -1,9 +1,9 @@
-// PortSettings+Policy: a port's policy as the snapshot has it.
+// PortSettings+Policy: converts a port's policy to the snapshot's form.
 
 import Encap
 
 extension PortSettings {
-  /// The flags that the port's policy asks for.
+  /// The flags that the port's policy needs.
   var policyFeatures: PortFeatures {
     let policy = policy
     var features: PortFeatures = []
@@ -14,7 +14,7 @@ extension PortSettings {
     return features
   }
 
-  /// With anti-spoofing: all (VLAN, source) pairs that may come in, ascending.
+  /// With anti-spoofing: all permitted (VLAN, source) pairs, ascending.
   var allowedSources: [UInt64] {
     guard policy.hasAntiSpoofing else { return [] }
     return bindings.flatMap { vlan, _ in macs(vlan: vlan).map { PolicyEntry.source($0, vlan: vlan) } }.sorted()

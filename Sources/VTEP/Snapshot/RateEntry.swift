@@ -1,9 +1,9 @@
-// RateEntry: rate limits as DPDK's meter takes them (RFC 2697).
+// RateEntry: rate limits in the form of DPDK's meter (RFC 2697).
 
 import CDPDK
 import Encap
 
-/// A rate as DPDK's meter wants it: a token bucket (RFC 2697 without an excess bucket).
+/// A rate in the form of DPDK's meter: a token bucket (RFC 2697 without an excess bucket).
 struct MeterRate {
   private(set) var profile = rte_meter_srtcm_profile()
 
@@ -11,7 +11,7 @@ struct MeterRate {
 
   /// - Parameters:
   ///   - unitsPerSecond: bytes or packets; 0: no limit.
-  ///   - burst: units that may pass at once after a pause.
+  ///   - burst: units that may pass at once after an idle period.
   init(unitsPerSecond: UInt64, burst: UInt64) {
     guard unitsPerSecond > 0 else { return }
     var parameters = rte_meter_srtcm_params(cir: unitsPerSecond, cbs: max(burst, 1), ebs: 0)
@@ -36,7 +36,7 @@ struct RateEntry {
 
   init() {}
 
-  /// A tenth of a second's worth may pass at once, but at least one of the longest frames there are.
+  /// The burst is a tenth of a second's worth, but at least one frame of the maximum length.
   init(_ rate: PortPolicy.Rate) {
     let bytesPerSecond = rate.bits == 0 ? 0 : max(rate.bits / 8, 1)
     bytes = MeterRate(unitsPerSecond: bytesPerSecond, burst: max(bytesPerSecond / 10, Self.largestFrame))
@@ -45,6 +45,6 @@ struct RateEntry {
 
   /// A TCP segment of 64 KiB with its headers.
   private static let largestFrame: UInt64 = 65_536 + 64
-  /// Packets that it becomes with the usual MTU, and some.
+  /// The packets that it becomes with the usual MTU, and some spare.
   private static let largestFramePackets: UInt64 = 64
 }

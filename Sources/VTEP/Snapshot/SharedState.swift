@@ -1,9 +1,10 @@
-// SharedState: what workers, learner, slow path and reconciler share: the current snapshot, stop flag, events, state that outlives a snapshot.
+// SharedState: what workers, learner, slow path and reconciler share: the current snapshot, the stop flag, events, and state that
+// outlives a snapshot.
 
 import CDPDK
 import Synchronization
 
-/// What workers and the control side share: where the snapshot is, and whether to go on.
+/// The state shared by workers and control side.
 struct SharedState: ~Copyable {
   /// Address of the current `ForwardingSnapshot`.
   let snapshot = Atomic<UInt>(0)
@@ -19,7 +20,7 @@ struct SharedState: ~Copyable {
   let rcu: OpaquePointer
   /// A worker has something for the slow path.
   let slowPathEvent = cdpdk_event_create()
-  /// Tells this run's loop probes from those of others.
+  /// Distinguishes this run's loop probes from others.
   let daemonID = UInt64.random(in: .min ... .max)
 
   init(learnerEvent: Int32, rcu: OpaquePointer) {

@@ -14,7 +14,7 @@ struct SnapshotPublisher {
     self.shared = shared
   }
 
-  /// Makes the model visible to all workers. The snapshot before it is freed by a later call.
+  /// Publishes the model to all workers. A later call frees the previous snapshot.
   mutating func publish(_ model: ForwardingModel) {
     generation += 1
     let next = SnapshotStorage(model, generation: generation)

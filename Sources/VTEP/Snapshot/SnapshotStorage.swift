@@ -1,5 +1,5 @@
-// SnapshotStorage: turns the reconciler's model of the forwarding state into the plain arrays of a ForwardingSnapshot,
-// and owns their memory.
+// SnapshotStorage: converts the reconciler's model of the forwarding state to the plain arrays of a ForwardingSnapshot, and
+// owns their memory.
 
 import Encap
 

@@ -1,6 +1,6 @@
-// StormEntry: limits of what may be flooded, of a port or of a domain, as workers see them in the snapshot.
+// StormEntry: storm control limits of a port or a domain, as workers see them in the snapshot.
 
-/// Limits as the meters want them.
+/// Limits in the form of the meters.
 struct StormEntry {
   var broadcast = MeterRate.none
   var unknownUnicast = MeterRate.none
@@ -14,8 +14,8 @@ struct StormEntry {
     unknownMulticast = Self.rate(limits.unknownMulticast)
   }
 
-  /// A twentieth of a second's worth may come at once: over five seconds that is 1 % of the limit. A few frames must
-  /// always be able to: hosts ask for an address two or three times in a row.
+  /// The burst is a twentieth of a second's worth: over five seconds that is 1 % of the limit. It is at least a few frames, since
+  /// hosts ask for an address two or three times in a row.
   private static func rate(_ packetsPerSecond: UInt64) -> MeterRate {
     MeterRate(unitsPerSecond: packetsPerSecond, burst: max(packetsPerSecond / 20, smallestBurst))
   }

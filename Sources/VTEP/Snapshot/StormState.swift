@@ -1,4 +1,5 @@
-// StormState: the buckets of storm control. They stand outside of the snapshots, so that a change elsewhere refills none.
+// StormState: the token buckets of storm control. They are outside the snapshots, so that an unrelated change does not refill
+// them.
 
 import CDPDK
 
@@ -15,11 +16,11 @@ struct StormMeters {
   }
 }
 
-/// What workers keep about a domain's storm control between bursts. Shared by all workers: the limit is the VNI's, whatever
-/// its frames come in by.
+/// A domain's storm control state between bursts. All workers share it: the limit applies to the VNI, wherever its frames come
+/// from.
 struct StormState {
   var lock: UInt32 = 0
-  /// Workers' clocks differ a little; a bucket's must never go back.
+  /// Workers' clocks differ slightly; a bucket's clock must never go back.
   var latestCycles: UInt64
   var meters: StormMeters
 
@@ -28,7 +29,7 @@ struct StormState {
     meters = StormMeters(now: now)
   }
 
-  /// One for each domain.
+  /// One per domain.
   static func allocate() -> UnsafeMutablePointer<StormState> {
     let states = UnsafeMutablePointer<StormState>.allocate(capacity: Limits.domains)
     states.initialize(repeating: StormState(now: 0), count: Limits.domains)
@@ -37,7 +38,7 @@ struct StormState {
 }
 
 extension rte_meter_srtcm {
-  /// Full, whatever size the bucket gets: the meter cuts it down.
+  /// Full, whatever the bucket's size: the meter clamps it.
   static func full(now: UInt64) -> rte_meter_srtcm {
     rte_meter_srtcm(time: now, tc: .max / 2, te: 0)
   }

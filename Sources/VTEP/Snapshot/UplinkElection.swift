@@ -1,6 +1,6 @@
-// UplinkElection: takes each flooded packet once where several uplinks deliver it. A group is joined on every uplink; for each
-// sender and group one uplink is elected, the one that was heard first. Another takes its place when the elected one is down
-// or has been silent for a while. See docs/decisions/0017.
+// UplinkElection: accepts each flooded packet once when several uplinks deliver it. Groups are joined on every uplink; for each
+// sender and group, the uplink that delivers first is elected. Another takes its place when the elected one is down or has
+// been silent for a while. See docs/decisions/0017.
 
 import CDPDK
 import Encap
@@ -8,7 +8,7 @@ import Synchronization
 
 /// The elected uplink of each (sender, group). Shared by all workers, which change it by compare and exchange.
 struct UplinkElection: @unchecked Sendable {
-  /// Places in a set; the least recently heard one gives way.
+  /// Slots in a set; the least recently heard one is replaced.
   private static let ways = 4
   private static let sets = 4096
   /// Cycles in a unit of time, as a power of two: about half a millisecond.
@@ -24,7 +24,7 @@ struct UplinkElection: @unchecked Sendable {
     for index in 0..<Self.sets * Self.ways { (words + index).initialize(to: Atomic(0)) }
   }
 
-  /// Whether the packet is to be taken. False: another uplink delivers what this sender floods.
+  /// Whether to accept the packet. False: another uplink delivers what this sender floods.
   func takes(from source: IPAddress, to group: IPAddress, at port: UInt16, ports: UnsafePointer<PortEntry>) -> Bool {
     takes(Self.hash(source, group), at: port, ports: ports, now: UInt32(truncatingIfNeeded: cdpdk_cycles() &>> Self.unitShift))
   }
@@ -50,12 +50,12 @@ struct UplinkElection: @unchecked Sendable {
         if holder == port, age <= 0 { return true }
         if holder != port, age < patience, ports[Int(holder)].isUp, ports[Int(holder)].isUnderlay { return false }
       }
-      // Another worker may have been faster: then its word counts.
+      // Another worker may have been faster: then its choice stands.
       if place.pointee.compareExchange(expected: word, desired: elected, ordering: .relaxed).exchanged { return true }
     }
   }
 
-  /// A free place is the oldest. Workers' clocks differ a little: an age may be below 0.
+  /// A free slot is the oldest. Workers' clocks differ slightly: an age may be below 0.
   private static func age(_ word: UInt64, _ now: UInt32) -> Int32 {
     word == 0 ? .max : Int32(bitPattern: now &- UInt32(truncatingIfNeeded: word))
   }

@@ -1,6 +1,6 @@
-// VLANMap: which bridge domain each VLAN of a port belongs to. Snapshots point at it.
+// VLANMap: the bridge domain of each VLAN of a port. Snapshots refer to it.
 
-/// VLAN identifier → domain for one port. Immutable once a snapshot points at it.
+/// VLAN identifier → domain for one port. Immutable once a snapshot refers to it.
 final class VLANMap: Sendable {
   nonisolated(unsafe) let domains: UnsafePointer<UInt16>
 

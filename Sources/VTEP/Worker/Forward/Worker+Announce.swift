@@ -1,5 +1,5 @@
-// Worker+Announce: frames of our own on behalf of guests that have just arrived. They go where a broadcast of the guest
-// would go: to the VNI's other local places and into its flood list.
+// Worker+Announce: announcements on behalf of guests that have just arrived. They go where a broadcast from the guest would go:
+// to the VNI's other local bindings and its flood list.
 
 import CDPDK
 import Encap

@@ -6,7 +6,7 @@ import Encap
 import MACTable
 
 extension Worker {
-  /// Sends a frame with nothing left to do to a local port, tagged as its binding there wants it. Takes the frame over.
+  /// Sends a frame without pending offloads to a local port, tagged as the binding there requires. Consumes the frame.
   @inline(always)
   mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16) {
     let port = snapshot.pointee.ports + Int(target.port)
@@ -34,15 +34,14 @@ extension Worker {
     }
   }
 
-  /// Whether a frame that is too long for its port is so by the one tag that may come on top: the one it carries, where none is
-  /// put on.
+  /// Whether a frame exceeds the port's limit only by the one tag that is allowed on top: the carried one, if none is added.
   @inline(never)
   func fitsWithTag(_ mbuf: Mbuf, byteCount: Int, to target: LocalTarget) -> Bool {
     guard target.vlan == 0, EthernetView(mbuf.bytes)?.isTagged == true else { return false }
     return byteCount <= Int(snapshot.pointee.ports[Int(target.port)].maxFrameByteCount) + EthernetView.tagByteCount
   }
 
-  /// Whether a frame for the port's untagged binding would, with the tag that it carries, enter a VLAN that has a binding.
+  /// Whether the carried tag of a frame for the port's untagged binding would put it into a bound VLAN.
   @inline(never)
   func entersVLAN(_ mbuf: Mbuf, _ port: UnsafePointer<PortEntry>) -> Bool {
     guard let map = port.pointee.vlanDomains, let frame = EthernetView(mbuf.bytes), frame.isTagged,
@@ -51,13 +50,13 @@ extension Worker {
     return map[Int(frame.vlanID)] != Limits.none
   }
 
-  /// Puts the binding's VLAN tag on, with the priority that came with the frame: the addresses move four bytes down, into the headroom or, when other ports get the
-  /// same frame, into a buffer of their own.
+  /// Adds the binding's VLAN tag, with the frame's priority: the addresses move four bytes down, into the headroom, or into a
+  /// separate buffer when other ports share the frame.
   @inline(never)
   mutating func deliverTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16, chains: Bool) {
     let addresses = mbuf.start.loadUnaligned(as: UInt64.self)
     let sourceTail = mbuf.start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
-    // It belongs to the buffer that comes first, which may be another one.
+    // It belongs to the first buffer, which may be a new one.
     let request = mbuf.hasRequest ? mbuf.request : nil
     let tag = target.vlan | mbuf.notedTag & Self.priorityMask
     guard mbuf.removeFront(12), let tagged = mbuf.prepending(16, pool: pool, chains: chains) else {
@@ -79,9 +78,9 @@ extension Worker {
     transmit(tagged, byteCount: tagged.byteCount, port: target.port)
   }
 
-  /// Broadcast, multicast and unknown unicast from a local port: to the domain's other bindings and to its flood list.
+  /// Floods broadcast, multicast and unknown unicast from a local port to the domain's other bindings and its flood list.
   ///
-  /// - Parameter isLimited: by the domain's storm control; frames of our own are not.
+  /// - Parameter isLimited: subject to the domain's storm control; our own frames are not.
   @inline(always)
   mutating func floodFromAccess(_ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation, isLimited: Bool = true) {
     let entry = snapshot.pointee.domains + Int(domain)
@@ -127,7 +126,7 @@ extension Worker {
     return entry.pointee.isFloodDisabled ? .floodDisabled : .floodNoReceiver
   }
 
-  /// The same from a tunnel: to local bindings only (split horizon).
+  /// The same for frames from a tunnel: to local bindings only (split horizon).
   @inline(never)
   mutating func floodFromUnderlay(_ mbuf: Mbuf, domain: UInt16, portIndex: UInt16, isLimited: Bool = true) {
     let entry = snapshot.pointee.domains + Int(domain)
@@ -148,11 +147,11 @@ extension Worker {
   private struct FloodSource {
     var place: LocalTarget?
     var isIsolated = false
-    /// What a port must be like to get the frame.
+    /// What a port must support to receive the frame.
     var required: PortFeatures = []
   }
 
-  /// Link-local control frames are only for ports that tunnel them.
+  /// Link-local control frames go only to ports that tunnel them.
   private static func featuresRequired(_ mbuf: Mbuf) -> PortFeatures {
     MACAddress(loading: mbuf.bytes, at: 0).isLinkLocalControl ? .tunnelsControl : []
   }
@@ -164,7 +163,7 @@ extension Worker {
     return count
   }
 
-  /// Whether a flooded frame goes to a place: never to the one it came from.
+  /// Whether a flooded frame goes to a binding: never to the one it came from.
   @inline(always)
   private func reaches(_ target: LocalTarget, from source: FloodSource) -> Bool {
     let port = snapshot.pointee.ports + Int(target.port)
@@ -189,7 +188,7 @@ extension Worker {
     }
   }
 
-  /// The frame itself for its last receiver, a clone for the others. Nil, and counted, when no buffer is left.
+  /// The frame itself for its last receiver, a clone for the others. Nil, and counted, when no buffer is available.
   private func next(_ mbuf: Mbuf, isLast: Bool, ingress: UInt16) -> Mbuf? {
     if isLast { return mbuf }
     if let clone = mbuf.clone(from: pool) { return clone }

@@ -1,11 +1,11 @@
-// Worker+Storm: storm control of a VNI, for frames that are about to be flooded, at the head of steps E6 and D6. Out of line: a domain without
-// limits pays one test of its entry, and only for frames that are flooded.
+// Worker+Storm: storm control of a VNI, for frames about to be flooded, at the start of steps E6 and D6. Out of line: a domain
+// without limits pays for one test of its entry, and only for flooded frames.
 
 import CDPDK
 import Encap
 
 extension Worker {
-  /// Why a frame that is about to be flooded in a domain with limits may not be; nil: it may.
+  /// Drop reason for a frame about to be flooded in a domain with limits; nil: it may pass.
   @inline(never)
   func vniStormReason(_ mbuf: Mbuf, domain: UInt16, storm: UInt16) -> DropReason? {
     let flood = FloodClass(unknown: EthernetHeader(unchecked: mbuf.bytes, at: 0).destination)

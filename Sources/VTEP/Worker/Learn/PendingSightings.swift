@@ -5,13 +5,13 @@
 import MACTable
 import Synchronization
 
-/// A small lossy table of (address, place, number of the learn event), written by one worker and read by all. An entry counts
-/// until the learner has dealt with its event: from then on the MAC table knows better, whatever it says.
+/// A small lossy table of (address, place, number of the learn event), written by one worker and read by all. An entry is valid
+/// until the learner has processed its event; from then on the MAC table is authoritative.
 struct PendingSightings: @unchecked Sendable {
   enum Answer {
     case unknown
     case pending(MACLocation)
-    /// The learner has decided meanwhile: the MAC table has to be asked again.
+    /// The learner has decided meanwhile: look the address up in the MAC table again.
     case decided
   }
 
@@ -23,7 +23,7 @@ struct PendingSightings: @unchecked Sendable {
 
   /// Pairs of key and value; a bucket is one cache line.
   private let words: UnsafeMutablePointer<Atomic<UInt64>>
-  /// Events that the learner has dealt with.
+  /// Number of events that the learner has processed.
   private let decidedCount: UnsafeMutablePointer<Atomic<UInt64>>
   /// Events sent. Only the worker uses it.
   private let sentCount: UnsafeMutablePointer<UInt64>
@@ -38,17 +38,17 @@ struct PendingSightings: @unchecked Sendable {
     sentCount.initialize(to: 0)
   }
 
-  /// Takes note of an event that has been sent. For the worker.
+  /// Records an event that has been sent. For the worker.
   ///
   /// - Parameters:
-  ///   - place: nil: none that frames could go to.
+  ///   - place: nil: no place that frames could go to.
   ///   - hash: of the MAC table, for the key.
   func note(_ key: MACKey, at place: MACLocation?, hash: UInt64) {
     sentCount.pointee &+= 1
     guard let place else { return }
     let number = sentCount.pointee & Self.numberMask
     let bucket = Self.bucket(hash)
-    // The same address's, or one that counts no more; else some other's, which is flooded once or twice.
+    // Replaces the same address's entry, or an expired one; else another address's, whose frames are then flooded once or twice.
     var way = Int(truncatingIfNeeded: number) & (Self.ways - 1)
     for candidate in 0..<Self.ways where !isPending(words[bucket + candidate * 2 + 1].load(ordering: .relaxed)) { way = candidate }
     for candidate in 0..<Self.ways where words[bucket + candidate * 2].load(ordering: .relaxed) == key.raw { way = candidate }
@@ -59,7 +59,7 @@ struct PendingSightings: @unchecked Sendable {
     entry[0].store(key.raw, ordering: .releasing)
   }
 
-  /// Asks for an address that the MAC table does not have. For any worker.
+  /// Looks up an address that the MAC table does not have. For any worker.
   func find(_ key: MACKey, hash: UInt64) -> Answer {
     let bucket = Self.bucket(hash)
     for way in 0..<Self.ways {
@@ -73,7 +73,7 @@ struct PendingSightings: @unchecked Sendable {
     return .unknown
   }
 
-  /// The learner has dealt with so many more events.
+  /// The learner has processed this many more events.
   func decide(_ count: Int) {
     decidedCount.pointee.store(decidedCount.pointee.load(ordering: .relaxed) &+ UInt64(count), ordering: .releasing)
   }

@@ -4,9 +4,9 @@
 
 import MACTable
 
-/// A small lossy set of (source, place) pairs, each known by 44 bits of a hash that depends on secret multipliers, the second
-/// and the table's change count: older pairs are no longer found, so nothing is ever removed. A pair mistaken for another
-/// costs one look-up until the second is over.
+/// A small lossy set of (source, place) pairs, each represented by 44 bits of a hash over secret multipliers, the second and the
+/// table's change count. Older pairs no longer match, so nothing is ever removed. If a pair is mistaken for another, its source
+/// is not looked up until the second is over.
 struct Sightings {
   private static let indexBits: UInt64 = 12
   private let words: UnsafeMutablePointer<UInt32>
@@ -41,7 +41,7 @@ struct Sightings {
     words[Self.index(hash)] = Self.word(hash)
   }
 
-  /// The upper bits of products are as good as those of the table's hash for a set that may err.
+  /// For a set that may err, the upper bits of products are as good as the table's hash.
   @inline(always)
   private func hash(_ source: MACKey, _ place: MACLocation) -> UInt64 {
     source.raw &* keyMultiplier &+ UInt64(place.raw) &* placeMultiplier &+ salt

@@ -7,11 +7,11 @@ import Encap
 import MACTable
 
 extension Worker {
-  /// A source address that the table does not have at its place.
+  /// Handles a source address that the table does not have at this place.
   @inline(never)
   mutating func reportSighting(_ staged: UnsafeMutablePointer<StagedFrame>) {
     var event = LearnEvent(key: staged.pointee.sourceKey, location: staged.pointee.seenAt, vtep: IPAddress(high: 0, low: 0))
-    // Its first frame may be the only one that tells, such as an answer to an ARP request.
+    // Its first frame may be the only one that reveals its IP address, such as an ARP reply.
     if !staged.pointee.seenAt.isVTEP, snapshot.pointee.domains[Int(event.key.domain)].reportsStations,
       let raw = frames[staged - stage], let address = StationAddress.claimed(by: Mbuf(raw).bytes)
     {
@@ -20,7 +20,7 @@ extension Worker {
     report(event)
   }
 
-  /// A flooded frame of a local station that may tell its address.
+  /// Handles a flooded frame of a local station that may reveal its IP address.
   @inline(never)
   mutating func reportStation(_ mbuf: Mbuf, domain: UInt16, at location: MACLocation) {
     guard let address = StationAddress.claimed(by: mbuf.bytes) else { return }
@@ -30,7 +30,7 @@ extension Worker {
         key: MACKey(domain: domain, mac: source), location: location, vtep: IPAddress(high: 0, low: 0), station: address))
   }
 
-  /// Where a station is that the table does not have, as any worker has told the learner; `noLocation`: nobody has.
+  /// The place that any worker has reported to the learner for a station not in the table; `noLocation`: none has.
   func pendingPlace(of key: MACKey, hash: UInt64) -> MACLocation {
     guard !key.mac.isMulticast else { return StagedFrame.noLocation }
     for worker in 0..<workers {
