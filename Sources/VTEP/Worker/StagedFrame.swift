@@ -1,8 +1,8 @@
-// StagedFrame: what one pass over a burst finds out about a frame and a later one needs.
+// StagedFrame: what one pass over a burst finds out about a frame for later passes.
 
 import MACTable
 
-/// What the passes over a burst keep about a frame.
+/// A frame's state between the passes over a burst.
 struct StagedFrame {
   var sourceKey = MACKey(domain: 0, mac: .zero)
   var destinationKey = MACKey(domain: 0, mac: .zero)

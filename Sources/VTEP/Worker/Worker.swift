@@ -1,5 +1,5 @@
-// Worker: one forwarding thread. It owns everything it writes: scratch arrays, transmit batches, held frames and
-// counters; the rest it reads (snapshot, MAC table). Frames walk through the extensions in this order:
+// Worker: one forwarding thread. It owns everything that it writes: scratch arrays, transmit batches, held frames and counters.
+// It only reads the snapshot and the MAC table. Frames pass through the extensions in this order:
 // Worker+Access (from a port) or Worker+Underlay (from the wire), Worker+Forward, Worker+Encapsulate, Worker+Transmit.
 
 import CDPDK
@@ -15,19 +15,19 @@ struct Worker: ~Copyable {
   let learnRings: UnsafeMutablePointer<LearnRing>
   let workers: Int
   let punts: SlowPathRing
-  /// Nil: another worker sends for the control side.
+  /// Nil: another worker sends the control side's frames.
   let injections: SlowPathRing?
   let pool: OpaquePointer
 
-  /// The burst in hand, dense: dropped frames are taken out.
+  /// The current burst, without gaps: dropped frames are removed.
   let frames: UnsafeMutablePointer<OpaquePointer?>
   let stage: UnsafeMutablePointer<StagedFrame>
-  /// Positions in the stage whose source has to be looked up.
+  /// Positions in the stage whose source must be looked up.
   let unsighted: UnsafeMutablePointer<Int32>
   var unsightedCount = 0
   var sightings = Sightings()
 
-  /// Of the burst in hand: what came in by tagged bindings.
+  /// Frames of the current burst that came in through tagged bindings.
   var receivedTagged = BatchSize()
 
   /// `Limits.ports` batches of `Limits.transmitBatch` buffers.
@@ -37,11 +37,11 @@ struct Worker: ~Copyable {
   var filledBatches: UInt64 = 0
   /// Bit n: frames of tagged bindings are in batch n.
   var taggedBatches: UInt64 = 0
-  /// Per batch: what its last frame is made of.
+  /// Per batch: the segments joined into its last frame.
   let joinedSegments: UnsafeMutablePointer<JoinedSegments>
-  /// Of the batch that is being sent: the binding of each frame, and its size.
+  /// Binding and size of each frame in the batch being sent.
   let sentFrames: UnsafeMutablePointer<SentFrame>
-  /// The same, of a port with several queues: the queue of each frame, and the frames of one queue.
+  /// For a port with several queues: the queue of each frame, and the frames of one queue.
   let queueOfFrame: UnsafeMutablePointer<UInt8>
   let framesOfQueue: UnsafeMutablePointer<OpaquePointer?>
   /// One lock per port and transmit queue, for devices with fewer queues than there are workers.
@@ -50,18 +50,18 @@ struct Worker: ~Copyable {
   var snapshot: UnsafePointer<ForwardingSnapshot>
   private var generation: UInt64 = 0
   var nowSeconds: UInt32 = 0
-  /// Time-stamp counter, as it was at the end of the last round.
+  /// Time-stamp counter at the end of the last round.
   var nowCycles: UInt64 = 0
   var sentLearnEvents = false
 
   /// Serial of the latest announcement sent.
   var announced: UInt64 = 0
 
-  /// By port: what may still go to the slow path before the next tick.
+  /// Per port: remaining budget of the slow path until the next tick.
   let slowPathBudgets: UnsafeMutablePointer<UInt16>
 
   var held: HeldFrames
-  /// Set from time to time: look after held frames and the slow path in the next round.
+  /// Set from time to time: handle held frames and the slow path in the next round.
   var rareWorkIsDue = false
 
   init(_ context: borrowing WorkerContext) {
@@ -113,10 +113,10 @@ struct Worker: ~Copyable {
     UnsafePointer(bitPattern: shared.pointee.snapshot.load(ordering: .acquiring)).unsafelyUnwrapped
   }
 
-  /// One round: the current snapshot, every receive queue once, everything sent. Nothing of the snapshot is referred to
-  /// afterwards.
+  /// One round: takes the current snapshot, polls every receive queue once, and sends everything. No reference to the snapshot
+  /// remains afterwards.
   ///
-  /// - Returns: packets received.
+  /// - Returns: the number of packets received.
   mutating func runOnce() -> Int {
     snapshot = Self.current(shared)
     if snapshot.pointee.generation != generation {
@@ -158,7 +158,7 @@ struct Worker: ~Copyable {
     for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
   }
 
-  /// Counts and frees.
+  /// Counts the drop and frees the frame.
   @inline(always)
   func drop(_ mbuf: Mbuf, port: UInt16, _ reason: DropReason) {
     counters.drop(port: port, reason).pointee.add(1)

@@ -1,4 +1,4 @@
-// WorkerContext: what a worker is given when it starts.
+// WorkerContext: the input of a worker.
 
 import MACTable
 
@@ -17,11 +17,11 @@ struct WorkerContext {
   var injections: SlowPathRing?
   var pool: OpaquePointer
   var transmitLocks: UnsafeMutablePointer<UInt32>
-  /// Sleep when idle, or poll without end.
+  /// Sleep when idle, or poll continuously.
   var sleepsWhenIdle: Bool
   /// Waits for the descriptors of the worker's receive queues and for `wakeEvent`.
   var epoll: Int32
   var wakeEvent: Int32
-  /// A receive queue of this worker has no descriptor to wait for: sleep in short naps only.
+  /// A receive queue of this worker has no descriptor to wait for: only sleep briefly.
   var napsOnly: UnsafeMutablePointer<Bool>
 }

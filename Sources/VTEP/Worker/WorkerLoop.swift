@@ -1,4 +1,4 @@
-// WorkerLoop: what a worker's thread runs: forward, report quiescence, sleep when there is nothing to do. Step E8.
+// WorkerLoop: the loop of a worker's thread: forward, report quiescence, sleep when idle. Step E8.
 
 import CDPDK
 import Encap
@@ -8,7 +8,7 @@ import Synchronization
 enum WorkerLoop {
   /// Rounds without a packet before an adaptive worker goes to sleep.
   private static let idleRounds = 64
-  /// Nap of a worker with a queue that nothing can wait for; below a millisecond.
+  /// Sleep time of a worker with a queue without a descriptor; below a millisecond.
   private static let napMicroseconds: Int = 300
 
   /// The thread's function, for `rte_eal_remote_launch`. The argument is a `WorkerContext`.
@@ -55,7 +55,7 @@ enum WorkerLoop {
         let isWoken = !context.pointee.napsOnly.pointee
         if isWoken {
           worker.setWakeups(true)
-          // What came in before the drivers knew would wake nobody.
+          // Packets that arrived before the drivers got the request would wake nobody.
           let late = worker.runOnce()
           if late > 0 {
             worker.setWakeups(false)
@@ -81,7 +81,7 @@ enum WorkerLoop {
     cdpdk_rcu_unregister(shared.pointee.rcu, thread)
   }
 
-  /// Blocks until a receive queue has packets or the control side calls; at most a quarter of a second.
+  /// Blocks until a receive queue has packets or the control side signals; at most a quarter of a second.
   private static func sleep(_ context: UnsafeMutablePointer<WorkerContext>, holdsFrames: Bool) {
     if context.pointee.napsOnly.pointee {
       usleep(UInt32(napMicroseconds))
@@ -93,7 +93,7 @@ enum WorkerLoop {
     if descriptor == context.pointee.wakeEvent {
       cdpdk_event_clear(descriptor)
     } else if events.events & EPOLLERR.rawValue != 0 {
-      // A packet socket whose interface went down reports it until asked: read the error, or the loop never sleeps.
+      // A packet socket whose interface went down stays readable until its error is read, and the loop would never sleep.
       var error: Int32 = 0
       var size = socklen_t(MemoryLayout<Int32>.size)
       if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error == 0 {
@@ -104,8 +104,8 @@ enum WorkerLoop {
 }
 
 extension Worker {
-  /// Asks drivers that tell of packets only on request to do so, or to stop it: guests are spared the work while the
-  /// worker polls anyway. Not between a report of quiescence and the next snapshot's use: it uses the current one.
+  /// Requests wakeups from drivers that report packets only on request, or cancels them to spare guests the work while the
+  /// worker polls. It uses the current snapshot, so do not call it between reporting quiescence and taking the next snapshot.
   @inline(never)
   func setWakeups(_ isOn: Bool) {
     let snapshot = Self.current(shared)
@@ -123,11 +123,11 @@ extension Worker {
       }
       gate.pointee.leave()
     }
-    // The guest must see the request before the rings are looked at once more.
+    // The guest must see the request before the rings are checked once more.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
   }
 
-  /// Tells a sleeping learner that events wait for it.
+  /// Wakes a sleeping learner when events wait for it.
   @inline(never)
   mutating func wakeLearner() {
     sentLearnEvents = false

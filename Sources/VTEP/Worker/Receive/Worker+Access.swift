@@ -25,7 +25,7 @@ extension Worker {
       live &+= 1
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
-    // Frames of tagged bindings were counted one by one; what is left is the untagged binding's.
+    // Frames of tagged bindings were counted one by one; the rest belong to the untagged binding.
     counters.binding(port: portIndex, vlan: 0).pointee.addReceived(
       packets: UInt64(live &- receivedTagged.frames), bytes: byteCount &- refusedByteCount &- receivedTagged.bytes)
     receivedTagged = BatchSize()
@@ -73,7 +73,7 @@ extension Worker {
       mbuf, domain: domain, source: source, destination: destination, seenAt: .port(portIndex, vlan: 0), port: port, to: position)
   }
 
-  /// The rest of step E2, for a frame whose domain is known.
+  /// The rest of step E2, once the frame's domain is known.
   @inline(always)
   private mutating func enter(
     _ mbuf: Mbuf, domain: UInt16, source: MACAddress, destination: MACAddress, seenAt place: MACLocation,
@@ -91,7 +91,7 @@ extension Worker {
     return true
   }
 
-  /// Step E2 for a tagged frame whose addresses have been checked: takes the tag of a bound VLAN off.
+  /// Step E2 for a tagged frame whose addresses have been checked: removes the tag of a bound VLAN.
   @inline(never)
   private mutating func bindTagged(
     _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to position: Int
@@ -126,7 +126,7 @@ extension Worker {
   /// VNI carries tags (RFC 7348 §6.1). A tag of the kind that the port does not take is of no binding. A priority tag (VLAN 0) is no VLAN: it is taken off. Further tags stay where the VNI
   /// carries them, and otherwise the frame goes: they must not choose another VLAN anywhere.
   private func consumeTag(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> TaggedBinding {
-    // The tag may be cut off.
+    // The tag may be truncated.
     guard let tag = EthernetView(mbuf.bytes)?.vlanTCI else { return .refused(.runtFrame) }
     let vlan = tag & 0xfff
     guard vlan != Self.reservedVLAN else { return .refused(.vlanReserved) }
@@ -145,21 +145,21 @@ extension Worker {
       return .refused(isOfPort ? .vlanNotBound : .tpidNotBound)
     }
     guard removeTag(mbuf) else { return .refused(.runtFrame) }
-    // A second tag may be cut off.
+    // A second tag may be truncated.
     guard let inner = EthernetView(mbuf.bytes) else { return .refused(.runtFrame) }
     if inner.isTagged && !snapshot.pointee.domains[Int(domain)].carriesInnerVLAN { return .refused(.innerVLAN) }
-    // Priority and DEI go along; a tag without any says something only if the table has a DSCP for it.
+    // Priority and DEI are kept. If both are zero, the tag matters only if the table has a DSCP for priority 0.
     let priority = tag & Self.priorityMask
     if priority != 0 || snapshot.pointee.dscpOfPCP[0] != 0 { mbuf.notedTag = priority }
     return .bound(domain: domain, vlan: vlan)
   }
 
-  /// No tag may have it (IEEE 802.1Q-2018 table 9-2).
+  /// Reserved (IEEE 802.1Q-2018 table 9-2).
   private static var reservedVLAN: UInt16 { 0xfff }
   /// Priority code point and drop eligible indicator.
   static var priorityMask: UInt16 { 0xf000 }
 
-  /// Takes the outermost tag off: the addresses move four bytes up. False when nothing would be left of the frame.
+  /// Removes the outermost tag: the addresses move four bytes up. False when nothing would be left of the frame.
   func removeTag(_ mbuf: Mbuf) -> Bool {
     guard mbuf.byteCount >= EthernetView.headerByteCount + EthernetView.tagByteCount else { return false }
     let start = mbuf.start
@@ -187,10 +187,10 @@ extension Worker {
     sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds)
   }
 
-  /// Step E3: a source address that is known at this place is marked as seen; anything else is told to the learner. A frame whose
-  /// source is frozen elsewhere is dropped: that is what breaks a loop.
+  /// Step E3: marks a source address that is known at this place as seen, and reports any other to the learner. A frame whose
+  /// source is frozen elsewhere is dropped, which breaks a loop.
   ///
-  /// - Returns: whether frames were dropped; they leave empty places in `frames`.
+  /// - Returns: whether frames were dropped; they leave gaps in `frames`.
   private mutating func learn(portIndex: UInt16) -> Bool {
     var hasGaps = false
     for index in 0..<unsightedCount {
@@ -209,9 +209,9 @@ extension Worker {
     return hasGaps
   }
 
-  /// Moves the frames of a burst up into empty places.
+  /// Closes the gaps in a burst.
   ///
-  /// - Returns: frames that are left.
+  /// - Returns: the number of remaining frames.
   @inline(never)
   private func closeGaps(_ count: Int) -> Int {
     var live = 0
@@ -232,7 +232,7 @@ extension Worker {
       table.touch(known, nowSeconds: nowSeconds)
       sightings.insert(key, seenAt)
     } else if seenAt == StagedFrame.noLocation || (known.isHit && known.isPinned) {
-      // Nothing to learn, or an operator's entry stands. A controller is told, that it may think again.
+      // Nothing to learn, or an operator's entry takes precedence. A controller's entry is reported, so that it can be updated.
       sightings.insert(key, seenAt)
       if known.isHit && known.type == .controller && !seenAt.isVTEP { reportSighting(staged) }
     } else {
@@ -249,7 +249,7 @@ extension Worker {
     }
   }
 
-  /// Step E4: where each frame goes.
+  /// Step E4: looks up where each frame goes.
   @inline(always)
   private mutating func forwardFromAccess(_ live: Int, portIndex: UInt16) {
     let table = self.table
@@ -269,8 +269,8 @@ extension Worker {
     }
   }
 
-  /// The table does not have the destination: broadcast and multicast, which it never holds, a station seen a moment ago, or an
-  /// unknown one.
+  /// Handles a destination that is not in the table: broadcast and multicast, which it never holds, a station seen a moment ago,
+  /// or an unknown one.
   @inline(never)
   private mutating func forwardUnknown(_ mbuf: Mbuf, position: Int) {
     let staged = stage + position

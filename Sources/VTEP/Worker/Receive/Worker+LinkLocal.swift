@@ -7,17 +7,17 @@ import Encap
 import MACTable
 
 extension Worker {
-  /// Items that a worker hands to the slow path for a port in a twentieth of a second.
+  /// Most items that a worker passes to the slow path per port in a twentieth of a second.
   static let slowPathBudget: UInt16 = 16
 
   // -- from a port -------------------------------------------------------------------------------------------------------
 
-  /// Looks closer at a frame to an address that may be one of control.
+  /// Checks a frame to an address that may be a control address.
   ///
-  /// - Returns: true when the frame is gone; false when it walks on: it is an ordinary one, or tunnelled.
+  /// - Returns: true when the frame was consumed; false when it continues, because it is ordinary or tunnelled.
   @inline(never)
   mutating func takeControl(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16) -> Bool {
-    // Nothing that a shut port sends is looked at.
+    // Frames from a shut port are ignored.
     if snapshot.pointee.policies[Int(portIndex)].isDisabled {
       drop(mbuf, port: portIndex, .portDisabled)
       return true
@@ -51,7 +51,7 @@ extension Worker {
     return true
   }
 
-  /// A guarded port has received a BPDU: it is to be shut.
+  /// Reports a BPDU on a guarded port, which is then shut.
   @inline(never)
   mutating func reportBPDU(_ portIndex: UInt16) {
     var item = SlowPathItem()
@@ -77,7 +77,7 @@ extension Worker {
 
   // -- from the overlay --------------------------------------------------------------------------------------------------
 
-  /// The same for the frame inside a packet, at `offset`. Control frames come in only where a port of the VNI wants them.
+  /// The same for the frame inside a packet, at `offset`. Control frames are accepted only if a port of the VNI tunnels them.
   @inline(never)
   mutating func takeInnerControl(
     _ mbuf: Mbuf, at offset: Int, domain: UnsafePointer<DomainEntry>, sender: IPAddress, portIndex: UInt16
@@ -100,7 +100,7 @@ extension Worker {
     return true
   }
 
-  /// The probe in a frame, if this daemon has sent it. Those of others are ordinary multicast: they are to find their way
+  /// The probe in a frame, if this daemon sent it. Other daemons' probes are ordinary multicast, so that they find their way
   /// back to their senders.
   private func ownProbe(_ mbuf: Mbuf, at offset: Int) -> LoopProbe? {
     guard let probe = LoopProbe(parsing: mbuf.bytes, at: offset), probe.daemon == shared.pointee.daemonID else { return nil }
@@ -109,7 +109,7 @@ extension Worker {
 
   // -- to and from the slow path -----------------------------------------------------------------------------------------
 
-  /// What is not reported now is with the next frame of the kind.
+  /// An event that is not reported now will be reported with the next such frame.
   private mutating func report(_ item: SlowPathItem, budget portIndex: UInt16) {
     guard spendBudget(portIndex), punts.send(item) else { return }
     cdpdk_event_signal(shared.pointee.slowPathEvent)
@@ -122,7 +122,7 @@ extension Worker {
     return true
   }
 
-  /// From time to time: fills the budgets, and sends what the control side has to send.
+  /// Called from time to time: refills the budgets, and sends the control side's frames.
   @inline(never)
   mutating func serveSlowPath() {
     for index in 0..<Limits.ports { slowPathBudgets[index] = Self.slowPathBudget }

@@ -1,16 +1,15 @@
-// Worker+Policy: what a port with limits may send and receive. Between steps E2 and E3
-// (nothing that is dropped here is learned), and before a batch leaves to a port. Out of line: ports without a policy
-// pay for one flag test per burst and per batch.
+// Worker+Policy: enforces a port's limits, between steps E2 and E3 (so that dropped frames are not learned), and before a
+// batch leaves to a port. Out of line: ports without a policy pay for one flag test per burst and per batch.
 
 import CDPDK
 import Encap
 import MACTable
 
 extension Worker {
-  /// Applies the ingress policy of a port to a burst that has passed step E2. What goes on moves up in `frames` and `stage`.
+  /// Applies a port's ingress policy to a burst that has passed step E2. The remaining frames move up in `frames` and `stage`.
+  /// A frame that one check drops takes no tokens from the following checks.
   ///
-  /// A frame that one check drops takes no tokens of the checks behind it.
-  /// - Returns: frames that go on.
+  /// - Returns: the number of remaining frames.
   @inline(never)
   mutating func police(_ count: Int, portIndex: UInt16) -> Int {
     let policy = snapshot.pointee.policies + Int(portIndex)
@@ -35,9 +34,9 @@ extension Worker {
     return live
   }
 
-  /// Takes out of a batch what the egress limit of its port does not let through.
+  /// Drops the frames of a batch that exceed the port's egress limit.
   ///
-  /// - Returns: what is left.
+  /// - Returns: the number of remaining frames.
   @inline(never)
   func limitEgress(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, portIndex: Int) -> BatchSize {
     let rate = snapshot.pointee.policies + portIndex
@@ -79,7 +78,7 @@ extension Worker {
     return stormReason(staged, policy, state)
   }
 
-  /// Whether a frame stays below a rate in both units. One that does not takes nothing from either bucket.
+  /// Whether a frame is within a rate in both units. If not, it takes nothing from either bucket.
   private static func conforms(
     _ bytes: inout rte_meter_srtcm, _ packets: inout rte_meter_srtcm, _ rate: RateEntry, now: UInt64, _ mbuf: Mbuf
   ) -> Bool {
@@ -92,7 +91,7 @@ extension Worker {
     return true
   }
 
-  /// Packets that a frame is on a wire: a large TCP segment is cut up there.
+  /// Number of packets that a frame becomes on the wire: more than one for a large TCP segment.
   private static func packetCount(_ mbuf: Mbuf) -> UInt32 {
     guard mbuf.wantsSegments else { return 1 }
     let request = mbuf.request
@@ -115,10 +114,10 @@ extension Worker {
     return low < Int(policy.pointee.sourceCount) && sources[low] == source
   }
 
-  /// Whether the source is known at the port, or there is room for one more.
+  /// Whether the source is known at the port, or the limit allows one more.
   ///
-  /// The learner enters a new address a moment later. Until it has, the address stands in `pending`, so that neither a
-  /// burst of new sources nor two workers at once get more through than the limit.
+  /// The learner enters a new address a moment later. Until then the address is in `pending`, so that neither a burst of new
+  /// sources nor two workers at once can exceed the limit.
   private func mayBringSource(
     _ staged: UnsafeMutablePointer<StagedFrame>, limit: UInt32, _ state: UnsafeMutablePointer<PolicyState>
   ) -> Bool {
@@ -126,11 +125,11 @@ extension Worker {
     let place = staged.pointee.seenAt
     if sightings.contains(key, place) { return true }
     let known = table.lookup(key, hash: table.hash(key))
-    // An operator's entry takes no place among the learned ones, and a frozen one does not come here.
+    // A static entry does not count as learned, and frozen ones do not get here.
     if known.isHit && (known.location.isAtPort(place.index) || known.isPinned) { return true }
     for index in 0..<state.pointee.pendingCount where state.pointee.pending[index] == key { return true }
 
-    // The learner may be entering what is pending: an address is to be counted once.
+    // The learner may be entering the pending addresses: each must be counted once.
     var learned = table.learnedCount(port: place.index)
     settlePending(place.index, state)
     while learned != table.learnedCount(port: place.index) {
@@ -145,8 +144,8 @@ extension Worker {
     return true
   }
 
-  /// Forgets the pending sources that the table has, and after a second all: what has not been entered by then was refused
-  /// (by the VNI's limit) or lost.
+  /// Forgets the pending sources that are now in the table, and after a second all of them: those not entered by then were
+  /// refused (by the VNI's limit) or lost.
   private func settlePending(_ port: UInt16, _ state: UnsafeMutablePointer<PolicyState>) {
     let isOld = state.pointee.latestCycles &- state.pointee.pendingSince > cdpdk_cycles_per_second()
     var left = 0
@@ -167,7 +166,7 @@ extension Worker {
   ) -> DropReason? {
     let destination = staged.pointee.destinationKey
     let flood = FloodClass(unknown: destination.mac)
-    // A controller may have placed a multicast address.
+    // A controller may have set a multicast address.
     if policy.pointee.storm.isSet(flood), isKnown(destination, hash: staged.pointee.destinationHash) { return nil }
     let isAdmitted = policy.pointee.storm.admits(flood, &state.pointee.storm, now: state.pointee.latestCycles)
     return isAdmitted ? nil : flood.portReason
@@ -179,7 +178,7 @@ extension Worker {
 }
 
 extension MACLocation {
-  /// Behind the port, in whatever VLAN.
+  /// Behind the port, in any VLAN.
   @inline(always)
   fileprivate func isAtPort(_ port: UInt16) -> Bool {
     !isVTEP && index == port

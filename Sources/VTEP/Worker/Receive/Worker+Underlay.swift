@@ -1,5 +1,5 @@
-// Worker+Underlay: packets from the wire. Steps D2 to D5: parse and verify the outer headers, VNI to domain, ECN,
-// learn behind which VTEP the source lives, look up the destination, which may be behind local ports only.
+// Worker+Underlay: packets from the wire. Steps D2 to D5: parse and verify the outer headers, map the VNI to a domain, apply ECN,
+// learn the source's VTEP, and look up the destination, which must be behind a local port.
 
 import CDPDK
 import Encap
@@ -28,7 +28,7 @@ extension Worker {
   /// - Returns: false when the packet was dropped or is not ours.
   @inline(always)
   private mutating func decapsulate(_ mbuf: Mbuf, portIndex: UInt16, to position: Int) -> Bool {
-    // The everyday packet, apart: with its offsets constants and its VTEP known, it costs much less.
+    // A fast path for the common packet: with constant offsets and a known VTEP it costs much less.
     guard mbuf.isContiguous, let outer = PlainOuterIPv4(mbuf.bytes, udpPort: snapshot.pointee.decapPolicy.udpPort),
       UInt64(outer.destination) == snapshot.pointee.ownIPv4
     else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
@@ -39,7 +39,7 @@ extension Worker {
       innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass, portIndex: portIndex, to: position)
   }
 
-  /// Any packet: IPv6, to a group, from an unknown VTEP, broken, or somebody else's.
+  /// The general path: IPv6, group destinations, unknown VTEPs, malformed packets, and packets for others.
   @inline(never)
   private mutating func decapsulateGeneral(_ mbuf: Mbuf, portIndex: UInt16, to position: Int) -> Bool {
     guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
@@ -80,7 +80,7 @@ extension Worker {
       innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass, portIndex: portIndex, to: position)
   }
 
-  /// Step D3, for a packet whose outer headers are sound and ours.
+  /// Step D3, for a packet with valid outer headers that is addressed to us.
   ///
   /// - Parameter vtep: `Limits.none` when `address` has no index yet.
   @inline(always)
@@ -99,7 +99,7 @@ extension Worker {
       return false
     }
 
-    // The parser has found the inner frame inside the packet, of 14 octets or more.
+    // The parser has checked that the inner frame lies within the packet and has at least 14 octets.
     let inner = EthernetHeader(unchecked: mbuf.bytes, at: innerOffset)
     if inner.destination.mayBeControl
       && takeInnerControl(mbuf, at: innerOffset, domain: entry, sender: address, portIndex: portIndex)
@@ -110,7 +110,7 @@ extension Worker {
       drop(mbuf, port: portIndex, reason)
       return false
     }
-    // Ethernet padding behind the frame is cut off.
+    // Removes Ethernet padding behind the frame.
     mbuf.keep(innerByteCount, from: innerOffset)
     if trafficClass != 0, !inherit(trafficClass, mbuf) {
       drop(mbuf, port: portIndex, .ecnForbidden)
@@ -137,8 +137,8 @@ extension Worker {
     return true
   }
 
-  /// What the inner frame takes over from an outer traffic class: congestion (RFC 6040), and the DSCP as the priority of the
-  /// tag that it may get.
+  /// Copies congestion from the outer traffic class to the inner frame (RFC 6040), and notes the DSCP as the priority of a tag that
+  /// may be added.
   ///
   /// - Returns: false for the combination that RFC 6040 forbids.
   @inline(never)
@@ -148,7 +148,7 @@ extension Worker {
     return mbuf.withMutableBytes { ECN.decapsulate(outerTrafficClass: trafficClass, into: &$0) }
   }
 
-  /// The control side gives the VTEP an index, and learns then. An address that the operator has placed is not contested.
+  /// The control side assigns the VTEP an index and then learns the address. A static address is not contested.
   @inline(never)
   private mutating func reportUnknownVTEP(_ key: MACKey, _ address: IPAddress) {
     let known = table.lookup(key, hash: table.hash(key))
@@ -163,8 +163,8 @@ extension Worker {
     return nil
   }
 
-  /// A tag inside VXLAN stays where the VNI carries tags; otherwise the frame goes (RFC 7348 §6.1). A priority tag (VLAN 0) is no
-  /// VLAN: it is taken off, as at a port, and its priority goes before that of the outer DSCP.
+  /// A tag inside VXLAN stays if the VNI carries tags; otherwise the frame is dropped (RFC 7348 §6.1). A priority tag (VLAN 0) is
+  /// removed, as on a port, and its priority overrides that of the outer DSCP.
   @inline(never)
   private func takeInnerTag(_ mbuf: Mbuf, domain: UnsafePointer<DomainEntry>) -> DropReason? {
     guard let outer = EthernetView(mbuf.bytes) else { return .innerRunt }
@@ -176,7 +176,7 @@ extension Worker {
     return nil
   }
 
-  /// Whether one of our other uplinks has sent a frame: two uplinks in one segment hear each other.
+  /// Whether another of our own uplinks sent the frame: two uplinks in one segment hear each other.
   private func isFromOtherUplink(_ source: MACAddress, portIndex: UInt16) -> Bool {
     for index in 0..<Limits.ports where index != Int(portIndex) {
       let port = snapshot.pointee.ports + index
@@ -185,7 +185,7 @@ extension Worker {
     return false
   }
 
-  /// Addressed to one of our VTEP addresses, or to a group that a VNI of ours uses.
+  /// Addressed to one of our VTEP addresses, or to a group that one of our VNIs uses.
   private func isOurs(_ destination: IPAddress) -> Bool {
     let index = snapshot.pointee.vtep(at: destination)
     return index == Limits.own || (index != Limits.none && destination.isMulticast)
@@ -203,8 +203,8 @@ extension Worker {
     return low < Int(domain.pointee.peerCount) && peers[low] == vtep
   }
 
-  /// Step D4. A frame whose source is pinned to a local port is one of ours that came back; only the table knows. So is one
-  /// whose source is frozen elsewhere. They leave empty places in `frames`.
+  /// Step D4. Drops frames whose source is a static address on a local port: our own frames that came back, which only the table
+  /// can tell. Also drops those whose source is frozen elsewhere. They leave gaps in `frames`.
   private mutating func learnFromVTEPs(portIndex: UInt16) {
     for index in 0..<unsightedCount {
       let position = Int(unsighted[index])
@@ -242,7 +242,7 @@ extension Worker {
     }
   }
 
-  /// The table does not have the destination: see the same in Worker+Access.
+  /// Handles a destination that is not in the table, like its counterpart in Worker+Access.
   @inline(never)
   private mutating func forwardUnknown(_ mbuf: Mbuf, position: Int, portIndex: UInt16) {
     let staged = stage + position

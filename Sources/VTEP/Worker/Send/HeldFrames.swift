@@ -1,4 +1,4 @@
-// HeldFrames: frames that wait until their next hop has a MAC address.
+// HeldFrames: frames that wait for their next hop's MAC address.
 
 import Encap
 
@@ -6,19 +6,18 @@ import Encap
 struct HeldFrame {
   var mbuf: Mbuf
   var vtep: UInt16
-  /// Of the VTEP, as `tunnelKey`.
+  /// Address and tunnel key of the VTEP.
   var address: IPAddress
   var tunnelKey: VNI?
   var domain: UInt16
-  /// Of the domain.
+  /// Serial of the domain.
   var serial: UInt32
   var ingress: UInt16
-  /// Time-stamp counter at which it is given up.
+  /// Time-stamp counter at which the frame is dropped.
   var expiry: UInt64
 }
 
-/// The frames of one worker that wait, in order of arrival. Off the fast path: a frame comes here only while a next hop
-/// is unknown.
+/// One worker's held frames, in order of arrival. Off the fast path: frames come here only while a next hop is unresolved.
 struct HeldFrames {
   private(set) var frames: [HeldFrame] = []
 
@@ -33,7 +32,7 @@ struct HeldFrames {
     frames.append(frame)
   }
 
-  /// Sets the expiry of the frame appended last.
+  /// Sets the expiry of the last appended frame.
   mutating func keepExpiry(_ expiry: UInt64) {
     frames[frames.count - 1].expiry = expiry
   }

@@ -1,8 +1,8 @@
-// Segmenter: cuts a large TCP segment into segments of the size that its sender asked for (what a network card does for
-// TSO). Each is a new packet with its own headers and checksum in place: from there on it is a frame like any other.
+// Segmenter: splits a large TCP segment into segments of the size that its sender requested (as a network card does for TSO).
+// Each is a new packet with complete headers and checksum, and continues like any other frame.
 //
-// The payload is copied. rte_gso would refer to it instead, but it knows only IPv4, leaves checksums alone, and hands over
-// chains, which the outer header then needs a third buffer for (docs/decisions/0006).
+// The payload is copied. rte_gso would avoid that, but it supports only IPv4, leaves checksums alone, and produces chains, for
+// which the outer header needs a third buffer (docs/decisions/0006).
 
 import CDPDK
 import Encap
@@ -13,10 +13,10 @@ struct Segmenter {
   private let request: OffloadRequest
   private var reader: MbufReader
   private var index = 0
-  /// Payload that is not in a segment yet.
+  /// Payload bytes not yet in a segment.
   private var left: Int
 
-  /// - Precondition: `mbuf.wantsSegments`. The packet stays the caller's, and must live as long as this.
+  /// - Precondition: `mbuf.wantsSegments`. The caller keeps the packet, which must live as long as this.
   init(_ mbuf: Mbuf, pool: OpaquePointer) {
     source = mbuf
     self.pool = pool
@@ -27,7 +27,7 @@ struct Segmenter {
 
   var isAtEnd: Bool { left <= 0 }
 
-  /// The next segment; the caller sends or frees it. Nil when no buffer is left.
+  /// The next segment, which the caller sends or frees. Nil when no buffer is available.
   mutating func next() -> Mbuf? {
     guard let raw = cdpdk_mbuf_alloc(pool) else { return nil }
     let segment = Mbuf(raw)

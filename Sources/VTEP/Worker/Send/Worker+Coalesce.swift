@@ -1,29 +1,29 @@
-// Worker+Coalesce: consecutive TCP segments from a tunnel become one large segment on their way to a guest that takes
-// those: it then handles one frame for the work of dozens. Only what lies next to each other in the guest's batch is
-// joined, so nothing is reordered, and nothing waits longer than the round it came in.
+// Worker+Coalesce: joins consecutive TCP segments from a tunnel into one large segment for a guest that accepts those, which
+// then processes one frame instead of dozens. Only neighbours in the guest's batch are joined, so nothing is reordered, and
+// nothing waits beyond the current round.
 //
-// rte_gro knows only IPv4, leaves checksums unverified (joined, an octet damaged on the way would reach the guest as
-// good) and may put segments behind later ones (docs/decisions/0006).
+// rte_gro supports only IPv4, does not verify checksums (corrupted data would reach the guest as valid), and may reorder
+// segments (docs/decisions/0006).
 
 import CDPDK
 import Encap
 
-/// The segment that the last frame of a port's batch is, and what has been joined to it so far.
+/// The last segment in a port's batch, with everything joined to it so far.
 struct JoinedSegments {
-  /// The batch's last frame; nil: nothing may be joined to it.
+  /// The last frame in the batch; nil: nothing may be joined to it.
   var head: OpaquePointer?
   /// Its last buffer.
   var last: OpaquePointer?
   var segment: TCPSegment?
   var payloadByteCount = 0
-  /// The first segment's checksum has been verified, when the second one came.
+  /// The first segment's checksum has been verified, which happens when the second one arrives.
   var isVerified = false
 }
 
 extension Worker {
-  /// Joins a frame to the last one of the port's batch, or gets ready for what follows it.
+  /// Joins a frame to the last one in the port's batch, or prepares for its successors.
   ///
-  /// - Returns: whether the frame was taken over: it is part of another then.
+  /// - Returns: whether the frame was consumed: it is part of another one then.
   @inline(never)
   mutating func coalesce(_ mbuf: Mbuf, port: UInt16, features: PortFeatures) -> Bool {
     let joined = joinedSegments + Int(port)
@@ -34,7 +34,7 @@ extension Worker {
       return false
     }
     if join(mbuf, next, to: joined, port: port) { return true }
-    // What is pushed is waited for: nothing is joined to it.
+    // The receiver waits for a segment with PSH: nothing is joined to it.
     joined.pointee.head = next.isPushed ? nil : mbuf.raw
     joined.pointee.last = mbuf.raw
     joined.pointee.segment = next
@@ -69,7 +69,7 @@ extension Worker {
     joined.pointee.last = mbuf.raw
     joined.pointee.payloadByteCount = payloadByteCount
     joined.pointee.isVerified = true
-    // A short segment is the last one, as a sender that cuts up a large one makes them.
+    // A short segment is the last one of a segmented large one.
     if next.isPushed || next.payloadByteCount < first.payloadByteCount { joined.pointee.head = nil }
     return true
   }

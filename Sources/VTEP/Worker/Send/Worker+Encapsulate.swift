@@ -1,11 +1,11 @@
-// Worker+Encapsulate: a frame into a tunnel. Step E5: next hop by flow, MTU, outer
-// header in front of the frame. While the next hop's address resolves, frames wait here, bounded and in order.
+// Worker+Encapsulate: sends a frame into a tunnel. Step E5: next hop by flow, MTU check, outer header. Frames wait here, bounded
+// and in order, while the next hop's address is being resolved.
 
 import CDPDK
 import Encap
 
 extension Worker {
-  /// Encapsulates a frame towards a VTEP or group. Takes the frame over.
+  /// Encapsulates a frame towards a VTEP or group. Consumes the frame.
   @inline(always)
   mutating func sendToVTEP(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16) {
     let entry = snapshot.pointee.vteps + Int(vtep)
@@ -15,8 +15,8 @@ extension Worker {
       return
     }
     let flow = InnerFlow(frame: mbuf.bytes)
-    // The hash's low bits choose the next hop, its high bits are the source port: routers behind the next hop that
-    // hash the port spread each share again.
+    // The hash's low bits choose the next hop, its high bits the source port, so that routers behind the next hop, which hash the
+    // port, spread each share again.
     let choice = Int(((flow.hash & 0xffff) &* count) >> 16)
     let adjacency = snapshot.pointee.adjacencies + (Int(entry.pointee.firstAdjacency) + choice)
     let innerByteCount = mbuf.byteCount
@@ -31,7 +31,7 @@ extension Worker {
 
     let vni = snapshot.pointee.domains[Int(domain)].vni
     if adjacency.pointee.header.isPlain && mbuf.isPlain {
-      // The everyday case, apart: with its header length a constant it costs much less.
+      // A fast path for the common case: with a constant header length it costs much less.
       guard cdpdk_mbuf_headroom(mbuf.raw) >= UInt16(OuterHeader.ipv4ByteCount) else {
         drop(mbuf, port: ingress, .noHeadroom)
         return
@@ -47,8 +47,8 @@ extension Worker {
     }
   }
 
-  /// IPv6, an inherited TTL, a computed checksum, a tunnel with a VNI of its own, a frame whose bytes others share, that has
-  /// something left to do, or that came with a priority.
+  /// The general path: IPv6, an inherited TTL, a computed checksum, a tunnel with its own VNI, and frames that are shared, have a
+  /// pending offload request, or came with a priority.
   @inline(never)
   private mutating func sendGeneral(
     _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, vtep: UInt16, domain: UInt16, flow: InnerFlow, ingress: UInt16
@@ -63,7 +63,7 @@ extension Worker {
     let chains = snapshot.pointee.ports[Int(adjacency.pointee.port)].sendsSegments
     let dscp = mbuf.hasNotedTag ? priorityDSCP(mbuf.notedTag, adjacency, flow) : 0
     guard let packet = mbuf.prepending(headerByteCount, pool: pool, chains: chains) else {
-      // Only a frame that others share needs a buffer of its own for the header.
+      // Only a shared frame needs a separate buffer for the header.
       drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
       return
     }
@@ -77,15 +77,15 @@ extension Worker {
       port: adjacency.pointee.port)
   }
 
-  /// The outer DSCP that stands for the priority of a tag; 0: the header's own. An IP packet's DSCP that goes out anyway, and gives
-  /// the same priority back at the far end, needs no stand-in.
+  /// The outer DSCP that carries a tag's priority; 0: keep the header's own. An inherited DSCP that maps to the same priority at the
+  /// far end is kept.
   private func priorityDSCP(_ tag: UInt16, _ adjacency: UnsafePointer<Adjacency>, _ flow: InnerFlow) -> UInt8 {
     let pcp = UInt8(truncatingIfNeeded: tag &>> 13)
     if adjacency.pointee.header.inheritsDSCP, flow.isIP, snapshot.pointee.pcpOfDSCP[Int(flow.trafficClass &>> 2)] == pcp { return 0 }
     return snapshot.pointee.dscpOfPCP[Int(pcp)]
   }
 
-  /// Counts a finished packet and puts it into its device's batch.
+  /// Counts a complete packet and adds it to its device's batch.
   @inline(always)
   private mutating func send(
     _ packet: Mbuf, innerByteCount: Int, headerByteCount: Int, vtep: UInt16, domain: UInt16, port: UInt16
@@ -109,12 +109,12 @@ extension Worker {
         serial: snapshot.pointee.domains[Int(domain)].serial, ingress: ingress, expiry: expiry))
   }
 
-  /// Sends what can be sent now, in order of arrival; gives up what has waited too long. Called with every new snapshot,
-  /// before any new frame is looked at, and from time to time while frames wait.
+  /// Sends the held frames that can be sent now, in order of arrival, and drops those that have waited too long. Called with every
+  /// new snapshot, before any new frame, and from time to time while frames wait.
   @inline(never)
   mutating func releaseHeldFrames() {
     let now = cdpdk_cycles()
-    // Frames whose next hop is still unresolved come back to the (then empty) queue through `sendToVTEP`, in order.
+    // Frames whose next hop is still unresolved return to the (then empty) queue through `sendToVTEP`, in order.
     let waiting = held.takeAll()
     for frame in waiting {
       if !isCurrent(frame) {
@@ -127,7 +127,7 @@ extension Worker {
     }
   }
 
-  /// A frame may have missed snapshots: its indexes stand for what they stood for when it came.
+  /// Snapshots may have changed since the frame was held: its indexes are valid only if they still mean the same.
   private func isCurrent(_ frame: HeldFrame) -> Bool {
     guard frame.vtep < Limits.vteps else { return false }
     let target = snapshot.pointee.vteps + Int(frame.vtep)

@@ -1,6 +1,6 @@
-// Worker+Offload: frames whose sender left something to do (OffloadRequest). They pass untouched between two guests that
-// both take them; it is done here, and only then, when the frame leaves by a tunnel or by a port that does not. Between steps E4
-// and E5 or E6: frames with nothing left to do never come here.
+// Worker+Offload: frames with a pending offload request (OffloadRequest). They pass unchanged between two guests that both
+// support it; the request is carried out here only when the frame leaves through a tunnel or a port that does not. Between
+// steps E4 and E5 or E6; frames without a request never come here.
 
 import CDPDK
 import Encap
@@ -9,24 +9,24 @@ import MACTable
 extension Worker {
   // -- on reception -----------------------------------------------------------------------------------------------------
 
-  /// Makes a received packet of several buffers one that the walk can read: all in one buffer, or, from a guest that may
-  /// send more than a buffer holds, with its headers in the first, which the driver fills before it takes another.
+  /// Makes a received packet of several buffers readable for the walk: in one buffer, or, from a guest that may send more than a
+  /// buffer holds, with its headers in the first, which the driver fills before the next.
   ///
-  /// - Returns: false when the packet must fit a buffer and does not.
+  /// - Returns: false when the packet must fit in one buffer and does not.
   @inline(never)
   func gather(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> Bool {
     guard port.pointee.features.contains(.offersOffloads) else { return cdpdk_mbuf_linearize(mbuf.raw) == 0 }
-    // What wants segments is copied when it is cut up, if at all: once is enough.
+    // A packet to be segmented is copied then, if at all: once is enough.
     if cdpdk_mbuf_is_large_segment(mbuf.raw) == 0 { _ = cdpdk_mbuf_linearize(mbuf.raw) }
     return true
   }
 
-  /// Takes note of what the sender of a frame left to do, and of BPDUs that are not link-local.
+  /// Notes a frame's offload request, and BPDUs that are not link-local.
   ///
-  /// - Returns: why the frame must be dropped, or nil.
+  /// - Returns: the drop reason, or nil.
   @inline(never)
   mutating func inspect(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16) -> DropReason? {
-    // PVST+ goes to an address that bridges flood.
+    // PVST+ uses an address that bridges flood.
     if port.pointee.features.contains(.guardsBPDU) && ControlFrame.isBPDU(mbuf.bytes) {
       reportBPDU(portIndex)
       return .bpduGuard
@@ -54,8 +54,8 @@ extension Worker {
     }
   }
 
-  /// The driver has looked for headers because the guest asked for something, and then passed nothing on: either it has
-  /// done what was asked for, or the request pointed beyond the frame, and then the checksum is still unfinished.
+  /// The driver parsed the headers because of a guest's request but passed none on: either it has carried the request out, or the
+  /// request pointed beyond the frame, and the checksum is still partial.
   private func ignoredRequest(_ mbuf: Mbuf) -> DropReason? {
     guard cdpdk_mbuf_packet_type(mbuf.raw) != 0, mbuf.isContiguous else { return nil }
     let outcome = mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) }
@@ -64,7 +64,7 @@ extension Worker {
 
   // -- towards a tunnel -------------------------------------------------------------------------------------------------
 
-  /// Encapsulates a frame that does not fit the underlay or has something left to do. Takes it over.
+  /// Encapsulates a frame that does not fit the underlay or has a pending offload request. Consumes the frame.
   @inline(never)
   mutating func sendUnfinished(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16, isResolved: Bool) {
     guard mbuf.hasRequest else {
@@ -72,7 +72,7 @@ extension Worker {
       return
     }
     guard isResolved else {
-      // Held whole: its segments would fill the queue.
+      // Held unsegmented: its segments would fill the queue.
       hold(mbuf, vtep: vtep, domain: domain, ingress: ingress)
       return
     }
@@ -81,7 +81,7 @@ extension Worker {
 
   // -- towards a local port ---------------------------------------------------------------------------------------------
 
-  /// Delivers a frame that has something left to do: as it is to a port that takes it so, else finished. Takes it over.
+  /// Delivers a frame with a pending offload request: unchanged to a port that supports it, else completed. Consumes the frame.
   @inline(never)
   mutating func deliverUnfinished(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16) {
     let port = snapshot.pointee.ports + Int(target.port)
@@ -117,13 +117,13 @@ extension Worker {
 
   // -- either way -------------------------------------------------------------------------------------------------------
 
-  /// Where a frame goes once it is finished.
+  /// Where a frame goes once it is complete.
   private enum Exit {
     case tunnel(vtep: UInt16, domain: UInt16)
     case place(LocalTarget)
   }
 
-  /// Cuts a frame up or finishes its checksum, and sends what comes of it on. Takes it over.
+  /// Segments a frame or completes its checksum, and sends the result on. Consumes the frame.
   private mutating func finish(_ mbuf: Mbuf, for exit: Exit, ingress: UInt16) {
     if mbuf.wantsSegments {
       var segmenter = Segmenter(mbuf, pool: pool)

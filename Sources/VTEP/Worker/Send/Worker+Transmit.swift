@@ -1,24 +1,24 @@
-// Worker+Transmit: batches per device, sent when full and at the end of each round. Steps E7
-// and D7. To a port with several queues, which a guest serves with a processor each, frames are spread by flow. A spinlock
-// guards each queue, since workers share them.
+// Worker+Transmit: batches per device, sent when full and at the end of each round. Steps E7 and D7. On a port with several
+// queues, which a guest serves with one processor each, frames are spread by flow. A spinlock guards each queue, since workers
+// share them.
 
 import CDPDK
 import Encap
 
-/// How much a transmit batch holds.
+/// The fill level of a transmit batch.
 struct BatchSize {
   var frames: Int = 0
   var bytes: UInt64 = 0
 }
 
-/// A frame on its way out, for the counters of its binding.
+/// A frame being sent, for its binding's counters.
 struct SentFrame {
   var vlan: UInt16
   var byteCount: UInt32
 }
 
 extension Worker {
-  /// - Parameter byteCount: the frame's, which the caller mostly knows.
+  /// - Parameter byteCount: the frame's size, which most callers know.
   @inline(always)
   mutating func transmit(_ mbuf: Mbuf, byteCount: Int, port: UInt16) {
     let index = Int(port)
@@ -58,7 +58,7 @@ extension Worker {
     if port.pointee.features.contains(.limitsEgress) { size = limitEgress(batch, size.frames, portIndex: index) }
     let queues = Int(port.pointee.transmitQueues)
     if queues == 1 || port.pointee.isUnderlay {
-      // The uplinks have a queue for each worker.
+      // Uplinks have one queue per worker.
       send(batch, size, port: index, queue: self.index % queues, hasTags: hasTags)
     } else {
       spread(batch, size.frames, port: index, queues: queues, hasTags: hasTags)
@@ -90,7 +90,7 @@ extension Worker {
     }
   }
 
-  /// Sends a batch on all queues of a port: a flow always on the same one, in order.
+  /// Sends a batch on all queues of a port, each flow always on the same queue and in order.
   @inline(never)
   private func spread(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, port: Int, queues: Int, hasTags: Bool) {
     var used: UInt64 = 0
@@ -114,7 +114,7 @@ extension Worker {
     }
   }
 
-  /// Before frames are sent, which may be gone afterwards.
+  /// Called before frames are sent, since they may be freed afterwards.
   @inline(never)
   private func noteBindings(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int) {
     for position in 0..<count {
@@ -123,7 +123,7 @@ extension Worker {
     }
   }
 
-  /// Counts the first frames of the batch noted last, a run of frames of one binding at a time.
+  /// Counts the first frames of the last noted batch, one run of frames of the same binding at a time.
   @inline(never)
   private func countBindings(_ count: Int, portIndex: UInt16) {
     var position = 0
