@@ -31,7 +31,8 @@ struct NetlinkMessage {
   static func forEach(in datagram: UnsafeRawBufferPointer, _ body: (NetlinkMessage) -> Bool) -> Bool {
     guard var next = datagram.baseAddress?.assumingMemoryBound(to: nlmsghdr.self) else { return true }
     var remaining = Int32(datagram.count)
-    while mnl_nlmsg_ok(next, remaining) {
+    // libmnl compares lengths as signed numbers: it takes one of 2 GiB or more for negative.
+    while mnl_nlmsg_ok(next, remaining), Int(next.pointee.nlmsg_len) <= Int(remaining) {
       guard body(NetlinkMessage(header: next)) else { return false }
       guard let following = mnl_nlmsg_next(next, &remaining) else { return true }
       next = UnsafePointer(following)
