@@ -93,9 +93,11 @@ struct AccessOptions {
     if options.features == .none { try require(Array(packet[outer.innerOffset...]) == expected, "another frame in the tunnel") }
   }
   guard options.features == .none else { return }
-  // The tag of another binding of the same VLAN is the same, priority included.
-  let local = options.attachment == .tagged ? frame : expected
-  for frames in outcome.local.values { try require(frames.allSatisfy { $0 == local }, "another frame at a port") }
+  for frames in outcome.local.values {
+    // The tag of another binding of the same VLAN says the same, priority included, in the TPID of its port.
+    let local = options.attachment == .tagged ? Array(frame[..<12] + [0x81, 0] + frame[14...]) : expected
+    try require(frames.allSatisfy { $0 == local }, "another frame at a port")
+  }
 }
 
 /// How many frames the driver's word makes of one.

@@ -41,7 +41,9 @@ extension FuzzTarget {
     // Sorted, so that what stays the same does not differ.
     let packets = inputs.sorted { $0.count != $1.count ? $0.count < $1.count : $0.lexicographicallyPrecedes($1) }
     let capture = Capture(linkType: Capture.inputs, packets: packets)
-    try Data(capture.bytes).write(to: URL(filePath: Self.repository + "/Fuzz/seeds/\(name)/corpus.pcap"))
+    let path = Self.repository + "/Fuzz/seeds/" + name
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    try Data(capture.bytes).write(to: URL(filePath: path + "/corpus.pcap"))
   }
 }
 
