@@ -46,7 +46,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
     .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
-    .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
   ],
   targets: [
     // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; ours has only -I and -l.
@@ -54,7 +53,8 @@ let package = Package(
     .systemLibrary(name: "CMNL", pkgConfig: "libmnl"),
     .systemLibrary(name: "CSpawn"),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
-    headers(of: "CDPDK", flags: dpdkFlags), headers(of: "CMNL"), headers(of: "COpenSSL"),
+    .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
+    headers(of: "CDPDK", flags: dpdkFlags), headers(of: "CMNL"), headers(of: "COpenSSL"), headers(of: "CYAML"),
 
     .target(name: "Encap", swiftSettings: viewSettings),
     .target(name: "MACTable", dependencies: ["Encap"]),
@@ -83,13 +83,12 @@ let package = Package(
     .executableTarget(
       name: "vtepd",
       dependencies: [
-        "VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "OVSDBClient", "VTEPControl", "CSpawn",
+        "VTEP", "Encap", "MACTable", "MulticastLearn", "Netlink", "OVSDBClient", "VTEPControl", "CSpawn", "CYAML", "CYAMLHeaders",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
-        .product(name: "Yams", package: "Yams"),
       ],
       swiftSettings: dpdkSettings),
     .executableTarget(

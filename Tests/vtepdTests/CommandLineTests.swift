@@ -120,7 +120,7 @@ private struct Run: CustomStringConvertible {
         "mac-limit: 8", "mac-limit: 9", "rate-limit: {ingress: {bits: 1000000}}", "storm-control: {broadcast: 50}",
         "storm-control: {broadcast: 70, unknown-unicast: 0, unknown-multicast: 0}", "enabled: false",
         "vlans: {100: 5001, 200: 7, 300: 7}", "isolated: true", "tpid: \"0x88a8\"", "vlan-macs: {300: [\"02:00:00:00:00:05\"]}",
-        "mtu: 1300", "offloads: off",
+        "mtu: 1300", "offloads: \"off\"",
         "l2-protocols: punt", "bpdu-guard: true", "loop-probe: false",
         #"macs: ["02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:04"]"#,
         #"- {mac: "02:00:00:00:00:03", vtep: 192.0.2.7}"#,

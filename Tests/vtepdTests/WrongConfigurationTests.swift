@@ -70,6 +70,10 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("bad indentation", "name: a\n mode»: gateway\n", "not YAML"),
     WrongConfiguration("undefined alias", "name: »*nobody\n", "undefined alias"),
     WrongConfiguration("two documents", underlay + "»---\n" + underlay, "another document"),
+    WrongConfiguration("control character after CRLF", "name: a\r\nmode: »\u{1}b\n", "not YAML"),
+    WrongConfiguration(
+      "profile twice, once quoted", underlay + "profiles:\n  100: {mtu: 1400}\n  »\"100\": {mtu: 1500}\n",
+      "key '100' is given twice, first in line 3"),
     WrongConfiguration("control character", "name: a»\u{1}b\n", "not YAML"),
     WrongConfiguration("name is a list", "name: »[a]\n" + underlay, "name must be text, not a list"),
     WrongConfiguration("name is nothing", "name:»\n" + underlay, "name must be text, not nothing"),
@@ -89,6 +93,8 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "a key three times", "name: a\nname: b\n»name: c\n" + underlay,
       "key 'name' is given twice, first in line 1"
     ).twice("key 'name' is given twice, first in line 2"),
+    WrongConfiguration(
+      "duplicate key and a syntax error", "name: a\nname: b\nports: [\n»", "did not find expected"),
     WrongConfiguration("key is a list", underlay + "»[a, b]: 1\n", "a key of the file must be text"),
     WrongConfiguration(
       "everything at once",
@@ -298,7 +304,7 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "VLAN twice", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {100: 7, »100: 8}}]\n", "'100' is given twice"),
     WrongConfiguration(
       "VLAN twice, once quoted", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: {100: 7, »\"100\": 8}}]\n",
-      "VLAN 100 is given twice"),
+      "key '100' is given twice, first in line 3"),
     WrongConfiguration(
       "vlans is a list", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vlans: »[100]}]\n", "vlans must be a mapping"),
     WrongConfiguration(

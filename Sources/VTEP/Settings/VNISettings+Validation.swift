@@ -22,11 +22,10 @@ extension VNISettings {
     case .replicate(let peers):
       var seen: Set<IPAddress> = []
       for peer in peers {
-        let path = ["peers", "\(peer)"]
         if let reason = peer.reasonAgainstVTEP ?? state.underlay.reasonAgainstDestination(peer) {
-          report(path, "peer \(peer) is \(reason)")
+          report(["peers", "\(peer)"], "peer \(peer) is \(reason)")
         }
-        if !seen.insert(peer).inserted { report(path, "peer \(peer) is given twice") }
+        if !seen.insert(peer).inserted { report(["peers", "\(peer)"], "peer \(peer) is given twice") }
       }
     case .none: break
     }

@@ -25,7 +25,7 @@ extension DesiredState {
       merged.ports[name] = new.ports[name]
     }
     merged.resolveProfiles()
-    if let error = ControlError(merged.problems()) { throw error }
+    if let error = ControlError(merged.problems(since: self)) { throw error }
     return merged
   }
 

@@ -1,8 +1,6 @@
 // ConfigurationKeys: the keys that the loader knows, found by having it read: an empty mapping is put wherever one may stand,
 // and the sections say which keys they asked it for. So the manual page, which is made from this list, cannot miss one.
 
-import Yams
-
 enum ConfigurationKeys {
   /// Each key with the way to it, e.g. `underlay.ttl`, `vnis[].macs[].vtep`, `profiles.NAME.mtu`; parents first.
   static var all: [String] { keys(within: "", "", path: "") }
@@ -25,8 +23,8 @@ enum ConfigurationKeys {
 
   /// What the loader asks a mapping in this place for; nil when it takes none there.
   private static func section(within before: String, _ after: String) -> ConfigurationReader.SectionKeys? {
-    guard let (root, duplicates) = try? DuplicateKeys.compose(before + "{}" + after), let root else { return nil }
-    let reader = ConfigurationReader(duplicates: duplicates)
+    guard let root = try? YAMLNode.parse(before + "{}" + after) else { return nil }
+    let reader = ConfigurationReader(isRecording: true)
     _ = ConfigurationLoader().read(root, with: reader)
     return reader.sections[FilePosition(line: 1, column: before.count + 1)]
   }

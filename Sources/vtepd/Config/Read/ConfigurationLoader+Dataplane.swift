@@ -1,10 +1,9 @@
 // ConfigurationLoader+Dataplane: the `dataplane:` section, fixed for the life of the process.
 
 import VTEP
-import Yams
 
 extension ConfigurationLoader {
-  func readDataplane(_ node: Node, _ reader: ConfigurationReader) -> DataplaneSettings {
+  func readDataplane(_ node: YAMLNode, _ reader: ConfigurationReader) -> DataplaneSettings {
     var settings = DataplaneSettings()
     guard var section = ConfigurationSection(node, title: "dataplane", reader: reader) else { return settings }
     let workers = section.node("workers")
@@ -26,7 +25,7 @@ extension ConfigurationLoader {
     return settings
   }
 
-  private func readCores(_ node: Node, _ reader: ConfigurationReader) -> [Int] {
+  private func readCores(_ node: YAMLNode, _ reader: ConfigurationReader) -> [Int] {
     var cores: [Int] = []
     for element in reader.list(node, "cores") ?? [] {
       guard let core = reader.integer(element, "a core", in: 0...1023) else { continue }

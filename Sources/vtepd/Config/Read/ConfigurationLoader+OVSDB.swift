@@ -2,11 +2,10 @@
 
 import Encap
 import OVSDBClient
-import Yams
 
 extension ConfigurationLoader {
   /// - Parameter addresses: those of the underlay; empty: wrong, and reported.
-  func readOVSDB(_ node: Node, addresses: [IPAddress], _ reader: ConfigurationReader) -> OVSDBSettings {
+  func readOVSDB(_ node: YAMLNode, addresses: [IPAddress], _ reader: ConfigurationReader) -> OVSDBSettings {
     var settings = OVSDBSettings()
     guard var section = ConfigurationSection(node, title: "ovsdb", reader: reader) else { return settings }
     let nodes = section.list("remotes") ?? []
@@ -36,7 +35,7 @@ extension ConfigurationLoader {
   }
 
   /// Remotes that are wrong are reported and left out.
-  private func readRemotes(_ nodes: [Node], _ reader: ConfigurationReader) -> [Remote] {
+  private func readRemotes(_ nodes: [YAMLNode], _ reader: ConfigurationReader) -> [Remote] {
     var remotes: [Remote] = []
     for node in nodes {
       guard let text = reader.text(node, "a remote") else { continue }
@@ -72,7 +71,7 @@ extension ConfigurationLoader {
     return true
   }
 
-  private func readPath(_ node: Node, _ key: String, _ reader: ConfigurationReader) -> String? {
+  private func readPath(_ node: YAMLNode, _ key: String, _ reader: ConfigurationReader) -> String? {
     guard let path = reader.text(node, key) else { return nil }
     if path.hasPrefix("/") { return path }
     reader.report(node.position, "\(key) must be an absolute path, not '\(path)'")
@@ -80,8 +79,8 @@ extension ConfigurationLoader {
   }
 
   /// One name, or a list of them.
-  private func readPeerNames(_ node: Node, _ reader: ConfigurationReader) -> [String] {
-    let nodes = node.sequence.map { Array($0) } ?? [node]
+  private func readPeerNames(_ node: YAMLNode, _ reader: ConfigurationReader) -> [String] {
+    let nodes = node.sequence ?? [node]
     return nodes.compactMap { node in
       guard let name = reader.text(node, "peer-name") else { return nil }
       guard !TLSSettings.isPeerName(name) else { return name }

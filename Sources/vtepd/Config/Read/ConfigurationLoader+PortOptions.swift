@@ -2,11 +2,10 @@
 
 import Encap
 import VTEP
-import Yams
 
 extension ConfigurationLoader {
   /// `profiles:`, a mapping of names to settings.
-  func readProfiles(_ node: Node, _ reader: ConfigurationReader) -> [String: PortOptions] {
+  func readProfiles(_ node: YAMLNode, _ reader: ConfigurationReader) -> [String: PortOptions] {
     guard let section = ConfigurationSection(node, title: "profiles", reader: reader) else { return [:] }
     var profiles: [String: PortOptions] = [:]
     for entry in section.all {
@@ -24,9 +23,7 @@ extension ConfigurationLoader {
   /// The keys of a profile, which are also a port's.
   func readPortOptions(_ section: inout ConfigurationSection, _ subject: DesiredState.Problem.Subject) -> PortOptions {
     let reader = section.reader
-    for key in ["vni", "vlans", "mtu", "anti-spoofing", "l2-protocols"] {
-      reader.remember(section.entry(key)?.value.position ?? section.position, subject, [key])
-    }
+    section.remember(["vni", "vlans", "mtu", "anti-spoofing", "l2-protocols"], of: subject)
     var options = PortOptions()
     options.vni = section.node("vni").flatMap { reader.vni($0, "vni") }
     options.vlans = section.node("vlans").map { readVLANs($0, reader, subject) }
@@ -37,7 +34,7 @@ extension ConfigurationLoader {
     options.isAnnounced = section.boolean("announce")
     options.isIsolated = section.boolean("isolated")
     options.tpid = section.node("tpid").flatMap { node in
-      let tpid = node.scalar.flatMap { PortTPID(text: $0.string) }
+      let tpid = node.text.flatMap { PortTPID(text: $0) }
       if tpid == nil {
         reader.report(node.position, "tpid must be \(PortTPID.allCases.map(\.text).joinedAsChoice), not \(node.shortDescription)")
       }
@@ -75,7 +72,7 @@ extension ConfigurationLoader {
       packets: rate.integer("packets", in: 0...PortPolicy.maximumPackets).map(UInt64.init))
   }
 
-  private func readVLANs(_ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject) -> [UInt16: VNI] {
+  private func readVLANs(_ node: YAMLNode, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject) -> [UInt16: VNI] {
     guard let section = ConfigurationSection(node, title: "vlans", reader: reader) else { return [:] }
     var vlans: [UInt16: VNI] = [:]
     for entry in section.all {
@@ -83,10 +80,7 @@ extension ConfigurationLoader {
       guard let vlan = reader.vlan(entry) else { continue }
       reader.remember(entry.position, subject, ["vlans", entry.key])
       reader.remember(entry.value.position, subject, ["vlans", entry.key, "vni"])
-      guard let vni else { continue }
-      if vlans.updateValue(vni, forKey: vlan) != nil {
-        reader.report(entry.position, "VLAN \(vlan) is given twice")
-      }
+      vlans[vlan] = vni
     }
     return vlans
   }

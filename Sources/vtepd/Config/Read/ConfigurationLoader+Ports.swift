@@ -2,19 +2,16 @@
 
 import Encap
 import VTEP
-import Yams
 
 extension ConfigurationLoader {
   /// - Returns: nil when the port cannot even be named.
-  func readPort(_ node: Node, _ reader: ConfigurationReader) -> PortSettings? {
+  func readPort(_ node: YAMLNode, _ reader: ConfigurationReader) -> PortSettings? {
     guard var section = ConfigurationSection(node, title: "port", reader: reader) else { return nil }
     let name = section.required("name").flatMap { reader.text($0, "name") }
     let subject = DesiredState.Problem.Subject.port(name ?? "")
     if name != nil {
       reader.remember(section.position, subject)
-      for key in ["name", "profile", "macs"] + PortAttachment.Key.allCases.map(\.rawValue) {
-        reader.remember(section.entry(key)?.value.position ?? section.position, subject, [key])
-      }
+      section.remember(["name", "profile", "macs"] + PortAttachment.Key.allCases.map(\.rawValue), of: subject)
     }
     let kind = section.required("kind").flatMap { reader.choice($0, "kind", as: PortKind.self) }
     let attachment = readAttachment(kind, &section, reader)
@@ -62,7 +59,7 @@ extension ConfigurationLoader {
   }
 
   private func readVLANMACs(
-    _ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject
+    _ node: YAMLNode, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject
   ) -> [UInt16: [MACAddress]] {
     guard let section = ConfigurationSection(node, title: "vlan-macs", reader: reader) else { return [:] }
     var macs: [UInt16: [MACAddress]] = [:]

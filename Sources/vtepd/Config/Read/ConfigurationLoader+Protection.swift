@@ -1,11 +1,10 @@
 // ConfigurationLoader+Protection: the `protection:` section, guards that hold for all ports and VNIs.
 
 import VTEP
-import Yams
 
 extension ConfigurationLoader {
   /// - Parameter defaults: what holds for keys that are not given.
-  func readProtection(_ node: Node, defaults: ProtectionSettings, _ reader: ConfigurationReader) -> ProtectionSettings {
+  func readProtection(_ node: YAMLNode, defaults: ProtectionSettings, _ reader: ConfigurationReader) -> ProtectionSettings {
     var settings = defaults
     guard var section = ConfigurationSection(node, title: "protection", reader: reader) else { return settings }
     if var keys = section.section("mac-move") {

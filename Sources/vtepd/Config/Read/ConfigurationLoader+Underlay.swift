@@ -2,19 +2,16 @@
 
 import Encap
 import VTEP
-import Yams
 
 extension ConfigurationLoader {
-  func readUnderlay(_ node: Node, _ reader: ConfigurationReader) -> UnderlaySettings {
+  func readUnderlay(_ node: YAMLNode, _ reader: ConfigurationReader) -> UnderlaySettings {
     var settings = UnderlaySettings(addresses: [], devices: [])
     reader.remember(node.position, .underlay)
     guard var section = ConfigurationSection(node, title: "underlay", reader: reader) else {
       settleUnderlay(reader)
       return settings
     }
-    for key in ["addresses", "device", "udp-port", "ttl", "multicast-ttl", "dscp", "pcp-to-dscp", "dscp-to-pcp"] {
-      reader.remember(section.entry(key)?.value.position ?? section.position, .underlay, [key])
-    }
+    section.remember(["addresses", "device", "udp-port", "ttl", "multicast-ttl", "dscp", "pcp-to-dscp", "dscp-to-pcp"], of: .underlay)
     let addresses = section.required("addresses").flatMap { reader.list($0, "addresses") }
     for element in addresses ?? [] {
       guard let address = reader.address(element, "a VTEP address") else { continue }
@@ -55,7 +52,7 @@ extension ConfigurationLoader {
           continue
         }
         guard let pcp = reader.integer(entry.value, "the priority of DSCP \(dscp)", in: 0...7) else { continue }
-        if map.pcpOfDSCP.updateValue(UInt8(pcp), forKey: dscp) != nil { reader.report(entry.position, "DSCP \(dscp) is given twice") }
+        map.pcpOfDSCP[dscp] = UInt8(pcp)
       }
     }
     return map
@@ -78,7 +75,7 @@ extension ConfigurationLoader {
     }
     section.refuse(["tap"])
     var devices: [String] = []
-    let elements = device.value.sequence.map(Array.init) ?? [device.value]
+    let elements = device.value.sequence ?? [device.value]
     if !elements.isEmpty { reader.settle(.underlay, ["device"]) }
     for element in elements {
       guard let name = reader.text(element, "device") else { continue }
@@ -90,7 +87,7 @@ extension ConfigurationLoader {
 
   private func readDriver(_ section: inout ConfigurationSection) {
     guard let node = section.node("driver") else { return }
-    if node.scalar?.string == "af_xdp" {
+    if node.text == "af_xdp" {
       section.reader.report(node.position, "driver af_xdp is not available in this version")
     } else {
       _ = section.reader.choice(node, "driver", as: UnderlaySettings.Driver.self)
@@ -102,7 +99,7 @@ extension ConfigurationLoader {
   /// - Returns: nil when the key is absent or wrong; an inner nil for `inherit`.
   private func readFixedOrInherit(_ key: String, in range: ClosedRange<UInt8>, _ section: inout ConfigurationSection) -> UInt8?? {
     guard let node = section.node(key) else { return nil }
-    if node.scalar?.string == "inherit" { return .some(nil) }
+    if node.text == "inherit" { return .some(nil) }
     if let text = node.plainText, let value = UInt8(text), range.contains(value), String(value) == text { return value }
     section.reader.report(
       node.position,

@@ -3,11 +3,10 @@
 import Encap
 import MulticastLearn
 import VTEP
-import Yams
 
 extension ConfigurationLoader {
   /// - Returns: nil when not even the VNI's number can be read.
-  func readVNI(_ node: Node, _ reader: ConfigurationReader) -> VNISettings? {
+  func readVNI(_ node: YAMLNode, _ reader: ConfigurationReader) -> VNISettings? {
     guard var section = ConfigurationSection(node, title: "VNI", reader: reader) else { return nil }
     // Every key is read even without a number, so that its problems are reported, too.
     let number = section.required("vni")
@@ -15,9 +14,7 @@ extension ConfigurationLoader {
     let subject = DesiredState.Problem.Subject.vni(vni ?? VNI(truncating: 0))
     if vni != nil {
       reader.remember(section.position, subject)
-      for key in ["vni", "flood", "group", "peers", "accept-from", "ageing-seconds", "macs"] {
-        reader.remember(section.entry(key)?.value.position ?? section.position, subject, [key])
-      }
+      section.remember(["vni", "flood", "group", "peers", "accept-from", "ageing-seconds", "macs"], of: subject)
     }
     var settings = VNISettings(vni: vni ?? VNI(truncating: 0), flood: .none)
     settings.flood = readFlood(&section, subject)
@@ -61,7 +58,7 @@ extension ConfigurationLoader {
     return keys.floodMode ?? .none
   }
 
-  private func readPeers(_ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject) -> [IPAddress] {
+  private func readPeers(_ node: YAMLNode, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject) -> [IPAddress] {
     (reader.list(node, "peers") ?? []).compactMap { element in
       guard let address = reader.address(element, "a peer") else { return nil }
       reader.remember(element.position, subject, ["peers", "\(address)"])
@@ -70,7 +67,7 @@ extension ConfigurationLoader {
   }
 
   private func readStaticMAC(
-    _ node: Node, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject
+    _ node: YAMLNode, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject
   ) -> (MACAddress, IPAddress)? {
     guard var section = ConfigurationSection(node, title: "static mac", reader: reader) else { return nil }
     let macNode = section.required("mac")

@@ -5,7 +5,6 @@ import Encap
 import FoundationEssentials
 import Glibc
 import VTEP
-import Yams
 
 /// Reads configuration files.
 struct ConfigurationLoader {
@@ -52,26 +51,29 @@ struct ConfigurationLoader {
   /// - Parameter file: the name for messages.
   /// - Throws: every problem of the text, sorted by position.
   func load(text: String, file: String) throws(ConfigurationError) -> Configuration {
-    let root: Node?
-    let duplicates: DuplicateKeys
     // A byte order mark says nothing about UTF-8, and some editors put one there.
     let text = text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
-    do throws(YamlError) {
-      (root, duplicates) = try DuplicateKeys.compose(text)
+    let root: YAMLNode
+    do throws(YAMLError) {
+      root = try YAMLNode.parse(text) ?? YAMLNode(content: .scalar("", isPlain: true))
     } catch {
-      throw ConfigurationError(file: file, problems: [ConfigurationProblem(yaml: error, text: text)])
+      throw ConfigurationError(file: file, problems: [ConfigurationProblem(position: error.position, message: "not YAML: \(error)")])
     }
-    let reader = ConfigurationReader(duplicates: duplicates)
-    let configuration = read(root ?? Node("", .implicit, .plain), with: reader)
+    let (configuration, problems) = examine(root, isRecording: false)
+    if problems.isEmpty { return configuration }
+    // Once more, to say where.
+    throw ConfigurationError(file: file, problems: examine(root, isRecording: true).problems.inFileOrder)
+  }
+
+  private func examine(_ root: YAMLNode, isRecording: Bool) -> (configuration: Configuration, problems: [ConfigurationProblem]) {
+    let reader = ConfigurationReader(isRecording: isRecording)
+    let configuration = read(root, with: reader)
     for problem in configuration.desired.problems() where !reader.isSettled(problem) { reader.report(problem) }
-    guard reader.problems.isEmpty else {
-      throw ConfigurationError(file: file, problems: reader.problems.inFileOrder)
-    }
-    return configuration
+    return (configuration, reader.problems)
   }
 
   /// The top level. Values that are wrong are replaced by defaults, so that the rest is checked all the same.
-  func read(_ root: Node, with reader: ConfigurationReader) -> Configuration {
+  func read(_ root: YAMLNode, with reader: ConfigurationReader) -> Configuration {
     var configuration = Configuration(name: hostName, desired: DesiredState(underlay: UnderlaySettings(addresses: [], devices: [])))
     guard var file = ConfigurationSection(root, title: "the file", reader: reader) else {
       settleUnderlay(reader)
@@ -154,40 +156,5 @@ extension [ConfigurationProblem] {
       ($0.element.position ?? start, $0.offset) < ($1.element.position ?? start, $1.offset)
     }
     return sorted.map(\.element).reduce(into: []) { if $0.last != $1 { $0.append($1) } }
-  }
-}
-
-extension ConfigurationProblem {
-  /// A syntax error in the words of the YAML library, with its position.
-  fileprivate init(yaml error: YamlError, text: String) {
-    switch error {
-    case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
-      .composer(let context, let problem, let mark, _):
-      position = FilePosition(line: mark.line, column: mark.column)
-      let isTab = text.character(at: mark) == "\t"
-      message =
-        isTab
-        ? "not YAML: a tab, where only blanks can indent"
-        : "not YAML: " + [context?.text, problem].compactMap { $0 }.joined(separator: ": ")
-    case .reader(let problem, let offset, _, _):
-      let before = text.prefix(offset ?? 0)
-      let lines = before.split(separator: "\n", omittingEmptySubsequences: false)
-      position = FilePosition(line: Swift.max(lines.count, 1), column: (lines.last?.unicodeScalars.count ?? 0) + 1)
-      message = "not YAML: \(problem)"
-    case .duplicatedKeysInMapping(let keys, let context):
-      position = FilePosition(line: context.mark.line, column: context.mark.column)
-      message = "key '\(keys.first ?? "")' is given twice"
-    default:
-      position = nil
-      message = "not YAML: \(error)"
-    }
-  }
-}
-
-extension String {
-  fileprivate func character(at mark: Mark) -> Unicode.Scalar? {
-    let lines = unicodeScalars.split(separator: "\n", maxSplits: mark.line, omittingEmptySubsequences: false)
-    guard lines.indices.contains(mark.line - 1) else { return nil }
-    return lines[mark.line - 1].dropFirst(mark.column - 1).first
   }
 }

@@ -3,11 +3,12 @@
 
 import Encap
 import VTEP
-import Yams
 
 /// The state of one loading. A class, because every section of the file writes into the same one.
 final class ConfigurationReader {
-  let duplicates: DuplicateKeys
+  /// Whether it remembers where values stand and which keys were asked for. That takes time and is needed for messages and for
+  /// the list of all keys only.
+  let isRecording: Bool
   private(set) var problems: [ConfigurationProblem] = []
   private var positions: [Place: FilePosition] = [:]
 
@@ -31,12 +32,13 @@ final class ConfigurationReader {
     var hasFreeKeys = false
   }
 
-  init(duplicates: DuplicateKeys) {
-    self.duplicates = duplicates
+  init(isRecording: Bool = false) {
+    self.isRecording = isRecording
   }
 
   /// Remembers what a mapping is asked for.
   func note(_ position: FilePosition, _ edit: (inout SectionKeys) -> Void) {
+    guard isRecording else { return }
     edit(&sections[position, default: SectionKeys()])
   }
 
@@ -45,8 +47,9 @@ final class ConfigurationReader {
   }
 
   /// Remembers where a value stands. Of two equal elements the later one counts: it is the one at fault.
-  func remember(_ position: FilePosition, _ subject: DesiredState.Problem.Subject, _ path: [String] = []) {
-    positions[Place(subject: subject, path: path)] = position
+  func remember(_ position: FilePosition, _ subject: DesiredState.Problem.Subject, _ path: @autoclosure () -> [String] = []) {
+    guard isRecording else { return }
+    positions[Place(subject: subject, path: path())] = position
   }
 
   /// Says that a value's problem is reported already, so that its stand-in is not reported again.
@@ -69,13 +72,13 @@ final class ConfigurationReader {
   // MARK: Single values. Each reports what is wrong and returns nil.
 
   /// A whole number in decimal digits, unquoted.
-  func integer(_ node: Node, _ key: String, in range: ClosedRange<Int>) -> Int? {
+  func integer(_ node: YAMLNode, _ key: String, in range: ClosedRange<Int>) -> Int? {
     if let text = node.plainText, text.isDecimal, let value = Int(text), range.contains(value) { return value }
     report(node.position, "\(key) must be a whole number from \(range.lowerBound) to \(range.upperBound), not \(node.shortDescription)")
     return nil
   }
 
-  func boolean(_ node: Node, _ key: String) -> Bool? {
+  func boolean(_ node: YAMLNode, _ key: String) -> Bool? {
     switch node.plainText {
     case "true": return true
     case "false": return false
@@ -86,40 +89,40 @@ final class ConfigurationReader {
   }
 
   /// Any text, quoted or not; not empty.
-  func text(_ node: Node, _ key: String) -> String? {
-    if let text = node.scalar?.string, !node.isNull, !text.isEmpty { return text }
+  func text(_ node: YAMLNode, _ key: String) -> String? {
+    if let text = node.text, !node.isNull, !text.isEmpty { return text }
     report(node.position, "\(key) must be text, not \(node.shortDescription)")
     return nil
   }
 
   /// One of the raw values of an enumeration.
-  func choice<Choice: CaseIterable & RawRepresentable<String>>(_ node: Node, _ key: String, as type: Choice.Type) -> Choice? {
-    if let text = node.scalar?.string, let value = Choice(rawValue: text) { return value }
+  func choice<Choice: CaseIterable & RawRepresentable<String>>(_ node: YAMLNode, _ key: String, as type: Choice.Type) -> Choice? {
+    if let text = node.text, let value = Choice(rawValue: text) { return value }
     let names = Choice.allCases.map(\.rawValue)
     report(node.position, "\(key) must be \(names.joinedAsChoice), not \(node.shortDescription)")
     return nil
   }
 
   /// An IPv4 or IPv6 address.
-  func address(_ node: Node, _ key: String) -> IPAddress? {
-    if let text = node.scalar?.string, let value = IPAddress(text) { return value }
+  func address(_ node: YAMLNode, _ key: String) -> IPAddress? {
+    if let text = node.text, let value = IPAddress(text) { return value }
     report(node.position, "\(key) must be an IPv4 or IPv6 address, not \(node.shortDescription)")
     return nil
   }
 
-  func macAddress(_ node: Node, _ key: String) -> MACAddress? {
-    if let text = node.scalar?.string, let value = MACAddress(text) { return value }
+  func macAddress(_ node: YAMLNode, _ key: String) -> MACAddress? {
+    if let text = node.text, let value = MACAddress(text) { return value }
     report(node.position, "\(key) must be a MAC address like 02:00:00:00:00:21, not \(node.shortDescription)")
     return nil
   }
 
-  func vni(_ node: Node, _ key: String) -> VNI? {
+  func vni(_ node: YAMLNode, _ key: String) -> VNI? {
     integer(node, key, in: 0...Int(VNI.maximum)).flatMap { VNI($0) }
   }
 
   /// Permissions in octal digits, as chmod(1) takes them.
-  func mode(_ node: Node, _ key: String) -> UInt16? {
-    if let text = node.scalar?.string, (3...4).contains(text.utf8.count), let mode = UInt16(text, radix: 8), mode <= 0o777 { return mode }
+  func mode(_ node: YAMLNode, _ key: String) -> UInt16? {
+    if let text = node.text, (3...4).contains(text.utf8.count), let mode = UInt16(text, radix: 8), mode <= 0o777 { return mode }
     report(node.position, "\(key) must be octal permissions such as 0660, not \(node.shortDescription)")
     return nil
   }
@@ -132,8 +135,8 @@ final class ConfigurationReader {
   }
 
   /// The elements of a list; an empty value is an empty list.
-  func list(_ node: Node, _ key: String) -> [Node]? {
-    if let sequence = node.sequence { return Array(sequence) }
+  func list(_ node: YAMLNode, _ key: String) -> [YAMLNode]? {
+    if let sequence = node.sequence { return sequence }
     if node.isNull { return [] }
     report(node.position, "\(key) must be a list, not \(node.shortDescription)")
     return nil
@@ -144,32 +147,6 @@ extension Array where Element == String {
   /// `a, b or c`.
   var joinedAsChoice: String {
     count < 2 ? joined() : dropLast().joined(separator: ", ") + " or " + (last ?? "")
-  }
-}
-
-extension Node {
-  var position: FilePosition {
-    FilePosition(line: mark?.line ?? 1, column: mark?.column ?? 1)
-  }
-
-  /// The text of an unquoted scalar.
-  var plainText: String? {
-    guard let scalar, scalar.style == .plain else { return nil }
-    return scalar.string
-  }
-
-  /// Nothing after the colon, or YAML's words for it.
-  var isNull: Bool {
-    guard let plainText else { return false }
-    return ["", "~", "null", "Null", "NULL"].contains(plainText)
-  }
-
-  /// For messages: the value in quotes, shortened, or what it is.
-  var shortDescription: String {
-    if isNull { return "nothing" }
-    guard let scalar else { return sequence == nil ? "a mapping" : "a list" }
-    let text = scalar.string.count > 40 ? scalar.string.prefix(40) + "…" : scalar.string[...]
-    return scalar.style == .plain ? "'\(text)'" : "the text '\(text)'"
   }
 }
 

@@ -2,7 +2,7 @@
 // the end is an unknown key; and it refuses keys that a later version brings instead of ignoring them.
 
 import Encap
-import Yams
+import VTEP
 
 /// A mapping that is being read. Call `finish()` when every key has been asked for.
 struct ConfigurationSection {
@@ -10,7 +10,7 @@ struct ConfigurationSection {
   struct Entry {
     var key: String
     var position: FilePosition
-    var value: Node
+    var value: YAMLNode
   }
 
   let reader: ConfigurationReader
@@ -18,44 +18,33 @@ struct ConfigurationSection {
   let position: FilePosition
   /// For messages, e.g. `underlay`.
   let title: String
-  private let entries: [Entry]
+  private let mapping: YAMLMapping
   private var knownKeys: [String] = []
   private var laterKeys: [String] = []
 
   /// Opens a mapping; an empty value is an empty mapping.
   ///
   /// Reports a node that is no mapping, keys that are no text, and duplicate keys, of which the last counts.
-  init?(_ node: Node, title: String, reader: ConfigurationReader) {
+  init?(_ node: YAMLNode, title: String, reader: ConfigurationReader) {
     self.reader = reader
     self.title = title
     position = node.position
     reader.note(position) { _ in }
-    guard let mapping = node.mapping else {
-      guard node.isNull else {
-        reader.report(node.position, "\(title) must be a mapping of keys to values, not \(node.shortDescription)")
-        return nil
-      }
-      entries = []
-      return
+    guard let mapping = node.mapping ?? (node.isNull ? YAMLMapping() : nil) else {
+      reader.report(node.position, "\(title) must be a mapping of keys to values, not \(node.shortDescription)")
+      return nil
     }
-    var entries: [Entry] = []
-    for (key, value) in mapping {
-      guard let text = key.scalar?.string else {
-        reader.report(key.position, "a key of \(title) must be text, not \(key.shortDescription)")
+    self.mapping = mapping
+    for (index, pair) in mapping.pairs.enumerated() {
+      guard let key = pair.key.text else {
+        reader.report(pair.key.position, "a key of \(title) must be text, not \(pair.key.shortDescription)")
         continue
       }
-      if reader.duplicates.names[key.position] == nil {
-        entries.append(Entry(key: text, position: key.position, value: value))
+      if let last = mapping.lastIndex(of: key), last != index {
+        let line = pair.key.position.line
+        reader.report(mapping.pairs[last].key.position, "key '\(key)' is given twice, first in line \(line)")
       }
     }
-    for key in mapping.keys {
-      guard let name = reader.duplicates.names[key.position] else { continue }
-      let survivor = entries.last { $0.key == name }
-      reader.report(
-        survivor?.position ?? key.position,
-        "key '\(name)' is given twice, first in line \(key.position.line)")
-    }
-    self.entries = entries
   }
 
   /// All keys with their values, for mappings whose keys are data.
@@ -64,19 +53,32 @@ struct ConfigurationSection {
     return entries
   }
 
+  private var entries: [Entry] {
+    mapping.pairs.enumerated().compactMap { index, pair in
+      guard let key = pair.key.text, mapping.lastIndex(of: key) == index else { return nil }
+      return Entry(key: key, position: pair.key.position, value: pair.value)
+    }
+  }
+
   /// The entry of a key; nil when the key is absent.
   mutating func entry(_ key: String) -> Entry? {
     knownKeys.append(key)
     reader.note(position) { if !$0.keys.contains(key) { $0.keys.append(key) } }
-    return entries.last { $0.key == key }
+    return mapping.lastIndex(of: key).map { Entry(key: key, position: mapping.pairs[$0].key.position, value: mapping.pairs[$0].value) }
   }
 
-  mutating func node(_ key: String) -> Node? {
+  /// Remembers where the values of keys stand, or the mapping for those that are absent.
+  mutating func remember(_ keys: [String], of subject: DesiredState.Problem.Subject) {
+    guard reader.isRecording else { return }
+    for key in keys { reader.remember(entry(key)?.value.position ?? position, subject, [key]) }
+  }
+
+  mutating func node(_ key: String) -> YAMLNode? {
     entry(key)?.value
   }
 
   /// A key that must be there; reports its absence.
-  mutating func required(_ key: String) -> Node? {
+  mutating func required(_ key: String) -> YAMLNode? {
     if let node = node(key) { return node }
     reader.report(position, "\(title): key '\(key)' is missing")
     return nil
@@ -122,7 +124,7 @@ struct ConfigurationSection {
     node(key).flatMap { ConfigurationSection($0, title: "\(title): \(key)", reader: reader) }
   }
 
-  mutating func list(_ key: String) -> [Node]? {
+  mutating func list(_ key: String) -> [YAMLNode]? {
     node(key).flatMap { reader.list($0, key) }
   }
 }

@@ -1,21 +1,20 @@
 // OVSDBSettings+YAML: the `ovsdb:` section in the file's own format.
 
 import OVSDBClient
-import Yams
 
 extension OVSDBSettings {
-  var node: Node {
-    var pairs: [(String, Node)] = []
-    if !remotes.isEmpty { pairs.append(("remotes", .flow(remotes.map { Node(text: "\($0)") }))) }
+  var node: YAMLNode {
+    var pairs: [(String, YAMLNode)] = []
+    if !remotes.isEmpty { pairs.append(("remotes", .flow(remotes.map { YAMLNode(text: "\($0)") }))) }
     if let tls {
       pairs += [
-        ("private-key", Node(text: tls.privateKeyPath)), ("certificate", Node(text: tls.certificatePath)),
-        ("ca-certificate", Node(text: tls.caCertificatePath)),
+        ("private-key", YAMLNode(text: tls.privateKeyPath)), ("certificate", YAMLNode(text: tls.certificatePath)),
+        ("ca-certificate", YAMLNode(text: tls.caCertificatePath)),
       ]
-      if !tls.peerNames.isEmpty { pairs.append(("peer-name", .flow(tls.peerNames.map { Node(text: $0) }))) }
+      if !tls.peerNames.isEmpty { pairs.append(("peer-name", .flow(tls.peerNames.map { YAMLNode(text: $0) }))) }
     }
-    pairs += [("inactivity-probe-seconds", Node(number: inactivityProbeSeconds)), ("stale-hold", Node(number: staleHoldSeconds))]
-    if let tunnelAddress { pairs.append(("tunnel-address", Node(text: "\(tunnelAddress)"))) }
+    pairs += [("inactivity-probe-seconds", YAMLNode(number: inactivityProbeSeconds)), ("stale-hold", YAMLNode(number: staleHoldSeconds))]
+    if let tunnelAddress { pairs.append(("tunnel-address", YAMLNode(text: "\(tunnelAddress)"))) }
     return .block(pairs)
   }
 }

@@ -1,25 +1,24 @@
 // ProtectionSettings+YAML: the `protection:` section in the file's own format, every key of it.
 
 import VTEP
-import Yams
 
 extension ProtectionSettings {
-  var node: Node {
+  var node: YAMLNode {
     .block([
       (
         "mac-move",
         .block([
-          ("moves", Node(number: macMove.moves)), ("window-seconds", Node(number: macMove.windowSeconds)),
-          ("hold-seconds", Node(number: macMove.holdSeconds)), ("action", Node(word: macMove.action.rawValue)),
+          ("moves", YAMLNode(number: macMove.moves)), ("window-seconds", YAMLNode(number: macMove.windowSeconds)),
+          ("hold-seconds", YAMLNode(number: macMove.holdSeconds)), ("action", YAMLNode(text: macMove.action.rawValue)),
         ])
       ),
       (
         "loop-probe",
         .block([
-          ("interval-seconds", Node(number: loopProbe.intervalSeconds)), ("hold-seconds", Node(number: loopProbe.holdSeconds)),
+          ("interval-seconds", YAMLNode(number: loopProbe.intervalSeconds)), ("hold-seconds", YAMLNode(number: loopProbe.holdSeconds)),
         ])
       ),
-      ("bpdu-guard", .block([("hold-seconds", Node(number: bpduGuard.holdSeconds))])),
+      ("bpdu-guard", .block([("hold-seconds", YAMLNode(number: bpduGuard.holdSeconds))])),
     ])
   }
 }

@@ -3,7 +3,6 @@
 
 import VTEP
 import VTEPControl
-import Yams
 
 extension AddPort: DesiredStateEdit {
   func edit(_ state: inout DesiredState) throws(ControlError) {
@@ -67,9 +66,8 @@ extension PortAttachment {
 extension PortSettings {
   /// The key of the configuration file by which the two differ, among those that can change; nil: they do not.
   fileprivate func firstDifference(from old: PortSettings) -> String? {
-    let (new, old) = (node.mapping ?? [:], old.node.mapping ?? [:])
-    let differing = new.filter { old[$0.key] != $0.value } + old.filter { new[$0.key] == nil }
-    return differing.compactMap(\.key.string).min()
+    let (new, old) = (node.mapping ?? YAMLMapping(), old.node.mapping ?? YAMLMapping())
+    return (new.pairs + old.pairs).compactMap(\.key.text).filter { new[$0] != old[$0] }.min()
   }
 
   /// - Throws: `refused` when the guest's driver has negotiated other offloads with the device.
@@ -81,12 +79,12 @@ extension PortSettings {
 
   /// - Throws: `invalidParameters` with everything that is wrong with the values.
   fileprivate init(name: String, _ settings: [String: SettingValue], replacing old: PortSettings?) throws(ControlError) {
-    let reader = ConfigurationReader(duplicates: DuplicateKeys())
-    var keys = old.map { $0.node.mapping ?? [:] } ?? [:]
+    let reader = ConfigurationReader()
+    var keys = old?.node.mapping ?? YAMLMapping()
     // The name is the command's, whatever the settings say.
     keys.lay(settings.filter { $0.key != "name" })
-    keys["name"] = Node(text: name)
-    let read = ConfigurationLoader(hostName: "").readPort(.mapping(keys), reader)
+    keys["name"] = YAMLNode(text: name)
+    let read = ConfigurationLoader(hostName: "").readPort(YAMLNode(content: .mapping(keys)), reader)
     if let first = reader.problems.first {
       throw ControlError(.invalidParameters, "port \(name): \(first.message)", details: reader.problems.dropFirst().map(\.message))
     }
@@ -95,31 +93,32 @@ extension PortSettings {
   }
 }
 
-extension Node.Mapping {
+extension YAMLMapping {
   /// Puts the given keys in place of those that are there; inside the limits each key by itself.
   fileprivate mutating func lay(_ settings: [String: SettingValue]) {
     for (key, value) in settings.sorted(by: { $0.key < $1.key }) {
       switch value {
-      case .null: self[Node(key)] = nil
+      case .null: self[key] = nil
       case .map(let inner) where ["rate-limit", "ingress", "egress", "storm-control"].contains(key):
-        var mapping = self[Node(key)]?.mapping ?? [:]
+        var mapping = self[key]?.mapping ?? YAMLMapping()
         mapping.lay(inner)
-        self[Node(key)] = .mapping(mapping)
-      default: self[Node(key)] = Node(value)
+        self[key] = YAMLNode(content: .mapping(mapping))
+      default: self[key] = YAMLNode(value)
       }
     }
   }
 }
 
-extension Node {
+extension YAMLNode {
   fileprivate init(_ value: SettingValue) {
     switch value {
-    case .null: self.init("null", .implicit, .plain)
+    case .null: self.init(content: .scalar("null", isPlain: true))
     case .flag(let flag): self.init(flag: flag)
     case .number(let number): self.init(number: number)
-    case .text(let text): self.init(text, Tag(.str), .doubleQuoted)
-    case .list(let list): self.init(list.map { Node($0) }, .implicit, .flow)
-    case .map(let map): self.init(map.map { (Node($0.key), Node($0.value)) }, .implicit, .flow)
+    // Whatever it looks like, it was given as text.
+    case .text(let text): self.init(content: .scalar(text, isPlain: false))
+    case .list(let list): self.init(content: .sequence(list.map { YAMLNode($0) }))
+    case .map(let map): self.init(content: .mapping(YAMLMapping(map.map { ($0.key, YAMLNode($0.value)) })))
     }
   }
 }

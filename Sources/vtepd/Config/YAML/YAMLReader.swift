@@ -1,0 +1,176 @@
+// YAMLReader: from the text of a YAML document to its tree. libyaml parses; this puts its events together, resolves aliases, and
+// sets limits to what a small text can stand for.
+
+import CYAML
+
+/// What is wrong with a text that should be YAML.
+struct YAMLError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// nil: of the text as a whole.
+  var position: FilePosition?
+  var message: String
+
+  var description: String { message }
+}
+
+extension YAMLNode {
+  /// Lists and mappings inside one another.
+  static let maximumDepth = 100
+  /// Values that all aliases of a document stand for. Shared in memory, but whoever reads them goes through each.
+  static let maximumAliased = 4_000_000
+  static let maximumTagDirectives = 100
+
+  /// Composes the tree of a text that has one document.
+  ///
+  /// - Returns: nil for a text without content.
+  /// - Throws: what is no YAML, a second document, an alias of nothing, and what exceeds the limits.
+  static func parse(_ text: String) throws(YAMLError) -> YAMLNode? {
+    try text.utf8Span.span.withUnsafeBufferPointer { (bytes) throws(YAMLError) in
+      try YAMLReader(bytes).document()
+    }
+  }
+}
+
+/// One reading.
+private final class YAMLReader {
+  private let bytes: UnsafeBufferPointer<UInt8>
+  // libyaml keeps pointers to its parser, so that it must stay where it is.
+  private let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
+  private let event = UnsafeMutablePointer<yaml_event_t>.allocate(capacity: 1)
+
+  private struct Anchored {
+    var node: YAMLNode
+    /// The values in it, itself included.
+    var size: Int
+  }
+  private var anchors: [String: Anchored] = [:]
+  /// Values so far, those behind aliases included.
+  private var count = 0
+  private var aliased = 0
+
+  /// - Parameter bytes: UTF-8, valid as long as the reader.
+  init(_ bytes: UnsafeBufferPointer<UInt8>) throws(YAMLError) {
+    self.bytes = bytes
+    event.initialize(to: yaml_event_t())
+    parser.initialize(to: yaml_parser_t())
+    guard yaml_parser_initialize(parser) == 1 else { throw YAMLError(message: "out of memory") }
+    yaml_parser_set_encoding(parser, YAML_UTF8_ENCODING)
+    yaml_parser_set_input_string(parser, bytes.baseAddress, bytes.count)
+  }
+
+  deinit {
+    yaml_event_delete(event)
+    yaml_parser_delete(parser)
+    event.deallocate()
+    parser.deallocate()
+  }
+
+  func document() throws(YAMLError) -> YAMLNode? {
+    // libyaml compares each with all before it.
+    let directives = bytes.indices.count { bytes[$0] == UInt8(ascii: "%") && bytes[$0...].starts(with: "%TAG".utf8) }
+    guard directives <= YAMLNode.maximumTagDirectives else {
+      throw YAMLError(message: "more than \(YAMLNode.maximumTagDirectives) %TAG directives")
+    }
+    try advance() // The stream begins.
+    try advance()
+    guard event.pointee.type != YAML_STREAM_END_EVENT else { return nil }
+    try advance()
+    let root = try node(depth: 0)
+    try advance() // The document ends.
+    try advance()
+    guard event.pointee.type == YAML_STREAM_END_EVENT else {
+      throw YAMLError(position: position, message: "expected a single document in the stream: but found another document")
+    }
+    return root
+  }
+
+  private var position: FilePosition { FilePosition(event.pointee.start_mark) }
+
+  private func advance() throws(YAMLError) {
+    yaml_event_delete(event)
+    guard yaml_parser_parse(parser, event) == 1 else { throw failure }
+  }
+
+  /// The node that begins with the current event; its last event is the current one afterwards.
+  private func node(depth: Int) throws(YAMLError) -> YAMLNode {
+    guard depth < YAMLNode.maximumDepth else {
+      throw YAMLError(position: position, message: "more than \(YAMLNode.maximumDepth) lists and mappings inside one another")
+    }
+    let start = position
+    let before = count
+    count += 1
+    let anchor: String?
+    let content: YAMLNode.Content
+    switch event.pointee.type {
+    case YAML_ALIAS_EVENT:
+      return try alias()
+    case YAML_SCALAR_EVENT:
+      let scalar = event.pointee.data.scalar
+      anchor = scalar.anchor.map { String(cString: $0) }
+      let text = String(decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length), as: UTF8.self)
+      content = .scalar(text, isPlain: scalar.style == YAML_PLAIN_SCALAR_STYLE)
+    case YAML_SEQUENCE_START_EVENT:
+      anchor = event.pointee.data.sequence_start.anchor.map { String(cString: $0) }
+      var elements: [YAMLNode] = []
+      try advance()
+      while event.pointee.type != YAML_SEQUENCE_END_EVENT {
+        elements.append(try node(depth: depth + 1))
+        try advance()
+      }
+      content = .sequence(elements)
+    default:
+      anchor = event.pointee.data.mapping_start.anchor.map { String(cString: $0) }
+      var pairs: [YAMLMapping.Pair] = []
+      try advance()
+      while event.pointee.type != YAML_MAPPING_END_EVENT {
+        let key = try node(depth: depth + 1)
+        try advance()
+        pairs.append(YAMLMapping.Pair(key: key, value: try node(depth: depth + 1)))
+        try advance()
+      }
+      content = .mapping(YAMLMapping(pairs))
+    }
+    let node = YAMLNode(content: content, position: start)
+    // Only now: inside itself an anchor stands for nothing.
+    if let anchor { anchors[anchor] = Anchored(node: node, size: count - before) }
+    return node
+  }
+
+  private func alias() throws(YAMLError) -> YAMLNode {
+    guard let anchored = anchors[String(cString: event.pointee.data.alias.anchor)] else {
+      throw YAMLError(position: position, message: "found undefined alias")
+    }
+    aliased += anchored.size
+    guard aliased <= YAMLNode.maximumAliased else {
+      throw YAMLError(position: position, message: "up to here aliases stand for more than \(YAMLNode.maximumAliased) values")
+    }
+    count += anchored.size
+    return anchored.node
+  }
+
+  /// In libyaml's words.
+  private var failure: YAMLError {
+    let parser = parser.pointee
+    let problem = parser.problem.map { String(cString: $0) } ?? "out of memory"
+    switch parser.error {
+    case YAML_READER_ERROR:
+      let before = bytes.prefix(parser.problem_offset)
+      let line = before.count(where: { $0 == UInt8(ascii: "\n") }) + 1
+      let start = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+      let column = String(decoding: before[start...], as: UTF8.self).unicodeScalars.count + 1
+      return YAMLError(position: FilePosition(line: line, column: column), message: problem)
+    case YAML_SCANNER_ERROR, YAML_PARSER_ERROR:
+      let context = parser.context.map { String(cString: $0) + ": " } ?? ""
+      let rest = String(decoding: bytes, as: UTF8.self).unicodeScalars.dropFirst(parser.problem_mark.index)
+      let message = rest.first == "\t" ? "a tab, where only blanks can indent" : context + problem
+      return YAMLError(position: FilePosition(parser.problem_mark), message: message)
+    default:
+      return YAMLError(message: problem)
+    }
+  }
+}
+
+extension FilePosition {
+  fileprivate init(_ mark: yaml_mark_t) {
+    self.init(line: mark.line + 1, column: mark.column + 1)
+  }
+}

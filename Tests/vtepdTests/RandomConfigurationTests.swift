@@ -1,0 +1,88 @@
+// Random configurations: what is written is read as the same.
+
+import Encap
+import MulticastLearn
+import Testing
+import VTEP
+
+@testable import vtepd
+
+@Suite struct RandomConfigurationTests {
+  /// Settings of every kind, names that look like something else among them: written, read again, and written again.
+  @Test(arguments: 0..<100) func isReadAsItWasWritten(seed: Int) throws {
+    var random = SeededGenerator(seed: UInt64(seed))
+    let configuration = random.configuration()
+    let text = try configuration.yaml()
+    let again = try ConfigurationLoader(hostName: "other").load(text: text, file: "f.yaml")
+    #expect(again == configuration, "\(text)")
+    #expect(try again.yaml() == text)
+  }
+}
+
+extension SeededGenerator {
+  fileprivate mutating func oneOf<Value>(_ values: [Value]) -> Value { values[Int.random(in: values.indices, using: &self)] }
+  fileprivate mutating func maybe<Value>(_ value: (inout Self) -> Value) -> Value? { Bool.random(using: &self) ? value(&self) : nil }
+  fileprivate mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
+
+  fileprivate mutating func name() -> String {
+    oneOf(["yes", "1e3", "0x10", "~", "null", "2026-11-28", "a: b", "ünï", "-", "#", "'\"", "x\ny", "\u{1}", "12:30", "plain", " "])
+      + (maybe { "\($0.number(0...9))" } ?? "")
+  }
+
+  fileprivate mutating func options() -> PortOptions {
+    var options = PortOptions()
+    options.mtu = maybe { $0.number(68...9216) }
+    options.isEnabled = maybe { _ in false }
+    options.offloads = maybe { $0.oneOf(PortOffloads.allCases) }
+    options.hasAntiSpoofing = maybe { _ in false }
+    options.isIsolated = maybe { $0.oneOf([true, false]) }
+    options.tpid = maybe { $0.oneOf(PortTPID.allCases) }
+    options.linkProtocols = maybe { $0.oneOf([.drop, .tunnel]) }
+    options.macLimit = maybe { UInt32($0.number(0...1000)) }
+    options.ingress.bits = maybe { UInt64($0.number(0...1_000_000)) }
+    options.egress.packets = maybe { UInt64($0.number(0...1_000_000)) }
+    options.storm.broadcast = maybe { UInt64($0.number(0...1000)) }
+    return options
+  }
+
+  fileprivate mutating func configuration() -> Configuration {
+    var state = DesiredState(
+      underlay: UnderlaySettings(addresses: [IPAddress(ipv4: 0xc000_0201)], devices: [oneOf(["eth0", "0x10", "yes", "1e3"])]))
+    state.underlay.ttl = oneOf([.inherit, .fixed(7)])
+    state.underlay.udpChecksum = oneOf(UnderlaySettings.UDPChecksum.allCases)
+    for _ in 0..<number(0...40) {
+      let vni = VNI(truncating: UInt32(number(1...9_999)))
+      let peers = Set((0..<number(0...5)).map { _ in IPAddress(ipv4: 0xc633_6400 + UInt32(number(1...254))) }).sorted()
+      var settings = VNISettings(
+        vni: vni, flood: oneOf([.none, .multicast(group: IPAddress(ipv4: 0xef01_0101)), .replicate(peers: peers)]))
+      settings.learning = oneOf([true, false])
+      settings.ageingSeconds = UInt32(number(0...1000))
+      settings.innerVLAN = oneOf(VNISettings.InnerVLAN.allCases)
+      settings.macMoveAction = maybe { $0.oneOf(ProtectionSettings.MACMove.Action.allCases) }
+      for _ in 0..<number(0...3) {
+        settings.macs[MACAddress(bits: 0x0200_0000_0000 + UInt64(number(1...99)))] = IPAddress(ipv4: 0xc633_6400 + UInt32(number(1...254)))
+      }
+      state.vnis[vni] = settings
+    }
+    for _ in 0..<number(0...20) { state.profiles[name()] = options() }
+    for index in 0..<number(0...8) {
+      var attachment = PortAttachment(.tap)
+      attachment.device = "tap\(index)"
+      var port = PortSettings(
+        name: oneOf(["yes", "1e3", "0x10", "2026-11-28", "-", "...", "p"]) + (index == 0 ? "" : ".\(index)"), attachment: attachment)
+      port.options = options()
+      port.profile = state.profiles.keys.sorted().first
+      if let vni = state.vnis.keys.sorted().first {
+        port.options.vlans = maybe { [UInt16($0.number(1...4094)): vni] }
+      }
+      state.ports[port.name] = port
+    }
+    var configuration = Configuration(name: name(), desired: state)
+    configuration.dataplane.workers = number(1...4)
+    configuration.dataplane.cores = oneOf([[], Array(0..<configuration.dataplane.workers)])
+    configuration.dataplane.hugepages = oneOf(DataplaneSettings.Hugepages.allCases)
+    configuration.desired.portDefaults = configuration.mode.portDefaults
+    configuration.desired.resolveProfiles()
+    return configuration
+  }
+}
