@@ -1,4 +1,4 @@
-// MACKey: what the forwarding database is asked for. Steps E3, E4, D4 and D5.
+// MACKey: the forwarding database's look-up key. Steps E3, E4, D4 and D5.
 
 import Encap
 
@@ -17,6 +17,6 @@ import Encap
   @inlinable public var domain: UInt16 { UInt16(truncatingIfNeeded: raw >> 48) }
   @inlinable public var mac: MACAddress { MACAddress(bits: raw & 0xffff_ffff_ffff) }
 
-  /// Marks a free slot. No frame asks for it: a table has at most 65535 domains, so the last index is never used.
+  /// Marks a free slot. No frame has this key: a table has at most 65535 domains, so the last index is never used.
   @inlinable static var freeSlot: UInt64 { 0xffff_ffff_ffff_ffff }
 }

@@ -7,7 +7,7 @@
 @frozen public struct MACLocation: Hashable, Sendable {
   public var raw: UInt32
 
-  /// - Parameter raw: what another location's `raw` was.
+  /// - Parameter raw: the `raw` of another location.
   @inlinable @inline(__always) public init(raw: UInt32) { self.raw = raw }
 
   /// - Parameter vlan: 802.1Q VLAN identifier, 0 for untagged frames; its low 12 bits count.

@@ -1,15 +1,15 @@
-// MACLookup: a worker's answer from the forwarding database.
+// MACLookup: the result of a worker's look-up in the forwarding database.
 
-/// What a lookup found. Plain data; a copy of the entry as it was.
+/// What a look-up found. Plain data; a copy of the entry.
 @frozen public struct MACLookup: Sendable {
   @frozen @usableFromInline enum Status: UInt8, Sendable {
     case miss, hit
-    /// The entry changed under the reader's eyes; it must look again.
+    /// The entry changed during the read; look it up again.
     case torn
   }
 
   @usableFromInline let status: Status
-  /// Slot number, for `MACTableReader.touch`. Meaningful on a hit only, as is all that follows.
+  /// Slot number, for `MACTableReader.touch`. This and all following fields are only valid on a hit.
   public let slot: UInt32
   @usableFromInline let value: MACValue
 
@@ -19,18 +19,18 @@
     self.value = value
   }
 
-  /// For a caller that has nothing to look up.
+  /// For a caller without anything to look up.
   @inlinable @inline(__always) public static var miss: MACLookup { MACLookup(.miss) }
 
   @inlinable @inline(__always) public var isHit: Bool { status == .hit }
   @inlinable @inline(__always) public var location: MACLocation { value.location }
   @inlinable @inline(__always) public var type: MACEntryType { value.type }
-  /// Learned, moved too often, and held at its place for a while (`MACTable.configureMoveGuard`).
+  /// Learned, moved too often, and frozen for a while (`MACTable.configureMoveGuard`).
   @inlinable @inline(__always) public var isFrozen: Bool { value.isFrozen }
-  /// Frozen, and not where a frame came from.
+  /// Frozen at another place than the one a frame came from.
   @inlinable @inline(__always) public func isFrozen(elsewhereThan seenAt: MACLocation) -> Bool {
     isHit && isFrozen && location != seenAt
   }
-  /// What traffic teaches does not move the entry: it is configured or frozen.
+  /// Learning does not move the entry: it is configured or frozen.
   @inlinable @inline(__always) public var isPinned: Bool { value.type != .learned || value.isFrozen }
 }

@@ -4,8 +4,8 @@
 import Synchronization
 
 extension MACTable {
-  /// A free slot in one of the buckets of `hash`, after displacing entries where needed. Ghosts on the way are
-  /// reclaimed. Nil when there is none within reach: the first `searchedNodeCount` path nodes tell where it looked.
+  /// A free slot in one of the buckets of `hash`, after displacing entries if needed. Reclaims ghosts on the way.
+  /// Nil when there is none within reach: the first `searchedNodeCount` path nodes record the search.
   func makeFreeSlot(_ hash: UInt64) -> UInt32? {
     let path = memory.path
     path[0] = PathNode(bucket: UInt32(reader.firstBucket(hash)), source: 0, parent: -1)
@@ -28,9 +28,8 @@ extension MACTable {
     return nil
   }
 
-  /// Moves the entries of a path one step each, the one next to the free slot first. Returns the slot that gets free.
-  ///
-  /// Being the shortest, the path goes through no bucket twice.
+  /// Moves the entries of a path one step each, starting next to the free slot. Returns the slot that becomes free.
+  /// The path is the shortest, so it visits no bucket twice.
   private func displace(into free: UInt32, alongPathTo index: Int) -> UInt32 {
     var target = free
     var node = memory.path[index]
@@ -42,7 +41,7 @@ extension MACTable {
     return target
   }
 
-  /// Moves an entry to a free slot of its other bucket, so that a reader that looks meanwhile finds it in one of them.
+  /// Moves an entry to a free slot of its other bucket. A concurrent reader finds it in one of the two.
   private func move(_ source: UInt32, to target: UInt32) {
     let value = value(source)
     let seen = memory.lastSeen[Int(source)].load(ordering: .relaxed)

@@ -1,4 +1,4 @@
-// MACTable: the table as a list, page by page, for `vtepctl show mac-table`. Lock-free, as a worker reads it.
+// MACTable: the table as a list, page by page, for `vtepctl show mac-table`. Reads are lock-free, as in a worker.
 
 import Encap
 import Synchronization
@@ -9,18 +9,18 @@ extension MACTable {
     public var key: MACKey
     public var location: MACLocation
     public var type: MACEntryType
-    /// Changes of place since it was added; 255 stands for more.
+    /// Moves since it was added; 255 means 255 or more.
     public var moves: UInt8
-    /// On the caller's monotonic clock. For a static or controller entry that no frame came from yet: 0.
+    /// On the caller's monotonic clock. 0 for a static or controller entry that has sent no frame yet.
     public var lastSeenSeconds: UInt32
   }
 
-  /// The next live entries, in no particular order. Any thread may call it at any time. An entry that is displaced
-  /// between two pages may be missed, or be listed twice.
+  /// The next live entries, in no particular order. Any thread may call this at any time. An entry that is displaced between two
+  /// pages may be missed or listed twice.
   ///
   /// - Parameters:
   ///   - cursor: 0 to begin with; the next slot to look at afterwards, `slotCount` at the end.
-  ///   - limit: entries to return at most.
+  ///   - limit: most entries to return.
   public func entries(from cursor: inout Int, limit: Int) -> [Entry] {
     var found: [Entry] = []
     while found.count < limit, cursor < slotCount {

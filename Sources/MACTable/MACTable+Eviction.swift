@@ -1,12 +1,12 @@
-// MACTable: putting an entry into a table that may be full. Then the owner (port or VTEP) that has learned most loses
-// its oldest entry, so that a guest which floods the table with source addresses only loses its own.
+// MACTable: adding an entry to a table that may be full. If it is, the owner (port or VTEP) with the most learned entries loses
+// its oldest one, so that a guest that floods the table with source addresses loses only its own.
 
 import Synchronization
 
 extension MACTable {
   enum InsertOutcome { case added, addedAfterEviction, full }
 
-  /// How many of an owner's oldest entries are looked at to find one to evict.
+  /// How many of an owner's oldest entries are examined to find one to evict.
   static let evictionCandidates = 8
 
   func insert(_ key: MACKey, _ value: MACValue, nowSeconds: UInt32) -> InsertOutcome {
@@ -31,8 +31,8 @@ extension MACTable {
     return true
   }
 
-  /// Of the entries at the head of a list, the one not seen for longest, or the first that is past its age. Those
-  /// before it have been seen since and get their second chance: they go to the end of the list.
+  /// Of the entries at the head of a list, the one not seen for longest, or the first that is past its age. The entries before
+  /// it have been seen since and get a second chance: they go to the end of the list.
   private func oldest(inList list: Int, nowSeconds: UInt32) -> UInt32 {
     let head = memory.lists[list].head
     var victim = head
@@ -63,8 +63,8 @@ extension MACTable {
     release(slot, wasGhost: false)
   }
 
-  /// For a key whose buckets have no free slot within reach, which hardly happens but in small tables: evicts within
-  /// reach the learned entry whose owner has learned most. Nil when there are only static and controller entries.
+  /// For a key whose buckets have no free slot within reach, which hardly happens except in small tables: evicts the learned
+  /// entry within reach whose owner has learned most. Nil when there are only static and controller entries.
   private func evictWithinReach(_ hash: UInt64, nowSeconds: UInt32) -> UInt32? {
     var victim: UInt32?
     for node in 0..<searchedNodeCount {

@@ -23,7 +23,7 @@ extension MACTable {
     flush(domain: domain, owner: ownerIndex(.port(port, vlan: 0)))
   }
 
-  /// Forgets what was learned at those places of a port that the caller chooses.
+  /// Forgets what was learned at the places of a port that the caller selects.
   public func flush(port: UInt16, where isGone: (_ domain: UInt16, _ place: MACLocation) -> Bool) {
     var slot = memory.lists[ownerIndex(.port(port, vlan: 0)) * 2].head
     while slot != SlotList.end {
@@ -66,7 +66,7 @@ extension MACTable {
 }
 
 extension MACTable {
-  /// How many flushes may pass while ghosts are about, well before a generation could come round to a ghost's.
+  /// How many flushes may pass while ghosts exist, well before a generation could wrap around to a ghost's.
   static let generationStepLimit = MACValue.generationCount / 2
 
   private func retire(domain: UInt16, entryClass: Int) {
@@ -117,13 +117,13 @@ extension MACTable {
     noteChange()
   }
 
-  /// Makes sure that no ghost lives long enough to see its generation again.
+  /// Makes sure that no ghost exists long enough for its generation to recur.
   private func prepareGenerationStep() {
     if generationSteps >= Self.generationStepLimit { reclaimGhosts(downTo: 0) }
     generationSteps = ghostCount == 0 ? 1 : generationSteps + 1
   }
 
-  /// Frees slots of ghosts until only so many are left.
+  /// Frees ghosts' slots until only this many are left.
   func reclaimGhosts(downTo remaining: Int) {
     while ghostCount > remaining {
       let slot = UInt32(ghostCursor)

@@ -1,30 +1,30 @@
-// MACTable: learning from traffic, and entries from the operator and the controller. Steps E3 and D4 end here, by way
-// of the workers' event rings.
+// MACTable: learning from traffic, and entries from the operator and the controller. Steps E3 and D4 end here, through the
+// workers' event rings.
 
 import Encap
 import Synchronization
 
 extension MACTable {
-  /// What became of a learned address.
+  /// The outcome of learning an address.
   public enum LearnOutcome: Equatable, Sendable {
     case added
     /// The address was known at another place.
     case moved
-    /// The same, once too often: it is frozen where it was first.
+    /// The same, but too often: it is frozen at its first place.
     case frozen
-    /// The same, and it is followed: it is of a virtual router, or its moves are only reported. Once in a window.
+    /// The same, but it is followed: a virtual router's address, or moves are only reported. Once per window.
     case movedTooOften(MACMove)
     /// The address is frozen at another place.
     case refusedFrozen
     /// The address was known at this place.
     case refreshed
-    /// A static or controller entry says that the address is elsewhere.
+    /// A static or controller entry places the address elsewhere.
     case refusedByPrecedence
-    /// The domain has as many learned entries as it may.
+    /// The domain has reached its limit of learned entries.
     case refusedByLimit
     /// The table is full of static and controller entries.
     case refusedFull
-    /// Added, and a learned entry gave way to it.
+    /// Added, after evicting a learned entry.
     case evictedOther
   }
 
@@ -69,9 +69,9 @@ extension MACTable {
     return noteMove(slot, from: old.location, to: location, nowSeconds: nowSeconds)
   }
 
-  /// Adds a static or controller entry, or changes the one there is; it replaces a learned one.
+  /// Adds or changes a static or controller entry; it replaces a learned one.
   ///
-  /// - Parameter type: `.static` or `.controller`; a controller's word does not replace the operator's.
+  /// - Parameter type: `.static` or `.controller`; a controller entry does not replace a static one.
   /// - Throws: `MACTableError` with code `learnedNotConfigurable`, `indexOutOfRange`, `outranked` or `tableFull`.
   public func setStatic(_ key: MACKey, at location: MACLocation, type: MACEntryType) throws(MACTableError) {
     guard type != .learned else { throw error(key, .learnedNotConfigurable) }
@@ -87,7 +87,7 @@ extension MACTable {
         return
       }
     }
-    // No frame was seen, and there is no clock here: the entries that could give way are judged by their order alone.
+    // No frame was seen, and there is no clock here: candidates for eviction are judged by their order alone.
     if insert(key, makeValue(key, location, type, moves: 0), nowSeconds: 0) == .full {
       throw error(key, .tableFull)
     }

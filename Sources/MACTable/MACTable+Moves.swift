@@ -1,20 +1,20 @@
-// MACTable: the guard against addresses that move to and fro, as they do in a loop or when two stations use the same one. Such
-// an address is frozen: its entry stays where it was first, neither moves nor ages, and workers drop what comes from it
-// elsewhere. After a while it is an ordinary learned entry again. RFC 7432 §15.1, docs/decisions/0011. Addresses of virtual
-// routers belong at several places: they are followed.
+// MACTable: the guard against addresses that keep moving, because of a loop or of two stations with the same address. Such an
+// address is frozen: its entry stays at its first place, neither moves nor ages, and workers drop frames from it elsewhere.
+// After a while it is an ordinary learned entry again. RFC 7432 §15.1, docs/decisions/0011. Virtual router addresses belong to
+// several places: they are followed.
 
 extension MACTable {
-  /// Frozen addresses at most; beyond, addresses move as they like.
+  /// Most frozen addresses; beyond that, addresses move freely.
   static let frozenLimit = 65_536
 
-  /// Says when an address is frozen, and for how long; that holds for those that are frozen already. What was noted of
-  /// moves is forgotten when the conditions change.
+  /// Sets when an address is frozen, and for how long, also for addresses that are already frozen. The recorded moves are
+  /// forgotten when the conditions change.
   ///
   /// - Parameters:
   ///   - moves: allowed within the window; 0: any number.
   ///   - windowSeconds: counted from each move back.
-  ///   - holdSeconds: an address stays frozen for so long.
-  ///   - freezes: false: too many moves are reported, and nothing is frozen. A domain may say otherwise.
+  ///   - holdSeconds: how long an address stays frozen.
+  ///   - freezes: false: too many moves are reported, and nothing is frozen. A domain may override this.
   public func configureMoveGuard(moves: Int, windowSeconds: UInt32, holdSeconds: UInt32, freezes: Bool = true) {
     self.holdSeconds = holdSeconds
     freezesMoves = freezes
@@ -52,7 +52,7 @@ extension MACTable {
     !key.mac.isVirtualRouter && memory.policies[Int(key.domain)].freezesMoves ?? freezesMoves
   }
 
-  /// Releases what would not be frozen any more.
+  /// Releases addresses that would no longer be frozen.
   func releaseFollowed() {
     for key in frozen.keys where !freezes(key) {
       thaw(key)
@@ -60,13 +60,13 @@ extension MACTable {
     }
   }
 
-  /// What is known of a frozen address; nil: it is not frozen.
+  /// Details of a frozen address; nil: it is not frozen.
   public func frozenMove(_ key: MACKey) -> MACMove? { frozen[key] }
 
-  /// Releases the addresses whose time is over, and forgets those that are no longer frozen because their entries were flushed,
-  /// replaced, or went with their place. To be called once a second or so.
+  /// Releases the addresses whose hold time is over, and forgets those that are no longer frozen because their entries were
+  /// flushed, replaced, or removed with their place. Call it about once per second.
   ///
-  /// - Returns: addresses that were frozen until now.
+  /// - Returns: the released addresses.
   public func releaseFrozen(nowSeconds: UInt32) -> [MACMove] {
     var released: [MACMove] = []
     for (key, move) in frozen {

@@ -1,5 +1,5 @@
-// MACTable: single slots: reading them as the writer, publishing an entry to the readers, taking it away, and keeping
-// the owners' lists and the counts in step.
+// MACTable: single slots: reading them as the writer, publishing an entry to the readers, removing it, and keeping the owners'
+// lists and the counts consistent.
 
 import Encap
 import Synchronization
@@ -26,7 +26,7 @@ extension MACTable {
     return self.key(slot) == key ? slot : nil
   }
 
-  /// Makes an entry visible in a free slot. The order of the stores is the readers' guarantee: see `MACTableReader`.
+  /// Publishes an entry in a free slot. Readers rely on the order of the stores: see `MACTableReader`.
   func publish(_ key: MACKey, _ value: MACValue, in slot: UInt32, lastSeenSeconds: UInt32) {
     memory.lastSeen[Int(slot)].store(lastSeenSeconds, ordering: .relaxed)
     let word = reader.keyWord(slot)
@@ -45,9 +45,9 @@ extension MACTable {
     noteChange()
   }
 
-  /// Puts a new entry into a free slot, its owner's list and the counts.
+  /// Adds a new entry to a free slot, its owner's list and the counts.
   ///
-  /// The count of a port goes up before readers can find the entry: what they find is counted.
+  /// The port's count goes up before readers can find the entry, so that every entry they find is counted.
   func occupy(_ slot: UInt32, _ key: MACKey, _ value: MACValue, lastSeenSeconds: UInt32) {
     append(slot, toList: listIndex(value))
     publish(key, value, in: slot, lastSeenSeconds: lastSeenSeconds)
@@ -55,7 +55,7 @@ extension MACTable {
     usedCount += 1
   }
 
-  /// Gives an entry another location or type in place: readers see either the old or the new one.
+  /// Changes an entry's location or type in place: readers see either the old or the new value.
   func replace(_ slot: UInt32, with new: MACValue) {
     let key = key(slot)
     let old = value(slot)
@@ -69,7 +69,7 @@ extension MACTable {
 
   /// Frees a used slot.
   ///
-  /// - Parameter wasGhost: whether a flush of the domain has taken the entry out of the domain's count already.
+  /// - Parameter wasGhost: whether a flush has already removed the entry from the domain's count.
   func release(_ slot: UInt32, wasGhost: Bool) {
     let key = key(slot)
     let value = value(slot)
@@ -121,7 +121,7 @@ extension MACTable {
     memory.portCounts[owner].store(memory.lists[owner * 2].count, ordering: .releasing)
   }
 
-  /// Puts `target` where `source` stands in a list.
+  /// Puts `target` in the place of `source` in a list.
   func substitute(_ target: UInt32, for source: UInt32, inList list: Int) {
     let previous = memory.previous[Int(source)]
     let next = memory.next[Int(source)]
@@ -156,7 +156,7 @@ extension MACTable {
 // MARK: - Which owner has learned most
 
 extension MACTable {
-  /// The owner with most learned entries.
+  /// The owner with the most learned entries.
   var heaviestOwner: Int { Int(memory.heap[0]) }
 
   private func raiseInHeap(owner: Int) {

@@ -3,8 +3,8 @@
 import Synchronization
 
 extension MACTable {
-  /// Goes on through the table for some slots: removes learned entries past their domain's age, and frees the slots of
-  /// flushed ones. Returns the number of slots freed.
+  /// Continues through the table for some slots: removes learned entries past their domain's age, and frees the slots of flushed
+  /// ones. Returns the number of freed slots.
   @discardableResult public func sweep(slots: Int, nowSeconds: UInt32) -> Int {
     let usedBefore = usedCount
     for _ in 0..<min(slots, slotCount) {

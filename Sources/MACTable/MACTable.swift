@@ -6,8 +6,8 @@ import Synchronization
 
 /// The forwarding database of all bridge domains: lock-free readers, one writer.
 ///
-/// Every method and property of this class, except `reader`, `capacity`, `slotCount`, `memoryByteCount` and
-/// `entries(from:limit:)`, is the writer's: the caller makes sure that only one thread is in any of them.
+/// All methods and properties of this class are the writer's, except `reader`, `capacity`, `slotCount`, `memoryByteCount` and
+/// `entries(from:limit:)`: the caller makes sure that only one thread uses them at a time.
 ///
 /// Times are seconds of a monotonic clock that the caller chooses and passes in; workers use the same one.
 public final class MACTable: @unchecked Sendable {
@@ -17,7 +17,7 @@ public final class MACTable: @unchecked Sendable {
   public let capacity: Int
   /// Slots that `entries(from:limit:)` and `sweep(slots:nowSeconds:)` go through.
   public let slotCount: Int
-  /// Learned entries that gave way to others because the table was full.
+  /// Learned entries that were evicted because the table was full.
   public internal(set) var evictions: UInt64 = 0
 
   let memory: MACTableMemory
@@ -27,24 +27,24 @@ public final class MACTable: @unchecked Sendable {
 
   /// Slots in use: live entries and ghosts.
   var usedCount = 0
-  /// Entries that the flush of their domain has made invisible, whose slots are not reclaimed yet.
+  /// Entries made invisible by a flush of their domain, whose slots have not been reclaimed yet.
   var ghostCount = 0
-  /// Flushes since there was last no ghost.
+  /// Flushes since the table was last free of ghosts.
   var generationSteps: UInt32 = 0
-  /// Path nodes of the last search for a free slot that found none.
+  /// Path nodes of the last failed search for a free slot.
   var searchedNodeCount = 0
-  /// Nil: addresses move as they like.
+  /// Nil: addresses move freely.
   var moveHistory: MoveHistory?
   /// Addresses that moved too often.
   var frozen: [MACKey: MACMove] = [:]
   var holdSeconds: UInt32 = 0
-  /// In domains that do not say otherwise.
+  /// For domains that do not override it.
   var freezesMoves = true
   var sweepCursor = 0
   var ghostCursor = 0
 
-  /// Percentage of slots in use when the table is full. Two buckets of four slots take 97; nearer to that, finding a
-  /// free slot gets slow.
+  /// Percentage of slots in use when the table counts as full. Two buckets of four slots can reach 97; close to that, finding
+  /// a free slot gets slow.
   static let fullLoadPercent = 94
 
   /// - Parameters:
@@ -64,7 +64,7 @@ public final class MACTable: @unchecked Sendable {
         subject: "of \(capacity) entries for \(portCount) ports, \(vtepCount) VTEPs, \(domainCount) domains",
         code: .invalidSize)
     }
-    // Some buckets on top, since in a small table chance fills buckets less evenly.
+    // Some extra buckets, since a small table fills less evenly.
     let halfBucketCount = capacity * 100 / (8 * Self.fullLoadPercent) + 16
     self.init(
       capacity: capacity, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount,
@@ -89,7 +89,7 @@ public final class MACTable: @unchecked Sendable {
 
   deinit { memory.deallocate() }
 
-  /// All memory that the entries and the index spaces take.
+  /// Memory used by the entries and the index spaces.
   public var memoryByteCount: Int { memory.byteCount }
 
   /// Live entries of every type.
@@ -120,9 +120,9 @@ public final class MACTable: @unchecked Sendable {
   /// Sets what happens to a domain's learned entries from now on; entries above a lowered limit stay.
   ///
   /// - Parameters:
-  ///   - ageSeconds: an entry is removed when no frame came from it for so long; 0: never.
-  ///   - limit: learned entries in the domain; 0: no limit but the table's.
-  ///   - freezesMoves: as `configureMoveGuard`'s `freezes`, for this domain; nil: as that says.
+  ///   - ageSeconds: an entry is removed after this long without a frame; 0: never.
+  ///   - limit: most learned entries in the domain; 0: only the table's limit.
+  ///   - freezesMoves: `freezes` of `configureMoveGuard` for this domain; nil: not overridden.
   public func configureDomain(_ domain: UInt16, ageSeconds: UInt32, limit: UInt32, freezesMoves: Bool? = nil) {
     checkIndex(domain: domain)
     if memory.policies[Int(domain)].freezesMoves != freezesMoves {

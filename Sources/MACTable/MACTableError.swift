@@ -1,6 +1,6 @@
-// MACTableError: the one error type of the forwarding database. Only the control side throws.
+// MACTableError: the forwarding database's only error type. Only the control side throws.
 
-/// A change of the table that could not be made. The table is as before.
+/// A failed change. The table is unchanged.
 public struct MACTableError: Error, Equatable, Sendable, CustomStringConvertible {
   public enum Operation: String, Sendable {
     case create = "create MAC table"

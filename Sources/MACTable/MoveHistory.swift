@@ -1,15 +1,15 @@
-// MoveHistory: which addresses moved lately, and from where to where: what tells a station that migrates from one that is
-// claimed in two places. The table's writer alone uses it.
+// MoveHistory: which addresses moved recently, and between which places: this distinguishes a migrating station from an address
+// claimed in two places. Only the table's writer uses it.
 
 /// The latest moves of addresses, for as many addresses as there is room for.
 ///
-/// A small associative memory: an address has a bucket of places, chosen by the table's secret hash. Where a bucket is full, the
-/// address with the fewest moves gives way. So whoever makes many addresses move once does not push out one that moves all the
-/// time, and nothing ever has to be searched or cleaned up.
+/// A small associative memory: the table's secret hash selects an address's bucket of records. In a full bucket, the address with
+/// the fewest moves is replaced. So many addresses that move once do not displace one that moves all the time, and no search or
+/// clean-up is ever needed.
 struct MoveHistory {
   /// Two places that claim an address.
   struct Claim: Equatable {
-    /// Where it was first.
+    /// Its first place.
     var first: MACLocation
     var second: MACLocation
     /// Moves within the window.
@@ -27,7 +27,7 @@ struct MoveHistory {
     var latestPlace = MACLocation(raw: 0)
     /// Moves noted, the oldest first.
     var count = 0
-    /// When a claim was returned that left the history as it was.
+    /// When a claim was last returned without clearing the history.
     var claimedSeconds: UInt32?
   }
 
@@ -39,7 +39,7 @@ struct MoveHistory {
   private var moves: [Move]
 
   private static let ways = 8
-  /// Addresses that moves are kept of: one in eight, and no more than this.
+  /// Addresses with recorded moves: one in eight, and no more than this.
   private static let maximumRecords = 8192
 
   /// - Parameter capacity: of the table.
@@ -51,11 +51,11 @@ struct MoveHistory {
     moves = Array(repeating: Move(seconds: 0, from: MACLocation(raw: 0)), count: count * (limit + 1))
   }
 
-  /// Takes note of a move.
+  /// Records a move.
   ///
   /// - Parameter hash: the table's, of `key`.
-  /// - Parameter goesOn: the address will move on: a claim is returned once in a window, and the history stays.
-  /// - Returns: the claim, when this is more moves than allowed; otherwise the address's history is forgotten then.
+  /// - Parameter goesOn: the address keeps moving: a claim is returned once per window, and the history stays.
+  /// - Returns: the claim, if there were more moves than allowed; unless `goesOn`, the address's history is then forgotten.
   mutating func note(
     _ key: MACKey, hash: UInt64, from: MACLocation, to: MACLocation, nowSeconds: UInt32, goesOn: Bool = false
   ) -> Claim? {
@@ -78,8 +78,8 @@ struct MoveHistory {
     return claim(index)
   }
 
-  /// Of the two places of the latest move, the one that the address was at earlier in the window is the first. A place that it has
-  /// left for good, in an honest move before the quarrel began, is neither.
+  /// Of the two places of the latest move, the first is the one where the address was earlier in the window. A place that it left
+  /// for good, in a genuine move before the conflict began, is neither.
   private func claim(_ index: Int) -> Claim {
     let record = records[index]
     let origins = moves[index * (limit + 1)..<index * (limit + 1) + record.count]
@@ -103,7 +103,7 @@ struct MoveHistory {
     records[index].count -= count
   }
 
-  /// The record of an address, or the one that it may have.
+  /// The record of an address, or the one that it may take.
   private func place(for key: MACKey, hash: UInt64, nowSeconds: UInt32) -> Int {
     let bucket = Int(truncatingIfNeeded: hash % UInt64(records.count / Self.ways)) * Self.ways
     var victim = bucket
@@ -114,7 +114,7 @@ struct MoveHistory {
     return victim
   }
 
-  /// How much would be lost with a record: first its moves, then its youth.
+  /// The value of a record: more moves first, then newer ones.
   private func weight(_ index: Int, _ nowSeconds: UInt32) -> Int {
     let record = records[index]
     guard record.key.raw != MACKey.freeSlot, age(record.latestSeconds, nowSeconds) <= windowSeconds else { return 0 }
@@ -125,7 +125,7 @@ struct MoveHistory {
     UInt32(max(Int32(truncatingIfNeeded: nowSeconds &- seconds), 0))
   }
 
-  /// Forgets the addresses that `isGone` says so of, given the address and the places that it was at.
+  /// Forgets the addresses for which `isGone` returns true, given the address and its places.
   mutating func forget(where isGone: (MACKey, MACLocation) -> Bool) {
     for index in records.indices where records[index].count > 0 {
       let record = records[index]

@@ -1,9 +1,9 @@
-// FloodError: the one error type of this module: flood lists that cannot be, and groups that could not be joined.
+// FloodError: this module's only error type: invalid flood lists, and groups that could not be joined.
 
 import Encap
 import Glibc
 
-/// What is wrong with a VNI's flood setting or group membership.
+/// A problem with a VNI's flood setting or group membership.
 public enum FloodError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A frame sent there would come back to this VTEP.
   case ownAddress(IPAddress)

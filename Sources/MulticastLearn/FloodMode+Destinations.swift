@@ -3,7 +3,7 @@
 import Encap
 
 extension FloodMode {
-  /// Outer destinations of a flooded frame, in order; IPv4 and IPv6 may stand side by side.
+  /// Outer destinations of a flooded frame, in order; may mix IPv4 and IPv6.
   public var destinations: [IPAddress] {
     switch self {
     case .multicast(let group): [group]

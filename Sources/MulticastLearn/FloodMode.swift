@@ -2,7 +2,7 @@
 
 import Encap
 
-/// Where frames go that have no single known destination VTEP.
+/// Where to send frames without a single known destination VTEP.
 public enum FloodMode: Equatable, Sendable {
   /// One packet to an IP multicast group (RFC 7348 §4.2); VNIs may share a group.
   case multicast(group: IPAddress)

@@ -1,12 +1,12 @@
-// GroupMembership: which multicast groups this VTEP is a member of, and for which VNIs (RFC 7348 §4.2). A group is joined
-// on each underlay interface when its first VNI comes, and left with the last.
+// GroupMembership: this VTEP's multicast groups and the VNIs that use them (RFC 7348 §4.2). It joins a group on each underlay
+// interface for the first VNI, and leaves it with the last.
 
 import Encap
 import Glibc
 
-/// The VTEP's memberships in one network namespace: that of the thread which calls. Not for concurrent use.
+/// The VTEP's memberships in the calling thread's network namespace. Not for concurrent use.
 ///
-/// A join that fails is no error of the caller: it is kept, shown in `memberships`, and tried again by `retry()`.
+/// A failed join is not an error: it is recorded, shown in `memberships`, and retried by `retry()`.
 /// All groups are left when the object goes away.
 public final class GroupMembership {
   /// One group on one interface.
@@ -31,28 +31,28 @@ public final class GroupMembership {
   private var vnisOfGroup: [IPAddress: Set<VNI>] = [:]
   private var interfaces: [Int32] = []
   private var states: [Join: State] = [:]
-  /// The kernel limits the memberships of one socket (20 for IPv4 by default), so there are as many as it takes.
+  /// The kernel limits the memberships of one socket (20 for IPv4 by default), so there are as many sockets as needed.
   private(set) var sockets: [GroupSocket] = []
 
   public init() {}
 
-  /// Makes a VNI a user of a group. Nothing happens when it is one already.
-  /// - Throws: when the address is no group that other hosts can be in.
+  /// Adds a VNI to the users of a group. Does nothing if it is already one.
+  /// - Throws: when the address is not a group that other hosts can join.
   public func add(vni: VNI, group: IPAddress) throws(FloodError) {
     try FloodMode.multicast(group: group).validate(ownAddresses: [])
     vnisOfGroup[group, default: []].insert(vni)
     for interfaceIndex in interfaces { join(Join(group: group, interfaceIndex: interfaceIndex)) }
   }
 
-  /// Ends a VNI's use of a group; the last one leaves it. Nothing happens when it does not use it.
+  /// Removes a VNI from the users of a group; the last one leaves the group. Does nothing if it is not a user.
   public func remove(vni: VNI, group: IPAddress) {
     guard vnisOfGroup[group]?.remove(vni) != nil, vnisOfGroup[group]?.isEmpty == true else { return }
     vnisOfGroup[group] = nil
     for interfaceIndex in interfaces { leave(Join(group: group, interfaceIndex: interfaceIndex)) }
   }
 
-  /// Sets the interfaces to be a member on. One that is gone is left out until it is back: it may come with its old index, and has
-  /// then to be joined anew.
+  /// Sets the interfaces on which to join groups. A missing interface is left out until it returns: it may have its old index, and
+  /// must then be joined again.
   public func setInterfaces(_ indexes: [Int32]) {
     let old = interfaces
     interfaces = []
@@ -63,7 +63,7 @@ public final class GroupMembership {
     }
   }
 
-  /// Tries the failed joins again, for example when an interface changed.
+  /// Retries the failed joins, for example when an interface changed.
   /// - Returns: how many still fail.
   @discardableResult
   public func retry() -> Int {
@@ -73,8 +73,8 @@ public final class GroupMembership {
     return states.values.count { if case .failed = $0 { true } else { false } }
   }
 
-  /// Joins again what the kernel no longer has: an interface that left and came back with its old index, or lost its IP (an MTU
-  /// too small for it, `disable_ipv6`) is in no group, whatever our sockets remember.
+  /// Rejoins groups that the kernel has dropped: an interface that went and came back with its old index, or lost IP (an MTU too
+  /// small for it, `disable_ipv6`), is in no group, whatever our sockets say.
   /// - Returns: the groups that were missing, joined by now or failed.
   @discardableResult
   public func verify() -> [IPAddress] {
@@ -114,7 +114,7 @@ public final class GroupMembership {
     for socket in sockets where socket.isIPv4 == key.group.isIPv4 && !socket.isFull {
       code = socket.join(key.group, interfaceIndex: key.interfaceIndex)
       if code == 0 { states[key] = .joined(socket) }
-      // Only a full socket is a reason to try the next.
+      // Only try the next socket if this one is full.
       if !socket.isFull { break }
     }
     if case .joined = states[key] { return }

@@ -1,5 +1,5 @@
-// GroupSocket: a UDP socket that exists for its group memberships. Joining through it makes the kernel send the IGMP
-// (RFC 3376) or MLD (RFC 3810) reports; the packets themselves arrive through the underlay device.
+// GroupSocket: a UDP socket that only holds group memberships. After a join, the kernel sends the IGMP (RFC 3376) or MLD
+// (RFC 3810) reports; the packets themselves arrive through the underlay device.
 
 import Encap
 import Glibc
@@ -9,7 +9,7 @@ final class GroupSocket {
   let isIPv4: Bool
   /// Memberships held.
   private(set) var count = 0
-  /// The kernel refused a further one.
+  /// The kernel refused another membership.
   private(set) var isFull = false
   private let fd: Int32
 
@@ -18,7 +18,7 @@ final class GroupSocket {
     self.isIPv4 = isIPv4
     fd = socket(isIPv4 ? AF_INET : AF_INET6, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     if fd < 0 { return nil }
-    // It is never bound, so the kernel finds it for no packet; these two only say so once more.
+    // The socket is never bound, so the kernel delivers no packets to it; these two options make that explicit.
     var zero: Int32 = 0
     let size = socklen_t(MemoryLayout<Int32>.size)
     _ =

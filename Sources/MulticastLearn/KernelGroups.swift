@@ -12,7 +12,7 @@ enum KernelGroups {
     var interfaceIndex: Int32
   }
 
-  /// Those of the calling thread's namespace; nil when the kernel's list cannot be read.
+  /// The memberships in the calling thread's namespace; nil when the kernel's list cannot be read.
   static func read(isIPv4: Bool) -> Set<Entry>? {
     guard let text = contents("/proc/thread-self/net/\(isIPv4 ? "igmp" : "igmp6")") else { return nil }
     return isIPv4 ? ipv4(text) : ipv6(text)

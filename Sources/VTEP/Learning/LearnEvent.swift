@@ -1,24 +1,24 @@
-// LearnEvent: what a worker tells the learner: this address was seen there. Steps E3 and D4.
+// LearnEvent: a worker's report to the learner that an address was seen at a place. Steps E3 and D4.
 
 import CDPDK
 import Encap
 import MACTable
 
-/// One sighting of a source address that the MAC table does not have, or has elsewhere.
+/// A sighting of a source address that the MAC table does not have, or has at another place.
 struct LearnEvent {
   var key: MACKey
   /// Where it was seen; nil when behind a VTEP that has no index yet.
   var location: MACLocation?
   /// Outer source address, for a VTEP that has no index yet.
   var vtep: IPAddress
-  /// The address that the station behind a port says it has; unspecified: it says none, or nobody wants to know.
+  /// The IP address that the station behind a port claims; unspecified: it claims none, or nobody needs it.
   var station = IPAddress(high: 0, low: 0)
 }
 
 /// Bounded queue of learn events from one worker to the learner.
 struct LearnRing: @unchecked Sendable {
   private let ring: OpaquePointer
-  /// What has been sent and the learner has not dealt with.
+  /// Events that have been sent but not yet processed.
   private let pending = PendingSightings()
   private static let elementSize = UInt32((MemoryLayout<LearnEvent>.stride + 3) & ~3)
 
@@ -41,16 +41,16 @@ struct LearnRing: @unchecked Sendable {
     return true
   }
 
-  /// Where an address is that the MAC table does not have.
+  /// The place of an address that the MAC table does not have.
   func find(_ key: MACKey, hash: UInt64) -> PendingSightings.Answer { pending.find(key, hash: hash) }
 
   var isEmpty: Bool { cdpdk_ring_count(ring) == 0 }
 
-  /// Takes up to `capacity` events; `decide` follows when they have been dealt with.
+  /// Takes up to `capacity` events; call `decide` once they have been processed.
   func receive(into events: UnsafeMutablePointer<LearnEvent>, capacity: Int) -> Int {
     Int(cdpdk_ring_dequeue(ring, events, Self.elementSize, UInt32(capacity)))
   }
 
-  /// So many of the events taken have been dealt with.
+  /// Reports how many of the taken events have been processed.
   func decide(_ count: Int) { pending.decide(count) }
 }

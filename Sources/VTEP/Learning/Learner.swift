@@ -1,4 +1,4 @@
-// Learner: the thread that writes the MAC table: it applies what workers saw, ages entries, and lets the control side
+// Learner: the thread that writes the MAC table: it applies the workers' sightings, ages entries, and lets the control side
 // write in between. It sleeps until a worker wakes it.
 
 import CDPDK
@@ -7,7 +7,7 @@ import Glibc
 import MACTable
 import Synchronization
 
-/// The MAC table's one writer.
+/// The MAC table's only writer.
 final class Learner: Sendable {
   /// A source address seen behind a VTEP that the control side does not know yet.
   struct UnknownVTEP: Sendable {
@@ -15,28 +15,28 @@ final class Learner: Sendable {
     var address: IPAddress
   }
 
-  /// What became of an address that moved too often.
+  /// The outcome for an address that moved too often.
   enum MoveReport: Sendable {
     case frozen(MACMove)
     case released(MACMove)
-    /// It is followed all the same.
+    /// It is followed nevertheless.
     case followed(MACMove)
   }
 
   let reader: MACTableReader
   let slotCount: Int
   private let table: MACTable
-  /// Held by whoever writes the table.
+  /// Held while writing the table.
   private let writer = Mutex<Void>(())
   private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
   private let rings: [LearnRing]
   private let reportUnknownVTEP: @Sendable (UnknownVTEP) -> Void
   private let reportMove: @Sendable (MoveReport) -> Void
   private let sweepSlots: Int
-  /// What local stations say of themselves.
+  /// IP addresses that local stations claim.
   let stations = Mutex(StationAddresses())
 
-  /// Passes over the whole table take this long.
+  /// Duration of a pass over the whole table.
   private static let sweepSeconds = 1
   private static let slicesPerSecond = 10
   /// Events taken from a ring at once.
@@ -66,17 +66,17 @@ final class Learner: Sendable {
     table.entries(from: &cursor, limit: limit)
   }
 
-  /// Applies all events that workers have reported up to now; not those that come in meanwhile, or it might never end.
+  /// Applies all events reported so far; not those that arrive meanwhile, or it might never end.
   func drain() {
     _ = apply(rounds: Limits.learnEvents / Self.batch + 1)
   }
 
-  /// The thread's function: returns when the shared state says stop.
+  /// The thread's function: returns when the shared stop flag is set.
   func run() {
     var nextSweep = 0.0
     var nextRelease = 0.0
     while !shared.pointee.stops.load(ordering: .relaxed) {
-      // Few rounds at a time: the control side must get the lock, too.
+      // Only a few rounds at a time, so that the control side also gets the lock.
       let applied = apply(rounds: 8)
       let now = MonotonicClock.preciseSeconds()
       if now >= nextSweep {
@@ -121,7 +121,7 @@ final class Learner: Sendable {
     }
   }
 
-  /// Learns one address; tells when that froze it. For the table's writer.
+  /// Learns one address, and reports if that froze it. For the table's writer.
   func learn(_ key: MACKey, at location: MACLocation, in table: MACTable, now: UInt32) {
     switch table.learn(key, at: location, nowSeconds: now) {
     case .frozen:
@@ -136,7 +136,7 @@ final class Learner: Sendable {
 
   private func sleep(milliseconds: Int32) {
     shared.pointee.learnerSleeps.store(true, ordering: .sequentiallyConsistent)
-    // A worker that sent its event before it could see the flag has left it in the ring.
+    // A worker that sent its event before it could see the flag did not wake us.
     if rings.allSatisfy(\.isEmpty) {
       var descriptor = pollfd(fd: shared.pointee.learnerEvent, events: Int16(POLLIN), revents: 0)
       if poll(&descriptor, 1, milliseconds) > 0 {

@@ -1,5 +1,5 @@
-// StationAddresses: what is known of local stations for the controller alone: the IP addresses that they have claimed in ARP and ND, one
-// for each, and who was seen here although the controller says that it is elsewhere.
+// StationAddresses: facts about local stations that only the controller needs: the IP address that each has claimed in ARP or ND, and
+// stations seen here that the controller places elsewhere.
 
 import Encap
 import MACTable
@@ -10,9 +10,9 @@ struct StationAddresses {
     var seenSeconds: UInt32
   }
 
-  /// A station that claims a second address keeps the first until it has been silent about it for so long.
+  /// A station that claims a second address keeps the first until it has not claimed that for this long.
   static let holdSeconds: UInt32 = 60
-  /// Stations at most; a guest can make them up.
+  /// Most stations, since a guest can invent them.
   static let limit = 65_536
 
   /// A station that the table has elsewhere, and where it was seen here.
@@ -21,17 +21,17 @@ struct StationAddresses {
     var seenSeconds: UInt32
   }
 
-  /// A contested station that is silent for so long is not here.
+  /// A contested station that is silent for this long is no longer here.
   static let contestSeconds: UInt32 = 30
 
   private var claims: [MACKey: Claim] = [:]
   private var contests: [MACKey: Contest] = [:]
-  /// Goes up with every change.
+  /// Incremented with every change.
   private(set) var changeCount: UInt64 = 0
 
   subscript(_ key: MACKey) -> IPAddress? { claims[key]?.address }
 
-  /// A station has claimed an address. IPv4 stands above IPv6: the controller has room for one.
+  /// Records that a station claims an address. IPv4 is preferred to IPv6, since the controller stores only one.
   mutating func note(_ address: IPAddress, of key: MACKey, nowSeconds: UInt32) {
     guard let old = claims[key] else {
       guard claims.count < Self.limit else { return }
@@ -47,7 +47,7 @@ struct StationAddresses {
     if !isSame { changeCount += 1 }
   }
 
-  /// A station was seen at a local place although the controller says that it is elsewhere.
+  /// Records that a station was seen here that the controller places elsewhere.
   mutating func contest(_ key: MACKey, at place: MACLocation, nowSeconds: UInt32) {
     let old = contests[key]
     guard old != nil || contests.count < Self.limit else { return }
@@ -55,7 +55,7 @@ struct StationAddresses {
     if old?.place != place { changeCount += 1 }
   }
 
-  /// Forgets contests that are over: by silence, or because the table no longer has the station elsewhere.
+  /// Forgets contests that have ended, because the station is silent or the table no longer has it elsewhere.
   mutating func endContests(nowSeconds: UInt32, where isOver: (MACKey, MACLocation) -> Bool) {
     let left = contests.filter { key, contest in
       Int32(truncatingIfNeeded: nowSeconds &- contest.seenSeconds) < Int32(Self.contestSeconds) && !isOver(key, contest.place)
@@ -65,7 +65,7 @@ struct StationAddresses {
     changeCount += 1
   }
 
-  /// Stations that were seen here although the controller says that they are elsewhere.
+  /// Stations that were seen here and that the controller places elsewhere.
   var contested: [MACKey: MACLocation] { contests.mapValues(\.place) }
 
   /// Forgets all stations but these.

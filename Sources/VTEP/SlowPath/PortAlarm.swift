@@ -1,12 +1,12 @@
-// PortAlarm: what workers saw that a port may have to be shut for.
+// PortAlarm: events that may require shutting a port.
 
 import Encap
 
-/// Word from the slow path to the reconciler.
+/// A report from the slow path to the reconciler.
 enum PortAlarm: Sendable {
   /// A port that guards against bridges has received a BPDU.
   case bpdu(port: UInt16)
-  /// A probe of ours has come back.
+  /// One of our probes has come back.
   case loop(LoopProbe, ReturnPlace)
 
   enum ReturnPlace: Sendable {

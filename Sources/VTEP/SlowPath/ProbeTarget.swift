@@ -1,8 +1,8 @@
-// ProbeTarget: where loop probes go. The reconciler says where, the slow path sends them.
+// ProbeTarget: where loop probes go. The reconciler sets the targets, the slow path sends the probes.
 
 import Encap
 
-/// Where a port sends loop probes: one for each of its bindings.
+/// A port's targets for loop probes, one for each of its bindings.
 struct ProbeTarget: Equatable, Sendable {
   var port: UInt16
   /// 0: untagged.
@@ -10,6 +10,6 @@ struct ProbeTarget: Equatable, Sendable {
   /// Of the tag.
   var tpid: UInt16
   var vni: VNI
-  /// Source address of the probes: no station's.
+  /// Source address of the probes, which no station uses.
   var source: MACAddress
 }

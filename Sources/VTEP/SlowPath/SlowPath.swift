@@ -1,5 +1,5 @@
-// SlowPath: the thread between the workers and what is not theirs to do: it hands punted frames to the ports' taps, takes
-// from these what daemons send, sends loop probes, and tells the reconciler what a port may have to be shut for.
+// SlowPath: the thread for everything that workers leave aside: it writes punted frames to the ports' taps, reads the frames that
+// daemons send there, sends loop probes, and reports events that may require shutting a port to the reconciler.
 
 import CDPDK
 import Encap
@@ -25,7 +25,7 @@ final class SlowPath: Sendable {
     var vni: VNI
   }
 
-  /// What is lost here, and not in a worker.
+  /// Frames lost here, not in a worker.
   let counters = WorkerCounters()
   private let state = Mutex(State())
   private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
@@ -37,9 +37,9 @@ final class SlowPath: Sendable {
   /// Wakes the worker that sends what is in `injections`.
   private let wakeWorker: @Sendable () -> Void
 
-  /// Frames taken from a tap before the next one has its turn.
+  /// Frames taken from one tap before turning to the next.
   private static let tapBatch = 16
-  /// Probes leave room for what daemons send, and the other way round.
+  /// Probes leave room for frames from daemons, and vice versa.
   private static let reserve = SlowPathRing.capacity / 4
   private static let slotMilliseconds: Int32 = 50
 
@@ -57,13 +57,13 @@ final class SlowPath: Sendable {
 
   // -- what the reconciler says ------------------------------------------------------------------------------------------
 
-  /// Names the taps of ports that punt.
+  /// Sets the taps of ports that punt.
   func setTaps(_ taps: [UInt16: TapInterface]) {
     state.withLock { $0.taps = taps }
     wake()
   }
 
-  /// Names the places to probe; each keeps the token that it has.
+  /// Sets the places to probe; each keeps its token.
   func setProbes(_ targets: [ProbeTarget], intervalSeconds: UInt32) {
     let isNew = state.withLock { state in
       state.intervalSeconds = intervalSeconds
@@ -87,7 +87,7 @@ final class SlowPath: Sendable {
 
   // -- the thread --------------------------------------------------------------------------------------------------------
 
-  /// The thread's function: returns when the shared state says stop.
+  /// The thread's function: returns when the shared stop flag is set.
   func run() {
     var cycle = ProbeCycle()
     while !shared.pointee.stops.load(ordering: .relaxed) {
@@ -98,9 +98,9 @@ final class SlowPath: Sendable {
     }
   }
 
-  /// Until a worker or the reconciler calls, a tap has something, or it is time for probes.
+  /// Waits until a worker or the reconciler signals, a tap is readable, or probes are due.
   private func wait() {
-    // A reference to each, so that no descriptor becomes another file's meanwhile.
+    // Keeps a reference to each, so that no descriptor is reused for another file meanwhile.
     let (taps, isProbing) = state.withLock { (Array($0.taps), !$0.targets.isEmpty) }
     let hasRoom = injections.freeCount > Self.reserve
     var descriptors = [pollfd(fd: shared.pointee.slowPathEvent, events: Int16(POLLIN), revents: 0)]
@@ -142,7 +142,7 @@ final class SlowPath: Sendable {
     mbuf.free()
   }
 
-  /// Only what knows the token has come from the port: a guest cannot have another's port shut.
+  /// Only a frame with the token came from the port, so that a guest cannot cause another guest's port to be shut.
   private func report(_ item: SlowPathItem) {
     let probe = item.probe
     let token = state.withLock { $0.tokens[Place(port: probe.port, vlan: probe.vlan, vni: probe.vni)] }
@@ -154,7 +154,7 @@ final class SlowPath: Sendable {
 
   // -- to the workers ----------------------------------------------------------------------------------------------------
 
-  /// What daemons have written to the taps leaves by the ports. When the workers are behind, it waits in the kernel.
+  /// Sends frames that daemons wrote to the taps out of the ports. If the workers are behind, the frames wait in the kernel.
   private func readTaps() {
     var isSent = false
     for (port, tap) in state.withLock({ $0.taps }) {
@@ -188,7 +188,7 @@ final class SlowPath: Sendable {
 
   // -- loop probes -------------------------------------------------------------------------------------------------------
 
-  /// How far the round of all places has come: they are spread over the interval.
+  /// Progress of the round over all places, which is spread over the interval.
   private struct ProbeCycle {
     var start = 0.0
     var sent = 0

@@ -4,19 +4,19 @@
 import CDPDK
 import Encap
 
-/// A frame on its way between a worker and the slow path, or word of one.
+/// A frame in transit between a worker and the slow path, or a report about one.
 struct SlowPathItem {
   enum Kind: UInt8 {
-    /// `mbuf` goes to the port's punt tap, or, from there, out of the port.
+    /// `mbuf` goes to the port's punt tap, or from the tap out of the port.
     case frame
-    /// A BPDU came in at a port that guards against them.
+    /// A BPDU was received on a guarded port.
     case bpdu
-    /// A probe of ours came back, at a port or, when `port` is `Limits.none`, over the overlay.
+    /// One of our probes came back on a port or, if `port` is `Limits.none`, over the overlay.
     case returnedProbe
   }
 
   var kind = Kind.frame
-  /// Index of the port that the frame came in at or is to leave by.
+  /// Index of the frame's ingress or egress port.
   var port = Limits.none
   /// VLAN that a probe came back in at the port; 0: untagged.
   var vlan: UInt16 = 0
@@ -33,7 +33,7 @@ struct SlowPathRing: @unchecked Sendable {
   private let ring: OpaquePointer
   private static let elementSize = UInt32((MemoryLayout<SlowPathItem>.stride + 3) & ~3)
 
-  /// Items that may wait: a power of two, of which one stays free.
+  /// Capacity: a power of two, less one.
   static let capacity = 512
 
   /// - Parameter name: unique in the process.
@@ -44,7 +44,7 @@ struct SlowPathRing: @unchecked Sendable {
     self.ring = ring
   }
 
-  /// False when the ring is full: the item is still the caller's.
+  /// False when the ring is full: the caller keeps the item.
   func send(_ item: SlowPathItem) -> Bool {
     var item = item
     return cdpdk_ring_enqueue(ring, &item, Self.elementSize) == 0
