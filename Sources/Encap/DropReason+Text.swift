@@ -1,14 +1,13 @@
-// What an operator reads about a drop: a name that scripts may rely on, and one line that says what it means and what
-// to do about it.
+// What an operator reads about a drop: a stable name for scripts, and one line with its meaning and the remedy.
 
 extension DropReason {
   /// The stable name, kebab-case of the case: `outerIPv4Checksum` is `outer-ipv4-checksum`.
   public var name: String { text.name }
 
-  /// One line: what happened, and the remedy where there is one.
+  /// One line: what happened, and the remedy if there is one.
   public var description: String { text.meaning }
 
-  /// The same where a controller owns the bindings: what it has to do, and not the configuration.
+  /// The same when a controller owns the bindings: the remedy is for the controller, not for the configuration.
   public var descriptionUnderController: String {
     switch self {
     case .vlanNotBound:

@@ -1,8 +1,8 @@
 // Why a frame or packet was not forwarded. One list feeds the workers' counters, `vtepctl show drops`, metrics and docs;
 // the cases stand in the order in which a frame (access side) and a packet (underlay side) meet the checks.
 
-/// The one reason a frame or packet was dropped for. Raw values are dense from 0 and index counter arrays; they may
-/// change between versions, `name` does not.
+/// The reason for dropping a frame or packet. Raw values are dense from 0 and index counter arrays; they may change between
+/// versions, `name` does not.
 @frozen
 public enum DropReason: UInt8, CaseIterable, Sendable {
   // A frame from a port.
@@ -88,7 +88,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case splitHorizon
   case innerLinkLocalControl
 
-  /// What a port's limits cause.
+  /// Reasons caused by a port's limits.
   public static let ofPortPolicy: [DropReason] = [
     .portDisabled, .sourceSpoofed, .portMACLimit, .ingressRateLimit, .stormBroadcast, .stormUnknownUnicast, .stormUnknownMulticast,
     .egressRateLimit,

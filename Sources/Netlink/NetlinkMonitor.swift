@@ -1,5 +1,5 @@
 // NetlinkMonitor: the stream of changes to links, addresses, routes and neighbours. The daemon waits for the descriptor
-// to become readable, then reads. The socket belongs to the network namespace of the thread that made it.
+// to become readable, then reads. The socket belongs to the network namespace of the thread that created it.
 
 import CMNL
 import Glibc
@@ -13,7 +13,7 @@ public final class NetlinkMonitor {
 
   private let transport: NetlinkTransport
 
-  /// Subscribes; what happens from now on is reported. Query the present state after this call, not before.
+  /// Subscribes to changes from now on. Query the current state after this call, not before.
   public convenience init() throws(NetlinkError) {
     try self.init(receiveBufferByteCount: 4 << 20)
   }
@@ -38,7 +38,7 @@ public final class NetlinkMonitor {
   public var fileDescriptor: Int32 { transport.fileDescriptor }
 
   /// Reports all outstanding changes, in order, `addressesChanged` and `routesChanged` once at the end. Never blocks.
-  /// - Throws: what recv(2) fails with; a lost notification is no error but `.resync`.
+  /// - Throws: the error of recv(2); a lost notification is not an error but `.resync`.
   public func read(_ body: (NetlinkChange) -> Void) throws(NetlinkError) {
     var pending = PendingChanges()
     while true {

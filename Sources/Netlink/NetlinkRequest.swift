@@ -1,11 +1,11 @@
-// NetlinkRequest: a netlink message under construction, and the words for its error.
+// NetlinkRequest: a netlink message under construction, and the text of its error.
 
 import CMNL
 import Encap
 
 /// One request: family header first, then attributes.
 struct NetlinkRequest: ~Copyable {
-  /// Every request of this module stays far below it; the checked put traps rather than write past it.
+  /// All requests in this module are far shorter; the checked put traps instead of writing beyond it.
   private static let capacity = 512
 
   let header: UnsafeMutablePointer<nlmsghdr>
@@ -28,7 +28,7 @@ struct NetlinkRequest: ~Copyable {
 
   func setSequence(_ sequence: UInt32) { header.pointee.nlmsg_seq = sequence }
 
-  /// Appends the family header. To be called once, before any attribute.
+  /// Appends the family header. Call it once, before any attribute.
   func putFamilyHeader<Header: BitwiseCopyable>(_ value: Header) {
     mnl_nlmsg_put_extra_header(header, MemoryLayout<Header>.size).storeBytes(of: value, as: Header.self)
   }

@@ -49,7 +49,7 @@ extension NetlinkSocket {
     return try dump(request) { InterfaceAddress($0) }
   }
 
-  /// Those of these addresses that this host has: on some interface, or through a route of type "local".
+  /// The subset of these addresses that this host has: on an interface, or through a route of type "local".
   public func owned(_ addresses: [IPAddress]) throws(NetlinkError) -> Set<IPAddress> {
     let present = Set(try self.addresses().filter { !$0.isDuplicate }.map(\.address))
     var owned: Set<IPAddress> = []

@@ -1,5 +1,4 @@
-// Neighbours: who is on the link, and keeping the ones a VTEP needs resolved. ARP and Neighbor Discovery themselves are
-// the kernel's.
+// Neighbours: lists them, and keeps those that a VTEP needs resolved. The kernel does ARP and Neighbor Discovery itself.
 
 import CMNL
 import Encap
@@ -25,8 +24,8 @@ extension NetlinkSocket {
     return found
   }
 
-  /// Has the kernel resolve a neighbour now, and keep it resolved when `managed` (Linux 5.16; older kernels resolve it
-  /// once). A static entry or one that another control plane installed stays as it is.
+  /// Tells the kernel to resolve a neighbour now, and to keep it resolved if `managed` (Linux 5.16; older kernels resolve it
+  /// once). Does not change a static entry or one that another control plane installed.
   /// - Throws: ENODEV when the interface is gone, EPERM without CAP_NET_ADMIN.
   public func requestNeighbor(_ address: IPAddress, interfaceIndex: Int32, managed: Bool) throws(NetlinkError) {
     if try neighbor(address, interfaceIndex: interfaceIndex)?.isMaintainedByOthers == true { return }
@@ -43,11 +42,11 @@ extension NetlinkSocket {
     try use(address, interfaceIndex, NLM_F_CREATE, 0)
   }
 
-  /// Ends what `requestNeighbor(managed: true)` began; the entry then ages like any other. No error when it is gone.
+  /// Undoes `requestNeighbor(managed: true)`; the entry then ages like any other. No error when it is gone.
   public func releaseNeighbor(_ address: IPAddress, interfaceIndex: Int32) throws(NetlinkError) {
     guard try neighbor(address, interfaceIndex: interfaceIndex)?.isManaged == true else { return }
     do {
-      // An update without the flag takes it away.
+      // An update without the flag clears it.
       try use(address, interfaceIndex, 0, 0)
     } catch  where error.code == ENOENT || error.code == ENODEV {
       return
@@ -80,7 +79,7 @@ extension NetlinkSocket {
 }
 
 extension Neighbor {
-  /// An update with NTF_USE would make a permanent entry an ordinary one, and take an external one from its owner.
+  /// An update with NTF_USE would turn a permanent entry into an ordinary one, and take an external one from its owner.
   fileprivate var isMaintainedByOthers: Bool {
     state == .permanent || state == .noarp || isExternallyLearned
   }

@@ -7,13 +7,13 @@ import Glibc
 extension NetlinkSocket {
   /// The route packets from `source` to `destination` take, with all its next hops, ordered by interface and gateway.
   ///
-  /// The rules are asked as for a UDP datagram to `udpPort` from any source port, without a mark (SO_MARK) and with TOS 0. A source that is not
-  /// configured on this host is left out of the lookup: the kernel has no IPv4 route for it.
+  /// The rules are evaluated for a UDP datagram to `udpPort` from any source port, without a mark (SO_MARK) and with TOS 0. A
+  /// source that is not configured on this host is left out of the lookup: the kernel has no IPv4 route for it.
   /// - Returns: nil when there is no route (ENETUNREACH). A blackhole, unreachable or prohibit route is a value.
   public func route(to destination: IPAddress, from source: IPAddress?, udpPort: UInt16? = nil) throws(NetlinkError) -> Route? {
     guard let source, source.isIPv4 == destination.isIPv4 else { return try lookUp(destination, nil, udpPort) }
     let route = try lookUp(destination, source, udpPort)
-    // A foreign source gets the answer of a missing or (older kernels) a blackhole route.
+    // For a foreign source the kernel reports a missing or (older kernels) a blackhole route.
     if route == nil || route?.type == .blackhole, try !addresses().contains(where: { $0.address == source }) {
       return try lookUp(destination, nil, udpPort)
     }
@@ -52,7 +52,7 @@ extension NetlinkSocket {
       if let hops = try nextHops(ofObject: objectID) { route?.nextHops = hops } else { route?.type = .blackhole }
     }
     route?.unifyNextHops()
-    // IPv6 moves a next hop to the end when it comes back: in one order, the same hops are the same route.
+    // IPv6 moves a next hop to the end when it comes back: sorted, the same hops are the same route.
     route?.nextHops.sort { ($0.interfaceIndex, $0.gateway ?? destination) < ($1.interfaceIndex, $1.gateway ?? destination) }
     return route
   }

@@ -1,12 +1,12 @@
-// Requests about traffic control: the filter at the ingress of an interface that drops everything. tc-bpf(8); a classic program,
-// so that nothing has to be loaded by bpf(2), and in direct-action mode, so that no action module is needed.
+// Traffic control requests: an ingress filter that drops everything. tc-bpf(8); a classic program, which needs no bpf(2), in
+// direct-action mode, which needs no action module.
 
 import CMNL
 import Glibc
 
-/// A filter at the ingress of an interface that drops every frame, as we know it again.
+/// The identity of our ingress filter, which drops every frame.
 struct IngressDrop: Equatable {
-  /// After all filters of the operator's: those keep their say.
+  /// After all of the operator's filters, which keep working.
   static let priority: UInt32 = 0xffff
 
   var handle: UInt32
@@ -19,7 +19,7 @@ extension NetlinkSocket {
   private static let ingressFilters: UInt32 = 0xffff_fff2
   private static let egressFilters: UInt32 = 0xffff_fff3
 
-  /// Makes a place for filters at the interface's ingress.
+  /// Creates a qdisc for filters at the interface's ingress.
   ///
   /// - Returns: false when there is one already.
   func addIngressPlace(index: Int32) throws(NetlinkError) -> Bool {
@@ -35,7 +35,7 @@ extension NetlinkSocket {
     }
   }
 
-  /// Takes the place away, unless somebody else has a filter there.
+  /// Removes the qdisc, unless somebody else has a filter there.
   func deleteIngressPlace(index: Int32) throws(NetlinkError) {
     for parent in [Self.ingressFilters, Self.egressFilters] where try !filters(index: index, parent: parent).isEmpty { return }
     let request = NetlinkRequest(Int(RTM_DELQDISC), flags: NLM_F_ACK, operation: "delete clsact", subject: "interface \(index)")
@@ -43,7 +43,7 @@ extension NetlinkSocket {
     try perform(request)
   }
 
-  /// Drops what comes in at the interface, behind the packet sockets and before bridge, VLANs and IP.
+  /// Drops everything that the interface receives, after the packet sockets and before bridge, VLANs and IP.
   func add(_ filter: IngressDrop, index: Int32) throws(NetlinkError) {
     let request = NetlinkRequest(
       Int(RTM_NEWTFILTER), flags: NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, operation: "add ingress filter", subject: "interface \(index)")
@@ -54,7 +54,7 @@ extension NetlinkSocket {
       Int(TCA_OPTIONS),
       bytes: Self.attribute(Int(TCA_BPF_OPS_LEN), UInt16(1)) + Self.attribute(Int(TCA_BPF_OPS), drop)
         + Self.attribute(Int(TCA_BPF_FLAGS), UInt32(TCA_BPF_FLAG_ACT_DIRECT))
-        // A NIC that filtered by itself would keep the frames from the packet socket, too.
+        // A NIC that filtered in hardware would also keep the frames from the packet socket.
         + Self.attribute(Int(TCA_BPF_FLAGS_GEN), UInt32(TCA_CLS_FLAGS_SKIP_HW)))
     try perform(request)
   }

@@ -1,5 +1,5 @@
 // NetlinkSocket: asks the kernel, and waits for the answer. Requests about links, addresses, routes and neighbours are
-// in the extensions. The socket belongs to the network namespace of the thread that made it.
+// in the extensions. The socket belongs to the network namespace of the thread that created it.
 
 import CMNL
 import Glibc
@@ -7,8 +7,8 @@ import Glibc
 /// A synchronous rtnetlink client. Not for concurrent use. A request waits at most `timeoutSeconds` for the kernel.
 public final class NetlinkSocket {
   static let timeoutSeconds = 5
-  /// A dump that the kernel marks inconsistent (NLM_F_DUMP_INTR) is repeated this often, after a pause that lets a
-  /// burst of changes pass.
+  /// How often to repeat a dump that the kernel marks inconsistent (NLM_F_DUMP_INTR), after a pause in which a burst of changes
+  /// can end.
   private static let dumpAttempts = 20
   private static let dumpPauseMicroseconds: UInt32 = 20_000
 
@@ -17,7 +17,7 @@ public final class NetlinkSocket {
   /// False once the kernel has refused NTF_EXT_MANAGED.
   var supportsManagedNeighbors = true
 
-  /// - Throws: EMFILE and the like; EPERM never, reading needs no privilege.
+  /// - Throws: EMFILE and the like; never EPERM, since reading needs no privilege.
   public convenience init() throws(NetlinkError) { try self.init(bus: NETLINK_ROUTE) }
 
   /// - Parameter bus: NETLINK_ROUTE or another NETLINK_* number.
@@ -33,14 +33,13 @@ public final class NetlinkSocket {
     _ = transport.setOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
   }
 
-  /// Sends a request that the kernel acknowledges, and gives `body` every message that comes before the
-  /// acknowledgement.
+  /// Sends a request that the kernel acknowledges, and passes every message before the acknowledgement to `body`.
   func perform(_ request: borrowing NetlinkRequest, _ body: (NetlinkMessage) -> Void = { _ in }) throws(NetlinkError) {
     let outcome = try exchange(request, body)
     if outcome.code != 0 { throw request.error(outcome.code, detail: outcome.detail) }
   }
 
-  /// Collects what a dump request lists; repeats it when the list changed meanwhile or part of it was lost.
+  /// Collects the results of a dump request; repeats it if the list changed meanwhile or part of it was lost.
   func dump<Value>(_ request: borrowing NetlinkRequest, _ parse: (NetlinkMessage) -> Value?) throws(NetlinkError)
     -> [Value]
   {
@@ -82,7 +81,7 @@ public final class NetlinkSocket {
           (outcome.code, outcome.detail) = message.acknowledgement
           isDone = true
         case NLMSG_DONE:
-          // Carries the error of a dump that broke off.
+          // Carries the error of an aborted dump.
           outcome.code = 0 &- (message.familyHeader(Int32.self) ?? 0)
           isDone = true
         case NLMSG_NOOP, NLMSG_OVERRUN:
@@ -98,13 +97,13 @@ public final class NetlinkSocket {
 }
 
 extension NetlinkMessage {
-  /// errno (0 = success) and the kernel's words, from NLMSG_ERROR.
+  /// errno (0 = success) and the kernel's message, from NLMSG_ERROR.
   var acknowledgement: (code: Int32, detail: String?) {
     guard let error = familyHeader(nlmsgerr.self) else { return (EBADMSG, nil) }
     // The smallest number has no counterpart.
     let code = 0 &- error.error
     guard flags & NLM_F_ACK_TLVS != 0 else { return (code, nil) }
-    // The request is repeated behind the code, in full unless "capped"; the attributes stand behind it.
+    // The code is followed by the request, in full unless "capped", and then by the attributes.
     let echoed = flags & NLM_F_CAPPED != 0 ? 0 : Int(error.msg.nlmsg_len) - MemoryLayout<nlmsghdr>.size
     let offset = MemoryLayout<nlmsgerr>.size + ((max(echoed, 0) + 3) & ~3)
     let length = mnl_nlmsg_get_payload_len(header) - offset

@@ -21,7 +21,7 @@ struct NetlinkTransport: ~Copyable {
       throw NetlinkError(operation, subject: "netlink", code: code)
     }
     self.socket = socket
-    // The kernel sizes dump datagrams by what the reader offers, up to 32 KiB.
+    // The kernel sizes dump datagrams by the reader's buffer, up to 32 KiB.
     buffer = .allocate(byteCount: 65536, alignment: 16)
   }
 

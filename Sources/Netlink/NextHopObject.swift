@@ -1,5 +1,5 @@
-// NextHopObject: a next hop, or a group of them, that routes name by number (Linux 5.3). With net.ipv4.nexthop_compat_mode=0 a
-// route says nothing else about where it leads.
+// NextHopObject: a next hop, or a group of them, that routes refer to by number (Linux 5.3). With
+// net.ipv4.nexthop_compat_mode=0 a route contains no other information about its next hops.
 
 import CMNL
 import Encap
@@ -20,7 +20,7 @@ struct NextHopObject: Equatable {
 
   var content: Content
 
-  /// Nil for other messages, and for objects of bridges' forwarding tables, which no route names.
+  /// Nil for other messages, and for objects of bridges' forwarding tables, which no route uses.
   init?(_ message: NetlinkMessage) {
     guard message.type == Int(RTM_NEWNEXTHOP), let header = message.familyHeader(nhmsg.self) else { return nil }
     let attributes = message.attributes(after: nhmsg.self)
@@ -55,14 +55,14 @@ extension NetlinkMessage {
 }
 
 extension NetlinkSocket {
-  /// The next hops behind an object; nil for a blackhole. None when it has just been deleted.
+  /// An object's next hops; nil for a blackhole. None when it has just been deleted.
   func nextHops(ofObject id: UInt32) throws(NetlinkError) -> [NextHop]? {
     switch try nextHopObject(id)?.content {
     case .hop(let hop): return [hop]
     case .blackhole: return nil
     case .group(let members):
       var hops: [NextHop] = []
-      // A group's members are no groups.
+      // A group's members are never groups.
       for member in members {
         guard case .hop(var hop) = try nextHopObject(member.id)?.content else { continue }
         hop.weight = member.weight

@@ -1,10 +1,9 @@
-// OpenDescriptors: the descriptors this process has open. DPDK's af_packet and tap drivers keep theirs to themselves, and
-// have no call to hand them out.
+// OpenDescriptors: this process's open descriptors. DPDK's af_packet and tap drivers have no call that returns theirs.
 
 import Glibc
 
 enum OpenDescriptors {
-  /// How many there are; nil when /proc is not mounted, or there is no descriptor left to read it with.
+  /// Their number; nil when /proc is not mounted, or no descriptor is left to read it.
   static var count: Int? {
     let count = all().count
     return count > 0 ? count : nil

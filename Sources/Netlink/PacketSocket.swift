@@ -3,14 +3,14 @@
 import CMNL
 import Glibc
 
-/// Operations on AF_PACKET sockets that somebody else owns.
+/// Operations on AF_PACKET sockets that other code owns.
 public enum PacketSocket {
   /// This process's packet sockets that are bound to an interface, ascending.
   public static func sockets(boundTo interfaceIndex: Int32) -> [Int32] {
     OpenDescriptors.all().filter { boundInterface(of: $0) == interfaceIndex }
   }
 
-  /// Packets that passed the socket's filter and found its ring full, since the last call. 0 for anything but a packet socket.
+  /// Packets since the last call that passed the socket's filter but found its ring full. 0 for anything but a packet socket.
   public static func takeDropCount(_ fd: Int32) -> UInt32 {
     var statistics = tpacket_stats()
     var size = socklen_t(MemoryLayout<tpacket_stats>.size)

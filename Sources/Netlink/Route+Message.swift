@@ -1,4 +1,4 @@
-// Reads a Route from RTM_NEWROUTE, in either of the shapes a multipath route comes in.
+// Reads a Route from RTM_NEWROUTE, in either of the two encodings of a multipath route.
 
 import CMNL
 import Encap
@@ -35,7 +35,7 @@ extension Route {
     preferredSource = preferredSource ?? other.preferredSource
   }
 
-  /// Makes one of next hops that are named several times (two members of a group may be alike), with the weight of all.
+  /// Merges next hops that occur several times (two members of a group may be equal), adding their weights.
   mutating func unifyNextHops() {
     var unified: [NextHop] = []
     for hop in nextHops {

@@ -1,8 +1,8 @@
-// Route: how the kernel would send to one destination, with all next hops of a multipath route.
+// Route: the kernel's route to one destination, with all next hops of a multipath route.
 
 import Encap
 
-/// One way out of a route.
+/// One next hop of a route.
 public struct NextHop: Hashable, Sendable {
   /// Router on the link; nil: the destination itself is on the link. May be IPv6 for an IPv4 destination (RFC 5549).
   public var gateway: IPAddress?
@@ -26,7 +26,7 @@ public struct Route: Equatable, Sendable {
   public enum Kind: Equatable, Sendable {
     case unicast, local, broadcast, anycast, multicast
     case blackhole, unreachable, prohibit
-    /// An rtm_type this module does not name.
+    /// An rtm_type that this module does not know.
     case other(UInt8)
   }
 

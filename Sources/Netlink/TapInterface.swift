@@ -1,15 +1,15 @@
-// TapInterface: a tap of our own for a few frames, read and written through its descriptor. Not a port: those are DPDK's.
+// TapInterface: a tap for a few frames, read and written through its descriptor. Not a port: ports use DPDK.
 
 import CMNL
 import Glibc
 
-/// A tap interface that is gone when this value is, or its process.
+/// A tap interface that exists as long as this value and its process.
 public final class TapInterface: Sendable {
   public let name: String
   /// For poll(2); reads and writes never wait.
   public let descriptor: Int32
 
-  /// Makes the interface, in the thread's network namespace. It is down.
+  /// Creates the interface in the thread's network namespace. It is down.
   ///
   /// - Parameter name: 1 to 15 bytes; EBUSY when there is an interface of this name.
   public init(name: String) throws(NetlinkError) {
@@ -17,7 +17,7 @@ public final class TapInterface: Sendable {
     guard descriptor >= 0 else { throw NetlinkError("create tap", subject: name, code: errno) }
     self.name = name
     self.descriptor = descriptor
-    // The kernel would talk to neighbours on it on its own account.
+    // Otherwise the kernel itself would send to neighbours on it.
     _ = IPv6Switch.set(name, isOn: false)
   }
 
@@ -25,14 +25,14 @@ public final class TapInterface: Sendable {
 
   public func setCarrier(isOn: Bool) { TapDevice.setCarrier(descriptor, isOn: isOn) }
 
-  /// Hands a frame to the kernel as if it came in at the interface.
+  /// Passes a frame to the kernel as if the interface had received it.
   ///
   /// - Returns: false when the interface is down or has no room.
   public func write(_ frame: UnsafeRawPointer, byteCount: Int) -> Bool {
     Glibc.write(descriptor, frame, byteCount) == byteCount
   }
 
-  /// Takes a frame that the kernel sends by the interface; one that is longer than `capacity` is cut.
+  /// Takes a frame that the kernel sends on the interface; truncated to `capacity`.
   ///
   /// - Returns: its bytes; 0 when there is none.
   public func read(into memory: UnsafeMutableRawPointer, capacity: Int) -> Int {

@@ -1,10 +1,10 @@
-// UDPPortReservation: occupies VXLAN's UDP port on a shared underlay device, where the kernel sees every packet too.
+// UDPPortReservation: occupies VXLAN's UDP port on a shared underlay device, where the kernel also sees every packet.
 // Without a socket on the port it would answer each with ICMP port unreachable (RFC 1122 §3.2.2.1, RFC 4443 §3.1).
 
 import CMNL
 import Glibc
 
-/// Holds a UDP port on all addresses, IPv4 and IPv6, and drops what arrives. The port is free again when this goes.
+/// Holds a UDP port on all addresses, IPv4 and IPv6, and drops everything it receives, for the lifetime of this object.
 public final class UDPPortReservation {
   public let port: UInt16
   private var sockets: [Int32] = []
@@ -30,7 +30,7 @@ public final class UDPPortReservation {
     let fd = socket(family, type, Int32(IPPROTO_UDP))
     guard fd >= 0 else { throw NetlinkError("reserve", subject: subject, code: errno) }
     do throws(NetlinkError) {
-      // The filter comes first: nothing shall be queued, and nothing accounted against memory.
+      // Set the filter before binding, so that nothing is queued or charged to socket memory.
       try BPFProgram.dropAll.attach(toSocket: fd)
       try set(fd, SOL_SOCKET, SO_RCVBUF, 0, subject)
       if family == AF_INET6 { try set(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1, subject) }

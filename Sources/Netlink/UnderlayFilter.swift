@@ -1,5 +1,5 @@
-// UnderlayFilter: lets only VXLAN's UDP port reach the packet socket on a shared underlay device (step D1),
-// so that the host's other traffic never costs the workers anything. RFC 791, RFC 8200.
+// UnderlayFilter: passes only VXLAN's UDP port to the packet socket on a shared underlay device (step D1), so that the host's
+// other traffic costs the workers nothing. RFC 791, RFC 8200.
 
 import CMNL
 import Encap
@@ -7,9 +7,9 @@ import Glibc
 
 /// Accepts IPv4 and IPv6 UDP datagrams to one port, in Ethernet frames that carry no VLAN ID and that this host has not sent.
 ///
-/// First fragments pass when their port matches, so that they are counted; later fragments do not. IPv6 hop-by-hop,
-/// routing, destination-options and fragment headers are followed, `maximumExtensionHeaders` deep; beyond that the
-/// packet passes and the worker decides. Of a frame that is for another host only as much passes as is counted (`CutFrame`).
+/// First fragments pass if their port matches, so that they are counted; later fragments do not. IPv6 hop-by-hop, routing,
+/// destination-options and fragment headers are followed, `maximumExtensionHeaders` deep; beyond that the packet passes and the
+/// worker decides. A frame for another host is truncated to a marker length (`CutFrame`), so that it is counted.
 public struct UnderlayFilter: Equatable, Sendable {
   static let maximumExtensionHeaders = 4
 
@@ -35,8 +35,7 @@ public struct UnderlayFilter: Equatable, Sendable {
     let reject = code.label()
 
     code.rejectOutgoing(to: reject)
-    // The kernel has taken the VLAN tag out of the frame. A frame of another VLAN is not ours; VLAN ID 0 is only a
-    // priority.
+    // The kernel has removed the VLAN tag from the frame. A frame of a VLAN is not ours; VLAN ID 0 is only a priority.
     code.emit(BPF_LD | BPF_W | BPF_ABS, BPFAssembler.ancillary(SKF_AD_VLAN_TAG_PRESENT))
     code.jump(BPF_JEQ, 0, ifTrue: untagged)
     code.emit(BPF_LD | BPF_W | BPF_ABS, BPFAssembler.ancillary(SKF_AD_VLAN_TAG))
@@ -79,8 +78,8 @@ public struct UnderlayFilter: Equatable, Sendable {
     return code.program()
   }
 
-  /// Ends the walk of a packet to our port: the whole of it, or what `CutFrame` says when its frame is not for this host. The
-  /// kernel has compared the MAC address with the interface's, and it does so with what is below a bond, a bridge or a VLAN.
+  /// Accepts a packet to our port: whole, or truncated per `CutFrame` if its frame is not for this host. The kernel has compared
+  /// the MAC address with that of the interface, also below a bond, a bridge or a VLAN.
   private static func appendAddressCheck(_ code: inout BPFAssembler) {
     let group = code.label()
     let groupIPv6 = code.label()
@@ -92,7 +91,7 @@ public struct UnderlayFilter: Equatable, Sendable {
     code.jump(BPF_JEQ, UInt32(PACKET_MULTICAST), ifTrue: group)
     code.jump(to: whole)
 
-    // RFC 1122 section 3.3.6: the IP destination has to be a group, too.
+    // RFC 1122 section 3.3.6: the IP destination must be a group, too.
     code.place(group)
     code.emit(BPF_LD | BPF_H | BPF_ABS, 12)
     code.jump(BPF_JEQ, UInt32(ETH_P_IPV6), ifTrue: groupIPv6)

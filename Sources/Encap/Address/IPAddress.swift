@@ -1,4 +1,4 @@
-// An IPv4 or IPv6 address in one plain 16-byte value, so that tables, templates and packets need no second code path.
+// An IPv4 or IPv6 address in one plain 16-byte value, so that tables, templates and packets need only one code path.
 // IPv4 is kept IPv4-mapped (RFC 4291 section 2.5.5.2); such an address is IPv4 everywhere, and text prints it so.
 
 /// An IPv4 or IPv6 address.

@@ -8,7 +8,7 @@ public struct IPPrefix: Hashable, Sendable, LosslessStringConvertible {
   /// The prefix length in bits of the address's own family: 0...32 or 0...128.
   public let length: UInt8
 
-  /// A prefix; bits of `address` beyond `length` are cleared. Nil when `length` does not suit the address family.
+  /// A prefix; bits of `address` beyond `length` are cleared. Nil when `length` is too large for the address family.
   public init?(address: IPAddress, length: Int) {
     let widest = address.isIPv4 ? 32 : 128
     guard (0...widest).contains(length) else { return nil }

@@ -2,7 +2,7 @@
 
 extension MACAddress: LosslessStringConvertible {
   /// Parses six pairs of hexadecimal digits, separated by `:` or throughout by `-`; upper or lower case.
-  /// Everything else, also a missing leading zero, gives nil.
+  /// Anything else gives nil, including a missing leading zero.
   public init?(_ text: String) {
     let octets = Array(text.utf8)
     guard octets.count == 17 else { return nil }

@@ -1,7 +1,7 @@
-// Addresses of virtual routers: several routers share one, and it moves to whichever of them is active.
+// Virtual router addresses: several routers share one, and it moves to whichever of them is active.
 
 extension MACAddress {
-  /// Whether a protocol for redundant routers makes up this address: VRRP (RFC 9568 section 7.3) and CARP, HSRP (RFC 2281 section 7)
+  /// Whether a router redundancy protocol uses this address: VRRP (RFC 9568 section 7.3) and CARP, HSRP (RFC 2281 section 7)
   /// in both versions and for IPv6, GLBP.
   public var isVirtualRouter: Bool {
     switch bits >> 8 {

@@ -35,7 +35,7 @@ struct NetworkLayer {
 @frozen
 @usableFromInline
 struct IPv6HeaderChain {
-  /// The first protocol number that is no skipped extension header.
+  /// The first protocol number that is not a skipped extension header.
   @usableFromInline var transport: UInt8
   /// Where that header begins; within `end`, or equal to it.
   @usableFromInline var offset: Int
@@ -46,7 +46,7 @@ struct IPv6HeaderChain {
   /// The chain runs past `end` or has more than four extension headers; `transport` is then without meaning.
   @usableFromInline var isMalformed: Bool
 
-  /// Most extension headers that are skipped; real traffic has one or two, and a bound keeps a hostile chain cheap.
+  /// Most extension headers to skip; real traffic has one or two, and a bound limits the cost of a hostile chain.
   @inlinable static var limit: Int { 4 }
 
   /// Walks from the IPv6 header at `header`. It ends behind the header of a real fragment, since

@@ -5,7 +5,7 @@
 public enum InternetChecksum {
   /// The one's-complement sum of the bytes as big-endian 16-bit words; an odd last octet counts as the high half of a word.
   /// - Returns: the sum folded to 16 bits, not complemented.
-  /// - Note: sums of adjoining pieces may be added, if every piece but the last has an even byte count.
+  /// - Note: sums of adjacent pieces may be added if every piece except the last has an even byte count.
   public static func partialSum(_ bytes: RawSpan) -> UInt32 {
     // The sum does not depend on byte order (RFC 1071 section 2 B): add native words, swap the result once. Halves
     // of 32 bits gather in 64-bit lanes, which cannot overflow below 2^32 words, and the lanes vectorise.

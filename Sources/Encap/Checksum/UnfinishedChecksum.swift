@@ -1,23 +1,23 @@
-// Frames that a packet socket reads from a veth: the sending kernel leaves TCP and UDP checksums to a network card that is
-// not there (CHECKSUM_PARTIAL), and the field holds only the folded pseudo-header sum. Before such a frame goes into a
-// tunnel, its checksum must be finished. Runs for every frame of such a port.
+// Frames that a packet socket reads from a veth: the sending kernel leaves TCP and UDP checksums to a network card that does
+// not exist (CHECKSUM_PARTIAL), and the field holds only the folded pseudo-header sum. The checksum must be completed before
+// such a frame enters a tunnel. Runs for every frame of such a port.
 
 /// Repair of transport checksums that the sender left to hardware.
 public enum UnfinishedChecksum {
   /// What was found.
   public enum Outcome: Sendable {
-    /// Nothing to do: finished before, a fragment, no TCP or UDP, or not to be understood.
+    /// Nothing to do: already complete, a fragment, neither TCP nor UDP, or malformed.
     case complete
-    /// The checksum was unfinished and is now right.
+    /// The checksum was partial and is now complete.
     case finished
     /// The IP length exceeds the frame: the sender left segmentation to hardware too, and reception cut the frame
     /// (`DropReason.frameTruncated`).
     case truncated
   }
 
-  /// Finishes the TCP or UDP checksum of a frame, behind up to two VLAN tags, if its field holds exactly the
-  /// pseudo-header sum. Should a right checksum have that value by chance, computing it gives the same value again, and
-  /// the frame is complete.
+  /// Completes the TCP or UDP checksum of a frame, behind up to two VLAN tags, if its field holds exactly the
+  /// pseudo-header sum. If a correct checksum happens to have that value, computing it gives the same value again, and the
+  /// frame is complete.
   public static func finish(frame: inout MutableRawSpan) -> Outcome {
     let transport: Transport
     switch locate(frame.bytes) {
@@ -41,7 +41,7 @@ public enum UnfinishedChecksum {
     var byteCount: Int
     /// Where the checksum field is.
     var field: Int
-    /// What an unfinished field holds.
+    /// The value of a partial checksum field.
     var pseudoSum: UInt32
     var isUDP: Bool
   }

@@ -1,6 +1,5 @@
-// AnnouncementFrame: the frame that tells every switch and VTEP of a segment where a station is, sent for a guest that has
-// just arrived: a reverse ARP request (RFC 903), as hypervisors send it. It names no IP address, so no host's ARP table
-// changes.
+// AnnouncementFrame: announces a guest that has just arrived to every switch and VTEP of a segment: a reverse ARP request
+// (RFC 903), as hypervisors send it. It contains no IP address, so it changes no host's ARP table.
 
 /// A broadcast RARP request from a station, padded to Ethernet's minimum.
 public enum AnnouncementFrame {

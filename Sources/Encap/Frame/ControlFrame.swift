@@ -1,18 +1,18 @@
-// ControlFrame: frames that bridges talk to each other with, or keep to themselves: steps E2 and D3, off the everyday
-// path. IEEE 802.1Q-2018 clause 8.6.3 (reserved addresses) and clause 14 (BPDUs).
+// ControlFrame: frames that bridges exchange with each other or do not relay: steps E2 and D3, off the fast path. IEEE
+// 802.1Q-2018 clause 8.6.3 (reserved addresses) and clause 14 (BPDUs).
 
 extension MACAddress {
-  /// `01:80:c2:00:xx:xx` or `03:80:c2:00:xx:xx`: perhaps a link-local control frame, or a loop probe. One comparison for
-  /// both, for the pass that every frame takes; who looks closer is out of line.
+  /// `01:80:c2:00:xx:xx` or `03:80:c2:00:xx:xx`: perhaps a link-local control frame, or a loop probe. One comparison for both,
+  /// in the pass over every frame; the exact checks are out of line.
   @inlinable @inline(__always)
   public var mayBeControl: Bool { UInt32(truncatingIfNeeded: bits &>> 16) & 0xfdff_ffff == 0x0180_c200 }
 
-  /// `01:80:c2:00:00:01` and `:04`, between the two ends of a link (PAUSE, PFC): no relay passes them, not even one with two
+  /// `01:80:c2:00:00:01` and `:04`, between the two ends of a link (PAUSE, PFC): no bridge relays them, not even one with two
   /// ports (802.1Q table 8-3).
   @inlinable public var isMACControl: Bool { bits == 0x0180_c200_0001 || bits == 0x0180_c200_0004 }
 }
 
-/// What a control frame is, by its bytes.
+/// Classification of control frames by their bytes.
 public enum ControlFrame {
   /// Offset of the EtherType, or of the length in its place, behind at most two tags; nil when the frame ends before.
   @inlinable
@@ -26,10 +26,10 @@ public enum ControlFrame {
     return offset + 2 <= frame.byteCount ? offset : nil
   }
 
-  /// A BPDU of a bridge (to `01:80:c2:00:00:00`), of a provider's bridge (`:08`), or of Cisco's PVST+ (`01:00:0c:cc:cc:cd`).
+  /// A BPDU of a bridge (to `01:80:c2:00:00:00`), of a provider bridge (`:08`), or of Cisco's PVST+ (`01:00:0c:cc:cc:cd`).
   @inlinable
   public static func isBPDU(_ frame: RawSpan) -> Bool {
-    // Behind a length come LLC addresses: 0x42 is spanning tree's, 0xaa is SNAP's.
+    // A length is followed by LLC addresses: 0x42 is spanning tree, 0xaa is SNAP.
     guard let offset = typeOffset(frame), frame.big16(offset) <= 1500, frame.byteCount >= offset + 10 else { return false }
     switch MACAddress(loading: frame, at: 0).bits {
     case 0x0180_c200_0000, 0x0180_c200_0008: return frame.big16(offset + 2) == 0x4242
@@ -38,7 +38,7 @@ public enum ControlFrame {
     }
   }
 
-  /// Hosts talk to each other with it: IP or ARP, to anywhere but a link-local group.
+  /// Traffic between hosts: IP or ARP, to anything but a link-local group.
   @inlinable
   public static func isGeneralTraffic(_ frame: RawSpan) -> Bool {
     guard let offset = typeOffset(frame) else { return true }

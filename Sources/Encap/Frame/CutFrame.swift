@@ -1,15 +1,14 @@
-// Frames that a socket filter has cut off to tell that they are not for this host. The filter knows what the kernel makes of a
-// frame's MAC address, the worker has the counters: the length carries the verdict from one to the other, and costs nothing
-// on the way of a packet that is for us.
+// Frames that a socket filter has truncated to mark them as not for this host. The filter knows how the kernel classifies a
+// frame's MAC address, and the worker has the counters: the length carries the verdict, at no cost to packets that are for us.
 
-/// The lengths that `UnderlayFilter` cuts frames to. No packet that it passes whole is that short.
+/// The lengths to which `UnderlayFilter` truncates frames. No packet that it passes whole is that short.
 public enum CutFrame {
-  /// Octets that are left of a frame for another host's MAC address.
+  /// Length in octets that marks a frame for another host's MAC address.
   @inlinable public static var otherHostByteCount: Int { 14 }
-  /// Octets that are left of a frame to a group MAC address whose IP destination is unicast.
+  /// Length in octets that marks a frame to a group MAC address with a unicast IP destination.
   @inlinable public static var groupByteCount: Int { 15 }
 
-  /// Why a frame of this length was cut off; nil for all others.
+  /// Why a frame of this length was truncated; nil for all others.
   @inlinable
   public static func reason(byteCount: Int) -> DropReason? {
     switch byteCount {

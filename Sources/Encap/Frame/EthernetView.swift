@@ -10,7 +10,7 @@ public struct EthernetView: ~Escapable {
   /// Octets of one VLAN tag.
   @inlinable public static var tagByteCount: Int { 4 }
 
-  /// A view of the frame; nil for less than 14 octets, or less than 18 when a TPID says that there is a tag.
+  /// A view of the frame; nil for less than 14 octets, or less than 18 if the TPID indicates a tag.
   @inlinable @inline(__always)
   @_lifetime(copy frame)
   public init?(_ frame: RawSpan) {

@@ -1,5 +1,5 @@
-// Why a packet on a shared underlay device was left to the kernel: what `OuterPacket` calls `notVXLAN`, by cause. Most of it the
-// socket filter keeps away from the workers.
+// Why a packet on a shared underlay device was left to the kernel: the causes of `OuterPacket`'s `notVXLAN`. The socket filter
+// keeps most such packets away from the workers.
 
 /// The cause. Raw values are dense from 0 and index counter arrays.
 @frozen
