@@ -126,7 +126,7 @@ extension OVSDBClient {
   /// Notes the end of a connection, or of the attempt at one.
   private func ended(_ ending: Reconnect.Ending) {
     guard !Task.isCancelled else { return }
-    // The same again, every few seconds, is said once.
+    // Log a repeated error only once.
     if reconnect.currentError != ending.reason { log.notice("OVSDB: \(reconnect.currentRemote): \(ending.reason)") }
     reconnect.ended(ending, now: now)
     disconnected(ending.reason)

@@ -1,4 +1,4 @@
-// BindingRequests: `vtepctl binding add|delete`: which VNI the frames of a port and VLAN belong to, one at a time.
+// BindingRequests: `vtepctl binding add|delete`: single bindings of a port and VLAN to a VNI.
 
 /// Binds a VLAN of a port, or its untagged frames, to a VNI.
 public struct AddBinding: ControlRequest {
@@ -10,7 +10,7 @@ public struct AddBinding: ControlRequest {
   /// 1 to 4094; nil: untagged frames.
   public var vlan: UInt16?
   public var vni: UInt32
-  /// Addresses known to live behind the binding, besides those that it has.
+  /// Static addresses to add to those behind the binding.
   public var macs: [String]?
 
   public init(port: String, vlan: UInt16? = nil, vni: UInt32, macs: [String]? = nil) {
@@ -23,7 +23,7 @@ public struct AddBinding: ControlRequest {
   enum CodingKeys: CodingKey, CaseIterable { case port, vlan, vni, macs }
 }
 
-/// Ends a binding, its static addresses with it.
+/// Deletes a binding and its static addresses.
 public struct DeleteBinding: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "binding.delete"

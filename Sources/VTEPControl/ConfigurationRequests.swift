@@ -1,5 +1,4 @@
-// ConfigurationRequests: `vtepctl config check|apply|show`. The file's text travels to the daemon, whose checker is
-// the only one there is.
+// ConfigurationRequests: `vtepctl config check|apply|show`. The file's text is sent to the daemon, which has the only checker.
 
 /// Checks a configuration and changes nothing. Wrong ones are refused, with every problem in the error's details.
 public struct CheckConfiguration: ControlRequest {
@@ -20,7 +19,7 @@ public struct CheckConfiguration: ControlRequest {
   enum CodingKeys: CodingKey, CaseIterable { case file, text }
 }
 
-/// Makes a configuration the running one: only the difference is applied. Wrong ones change nothing.
+/// Applies a configuration's difference from the running one. An invalid one changes nothing.
 public struct ApplyConfiguration: ControlRequest {
   public typealias Answer = ConfigurationAnswer
   public static let method = "config.apply"
@@ -39,11 +38,11 @@ public struct ApplyConfiguration: ControlRequest {
   enum CodingKeys: CodingKey, CaseIterable { case file, text }
 }
 
-/// What a good configuration does, or would do.
+/// What a valid configuration changes, or would change.
 public struct ConfigurationAnswer: Codable, Equatable, Sendable {
   /// One line for each difference from the running state.
   public var changes: [String]
-  /// Keys that differ and take effect only when the daemon is started anew.
+  /// Keys that differ and take effect only after a restart.
   public var needsRestart: [String]
 
   public init(changes: [String] = [], needsRestart: [String] = []) {

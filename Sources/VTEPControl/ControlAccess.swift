@@ -1,7 +1,7 @@
-// ControlAccess: what each command does to the daemon, and so who may give it. The one list of it: a command without an
-// entry does not compile.
+// ControlAccess: whether each command only reads, and so who may use it. The only such list: a command without an entry does not
+// compile.
 
-/// What a client may do. Whoever may change may read as well.
+/// What a client may do. Full access includes reading.
 public enum ControlAccess: Int, Comparable, Sendable, CaseIterable {
   case read, change
 

@@ -19,7 +19,7 @@ public struct ControlClient: ~Copyable {
 
   /// Sends a command and waits for its answer.
   ///
-  /// - Throws: `refused` when the daemon says no; after any other error the connection is of no more use.
+  /// - Throws: `refused` when the daemon refuses; after any other error the connection is unusable.
   public mutating func send<Request: ControlRequest>(_ request: Request) throws(ControlClientError) -> Request.Answer {
     lastIdentifier += 1
     let identifier = JSONRPC.Identifier.number(lastIdentifier)
@@ -37,7 +37,7 @@ public struct ControlClient: ~Copyable {
     do {
       try stream.write(line, method: method, deadline: deadline)
     } catch .unreachable(let operation, let path, let code) {
-      // A daemon that turns a client away says why before it closes; that line is worth more than "broken pipe".
+      // A daemon that refuses a client says why before it closes; that line is more helpful than "broken pipe".
       guard let farewell = try? stream.readLine(method: method, deadline: deadline) else {
         throw .unreachable(operation: operation, path: path, code: code)
       }
@@ -46,7 +46,7 @@ public struct ControlClient: ~Copyable {
     return try read(stream.readLine(method: method, deadline: deadline), as: Request.self, identifier: identifier)
   }
 
-  /// Walks through a long answer page by page; `body` gets each page's rows, and returns whether to go on.
+  /// Reads a long answer page by page; `body` gets each page's rows, and returns whether to continue.
   ///
   /// - Throws: as `send`.
   public mutating func forEachPage<Request: PagedRequest>(

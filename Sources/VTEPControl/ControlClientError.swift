@@ -1,4 +1,4 @@
-// ControlClientError: why a command got no good answer. vtepctl's exit status follows from it.
+// ControlClientError: why a command failed. It determines vtepctl's exit status.
 
 import Glibc
 
@@ -8,7 +8,7 @@ public enum ControlClientError: Error, Equatable, Sendable, CustomStringConverti
   case unreachable(operation: String, path: String, code: Int32)
   /// No complete answer within the time allowed.
   case timedOut(method: String, seconds: Double)
-  /// The answer is not what the protocol says.
+  /// The answer violates the protocol.
   case malformedAnswer(method: String, reason: String)
   /// The daemon's own refusal.
   case refused(ControlError)

@@ -15,7 +15,7 @@ public struct ControlError: Error, Equatable, Sendable, CustomStringConvertible 
     /// Unknown parameter, wrong type, or a value that cannot be one (an address that does not parse).
     public static let invalidParameters = Code(rawValue: -32602)
     public static let internalError = Code(rawValue: -32603)
-    /// Well-formed, but contradicts the running state or asks for something that cannot be.
+    /// Well-formed, but conflicts with the running state, or impossible.
     public static let refused = Code(rawValue: -32000)
     /// What the command names does not exist.
     public static let notFound = Code(rawValue: -32001)

@@ -4,7 +4,7 @@
 
 /// One command that the daemon answers.
 ///
-/// Addresses and MAC addresses travel as text; the daemon parses and judges them.
+/// IP and MAC addresses are sent as text; the daemon parses and checks them.
 public protocol ControlRequest: Codable, Equatable, Sendable {
   /// The JSON-RPC result.
   associatedtype Answer: Codable & Equatable & Sendable
@@ -18,20 +18,20 @@ public protocol ControlRequest: Codable, Equatable, Sendable {
 
 /// A command whose answer may be too long for one message.
 ///
-/// Each answer holds at most `limit` rows and the cursor of the next ones. The daemon keeps nothing between two pages:
-/// rows that come or go in between may be missed or seen twice, others are seen exactly once.
+/// Each answer has at most `limit` rows and the cursor of the next ones. The daemon keeps no state between pages: rows that are added
+/// or removed in between may be missed or seen twice; all others are seen exactly once.
 public protocol PagedRequest: ControlRequest where Answer == Page<Row> {
   associatedtype Row: Codable & Equatable & Sendable
   /// `next` of the previous page; nil: the first page. Opaque to the client.
   var cursor: UInt64? { get set }
-  /// Most rows wanted in the answer; the daemon may send fewer. nil: the daemon's choice.
+  /// Most rows in the answer; the daemon may send fewer. nil: the daemon chooses.
   var limit: Int? { get set }
 }
 
-/// Rows of a list, and where it goes on.
+/// Rows of a list, and the cursor of the next page.
 public struct Page<Row: Codable & Equatable & Sendable>: Codable, Equatable, Sendable {
   public var rows: [Row]
-  /// Cursor of the next page; nil: this was the last. A page may be empty and still have a successor.
+  /// Cursor of the next page; nil: this was the last. Even an empty page may have a successor.
   @Nullable public var next: UInt64?
 
   public init(_ rows: [Row], next: UInt64? = nil) {
@@ -42,7 +42,7 @@ public struct Page<Row: Codable & Equatable & Sendable>: Codable, Equatable, Sen
 
 /// Answer of a command that changes something.
 public struct ChangeAnswer: Codable, Equatable, Sendable {
-  /// False when everything was as wanted already.
+  /// False when nothing had to change.
   public var changed: Bool
 
   public init(changed: Bool) {

@@ -1,6 +1,6 @@
 // GetStatus: `vtepctl status`. The one command that is answered in every state of the daemon.
 
-/// Asks what the daemon is and whether it forwards.
+/// Asks for the daemon's state.
 public struct GetStatus: ControlRequest {
   public typealias Answer = DaemonStatus
   public static let method = "status"
@@ -25,7 +25,7 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
   /// Forwarding threads.
   public var workers: Int
   public var ports: Int
-  /// Names of ports that cannot be attached for the moment; `show ports` has the reasons.
+  /// Names of ports that currently cannot be attached; `show ports` has the reasons.
   public var unattached: [String]
   public var vnis: Int
   /// Entries of the MAC table.

@@ -1,5 +1,5 @@
-// JSONRPC+Incoming: the daemon's reading of a request line, in two steps. First the envelope, which says which command it
-// is and whether anybody waits for the answer; then the parameters, by the command's type.
+// JSONRPC+Incoming: how the daemon reads a request line, in two steps. First the envelope, with the command and whether it expects
+// an answer; then the parameters, by the command's type.
 
 import FoundationEssentials
 
@@ -76,7 +76,7 @@ extension JSONRPC {
     init(from decoder: any Decoder) throws {
       let container = try decoder.container(keyedBy: CodingKeys.self)
       jsonrpc = try container.decodeIfPresent(String.self, forKey: .jsonrpc)
-      // A null identifier is one that wants an answer; only a missing one makes a notification.
+      // A null identifier expects an answer; only a missing one makes a notification.
       id = container.contains(.id) ? try container.decode(Identifier.self, forKey: .id) : nil
       method = try container.decodeIfPresent(String.self, forKey: .method)
     }

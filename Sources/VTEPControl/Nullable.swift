@@ -1,5 +1,5 @@
-// Nullable: an optional that is written to JSON as `null` instead of being left out. The stable JSON form promises
-// that absent values are `null`, so that scripts find every key in every object.
+// Nullable: an optional that is encoded in JSON as `null` instead of being left out. In the stable JSON form absent values are
+// `null`, so that scripts find every key in every object.
 
 /// Encodes nil as an explicit null; decodes null and a missing key as nil.
 @propertyWrapper

@@ -1,4 +1,4 @@
-// OneLine: text of others (names, values of a file or request) in messages of ours.
+// OneLine: foreign text (names, values from a file or request) in messages.
 
 extension String {
   /// The text without line ends and other control characters, which would end a line of a log or command a terminal: each is shown as an

@@ -1,4 +1,4 @@
-// PortLimits: part of `vtepctl show ports`: what a port may send and receive, and what that has cost.
+// PortLimits: part of `vtepctl show ports`: a port's limits, and the frames dropped by them.
 
 /// Limits of a port; 0: none.
 public struct PortLimits: Codable, Equatable, Sendable {
@@ -7,12 +7,12 @@ public struct PortLimits: Codable, Equatable, Sendable {
   public var macLimit: UInt32
   /// Learned addresses behind the port: what `macLimit` counts.
   public var macs: Int
-  /// Bits and packets a second, from and to the guest.
+  /// Bits and packets per second, from and to the guest.
   public var ingressBits: UInt64
   public var ingressPackets: UInt64
   public var egressBits: UInt64
   public var egressPackets: UInt64
-  /// Packets a second.
+  /// Packets per second.
   public var stormBroadcast: UInt64
   public var stormUnknownUnicast: UInt64
   public var stormUnknownMulticast: UInt64

@@ -18,14 +18,14 @@ public struct AddPort: ControlRequest {
   enum CodingKeys: CodingKey, CaseIterable { case name, settings }
 }
 
-/// Changes settings of a port that runs. Refused when one of them cannot change without making the port anew.
+/// Changes settings of a running port. Refused when one of them cannot change while the port exists.
 public struct SetPort: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "port.set"
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var name: String
-  /// As with `AddPort`; a null takes a key away.
+  /// As with `AddPort`; a null removes a key.
   public var settings: [String: SettingValue]
 
   public init(name: String, settings: [String: SettingValue]) {
@@ -36,16 +36,16 @@ public struct SetPort: ControlRequest {
   enum CodingKeys: CodingKey, CaseIterable { case name, settings }
 }
 
-/// Makes a VNI ready for a guest that is about to land here: its group is joined and next hops are resolved, for a while.
+/// Prepares a VNI for a guest that is about to migrate here: joins its group and resolves its next hops, for a while.
 public struct PreparePort: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "port.prepare"
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32
-  /// VTEPs to resolve besides those that the VNI floods to, e.g. the one that the guest comes from.
+  /// VTEPs to resolve in addition to the flood list, e.g. the one that the guest comes from.
   public var vteps: [String]
-  /// How long the VNI stays ready without a port.
+  /// How long the VNI stays prepared without a port.
   public var seconds: UInt32
 
   public init(vni: UInt32, vteps: [String] = [], seconds: UInt32 = 60) {

@@ -3,7 +3,7 @@
 
 /// What JSON and YAML have in common, with whole numbers only.
 public enum SettingValue: Codable, Equatable, Sendable {
-  /// Takes the key away.
+  /// Removes the key.
   case null
   case flag(Bool)
   case number(Int64)

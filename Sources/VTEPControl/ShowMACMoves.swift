@@ -1,4 +1,4 @@
-// ShowMACMoves: `vtepctl show mac-moves`, addresses that changed their place lately, and those that did so too often.
+// ShowMACMoves: `vtepctl show mac-moves`, addresses that moved recently, and those that moved too often.
 
 /// Asks for the addresses that moved.
 public struct ShowMACMoves: PagedRequest {

@@ -11,7 +11,7 @@ public struct ShowOVSDB: ControlRequest {
   enum CodingKeys: CodingKey, CaseIterable {}
 }
 
-/// Ends the hold of networks that the database no longer asks for: what it says is applied at once.
+/// Ends the hold of networks that are no longer in the database, and applies the database at once.
 public struct ReleaseHold: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "ovsdb.release-hold"
@@ -22,13 +22,13 @@ public struct ReleaseHold: ControlRequest {
   enum CodingKeys: CodingKey, CaseIterable {}
 }
 
-/// A network that is forwarded although the database no longer asks for it.
+/// A network that is forwarded although it is no longer in the database.
 public struct HeldNetworkRow: Codable, Equatable, Sendable {
   public var logicalSwitch: String
   public var vni: UInt32
-  /// `withdrawn`: the controller has taken its tunnel key away. `database-empty`: the database was found empty after a connection.
+  /// `withdrawn`: the controller has withdrawn its tunnel key. `database-empty`: the database was empty after connecting.
   public var reason: String
-  /// Whole seconds until it is given up, or until the database alone counts.
+  /// Whole seconds until it is removed, or until only the database counts.
   public var secondsLeft: Int
 
   public init(logicalSwitch: String, vni: UInt32, reason: String, secondsLeft: Int) {
@@ -45,7 +45,7 @@ public struct HeldNetworkRow: Codable, Equatable, Sendable {
   }
 }
 
-/// One remote. What is held and what is wrong is the database's, and the same at each of its remotes.
+/// One remote. Holds and faults belong to the database, and are the same for each of its remotes.
 public struct OVSDBRemoteRow: Codable, Equatable, Sendable {
   /// In Open vSwitch's notation, e.g. `ssl:192.0.2.1:6640`.
   public var remote: String
@@ -53,18 +53,18 @@ public struct OVSDBRemoteRow: Codable, Equatable, Sendable {
   public var state: String
   /// Since when, in whole seconds.
   public var sinceSeconds: Int
-  /// Why the last connection ended or did not come about; nil: there was none, or it goes on well.
+  /// Why the last connection ended or failed; nil: there was none, or it is healthy.
   @Nullable public var lastError: String?
   /// Rows of Logical_Switch, Ucast_Macs_Remote and Ucast_Macs_Local in the replica; nil: it is not known.
   @Nullable public var logicalSwitches: Int?
   @Nullable public var ucastRemote: Int?
   @Nullable public var ucastLocal: Int?
-  /// In `Physical_Switch.tunnel_ips`: where others are to send to.
+  /// The address in `Physical_Switch.tunnel_ips` that others send to.
   @Nullable public var tunnelAddress: String?
-  /// Seconds until the last network that is held goes; nil: none is.
+  /// Seconds until the last held network is removed; nil: none is held.
   @Nullable public var holdSeconds: Int?
   public var held: [HeldNetworkRow]
-  /// What cannot be as the controller wants, one sentence each.
+  /// Requests of the controller that cannot be met, one sentence each.
   public var faults: [String]
 
   public init(

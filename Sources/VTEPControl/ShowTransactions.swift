@@ -1,4 +1,4 @@
-// ShowTransactions: `vtepctl ovsdb transactions`, what the daemon has written to the controller's database last.
+// ShowTransactions: `vtepctl ovsdb transactions`, the daemon's latest transactions with the controller's database.
 
 /// Asks for the latest transactions.
 public struct ShowTransactions: ControlRequest {
@@ -6,7 +6,7 @@ public struct ShowTransactions: ControlRequest {
   public static let method = "ovsdb.transactions"
   public static let parameterNames = names(of: CodingKeys.self)
 
-  /// How many at most; nil: all that are remembered.
+  /// Most transactions to return; nil: all that are recorded.
   public var last: Int?
 
   public init(last: Int? = nil) {

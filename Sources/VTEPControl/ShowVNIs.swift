@@ -57,7 +57,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
   public var storm: VNIStorm
   /// Addresses not learned because the VNI was at its limit.
   public var learnRefusals: UInt64
-  /// Seconds that the VNI stays ready for a guest (`port prepare`); nil: it was not prepared.
+  /// Seconds that the VNI stays prepared for a guest (`port prepare`); nil: it was not prepared.
   @Nullable public var preparedSeconds: Int?
 
   public init(
@@ -109,7 +109,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
   }
 }
 
-/// Storm control of a VNI, in packets a second; 0: no limit.
+/// Storm control of a VNI, in packets per second; 0: no limit.
 public struct VNIStorm: Codable, Equatable, Sendable {
   public var broadcast: UInt64
   public var unknownUnicast: UInt64

@@ -24,8 +24,7 @@ public struct WorkerRow: Codable, Equatable, Sendable {
   @Nullable public var cyclesPerPacket: Double?
   /// Share of the last interval spent on packets, 0...100.
   @Nullable public var busyPercent: Double?
-  /// Addresses not learned, since the start, because more came at once than the learner could take; the next frame tries
-  /// again.
+  /// Addresses not learned since the start because the learner's queue was full; the next frame tries again.
   public var learnEventsLost: UInt64
 
   public init(

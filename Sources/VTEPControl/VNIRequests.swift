@@ -18,7 +18,7 @@ public struct AddVNI: ControlRequest {
   public var innerVLAN: String?
   public var ageingSeconds: UInt32?
   public var macLimit: UInt32?
-  /// Storm control, in packets a second.
+  /// Storm control, in packets per second.
   public var stormBroadcast: UInt64?
   public var stormUnknownUnicast: UInt64?
   public var stormUnknownMulticast: UInt64?
@@ -59,7 +59,7 @@ public struct AddVNI: ControlRequest {
   }
 }
 
-/// Changes settings of a VNI that runs. The parameters are those of `AddVNI`; nil: as it is.
+/// Changes settings of a running VNI. The parameters are those of `AddVNI`; nil: unchanged.
 public struct SetVNI: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "vni.set"
@@ -112,7 +112,7 @@ public struct AddPeer: ControlRequest {
   enum CodingKeys: CodingKey, CaseIterable { case vni, address }
 }
 
-/// Takes a VTEP from the flood list of a VNI.
+/// Removes a VTEP from the flood list of a VNI.
 public struct DeletePeer: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "peer.delete"

@@ -14,7 +14,7 @@ enum EntryPoint {
   }
 
   static func main() {
-    // A reader that has seen enough ends us by a write error, which Output treats as a clean end.
+    // A reader that has seen enough causes a write error, which Output treats as a clean end.
     signal(SIGPIPE, SIG_IGN)
     do {
       var command = try VTEPCtl.parseAsRoot(PortCommand.renamingSocket(Array(CommandLine.arguments.dropFirst())))
@@ -46,7 +46,7 @@ enum EntryPoint {
     default: break
     }
     let message = VTEPCtl.fullMessage(for: error)
-    // Asking for help is no mistake, although it arrives as an error, too.
+    // Asking for help is not a mistake, although it arrives as an error.
     if VTEPCtl.exitCode(for: error) == .success {
       Output.standard.write(message + "\n")
       Output.standard.flush()

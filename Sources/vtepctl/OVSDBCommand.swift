@@ -1,4 +1,4 @@
-// OVSDBCommand: `vtepctl ovsdb …`, what goes on between the daemon and the controller's database.
+// OVSDBCommand: `vtepctl ovsdb …`, the exchange between the daemon and the controller's database.
 
 import ArgumentParser
 import VTEPControl

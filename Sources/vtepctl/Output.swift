@@ -25,7 +25,7 @@ struct Output: ~Copyable {
     if buffer.count >= Self.bufferByteCount { flush() }
   }
 
-  /// Hands everything to the kernel. Ends the process when nobody reads any more (0) or writing fails (1).
+  /// Writes everything to the kernel. Ends the process when nobody reads any more (0) or writing fails (1).
   mutating func flush() {
     var sent = 0
     while sent < buffer.count {

@@ -20,8 +20,8 @@ struct PortCommand: CommandGroup {
 
   static let portSocketOption = "port-socket"
 
-  /// Gives `--socket` behind `port add` and `port set` to the port: the argument parser gives it to the root command, which has an
-  /// option of this name, too.
+  /// Assigns `--socket` after `port add` and `port set` to the port: the argument parser would give it to the root command, which
+  /// also has an option of this name.
   static func renamingSocket(_ arguments: [String]) -> [String] {
     guard
       let position = arguments.indices.dropLast().first(where: {

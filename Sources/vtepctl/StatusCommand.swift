@@ -26,7 +26,7 @@ struct StatusCommand: ClientCommand {
     while true {
       let result = Result { () throws(ControlClientError) in try session.ask(GetStatus()) }
       if case .success(let status) = result, status.state == .running, status.unattached.isEmpty { return try print(status, session) }
-      // Waiting does not help those who may not ask.
+      // Without permission, waiting does not help.
       if case .failure(.refused(let refusal)) = result, refusal.code == .permissionDenied { _ = try result.get() }
       if ContinuousClock.now >= end {
         let status = try result.get()

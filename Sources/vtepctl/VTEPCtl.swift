@@ -39,7 +39,7 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable, Sendable {
   case table, json
 }
 
-/// The root's options at the end of the command line, where they are just as welcome.
+/// The root's options at the end of the command line, where they are accepted as well.
 struct CommandOptions: ParsableArguments {
   @Option(help: .hidden, completion: .file())
   var socket: String?

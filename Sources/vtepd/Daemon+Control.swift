@@ -152,7 +152,7 @@ extension Daemon: ControlHandler {
   func handle(_ request: DeletePeer) async throws(ControlError) -> ChangeAnswer { try await change(request) }
 
   func handle(_ request: AddPort) async throws(ControlError) -> ChangeAnswer {
-    // The file may name an interface that comes later; a command names one that is there.
+    // The file may name an interface that appears later; a command must name an existing one.
     if case .text(let kind)? = request.settings["kind"], PortKind(rawValue: kind)?.awaitsInterface == true,
       case .text(let device)? = request.settings["device"], !(await (try running()).interfaceExists(device))
     {
@@ -163,7 +163,7 @@ extension Daemon: ControlHandler {
 
   func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer {
     var answer = try await change(request)
-    // Whoever enables a port wants it now, shut or not.
+    // Enabling a port reopens it at once, even if a guard shut it.
     if request.settings["enabled"] == .flag(true), await (try running()).release(port: request.name) { answer.changed = true }
     return answer
   }

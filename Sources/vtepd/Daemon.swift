@@ -10,7 +10,7 @@ actor Daemon {
   let log: Logger
   /// Of the configuration file.
   nonisolated let path: String
-  /// What the file said last. Changes of the file are differences from this, so that what vtepctl added stays.
+  /// The last version of the file. Changes of the file are differences from this, so that vtepctl's additions stay.
   private(set) var configuration: Configuration
   /// The connection to the controller's database.
   nonisolated let ovsdb: OVSDBService

@@ -1,4 +1,4 @@
-// DataplaneService: the data plane as a service: starts it, tells the service manager, stops it.
+// DataplaneService: the data plane as a service: starts it, notifies the service manager, stops it.
 
 import ServiceLifecycle
 

@@ -19,7 +19,7 @@ public struct RemoteStatus: Equatable, Sendable {
   public var state: State
   /// Since when it has been in this state, in seconds.
   public var sinceSeconds: Double
-  /// Why the last connection ended or did not come about; nil: there was none, or it goes on well.
+  /// Why the last connection ended or failed; nil: there was none, or it is healthy.
   public var lastError: String?
 
   public init(remote: Remote, state: State, sinceSeconds: Double, lastError: String?) {

@@ -1,4 +1,4 @@
-// ControllerAgent+Publish: what the switch has to say, written when it or the database has changed. One transaction at a time.
+// ControllerAgent+Publish: publishes the switch's state when it or the database has changed. One transaction at a time.
 
 import Encap
 import OVSDBClient
@@ -6,11 +6,11 @@ import VTEP
 import VTEPControl
 
 extension ControllerAgent {
-  /// Seconds between updates of the counters of bindings.
+  /// Seconds between updates of binding counters.
   private static let counterSeconds = 5.0
-  /// Seconds after a transaction that the server has refused.
+  /// Seconds to wait after the server has refused a transaction.
   private static let retrySeconds = 1.0
-  /// Longest time for a row of ours to come back to us.
+  /// Longest time until a row that we inserted appears in the replica.
   private static let echoSeconds = 2.0
 
   func publish(_ reconciler: Reconciler) async {
@@ -31,7 +31,7 @@ extension ControllerAgent {
     if !operations.isEmpty { await transact(operations, client) }
   }
 
-  /// The replica has the rows that we inserted last: what it lacks would be inserted twice.
+  /// The replica has the rows that we inserted last. Otherwise they would be inserted twice.
   private func hasEchoes(in replica: Replica) -> Bool {
     guard let awaited, now < awaited.until else { return true }
     return awaited.rows.allSatisfy { id in replica.tables.values.contains { $0[id] != nil } }
@@ -53,7 +53,7 @@ extension ControllerAgent {
     note(entry)
   }
 
-  /// What we have to say now.
+  /// The state to publish.
   private func state(_ reconciler: Reconciler) async -> SwitchState {
     if let news = await reconciler.localStations(unlike: stations?.version) { stations = (news.version, Set(news.stations)) }
     var state = await description(reconciler)
@@ -82,7 +82,7 @@ extension ControllerAgent {
     return state
   }
 
-  /// What was counted at the controller's bindings.
+  /// Counters of the controller's bindings.
   private func counters(_ reconciler: Reconciler) async -> Publisher.Counters {
     var counters: Publisher.Counters = [:]
     let bindings = await reconciler.controlledBindings()
@@ -119,7 +119,7 @@ extension ControllerAgent {
     return "\(count) VTEPs of the controller have \(family) addresses, and tunnel_ips tells them to send to \(published)\(remedy)"
   }
 
-  /// What the data plane could not do.
+  /// Requests that the data plane could not meet.
   private static func faults(_ report: ControllerReport) -> DatabaseFaults {
     var faults = DatabaseFaults()
     // The reconciler has logged the conflicts.

@@ -1,6 +1,6 @@
-// ControllerAgent: between the controller's database and the data plane. What comes from the database is mapped and handed to the
-// reconciler; what the switch has to say is compared with the database and written (+Publish). Without a connection everything goes
-// on as it was told; over a restart it is kept in a file.
+// ControllerAgent: connects the controller's database and the data plane. It maps the database's content to edits for the reconciler,
+// and compares the switch's state with the database and writes the difference (+Publish). Without a connection, forwarding continues
+// on the last known state, which a file preserves across restarts.
 
 import Encap
 import Logging
@@ -21,7 +21,7 @@ actor ControllerAgent {
   // From the database.
   var mapping: ControllerMapping
   private(set) var hold = ControllerHold(emptySeconds: 300)
-  /// What cannot be as the controller wants, for the operator.
+  /// Requests of the controller that cannot be met, for the operator.
   private(set) var told: Set<String> = []
 
   // To the database.
@@ -29,20 +29,20 @@ actor ControllerAgent {
   private(set) var transactions = TransactionLog()
   /// The connection in use, while its replica is kept up to date.
   var client: OVSDBClient?
-  /// The database has changed since it was compared with what we have to say.
+  /// The database has changed since it was last compared with the state to publish.
   var hasNews = false
-  /// What we had to say when it was compared.
+  /// The state to publish at that comparison.
   var compared: SwitchState?
   var stations: (version: Reconciler.StationsVersion, all: Set<LocalStation>)?
-  /// What we have to say that changes only with the desired state.
+  /// The part of the state to publish that changes only with the desired state.
   var described: (revision: UInt64, state: SwitchState)?
   var nextCounters = 0.0
   /// No transaction before.
   var pauseEnd = 0.0
-  /// Rows that we have inserted last; while the replica lacks one, it is behind.
+  /// The rows that we inserted last; while the replica lacks one, it is behind.
   var awaited: (rows: [RowID], until: Double)?
   var isPublishing = false
-  /// We have taken what is ours out of the database, and write nothing more.
+  /// We have removed our rows from the database, and write nothing more.
   var isWithdrawn = false
 
   // Keeping what was said.
@@ -58,10 +58,10 @@ actor ControllerAgent {
     file = ControllerStateFile(stateDirectory: stateDirectory)
   }
 
-  /// Seconds since the agent was made.
+  /// Seconds since the agent was created.
   var now: Double { (clock.now - origin) / .seconds(1) }
 
-  /// Says which data plane it is about, and puts into force what the controller said before the last stop.
+  /// Sets the data plane, and restores the controller's state from before the last stop.
   func start(_ reconciler: Reconciler, restoring: Bool) async {
     if restoring {
       do {
@@ -97,7 +97,7 @@ actor ControllerAgent {
     if let reconciler { await save(reconciler) }
   }
 
-  /// The data plane, once it is there, at most five times a second; nil when the task is cancelled.
+  /// The data plane, once it has started, at most five times per second; nil when the task is cancelled.
   private func startedReconciler() async -> Reconciler? {
     while !Task.isCancelled {
       try? await Task.sleep(for: .milliseconds(200))
@@ -147,7 +147,7 @@ actor ControllerAgent {
     if now >= nextSave { await save(reconciler) }
   }
 
-  /// Applies all that the database says.
+  /// Applies the whole database.
   private func applyAll(_ reconciler: Reconciler) async {
     hasNews = true
     await carryOut(hold.soften(mapping.everything(), mapping), reconciler)
@@ -164,7 +164,7 @@ actor ControllerAgent {
     return true
   }
 
-  /// Keeps what the controller has said. The more there is, the more seldom.
+  /// Saves the controller's state; the larger it is, the less often.
   private func save(_ reconciler: Reconciler) async {
     guard isUnsaved else { return }
     isUnsaved = false
@@ -179,8 +179,8 @@ actor ControllerAgent {
     nextSave = now + max(0.5, 20 * (now - start))
   }
 
-  /// The operator wants no controller any more: what is ours goes out of the database, if it can be reached, and what the controller
-  /// said out of the data plane.
+  /// The operator has removed the controller: removes our rows from the database, if it can be reached, and the controller's state
+  /// from the data plane.
   func withdraw() async {
     isWithdrawn = true
     if let client {
@@ -200,7 +200,7 @@ actor ControllerAgent {
 
   // -- for the operator ----------------------------------------------------------------------------------------------------
 
-  /// What is special about the controller now.
+  /// The controller's current holds and faults.
   struct Report: Sendable {
     var tunnelAddress: IPAddress?
     var held: [HeldNetworkRow]
@@ -218,7 +218,7 @@ actor ControllerAgent {
       tunnelAddress: compared?.tunnelAddress, held: held, faults: told.sorted() + conflicts.map(\.description))
   }
 
-  /// Tells of networks that are held from now on.
+  /// Logs networks that are held from now on.
   private func tell(_ held: [VNI: ControllerHold.Network]) {
     let withdrawn = held.filter { $0.value.reason == .withdrawn }
     if !withdrawn.isEmpty {

@@ -1,6 +1,6 @@
-// ControllerHold: networks that the database no longer asks for and that are forwarded a little longer. A controller that restarts
-// takes its tunnel keys back and gives them again (ovn-controller-vtep does, in many transactions), and a database may be made anew.
-// I/O-free: what runs and what the database says go in, an edit that takes nothing away too early comes out.
+// ControllerHold: networks that are no longer in the database but still forwarded for a while. A restarting controller withdraws
+// its tunnel keys and sets them again (ovn-controller-vtep does so in many transactions), and a database may be re-created.
+// I/O-free: the input is what runs and what the database contains, the output an edit that removes nothing too early.
 
 import Encap
 import OVSDBClient
@@ -8,7 +8,7 @@ import VTEP
 
 struct ControllerHold: Sendable {
   enum Reason: String, Sendable {
-    /// The controller has taken the tunnel key away from the logical switch, whose row is still there.
+    /// The controller has withdrawn the logical switch's tunnel key; its row still exists.
     case withdrawn
     /// The database was found empty after a connection.
     case databaseEmpty = "database-empty"
@@ -17,22 +17,22 @@ struct ControllerHold: Sendable {
   /// A network that is held.
   struct Network: Sendable {
     var settings: LogicalSwitchSettings
-    /// What ran, and what the database has said nothing about yet.
+    /// What was running and is not in the database yet.
     var bindings: Set<ControllerLayer.Binding>
     var reason: Reason
     /// On the caller's clock.
     var endSeconds: Double
     /// The database has had the logical switch since.
     var isKnown: Bool
-    /// The database has given it its key back, and may not have said everything about it yet.
+    /// Its key is back in the database, but its contents may not be complete yet.
     var hasReturned = false
   }
 
-  /// How long a network goes on whose key was taken away, and how long one that has its key again goes on with what it had.
+  /// How long a network without its key is forwarded, and how long one with a restored key keeps its previous contents.
   static let withdrawalSeconds = 12.0
 
   private(set) var networks: [VNI: Network] = [:]
-  /// How long a database that was found empty is not believed.
+  /// How long to ignore that a database was found empty.
   var emptySeconds: Double
 
   init(emptySeconds: Double) { self.emptySeconds = emptySeconds }
@@ -46,13 +46,13 @@ struct ControllerHold: Sendable {
     networks.values.map { max($0.endSeconds - now, 0) }.max()
   }
 
-  /// Takes note of what the database wants now.
+  /// Follows a change of the database.
   ///
   /// - Parameters:
   ///   - edit: that leads there.
   ///   - running: what is forwarded.
   ///   - isSnapshot: the database was connected to just now.
-  /// - Returns: the edit, which takes away nothing of what is held; and networks that are held from now on.
+  /// - Returns: the edit without removals from held networks; and networks that are held from now on.
   mutating func follow(
     _ edit: ControllerEdit, _ mapping: ControllerMapping, running: ControllerLayer, isSnapshot: Bool, now: Double
   ) -> (edit: ControllerEdit, added: [VNI: Network]) {
@@ -91,7 +91,7 @@ struct ControllerHold: Sendable {
     return added
   }
 
-  /// - Parameter keyed: the VNI that the database gives to the logical switch of that name.
+  /// - Parameter keyed: the VNI of the logical switch of that name in the database.
   /// - Returns: nil: the hold ends.
   private func updated(_ network: Network, _ vni: VNI, keyed: VNI?, _ mapping: ControllerMapping, now: Double) -> Network? {
     var network = network
@@ -101,7 +101,7 @@ struct ControllerHold: Sendable {
       network.isKnown = true
       return network
     }
-    // Its key is another's, or it has another one.
+    // Another switch has its key, or its key has changed.
     guard keyed == nil, mapping.layer.switches[vni] == nil else { return nil }
     if mapping.keyless[network.settings.name] != nil {
       if network.hasReturned {
@@ -112,11 +112,11 @@ struct ControllerHold: Sendable {
       network.isKnown = true
       return network
     }
-    // Deleted, or not there yet.
+    // Deleted, or not in the database yet.
     return network.isKnown ? nil : network
   }
 
-  /// An edit that takes away nothing of what is held.
+  /// The edit without removals from held networks.
   func soften(_ edit: ControllerEdit, _ mapping: ControllerMapping) -> ControllerEdit {
     guard !networks.isEmpty else { return edit }
     var softened = edit
@@ -135,9 +135,9 @@ struct ControllerHold: Sendable {
     return softened
   }
 
-  /// Ends what is held long enough.
+  /// Ends the holds that have expired.
   ///
-  /// - Parameter isConnected: without a connection nobody knows whether an empty database is still empty.
+  /// - Parameter isConnected: without a connection it is unknown whether an empty database is still empty.
   /// - Returns: the networks whose hold has ended.
   mutating func expire(isConnected: Bool, now: Double) -> [VNI: Network] {
     let ended = networks.filter { now >= $0.value.endSeconds && (isConnected || $0.value.reason == .withdrawn) }
@@ -145,17 +145,17 @@ struct ControllerHold: Sendable {
     return ended
   }
 
-  /// Ends all.
+  /// Ends all holds.
   mutating func release() { networks = [:] }
 
-  /// What a restart of ours should go on with: not what the controller has withdrawn.
+  /// The state that a restart of vtepd should restore, without networks that the controller has withdrawn.
   func lasting(_ layer: ControllerLayer) -> ControllerLayer {
     let gone = networks.filter { $0.value.reason == .withdrawn && !$0.value.hasReturned }
     guard !gone.isEmpty else { return layer }
     return layer.without(Set(gone.keys))
   }
 
-  /// The rows of logical switches that have no key and are forwarded all the same.
+  /// The rows of logical switches that have no key but are still forwarded.
   func rows(_ mapping: ControllerMapping) -> [VNI: RowID] {
     networks.compactMapValues { mapping.keyless[$0.settings.name] }
   }

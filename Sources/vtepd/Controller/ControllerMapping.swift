@@ -1,29 +1,29 @@
-// ControllerMapping: from rows of `hardware_vtep` to what the data plane is to do. I/O-free: a replica and the changes that led to
-// it go in, an edit for the reconciler comes out. A change of one remote address costs that one; logical switches, bindings and
-// flood lists, of which there are few, are mapped anew when one of them changes (+Layer). The database may be of any version, and
-// may hold nonsense: what cannot be understood is left out and told (`faults`).
+// ControllerMapping: maps rows of `hardware_vtep` to edits for the reconciler. I/O-free: the input is a replica and the changes that
+// led to it. A changed remote address costs only that address; logical switches, bindings and flood lists, of which there are few,
+// are all mapped again when one of them changes (LayerReader). The database may have any version and any contents: whatever
+// cannot be understood is left out and reported (`faults`).
 
 import Encap
 import OVSDBClient
 import VTEP
 
 struct ControllerMapping: Sendable {
-  /// What a remote address is unique by.
+  /// The key of a remote address.
   struct Place: Hashable, Sendable {
     var logicalSwitch: RowID
     var mac: MACAddress
   }
 
-  /// A logical switch without a tunnel key, to which a port is bound: nothing is forwarded.
+  /// A logical switch without a tunnel key that a port is bound to: nothing is forwarded.
   struct Keyless: Equatable, Sendable {
     var name: String
     /// Its remote addresses have locators with tunnel keys.
     var hasKeysOfLocators: Bool
   }
 
-  /// Our name, by which our Physical_Switch is found.
+  /// The name of our Physical_Switch.
   let switchName: String
-  /// What the database wants, but remote unicast addresses.
+  /// The database's contents, except remote unicast addresses.
   private(set) var layer = ControllerLayer()
   /// Logical switches that are forwarded.
   private(set) var vnis: [RowID: VNI] = [:]
@@ -34,13 +34,13 @@ struct ControllerMapping: Sendable {
   private(set) var keylessBindings: [ControllerLayer.Binding: Keyless] = [:]
 
   private var layerFaults = DatabaseFaults()
-  /// The row of each remote address; of several the one with the lowest identifier.
+  /// The row of each remote address; if there are several, the one with the lowest UUID.
   private var rows: [Place: RowID] = [:]
   /// All rows of addresses that have several.
   private var rivals: [Place: Set<RowID>] = [:]
-  /// Rows that say nothing we understand, and why.
+  /// Rows that cannot be understood, and why.
   private var unreadable: [RowID: String] = [:]
-  /// Rows whose locator is of no use, and why.
+  /// Rows with an unusable locator, and why.
   private var unreachable: [RowID: String] = [:]
   /// Locators as they were read last.
   private var locators = LocatorReader()
@@ -49,10 +49,10 @@ struct ControllerMapping: Sendable {
     self.switchName = switchName
   }
 
-  /// Nothing in the database is forwarded, and nothing is known of any remote address: as in a database that was made anew.
+  /// The database has no forwarded networks and no remote addresses, like a newly created one.
   var isEmpty: Bool { layer.switches.isEmpty && !knowsRemotes }
 
-  /// The database says something about what is remote.
+  /// The database has remote addresses or flood sets.
   var knowsRemotes: Bool {
     !rows.isEmpty || replica?.rows(HardwareVTEP.Table.mcastMacsRemote.rawValue).isEmpty == false
   }
@@ -63,7 +63,7 @@ struct ControllerMapping: Sendable {
   /// How many remote addresses the database has.
   var addressCount: Int { rows.count }
 
-  /// What cannot be carried out.
+  /// Requests that cannot be carried out.
   var faults: DatabaseFaults {
     var faults = layerFaults
     for (place, ids) in rivals {
@@ -79,7 +79,7 @@ struct ControllerMapping: Sendable {
 
   // -- all at once -------------------------------------------------------------------------------------------------------
 
-  /// Starts anew from a snapshot. The edit has all that there is.
+  /// Starts again from a snapshot. The edit contains everything.
   mutating func load(_ replica: Replica) -> ControllerEdit {
     self = ControllerMapping(switchName: switchName)
     self.replica = replica
@@ -88,14 +88,14 @@ struct ControllerMapping: Sendable {
     return everything()
   }
 
-  /// An edit that has all that there is.
+  /// An edit that contains everything.
   mutating func everything() -> ControllerEdit {
     ControllerEdit(layer: layer, addresses: rows.keys.compactMap { address(of: $0) }, complete: Set(layer.switches.keys))
   }
 
   // -- what has changed ----------------------------------------------------------------------------------------------------
 
-  /// Follows changes, after which the database is as in `replica`.
+  /// Follows changes that led to `replica`.
   mutating func update(_ changes: [TableChange], _ replica: Replica) -> ControllerEdit {
     self.replica = replica
     var touched: Set<Place> = []
@@ -125,7 +125,7 @@ struct ControllerMapping: Sendable {
       let (oldLayer, oldVNIs) = (layer, vnis)
       remap(replica)
       if layer != oldLayer { edit.layer = layer }
-      // All addresses of a logical switch whose VNI is another now, or whose name: the data plane takes it for another one.
+      // All addresses of a logical switch whose VNI or name has changed: the data plane treats it as a different one.
       let moved = Set(
         vnis.filter { oldVNIs[$0.key] != $0.value || oldLayer.switches[$0.value]?.name != layer.switches[$0.value]?.name }.keys)
       if !moved.isEmpty {
@@ -201,7 +201,7 @@ struct ControllerMapping: Sendable {
     return .success(Place(logicalSwitch: typed.logicalSwitch, mac: mac))
   }
 
-  /// What the data plane is to know of an address; nil when its logical switch is not forwarded.
+  /// The address as the data plane needs it; nil when its logical switch is not forwarded.
   private mutating func address(of place: Place) -> ControllerEdit.Address? {
     guard let vni = vnis[place.logicalSwitch] else {
       if let id = rows[place], let replica, replica[HardwareVTEP.Table.logicalSwitch.rawValue, place.logicalSwitch] == nil {
@@ -223,7 +223,7 @@ struct ControllerMapping: Sendable {
 }
 
 extension TableChange {
-  /// The row came, went, or has one of these columns changed.
+  /// The row was inserted or deleted, or one of these columns changed.
   fileprivate func concerns(_ columns: Set<String>) -> Bool {
     old == nil || new == nil || changedColumns.contains { columns.contains($0) }
   }

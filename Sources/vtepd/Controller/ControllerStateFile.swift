@@ -1,5 +1,5 @@
-// ControllerStateFile: what the controller has said, kept over a restart, so that forwarding resumes before the controller
-// answers. Lines of words; whatever is not whole is not used.
+// ControllerStateFile: saves the controller's state across restarts, so that forwarding resumes before the controller answers.
+// Lines of words; an incomplete file is not used.
 
 import Encap
 import FoundationEssentials
@@ -8,7 +8,7 @@ import VTEP
 struct ControllerStateFile: Sendable {
   typealias Addresses = [VNI: [MACAddress: TunnelDestination]]
 
-  /// Why a file is of no use.
+  /// Why a file cannot be used.
   struct Unusable: Error, CustomStringConvertible {
     var description: String
   }
@@ -23,7 +23,7 @@ struct ControllerStateFile: Sendable {
 
   // -- writing -----------------------------------------------------------------------------------------------------------
 
-  /// Replaces the file. It is whole at any time.
+  /// Replaces the file atomically.
   func save(_ layer: ControllerLayer, _ addresses: Addresses) throws {
     let directory = URL(filePath: path).deletingLastPathComponent()
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
@@ -58,7 +58,7 @@ struct ControllerStateFile: Sendable {
 
   // -- reading -----------------------------------------------------------------------------------------------------------
 
-  /// What the file says; nil: there is none.
+  /// The file's contents; nil: there is no file.
   func load() throws -> ControllerEdit? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     guard let text = String(validating: try Data(contentsOf: URL(filePath: path)), as: UTF8.self) else {

@@ -1,5 +1,5 @@
-// DatabaseFaults: what in the database cannot be carried out, sorted by the columns in which the schema has it told
-// (vtep(5), "Error Notification"). Always made anew from what is so now: a fault goes with its cause.
+// DatabaseFaults: the requests in the database that cannot be carried out, sorted by the schema's columns for reporting them
+// (vtep(5), "Error Notification"). Always rebuilt from the current state: a fault disappears with its cause.
 
 import OVSDBClient
 
@@ -8,13 +8,13 @@ struct DatabaseFaults: Equatable, Sendable {
   var ofSwitch: Set<HardwareVTEP.SwitchFault> = []
   /// `Physical_Port.port_fault_status`, by port name.
   var ofPorts: [String: Set<HardwareVTEP.PortFault>] = [:]
-  /// Rows of Logical_Router that concern us: we do not route.
+  /// Rows of Logical_Router that concern us: routing is not supported.
   var routers: Set<RowID> = []
   /// Those of them with ACL bindings.
   var routersWithACLs: Set<RowID> = []
-  /// Rows of ACL that our ports refer to: we do not filter.
+  /// Rows of ACL that our ports refer to: filtering is not supported.
   var acls: Set<RowID> = []
-  /// Rows of Tunnel of ours for which BFD is asked: we do not speak it.
+  /// Our rows of Tunnel that request BFD: it is not supported.
   var tunnels: Set<RowID> = []
   /// For the log: one sentence for each fault, without final stop.
   var messages: Set<String> = []

@@ -1,4 +1,4 @@
-// HostAddresses: by which addresses the host can be reached for management, for Physical_Switch.management_ips.
+// HostAddresses: the host's management addresses, for Physical_Switch.management_ips.
 
 import Encap
 import Glibc

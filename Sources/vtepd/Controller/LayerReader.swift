@@ -127,7 +127,7 @@ struct LayerReader {
   private lazy var keyedLocators: Set<RowID> = Set(
     replica.all(HardwareVTEP.Locator.self, in: .locator).filter { ($0.value.tunnelKey ?? 0) != 0 }.keys)
 
-  /// What the schema has and we do not do.
+  /// Features of the schema that are not supported.
   private mutating func readWhatWeLack(_ own: HardwareVTEP.PhysicalSwitch) {
     let bound = Set(replica.ports(of: own).flatMap(\.vlanBindings.values))
     let isAlone = replica.rows(HardwareVTEP.Table.physicalSwitch.rawValue).count == 1
@@ -151,7 +151,7 @@ extension Replica {
     all(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch).values.filter { $0.name == name }.min { $0.id < $1.id }
   }
 
-  /// The ports of a switch by name; of several with the same name the first by identifier.
+  /// The ports of a switch by name; if several have the same name, the one with the lowest UUID.
   func ports(of owner: HardwareVTEP.PhysicalSwitch) -> [HardwareVTEP.PhysicalPort] {
     var ports: [HardwareVTEP.PhysicalPort] = []
     for id in owner.ports.sorted() {

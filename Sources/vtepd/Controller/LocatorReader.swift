@@ -1,11 +1,11 @@
-// LocatorReader: rows of Physical_Locator as destinations of the data plane; each is read once.
+// LocatorReader: converts rows of Physical_Locator to the data plane's destinations; each is read once.
 
 import Encap
 import OVSDBClient
 import VTEP
 
 struct LocatorReader: Sendable {
-  /// Why a row is of no use.
+  /// Why a row cannot be used.
   struct Useless: Error, Sendable {
     var text: String
   }
@@ -14,10 +14,10 @@ struct LocatorReader: Sendable {
 
   mutating func forget(_ id: RowID) { known[id] = nil }
 
-  /// The destination that a locator stands for in a logical switch. A tunnel key that is the logical switch's own says nothing.
+  /// A locator's destination in a logical switch. A tunnel key that equals the logical switch's is redundant.
   mutating func destination(_ id: RowID, _ replica: Replica, vni: VNI) -> Result<TunnelDestination, Useless> {
     let result = known[id] ?? Self.read(id, replica)
-    // What is not there may come.
+    // A missing row may still arrive.
     if replica[HardwareVTEP.Table.locator.rawValue, id] != nil { known[id] = result }
     return result.map { $0.key == vni ? TunnelDestination($0.address) : $0 }
   }
@@ -32,7 +32,7 @@ struct LocatorReader: Sendable {
     guard let address = IPAddress(row.destinationIP) else {
       return .failure(Useless(text: "'\(row.destinationIP)' is no IP address"))
     }
-    // 0 is what some controllers write for "none".
+    // Some controllers write 0 for "none".
     guard let key = row.tunnelKey, key != 0 else { return .success(TunnelDestination(address)) }
     guard let vni = VNI(key) else { return .failure(Useless(text: "tunnel key \(key) is no VNI")) }
     return .success(TunnelDestination(address, key: vni))

@@ -1,5 +1,5 @@
-// Publisher+Addresses: Ucast_Macs_Local, the stations behind our ports, and Mcast_Macs_Local, by which others know that floods of a
-// logical switch are to reach us. Rows are ours if their locator is.
+// Publisher+Addresses: Ucast_Macs_Local, the stations behind our ports, and Mcast_Macs_Local, which tells others to send floods of a
+// logical switch to us. Rows with our locator are ours.
 
 import Encap
 import OVSDBClient
@@ -17,7 +17,7 @@ extension Publisher {
       let address = station.address?.description ?? ""
       if let row = own[place] {
         var new = row
-        // A station that has not spoken of its address since our start may have done so before.
+        // A station that has not claimed its address since our start may have done so before.
         if !address.isEmpty { new.ipAddress = address }
         plan.add(row.update(to: new, in: .ucastMacsLocal))
       } else if plan.operations.count < Self.batch, let locator = plan.ownLocator() {
@@ -29,11 +29,11 @@ extension Publisher {
       plan.add(row.deletion(from: .ucastMacsLocal))
     }
     known.formUnion(present)
-    // What is gone from the database was given up for good.
+    // Rows that are gone from the database were removed for good.
     known.formIntersection(present.union(own.keys))
   }
 
-  /// Takes all of our addresses and flood sets out.
+  /// Removes all of our addresses and flood sets.
   func withdrawAddresses(_ plan: inout Plan) {
     let (own, extra) = ownAddresses(&plan)
     for row in own.values.sorted(by: { $0.id < $1.id }) + extra { plan.add(row.deletion(from: .ucastMacsLocal)) }
@@ -46,7 +46,7 @@ extension Publisher {
     return plan.state.boundVNIs.contains { plan.logicalSwitches[$0] == place.logicalSwitch }
   }
 
-  /// Our rows by what they are about, and those that are about the same as another or about nothing.
+  /// Our rows by their key, and duplicates and rows without a valid key.
   private func ownAddresses(_ plan: inout Plan) -> (own: [ControllerMapping.Place: HardwareVTEP.UcastMAC], extra: [HardwareVTEP.UcastMAC]) {
     var own: [ControllerMapping.Place: HardwareVTEP.UcastMAC] = [:]
     var extra: [HardwareVTEP.UcastMAC] = []

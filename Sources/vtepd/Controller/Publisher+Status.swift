@@ -1,5 +1,5 @@
-// Publisher+Status: what the database asks for and we do not do, told in the columns that the schema has for it; and the counters
-// of bindings. Status columns of rows that do not concern us are not touched.
+// Publisher+Status: reports unsupported requests in the schema's status columns, and publishes binding counters. Status columns of
+// rows that do not concern us are not touched.
 
 import OVSDBClient
 import VTEP
@@ -28,8 +28,8 @@ extension Publisher {
     }
   }
 
-  /// A row of Logical_Binding_Stats for each binding, in `vlan_stats` of its port. Counters begin where those of the row ended that
-  /// we find: a restart of ours turns nothing back, and writes nothing.
+  /// A row of Logical_Binding_Stats for each binding, in `vlan_stats` of its port. Counters continue from an existing row: a restart of
+  /// vtepd does not reset them, and writes nothing.
   mutating func publishCounters(_ counters: Counters, _ plan: inout Plan) {
     guard let own = plan.replica.physicalSwitch(named: plan.state.name) else { return }
     var seen: Set<RowID> = []
@@ -45,7 +45,7 @@ extension Publisher {
           seen.insert(id)
           var before = countersBefore[id] ?? SwitchState.Traffic(row) - traffic
           if newCounters.remove(binding) != nil { before = SwitchState.Traffic() }
-          // The binding was made anew meanwhile.
+          // The binding was deleted and created again meanwhile.
           if (before + traffic).packetsFromLocal < row.packetsFromLocal || (before + traffic).packetsToLocal < row.packetsToLocal {
             before = SwitchState.Traffic(row) - traffic
           }

@@ -12,7 +12,7 @@ extension Publisher {
     var new = row
     new.description = state.description
     new.tunnelIPs = state.tunnelIPs
-    // The controller may know better by which address it reaches us.
+    // The controller may know better which address it uses to reach us.
     if row.managementIPs.isEmpty { new.managementIPs = state.managementIPs }
     new.faults = Set(state.faults.ofSwitch.map(\.rawValue))
     plan.add(row.update(to: new, in: .physicalSwitch))
@@ -32,7 +32,7 @@ extension Publisher {
     enlist(.named("switch"), &plan)
   }
 
-  /// Adds a switch to Global.switches; a database that is quite new has no row there.
+  /// Adds a switch to Global.switches; a new database has no row in Global.
   private func enlist(_ id: OVSDBAtom, _ plan: inout Plan) {
     let table = HardwareVTEP.Table.global.rawValue
     if plan.replica.rows(table).isEmpty {
@@ -68,7 +68,7 @@ extension Publisher {
     let added = missing.sorted().map { insertPort($0, &plan) }
     var mutations: [OVSDBMutation] = []
     let gone = row.ports.subtracting(kept)
-    // A row that no switch has goes by itself.
+    // The server deletes a row that no switch refers to.
     if !gone.isEmpty { mutations.append(OVSDBMutation("ports", .delete, OVSDBDatum(gone))) }
     if !added.isEmpty { mutations.append(OVSDBMutation("ports", .insert, OVSDBDatum(set: added))) }
     if !mutations.isEmpty {

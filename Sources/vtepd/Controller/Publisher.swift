@@ -1,21 +1,21 @@
-// Publisher: from what this switch has to say, and what the database says, to the operations that make the second the first.
-// I/O-free. Only the difference is written, and only what is ours: our Physical_Switch and its ports, local addresses with our
-// locator, and the status columns of rows that concern us. Aspects: +Switch, +Addresses, +Status.
+// Publisher: compares this switch's state with the database, and produces the operations that update the database. I/O-free. It writes
+// only differences, and only our part: our Physical_Switch and its ports, local addresses with our locator, and the status columns
+// of rows that concern us. Aspects: +Switch, +Addresses, +Status.
 
 import Encap
 import OVSDBClient
 import VTEP
 
 struct Publisher {
-  /// Local addresses that we have published, or found published and known ourselves. Others with our locator are from before our
-  /// start: they stay for a while, for the stations may not have spoken yet.
+  /// Local addresses that we have published, or found published and confirmed. Others with our locator are from before our start:
+  /// they stay for a while, since the stations may not have sent anything yet.
   var known: Set<ControllerMapping.Place> = []
-  /// When addresses from before our start are given up, on the caller's clock.
+  /// When to remove addresses from before our start, on the caller's clock.
   let adoptionEndSeconds: Double
   private var hasEndedAdoption = false
-  /// What rows of counters had when we saw them first, less what we had counted: so that counters go on after a restart.
+  /// Values of counter rows when first seen, less our own counts at that time, so that counters continue after a restart.
   var countersBefore: [RowID: SwitchState.Traffic] = [:]
-  /// Bindings whose row of counters we have just inserted: it began with ours.
+  /// Bindings whose counter row we have just inserted with our own counts.
   var newCounters: Set<ControllerLayer.Binding> = []
 
   typealias Counters = [ControllerLayer.Binding: SwitchState.Traffic]
@@ -24,14 +24,14 @@ struct Publisher {
     self.adoptionEndSeconds = adoptionEndSeconds
   }
 
-  /// Whether addresses from before our start are to be given up now; true once.
+  /// Whether to remove addresses from before our start now; true once.
   mutating func endAdoption(now: Double) -> Bool {
     guard !hasEndedAdoption, now >= adoptionEndSeconds else { return false }
     hasEndedAdoption = true
     return true
   }
 
-  /// How long addresses from before our start stay: as long as an address is remembered that is silent.
+  /// How long addresses from before our start stay: the ageing time of a silent address.
   static let adoptionSeconds = 300.0
 
   /// Operations of one transaction.
@@ -40,7 +40,7 @@ struct Publisher {
     let replica: Replica
     /// Logical switches that are forwarded, with or without a key.
     let logicalSwitches: [VNI: RowID]
-    /// The controller says that the address is elsewhere.
+    /// The controller places the address elsewhere.
     let isRemote: (ControllerMapping.Place) -> Bool
     var operations: [OVSDBOperation] = []
     /// Our locator was inserted in this transaction.
@@ -54,12 +54,12 @@ struct Publisher {
       isRemote = mapping.isRemote
     }
 
-    /// Adds an operation, as far as the server's schema has what it needs.
+    /// Adds an operation, as far as the server's schema supports it.
     mutating func add(_ operation: OVSDBOperation?) {
       if let fitting = operation?.fitted(to: replica.schema) { operations.append(fitting) }
     }
 
-    /// The locator that stands for us, from the database or made with this transaction. Nil: we have no address.
+    /// Our locator, from the database or inserted with this transaction. Nil: we have no address.
     mutating func ownLocator() -> OVSDBAtom? {
       guard let ip = state.tunnelAddress?.description else { return nil }
       if let id = ownLocatorIDs.min() { return .uuid(id) }
@@ -85,10 +85,10 @@ struct Publisher {
     }
   }
 
-  /// Operations of one transaction at most; what is left over comes with the next call.
+  /// Most operations in one transaction; the next call returns the rest.
   static let batch = 2000
 
-  /// What takes all that is ours out of the database.
+  /// The operations that remove everything of ours from the database.
   func withdrawal(_ mapping: ControllerMapping) -> [OVSDBOperation] {
     guard let replica = mapping.replica, let own = replica.physicalSwitch(named: mapping.switchName) else { return [] }
     var state = SwitchState(name: own.name, description: own.description)
@@ -100,7 +100,7 @@ struct Publisher {
     return plan.operations
   }
 
-  /// What is to be done; empty: the database says it all.
+  /// The operations to run; empty: the database is up to date.
   ///
   /// - Parameters:
   ///   - mapping: has mapped `replica`.

@@ -1,4 +1,4 @@
-// SwitchState: what this switch has to say in the database.
+// SwitchState: this switch's state as published in the database.
 
 import Encap
 import OVSDBClient
@@ -9,7 +9,7 @@ struct SwitchState: Equatable, Sendable {
     var description: String
   }
 
-  /// What was counted at a binding; from the port, and to it.
+  /// A binding's counters, from the port and to it.
   struct Traffic: Equatable, Sendable {
     var packetsFromLocal: Int64 = 0
     var bytesFromLocal: Int64 = 0
@@ -20,8 +20,8 @@ struct SwitchState: Equatable, Sendable {
   var name: String
   var description: String
   var managementIPs: Set<String> = []
-  /// In `tunnel_ips` and in our locators: where others are to send to. The schema's only encapsulation is vxlan_over_ipv4, which
-  /// controllers use for IPv6 addresses, too.
+  /// The address that others send to, in `tunnel_ips` and in our locators. The schema's only encapsulation is vxlan_over_ipv4, which
+  /// controllers also use for IPv6 addresses.
   var tunnelAddress: IPAddress?
   /// By name.
   var ports: [String: Port] = [:]
@@ -29,7 +29,7 @@ struct SwitchState: Equatable, Sendable {
   var stations: Set<LocalStation> = []
   /// Logical switches with a binding here.
   var boundVNIs: Set<VNI> = []
-  /// Logical switches without a key that are forwarded a little longer: what is ours in them stays published.
+  /// Held logical switches without a key: our rows in them stay published.
   var heldSwitches: [VNI: RowID] = [:]
   var faults = DatabaseFaults()
 

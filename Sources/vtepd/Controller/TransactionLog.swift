@@ -1,4 +1,4 @@
-// TransactionLog: what we have written to the database last, for `vtepctl ovsdb transactions`.
+// TransactionLog: our latest transactions, for `vtepctl ovsdb transactions`.
 
 import OVSDBClient
 
@@ -23,7 +23,7 @@ struct TransactionLog: Sendable {
     entries.append(entry)
   }
 
-  /// Operations by kind and table, in the order in which they come first.
+  /// Operations by kind and table, in order of first appearance.
   static func summary(_ operations: [OVSDBOperation]) -> String {
     var kinds: [(name: String, count: Int)] = []
     for operation in operations {

@@ -1,5 +1,5 @@
-// ChildProcess: a program that we start and wait for: with nothing of ours but its arguments: no open files (DPDK's, guests'
-// memory), default signals, a process group of its own, so that Ctrl-C reaches us alone and we end it in order.
+// ChildProcess: runs a program and waits for it. It inherits no open files (DPDK's, guests' memory), has default signals and its own
+// process group, so that Ctrl-C reaches only vtepd, which then stops it in order.
 
 import CSpawn
 import Glibc
@@ -17,10 +17,10 @@ final class ChildProcess: Sendable {
   let pid: pid_t
   /// What it writes to standard output and standard error.
   private let output: Int32
-  /// Waited for: the identifier may be another's now.
+  /// It has been waited for: its PID may have been reused.
   private let isGone = Mutex(false)
 
-  /// How long it may take to end when asked to.
+  /// How long it may take to exit after SIGTERM.
   private static let patience = Duration.seconds(5)
 
   init(_ path: String, _ arguments: [String]) throws(ChildProcessError) {
@@ -59,12 +59,12 @@ final class ChildProcess: Sendable {
     output = ends[0]
   }
 
-  /// Reads its output and waits for its end. Call it once. When the task is cancelled, the program is asked to end.
+  /// Reads its output and waits until it exits. Call it once. When the task is cancelled, the program is terminated.
   ///
   /// - Parameter line: gets each line of the output.
   /// - Returns: how it ended, e.g. `exit status 1`; nil: exit status 0.
   func wait(_ line: @escaping @Sendable (String) -> Void) async -> String? {
-    // Not a child of the task: when that is cancelled, the last words are still heard.
+    // Not a child of the task: after cancellation, the last output is still read.
     let reading = Task { await self.read(line) }
     await withTaskCancellationHandler {
       await reading.value
@@ -74,7 +74,7 @@ final class ChildProcess: Sendable {
     return await Task { await self.reap() }.value
   }
 
-  /// Asks it to end, and makes it when it does not listen.
+  /// Terminates it, and kills it if it does not exit in time.
   func end() {
     signal(SIGTERM)
     Task {
@@ -109,7 +109,7 @@ final class ChildProcess: Sendable {
     }
   }
 
-  /// Its output has ended, so it is about to end, or has.
+  /// Its output has ended, so it has exited or is about to.
   private func reap() async -> String? {
     var status: Int32 = 0
     while true {

@@ -1,5 +1,5 @@
-// DatabaseFile: the database of our own server on disk: created when there is none, converted when the installed schema is newer,
-// with the old one kept beside it. Every step leaves a whole database behind if it is interrupted.
+// DatabaseFile: the embedded server's database on disk: created if missing, converted if the installed schema is newer, with the old
+// one kept beside it. Every step leaves a complete database behind if it is interrupted.
 
 import Glibc
 import Logging
@@ -16,9 +16,9 @@ struct DatabaseFile {
   var lockPath: String { "\(folder)/.vtep.db.~lock~" }
   private var newPath: String { "\(folder)/vtep.db.new" }
 
-  /// Makes sure that there is a database of the right schema.
+  /// Makes sure that there is a database with the right schema.
   ///
-  /// - Throws: what is wrong with the one that is there, and what to do.
+  /// - Throws: what is wrong with the existing one, and the remedy.
   func prepare() async throws(EmbeddedServerError) {
     removeNew()
     guard access(path, F_OK) == 0 else {
@@ -56,7 +56,7 @@ struct DatabaseFile {
     }
   }
 
-  /// Puts the new database into its place, on disk before it can be seen.
+  /// Moves the new database into place, after syncing it to disk.
   private func install() throws(EmbeddedServerError) {
     guard rename(newPath, path) == 0 else {
       throw EmbeddedServerError(description: "\(path) cannot be put into place: \(String(cString: strerror(errno)))")
@@ -64,7 +64,7 @@ struct DatabaseFile {
     removeNew()
   }
 
-  /// What an interrupted attempt has left.
+  /// Leftovers of an interrupted attempt.
   private func removeNew() {
     unlink(newPath)
     unlink("\(folder)/.vtep.db.new.~lock~")

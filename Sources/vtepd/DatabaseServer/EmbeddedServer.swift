@@ -1,6 +1,6 @@
-// EmbeddedServer: our own ovsdb-server, so that controllers connect to the switch as they do with hardware: on a database in
-// state-dir, with a unix socket in run-dir, and on the targets in the Manager rows. Runs it, runs it again when it ends, and
-// ends it with us. One that a killed vtepd has left behind is ended first: never two servers on one database.
+// EmbeddedServer: runs an ovsdb-server, so that controllers connect to the switch as they do with hardware: on a database in
+// state-dir, with a unix socket in run-dir, and on the targets in the Manager rows. Restarts it when it exits, and stops it with
+// vtepd. A server that a killed vtepd left behind is stopped first: never two servers on one database.
 
 import Glibc
 import Logging
@@ -13,7 +13,7 @@ struct EmbeddedServer: Sendable {
   let tls: TLSSettings?
   let log: Logger
 
-  /// How long an attempt waits after the last one, at first and at most, in seconds.
+  /// Delay between attempts, initial and maximum, in seconds.
   private static let shortestPause = 1.0
   private static let longestPause = 8.0
 
@@ -57,11 +57,11 @@ struct EmbeddedServer: Sendable {
         log.error("OVSDB: ovsdb-server has ended (\(ending ?? "exit status 0")); it is started again")
       } catch {
         guard !Task.isCancelled else { return }
-        // The same again, every few seconds, is said once.
+        // Log a repeated error only once.
         if "\(error)" != lastComplaint { log.error("OVSDB: no database server: \(error)") }
         lastComplaint = "\(error)"
       }
-      // One that lived is back at once.
+      // A server that had been running is restarted at once.
       if ContinuousClock.now - start > .seconds(Self.longestPause) {
         pause = Self.shortestPause
         continue
@@ -103,9 +103,9 @@ struct EmbeddedServer: Sendable {
     return words + [database.path]
   }
 
-  /// Ends the server that a killed vtepd has left behind.
+  /// Stops the server that a killed vtepd left behind.
   ///
-  /// - Throws: when somebody else has the database, or the old server does not go.
+  /// - Throws: when another process has the database open, or the old server does not exit.
   private func endPredecessor(of database: DatabaseFile) async throws(EmbeddedServerError) {
     // Only a server of ours has our pid file, and the control socket says that no other vtepd uses this run-dir.
     if let pid = FileLock.holder(of: pidPath) {

@@ -1,5 +1,5 @@
-// FileLock: who holds a lock on a file. Open vSwitch's programs lock their database and their pid file for as long as they run,
-// so a lock tells reliably, where a pid in a file may be anybody's by now. fcntl(2), "Advisory record locking".
+// FileLock: who holds a lock on a file. Open vSwitch's programs lock their database and their pid file while they run, so a lock is
+// reliable, whereas the pid in a file may have been reused. fcntl(2), "Advisory record locking".
 
 import Glibc
 

@@ -1,9 +1,9 @@
-// OVSDBTools: the programs and the schema of Debian's Open vSwitch packages that our own database server needs, or what to
-// install when they are not there.
+// OVSDBTools: finds the programs and the schema of Debian's Open vSwitch packages that the embedded server needs, or names the
+// packages to install.
 
 import Glibc
 
-/// Our own database server cannot run.
+/// The embedded server cannot run.
 struct EmbeddedServerError: Error, Equatable, CustomStringConvertible {
   var description: String
 }
@@ -14,7 +14,7 @@ struct OVSDBTools: Equatable, Sendable {
   var tool: String
   var schema: String
 
-  /// Folders besides those of PATH: daemons' programs are not on everybody's.
+  /// Folders besides PATH: not every user's PATH has the daemons' folders.
   private static let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
   private static let schemas = ["/usr/share/openvswitch/vtep.ovsschema", "/usr/local/share/openvswitch/vtep.ovsschema"]
 

@@ -1,4 +1,4 @@
-// ServerLogLine: a line that ovsdb-server writes, with the level it stands for in our log.
+// ServerLogLine: a line that ovsdb-server writes, with its level in our log.
 
 import Logging
 
@@ -13,7 +13,7 @@ struct ServerLogLine: Equatable {
     let parts = line.split(separator: "|", maxSplits: 2, omittingEmptySubsequences: false)
     let levels: [Substring: Logger.Level] = ["EMER": .error, "ERR": .error, "WARN": .warning, "INFO": .info, "DBG": .debug]
     guard parts.count == 3, let level = levels[parts[0]] else {
-      // What a library or the loader says goes there, too.
+      // Libraries and the loader write there, too.
       (self.level, text) = (.warning, line)
       return
     }

@@ -1,4 +1,4 @@
-// UnixSocketProbe: whether somebody listens on a unix socket.
+// UnixSocketProbe: whether a process listens on a unix socket.
 
 import Glibc
 import VTEPControl

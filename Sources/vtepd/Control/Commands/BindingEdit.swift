@@ -1,5 +1,5 @@
-// BindingEdit: `vtepctl binding add|delete` as edits of the desired state: single entries of what `port set --vni --vlan` says as
-// a whole.
+// BindingEdit: `vtepctl binding add|delete` as edits of the desired state: single entries of the list that `port set --vni --vlan`
+// sets as a whole.
 
 import Encap
 import VTEP
@@ -49,7 +49,7 @@ extension DeleteBinding: DesiredStateEdit {
 }
 
 extension PortSettings {
-  /// Its profile says something about tagged frames.
+  /// Its profile binds tagged frames.
   fileprivate var inheritsVLANs: Bool { inherited.vlans != nil }
 }
 

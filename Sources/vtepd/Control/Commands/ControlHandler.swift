@@ -1,11 +1,11 @@
-// ControlHandler: what the control server asks the rest of the daemon, one method for each command of vtepctl.
-// The composition root implements it over the data plane; the server knows nothing of forwarding.
+// ControlHandler: the control server's interface to the rest of the daemon, with one method for each command of vtepctl.
+// The composition root implements it over the data plane; the server knows nothing about forwarding.
 
 import VTEPControl
 
 /// Answers the commands of the control socket. Called from many connections at once.
 ///
-/// Parameters have the right types, but their values are not judged yet; `ControlRequest+Values` converts them.
+/// Parameters have the right types, but their values are not checked yet; `ControlRequest+Values` converts them.
 /// `limit` of a paged request is always set, from 1 to `ControlLimits.pageRowCount`.
 protocol ControlHandler: Sendable {
   /// Answered in every state of the daemon.

@@ -1,5 +1,5 @@
-// ControlRequest+Values: from the text and numbers of a control request to the values of the daemon, and from the
-// daemon's problems to a refusal.
+// ControlRequest+Values: converts the text and numbers of a control request to the daemon's values, and the daemon's problems
+// to an error response.
 
 import Encap
 import VTEP
@@ -30,7 +30,7 @@ extension MACAddress {
 }
 
 extension RawRepresentable<String> where Self: CaseIterable {
-  /// - Throws: `invalidParameters`, listing what would be right.
+  /// - Throws: `invalidParameters`, listing the valid values.
   init(parameter text: String, _ name: String) throws(ControlError) {
     guard let value = Self(rawValue: text) else {
       let choices = Self.allCases.map(\.rawValue).joinedAsChoice

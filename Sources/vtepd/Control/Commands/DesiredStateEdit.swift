@@ -1,5 +1,5 @@
-// DesiredStateEdit: the run-time changes of vtepctl as edits of the desired state. Adding what is there already is no error
-// and changes nothing; adding it with other settings is one, and so is deleting what is not there.
+// DesiredStateEdit: vtepctl's run-time changes as edits of the desired state. Adding what already exists is not an error and
+// changes nothing. Adding it with other settings is an error, and so is deleting what does not exist.
 
 import Encap
 import MulticastLearn
@@ -8,7 +8,7 @@ import VTEPControl
 
 /// A request that changes the desired state.
 protocol DesiredStateEdit: ControlRequest {
-  /// - Throws: when the request cannot be carried out; the state is worthless then.
+  /// - Throws: when the request cannot be carried out; discard the state then.
   func edit(_ state: inout DesiredState) throws(ControlError)
 }
 
@@ -42,7 +42,7 @@ extension DesiredState {
     }
   }
 
-  /// Where the state has a static address, in the words of `vtepctl`.
+  /// Where the state has a static address, in `vtepctl`'s terms.
   fileprivate func place(ofStatic mac: MACAddress, vni: VNI) -> String? {
     if let vtep = vnis[vni]?.macs[mac] { return "vtep \(vtep)" }
     for port in ports.values.sorted(by: { $0.name < $1.name }) {
@@ -57,7 +57,7 @@ extension DesiredState {
     vlan == 0 ? "port \(port)" : "port \(port) vlan \(vlan)"
   }
 
-  /// Takes a static address from wherever the state has it.
+  /// Removes a static address, wherever the state has it.
   ///
   /// - Returns: whether it was there.
   mutating func removeStaticMAC(_ mac: MACAddress, vni: VNI) -> Bool {
@@ -100,7 +100,7 @@ extension AddVNI: DesiredStateEdit {
     state.vnis[vni] = new
   }
 
-  /// What the request says of a VNI, laid over what there is of it.
+  /// The request's settings of a VNI, merged over the existing ones.
   fileprivate func settings(over old: VNISettings?) throws(ControlError) -> VNISettings {
     let number = try VNI(parameter: vni)
     var settings = old ?? VNISettings(vni: number, flood: .none)
@@ -117,7 +117,7 @@ extension AddVNI: DesiredStateEdit {
     return settings
   }
 
-  /// An existing VNI's mode, group and peers stand unless the request says otherwise.
+  /// An existing VNI keeps its mode, group and peers unless the request sets them.
   private func floodMode(replacing old: FloodMode?) throws(ControlError) -> FloodMode {
     if flood == nil, group == nil, peers == nil, let old { return old }
     var keys = FloodKeys()
@@ -235,7 +235,7 @@ extension AddMAC: DesiredStateEdit {
 }
 
 extension FloodKeys.Mode {
-  /// Of a VNI whose mode is not given: what it has, or the default.
+  /// Flood mode of a VNI if the request does not set it: the current one, or the default.
   fileprivate init(_ old: FloodMode?) {
     switch old {
     case .replicate?: self = .replicate

@@ -1,5 +1,5 @@
-// PortEdit: `vtepctl port add|set|delete` as edits of the desired state. What a command says is laid over what the
-// configuration file would say of the port, and read by the file's reader: every key of the file is a key of the command.
+// PortEdit: `vtepctl port add|set|delete` as edits of the desired state. A command's keys are merged over those that the
+// configuration file would have for the port, and read by the file's reader: every key of the file is a key of the command.
 
 import VTEP
 import VTEPControl
@@ -11,7 +11,7 @@ extension AddPort: DesiredStateEdit {
       return
     }
     let exists = ControlError(.refused, "port \(name) exists already, as \(old.kind.rawValue) \(old.attachment.place)")
-    // The keys of another kind would only contradict those that are there.
+    // The keys of another kind would only conflict with the existing ones.
     if case .text(let kind)? = settings["kind"], PortKind(rawValue: kind) != nil, kind != old.kind.rawValue { throw exists }
     let new = try PortSettings(name: name, settings, replacing: old)
     guard old.attachment == new.attachment else { throw exists }
@@ -45,7 +45,7 @@ extension DeletePort: DesiredStateEdit {
 }
 
 extension ControlError {
-  /// A setting that a port has for life.
+  /// A setting that cannot change while the port exists.
   fileprivate init(fixed key: String, port name: String) {
     self.init(.refused, "port \(name): \(key) cannot change while the port exists; delete the port and add it again")
   }
@@ -81,7 +81,7 @@ extension PortSettings {
   fileprivate init(name: String, _ settings: [String: SettingValue], replacing old: PortSettings?) throws(ControlError) {
     let reader = ConfigurationReader()
     var keys = old?.node.mapping ?? YAMLMapping()
-    // The name is the command's, whatever the settings say.
+    // The command's name overrides the settings.
     keys.lay(settings.filter { $0.key != "name" })
     keys["name"] = YAMLNode(text: name)
     let read = ConfigurationLoader(hostName: "").readPort(YAMLNode(content: .mapping(keys)), reader)
@@ -94,7 +94,7 @@ extension PortSettings {
 }
 
 extension YAMLMapping {
-  /// Puts the given keys in place of those that are there; inside the limits each key by itself.
+  /// Replaces existing keys with the given ones; within the limits, key by key.
   fileprivate mutating func lay(_ settings: [String: SettingValue]) {
     for (key, value) in settings.sorted(by: { $0.key < $1.key }) {
       switch value {
@@ -115,7 +115,7 @@ extension YAMLNode {
     case .null: self.init(content: .scalar("null", isPlain: true))
     case .flag(let flag): self.init(flag: flag)
     case .number(let number): self.init(number: number)
-    // Whatever it looks like, it was given as text.
+    // The value was given as text, whatever it looks like.
     case .text(let text): self.init(content: .scalar(text, isPlain: false))
     case .list(let list): self.init(content: .sequence(list.map { YAMLNode($0) }))
     case .map(let map): self.init(content: .mapping(YAMLMapping(map.map { ($0.key, YAMLNode($0.value)) })))

@@ -1,4 +1,4 @@
-// Rows: the data plane's reports as the control socket's rows: values become text.
+// Rows: converts the data plane's reports to the control socket's rows.
 
 import Encap
 import MACTable

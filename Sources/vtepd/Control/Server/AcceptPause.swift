@@ -1,12 +1,12 @@
-// AcceptPause: what the control socket does when the process is out of file descriptors. The client waits in the queue, and the socket
-// stays readable: without a pause the event loop would try again for ever. The reserve lets clients in, so that ports can be deleted.
+// AcceptPause: how the control socket handles a lack of file descriptors. The client waits in the queue and the socket stays readable:
+// without a pause the event loop would spin. Reserved descriptors let clients in, so that ports can be deleted.
 
 import Glibc
 import Logging
 import NIOCore
 import Netlink
 
-/// To be the first handler of a listening channel.
+/// Must be the first handler of a listening channel.
 final class AcceptPause: ChannelInboundHandler {
   typealias InboundIn = Channel
 
@@ -29,13 +29,13 @@ final class AcceptPause: ChannelInboundHandler {
       )
       watch(context.eventLoop)
     }
-    // A pause between two reads would not do: the one that failed is still under way.
+    // A pause between two reads is not enough: the failed one is still in progress.
     try? context.channel.syncOptions?.setOption(.autoRead, value: false)
     let channel = context.channel
     context.eventLoop.scheduleTask(in: Self.pause) { try? channel.syncOptions?.setOption(.autoRead, value: true) }
   }
 
-  /// Keeps the reserve back as soon as there is room again.
+  /// Restores the reserve as soon as descriptors are available again.
   private func watch(_ loop: any EventLoop) {
     let logger = logger
     loop.scheduleRepeatedTask(initialDelay: Self.checkInterval, delay: Self.checkInterval) { task in

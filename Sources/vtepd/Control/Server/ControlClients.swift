@@ -1,18 +1,18 @@
-// ControlClients: who is connected to the control socket. There is room for so many; when it is full, the client that has been idle
-// longest gives way: connections that somebody forgot must not lock the operator out.
+// ControlClients: the connected clients of the control socket. Their number is limited; above the limit, the client that has been
+// idle longest is disconnected, so that forgotten connections do not lock the operator out.
 
 struct ControlClients {
   private struct Client {
     var close: @Sendable () -> Void
     var isBusy = false
-    /// Goes up with every activity of anybody.
+    /// Incremented with every client's activity.
     var lastActivity: UInt64
   }
 
   private var clients: [UInt64: Client] = [:]
   private var clock: UInt64 = 0
 
-  /// Takes a client in.
+  /// Adds a client.
   ///
   /// - Returns: its identifier, nil when everybody else has a request that is being answered; and what closes the one that gives way.
   mutating func admit(

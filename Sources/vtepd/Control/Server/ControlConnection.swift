@@ -1,5 +1,5 @@
-// ControlConnection: one client of the control socket. Lines are answered one after the other, and nothing more is read
-// while an answer is on its way: a slow client fills its own socket buffer, not the daemon's memory.
+// ControlConnection: one client of the control socket. Lines are answered one at a time, and nothing is read while an answer is
+// being written: a slow client fills its own socket buffer, not the daemon's memory.
 
 import FoundationEssentials
 import NIOCore
@@ -13,10 +13,10 @@ struct ControlConnection {
   let dispatcher: ControlDispatcher
   /// Longest line, newline included.
   let requestByteLimit: Int
-  /// Called whenever something moves: whether a request is being answered now.
+  /// Called on every activity, with whether a request is being answered.
   var noteActivity: @Sendable (_ isBusy: Bool) -> Void = { _ in }
 
-  /// Answers until the client closes or breaks the protocol.
+  /// Answers until the client closes or violates the protocol.
   ///
   /// - Throws: when the connection fails.
   func serve() async throws {
@@ -47,8 +47,8 @@ struct ControlConnection {
     try await open { _ in try await write(ControlDispatcher.refusal(error)) }
   }
 
-  /// Runs `body`, and closes the connection afterwards, or at once on cancellation: a write to a client that does not
-  /// read has no other end.
+  /// Runs `body`, and closes the connection afterwards, or at once on cancellation: a write to a client that does not read would
+  /// never end otherwise.
   private func open(_ body: (NIOAsyncChannelInboundStream<ByteBuffer>) async throws -> Void) async throws {
     try await channel.executeThenClose { inbound, _ in
       try await withTaskCancellationHandler {
@@ -59,7 +59,7 @@ struct ControlConnection {
     }
   }
 
-  /// Returns when the kernel has taken all of it.
+  /// Returns when the kernel has accepted all of it.
   private func write(_ line: Data) async throws {
     try await channel.channel.writeAndFlush(ByteBuffer(bytes: line)).get()
   }

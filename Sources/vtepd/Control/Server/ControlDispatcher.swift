@@ -1,5 +1,5 @@
-// ControlDispatcher: from a request line to an answer line: reads the envelope, finds the command, and turns whatever
-// goes wrong into a JSON-RPC error. Knows nothing of sockets.
+// ControlDispatcher: turns a request line into an answer line: reads the envelope, finds the command, and converts every failure
+// to a JSON-RPC error. Knows nothing about sockets.
 
 import FoundationEssentials
 import Glibc
@@ -8,7 +8,7 @@ import VTEPControl
 /// Answers the request lines of one client with the help of a handler.
 struct ControlDispatcher: Sendable {
   let handler: any ControlHandler
-  /// Who asks, and what that user may do.
+  /// The client, and what it may do.
   let user: uid_t
   let access: ControlAccess
 

@@ -1,5 +1,5 @@
-// ControlGroups: who may use the control socket. Members of `vtepd` may change, members of `vtepd-view` may read; the
-// kernel says who a client is. Without these groups (a daemon from a build tree) the socket's file mode decides alone.
+// ControlGroups: who may use the control socket. Members of `vtepd` have full access, members of `vtepd-view` may read; the
+// kernel identifies a client. Without these groups (a daemon from a build tree) only the socket's file mode decides.
 
 import Glibc
 import VTEPControl
@@ -13,14 +13,14 @@ struct ControlGroups: Equatable, Sendable {
   var change: gid_t?
   var view: gid_t?
 
-  /// As the group database has them now.
+  /// The groups as they are now in the group database.
   static var ofSystem: ControlGroups {
     ControlGroups(change: identifier(of: changeName), view: identifier(of: viewName))
   }
 
   private var exist: Bool { change != nil || view != nil }
 
-  /// Everybody may connect where groups decide, or nobody could be told which group to join; otherwise owner and group.
+  /// If groups decide, everybody may connect, so that a refused client learns which group to join; otherwise owner and group.
   var socketMode: mode_t { exist ? 0o666 : 0o660 }
 
   /// nil: nothing at all.
@@ -31,9 +31,9 @@ struct ControlGroups: Equatable, Sendable {
     return nil
   }
 
-  /// What a client hears that may not do something.
+  /// The message for a client without permission.
   ///
-  /// - Parameter command: the method; nil: it may not do anything.
+  /// - Parameter command: the method; nil: the client has no access at all.
   static func refusal(_ command: String?, needs access: ControlAccess, user: uid_t) -> ControlError {
     let name = ControlPeer.name(of: user) ?? "USER"
     let group = access == .change ? changeName : viewName

@@ -1,4 +1,4 @@
-// ControlPeer: who is at the other end of a control connection, as the kernel recorded when it connected (unix(7)).
+// ControlPeer: the client of a control connection, as the kernel recorded it at connection time (unix(7)).
 
 import Glibc
 import NIOCore
@@ -15,7 +15,7 @@ struct ControlPeer: Equatable, Sendable {
     self.groups = groups
   }
 
-  /// - Throws: when the kernel does not tell.
+  /// - Throws: when the kernel does not report it.
   init(of channel: any Channel) async throws {
     guard let options = channel as? any SocketOptionProvider else { throw ChannelError.operationUnsupported }
     let credentials: Credentials = try await options.unsafeGetSocketOption(level: .socket, name: .peerCredentials).get()

@@ -1,5 +1,5 @@
-// ControlServer: serves vtepctl over the control socket, apart from forwarding: it has its own threads, and every
-// client waits for itself alone.
+// ControlServer: serves vtepctl over the control socket, independently of forwarding: it has its own threads, and clients do not
+// wait for each other.
 
 import Logging
 import NIOCore
@@ -10,13 +10,13 @@ import VTEPControl
 
 /// The control socket's server, as a service.
 final class ControlServer: Service {
-  /// What a client may use up.
+  /// Limits on clients.
   struct Limits: Sendable {
-    /// One more takes the place of the client that has been idle longest.
+    /// One more replaces the client that has been idle longest.
     var clientCount = 64
     /// Longest request line, newline included.
     var requestByteCount = ControlLimits.requestByteCount
-    /// A client that neither sends nor takes anything for so long is disconnected.
+    /// A client that neither sends nor reads anything for this long is disconnected.
     var idleTimeout = TimeAmount.seconds(60)
   }
 
@@ -30,7 +30,7 @@ final class ControlServer: Service {
 
   /// Opens the socket. Clients can connect from now on; they are answered once `run` is called.
   ///
-  /// - Throws: when the socket cannot be opened, e.g. because another daemon is alive on it.
+  /// - Throws: when the socket cannot be opened, e.g. because another daemon serves it.
   init(
     socketPath: String, handler: any ControlHandler, groups: ControlGroups = .ofSystem, limits: Limits = Limits(),
     group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
@@ -49,7 +49,7 @@ final class ControlServer: Service {
     defer { socket.remove() }
     let limits = limits
     let server = try await ServerBootstrap(group: group)
-      // A client may close its sending side and still wait for the answer.
+      // A client may shut down its sending side and still wait for the answer.
       .childChannelOption(.allowRemoteHalfClosure, value: true)
       .serverChannelInitializer { [logger] channel in
         channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptPause(logger: logger)) }
@@ -80,7 +80,7 @@ final class ControlServer: Service {
         for try await client in clients {
           tasks.addTask { await self.serve(client) }
         }
-        // Leaving without a client in the middle of something would wait for it.
+        // Otherwise shutdown would wait for a client in the middle of a request.
         tasks.cancelAll()
       }
     }
@@ -96,7 +96,7 @@ final class ControlServer: Service {
         channel: client, dispatcher: ControlDispatcher(handler: handler, user: peer.user, access: access ?? .read),
         requestByteLimit: limits.requestByteCount)
       guard access != nil else {
-        // At once, so that those who may do nothing keep nobody out.
+        // At once, so that clients without access do not occupy places.
         return try await connection.refuse(ControlGroups.refusal(nil, needs: .read, user: peer.user))
       }
       let admission = clients.withLock { $0.admit(limit: limit) { channel.close(promise: nil) } }
@@ -113,7 +113,7 @@ final class ControlServer: Service {
   }
 }
 
-/// Closes a connection on which nothing moves any more.
+/// Closes an idle connection.
 private final class CloseWhenIdle: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
 

@@ -6,7 +6,7 @@ import Glibc
 enum ControlServerError: Error, Equatable, Sendable, CustomStringConvertible {
   /// Another daemon answers on the socket.
   case alreadyRunning(path: String)
-  /// Something that is no socket has the socket's name; it is not ours to remove.
+  /// A file that is not a socket has the socket's name; vtepd does not remove it.
   case notASocket(path: String)
   /// A system call failed; `code` is an errno value.
   case system(operation: String, path: String, code: Int32)

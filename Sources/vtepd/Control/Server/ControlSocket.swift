@@ -1,5 +1,5 @@
-// ControlSocket: the listening Unix socket. It has its mode before anybody can connect, takes the place of a dead
-// daemon's socket but never of a living one's, and is removed at the end.
+// ControlSocket: the listening Unix socket. Its mode is set before anybody can connect. It replaces a dead daemon's socket but
+// never a live one's, and is removed at the end.
 
 import Glibc
 import Synchronization
@@ -10,7 +10,7 @@ final class ControlSocket: Sendable {
   let path: String
   /// The descriptor, until it is handed over.
   private let descriptor: Mutex<Int32?>
-  /// What tells our file from one that another daemon made later.
+  /// Distinguishes our file from one that another daemon created later.
   private let inode: ino_t
 
   private static let backlog: Int32 = 64
@@ -18,7 +18,7 @@ final class ControlSocket: Sendable {
   /// Creates the socket, and its directory when that is missing.
   ///
   /// - Parameter mode: who may connect; owner and group unless told otherwise.
-  /// - Throws: when a daemon is alive on the path, or a system call fails.
+  /// - Throws: when another daemon serves the path, or a system call fails.
   init(path: String, mode: mode_t = 0o660) throws(ControlServerError) {
     guard let address = sockaddr_un(path: path) else {
       throw .system(operation: "bind", path: path, code: ENAMETOOLONG)
@@ -46,7 +46,7 @@ final class ControlSocket: Sendable {
     remove()
   }
 
-  /// The descriptor, which is the caller's to close from now on; nil when it is taken already.
+  /// The descriptor, which the caller now owns and closes; nil when it has already been taken.
   func takeDescriptor() -> Int32? {
     descriptor.withLock { descriptor in
       defer { descriptor = nil }
@@ -66,7 +66,7 @@ final class ControlSocket: Sendable {
     throw .system(operation: "mkdir", path: directory, code: errno)
   }
 
-  /// Removes the socket of a daemon that is gone.
+  /// Removes a dead daemon's socket.
   private static func removeStale(_ path: String, _ address: sockaddr_un) throws(ControlServerError) {
     guard let status = status(of: path) else { return }
     guard status.st_mode & S_IFMT == S_IFSOCK else { throw .notASocket(path: path) }

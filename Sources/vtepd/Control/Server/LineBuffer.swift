@@ -1,9 +1,9 @@
-// LineBuffer: cuts the control socket's byte stream into lines of bounded length.
+// LineBuffer: splits the control socket's byte stream into lines of bounded length.
 
 import FoundationEssentials
 import NIOCore
 
-/// Bytes that have been received, line by line.
+/// Received bytes, line by line.
 struct LineBuffer {
   /// Longest line, newline included.
   private let byteLimit: Int
@@ -24,7 +24,7 @@ struct LineBuffer {
     }
   }
 
-  /// Whether the line that has begun is too long already. No line can be had any more then.
+  /// Whether the current line is already too long. No further line is available then.
   var isOverflowing: Bool { scannedCount >= byteLimit }
 
   /// The next complete line without its newline; blank lines are skipped.
@@ -43,7 +43,7 @@ struct LineBuffer {
       scannedCount = 0
       let line = Data(buffer.readableBytesView.prefix(length))
       buffer.moveReaderIndex(forwardBy: length + 1)
-      // A long line's memory goes with it.
+      // Free a long line's memory.
       if buffer.readableBytes == 0 { buffer = ByteBuffer() }
       if !line.allSatisfy({ $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\t") }) { return line }
     }
