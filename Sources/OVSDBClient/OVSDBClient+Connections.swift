@@ -15,7 +15,7 @@ extension OVSDBClient {
     }
   }
 
-  /// Listens for the server, and serves it whenever it connects; one connection after the other. Returns when listening fails.
+  /// Listens for the server, and serves one connection at a time. Returns when listening fails.
   func listen(_ remote: Remote) async {
     guard case .listen(let port, let address) = remote.kind else { return }
     let tls = tls
@@ -39,7 +39,7 @@ extension OVSDBClient {
       return
     } catch {
       ended(.failed("cannot listen: \(Connection.reason(error))"))
-      // Somebody else may have the port for now.
+      // Another process may have the port for now.
       try? await Task.sleep(for: .seconds(Reconnect.shortestPause))
     }
   }
@@ -105,10 +105,10 @@ extension OVSDBClient {
     }
   }
 
-  /// Lets the session know that time passes: it asks a silent server whether it is there.
+  /// Drives the session's timers: it probes a silent server.
   private func watchTime() async throws {
     while true {
-      // What comes in meanwhile only moves the deadline away.
+      // Messages that arrive meanwhile only postpone the deadline.
       try await Task.sleep(until: sessionDeadline, clock: clock)
       handle(session.tick(now: clock.now))
       reconnect.probes(session.probed != nil, now: now)
@@ -123,7 +123,7 @@ extension OVSDBClient {
     ended(ending)
   }
 
-  /// Notes the end of a connection, or of the attempt at one.
+  /// Records the end of a connection, or of an attempt.
   private func ended(_ ending: Reconnect.Ending) {
     guard !Task.isCancelled else { return }
     // Log a repeated error only once.

@@ -1,5 +1,5 @@
-// OVSDBClient: a database and its replica, whatever happens to the connection. Joins the parts: Reconnect says when to connect where,
-// Connection carries bytes, Session makes events of them, ClusterPolicy says when to move on to another member.
+// OVSDBClient: keeps a replica of a database across connections. Combines the parts: Reconnect decides when and where to connect,
+// Connection carries bytes, Session turns them into events, ClusterPolicy decides when to move on to another member.
 // Aspects: +Connections (dialling, listening, serving).
 
 import Logging
@@ -9,7 +9,7 @@ import NIOPosix
 /// A client of one OVSDB database, on one server or on the members of one cluster. `run` does the work; everything else may
 /// be called at any time.
 public actor OVSDBClient {
-  /// What happens to the database, for one consumer. Ends when `run` has ended. What is not taken in time is merged.
+  /// The database's events, for one consumer. Ends when `run` has ended. Events that are not taken in time are merged.
   public nonisolated var events: AsyncStream<ClientEvent> {
     AsyncStream { [mailbox] in await mailbox.next() }
   }
@@ -28,9 +28,9 @@ public actor OVSDBClient {
   var policy: ClusterPolicy
   /// The connection in use.
   var channel: (any Channel)?
-  /// With whom, for messages.
+  /// Its peer, for messages.
   var peer = ""
-  /// What the connection in use was made with.
+  /// The TLS settings of the connection in use.
   var material: TLSMaterial?
   /// The wait before the next attempt.
   private var pause: Task<Void, Never>?
@@ -46,8 +46,8 @@ public actor OVSDBClient {
   ///   - tls: needed for `ssl:` and `pssl:`.
   ///   - columns: what to replicate: tables with their columns (an empty list: all); nil: everything. What the server's schema
   ///     lacks is left out.
-  ///   - inactivityProbeSeconds: silence after which the server is asked whether it is there, and again after which the
-  ///     connection is given up; 0: never.
+  ///   - inactivityProbeSeconds: silence after which the server is probed, and after as long again without an answer the
+  ///     connection is closed; 0: never.
   public init(
     remotes: [Remote], tls: TLSSettings?, database: String, columns: [String: [String]]?, inactivityProbeSeconds: Double = 5,
     logger: Logger
@@ -95,7 +95,7 @@ public actor OVSDBClient {
     self.pause = nil
   }
 
-  /// Ends a pause between two attempts: what made them fail may be over.
+  /// Ends the pause between two attempts, since the cause of the failure may be gone.
   public func connectNow() {
     reconnect.endPause()
     pause?.cancel()
@@ -107,7 +107,7 @@ public actor OVSDBClient {
   /// What the database contains, as far as it is known; nil before the first connection.
   public var replica: Replica? { session.replica }
 
-  /// Lets the server do some operations, all or none of them.
+  /// Runs operations on the server, all or none of them.
   ///
   /// - Returns: one result for each operation.
   /// Cancelling the task asks the server to give up a `wait` among them; the answer is awaited all the same.
@@ -145,15 +145,15 @@ public actor OVSDBClient {
     return try result.get()
   }
 
-  /// Wants a lock (RFC 7047 §4.1.8), from now on and over all connections, until `unlock`.
+  /// Requests a lock (RFC 7047 §4.1.8), from now on and across connections, until `unlock`.
   ///
-  /// - Parameter steal: takes it from whoever has it.
+  /// - Parameter steal: takes the lock from its holder.
   public func lock(_ name: String, steal: Bool = false) {
     session.lock(name, steal: steal)
     sendOutput()
   }
 
-  /// Does not want a lock any more.
+  /// Releases a lock, and no longer requests it.
   public func unlock(_ name: String) {
     session.unlock(name)
     sendOutput()
@@ -162,8 +162,8 @@ public actor OVSDBClient {
   /// Whether the server says that the lock is ours.
   public func holds(lock name: String) -> Bool { session.holds(lock: name) }
 
-  /// Reads key and certificates again. When they have changed and are sound, the connection is made anew with them; the replica
-  /// stays, and the server is asked for the difference only.
+  /// Rereads key and certificates. If they have changed and are valid, it reconnects with them, keeps the replica, and asks the server
+  /// only for the difference.
   public func reloadCertificates() {
     guard let tls else { return }
     guard let material, let channel else { return connectNow() }
@@ -183,7 +183,7 @@ public actor OVSDBClient {
   /// Seconds since this client was made.
   var now: Double { (clock.now - origin) / .seconds(1) }
 
-  /// When the session wants to be told that time has passed.
+  /// The session's next timer.
   var sessionDeadline: ContinuousClock.Instant { session.deadline ?? clock.now.advanced(by: .seconds(3600)) }
 
   // -- the session --------------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ public actor OVSDBClient {
     sendOutput()
   }
 
-  /// Tells those who have a replica that it is not kept up to date any more.
+  /// Tells the consumer that the replica is no longer kept up to date.
   func disconnected(_ reason: String) {
     guard isReplicated else { return }
     isReplicated = false
@@ -223,7 +223,7 @@ public actor OVSDBClient {
     channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
   }
 
-  /// Closes the connection in use for a reason of ours. The first reason counts.
+  /// Closes the connection in use, with the reason. The first reason counts.
   func end(_ channel: any Channel, _ ending: Reconnect.Ending) {
     if plannedEnding == nil { plannedEnding = ending }
     channel.close(promise: nil)

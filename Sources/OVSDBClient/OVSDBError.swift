@@ -1,8 +1,8 @@
-// OVSDBError: the one error type of this module.
+// OVSDBError: this module's only error type.
 
-/// Why something with a database could not be done.
+/// A failed operation on a database.
 public enum OVSDBError: Error, Sendable, Equatable {
-  /// The peer's bytes are no JSON.
+  /// The peer's bytes are not JSON.
   case json(JSONError)
   /// The peer's message is JSON but breaks RFC 7047; the text names the place.
   case malformed(String)
@@ -10,7 +10,7 @@ public enum OVSDBError: Error, Sendable, Equatable {
   case refused(method: String, error: String, details: String?)
   /// The server refused a transaction, and nothing of it was done.
   case transaction(TransactionFailure)
-  /// The connection ended before the server answered: the transaction was done or not, and only the replica will tell.
+  /// The connection ended before the server answered: only the replica will show whether the transaction was committed.
   case unknownOutcome(String)
   /// Nothing was sent, because there is no connection, or the database is not replicated yet.
   case notConnected(String)
@@ -20,7 +20,7 @@ public enum OVSDBError: Error, Sendable, Equatable {
   case connection(String)
   /// TLS failed; the text says which certificate or version and why.
   case tls(String)
-  /// We gave the request up.
+  /// We cancelled the request.
   case cancelled
 
   /// An operation that made a transaction fail.

@@ -1,7 +1,7 @@
 // ACLEntry: one filter of a list (vtep(5), table ACL_entry).
 
 extension HardwareVTEP {
-  /// One filter. What is nil is not looked at.
+  /// One filter. Fields that are nil match everything.
   public struct ACLEntry: HardwareVTEPRow {
     public var id: RowID
     /// The order: lowest first.

@@ -1,7 +1,7 @@
-// Global: the one row that everything of the switch side hangs on (vtep(5), table Global).
+// Global: the root row of the switch side (vtep(5), table Global).
 
 extension HardwareVTEP {
-  /// What the database is for.
+  /// The root of the database.
   public struct Global: HardwareVTEPRow {
     public var id: RowID
     /// Manager rows: where an embedded server listens, or connects to.

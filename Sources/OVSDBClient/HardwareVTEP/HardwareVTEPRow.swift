@@ -1,11 +1,11 @@
-// HardwareVTEPRow: what the typed rows have in common: they are read from replicated rows, and what is written is the
-// difference between two of them.
+// HardwareVTEPRow: the common part of typed rows: they are read from replicated rows, and only the difference between two of them
+// is written.
 
 /// A typed row of `hardware_vtep`.
 public protocol HardwareVTEPRow: Sendable, Equatable {
   /// The row's UUID; `RowID.zero` of one that is yet to be inserted.
   var id: RowID { get }
-  /// Reads a row; nil when a column is missing that the table cannot be without.
+  /// Reads a row; nil when an essential column is missing.
   init?(_ id: RowID, _ row: OVSDBRow)
   /// The values as they are written.
   var columns: [String: OVSDBDatum] { get }
@@ -45,7 +45,7 @@ extension Replica {
     return typed
   }
 
-  /// One row as a typed value; nil when it is not there, or cannot be read as such.
+  /// One row as a typed value; nil when it does not exist or cannot be read as such.
   public func one<Row: HardwareVTEPRow>(_ type: Row.Type, in table: HardwareVTEP.Table, _ id: RowID) -> Row? {
     self[table.rawValue, id].flatMap { Row(id, $0) }
   }

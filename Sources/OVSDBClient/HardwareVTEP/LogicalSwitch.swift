@@ -13,7 +13,7 @@ extension HardwareVTEP {
     public var replicationModeText: String?
     public var otherConfig: [String: String]
 
-    /// Who makes the copies of broadcast, unknown unicast and multicast frames.
+    /// Who replicates broadcast, unknown unicast and multicast frames.
     public enum ReplicationMode: String, Sendable {
       /// One of the locators, which is sent one copy.
       case serviceNode = "service_node"

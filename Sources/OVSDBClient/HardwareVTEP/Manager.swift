@@ -1,4 +1,4 @@
-// Manager: a controller that the database server talks to (vtep(5), table Manager). Only of interest to who runs the server.
+// Manager: a controller that the database server talks to (vtep(5), table Manager). Only relevant to whoever runs the server.
 
 extension HardwareVTEP {
   /// A connection of the database server.

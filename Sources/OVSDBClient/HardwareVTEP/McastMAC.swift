@@ -1,4 +1,4 @@
-// McastMAC: where a multicast address, or all that is unknown, goes (vtep(5), tables Mcast_Macs_Local and Mcast_Macs_Remote).
+// McastMAC: destinations of a multicast address, or of unknown destinations (vtep(5), tables Mcast_Macs_Local and Mcast_Macs_Remote).
 
 extension HardwareVTEP {
   /// A multicast address, or `unknown-dst`, and its locators.

@@ -1,4 +1,4 @@
-// PortFault: what `port_fault_status` can say (vtep(5), table Physical_Port).
+// PortFault: the values of `port_fault_status` (vtep(5), table Physical_Port).
 
 extension HardwareVTEP {
   /// A condition of one port.

@@ -1,5 +1,5 @@
-// SwitchFault: what `switch_fault_status` can say (vtep(5), table Physical_Switch). Controllers refuse to use a switch that has
-// one, so it is to be taken back as soon as its cause is gone.
+// SwitchFault: the values of `switch_fault_status` (vtep(5), table Physical_Switch). Controllers refuse to use a switch with a fault,
+// so it must be cleared as soon as its cause is gone.
 
 extension HardwareVTEP {
   /// A condition of the whole switch.

@@ -1,17 +1,17 @@
-// JSONError: bytes that are no JSON, or more of it than the limits allow.
+// JSONError: invalid JSON, or JSON beyond the limits.
 
-/// Why bytes of a peer are not taken as JSON.
+/// Why a peer's bytes are rejected as JSON.
 public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
   /// What is wrong.
   public var reason: Reason
   /// Where, in bytes from the start of the message.
   public var offset: Int
-  /// What is being read there, for example "table Logical_Switch, column tunnel_key"; empty when that is not known.
+  /// What is being read there, for example "table Logical_Switch, column tunnel_key"; empty when unknown.
   public var context = ""
 
   /// What can be wrong.
   public enum Reason: Sendable, Equatable {
-    /// A byte that cannot stand here; the text says what was expected.
+    /// An unexpected byte; the text says what was expected.
     case unexpected(UInt8, expected: String)
     /// The text ends in the middle of a value.
     case truncated
@@ -19,7 +19,7 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     case notUTF8
     /// A string with an octet below 0x20, which must be escaped.
     case controlCharacter(UInt8)
-    /// A backslash followed by something else than RFC 8259 §7 allows, or half a surrogate pair.
+    /// A backslash followed by something that RFC 8259 §7 does not allow, or half a surrogate pair.
     case escape
     /// A number that does not follow RFC 8259 §6, or exceeds `Double`.
     case number
@@ -29,7 +29,7 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     case tooLong(limit: Int)
     /// More bytes after the value.
     case trailing
-    /// JSON, but not what the schema or RFC 7047 has in this place; the text says what that would be.
+    /// JSON, but not what the schema or RFC 7047 requires here; the text says what was expected.
     case mismatch(expected: String)
   }
 

@@ -1,10 +1,10 @@
 // JSONFramer: finds where messages end in a stream of bytes. RFC 7047 §4 puts JSON values one after the other without length
 // or separator, so the end is where the outermost bracket closes. Each byte is looked at once, however the stream is cut.
 
-/// Cuts a stream of bytes into JSON texts.
+/// Splits a stream of bytes into JSON texts.
 struct JSONFramer: Sendable {
   let limits: JSONLimits
-  /// Bytes that are not used up: those of the message before, then the message that is being received.
+  /// Bytes still held: those of the previous message, then those of the current one.
   private(set) var bytes: [UInt8] = []
   private var scan = Scan()
 
@@ -12,7 +12,7 @@ struct JSONFramer: Sendable {
     self.limits = limits
   }
 
-  /// Above this many bytes the memory of a used-up message is given back.
+  /// Above this size the memory of a consumed message is freed.
   private static let keptByteCount = 1 << 20
 
   /// Takes the bytes of one read.
@@ -22,7 +22,7 @@ struct JSONFramer: Sendable {
       scan.start = 0
       scan.position = 0
     } else if scan.start > bytes.count / 2 {
-      // More is used up than is left: moving the rest costs less than it took to receive what goes.
+      // More is consumed than left: moving the rest costs less than receiving the consumed part did.
       bytes.removeSubrange(..<scan.start)
       scan.position -= scan.start
       scan.start = 0
@@ -30,7 +30,7 @@ struct JSONFramer: Sendable {
     bytes.append(contentsOf: new)
   }
 
-  /// Where the next complete message stands in `bytes`; nil when more bytes are needed.
+  /// The range of the next complete message in `bytes`; nil when more bytes are needed.
   ///
   /// - Throws: `tooLong`, `tooDeep`, or `unexpected` when a message begins with something else than a bracket.
   mutating func next() throws(JSONError) -> Range<Int>? {
@@ -57,7 +57,7 @@ struct JSONFramer: Sendable {
     private var isInString = false
     private var isEscaped = false
 
-    /// Looks at what has not been looked at, up to behind the bracket that closes the message; false when that is not there.
+    /// Scans the remaining bytes up to the bracket that closes the message; false when it has not arrived.
     mutating func run(_ octets: Span<UInt8>, depthLimit: Int) throws(JSONError) -> Bool {
       while position < octets.count {
         if isInString {
@@ -83,7 +83,7 @@ struct JSONFramer: Sendable {
       return false
     }
 
-    /// Goes to behind the quotation mark that ends the string, or to the end of what there is.
+    /// Skips past the closing quotation mark of the string, or to the end of the bytes.
     private mutating func skipString(_ octets: Span<UInt8>) {
       while position < octets.count {
         let octet = octets[position]

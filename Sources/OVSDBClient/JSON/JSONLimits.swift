@@ -1,10 +1,10 @@
-// JSONLimits: how much of a hostile peer's text is taken before the connection is given up.
+// JSONLimits: limits on a peer's text, beyond which the connection is closed.
 
 /// Limits for what a peer may send.
 public struct JSONLimits: Sendable, Equatable {
-  /// Arrays and objects inside one another. A message of RFC 7047 needs about ten.
+  /// Nesting depth of arrays and objects. A message of RFC 7047 needs about ten.
   public var depth: Int
-  /// Bytes of one message. The whole of a database comes in one.
+  /// Bytes of one message. A whole database arrives in one message.
   public var byteCount: Int
 
   public init(depth: Int = 64, byteCount: Int = 512 << 20) {

@@ -1,5 +1,5 @@
-// JSONParser: a stream of bytes in, JSON values out, for peers that speak JSON without a schema. A Session reads its rows
-// without the detour over trees.
+// JSONParser: turns a stream of bytes into JSON values, for peers that speak JSON without a schema. A Session reads its rows
+// directly, without building trees.
 
 /// Parses a stream of JSON objects and arrays, in whatever pieces it comes.
 public struct JSONParser: Sendable {
@@ -11,7 +11,7 @@ public struct JSONParser: Sendable {
 
   /// Takes the bytes of one read, and returns the values that are complete.
   ///
-  /// - Throws: what is wrong with the first value that is; nothing can be read from the stream behind it.
+  /// - Throws: the error of the first invalid value; nothing after it can be read from the stream.
   public mutating func feed(_ bytes: some Sequence<UInt8>) throws(JSONError) -> [JSONValue] {
     framer.append(bytes)
     var values: [JSONValue] = []
@@ -23,6 +23,6 @@ public struct JSONParser: Sendable {
     return values
   }
 
-  /// Whether the stream stands in the middle of a value.
+  /// Whether the stream is in the middle of a value.
   public var isWithinValue: Bool { framer.isWithinMessage }
 }

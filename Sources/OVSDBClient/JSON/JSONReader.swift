@@ -1,5 +1,5 @@
-// JSONReader: reads one complete JSON text from left to right (RFC 8259), as whoever calls it asks for it: nothing is built
-// that is not wanted. The names of columns and tables are compared as bytes.
+// JSONReader: reads one complete JSON text from left to right (RFC 8259), driven by its caller: it builds only what the caller asks
+// for. The names of columns and tables are compared as bytes.
 
 /// A position in a JSON text.
 struct JSONReader: ~Escapable {
@@ -21,13 +21,13 @@ struct JSONReader: ~Escapable {
 
   /// A string as it stands in the text.
   struct Text {
-    /// Where it stands, without the quotation marks.
+    /// Its range, without the quotation marks.
     var range: Range<Int>
     /// Whether there are escapes in it.
     var hasEscapes: Bool
   }
 
-  /// The next byte that is no white space; it is not consumed.
+  /// The next byte that is not white space; it is not consumed.
   @inline(__always)
   mutating func peek() throws(JSONError) -> UInt8 {
     while position < bytes.byteCount {
@@ -41,7 +41,7 @@ struct JSONReader: ~Escapable {
     throw JSONError(.truncated, offset: position)
   }
 
-  /// Consumes this byte, which must be the next one that is no white space.
+  /// Consumes this byte, which must be the next one that is not white space.
   @inline(__always)
   mutating func expect(_ octet: UInt8, _ name: StaticString) throws(JSONError) {
     let found = try peek()
@@ -125,7 +125,7 @@ struct JSONReader: ~Escapable {
     }
   }
 
-  /// Goes behind the next value without reading it: brackets are counted and strings skipped, nothing else is checked.
+  /// Skips the next value: counts brackets and skips strings, but checks nothing else.
   mutating func skip() throws(JSONError) {
     var depth = 0
     repeat {
@@ -147,7 +147,7 @@ struct JSONReader: ~Escapable {
     } while depth > 0
   }
 
-  /// Goes behind a number or a word.
+  /// Skips a number or a word.
   private mutating func skipWord() {
     while position < bytes.byteCount {
       switch bytes.unsafeLoad(fromByteOffset: position, as: UInt8.self) {

@@ -14,12 +14,12 @@ public enum JSONValue: Sendable, Hashable {
   case real(Double)
   case string(String)
   case array([JSONValue])
-  /// Of a name that comes twice the last value counts, as in Open vSwitch.
+  /// If a name occurs twice, the last value counts, as in Open vSwitch.
   case object([String: JSONValue])
 }
 
 extension JSONValue {
-  /// The member of an object; nil when this is no object, or has no such member.
+  /// The member of an object; nil when this is not an object, or has no such member.
   public subscript(_ name: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
     return members[name]

@@ -26,7 +26,7 @@ public enum OVSDBRequest: Sendable, Equatable {
   case unlock(String)
   /// §4.1.11
   case echo([JSONValue])
-  /// ovsdb-server(7) §4.1.16: when a database comes, goes or is converted, be told instead of being disconnected.
+  /// ovsdb-server(7) §4.1.16: be notified, instead of disconnected, when a database is added, removed or converted.
   case setDBChangeAware(Bool)
   /// ovsdb-server(7) §4.1.17
   case getServerID

@@ -1,13 +1,13 @@
-// RPCMessage: the envelope of a message, JSON-RPC 1.0 as RFC 7047 §4 uses it. The parts that can be large stay unread; who
-// asked for them knows how to read them.
+// RPCMessage: the envelope of a message, JSON-RPC 1.0 as used by RFC 7047 §4. The parts that can be large stay unparsed; the
+// requester knows how to read them.
 
 /// A message from the peer.
 enum RPCMessage: Sendable {
-  /// The answer to a request of ours. `result` is where it stands in the text.
+  /// The answer to one of our requests. `result` is its range in the text.
   case reply(id: JSONValue, result: Int?, error: JSONValue)
   /// A request, to be answered.
   case request(id: JSONValue, method: String, parameters: Int?)
-  /// A request that wants no answer.
+  /// A request that expects no answer.
   case notification(method: String, parameters: Int?)
 
   /// Reads the envelope of one complete text.

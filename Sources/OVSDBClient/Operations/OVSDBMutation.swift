@@ -1,4 +1,4 @@
-// OVSDBMutation: RFC 7047 §5.1 `<mutation>`: a change of a column that depends on what it is.
+// OVSDBMutation: RFC 7047 §5.1 `<mutation>`: a change of a column relative to its current value.
 
 /// A change of one column.
 public struct OVSDBMutation: Sendable, Equatable {

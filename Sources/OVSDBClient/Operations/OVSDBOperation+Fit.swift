@@ -2,7 +2,7 @@
 // one column that it does not have.
 
 extension OVSDBOperation {
-  /// The operation without columns that the schema lacks; nil when nothing is left of it to be done.
+  /// The operation without columns that the schema lacks; nil when nothing remains to be done.
   public func fitted(to schema: DatabaseSchema) -> OVSDBOperation? {
     guard let table else { return self }
     guard let known = schema.tables[table]?.columns else { return nil }

@@ -9,7 +9,7 @@ public enum OVSDBOperation: Sendable, Equatable {
   case select(table: String, where: [OVSDBCondition], columns: [String]? = nil)
   /// §5.2.3: sets columns.
   case update(table: String, where: [OVSDBCondition], row: [String: OVSDBDatum])
-  /// §5.2.4: changes columns by what they are.
+  /// §5.2.4: changes columns relative to their current values.
   case mutate(table: String, where: [OVSDBCondition], mutations: [OVSDBMutation])
   /// §5.2.5
   case delete(table: String, where: [OVSDBCondition])

@@ -18,7 +18,7 @@ extension Replica {
   /// Applies an update message.
   ///
   /// - Returns: The rows that changed, in the order of the message.
-  /// - Throws: `malformed` when the update does not fit the replica: a change of a row that is not there. The replica is as before.
+  /// - Throws: `malformed` when the update changes a row that the replica does not have. The replica is unchanged.
   mutating func apply(_ updates: TableUpdates) throws(OVSDBError) -> [TableChange] {
     var changes: [TableChange] = []
     var next = tables

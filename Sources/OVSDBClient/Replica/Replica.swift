@@ -1,5 +1,5 @@
-// Replica: what the database contains, as far as it is monitored, always as of one committed transaction. A value: whoever
-// holds one holds a snapshot, and it costs nothing, because old and new share what is the same (hash trees).
+// Replica: the monitored contents of the database, always as of one committed transaction. A value: each copy is a snapshot, and
+// copies are cheap, because they share unchanged parts (hash trees).
 
 public import HashTreeCollections
 

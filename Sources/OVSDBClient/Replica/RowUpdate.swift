@@ -1,6 +1,6 @@
-// RowUpdate: what an update message says about one row.
+// RowUpdate: the part of an update message about one row.
 
-/// The change of one row, as it is told.
+/// The change of one row, as received.
 enum RowUpdate: Sendable {
   /// The row is new, or part of the first contents.
   case insert(OVSDBRow)

@@ -3,7 +3,7 @@
 
 /// What changed, by table.
 struct TableUpdates: Sendable {
-  /// The two ways of telling it.
+  /// The two formats.
   enum Format: Sendable {
     /// Each row with `old` and `new`.
     case oldAndNew

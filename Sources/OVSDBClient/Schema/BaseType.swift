@@ -1,4 +1,4 @@
-// BaseType: RFC 7047 §3.2 `<base-type>`: the type of an atom, with what it is restricted to.
+// BaseType: RFC 7047 §3.2 `<base-type>`: the type of an atom, with its constraints.
 
 /// The type of an element, key or value of a column.
 public struct BaseType: Sendable, Hashable {
