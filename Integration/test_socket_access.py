@@ -13,7 +13,7 @@ from lab.daemon import VTEPD, Refused
 from lab.frames import udp_flow
 from lab.site import VNI
 
-HYPERVISOR, GROUP, STRANGER = 64055, 64056, 64057
+HYPERVISOR, GROUP, STRANGER, DAEMON = 64055, 64056, 64057, 64058
 FIRST, SECOND = "02:00:00:00:aa:01", "02:00:00:00:aa:02"
 
 
@@ -91,24 +91,51 @@ def test_file_and_reload(daemon):
     assert access(path) == (0, 0, 0o640)
 
 
-def test_hypervisors_user(lab):
-    """Where libvirt's user and group are, its QEMU can connect without anything being set."""
+def daemon_beside_libvirt(lab, *run_as):
+    """Where libvirt's user and group are."""
     lab.directory.chmod(0o755)
-    site = Site(lab, vtepd=1, flood="none", wait=False)
-    daemon = site.daemons[0]
+    daemon = Site(lab, vtepd=1, flood="none", wait=False).daemons[0]
     users, groups = lab.directory / "passwd", lab.directory / "group"
     users.write_text(pathlib.Path("/etc/passwd").read_text() + f"libvirt-qemu:x:{HYPERVISOR}:{GROUP}::/:/usr/sbin/nologin\n")
     others = [line for line in pathlib.Path("/etc/group").read_text().splitlines() if not line.startswith("kvm:")]
     groups.write_text("\n".join([*others, f"kvm:x:{GROUP}:", ""]))
     with open(daemon.log_path, "a") as log:
         daemon.process = daemon.namespace.popen(
-            "unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && mount --bind "$1" /etc/group && exec "$2" --config "$3"',
-            users, groups, VTEPD, daemon.config_path, stdout=log, stderr=log)
+            "unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && mount --bind "$1" /etc/group && shift && exec "$@"',
+            users, groups, *run_as, VTEPD, "--config", daemon.config_path, stdout=log, stderr=log)
     daemon.wait_running()
+    return daemon
+
+
+def test_hypervisors_user(lab):
+    """Its QEMU can connect without anything being set."""
+    daemon = daemon_beside_libvirt(lab)
     path = serve(daemon)
     assert access(path) == (HYPERVISOR, GROUP, 0o660)
     assert connects(path, HYPERVISOR, GROUP)
     assert access(serve(daemon, "g2", "vhost-user", "--socket-group", "kvm")) == (0, GROUP, 0o660)
+
+
+@pytest.mark.parametrize("is_member", [True, False])
+def test_hypervisors_group(lab, is_member):
+    """A daemon that may not give files away, as the packaged one, lets QEMU in by a group that it is a member of."""
+    capabilities = "+net_admin,+net_raw"
+    daemon = daemon_beside_libvirt(
+        lab, "sh", "-c", 'chown -R "$0" "$1" && shift && exec "$@"', f"{DAEMON}", lab.directory,
+        "setpriv", f"--reuid={DAEMON}", f"--regid={DAEMON}", f"--groups={GROUP if is_member else STRANGER}",
+        f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}", "--bounding-set=-all," + capabilities)
+    path = serve(daemon)
+    remark = str(daemon.port("g1"))
+    if is_member:
+        assert access(path) == (DAEMON, GROUP, 0o660) and connects(path, HYPERVISOR, GROUP) and "cannot connect" not in remark
+        assert not connects(path, STRANGER, STRANGER)
+        assert access(serve(daemon, "g2", "vhost-user", "--socket-group", "kvm")) == (DAEMON, GROUP, 0o660)
+        assert "libvirt-qemu cannot connect" in str(serve(daemon, "g3", "vhost-user", "--socket-mode", "0600") and daemon.port("g3"))
+    else:
+        assert access(path) == (DAEMON, DAEMON, 0o660) and not connects(path, HYPERVISOR, GROUP)
+        assert "libvirt-qemu cannot connect: Operation not permitted (it takes membership in group kvm, or CAP_CHOWN)" in remark
+        with pytest.raises(Refused, match="make the daemon's user a member of that group and restart it"):
+            serve(daemon, "g2", "vhost-user", "--socket-group", "kvm")
 
 
 @pytest.mark.parametrize("kind", ["vhost-user", "memif"])

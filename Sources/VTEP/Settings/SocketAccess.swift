@@ -15,13 +15,15 @@ enum SocketAccess {
   static func set(_ path: String, _ attachment: PortAttachment, subject: String) throws(VTEPError) -> String? {
     func check(_ result: Int32, _ key: String) throws(VTEPError) {
       guard result != 0 else { return }
+      let membership = key == "socket-group" ? "make the daemon's user a member of that group and restart it, " : ""
       throw VTEPError(
         .refused, "\(subject): \(key) of \(path)", VTEPError.errnoText(errno),
-        remedy: "run as root, or with CAP_CHOWN and CAP_FOWNER, or leave \(key) out")
+        remedy: "\(membership)run as root or with CAP_CHOWN, or leave \(key) out")
     }
     // Before the owner changes: afterwards only the new owner may change the mode.
-    try check(chmod(path, mode_t(attachment.socketMode ?? defaultMode)), "socket-mode")
-    guard attachment.socketOwner != nil || attachment.socketGroup != nil else { return handToHypervisor(path) }
+    let mode = attachment.socketMode ?? defaultMode
+    try check(chmod(path, mode_t(mode)), "socket-mode")
+    guard attachment.socketOwner != nil || attachment.socketGroup != nil else { return handToHypervisor(path, mode: mode) }
     if let group = attachment.socketGroup {
       guard let id = groupID(group) else { throw unknown("socket-group", "group", group, subject) }
       try check(chown(path, .max, id), "socket-group")
@@ -33,11 +35,14 @@ enum SocketAccess {
     return nil
   }
 
-  private static func handToHypervisor(_ path: String) -> String? {
+  private static func handToHypervisor(_ path: String, mode: UInt16) -> String? {
     for (user, group) in hypervisors {
-      guard let owner = userID(user), let group = groupID(group) else { continue }
-      guard chown(path, owner, group) != 0 else { return nil }
-      return "\(path) stays our own, and \(user) cannot connect: \(VTEPError.errnoText(errno)) (CAP_CHOWN)"
+      guard let owner = userID(user), let id = groupID(group) else { continue }
+      if chown(path, owner, id) == 0 { return nil }
+      // Another owner takes CAP_CHOWN. A group that the daemon's user is a member of does not, chown(2), and is as good if it may write.
+      if mode & 0o020 != 0, chown(path, .max, id) == 0 { return nil }
+      let reason = VTEPError.errnoText(errno)
+      return "\(path) stays our own, and \(user) cannot connect: \(reason) (it takes membership in group \(group), or CAP_CHOWN)"
     }
     return nil
   }
