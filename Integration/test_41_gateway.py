@@ -114,7 +114,7 @@ def test_bindings_are_shown_and_changed_while_traffic_flows(lab):
     assert site.daemon.ctl("show", "bindings", "--vni", 9) == []
     assert "bm3    200  5001  config" in site.daemon.table("show", "bindings")
 
-    with pytest.raises(Refused, match="port bm2 binds VLAN 100 to VNI 5001 already; delete that binding first"):
+    with pytest.raises(Refused, match="port bm2 already binds VLAN 100 to VNI 5001; delete that binding first"):
         site.daemon.ctl("vni", "add", "--vni", 5002, "--flood", "none")
         site.daemon.ctl("binding", "add", "--port", "bm2", "--vlan", 100, "--vni", 5002)
     # What others have learned stays; the binding's own addresses go.

@@ -116,7 +116,7 @@ def test_kill_of_vtepd_leaves_no_second_server(daemon):
         daemon.start()
         daemon.wait_logical_switches(count + 1)
         [pid] = servers(daemon)
-        assert pid != orphan and f"ending ovsdb-server {orphan}" in daemon.log()
+        assert pid != orphan and f"stopping ovsdb-server {orphan}" in daemon.log()
     # Both killed: the socket and the pid file that they leave behind harm nothing.
     [orphan] = servers(daemon)
     daemon.kill()

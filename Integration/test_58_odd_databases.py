@@ -159,7 +159,7 @@ def test_vni_of_the_configuration(lab):
     assert [(row["vni"], row["source"]) for row in site.daemon.ctl("show", "vnis")] == [(VNI, "config")]
     assert site.daemon.macs()[site.vm.mac]["vtep"] == "192.0.2.2"
     assert site.bm.ping(site.vm.ipv4, count=3) == 3
-    assert f"VNI {VNI}: it belongs to the configuration" in site.daemon.log()
+    assert f"VNI {VNI}: the configuration defines it" in site.daemon.log()
 
     site.daemon.ctl("binding", "delete", "--port", "p1")
     site.daemon.ctl("vni", "delete", VNI)

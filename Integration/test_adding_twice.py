@@ -57,19 +57,19 @@ def test_static_address(daemon):
     place = ("mac", "add", "--vni", VNI, "--mac", MAC)
     assert daemon.ctl(*place, "--vtep", "192.0.2.9") == {"changed": True}
     assert daemon.ctl(*place, "--vtep", "192.0.2.9") == {"changed": False}
-    refused(daemon, f"mac {MAC} of VNI {VNI} is at vtep 192.0.2.9 already", *place, "--vtep", "192.0.2.10")
-    refused(daemon, f"mac {MAC} of VNI {VNI} is at vtep 192.0.2.9 already", *place, "--port", "vm1")
+    refused(daemon, f"mac {MAC} of VNI {VNI} is already at vtep 192.0.2.9", *place, "--vtep", "192.0.2.10")
+    refused(daemon, f"mac {MAC} of VNI {VNI} is already at vtep 192.0.2.9", *place, "--port", "vm1")
     assert daemon.macs()[MAC]["vtep"] == "192.0.2.9"
     daemon.ctl("mac", "delete", "--vni", VNI, "--mac", MAC)
     assert daemon.ctl(*place, "--port", "vm1") == {"changed": True}
     assert daemon.ctl(*place, "--port", "vm1") == {"changed": False}
-    refused(daemon, f"mac {MAC} of VNI {VNI} is at port vm1 already", *place, "--vtep", "192.0.2.9")
+    refused(daemon, f"mac {MAC} of VNI {VNI} is already at port vm1", *place, "--vtep", "192.0.2.9")
 
 
 def test_binding(daemon):
     assert daemon.ctl("binding", "add", "--port", "vm1", "--vlan", 7, "--vni", VNI) == {"changed": True}
     assert daemon.ctl("binding", "add", "--port", "vm1", "--vlan", 7, "--vni", VNI) == {"changed": False}
-    refused(daemon, f"port vm1 binds VLAN 7 to VNI {VNI} already", "binding", "add", "--port", "vm1", "--vlan", 7, "--vni", OTHER)
+    refused(daemon, f"port vm1 already binds VLAN 7 to VNI {VNI}", "binding", "add", "--port", "vm1", "--vlan", 7, "--vni", OTHER)
 
 
 def test_places_of_the_controller(lab):
@@ -79,9 +79,9 @@ def test_places_of_the_controller(lab):
     site.wait_vni()
     daemon = site.daemon
     daemon.ctl("vni", "add", "--vni", 77, "--flood", "none")
-    refused(daemon, "port p1: the controller binds VLAN 100 to VNI 5000, its logical switch 'ls0'",
+    refused(daemon, "port p1: the controller has bound VLAN 100 to VNI 5000, its logical switch 'ls0'",
             "binding", "add", "--port", "p1", "--vlan", 100, "--vni", 77)
-    refused(daemon, "the controller binds VLAN 100", "port", "set", "p1", "--vlan", "100:77")
+    refused(daemon, "the controller has bound VLAN 100", "port", "set", "p1", "--vlan", "100:77")
     refused(daemon, "VNI 5000 belongs to the controller's logical switch 'ls0'", "binding", "add", "--port", "p1", "--vlan", 7, "--vni", 5000)
     refused(daemon, "logical switch 'ls0'", "mac", "add", "--vni", 5000, "--mac", MAC, "--port", "p1")
     refused(daemon, "logical switch 'ls0'", "vni", "add", "--vni", 5000, "--flood", "none")

@@ -48,7 +48,7 @@ def test_keys_of_locators_do_not_stand_in(site):
          "row": {"encapsulation_type": "vxlan_over_ipv4", "dst_ip": "192.0.2.2", "tunnel_key": 7000}},
         {"op": "insert", "table": "Ucast_Macs_Remote",
          "row": {"MAC": "02:00:00:00:00:99", "logical_switch": switch, "locator": ["named-uuid", "l"]}})
-    wait_until(lambda: any("keys of locators do not stand in for it" in text for text in told(site)), lambda: f"it is told: {told(site)}")
+    wait_until(lambda: any("locators' tunnel keys do not replace it" in text for text in told(site)), lambda: f"it is told: {told(site)}")
     assert site.daemon.ctl("show", "vnis") == [] and site.faults() == set()
     # With a key of the logical switch they count.
     site.ctl("set", "Logical_Switch", "ls0", "tunnel_key=5000")

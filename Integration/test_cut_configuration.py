@@ -27,11 +27,11 @@ def test_file_that_is_not_whole_yet(daemon, rest):
     """Cut off between two ports, or behind `ports:`: nothing goes while it is being written."""
     whole = daemon.config_path.read_text()
     end = whole.index({"two ports": "- name: t1", "no port": "- name:"}[rest])
-    before = daemon.log().count("applied when")
+    before = daemon.log().count("applying it once")
     daemon.config_path.write_text(whole[:end])
     daemon.process.send_signal(signal.SIGHUP)
     expected = {"two ports": "2 of 4 ports go (t1, t2)", "no port": "4 of 4 ports go (t0, t1, t2, vm1)"}[rest]
-    wait_until(lambda: daemon.log().count("applied when") > before, lambda: f"the log says that it waits:\n{daemon.log()}")
+    wait_until(lambda: daemon.log().count("applying it once") > before, lambda: f"the log says that it waits:\n{daemon.log()}")
     assert expected in daemon.log()
     assert len(ports(daemon)) == 4
     daemon.config_path.write_text(whole)
@@ -42,7 +42,7 @@ def test_file_that_is_not_whole_yet(daemon, rest):
 def test_file_that_stays_so_is_applied(daemon):
     del daemon.config["ports"][2:]
     daemon.reload("configuration reloaded: port t1 deleted, port t2 deleted")
-    assert "2 of 4 ports go (t1, t2); applied when the file has been unchanged for 2 s" in daemon.log()
+    assert "2 of 4 ports go (t1, t2); applying it once the file has been unchanged for 2 s" in daemon.log()
     assert ports(daemon) == ["t0", "vm1"]
     daemon.config["ports"] = None
     daemon.reload("configuration reloaded: port t0 deleted, port vm1 deleted")

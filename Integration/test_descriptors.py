@@ -89,7 +89,7 @@ def test_control_goes_on_without_descriptors(lab, daemon):
     assert daemon.log().count("out of file descriptors") == 1
     for client in held[:4]:
         client.close()
-    wait_until(lambda: "there are file descriptors again" in daemon.log(), lambda: f"the reserve is kept back:\n{daemon.log()}")
+    wait_until(lambda: "file descriptors are available again" in daemon.log(), lambda: f"the reserve is kept back:\n{daemon.log()}")
 
 
 def test_check_warns(tmp_path):
@@ -100,5 +100,5 @@ def test_check_warns(tmp_path):
     path = pathlib.Path(tmp_path, "many.yaml")
     path.write_text(yaml.safe_dump(config))
     done = run("prlimit", "--nofile=512:512", VTEPD, "--config", path, "--check")
-    assert "warning: up to 939 file descriptors are needed, and 512 is the hard limit here" in done.stderr
+    assert "warning: up to 939 file descriptors are needed, but the hard limit is 512" in done.stderr
     assert run("prlimit", "--nofile=512:1024", VTEPD, "--config", path, "--check").stderr == ""

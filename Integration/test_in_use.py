@@ -91,7 +91,7 @@ def test_name_of_a_tap_that_is_something_else(two):
     host = site.hosts[0].namespace
     second.start()
     host.ip("link add tapD type veth peer name tapDfar")
-    with pytest.raises(Refused, match="there is an interface of this name, which is no tap but of kind veth; ip link delete tapD"):
+    with pytest.raises(Refused, match="an interface of this name exists and is not a tap but of kind veth; ip link delete tapD"):
         add(second, kind="tap", device="tapD")
     host.ip("link delete tapD")
     assert add(second, kind="tap", device="tapD") == {"changed": True}
@@ -129,7 +129,7 @@ def test_socket_that_another_daemon_serves(lab, two, kind):
     path = lab.directory / "s.sock"
     first.ctl("port", "add", "--name", "s", "--kind", kind, "--socket", path, "--role", "server", "--vni", VNI)
     second.start()
-    with pytest.raises(Refused, match="somebody listens there already"):
+    with pytest.raises(Refused, match="another process already listens there"):
         add(second, kind=kind, socket=path, role="server")
     inode = os.stat(path).st_ino
     assert second.stop() == 0

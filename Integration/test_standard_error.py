@@ -71,7 +71,7 @@ def test_lost_lines_are_counted(stuck):
         with contextlib.suppress(BlockingIOError):
             while True:
                 text.append(os.read(reader, 1 << 20).decode(errors="replace"))
-        return re.search(r"(\d+) lines of the log are lost: standard error was not read", "".join(text))
+        return re.search(r"(\d+) log lines were lost: nobody read standard error", "".join(text))
 
     text = []
     # More than what may wait.

@@ -29,7 +29,7 @@ class Obstacle:
 
 
 class TakenTap(Obstacle):
-    port, reason, state = {"kind": "tap", "device": "tap9"}, "there is an interface of this name, which is no tap but of kind veth", "up"
+    port, reason, state = {"kind": "tap", "device": "tap9"}, "an interface of this name exists and is not a tap but of kind veth", "up"
 
     def put(self):
         self.host.ip("link add tap9 type veth peer name far9")
@@ -53,7 +53,7 @@ class MissingFolder(Obstacle):
 
 
 class PlainFile(MissingFolder):
-    reason = "something that is no socket is there"
+    reason = "the path exists and is not a socket"
 
     def put(self):
         self.directory.mkdir()

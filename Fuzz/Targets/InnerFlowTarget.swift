@@ -1,7 +1,6 @@
 // What is read of, and written into, an inner frame on its way: flow, tags, link-local control, congestion marks, unfinished checksums.
 
 @testable import Encap
-
 @testable import VTEPTests
 
 @Sendable func fuzzInnerFlow(_ input: UnsafeMutableRawBufferPointer) throws {

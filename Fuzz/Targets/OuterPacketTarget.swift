@@ -2,7 +2,6 @@
 // again as the same.
 
 @testable import Encap
-
 @testable import VTEPTests
 
 /// What a packet was found to be.

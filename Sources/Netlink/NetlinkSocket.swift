@@ -69,7 +69,7 @@ public final class NetlinkSocket {
     var isDone = false
     while !isDone {
       let (datagram, code) = transport.receive()
-      if code == ENOBUFS { return Outcome(code: ENOBUFS, detail: "answer lost, receive buffer full") }
+      if code == ENOBUFS { return Outcome(code: ENOBUFS, detail: "answer lost: receive buffer full") }
       if code == EAGAIN { throw request.error(ETIMEDOUT) }
       if code != 0 { throw request.error(code) }
       NetlinkMessage.forEach(in: datagram) { message in

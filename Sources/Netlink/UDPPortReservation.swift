@@ -38,7 +38,7 @@ public final class UDPPortReservation {
       if code == EADDRINUSE {
         throw NetlinkError(
           "reserve", subject: subject, code: code,
-          detail: "UDP port \(port) is in use, by a kernel VXLAN device or another vtepd: "
+          detail: "UDP port \(port) is in use by a kernel VXLAN device or another vtepd: "
             + "see `ip -d link show type vxlan` and `ss -lunp`")
       }
       if code != 0 { throw NetlinkError("reserve", subject: subject, code: code) }

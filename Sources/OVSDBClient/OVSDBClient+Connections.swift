@@ -92,7 +92,7 @@ extension OVSDBClient {
       }
       close("the server closed the connection")
     } catch is CancellationError {
-      close("this side stops")
+      close("vtepd closed the connection")
     } catch {
       close(Connection.reason(error))
     }

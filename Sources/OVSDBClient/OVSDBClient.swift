@@ -171,10 +171,10 @@ public actor OVSDBClient {
       let new = try TLSMaterial(reading: tls)
       guard new != material else { return }
       _ = try TLSContext(new)
-      log.notice("OVSDB: key or certificates have changed, connecting anew")
+      log.notice("OVSDB: key or certificates have changed, reconnecting")
       end(channel, .renewed("key or certificates have changed"))
     } catch {
-      log.error("OVSDB: new key or certificates are not used: \(error)")
+      log.error("OVSDB: cannot use the new key or certificates, keeping the old ones: \(error)")
     }
   }
 

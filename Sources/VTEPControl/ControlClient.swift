@@ -29,10 +29,10 @@ public struct ControlClient: ~Copyable {
     do {
       line = try JSONRPC.line(JSONRPC.Request(id: identifier, method: method, params: request))
     } catch {
-      throw .refused(ControlError(.invalidParameters, "\(method) cannot be encoded: \(error)"))
+      throw .refused(ControlError(.invalidParameters, "cannot encode \(method): \(error)"))
     }
     guard line.count <= ControlLimits.requestByteCount else {
-      throw .refused(ControlError(.invalidParameters, "longer than the \(ControlLimits.requestByteCount) bytes that the daemon takes"))
+      throw .refused(ControlError(.invalidParameters, "longer than the \(ControlLimits.requestByteCount) bytes that the daemon accepts"))
     }
     do {
       try stream.write(line, method: method, deadline: deadline)
@@ -74,7 +74,7 @@ public struct ControlClient: ~Copyable {
     }
     if let error = response.error { throw .refused(error) }
     guard response.id == identifier, let result = response.result else {
-      throw .malformedAnswer(method: Request.method, reason: "neither a result nor an error of this request")
+      throw .malformedAnswer(method: Request.method, reason: "neither a result nor an error for this request")
     }
     return result
   }

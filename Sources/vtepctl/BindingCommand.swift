@@ -5,26 +5,26 @@ import VTEPControl
 
 struct BindingCommand: CommandGroup {
   static let configuration = CommandConfiguration(
-    commandName: "binding", abstract: "Binds VLANs of ports to VNIs, one at a time.", subcommands: [Add.self, Delete.self])
+    commandName: "binding", abstract: "Binds the VLANs of a port to VNIs, one at a time.", subcommands: [Add.self, Delete.self])
 
   struct Place: ParsableArguments {
     @Option(help: "Name of the port.") var port: String
-    @Option(help: "VLAN identifier of the tag, 1 to 4094; without: untagged frames.") var vlan: UInt16?
+    @Option(help: "VLAN identifier, 1 to 4094; untagged frames if omitted.") var vlan: UInt16?
 
     func validate() throws {
       guard let vlan, !(1...4094).contains(vlan) else { return }
-      throw ValidationError("The VLAN must be from 1 to 4094; leave it out for untagged frames.")
+      throw ValidationError("The VLAN must be from 1 to 4094; omit it for untagged frames.")
     }
   }
 
   struct Add: ClientCommand {
     static let configuration = CommandConfiguration(
       abstract: "Binds a VLAN of a port, or its untagged frames, to a VNI.",
-      discussion: "Refused when the place is bound to another VNI. Other bindings go on undisturbed.")
+      discussion: "Refused if the VLAN is already bound to another VNI. Other bindings are not disturbed.")
 
     @OptionGroup var place: Place
     @Option(help: "VNI that the frames belong to.") var vni: UInt32
-    @Option(help: "MAC address known to live behind the binding; repeatable.") var mac: [String] = []
+    @Option(help: "Static MAC address behind the binding; repeatable.") var mac: [String] = []
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -34,7 +34,7 @@ struct BindingCommand: CommandGroup {
   }
 
   struct Delete: ClientCommand {
-    static let configuration = CommandConfiguration(abstract: "Ends a binding, its static addresses with it.")
+    static let configuration = CommandConfiguration(abstract: "Deletes a binding and its static addresses.")
 
     @OptionGroup var place: Place
     @ParentCommand var root: VTEPCtl

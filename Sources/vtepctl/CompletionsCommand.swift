@@ -4,7 +4,7 @@ import ArgumentParser
 
 struct CompletionsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "completions", abstract: "Prints the completion script of a shell.")
+    commandName: "completions", abstract: "Prints the completion script for a shell.")
 
   enum Shell: String, ExpressibleByArgument, CaseIterable { case bash, zsh, fish }
 

@@ -11,7 +11,7 @@ struct ConfigCommand: CommandGroup {
 
   struct Check: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Checks a configuration file and shows what it would change; nothing is changed.")
+      abstract: "Checks a configuration file and shows what it would change, without changing anything.")
 
     @Argument(help: "Configuration file.", completion: .file()) var file: String
     @ParentCommand var root: VTEPCtl
@@ -19,13 +19,13 @@ struct ConfigCommand: CommandGroup {
 
     func run(_ session: Session) throws {
       let answer = try session.ask(CheckConfiguration(file: file, text: readText(file)))
-      try answer.print(session, nothing: "\(file): no problem, and nothing would change")
+      try answer.print(session, nothing: "\(file): no problems, nothing would change")
     }
   }
 
   struct Apply: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Makes a configuration file the running configuration; only the difference is applied.")
+      abstract: "Applies the difference between a configuration file and the running configuration.")
 
     @Argument(help: "Configuration file.", completion: .file()) var file: String
     @ParentCommand var root: VTEPCtl
@@ -39,7 +39,7 @@ struct ConfigCommand: CommandGroup {
 
   struct Show: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Shows the running configuration in the file's format, with every change made at run time.")
+      abstract: "Shows the running configuration, including run-time changes, in the file's format.")
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -68,7 +68,7 @@ extension ConfigurationAnswer {
   fileprivate func print(_ session: Session, nothing: String) throws {
     guard session.format == .table else { return try session.printObject(self) }
     for change in changes { Output.standard.write(change + "\n") }
-    for key in needsRestart { Output.standard.write("\(key): takes effect when vtepd is started anew\n") }
+    for key in needsRestart { Output.standard.write("\(key): takes effect when vtepd is restarted\n") }
     if changes.isEmpty && needsRestart.isEmpty { Output.standard.write(nothing + "\n") }
   }
 }

@@ -60,7 +60,7 @@ enum EntryPoint {
     guard case .unreachable("connect", _, let code) = failure else { return "" }
     switch code {
     case ENOENT, ECONNREFUSED: return " (is vtepd running?)"
-    case EACCES: return " (the socket is for root and its group)"
+    case EACCES: return " (only root and the socket's group may connect)"
     default: return ""
     }
   }

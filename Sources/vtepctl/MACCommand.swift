@@ -9,13 +9,13 @@ struct MACCommand: CommandGroup {
 
   struct Add: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Adds a static address behind a VTEP or on a local port.")
+      abstract: "Adds a static entry for an address behind a VTEP or on a local port.")
 
     @Option(help: "VNI of the address.") var vni: UInt32
     @Option(help: "MAC address.") var mac: String
     @Option(help: "Address of the remote VTEP.") var vtep: String?
     @Option(help: "Name of the local port.") var port: String?
-    @Option(help: "VLAN tag that the address uses on the port.") var vlan: UInt16?
+    @Option(help: "VLAN of the address on the port.") var vlan: UInt16?
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -44,7 +44,7 @@ struct MACCommand: CommandGroup {
 
   struct Flush: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Forgets learned addresses: all of them, or those that every filter matches.")
+      abstract: "Flushes learned addresses: all, or those that match every filter.")
 
     @Option(help: "Only this VNI.") var vni: UInt32?
     @Option(help: "Only addresses on this port.") var port: String?

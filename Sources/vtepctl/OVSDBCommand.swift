@@ -5,14 +5,14 @@ import VTEPControl
 
 struct OVSDBCommand: CommandGroup {
   static let configuration = CommandConfiguration(
-    commandName: "ovsdb", abstract: "Shows and changes what goes on with the controller's database.",
+    commandName: "ovsdb", abstract: "Shows and controls the exchange with the controller's database.",
     subcommands: [Transactions.self, ReleaseHold.self])
 
   struct Transactions: ClientCommand {
     static let configuration = CommandConfiguration(
-      commandName: "transactions", abstract: "Shows what was written to the database last, the latest at the end.")
+      commandName: "transactions", abstract: "Shows the latest transactions sent to the database, newest last.")
 
-    @Option(help: "Only the last so many.") var last: Int?
+    @Option(help: "Show the last N.") var last: Int?
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -22,7 +22,7 @@ struct OVSDBCommand: CommandGroup {
   struct ReleaseHold: ClientCommand {
     static let configuration = CommandConfiguration(
       commandName: "release-hold",
-      abstract: "Applies what the database says at once, instead of forwarding what it no longer asks for a while longer.")
+      abstract: "Applies the database now and stops forwarding what it no longer contains.")
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 

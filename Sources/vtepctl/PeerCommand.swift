@@ -21,7 +21,7 @@ struct PeerCommand: CommandGroup {
   }
 
   struct Delete: ClientCommand {
-    static let configuration = CommandConfiguration(abstract: "Takes a VTEP from the flood list.")
+    static let configuration = CommandConfiguration(abstract: "Removes a VTEP from the flood list.")
 
     @Option(help: "VNI of the flood list.") var vni: UInt32
     @Argument(help: "Address of the remote VTEP.") var address: String

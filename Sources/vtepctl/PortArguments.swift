@@ -4,47 +4,50 @@ import ArgumentParser
 import VTEPControl
 
 struct PortArguments: ParsableArguments {
-  @Option(help: "What the port is attached through.") var kind: PortCommand.Kind?
+  @Option(help: "Kind of port.") var kind: PortCommand.Kind?
   @Option(help: "Kernel interface: created (tap) or existing (netdev).") var device: String?
   @Option(
     name: .customLong(PortCommand.portSocketOption),
-    help: ArgumentHelp("Unix socket of a vhost-user or memif peer; --socket behind 'port add' means the same.", valueName: "socket"))
+    help: ArgumentHelp("Unix socket of a vhost-user or memif peer; --socket after 'port add' means the same.", valueName: "socket"))
   var portSocket: String?
-  @Option(help: "client: connect to the socket, and again when it is gone; server: the socket is ours.") var role: PortCommand.Role?
-  @Option(help: "User who owns a socket of ours.") var socketOwner: String?
-  @Option(help: "Group of a socket of ours.") var socketGroup: String?
-  @Option(help: ArgumentHelp("Permissions of a socket of ours; connecting takes writing.", valueName: "octal")) var socketMode: String?
+  @Option(help: "client: connect to the socket, and reconnect; server: create the socket and listen.") var role: PortCommand.Role?
+  @Option(help: "Owner of a socket that vtepd creates.") var socketOwner: String?
+  @Option(help: "Group of a socket that vtepd creates.") var socketGroup: String?
+  @Option(help: ArgumentHelp("Permissions of a socket that vtepd creates; clients need write permission.", valueName: "octal"))
+  var socketMode: String?
   @Option(help: "Queue pairs to offer.") var queues: Int?
   @Option(help: "Number of a memif interface on its socket.") var memifID: UInt32?
-  @Option(help: "DPDK device with its arguments.") var devargs: String?
-  @Option(help: "Profile that says what is not said here.") var profile: String?
+  @Option(help: "DPDK device and its arguments.") var devargs: String?
+  @Option(help: "Profile that supplies unset options.") var profile: String?
   @Option(help: "VNI of untagged frames.") var vni: UInt32?
   @Option(help: ArgumentHelp("VNI of frames with this VLAN tag; repeatable.", valueName: "vid:vni"))
   var vlan: [PortCommand.VLANBinding] = []
-  @Option(help: "MAC address known to live behind the port; repeatable.") var mac: [String] = []
+  @Option(help: "Static MAC address behind the port; repeatable.") var mac: [String] = []
   @Option(help: "MTU of the interface in bytes.") var mtu: Int?
-  @Option(help: "off: the guest neither leaves us large TCP segments nor gets any.") var offloads: PortCommand.Offloads?
-  @Flag(inversion: .prefixedNo, help: "Administrative state: a disabled port is down; --enabled brings a shut one back.")
+  @Option(help: "off: do not offer the guest checksum or segmentation offloads.") var offloads: PortCommand.Offloads?
+  @Flag(inversion: .prefixedNo, help: "Administrative state: a disabled port is down; --enabled reopens one that a guard shut.")
   var enabled: Bool?
-  @Flag(inversion: .prefixedNo, help: "Accept only the port's own addresses as sources.") var antiSpoofing: Bool?
+  @Flag(inversion: .prefixedNo, help: "Accept only the port's configured addresses as sources.") var antiSpoofing: Bool?
   @Flag(inversion: .prefixedNo, help: "Announce the port's MAC addresses to the other VTEPs when it comes up.") var announce: Bool?
   @Flag(inversion: .prefixedNo, help: "Reach only the overlay and ports that are not isolated.") var isolated: Bool?
-  @Option(help: ArgumentHelp("TPID of the tags that belong to the port's VLANs.", valueName: "0x8100|0x88a8|any")) var tpid: String?
-  @Option(help: "Link-local control frames (STP, LACP, LLDP, 802.1X): drop, tunnel through the VNI, or punt to a kernel tap.")
+  @Option(help: ArgumentHelp("TPID of the port's VLAN tags.", valueName: "0x8100|0x88a8|any")) var tpid: String?
+  @Option(
+    help: "Link-local control frames (STP, LACP, LLDP, 802.1X): drop them, tunnel them through the VNI, or punt them to a kernel tap.")
   var l2Protocols: PortCommand.LinkProtocols?
   @Flag(inversion: .prefixedNo, help: "Shut the port when it receives a BPDU.") var bpduGuard: Bool?
-  @Flag(inversion: .prefixedNo, help: "Look for loops at the port, and shut it for one.") var loopProbe: Bool?
-  @Option(help: "Learned addresses behind the port; 0: no limit.") var macLimit: UInt32?
-  @Option(help: "Bits a second from the guest; 0: no limit.") var ingressBits: Int64?
-  @Option(help: "Packets a second from the guest; 0: no limit.") var ingressPackets: Int64?
-  @Option(help: "Bits a second to the guest; 0: no limit.") var egressBits: Int64?
-  @Option(help: "Packets a second to the guest; 0: no limit.") var egressPackets: Int64?
-  @Option(help: "Broadcasts a second from the guest; 0: no limit.") var stormBroadcast: Int64?
-  @Option(help: "Frames a second from the guest to unknown addresses; 0: no limit.") var stormUnknownUnicast: Int64?
-  @Option(help: "Multicast frames a second from the guest; 0: no limit.") var stormUnknownMulticast: Int64?
+  @Flag(inversion: .prefixedNo, help: "Probe for loops, and shut the port when one is found.") var loopProbe: Bool?
+  @Option(help: "Most addresses to learn behind the port; 0: no limit.") var macLimit: UInt32?
+  @Option(help: "Ingress limit in bits per second, from the guest; 0: no limit.") var ingressBits: Int64?
+  @Option(help: "Ingress limit in packets per second, from the guest; 0: no limit.") var ingressPackets: Int64?
+  @Option(help: "Egress limit in bits per second, to the guest; 0: no limit.") var egressBits: Int64?
+  @Option(help: "Egress limit in packets per second, to the guest; 0: no limit.") var egressPackets: Int64?
+  @Option(help: "Storm control: broadcasts per second from the guest; 0: no limit.") var stormBroadcast: Int64?
+  @Option(help: "Storm control: unknown unicast frames per second from the guest; 0: no limit.")
+  var stormUnknownUnicast: Int64?
+  @Option(help: "Storm control: multicast frames per second from the guest; 0: no limit.") var stormUnknownMulticast: Int64?
 
   func validate() throws {
-    guard Set(vlan.map(\.vlan)).count == vlan.count else { throw ValidationError("A VLAN is given twice.") }
+    guard Set(vlan.map(\.vlan)).count == vlan.count else { throw ValidationError("The same VLAN is given twice.") }
   }
 
   /// What was given.

@@ -50,7 +50,7 @@ struct PortCommand: CommandGroup {
 
   struct Add: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Adds a port.", discussion: "Repeating the command changes nothing. 'port set' changes a port that exists.")
+      abstract: "Adds a port.", discussion: "Repeating the command changes nothing. Use 'port set' to change an existing port.")
 
     @Option(help: "Name of the port.") var name: String
     @OptionGroup var settings: PortArguments
@@ -69,11 +69,11 @@ struct PortCommand: CommandGroup {
   struct Set: ClientCommand {
     static let configuration = CommandConfiguration(
       abstract: "Changes settings of a running port.",
-      discussion: "The port goes on meanwhile. What it is attached to cannot change: delete the port and add it again.")
+      discussion: "The port keeps forwarding. Its attachment cannot change: delete the port and add it again.")
 
     @Argument(help: "Name of the port.") var name: String
     @OptionGroup var settings: PortArguments
-    @Option(help: ArgumentHelp("Take a setting away, so that the profile's or the default holds; repeatable.", valueName: "key"))
+    @Option(help: ArgumentHelp("Remove a setting, so that the profile's value or the default applies; repeatable.", valueName: "key"))
     var unset: [String] = []
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
@@ -81,19 +81,19 @@ struct PortCommand: CommandGroup {
     func run(_ session: Session) throws {
       var values = settings.values
       for key in unset { values[key] = .null }
-      guard !values.isEmpty else { throw CommandFailure(message: "nothing to set is given", isUsage: true) }
+      guard !values.isEmpty else { throw CommandFailure(message: "no setting given", isUsage: true) }
       try session.change(SetPort(name: name, settings: values))
     }
   }
 
   struct Prepare: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Makes a VNI ready for a guest that is about to land here.",
-      discussion: "Joins the VNI's group and resolves the next hops, before there is a port. Ends by itself.")
+      abstract: "Prepares a VNI for a guest that is about to migrate here.",
+      discussion: "Joins the VNI's group and resolves its next hops before the port exists. Expires by itself.")
 
     @Option(help: "VNI of the guest.") var vni: UInt32
-    @Option(help: "VTEP to resolve besides those that the VNI floods to; repeatable.") var vtep: [String] = []
-    @Option(help: "How long the VNI stays ready without a port.") var seconds: UInt32 = 60
+    @Option(help: "VTEP to resolve in addition to the VNI's flood list; repeatable.") var vtep: [String] = []
+    @Option(help: "Seconds that the VNI stays prepared without a port.") var seconds: UInt32 = 60
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 

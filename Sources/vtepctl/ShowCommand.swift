@@ -13,7 +13,7 @@ struct ShowCommand: CommandGroup {
 
   struct MACTable: ClientCommand {
     static let configuration = CommandConfiguration(
-      commandName: "mac-table", abstract: "Shows where MAC addresses live. All filters that are given must match.")
+      commandName: "mac-table", abstract: "Shows the MAC table. Entries must match all given filters.")
 
     @Option(help: "Only this VNI.") var vni: UInt32?
     @Option(help: "Only addresses on this port.") var port: String?
@@ -30,7 +30,7 @@ struct ShowCommand: CommandGroup {
 
   struct MACMoves: ClientCommand {
     static let configuration = CommandConfiguration(
-      commandName: "mac-moves", abstract: "Shows MAC addresses that moved lately, and those that moved too often and are frozen.")
+      commandName: "mac-moves", abstract: "Shows MAC addresses that moved recently, and those frozen for moving too often.")
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -63,7 +63,7 @@ struct ShowCommand: CommandGroup {
 
   struct Bindings: ClientCommand {
     static let configuration = CommandConfiguration(
-      commandName: "bindings", abstract: "Shows which VNI the frames of each port and VLAN belong to.")
+      commandName: "bindings", abstract: "Shows the VNI of each port and VLAN, with counters.")
 
     @Option(help: "Only this port.") var port: String?
     @Option(help: "Only bindings to this VNI.") var vni: UInt32?
@@ -76,7 +76,7 @@ struct ShowCommand: CommandGroup {
   struct Drops: ClientCommand {
     static let configuration = CommandConfiguration(
       commandName: "drops", abstract: "Shows why frames were dropped, and how often.")
-    @Flag(help: "Reasons that never occurred, too.") var all = false
+    @Flag(help: "Include reasons that never occurred.") var all = false
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -93,7 +93,7 @@ struct ShowCommand: CommandGroup {
 
   struct Underlay: ClientCommand {
     static let configuration = CommandConfiguration(
-      commandName: "underlay", abstract: "Shows our VTEP addresses, and the routes and neighbours in use.")
+      commandName: "underlay", abstract: "Shows the local VTEP addresses, and the routes and neighbours in use.")
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -131,10 +131,10 @@ struct ShowCommand: CommandGroup {
       guard let row = rows.first else { return }
       if !row.held.isEmpty {
         var held = Table(HeldNetworkRow.columns)
-        Output.standard.write("\nforwarded although the database does not ask for it:\n" + held.lines(for: row.held))
+        Output.standard.write("\nheld: forwarded although no longer in the database:\n" + held.lines(for: row.held))
       }
       if !row.faults.isEmpty {
-        Output.standard.write("\nnot as the controller wants:\n" + row.faults.map { "  \($0)\n" }.joined())
+        Output.standard.write("\nfaults: what the controller wants and vtepd cannot do:\n" + row.faults.map { "  \($0)\n" }.joined())
       }
     }
   }

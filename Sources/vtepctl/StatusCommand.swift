@@ -6,8 +6,8 @@ import VTEPControl
 
 struct StatusCommand: ClientCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "Shows what the daemon is and whether it forwards.",
-    discussion: "With --wait: exit status 0 when it does, 4 when ports cannot be attached; 'show ports' has the reasons.")
+    commandName: "status", abstract: "Shows the daemon's state and its problems.",
+    discussion: "With --wait: exit status 0 if the daemon is running, 4 if ports could not be attached; 'show ports' has the reasons.")
 
   @Option(help: "Seconds to wait until the daemon is running and all its ports are attached.")
   var wait: Double?

@@ -13,7 +13,7 @@ struct VNICommand: CommandGroup {
 
   struct Add: ClientCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Adds a VNI.", discussion: "Repeating the command changes nothing. 'vni set' changes a VNI that exists.")
+      abstract: "Adds a VNI.", discussion: "Repeating the command changes nothing. Use 'vni set' to change an existing VNI.")
 
     @Option(help: "VXLAN network identifier, 0 to 16777215.") var vni: UInt32
     @OptionGroup var settings: VNIArguments
@@ -28,7 +28,7 @@ struct VNICommand: CommandGroup {
   struct Set: ClientCommand {
     static let configuration = CommandConfiguration(
       abstract: "Changes settings of a VNI.",
-      discussion: "Its ports go on meanwhile. Peers are replaced; 'peer add' and 'peer delete' change one.")
+      discussion: "Its ports keep forwarding. --peer replaces the whole list; 'peer add' and 'peer delete' change one entry.")
 
     @Argument(help: "VXLAN network identifier.") var vni: UInt32
     @OptionGroup var settings: VNIArguments
@@ -37,7 +37,7 @@ struct VNICommand: CommandGroup {
 
     func run(_ session: Session) throws {
       let request = settings.request(vni)
-      guard request != AddVNI(vni: vni) else { throw CommandFailure(message: "nothing to set is given", isUsage: true) }
+      guard request != AddVNI(vni: vni) else { throw CommandFailure(message: "no setting given", isUsage: true) }
       try session.change(SetVNI(request))
     }
   }
@@ -57,18 +57,18 @@ struct VNICommand: CommandGroup {
 
 /// The options of `vtepctl vni add` and `vni set`.
 struct VNIArguments: ParsableArguments {
-  @Option(help: "How unknown destinations are reached (default: multicast).") var flood: VNICommand.Flood?
+  @Option(help: "How frames to unknown destinations are flooded (default: multicast).") var flood: VNICommand.Flood?
   @Option(help: "Multicast group, for --flood multicast.") var group: String?
   @Option(help: "Remote VTEP, for --flood replicate; repeatable.") var peer: [String] = []
-  @Flag(inversion: .prefixedNo, help: "Learn remote addresses from the data plane.") var learning: Bool?
+  @Flag(inversion: .prefixedNo, help: "Learn the addresses behind other VTEPs from the data plane.") var learning: Bool?
   @Option(help: "Which VTEPs may send to this VNI.") var acceptFrom: VNICommand.AcceptFrom?
-  @Option(help: "What becomes of tagged frames inside VXLAN.") var innerVlan: VNICommand.InnerVLAN?
-  @Option(help: "Seconds until a silent address is forgotten; 0: never.") var ageingSeconds: UInt32?
-  @Option(help: "Learned addresses in this VNI at most; 0: only the table's limit.") var macLimit: UInt32?
-  @Option(help: "Broadcasts a second flooded in this VNI; 0: no limit.") var stormBroadcast: UInt64?
-  @Option(help: "Frames a second to unknown addresses flooded in this VNI; 0: no limit.") var stormUnknownUnicast: UInt64?
-  @Option(help: "Multicast frames a second flooded in this VNI; 0: no limit.") var stormUnknownMulticast: UInt64?
-  @Option(help: "What is done about addresses that move too often (freeze or report).") var macMoveAction: String?
+  @Option(help: "What to do with VLAN tags inside VXLAN.") var innerVlan: VNICommand.InnerVLAN?
+  @Option(help: "Seconds until a silent address ages out; 0: never.") var ageingSeconds: UInt32?
+  @Option(help: "Most addresses to learn in this VNI; 0: only the table's limit.") var macLimit: UInt32?
+  @Option(help: "Storm control: broadcasts per second flooded in this VNI; 0: no limit.") var stormBroadcast: UInt64?
+  @Option(help: "Storm control: unknown unicast frames per second flooded in this VNI; 0: no limit.") var stormUnknownUnicast: UInt64?
+  @Option(help: "Storm control: multicast frames per second flooded in this VNI; 0: no limit.") var stormUnknownMulticast: UInt64?
+  @Option(help: "What to do with addresses that move too often (freeze or report).") var macMoveAction: String?
 
   func request(_ vni: UInt32) -> AddVNI {
     AddVNI(

@@ -1,5 +1,5 @@
 // VTEPCtl: the command line of vtepctl. It asks the daemon over the control socket and prints the answer; nothing of
-// forwarding is linked in. Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable, 4 ports that are not attached.
+// forwarding is linked in. Exit status: 0 done, 1 refused by the daemon, 2 usage error, 3 daemon unreachable, 4 ports not attached.
 
 import ArgumentParser
 import Glibc
@@ -10,7 +10,7 @@ struct VTEPCtl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "vtepctl",
     abstract: "Shows and changes a running vtepd.",
-    discussion: "Exit status: 0 done, 1 refused by the daemon, 2 usage, 3 daemon not reachable, 4 ports that are not attached.",
+    discussion: "Exit status: 0 done, 1 refused by the daemon, 2 usage error, 3 daemon unreachable, 4 ports not attached.",
     version: Version.text,
     subcommands: [
       StatusCommand.self, ShowCommand.self, MACCommand.self, VNICommand.self, PeerCommand.self, PortCommand.self,
@@ -23,7 +23,7 @@ struct VTEPCtl: ParsableCommand {
   @Option(help: "Tables for people, or JSON with stable keys.")
   var format = OutputFormat.table
 
-  @Option(help: "Seconds that connecting and each answer may take.")
+  @Option(help: "Timeout in seconds for connecting and for each answer.")
   var timeout = 10.0
 
   func validate() throws {

@@ -28,11 +28,11 @@ struct ReloadService: Service {
       let answer = try await daemon.apply(new)
       let changes = answer.changes.isEmpty ? "nothing changed" : answer.changes.joined(separator: ", ")
       log.notice("configuration reloaded: \(changes)")
-      for key in answer.needsRestart { log.warning("\(key) changed: it takes effect with the next start") }
+      for key in answer.needsRestart { log.warning("\(key) changed: takes effect when vtepd is restarted") }
     } catch is CancellationError {
       return
     } catch {
-      log.error("configuration not reloaded, running on as before: \(error)")
+      log.error("configuration not reloaded, keeping the running one: \(error)")
     }
     await daemon.ovsdb.reloadCertificates()
   }
@@ -47,7 +47,7 @@ struct ReloadService: Service {
     while let loss = await daemon.configuration.loss(to: new, isWhole: bytes.last == UInt8(ascii: "\n")), quiet < Self.quietTime {
       if loss != told {
         told = loss
-        log.warning("configuration: \(loss); applied when the file has been unchanged for \(Self.quietTime.components.seconds) s")
+        log.warning("configuration: \(loss); applying it once the file has been unchanged for \(Self.quietTime.components.seconds) s")
       }
       try await Task.sleep(for: Self.pollTime)
       quiet += Self.pollTime

@@ -28,8 +28,8 @@ struct VTEPDaemon: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "vtepd", abstract: "A VXLAN tunnel end point (RFC 7348) on DPDK.",
     discussion: """
-      Runs in the foreground and logs to standard error. SIGHUP applies the changes of the configuration file, SIGTERM \
-      and SIGINT stop it. Exit status: 0 clean stop, 1 bad configuration, 2 could not start.
+      Runs in the foreground and logs to standard error. SIGHUP applies changes in the configuration file, SIGTERM \
+      and SIGINT stop the daemon. Exit status: 0 clean stop, 1 bad configuration, 2 could not start.
       """,
     version: Version.text)
 
@@ -109,7 +109,7 @@ struct VTEPDaemon: AsyncParsableCommand {
     let needed = configuration.desired.descriptorCount(workers: configuration.dataplane.workers)
     guard needed > DescriptorLimit.hard else { return }
     complain(
-      "vtepd: warning: up to \(needed) file descriptors are needed, and \(DescriptorLimit.hard) is the hard limit here; "
+      "vtepd: warning: up to \(needed) file descriptors are needed, but the hard limit is \(DescriptorLimit.hard); "
         + "raise it (systemd: LimitNOFILE=, shell: ulimit -n)")
   }
 

@@ -77,7 +77,7 @@ import Testing
       var reservation: UDPPortReservation? = try UDPPortReservation(port: 4789)
       let error = #expect(throws: NetlinkError.self) { try UDPPortReservation(port: 4789) }
       #expect(error?.code == EADDRINUSE)
-      #expect(error?.description.contains("UDP port 4789 is in use, by a kernel VXLAN device or another vtepd") == true)
+      #expect(error?.description.contains("UDP port 4789 is in use by a kernel VXLAN device or another vtepd") == true)
       #expect(reservation?.port == 4789)
       reservation = nil
       #expect(canReserve(4789))

@@ -15,7 +15,7 @@ import Testing
   @Test func theLeaderWillDoAndOthersNot() {
     var policy = ClusterPolicy(requiresLeader: true)
     #expect(policy.objection(to: member(), "db") == nil)
-    #expect(policy.objection(to: member(leader: false), "db")?.contains("does not lead") == true)
+    #expect(policy.objection(to: member(leader: false), "db")?.contains("is not the cluster's leader") == true)
     #expect(policy.objection(to: member(connected: false), "db")?.contains("lost its cluster") == true)
     #expect(policy.objection(to: nil, "db")?.contains("does not have the database db") == true)
   }
@@ -37,7 +37,7 @@ import Testing
     var policy = ClusterPolicy(requiresLeader: true)
     #expect(policy.objection(to: member(index: 10), "db") == nil)
     #expect(policy.objection(to: member(index: 12), "db") == nil)
-    #expect(policy.objection(to: member(index: 11), "db")?.contains("at 11, and 12 was seen") == true)
+    #expect(policy.objection(to: member(index: 11), "db")?.contains("at index 11, but 12 was seen") == true)
     // A follower's log does not count: it may be cut back.
     #expect(policy.objection(to: member(leader: false, index: 99), "db") != nil)
     #expect(policy.objection(to: member(index: 12), "db") == nil)

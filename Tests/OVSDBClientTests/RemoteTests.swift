@@ -27,7 +27,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("", "is no remote"), ("db.example.net", "is no remote"), ("http:example.net:80", "unknown scheme 'http'"),
+    ("", "is not a remote"), ("db.example.net", "is not a remote"), ("http:example.net:80", "unknown scheme 'http'"),
     ("tcp::6640", "there is no host"),
     ("tcp:2001:db8::1:6640", "brackets"), ("tcp:[2001:db8::1:6640", "not closed"), ("tcp:[::1]6640", "must follow the bracket"),
     ("tcp:[db]:6640", "only an IPv6 address"), ("tcp:db:0", "from 1 to 65535"), ("tcp:db:65536", "from 1 to 65535"),

@@ -123,7 +123,7 @@ private struct Wire {
     ("early", .notYetValid, "it is not valid yet"),
     ("alone", .selfSigned, "it is self-signed"),
     ("stranger", .unknownAuthority, "not from the authority in ca-certificate"),
-    ("other", .wrongName, "none of peer-name"),
+    ("other", .wrongName, "does not match peer-name"),
     ("purpose", .wrongPurpose, "it is not for TLS"),
   ])
   func aWrongPeerIsRefusedForItsReason(name: String, reason: TLSError.Reason, words: String) throws {

@@ -63,8 +63,8 @@ import VTEPControl
 
   @Test func contradictionsAreRefused() {
     expectRefusal(
-      AddBinding(port: "bm1", vlan: 100, vni: 5002), .refused, "port bm1 binds VLAN 100 to VNI 5001 already; delete that binding first")
-    expectRefusal(AddBinding(port: "bm1", vni: 5001), .refused, "port bm1 binds untagged frames to VNI 5002 already")
+      AddBinding(port: "bm1", vlan: 100, vni: 5002), .refused, "port bm1 already binds VLAN 100 to VNI 5001; delete that binding first")
+    expectRefusal(AddBinding(port: "bm1", vni: 5001), .refused, "port bm1 already binds untagged frames to VNI 5002")
     expectRefusal(AddBinding(port: "bm1", vlan: 0, vni: 5001), .invalidParameters, "vlan must be from 1 to 4094, not 0")
     expectRefusal(AddBinding(port: "bm1", vlan: 4095, vni: 5001), .invalidParameters, "vlan must be from 1 to 4094, not 4095")
     expectRefusal(AddBinding(port: "bm1", vlan: 5, vni: 9), .notFound, "no VNI 9")
@@ -73,7 +73,7 @@ import VTEPControl
     expectRefusal(AddBinding(port: "bm1", vlan: 5, vni: 5001, macs: ["x"]), .invalidParameters, "mac 'x'")
     expectRefusal(
       AddBinding(port: "bm1", vlan: 5, vni: 5001, macs: ["52:54:00:00:00:01"]), .refused,
-      "mac 52:54:00:00:00:01 of VNI 5001 lives behind port bm1 already")
+      "mac 52:54:00:00:00:01 of VNI 5001 is already behind port bm1")
     expectRefusal(DeleteBinding(port: "bm1", vlan: 5), .notFound, "port bm1 does not bind VLAN 5")
     expectRefusal(DeleteBinding(port: "nowhere"), .notFound, "no port 'nowhere'")
     expectRefusal(DeleteVNI(vni: 5001), .refused, "bound to: bm1, vm1")

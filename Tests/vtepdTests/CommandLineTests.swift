@@ -84,9 +84,9 @@ private struct Run: CustomStringConvertible {
         ("vni delete 9", "there is no VNI 9"), ("vni delete 5001", "bound to: bm1, vm1"), ("vni add --vni 16777216", "vni 16777216"),
         ("peer add --vni 5002 nowhere", "address 'nowhere'"), ("peer delete --vni 5002 192.0.2.77", "no peer"),
         ("port delete nothing", "no port 'nothing'"), ("binding delete --port bm1 --vlan 7", "does not bind VLAN 7"),
-        ("binding add --port bm1 --vlan 100 --vni 5002", "binds VLAN 100 to VNI 5001 already"),
+        ("binding add --port bm1 --vlan 100 --vni 5002", "already binds VLAN 100 to VNI 5001"),
         ("port set bm1 --tpid 0x9100", "tpid must be 0x8100, 0x88a8 or any"), ("mac add --vni 5001 --mac m --vtep 192.0.2.2", "mac 'm'"),
-        ("mac delete --vni 1 --mac m", "no such entry"), ("show workers", "cannot be encoded"),
+        ("mac delete --vni 1 --mac m", "no such entry"), ("show workers", "cannot encode the answer"),
       ] {
         let result = try run(path, arguments)
         #expect(result.status == 1 && result.output.isEmpty && result.errors.contains(message), "\(arguments): \(result)")
@@ -229,7 +229,7 @@ private struct Run: CustomStringConvertible {
       let good = try run(path, "config check \(file)")
       #expect(good.status == 0 && good.output.contains("no problem"), "\(good)")
       let applied = try run(path, "config apply \(file)")
-      #expect(applied.output == "vni 5001: added\ndataplane.workers: takes effect when vtepd is started anew\n", "\(applied)")
+      #expect(applied.output == "vni 5001: added\ndataplane.workers: takes effect when vtepd is restarted\n", "\(applied)")
       try "underlay: {addresses: [x], device: e}\nname: []\n".write(toFile: file, atomically: false, encoding: .utf8)
       for command in ["check", "apply"] {
         let bad = try run(path, "config \(command) \(file)")

@@ -74,7 +74,7 @@ import VTEPControl
     expectRefusal(AddVNI(vni: 7, flood: "replicate", peers: ["192.0.2.1"]), .refused, "own address")
     expectRefusal(AddVNI(vni: 7, flood: "none", ageingSeconds: 2_000_000), .refused, "ageing-seconds")
     expectRefusal(AddVNI(vni: 7, flood: "none", innerVLAN: "x"), .invalidParameters, "inner-vlan must be discard or carry")
-    expectRefusal(SetVNI(AddVNI(vni: 5001, acceptFrom: "peers")), .refused, "lets nobody in")
+    expectRefusal(SetVNI(AddVNI(vni: 5001, acceptFrom: "peers")), .refused, "accepts no VTEP")
   }
 
   @Test func vniIsDeletedOnlyWhenUnused() throws {
@@ -112,7 +112,7 @@ import VTEPControl
     #expect(try added.applying(DeletePort(name: "x")) == state)
     expectRefusal(AddPort(name: "vm1", kind: "netdev", device: "tap-vm1"), .refused, "port vm1 exists already, as tap tap-vm1")
     expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vni: 9), .refused, "port x: VNI 9 is not defined")
-    expectRefusal(AddPort(name: "x", kind: "tap", device: "tap-vm1"), .refused, "belongs to port vm1 already")
+    expectRefusal(AddPort(name: "x", kind: "tap", device: "tap-vm1"), .refused, "already belongs to port vm1")
     expectRefusal(AddPort(name: "x", kind: "tap", device: "eth0"), .refused, "belongs to the underlay")
     expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vlans: [0: 5001]), .invalidParameters, "from 1 to 4094, not '0'")
     expectRefusal(AddPort(name: "x", kind: "tap", device: "tx", vlans: [70000: 5001]), .invalidParameters, "not '70000'")

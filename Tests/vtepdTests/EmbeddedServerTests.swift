@@ -94,7 +94,7 @@ import Testing
     unlink(database.path)
     rename("\(folder)/other.db", database.path)
     let error = await #expect(throws: EmbeddedServerError.self) { try await database.prepare() }
-    #expect(error?.description.contains("is a database 'Open_vSwitch', not hardware_vtep") == true)
+    #expect(error?.description.contains("holds database 'Open_vSwitch', not hardware_vtep") == true)
   }
 }
 

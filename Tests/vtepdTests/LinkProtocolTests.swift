@@ -50,7 +50,7 @@ import VTEP
     let error = try #require(throws: ConfigurationError.self) {
       try load("ports: [{name: a, kind: netdev, device: punt-b}, {name: b, kind: tap, device: tb, l2-protocols: punt}]\n")
     }
-    #expect(error.lines == ["f:3:97: its punt tap punt-b would be the interface of port a; rename the port"], "\(error)")
+    #expect(error.lines == ["f:3:97: its punt tap punt-b would have the name of port a's interface; rename the port"], "\(error)")
     #expect(throws: ConfigurationError.self) { try load("ports: [{name: a, kind: tap, device: ta, l2-protocols: pass}]\n") }
   }
 }

@@ -129,7 +129,7 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("no device", "underlay:\n  »addresses: [192.0.2.1]\n", "key 'device' is missing"),
     WrongConfiguration("empty device list", "underlay: {addresses: [192.0.2.1], device: »[]}\n", "at least one device"),
     WrongConfiguration("device too long", "underlay: {addresses: [192.0.2.1], device: »abcdefghijklmnop}\n", "1 to 15 characters"),
-    WrongConfiguration("device with slash", "underlay: {addresses: [192.0.2.1], device: [eth0, »a/b]}\n", "'a/b' is no interface name"),
+    WrongConfiguration("device with slash", "underlay: {addresses: [192.0.2.1], device: [eth0, »a/b]}\n", "'a/b' is not an interface name"),
     WrongConfiguration(
       "seven priorities", "underlay: {addresses: [192.0.2.1], device: eth0, pcp-to-dscp: »[0, 1, 2, 3, 4, 5, 6]}\n", "must have 8 values"),
     WrongConfiguration(
@@ -206,7 +206,7 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("learning", underlay + "vnis:\n  - {vni: 7, flood: none, learning: »on}\n", "true or false"),
     WrongConfiguration("accept-from", underlay + "vnis:\n  - {vni: 7, flood: none, accept-from: »all}\n", "any or peers"),
     WrongConfiguration(
-      "accept-from nobody", underlay + "vnis:\n  - {vni: 7, group: 239.1.1.1, accept-from: »peers}\n", "lets nobody in"),
+      "accept-from nobody", underlay + "vnis:\n  - {vni: 7, group: 239.1.1.1, accept-from: »peers}\n", "accepts no VTEP"),
     WrongConfiguration("inner-vlan", underlay + "vnis:\n  - {vni: 7, flood: none, inner-vlan: »keep}\n", "discard or carry"),
     WrongConfiguration("ageing", underlay + "vnis:\n  - {vni: 7, flood: none, ageing-seconds: »1000001}\n", "from 0 to 1000000"),
     WrongConfiguration(
@@ -239,7 +239,7 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("ovsdb is text", underlay + "ovsdb: »yes\n", "ovsdb must be a mapping"),
     WrongConfiguration("unknown key of ovsdb", underlay + "ovsdb: {»remote: x}\n", "did you mean 'remotes'?"),
     WrongConfiguration("scheme", underlay + "ovsdb: {remotes: [»\"https:example.net:443\"]}\n", "unknown scheme 'https'"),
-    WrongConfiguration("no scheme", underlay + "ovsdb: {remotes: [»db.example.net]}\n", "is no remote"),
+    WrongConfiguration("no scheme", underlay + "ovsdb: {remotes: [»db.example.net]}\n", "is not a remote"),
     WrongConfiguration("port", underlay + "ovsdb: {remotes: [»\"tcp:db:70000\"]}\n", "from 1 to 65535"),
     WrongConfiguration("bare IPv6", underlay + "ovsdb: {remotes: [»\"tcp:2001:db8::1:6640\"]}\n", "brackets"),
     WrongConfiguration("relative path", underlay + "ovsdb: {remotes: [»\"unix:db.sock\"]}\n", "absolute"),
@@ -279,20 +279,20 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration(
       "queues", underlay + "ports: [{name: vm1, kind: vhost-user, socket: s, queues: »0}]\n", "queues must be a whole number from 1 to 64"),
     WrongConfiguration(
-      "socket with a comma", underlay + "ports: [{name: vm1, kind: vhost-user, socket: »\"a,b\"}]\n", "is no path of a socket"),
+      "socket with a comma", underlay + "ports: [{name: vm1, kind: vhost-user, socket: »\"a,b\"}]\n", "is not a valid path"),
     WrongConfiguration(
       "socket of two ports",
       underlay + "ports:\n  - {name: a, kind: vhost-user, socket: s}\n  - {name: b, kind: vhost-user, socket: »s}\n",
-      "socket s belongs to port a already"),
+      "socket s already belongs to port a"),
     WrongConfiguration("port name", underlay + "ports: [{name: »\"vm 1\", kind: tap, device: t0}]\n", "letters, digits"),
     WrongConfiguration(
       "port name twice", underlay + "ports:\n  - {name: a, kind: tap, device: t0}\n  - {name: »a, kind: tap, device: t1}\n",
       "port name 'a' is given twice"),
     WrongConfiguration(
       "device of two ports", underlay + "ports:\n  - {name: a, kind: tap, device: t0}\n  - {name: b, kind: tap, device: »t0}\n",
-      "device t0 belongs to port a already"),
+      "device t0 already belongs to port a"),
     WrongConfiguration(
-      "device of the underlay", underlay + "ports: [{name: a, kind: netdev, device: »eth0}]\n", "belongs to the underlay already"),
+      "device of the underlay", underlay + "ports: [{name: a, kind: netdev, device: »eth0}]\n", "already belongs to the underlay"),
     WrongConfiguration("device name", underlay + "ports: [{name: a, kind: tap, device: »abcdefghijklmnop}]\n", "1 to 15 characters"),
     WrongConfiguration("unknown VNI", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: »9}]\n", "VNI 9 is not defined"),
     WrongConfiguration(
@@ -318,10 +318,10 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "mac at two ports",
       underlay + vnis
         + "ports:\n  - {name: a, kind: tap, device: t0, vni: 7, macs: [\"02:00:00:00:00:01\"]}\n  - {name: b, kind: tap, device: t1, vni: 7, macs: [»\"02:00:00:00:00:01\"]}\n",
-      "lives behind port a already"),
+      "is already behind port a"),
     WrongConfiguration(
       "mac here and behind a VTEP", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [»\"02:00:00:00:00:21\"]}]\n",
-      "lives behind a remote VTEP already"),
+      "is already behind a remote VTEP"),
     WrongConfiguration(
       "zero mac", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [»\"00:00:00:00:00:00\"]}]\n",
       "is the zero address"),

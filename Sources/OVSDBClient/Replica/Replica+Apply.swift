@@ -32,14 +32,14 @@ extension Replica {
           old = contents.updateValue(row, forKey: id)
           new = row
         case .modify(let columns):
-          guard var row = contents[id] else { throw .malformed("table \(name): the server changes row \(id), which was not there") }
+          guard var row = contents[id] else { throw .malformed("table \(name): the server changes row \(id), which does not exist") }
           old = row
           row.modify(columns)
           contents[id] = row
           new = row
         case .delete:
           guard let row = contents.removeValue(forKey: id) else {
-            throw .malformed("table \(name): the server deletes row \(id), which was not there")
+            throw .malformed("table \(name): the server deletes row \(id), which does not exist")
           }
           old = row
           new = nil

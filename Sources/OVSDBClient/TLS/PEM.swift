@@ -25,7 +25,7 @@ enum PEM {
     let isEnd = copenssl_error_library(code) == ERR_LIB_PEM && copenssl_error_reason(code) == PEM_R_NO_START_LINE
     let reason = TLSError.nextReason()
     guard isEnd else {
-      throw TLSError(.fileNotPEM, subject, "certificate \(certificates.count + 1) in it is damaged: \(reason)", remedy: "write it anew")
+      throw TLSError(.fileNotPEM, subject, "certificate \(certificates.count + 1) in it is damaged: \(reason)", remedy: "replace it")
     }
     guard !certificates.isEmpty else {
       let holdsKey = contains("PRIVATE KEY-----", bytes)
@@ -52,7 +52,7 @@ enum PEM {
         .fileNotPEM, subject, holdsCertificate ? "it holds a certificate, not a private key" : "there is no PEM private key in it",
         remedy: "name a file with -----BEGIN PRIVATE KEY-----")
     }
-    throw TLSError(.fileNotPEM, subject, "the private key in it is damaged: \(reason)", remedy: "write it anew")
+    throw TLSError(.fileNotPEM, subject, "the private key in it is damaged: \(reason)", remedy: "replace it")
   }
 
   /// Copies, so that it does not depend on the array's life.

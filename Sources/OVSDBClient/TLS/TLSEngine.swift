@@ -83,7 +83,7 @@ final class TLSEngine {
     }
     // The library has verified all of it; nothing may go out if it has not.
     guard SSL_get_verify_result(ssl) == Int(X509_V_OK), hasRightName else {
-      throw verificationError ?? TLSError(.invalid, "the peer's certificate", "it was not verified")
+      throw verificationError ?? TLSError(.invalid, "the peer's certificate", "it has not been verified")
     }
     isEstablished = true
   }
@@ -109,7 +109,7 @@ final class TLSEngine {
     let result = SSL_write_ex(ssl, bytes.baseAddress, bytes.count, &count)
     guard result == 1 else {
       try check(result, "TLS connection")
-      throw TLSError(.libraryFailure, "TLS connection", "the library does not take what is to be sent")
+      throw TLSError(.libraryFailure, "TLS connection", "the TLS library does not accept data to send")
     }
   }
 

@@ -19,17 +19,18 @@ extension TLSError {
     case X509_V_ERR_CERT_NOT_YET_VALID:
       self.init(.notYetValid, certificate, "it is not valid yet: valid \(validity)", remedy: "set this host's clock, or the issuer's")
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-      self.init(.selfSigned, certificate, "it is self-signed", remedy: "let the authority in ca-certificate sign it")
+      self.init(.selfSigned, certificate, "it is self-signed", remedy: "get it signed by the authority in ca-certificate")
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
       X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_SIGNATURE_FAILURE, X509_V_ERR_CERT_UNTRUSTED:
       self.init(
         .unknownAuthority, certificate, "it is not from the authority in ca-certificate: \(text)",
         remedy: "name the authority that signs the peers' certificates")
     case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
-      self.init(.wrongName, certificate, "it is none of peer-name", remedy: "correct peer-name, or connect to the right peer")
+      self.init(.wrongName, certificate, "it does not match peer-name", remedy: "correct peer-name, or connect to the right peer")
     case X509_V_ERR_INVALID_PURPOSE:
       let role = isServer ? "clients" : "servers"
-      self.init(.wrongPurpose, certificate, "it is not for TLS \(role)", remedy: "issue it without, or with the right extended key usage")
+      self.init(
+        .wrongPurpose, certificate, "it is not for TLS \(role)", remedy: "reissue it without extended key usage, or with the right one")
     case X509_V_ERR_CERT_REVOKED:
       self.init(.revoked, certificate, "it is revoked", remedy: "issue another")
     case X509_V_ERR_EE_KEY_TOO_SMALL, X509_V_ERR_CA_KEY_TOO_SMALL, X509_V_ERR_CA_MD_TOO_WEAK:
@@ -71,11 +72,11 @@ extension TLSError {
     case SSL_R_NO_SHARED_CIPHER, SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY:
       self.init(.noCommonCipher, operation, "no cipher or key type that both sides accept (\(text))")
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
-      self.init(.refusedByPeer, "our certificate", "the peer wants one and got none")
+      self.init(.refusedByPeer, "our certificate", "the peer requires one and none is configured")
     case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
       self.init(
         .refusedByPeer, "our certificate", "the peer does not know the authority that signed it",
-        remedy: "have it signed by an authority the peer trusts")
+        remedy: "get it signed by an authority that the peer trusts")
     case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
       self.init(.refusedByPeer, "our certificate", "the peer finds it expired, or not valid yet", remedy: "renew it, or set the clocks")
     case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:

@@ -33,13 +33,15 @@ struct TLSMaterial: Equatable, Sendable {
       guard count >= 0 else { throw unreadable(subject) }
       if count == 0 { return bytes }
       bytes += block[..<count]
-      guard bytes.count <= byteLimit else { throw TLSError(.fileUnreadable, subject, "it is longer than 1 MiB: no file of certificates") }
+      guard bytes.count <= byteLimit else {
+        throw TLSError(.fileUnreadable, subject, "it is longer than 1 MiB, so it is not a certificate file")
+      }
     }
   }
 
   private static func unreadable(_ subject: String) -> TLSError {
     let code = errno
     let remedy = code == ENOENT ? "create it, or correct the path" : "correct the path or its permissions"
-    return TLSError(.fileUnreadable, subject, "it cannot be read: \(String(cString: strerror(code)))", remedy: remedy)
+    return TLSError(.fileUnreadable, subject, "cannot read it: \(String(cString: strerror(code)))", remedy: remedy)
   }
 }

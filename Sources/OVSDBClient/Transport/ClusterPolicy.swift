@@ -16,14 +16,16 @@ struct ClusterPolicy {
     guard database.model != .standalone else { return nil }
     guard database.isConnected else { return "the member has lost its cluster" }
     guard database.model == .clustered else { return nil }
-    if requiresLeader, !database.isLeader { return "the member does not lead the cluster" }
+    if requiresLeader, !database.isLeader { return "the member is not the cluster's leader" }
     guard let index = database.index else { return nil }
     if database.clusterID != clusterID {
       // Another cluster counts from its own beginning.
       clusterID = database.clusterID
       lowestIndex = 0
     }
-    guard index >= lowestIndex else { return "the member lags behind the cluster: it is at \(index), and \(lowestIndex) was seen before" }
+    guard index >= lowestIndex else {
+      return "the member lags behind the cluster: it is at index \(index), but \(lowestIndex) was seen before"
+    }
     lowestIndex = index
     return nil
   }

@@ -54,8 +54,8 @@ struct Connection: Sendable {
     switch error {
     case let error as NIOConnectionError:
       if let first = error.connectionErrors.first { return reason(first.error) }
-      if let error = error.dnsAError ?? error.dnsAAAAError { return "the host name cannot be resolved: \(reason(error))" }
-      return "it cannot be connected to"
+      if let error = error.dnsAError ?? error.dnsAAAAError { return "cannot resolve the host name: \(reason(error))" }
+      return "cannot connect"
     case let error as IOError: return String(cString: strerror(error.errnoCode))
     case ChannelError.connectTimeout: return "no answer within 5 s"
     default: return "\(error)"

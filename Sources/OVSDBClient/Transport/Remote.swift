@@ -26,7 +26,7 @@ public struct Remote: Hashable, Sendable {
   /// - Throws: what is wrong with the text.
   public init(parsing text: String) throws(RemoteSyntaxError) {
     guard let colon = text.firstIndex(of: ":") else {
-      throw RemoteSyntaxError("'\(text)' is no remote: it begins with unix:, tcp:, ssl:, ptcp: or pssl:")
+      throw RemoteSyntaxError("'\(text)' is not a remote: one begins with unix:, tcp:, ssl:, ptcp: or pssl:")
     }
     let scheme = text[..<colon]
     let rest = text[text.index(after: colon)...]
@@ -44,10 +44,10 @@ public struct Remote: Hashable, Sendable {
     case "ptcp", "pssl":
       let parts = rest.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
       let (address, tail) = parts.count < 2 ? (nil, "") : try Self.host(parts[1], in: text)
-      guard tail.isEmpty else { throw RemoteSyntaxError("'\(text)': an IPv6 address goes in brackets, and nothing after it") }
+      guard tail.isEmpty else { throw RemoteSyntaxError("'\(text)': an IPv6 address goes in brackets, with nothing after it") }
       self.init(.listen(port: try Self.port(parts[0], in: text), address: address), usesTLS: scheme == "pssl")
     default:
-      throw RemoteSyntaxError("'\(text)': unknown scheme '\(scheme)': there are unix:, tcp:, ssl:, ptcp: and pssl:")
+      throw RemoteSyntaxError("'\(text)': unknown scheme '\(scheme)': use unix:, tcp:, ssl:, ptcp: or pssl:")
     }
   }
 

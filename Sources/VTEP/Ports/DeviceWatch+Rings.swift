@@ -49,7 +49,7 @@ extension DeviceWatch {
   private func overflow(_ guest: Guest, ring: UInt16, _ waiting: UInt16) -> String? {
     var ringInfo = rte_vhost_vring()
     guard rte_vhost_get_vhost_vring(guest.connection, ring, &ringInfo) == 0, waiting > ringInfo.size else { return nil }
-    return "ring \(ring) of the guest claims \(waiting) buffers and has room for \(ringInfo.size)"
+    return "ring \(ring) of the guest claims \(waiting) buffers, more than its size of \(ringInfo.size)"
   }
 
   private func stall(_ guest: Guest, ring: UInt16, _ waiting: UInt16, patience: Int) -> String? {
@@ -62,7 +62,7 @@ extension DeviceWatch {
       seen.position = position
       progress[ring] = seen
       guard seen.stalledLooks > patience else { return nil }
-      return "ring \(ring) of the guest offers \(waiting) buffers that cannot be read"
+      return "ring \(ring) of the guest offers \(waiting) unreadable buffers"
     }
   }
 }

@@ -18,11 +18,11 @@ extension EthernetDevice {
   ) throws(VTEPError) -> EthernetDevice {
     var taken: UInt16 = 0
     guard rte_eth_dev_get_port_by_name(name, &taken) != 0 else {
-      throw VTEPError(.refused, "\(subject): attach \(name)", "the device is in use already")
+      throw VTEPError(.refused, "\(subject): attach \(name)", "the device is already in use")
     }
     let portID = try attach(
       bus: bus, name: name, arguments: arguments, subject: subject,
-      remedy: bus == "pci" ? "bind the device to vfio-pci" : "see the lines before in the log")
+      remedy: bus == "pci" ? "bind the device to vfio-pci" : "see the preceding log lines")
     return try starting(portID, queues: queues, runtime: runtime, subject: subject)
   }
 

@@ -20,12 +20,12 @@ enum UnixSocketPath {
       return
     }
     guard info.st_mode & S_IFMT == S_IFSOCK else {
-      throw VTEPError(.refused, operation, "something that is no socket is there", remedy: "remove it, or choose another path")
+      throw VTEPError(.refused, operation, "the path exists and is not a socket", remedy: "remove it, or choose another path")
     }
     guard isServer else { return }
     guard isAbandoned(path) else {
       throw VTEPError(
-        .refused, operation, "somebody listens there already", remedy: "end that process, or use role: client to connect to it")
+        .refused, operation, "another process already listens there", remedy: "stop that process, or use role: client to connect to it")
     }
     unlink(path)
   }

@@ -47,7 +47,7 @@ public final class DPDKRuntime: Sendable {
     case .auto:
       usesHugepages = free >= settings.memoryMiB
       if !usesHugepages {
-        log("hugepages: \(free) MiB free, \(settings.memoryMiB) MiB wanted: running on ordinary pages")
+        log("hugepages: \(free) MiB free, \(settings.memoryMiB) MiB needed: using ordinary pages")
       }
     }
 

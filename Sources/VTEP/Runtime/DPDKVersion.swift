@@ -23,7 +23,7 @@ struct DPDKVersion: Equatable, CustomStringConvertible {
   func difference(from loaded: DPDKVersion) throws(VTEPError) -> String? {
     guard (year, month) == (loaded.year, loaded.month) else {
       throw VTEPError(
-        .environment, "DPDK", "vtepd was built with \(self), and \(loaded) is loaded",
+        .environment, "DPDK", "vtepd was built with \(self), but \(loaded) is loaded",
         remedy: "install the libraries of DPDK \(year).\(month), or build vtepd again where \(loaded) is installed")
     }
     return self == loaded ? nil : "DPDK: built with \(self), running with \(loaded), which is compatible"

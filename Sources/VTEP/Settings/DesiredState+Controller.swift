@@ -35,9 +35,9 @@ private struct ControllerMerger {
   mutating func addSwitches() {
     for (vni, settings) in wanted.switches.sorted(by: { $0.key < $1.key }) {
       if own.vnis[vni] != nil {
-        refuse(.vni(vni), "it belongs to the configuration, and not to logical switch '\(settings.name)'")
+        refuse(.vni(vni), "the configuration defines it, so logical switch '\(settings.name)' cannot use it")
       } else if merged.vnis.count >= Limits.domains {
-        refuse(.vni(vni), "there are \(Limits.domains) VNIs already")
+        refuse(.vni(vni), "all \(Limits.domains) VNIs are in use")
       } else {
         let flood = usable(settings.flood, vni)
         var addresses: [IPAddress] = []
@@ -80,9 +80,9 @@ private struct ControllerMerger {
       if binding.vlan > 4094 {
         refuse(.binding(binding), "VLAN \(binding.vlan) is reserved")
       } else if port.vni(vlan: binding.vlan) != nil {
-        refuse(.binding(binding), "the configuration has bound it")
+        refuse(.binding(binding), "already bound in the configuration")
       } else if merged.vnis[vni]?.logicalSwitch == nil {
-        refuse(.binding(binding), "VNI \(vni) belongs to the configuration")
+        refuse(.binding(binding), "VNI \(vni) is defined in the configuration")
       } else {
         merged.ports[binding.port]?.bind(binding.vlan, byController: vni)
       }

@@ -73,10 +73,11 @@ extension DesiredState {
       if old == nil || old?.ports[name] != port { problems += port.problems(in: self, key: name) }
       let claim = port.kind.driver.claim(port.attachment)
       if let owner = owners.updateValue("port \(name)", forKey: claim.value) {
-        problems.append(Problem(.port(name), [claim.key.rawValue], "\(claim.key.rawValue) \(claim.value) belongs to \(owner) already"))
+        problems.append(Problem(.port(name), [claim.key.rawValue], "\(claim.key.rawValue) \(claim.value) already belongs to \(owner)"))
       }
       if let tap = port.puntTapName, let owner = owners.updateValue("port \(name)", forKey: tap) {
-        problems.append(Problem(.port(name), ["l2-protocols"], "its punt tap \(tap) would be the interface of \(owner); rename the port"))
+        problems.append(
+          Problem(.port(name), ["l2-protocols"], "its punt tap \(tap) would have the name of \(owner)'s interface; rename the port"))
       }
       if index + underlay.devices.count == Self.maximumEthernetPorts {
         let total = names.count + underlay.devices.count
@@ -90,7 +91,7 @@ extension DesiredState {
           problems.append(
             Problem(
               .port(name), vlan == 0 ? ["macs", "\(mac)"] : ["vlan-macs", "\(vlan)"],
-              "mac \(mac) of VNI \(vni) lives behind \(owner) already"))
+              "mac \(mac) of VNI \(vni) is already behind \(owner)"))
         }
       }
     }
@@ -134,7 +135,7 @@ func reasonAgainstInterfaceName(_ name: String) -> String? {
   guard (1...15).contains(name.utf8.count) else { return "'\(name)' is not 1 to 15 characters long" }
   guard name != ".", name != "..", name.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") })
   else {
-    return "'\(name)' is no interface name: no blanks, '/' or ':'"
+    return "'\(name)' is not an interface name: no blanks, '/' or ':'"
   }
   return nil
 }

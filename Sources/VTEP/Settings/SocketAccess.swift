@@ -48,7 +48,7 @@ enum SocketAccess {
   }
 
   private static func unknown(_ key: String, _ kind: String, _ name: String, _ subject: String) -> VTEPError {
-    VTEPError(.refused, "\(subject): \(key)", "there is no \(kind) '\(name)'", remedy: "create it, or name another or its number")
+    VTEPError(.refused, "\(subject): \(key)", "there is no \(kind) '\(name)'", remedy: "create it, or give another name or a number")
   }
 
   private static func userID(_ name: String) -> uid_t? { uid_t(name) ?? getpwnam(name)?.pointee.pw_uid }

@@ -17,7 +17,7 @@ extension VNISettings {
         report(["group"], "group \(group) is \(reason)")
       }
       if acceptFrom == .peers, macs.isEmpty {
-        report(["accept-from"], "accept-from peers with flood multicast and no static macs lets nobody in")
+        report(["accept-from"], "accept-from: peers with flood: multicast and no static macs accepts no VTEP")
       }
     case .replicate(let peers):
       var seen: Set<IPAddress> = []

@@ -98,7 +98,7 @@ extension ControllerAgent {
     var faults = DatabaseFaults()
     let held = Set(hold.networks.values.map(\.settings.name))
     for (binding, logicalSwitch) in mapping.keylessBindings where !held.contains(logicalSwitch.name) {
-      let keys = logicalSwitch.hasKeysOfLocators ? "; keys of locators do not stand in for it" : ""
+      let keys = logicalSwitch.hasKeysOfLocators ? "; locators' tunnel keys do not replace it" : ""
       faults.report(
         .unspecified, port: binding.port,
         """
@@ -116,7 +116,7 @@ extension ControllerAgent {
     guard count > 0 else { return nil }
     let family = published.isIPv4 ? "IPv6" : "IPv4"
     let remedy = addresses.first { $0.isIPv4 != published.isIPv4 }.map { "; ovsdb.tunnel-address: \($0) publishes the other" } ?? ""
-    return "\(count) VTEPs of the controller have \(family) addresses, and tunnel_ips tells them to send to \(published)\(remedy)"
+    return "\(count) VTEPs of the controller have \(family) addresses, but tunnel_ips publishes \(published)\(remedy)"
   }
 
   /// Requests that the data plane could not meet.
@@ -133,7 +133,7 @@ extension ControllerAgent {
     if report.addressesWithoutRoom > 0 {
       faults.report(.macTableExhaustion, "the MAC table has no room for all remote addresses; raise dataplane.mac-table-size")
     }
-    if report.destinationsWithoutRoom > 0 { faults.report(.tunnelExhaustion, "there are more VTEPs than the data plane has room for") }
+    if report.destinationsWithoutRoom > 0 { faults.report(.tunnelExhaustion, "too many VTEPs for the data plane") }
     return faults
   }
 }

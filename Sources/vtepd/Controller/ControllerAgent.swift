@@ -68,11 +68,11 @@ actor ControllerAgent {
         if let edit = try file.load() {
           await reconciler.apply(edit)
           log.notice(
-            "controller: forwarding goes on as it was told before the stop",
+            "controller: restored the saved state",
             metadata: ["logical_switches": "\(edit.layer?.switches.count ?? 0)", "addresses": "\(edit.addresses.count)"])
         }
       } catch {
-        log.error("controller: what it said before the stop is lost: \(error)")
+        log.error("controller: cannot restore the saved state: \(error)")
       }
     }
     self.reconciler = reconciler
@@ -118,7 +118,7 @@ actor ControllerAgent {
       await apply(mapping.update(changes, replica), isSnapshot: false, reconciler)
     case .disconnected(let reason):
       self.client = nil
-      log.warning("controller: forwarding goes on with what is known: \(reason)")
+      log.warning("controller: connection lost, forwarding on the last known state: \(reason)")
     }
   }
 
@@ -174,7 +174,7 @@ actor ControllerAgent {
       let lasting = hold.lasting(layer)
       try file.save(lasting, addresses.filter { lasting.switches[$0.key] != nil })
     } catch {
-      log.error("controller: what it said cannot be kept in \(file.path): \(error)")
+      log.error("controller: cannot save its state to \(file.path): \(error)")
     }
     nextSave = now + max(0.5, 20 * (now - start))
   }
@@ -223,13 +223,13 @@ actor ControllerAgent {
     let withdrawn = held.filter { $0.value.reason == .withdrawn }
     if !withdrawn.isEmpty {
       log.warning(
-        "controller: tunnel key withdrawn; forwarding goes on for \(Int(hold.graceSeconds)) s: \(Self.names(withdrawn))")
+        "controller: tunnel key withdrawn; still forwarding for \(Int(hold.graceSeconds)) s: \(Self.names(withdrawn))")
     }
     let wiped = held.filter { $0.value.reason == .databaseEmpty }
     if !wiped.isEmpty {
       log.warning(
         """
-        controller: the database is empty; forwarding goes on for \(Int(hold.emptySeconds)) s: \(Self.names(wiped)) \
+        controller: the database is empty; still forwarding for \(Int(hold.emptySeconds)) s: \(Self.names(wiped)) \
         (vtepctl ovsdb release-hold ends that)
         """)
     }

@@ -68,11 +68,11 @@ struct ControllerMapping: Sendable {
     var faults = layerFaults
     for (place, ids) in rivals {
       faults.report(
-        .unspecified, "\(ids.count) rows of Ucast_Macs_Remote contradict each other about \(place.mac); the first by identifier counts")
+        .unspecified, "\(ids.count) conflicting rows of Ucast_Macs_Remote for \(place.mac); using the one with the lowest UUID")
     }
     if let sample = (unreadable.merging(unreachable) { first, _ in first }).min(by: { $0.key < $1.key }) {
       let count = unreadable.count + unreachable.count
-      faults.report(.unspecified, "\(count) rows of Ucast_Macs_Remote are of no use; \(sample.key): \(sample.value)")
+      faults.report(.unspecified, "\(count) unusable rows of Ucast_Macs_Remote; \(sample.key): \(sample.value)")
     }
     return faults
   }
@@ -196,7 +196,7 @@ struct ControllerMapping: Sendable {
     guard let typed = HardwareVTEP.UcastMAC(id, row) else {
       return .failure(Unreadable(text: "it has no address, no logical switch or no locator"))
     }
-    guard let mac = MACAddress(typed.mac) else { return .failure(Unreadable(text: "'\(typed.mac)' is no MAC address")) }
+    guard let mac = MACAddress(typed.mac) else { return .failure(Unreadable(text: "'\(typed.mac)' is not a MAC address")) }
     if let reason = mac.reasonAgainstStation { return .failure(Unreadable(text: "\(mac) is \(reason)")) }
     return .success(Place(logicalSwitch: typed.logicalSwitch, mac: mac))
   }

@@ -74,12 +74,12 @@ struct ControllerStateFile: Sendable {
   static func edit(_ text: String) throws(Unusable) -> ControllerEdit {
     // By scalars: a name may begin with one that joins the blank in front of it to a character.
     let lines = text.unicodeScalars.split(separator: "\n").map { Substring($0) }
-    guard lines.first ?? "" == title else { throw Unusable(description: "it is of another version") }
-    guard lines.count >= 2, lines[lines.count - 1] == "end \(lines.count - 2)" else { throw Unusable(description: "it is cut off") }
+    guard lines.first ?? "" == title else { throw Unusable(description: "it is from another version") }
+    guard lines.count >= 2, lines[lines.count - 1] == "end \(lines.count - 2)" else { throw Unusable(description: "it is truncated") }
     var layer = ControllerLayer()
     var addresses: [ControllerEdit.Address] = []
     for line in lines[1..<(lines.count - 1)] {
-      guard read(line, &layer, &addresses) else { throw Unusable(description: "'\(line)' makes no sense") }
+      guard read(line, &layer, &addresses) else { throw Unusable(description: "'\(line)' cannot be parsed") }
     }
     return ControllerEdit(layer: layer, addresses: addresses, complete: Set(layer.switches.keys))
   }

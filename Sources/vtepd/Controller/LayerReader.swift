@@ -37,11 +37,11 @@ struct LayerReader {
         continue
       }
       guard let vni = VNI(key) else {
-        faults.report(.unspecified, "logical switch '\(row.name)': tunnel key \(key) is no VNI")
+        faults.report(.unspecified, "logical switch '\(row.name)': tunnel key \(key) is not a VNI")
         continue
       }
       if let other = layer.switches[vni] {
-        faults.report(.unspecified, "logical switch '\(row.name)': VNI \(vni) belongs to '\(other.name)', the first by identifier")
+        faults.report(.unspecified, "logical switch '\(row.name)': VNI \(vni) is already used by '\(other.name)'")
         continue
       }
       vnis[row.id] = vni
@@ -57,12 +57,12 @@ struct LayerReader {
       guard let vni = vnis[row.logicalSwitch] else { continue }
       let mac = row.isUnknownDestination ? MACAddress.broadcast : MACAddress(row.mac)
       guard let mac, mac.isMulticast else {
-        faults.report(.unspecified, "Mcast_Macs_Remote: '\(row.mac)' is no multicast address")
+        faults.report(.unspecified, "Mcast_Macs_Remote: '\(row.mac)' is not a multicast address")
         continue
       }
       guard seen.insert(ControllerMapping.Place(logicalSwitch: row.logicalSwitch, mac: mac)).inserted else {
         faults.report(
-          .unspecified, "several rows of Mcast_Macs_Remote contradict each other about \(row.mac); the first by identifier counts")
+          .unspecified, "conflicting rows of Mcast_Macs_Remote for \(row.mac); using the one with the lowest UUID")
         continue
       }
       let destinations = destinations(row, vni)
@@ -99,7 +99,7 @@ struct LayerReader {
           guard keyless[row.name] == id else { continue }
           keylessBindings[binding] = ControllerMapping.Keyless(name: row.name, hasKeysOfLocators: hasKeysOfLocators(id))
         } else {
-          faults.report(.invalidVLANMap, port: port.name, "VLAN \(vlan) is bound to logical switch \(id), which is not there")
+          faults.report(.invalidVLANMap, port: port.name, "VLAN \(vlan) is bound to logical switch \(id), which does not exist")
         }
       }
       for (vlan, id) in port.aclBindings.sorted(by: { $0.key < $1.key }) {

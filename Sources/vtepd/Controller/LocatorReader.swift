@@ -30,11 +30,11 @@ struct LocatorReader: Sendable {
       return .failure(Useless(text: "encapsulation '\(row.encapsulation)' is not supported"))
     }
     guard let address = IPAddress(row.destinationIP) else {
-      return .failure(Useless(text: "'\(row.destinationIP)' is no IP address"))
+      return .failure(Useless(text: "'\(row.destinationIP)' is not an IP address"))
     }
     // Some controllers write 0 for "none".
     guard let key = row.tunnelKey, key != 0 else { return .success(TunnelDestination(address)) }
-    guard let vni = VNI(key) else { return .failure(Useless(text: "tunnel key \(key) is no VNI")) }
+    guard let vni = VNI(key) else { return .failure(Useless(text: "tunnel key \(key) is not a VNI")) }
     return .success(TunnelDestination(address, key: vni))
   }
 }

@@ -105,7 +105,7 @@ final class ChildProcess: Sendable {
         if !rest.isEmpty { line(rest) }
       }
     } catch {
-      line("its output cannot be read: \(error)")
+      line("cannot read its output: \(error)")
     }
   }
 

@@ -29,22 +29,23 @@ struct DatabaseFile {
     }
     let name = try await tool("db-name", path)
     guard name == Self.name else {
-      throw EmbeddedServerError(description: "\(path) is a database '\(name)', not \(Self.name): move it away, or choose another state-dir")
+      throw EmbeddedServerError(
+        description: "\(path) holds database '\(name)', not \(Self.name): move it away, or choose another state-dir")
     }
     let old = try await tool("db-version", path)
     let installed = try await tool("schema-version", tools.schema)
     guard try await tool("needs-conversion", path, tools.schema) == "yes" else { return }
     guard Self.parts(old).lexicographicallyPrecedes(Self.parts(installed)) else {
-      log.info("OVSDB: \(path) stays at schema \(old), which is not older than the installed \(installed)")
+      log.info("OVSDB: \(path) keeps schema \(old), which is not older than the installed \(installed)")
       return
     }
     let backup = unusedName("\(path).backup-\(old)")
     guard link(path, backup) == 0 else {
-      throw EmbeddedServerError(description: "\(backup) cannot be made: \(String(cString: strerror(errno)))")
+      throw EmbeddedServerError(description: "cannot create \(backup): \(String(cString: strerror(errno)))")
     }
     _ = try await tool("convert", path, tools.schema, newPath)
     try install()
-    log.notice("OVSDB: converted \(path) from schema \(old) to \(installed); the old one is \(backup)")
+    log.notice("OVSDB: converted \(path) from schema \(old) to \(installed); backup in \(backup)")
   }
 
   private func tool(_ arguments: String...) async throws(EmbeddedServerError) -> String {
@@ -59,7 +60,7 @@ struct DatabaseFile {
   /// Moves the new database into place, after syncing it to disk.
   private func install() throws(EmbeddedServerError) {
     guard rename(newPath, path) == 0 else {
-      throw EmbeddedServerError(description: "\(path) cannot be put into place: \(String(cString: strerror(errno)))")
+      throw EmbeddedServerError(description: "cannot move \(path) into place: \(String(cString: strerror(errno)))")
     }
     removeNew()
   }

@@ -34,7 +34,7 @@ struct EmbeddedServer: Sendable {
       throw EmbeddedServerError(description: "\(error)")
     }
     guard access(stateDirectory, W_OK) == 0 else {
-      throw EmbeddedServerError(description: "state-dir \(stateDirectory) cannot be written to: \(String(cString: strerror(errno)))")
+      throw EmbeddedServerError(description: "cannot write to state-dir \(stateDirectory): \(String(cString: strerror(errno)))")
     }
   }
 
@@ -54,7 +54,7 @@ struct EmbeddedServer: Sendable {
         let ending = try await serve(database, ready)
         guard !Task.isCancelled else { return }
         lastComplaint = ""
-        log.error("OVSDB: ovsdb-server has ended (\(ending ?? "exit status 0")); it is started again")
+        log.error("OVSDB: ovsdb-server has exited (\(ending ?? "exit status 0")); restarting it")
       } catch {
         guard !Task.isCancelled else { return }
         // Log a repeated error only once.
@@ -109,7 +109,7 @@ struct EmbeddedServer: Sendable {
   private func endPredecessor(of database: DatabaseFile) async throws(EmbeddedServerError) {
     // Only a server of ours has our pid file, and the control socket says that no other vtepd uses this run-dir.
     if let pid = FileLock.holder(of: pidPath) {
-      log.notice("OVSDB: ending ovsdb-server \(pid), which an earlier vtepd has left behind")
+      log.notice("OVSDB: stopping ovsdb-server \(pid), left behind by an earlier vtepd")
       kill(pid, SIGTERM)
       for attempt in 0..<500 {
         guard FileLock.holder(of: pidPath) == pid else { break }
@@ -119,7 +119,7 @@ struct EmbeddedServer: Sendable {
     }
     if let pid = FileLock.holder(of: database.lockPath) {
       throw EmbeddedServerError(
-        description: "\(database.path) is in use by process \(pid): end that, or choose another state-dir")
+        description: "\(database.path) is in use by process \(pid): stop it, or choose another state-dir")
     }
   }
 }

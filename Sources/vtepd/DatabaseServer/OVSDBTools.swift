@@ -31,7 +31,7 @@ struct OVSDBTools: Equatable, Sendable {
     if schema == nil { missing.append("\(schemas[0]) (package openvswitch-vtep)") }
     guard let server, let tool, let schema else {
       throw EmbeddedServerError(
-        description: "ovsdb: without remotes, vtepd serves the database itself, and this is missing: \(missing.joined(separator: ", ")); "
+        description: "ovsdb: without remotes, vtepd serves the database itself, which needs: \(missing.joined(separator: ", ")); "
           + "install it (apt-get install openvswitch-common openvswitch-vtep), or name remotes")
     }
     return OVSDBTools(server: server, tool: tool, schema: schema)

@@ -74,7 +74,7 @@ final class LogWriter: Sendable {
     for line in lines { put(line) }
     if lostCount > 0 {
       let log = Logger(label: "vtepd") { StreamLogHandler(label: $0, stream: LogStream(writer: self)) }
-      log.warning("\(lostCount) lines of the log are lost: standard error was not read")
+      log.warning("\(lostCount) log lines were lost: nobody read standard error")
     }
     queue.withLock { $0.isWriting = false }
   }

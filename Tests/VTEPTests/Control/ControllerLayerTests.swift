@@ -50,9 +50,9 @@ struct ControllerLayerTests {
     }
     #expect(
       conflicts(edit) == [
-        "VNI 5000: it belongs to the configuration, and not to logical switch 'ls0'",
-        "untagged frames of port p1: VNI 5000 belongs to the configuration",
-        "VLAN 100 of port p1: VNI 5000 belongs to the configuration",
+        "VNI 5000: the configuration defines it, so logical switch 'ls0' cannot use it",
+        "untagged frames of port p1: VNI 5000 is defined in the configuration",
+        "VLAN 100 of port p1: VNI 5000 is defined in the configuration",
       ])
     #expect(state(edit).merged().state.vnis[vni]?.logicalSwitch == nil)
     #expect(state(edit).merged().state.ports["p1"]?.bindings.isEmpty == true)
@@ -64,7 +64,7 @@ struct ControllerLayerTests {
       state.ports["p1"]?.vlans = [100: fileVNI]
       state.controller.bindings[.init(port: "p2", vlan: 4095)] = vni
     }
-    #expect(found == ["VLAN 100 of port p1: the configuration has bound it", "VLAN 4095 of port p2: VLAN 4095 is reserved"])
+    #expect(found == ["VLAN 100 of port p1: already bound in the configuration", "VLAN 4095 of port p2: VLAN 4095 is reserved"])
   }
 
   @Test("a port that is not there is nobody's fault")

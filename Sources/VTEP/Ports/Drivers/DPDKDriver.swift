@@ -18,7 +18,7 @@ enum DPDKDriver: PortDriver {
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
     guard let devargs = attachment.devargs else { return [] }
     guard !name(attachment).isEmpty, devargs.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }), devargs.utf8.count <= 1024 else {
-      return [(.devargs, "devargs '\(devargs)' must be a device, then its arguments, separated by commas, without blanks")]
+      return [(.devargs, "devargs '\(devargs)' must be a device and its arguments, separated by commas, without blanks")]
     }
     return []
   }

@@ -35,7 +35,7 @@ enum MemifDriver: PortDriver {
       + ",mac=\(host.stableMAC(port: settings.name))"
     var device = try EthernetDevice.open(
       driver: "net_memif", arguments: arguments, queues: attachment.queues, runtime: host.runtime, subject: subject,
-      remedy: "see the lines before in the log")
+      remedy: "see the preceding log lines")
     if isServer { device.ownedSocket = path }
     return try serving(path, device, attachment, subject: subject)
   }

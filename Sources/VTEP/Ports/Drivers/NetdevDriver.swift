@@ -50,7 +50,7 @@ enum NetdevDriver: PortDriver {
     } catch  where error.code == EBUSY {
       throw VTEPError(
         .refused, "\(subject): interface \(link.name)", "it is in use by another vtepd" + (error.detail.map { ", \($0)" } ?? ""),
-        remedy: "end that, or name another interface")
+        remedy: "stop it, or name another interface")
     } catch {
       throw VTEPError(.environment, subject, "\(error)")
     }
@@ -65,7 +65,7 @@ enum NetdevDriver: PortDriver {
   private static func remark(_ link: Link?) -> String? {
     guard let link, link.kind == "veth" else { return nil }
     return
-      "\(link.name) is a veth: checksums its peer leaves unfinished are finished here; segments larger"
+      "\(link.name) is a veth: vtepd completes checksums that its peer left unfinished; segments larger"
       + " than the MTU are dropped as frame-truncated (ethtool -K PEER tso off gso off)"
   }
 }

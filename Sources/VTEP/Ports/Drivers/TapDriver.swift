@@ -84,12 +84,12 @@ extension PortDriver {
     guard let tun = link.tun else {
       throw VTEPError(
         .refused, "\(subject): tap \(name)",
-        "there is an interface of this name, which is no tap" + (link.kind.map { " but of kind \($0)" } ?? ""),
+        "an interface of this name exists and is not a tap" + (link.kind.map { " but of kind \($0)" } ?? ""),
         remedy: "ip link delete \(name), or name another tap")
     }
     guard tun.isHeld else { return }
     throw VTEPError(
-      .refused, "\(subject): tap \(name)", "tap \(name) is in use by another process", remedy: "end that process, or name another tap")
+      .refused, "\(subject): tap \(name)", "tap \(name) is in use by another process", remedy: "stop that process, or name another tap")
   }
 
   /// Problems with the name of a kernel interface.

@@ -49,9 +49,10 @@ enum VhostUserDriver: PortDriver {
   private static func remark(_ device: EthernetDevice, usedQueues: Int) -> String? {
     // The vhost library always offers its own maximum to the hypervisor, not the port's.
     if usedQueues > device.queueCount {
-      return "the guest sends on \(usedQueues) queues, and the port has \(device.queueCount): give the hypervisor no more, or raise queues"
+      return
+        "the guest sends on \(usedQueues) queues, but the port has \(device.queueCount): configure fewer in the hypervisor, or raise queues"
     }
-    return device.pool == nil ? "no memory for packet buffers of its own: raise dataplane.memory-mb, or trust the guest" : nil
+    return device.pool == nil ? "no memory for the port's own packet buffers: raise dataplane.memory-mb, or trust the guest" : nil
   }
 }
 
@@ -77,12 +78,12 @@ extension PortDriver {
       (.socketMode, attachment.socketMode != nil),
     ]
     if attachment.role == .client, let given = keys.first(where: \.1)?.0 {
-      return [(given, "\(given.rawValue) needs role: server, since the socket is somebody else's")]
+      return [(given, "\(given.rawValue) needs role: server, since with role: client vtepd does not create the socket")]
     }
     // The kernel limits the length of the path; in DPDK's argument lists a comma ends a value.
     if socket.utf8.count > 107 { return [(.socket, "socket '\(socket)' is longer than 107 bytes")] }
     if !socket.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f && $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "=") }) || socket.hasSuffix("/") {
-      return [(.socket, "socket '\(socket)' is no path of a socket: no blanks, ',' or '='")]
+      return [(.socket, "socket '\(socket)' is not a valid path: no blanks, ',' or '='")]
     }
     return []
   }

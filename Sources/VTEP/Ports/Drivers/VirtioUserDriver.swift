@@ -49,7 +49,7 @@ enum VirtioUserDriver: PortDriver {
     }
     let device = try EthernetDevice.open(
       driver: "net_virtio_user", arguments: arguments, queues: attachment.queues, runtime: host.runtime,
-      subject: subject, remedy: "see the lines before in the log")
+      subject: subject, remedy: "see the preceding log lines")
     guard let socket = attachment.socket else { return OpenedPort(device: device) }
     return try serving(host.path(socket), device, attachment, subject: subject)
   }

@@ -12,7 +12,7 @@ extension AddBinding: DesiredStateEdit {
     _ = try state.existing(vni)
     var settings = try state.existing(port: port)
     if let bound = settings.vni(vlan: vlan ?? 0), bound != vni {
-      throw ControlError(.refused, "port \(port) binds \(frames(vlan)) to VNI \(bound) already; delete that binding first")
+      throw ControlError(.refused, "port \(port) already binds \(frames(vlan)) to VNI \(bound); delete that binding first")
     }
     var added: [MACAddress] = []
     for text in macs ?? [] { added.append(try MACAddress(parameter: text)) }
@@ -40,7 +40,7 @@ extension DeleteBinding: DesiredStateEdit {
       if settings.vlans.isEmpty, settings.options.vlans != nil, !settings.inheritsVLANs { settings.options.vlans = nil }
     } else {
       if let profile = settings.profile, settings.vni != nil {
-        throw ControlError(.refused, "port \(port) has its binding of untagged frames from profile \(profile); change the profile")
+        throw ControlError(.refused, "port \(port) gets its untagged binding from profile \(profile); change the profile")
       }
       settings.macs = []
     }
@@ -55,7 +55,7 @@ extension PortSettings {
 
 private func checkVLAN(_ vlan: UInt16?) throws(ControlError) {
   guard let vlan, !(1...4094).contains(vlan) else { return }
-  throw ControlError(.invalidParameters, "vlan must be from 1 to 4094, not \(vlan); without one untagged frames are meant")
+  throw ControlError(.invalidParameters, "vlan must be from 1 to 4094, not \(vlan); omit it for untagged frames")
 }
 
 private func frames(_ vlan: UInt16?) -> String {

@@ -16,7 +16,7 @@ extension VNI {
 extension IPAddress {
   /// - Throws: `invalidParameters`, naming the parameter.
   init(parameter text: String, _ name: String) throws(ControlError) {
-    guard let address = IPAddress(text) else { throw ControlError(.invalidParameters, "\(name) '\(text)' is no IPv4 or IPv6 address") }
+    guard let address = IPAddress(text) else { throw ControlError(.invalidParameters, "\(name) '\(text)' is not an IPv4 or IPv6 address") }
     self = address
   }
 }
@@ -24,7 +24,7 @@ extension IPAddress {
 extension MACAddress {
   /// - Throws: `invalidParameters`.
   init(parameter text: String) throws(ControlError) {
-    guard let mac = MACAddress(text) else { throw ControlError(.invalidParameters, "mac '\(text)' is no MAC address") }
+    guard let mac = MACAddress(text) else { throw ControlError(.invalidParameters, "mac '\(text)' is not a MAC address") }
     self = mac
   }
 }

@@ -36,7 +36,7 @@ extension DesiredState {
         let frames = vlan == 0 ? "untagged frames" : "VLAN \(vlan)"
         throw ControlError(
           .refused,
-          "port \(name): the controller binds \(frames) to VNI \(vni), its logical switch '\(owner.name)'; have it delete that binding first"
+          "port \(name): the controller has bound \(frames) to VNI \(vni), its logical switch '\(owner.name)'; delete that binding there first"
         )
       }
     }
@@ -229,7 +229,7 @@ extension AddMAC: DesiredStateEdit {
     }
     if let old, old != new {
       throw ControlError(
-        .refused, "mac \(mac) of VNI \(vni) is at \(old) already; delete it there first: mac delete --vni \(vni) --mac \(mac)")
+        .refused, "mac \(mac) of VNI \(vni) is already at \(old); delete it there first: mac delete --vni \(vni) --mac \(mac)")
     }
   }
 }

@@ -40,7 +40,7 @@ final class AcceptPause: ChannelInboundHandler {
     let logger = logger
     loop.scheduleRepeatedTask(initialDelay: Self.checkInterval, delay: Self.checkInterval) { task in
       guard DescriptorLimit.closeReserve() else { return }
-      logger.notice("there are file descriptors again")
+      logger.notice("file descriptors are available again")
       task.cancel()
     }
   }

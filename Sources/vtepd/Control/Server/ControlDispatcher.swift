@@ -26,7 +26,7 @@ struct ControlDispatcher: Sendable {
 
   /// A refusal; without an identifier it belongs to no request.
   static func refusal(_ error: ControlError, id: JSONRPC.Identifier = .null) -> Data {
-    let bare = #"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"the refusal cannot be encoded"}}"#
+    let bare = #"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"cannot encode the error"}}"#
     return (try? line(JSONRPC.Failure(id: id, error: error))) ?? Data((bare + "\n").utf8)
   }
 
@@ -99,7 +99,7 @@ struct ControlDispatcher: Sendable {
     do {
       return try JSONRPC.line(message)
     } catch {
-      throw ControlError(.internalError, "the answer cannot be encoded: \(error)")
+      throw ControlError(.internalError, "cannot encode the answer: \(error)")
     }
   }
 }

@@ -102,7 +102,7 @@ final class ControlServer: Service {
       let admission = clients.withLock { $0.admit(limit: limit) { channel.close(promise: nil) } }
       admission.closeEvicted?()
       guard let id = admission.id else {
-        return try await connection.refuse(ControlError(.unavailable, "the daemon answers \(limit) requests already; try again"))
+        return try await connection.refuse(ControlError(.unavailable, "the daemon is already serving \(limit) requests; try again"))
       }
       defer { clients.withLock { $0.remove(id) } }
       connection.noteActivity = { isBusy in self.clients.withLock { $0.note(id, isBusy: isBusy) } }

@@ -16,7 +16,7 @@ enum ControlServerError: Error, Equatable, Sendable, CustomStringConvertible {
     case .alreadyRunning(let path):
       "control socket \(path): another daemon answers there; stop it, or choose another run-dir"
     case .notASocket(let path):
-      "control socket \(path): there is a file of that name which is no socket; remove it"
+      "control socket \(path): a file of that name exists and is not a socket; remove it"
     case .system(let operation, let path, let code):
       "control socket \(path): \(operation): \(strerror(code).map { String(cString: $0) } ?? "error \(code)")"
     }
