@@ -58,7 +58,7 @@ private func answer(_ line: Data, _ handler: RecordingHandler, _ access: Control
   }
   try require(!message.contains(where: \.isNewline), "a message of several lines: \(message)")
   // The handler's answer to `show workers` has a number that JSON has no form for.
-  let isKnown = message.hasPrefix("the answer cannot be encoded")
+  let isKnown = message.hasPrefix("cannot encode the answer")
   try require(code != Int64(ControlError.Code.internalError.rawValue) || isKnown, "an internal error: \(message)")
 }
 
