@@ -44,6 +44,9 @@ struct LearnRing: @unchecked Sendable {
   /// The place of an address that the MAC table does not have.
   func find(_ key: MACKey, hash: UInt64) -> PendingSightings.Answer { pending.find(key, hash: hash) }
 
+  /// Whether a station's VTEP is about to get an index.
+  func isAwaited(_ key: MACKey, now: UInt64) -> Bool { pending.isAwaited(key, now: now) }
+
   var isEmpty: Bool { cdpdk_ring_count(ring) == 0 }
 
   /// Takes up to `capacity` events; call `decide` once they have been processed.

@@ -33,6 +33,31 @@ extension DataplaneTests {
       }
     }
 
+    @Test("the answer to the first packet of a VTEP waits until that has an index", arguments: Family.allCases, [true, false])
+    func awaited(_ family: Family, getsIndex: Bool) throws {
+      try DataplaneFixture.run(family) { plane in
+        let question = Frame.udp(from: guest(100), to: guest(1))
+        let answers = (0..<3).map { Frame.udp(from: guest(1), to: guest(100), byteCount: 98 + $0) }
+        var packet = plane.packet(carrying: question)
+        packet.source = Topology.address(200, family)
+        plane.send(packet)
+        for answer in answers { plane.send(answer, from: .vm1) }
+        plane.expect(local: [.vm1: [question]], learned: [.unknown(guest(100), packet.source)])
+        #expect(plane.worker.held.count == 3)
+        guard getsIndex else {
+          // Some other sighting was refused, or the table of VTEPs is full: it is an unknown station after all.
+          usleep(150_000)
+          plane.change { _ in }
+          plane.expect(
+            local: [.vm2: answers, .vm3: answers], tunnelled: answers.map { plane.tunnelled(to: Topology.group, $0) })
+          return
+        }
+        try plane.setStatic(guest(100), at: .vtep(Topology.far))
+        plane.change { _ in }
+        plane.expect(tunnelled: answers.map { plane.tunnelled(to: Topology.far, $0) })
+      }
+    }
+
     @Test("between ports, and from the overlay", arguments: Attachment.allCases)
     func locals(_ attachment: Attachment) throws {
       try DataplaneFixture.run(.ipv4, attachment) { plane in

@@ -1,7 +1,9 @@
 // PendingSightings: where the stations are that a worker has told the learner of, for as long as the learner has not decided.
-// The answer to a station's first frame often comes before the learner has woken up; without this it would be flooded.
+// The answer to a station's first frame often comes before the learner has woken up; without this it would be flooded. A station behind a
+// VTEP that has no index yet is awaited: frames to it are held for a moment.
 // Steps E4 and D5, after a look-up that found nothing (docs/decisions/0015).
 
+import CDPDK
 import MACTable
 import Synchronization
 
@@ -23,6 +25,9 @@ struct PendingSightings: @unchecked Sendable {
 
   /// Pairs of key and value; a bucket is one cache line.
   private let words: UnsafeMutablePointer<Atomic<UInt64>>
+  /// Pairs of a key and the time-stamp counter until which it is awaited: of the latest stations without a place.
+  private let awaited: UnsafeMutablePointer<Atomic<UInt64>>
+  private static let awaitedCount = 16
   /// Number of events that the learner has processed.
   private let decidedCount: UnsafeMutablePointer<Atomic<UInt64>>
   /// Events sent. Only the worker uses it.
@@ -32,6 +37,8 @@ struct PendingSightings: @unchecked Sendable {
     let count = Self.ways * 2 << Self.bucketBits
     words = .allocate(capacity: count)
     for index in 0..<count { (words + index).initialize(to: Atomic(0)) }
+    awaited = .allocate(capacity: Self.awaitedCount * 2)
+    for index in 0..<Self.awaitedCount * 2 { (awaited + index).initialize(to: Atomic(0)) }
     decidedCount = .allocate(capacity: 1)
     decidedCount.initialize(to: Atomic(0))
     sentCount = .allocate(capacity: 1)
@@ -41,11 +48,14 @@ struct PendingSightings: @unchecked Sendable {
   /// Records an event that has been sent. For the worker.
   ///
   /// - Parameters:
-  ///   - place: nil: no place that frames could go to.
+  ///   - place: nil: none that frames could go to until the control side has made it.
   ///   - hash: of the MAC table, for the key.
   func note(_ key: MACKey, at place: MACLocation?, hash: UInt64) {
     sentCount.pointee &+= 1
-    guard let place else { return }
+    guard let place else {
+      noteAwaited(key)
+      return
+    }
     let number = sentCount.pointee & Self.numberMask
     let bucket = Self.bucket(hash)
     // Replaces the same address's entry, or an expired one; else another address's, whose frames are then flooded once or twice.
@@ -72,6 +82,25 @@ struct PendingSightings: @unchecked Sendable {
     }
     return .unknown
   }
+
+  private func noteAwaited(_ key: MACKey) {
+    let entry = awaited + (Int(truncatingIfNeeded: sentCount.pointee) % Self.awaitedCount) * 2
+    entry[1].store(0, ordering: .releasing)
+    entry[0].store(key.raw, ordering: .releasing)
+    entry[1].store(cdpdk_cycles() &+ Self.awaitCycles, ordering: .releasing)
+  }
+
+  /// Whether the control side is about to give a station's VTEP an index. For any worker.
+  func isAwaited(_ key: MACKey, now: UInt64) -> Bool {
+    for index in 0..<Self.awaitedCount {
+      let entry = awaited + index * 2
+      if entry[0].load(ordering: .acquiring) == key.raw, entry[1].load(ordering: .acquiring) > now { return true }
+    }
+    return false
+  }
+
+  /// A tenth of a second: the control side needs a few milliseconds.
+  static var awaitCycles: UInt64 { cdpdk_cycles_per_second() / 10 }
 
   /// The learner has processed this many more events.
   func decide(_ count: Int) {

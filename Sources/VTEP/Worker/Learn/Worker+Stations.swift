@@ -44,4 +44,11 @@ extension Worker {
     }
     return StagedFrame.noLocation
   }
+
+  /// Whether any worker has seen a station behind a VTEP that is about to get an index.
+  func isAwaited(_ key: MACKey) -> Bool {
+    guard !key.mac.isMulticast else { return false }
+    let now = cdpdk_cycles()
+    return (0..<workers).contains { learnRings[$0].isAwaited(key, now: now) }
+  }
 }

@@ -277,7 +277,11 @@ extension Worker {
     let key = staged.pointee.destinationKey
     let place = pendingPlace(of: key, hash: staged.pointee.destinationHash)
     if place == StagedFrame.noLocation {
-      floodFromAccess(mbuf, domain: key.domain, ingress: staged.pointee.seenAt)
+      if isAwaited(key) {
+        hold(mbuf, for: key, ingress: staged.pointee.seenAt)
+      } else {
+        floodFromAccess(mbuf, domain: key.domain, ingress: staged.pointee.seenAt)
+      }
     } else if place.isVTEP {
       sendToVTEP(mbuf, vtep: place.index, domain: key.domain, ingress: staged.pointee.seenAt.index)
     } else {
@@ -287,7 +291,7 @@ extension Worker {
   }
 
   @inline(always)
-  private mutating func forwardLocally(
+  mutating func forwardLocally(
     _ mbuf: Mbuf, to location: MACLocation, from ingress: MACLocation, isIsolated: Bool
   ) {
     guard location != ingress else {

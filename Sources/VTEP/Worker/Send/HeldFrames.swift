@@ -1,10 +1,19 @@
-// HeldFrames: frames that wait for their next hop's MAC address.
+// HeldFrames: frames that wait for their next hop's MAC address, or for an index of their station's VTEP.
 
 import Encap
+import MACTable
 
-/// A frame that waits for its next hop.
+/// A frame that waits.
 struct HeldFrame {
+  /// Of a frame to a station whose VTEP has no index yet.
+  struct Station {
+    var key: MACKey
+    /// Where the frame came in.
+    var seenAt: MACLocation
+  }
+
   var mbuf: Mbuf
+  /// `Limits.none`: of a frame to a station.
   var vtep: UInt16
   /// Address and tunnel key of the VTEP.
   var address: IPAddress
@@ -13,8 +22,9 @@ struct HeldFrame {
   /// Serial of the domain.
   var serial: UInt32
   var ingress: UInt16
-  /// Time-stamp counter at which the frame is dropped.
+  /// Time-stamp counter at which the frame is dropped; one to a station is flooded then.
   var expiry: UInt64
+  var station: Station?
 }
 
 /// One worker's held frames, in order of arrival. Off the fast path: frames come here only while a next hop is unresolved.

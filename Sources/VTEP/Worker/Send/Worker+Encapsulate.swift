@@ -3,6 +3,7 @@
 
 import CDPDK
 import Encap
+import MACTable
 
 extension Worker {
   /// Encapsulates a frame towards a VTEP or group. Consumes the frame.
@@ -109,6 +110,40 @@ extension Worker {
         serial: snapshot.pointee.domains[Int(domain)].serial, ingress: ingress, expiry: expiry))
   }
 
+  /// Holds a frame to a station that was seen behind a VTEP without an index. There are few of these frames: more are flooded.
+  @inline(never)
+  mutating func hold(_ mbuf: Mbuf, for key: MACKey, ingress: MACLocation) {
+    guard held.count < Limits.heldFrames, held.count(vtep: Limits.none) < Limits.heldFramesPerVTEP else {
+      floodFromAccess(mbuf, domain: key.domain, ingress: ingress)
+      return
+    }
+    held.append(
+      HeldFrame(
+        mbuf: mbuf, vtep: Limits.none, address: IPAddress(high: 0, low: 0), domain: key.domain,
+        serial: snapshot.pointee.domains[Int(key.domain)].serial, ingress: ingress.index,
+        expiry: cdpdk_cycles() &+ PendingSightings.awaitCycles, station: HeldFrame.Station(key: key, seenAt: ingress)))
+  }
+
+  /// Looks a held frame's station up again.
+  private mutating func resend(_ frame: HeldFrame, to station: HeldFrame.Station, now: UInt64) {
+    let domain = snapshot.pointee.domains + Int(frame.domain)
+    guard domain.pointee.isInUse, domain.pointee.serial == frame.serial else {
+      drop(frame.mbuf, port: frame.ingress, .heldTargetGone)
+      return
+    }
+    let found = table.lookup(station.key, hash: table.hash(station.key))
+    if found.isHit && found.location.isVTEP {
+      sendToVTEP(frame.mbuf, vtep: found.location.index, domain: frame.domain, ingress: frame.ingress)
+    } else if found.isHit {
+      let isIsolated = snapshot.pointee.ports[Int(frame.ingress)].features.contains(.isIsolated)
+      forwardLocally(frame.mbuf, to: found.location, from: station.seenAt, isIsolated: isIsolated)
+    } else if now < frame.expiry {
+      held.append(frame)
+    } else {
+      floodFromAccess(frame.mbuf, domain: frame.domain, ingress: station.seenAt)
+    }
+  }
+
   /// Sends the held frames that can be sent now, in order of arrival, and drops those that have waited too long. Called with every
   /// new snapshot, before any new frame, and from time to time while frames wait.
   @inline(never)
@@ -117,7 +152,9 @@ extension Worker {
     // Frames whose next hop is still unresolved return to the (then empty) queue through `sendToVTEP`, in order.
     let waiting = held.takeAll()
     for frame in waiting {
-      if !isCurrent(frame) {
+      if let station = frame.station {
+        resend(frame, to: station, now: now)
+      } else if !isCurrent(frame) {
         drop(frame.mbuf, port: frame.ingress, .heldTargetGone)
       } else if now > frame.expiry {
         drop(frame.mbuf, port: frame.ingress, .neighborUnresolved)
