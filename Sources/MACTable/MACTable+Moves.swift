@@ -80,6 +80,18 @@ extension MACTable {
     return released
   }
 
+  /// Releases the addresses that are frozen because they were also seen at a port: nothing comes in there any more.
+  ///
+  /// - Returns: addresses that were frozen until now.
+  public func releaseFrozen(seenAt port: UInt16) -> [MACMove] {
+    let released = frozen.values.filter { !$0.second.isVTEP && $0.second.index == port }
+    for move in released {
+      thaw(move.key)
+      frozen[move.key] = nil
+    }
+    return released
+  }
+
   /// Frozen addresses, and then those that moved within the window, each in order of domain and address.
   public func moves(nowSeconds: UInt32) -> [MACMove] {
     let recent = moveHistory?.recent(nowSeconds: nowSeconds) ?? []

@@ -52,7 +52,15 @@ extension MACTable {
     append(slot, toList: listIndex(value))
     publish(key, value, in: slot, lastSeenSeconds: lastSeenSeconds)
     memory.domainCounts[domainCountIndex(key, value)] += 1
+    count(1, of: key, behind: value)
     usedCount += 1
+  }
+
+  private func count(_ step: Int32, of key: MACKey, behind value: MACValue) {
+    guard value.location.isVTEP else { return }
+    let vtep = Int(value.location.index)
+    let slots = UInt32(Int32(domainsByVTEP[vtep][key.domain] ?? 0) + step)
+    domainsByVTEP[vtep][key.domain] = slots == 0 ? nil : slots
   }
 
   /// Changes an entry's location or type in place: readers see either the old or the new value.
@@ -61,6 +69,8 @@ extension MACTable {
     let old = value(slot)
     unlink(slot, fromList: listIndex(old))
     memory.domainCounts[domainCountIndex(key, old)] -= 1
+    count(-1, of: key, behind: old)
+    count(1, of: key, behind: new)
     append(slot, toList: listIndex(new))
     reader.keyWord(slot)[4].store(new.keepingVersion(of: old).raw, ordering: .releasing)
     noteChange()
@@ -75,6 +85,7 @@ extension MACTable {
     let value = value(slot)
     clear(slot)
     unlink(slot, fromList: listIndex(value))
+    count(-1, of: key, behind: value)
     if wasGhost {
       ghostCount -= 1
     } else {

@@ -31,6 +31,8 @@ public final class MACTable: @unchecked Sendable {
   var ghostCount = 0
   /// Flushes since the table was last free of ghosts.
   var generationSteps: UInt32 = 0
+  /// By VTEP: the domains that have slots in use behind it, and how many, ghosts among them.
+  var domainsByVTEP: [[UInt16: UInt32]]
   /// Path nodes of the last failed search for a free slot.
   var searchedNodeCount = 0
   /// Nil: addresses move freely.
@@ -78,6 +80,7 @@ public final class MACTable: @unchecked Sendable {
     self.portCount = portCount
     self.vtepCount = vtepCount
     self.domainCount = domainCount
+    domainsByVTEP = Array(repeating: [:], count: vtepCount)
     slotCount = halfBucketCount * 8
     memory = MACTableMemory(
       slotCount: slotCount, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount)
@@ -110,6 +113,12 @@ public final class MACTable: @unchecked Sendable {
 
   /// Live entries of every type behind a VTEP.
   public func count(vtep: UInt16) -> Int { count(owner: ownerIndex(.vtep(vtep))) }
+
+  /// The domains that have live entries behind a VTEP, in no particular order.
+  public func domains(vtep: UInt16) -> [UInt16] {
+    // This frees the ghosts' slots.
+    count(vtep: vtep) > 0 ? Array(domainsByVTEP[Int(vtep)].keys) : []
+  }
 
   /// Frames whose source address was not learned because the domain was at its limit.
   public func refusedByLimit(domain: UInt16) -> UInt64 {

@@ -8,53 +8,55 @@ import VTEPControl
 extension Daemon: ControlHandler {
   func handle(_ request: GetStatus) async throws(ControlError) -> DaemonStatus {
     let reconciler = try? running()
-    let desired = await reconciler?.desired
+    let current = reconciler?.running
     return DaemonStatus(
       state: state, name: configuration.name, mode: configuration.mode.rawValue, version: Version.text,
       uptimeSeconds: Int(reconciler?.uptimeSeconds ?? 0), workers: configuration.dataplane.workers,
-      ports: desired?.ports.count ?? 0, unattached: await reconciler?.unattachedPorts() ?? [], vnis: desired?.vnis.count ?? 0,
-      macs: reconciler?.macCount() ?? 0, problems: await reconciler?.problems() ?? [])
+      ports: current?.desired.ports.count ?? 0, unattached: current?.unattachedPorts() ?? [], vnis: current?.desired.vnis.count ?? 0,
+      macs: current?.macCount() ?? 0, problems: current?.problems() ?? [])
   }
 
   // -- show ------------------------------------------------------------------------------------------------------------
 
   func handle(_ request: ShowMACTable) async throws(ControlError) -> Page<MACTableRow> {
-    let reconciler = try running()
-    let filter = Reconciler.MACFilter(
+    let filter = RunningState.MACFilter(
       vni: try request.vni.converted { value throws(ControlError) in try VNI(parameter: value) }, port: request.port,
       vtep: try request.vtep.converted { text throws(ControlError) in try IPAddress(parameter: text, "vtep") },
       mac: try request.mac.converted { text throws(ControlError) in try MACAddress(parameter: text) },
       type: request.type.map(MACEntryType.init))
-    let page = await reconciler.macReports(
+    let page = try running().running.macReports(
       filter, from: Int(clamping: request.cursor ?? 0), limit: request.limit ?? ControlLimits.pageRowCount)
     return Page(page.reports.map(MACTableRow.init), next: page.next.map(UInt64.init))
   }
 
   func handle(_ request: ShowMACMoves) async throws(ControlError) -> Page<MACMoveRow> {
-    Self.page(await (try running()).moveReports(), request).map(MACMoveRow.init)
+    Self.page(try running().running.moveReports(), request).map(MACMoveRow.init)
   }
 
   func handle(_ request: ShowVNIs) async throws(ControlError) -> Page<VNIRow> {
-    Self.page(await (try running()).vniReports(), request).map(VNIRow.init)
+    let range = Self.range(request)
+    let (reports, total) = try running().running.vniReports(range)
+    return Part(reports, end: range.upperBound, total: total).map(VNIRow.init)
   }
 
   func handle(_ request: ShowVTEPs) async throws(ControlError) -> Page<VTEPRow> {
-    Self.page(await (try running()).vtepReports().filter { !$0.isGroup }, request).map(VTEPRow.init)
+    let range = Self.range(request)
+    let (reports, total) = try running().running.vtepReports(range)
+    return Part(reports, end: range.upperBound, total: total).map(VTEPRow.init)
   }
 
   func handle(_ request: ShowPorts) async throws(ControlError) -> [PortRow] {
-    await (try running()).portReports().map(PortRow.init)
+    try running().running.portReports().map(PortRow.init)
   }
 
   func handle(_ request: ShowBindings) async throws(ControlError) -> Page<BindingRow> {
     let vni = try request.vni.converted { value throws(ControlError) in try VNI(parameter: value) }
-    return Self.page(await (try running()).bindingReports(port: request.port, vni: vni), request).map(BindingRow.init)
+    return Self.page(try running().running.bindingReports(port: request.port, vni: vni), request).map(BindingRow.init)
   }
 
   func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow] {
-    let reconciler = try running()
     let isControlled = configuration.ovsdb != nil
-    return await reconciler.dropReports(all: request.all).map { DropRow($0, isControlled: isControlled) }
+    return try running().running.dropReports(all: request.all).map { DropRow($0, isControlled: isControlled) }
   }
 
   func handle(_ request: ShowMulticast) async throws(ControlError) -> [MulticastRow] {
@@ -62,9 +64,9 @@ extension Daemon: ControlHandler {
   }
 
   func handle(_ request: ShowUnderlay) async throws(ControlError) -> [UnderlayRow] {
-    let reconciler = try running()
-    let underlay = await reconciler.underlayReport()
-    let vteps = await reconciler.vtepReports()
+    let current = try running().running
+    let underlay = current.underlayReport()
+    let vteps = current.vtepReports().reports + current.vtepReports(groups: true).reports
     return underlay.settings.addresses.flatMap { address in
       underlay.devices.map { device in
         UnderlayRow(
@@ -78,7 +80,7 @@ extension Daemon: ControlHandler {
   }
 
   func handle(_ request: ShowWorkers) async throws(ControlError) -> [WorkerRow] {
-    await (try running()).workerReports().map(WorkerRow.init)
+    try running().running.workerReports().map(WorkerRow.init)
   }
 
   func handle(_ request: ShowOVSDB) async throws(ControlError) -> [OVSDBRemoteRow] {
@@ -98,15 +100,26 @@ extension Daemon: ControlHandler {
     return entries.suffix(max(request.last ?? .max, 0)).map { TransactionRow($0, now: now) }
   }
 
-  private static func page<Report>(_ all: [Report], _ request: some PagedRequest) -> Slice<Report> {
-    let start = min(Int(clamping: request.cursor ?? 0), all.count)
-    let end = min(start + (request.limit ?? ControlLimits.pageRowCount), all.count)
-    return Slice(reports: all[start..<end], next: end < all.count ? UInt64(end) : nil)
+  private static func range(_ request: some PagedRequest) -> Range<Int> {
+    let start = min(Int(clamping: request.cursor ?? 0), Int.max / 2)
+    return start..<start + min(max(request.limit ?? ControlLimits.pageRowCount, 0), Int.max / 2)
   }
 
-  private struct Slice<Report> {
-    var reports: ArraySlice<Report>
-    var next: UInt64?
+  private static func page<Report>(_ all: [Report], _ request: some PagedRequest) -> Part<Report> {
+    let range = range(request).clamped(to: 0..<all.count)
+    return Part(Array(all[range]), end: range.upperBound, total: all.count)
+  }
+
+  /// Some of a list's rows.
+  private struct Part<Report> {
+    private let reports: [Report]
+    private let next: UInt64?
+
+    /// - Parameter end: position in the whole list after the last of these.
+    init(_ reports: [Report], end: Int, total: Int) {
+      self.reports = reports
+      next = end < total ? UInt64(end) : nil
+    }
 
     func map<Row>(_ row: (Report) -> Row) -> Page<Row> { Page(reports.map(row), next: next) }
   }

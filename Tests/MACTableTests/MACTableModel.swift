@@ -26,6 +26,10 @@ struct MACTableModel {
 
   func count(at owner: MACLocation) -> Int { entries.count { isAt(owner, $0.value.location) } }
 
+  func domains(at owner: MACLocation) -> Set<UInt16> {
+    Set(entries.filter { isAt(owner, $0.value.location) }.map(\.key.domain))
+  }
+
   func count(domain: UInt16) -> Int { entries.count { $0.key.domain == domain } }
 
   /// The outcome in a table that has room.

@@ -49,6 +49,13 @@ struct MoveGuardTests {
     #expect(table.all() == [MACTable.Entry(key: station, location: first, type: .learned, moves: 6, lastSeenSeconds: 108)])
   }
 
+  @Test func releasedWhenTheOtherPlaceFallsSilent() {
+    visit([a, b, a, b, a, b, a], from: 100)
+    #expect(table.releaseFrozen(seenAt: 1).isEmpty && found().isFrozen)
+    #expect(table.releaseFrozen(seenAt: 2).map(\.key) == [station])
+    #expect(!found().isFrozen && found().location == a && table.frozenMove(station) == nil)
+  }
+
   @Test func sixMovesInTheWindowAreFiveTooFewBefore() {
     // One move each 37 seconds: never more than five within 180.
     for number in 0..<40 {

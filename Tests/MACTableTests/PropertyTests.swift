@@ -201,7 +201,10 @@ struct PropertyTests {
         #expect(table.refusedByLimit(domain: domain) == model.refused[domain] ?? 0)
       }
       for port in 0..<portCount { #expect(table.count(port: port) == model.count(at: .port(port, vlan: 0))) }
-      for vtep in 0..<vtepCount { #expect(table.count(vtep: vtep) == model.count(at: .vtep(vtep))) }
+      for vtep in 0..<vtepCount {
+        #expect(table.count(vtep: vtep) == model.count(at: .vtep(vtep)))
+        #expect(Set(table.domains(vtep: vtep)) == model.domains(at: .vtep(vtep)))
+      }
       try table.checkStructure()
     }
   }

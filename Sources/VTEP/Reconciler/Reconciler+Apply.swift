@@ -50,48 +50,24 @@ extension Reconciler {
 
     // Bindings may change many times a second: what only VNIs and the underlay concern is left alone then.
     let changedVNIs = old.changedVNIs(in: new)
-    let changesOverlay = !changedVNIs.isEmpty || old.underlay != new.underlay
-    let goneVNIs = removeDomains(old: old, new: new)
-    if changesOverlay {
+    removeDomains(old: old, new: new)
+    if !changedVNIs.isEmpty || old.underlay != new.underlay {
       for address in configuredVTEPs(new) where vtep(address, isConfigured: true) == nil {
         log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
       }
-      if old.underlay.addresses != new.underlay.addresses || old.underlay.udpPort != new.underlay.udpPort { findAllRoutes() }
-      rebuildDomains(of: changedVNIs)
-    }
-    let replaced = replacePorts(new, opened: opened, rebindsAll: !changedVNIs.isEmpty)
-    for (name, reason) in unattached { noteUnattached(name, reason) }
-    announcePorts()
-    rebuildPorts()
-    if changesOverlay { rebuildAdjacencies() }
-    publishAndWait()
-
-    learner.write { table in
-      for index in goneVNIs { table.removeAll(domain: index) }
-      for record in replaced.gone { table.removeAll(port: record.index) }
-      for index in replaced.moved { table.flush(port: index) }
-      flush(replaced.unbound, in: table)
-      if !goneVNIs.isEmpty { reclaimLimited(table) }
-    }
-    installedStatics = installedStatics.filter { key, location in
-      !goneVNIs.contains(key.domain) && !replaced.gone.contains { !location.isVTEP && $0.index == location.index }
-    }
-    updateTable(limitsOf: changedVNIs)
-    if changesOverlay { updateControllerEntries(goneVNIs: goneVNIs) }
-    for index in goneVNIs { domainIndexes.giveBack(index) }
-    for record in replaced.gone {
-      remove(record, subject: "port \(record.settings.name)")
-      portIndexes.giveBack(record.index)
-    }
-    for (name, record) in ports where record.device != nil && !record.settings.wantsDevice { lose(name) }
-    if changesOverlay {
       unconfigureVTEPs()
-      updateMemberships()
-    } else {
-      updateMemberships(of: Set(replaced.domains.map { model.domains[Int($0)].entry.vni }))
+      if old.underlay.addresses != new.underlay.addresses || old.underlay.udpPort != new.underlay.udpPort { stale.routes = true }
+      stale.vnis.formUnion(changedVNIs)
+      stale.adjacencies = true
+      stale.controllerEntries = true
+      stale.memberships = true
     }
-    updateSlowPath()
+    replacePorts(new, opened: opened, rebindsAll: !changedVNIs.isEmpty)
+    for (name, reason) in unattached { noteUnattached(name, reason) }
+    settle()
+    for (name, record) in ports where record.device != nil && !record.settings.wantsDevice { lose(name) }
     openShutPorts()
+    settle()
   }
 
   /// The UDP port held against the kernel's answers, when it changes.
@@ -147,6 +123,7 @@ extension Reconciler {
     } catch {
       for (name, device) in opened { remove(device, subject: "port \(name)") }
       for name in released { reopen(name) }
+      settle()
       throw error
     }
     return (opened, unattached)
@@ -165,13 +142,10 @@ extension Reconciler {
   }
 
   /// Takes the records of VNIs that are no longer wanted away and makes those of new ones.
-  ///
-  /// - Returns: indexes that nothing may name any more once the workers have seen the next snapshot.
-  private func removeDomains(old: DesiredState, new: DesiredState) -> Set<UInt16> {
-    var gone: Set<UInt16> = []
-    guard old.vnis != new.vnis else { return gone }
+  private func removeDomains(old: DesiredState, new: DesiredState) {
+    guard old.vnis != new.vnis else { return }
     for (vni, record) in domains where new.vnis[vni] == nil {
-      gone.insert(record.index)
+      stale.goneDomains.insert(record.index)
       model.domains[Int(record.index)] = ForwardingModel.Domain()
       domains[vni] = nil
     }
@@ -181,24 +155,19 @@ extension Reconciler {
       while model.domains.count <= Int(index) { model.domains.append(ForwardingModel.Domain()) }
       model.domains[Int(index)].entry.serial = UInt32(truncatingIfNeeded: revision)
       domains[vni] = DomainRecord(index: index)
+      stale.hasNewIndexes = true
       baselines.reset(domain: index, counters: counters)
       shared.pointee.stormStates[Int(index)] = StormState(now: cdpdk_cycles())
     }
-    return gone
   }
 
   /// Puts the new set of ports in place of the old one; a port that keeps its device keeps its index.
   ///
   /// - Parameter rebindsAll: VNIs have changed: every port's bindings have to be looked at.
-  private func replacePorts(_ new: DesiredState, opened: [String: OpenedPort], rebindsAll: Bool) -> ReplacedPorts {
+  private func replacePorts(_ new: DesiredState, opened: [String: OpenedPort], rebindsAll: Bool) {
     var byDevice: [PortSettings.DeviceIdentity: PortRecord] = [:]
     for record in ports.values { byDevice[record.settings.deviceIdentity] = record }
-    var replaced = ReplacedPorts()
-    func bind(_ record: inout PortRecord) {
-      let change = rebind(&record)
-      replaced.unbound.formUnion(change.unbound)
-      replaced.domains.formUnion(change.domains)
-    }
+    stale.ports = true
     ports = [:]
     for settings in new.ports.values {
       if var record = byDevice.removeValue(forKey: settings.deviceIdentity) {
@@ -215,47 +184,35 @@ extension Reconciler {
         }
         // What the guest claimed before sources were checked, it need not be.
         let isStricter = settings.policy.hasAntiSpoofing && !old.policy.hasAntiSpoofing
-        if isStricter || wasUp && !record.isUp { replaced.moved.append(record.index) }
+        if isStricter || wasUp && !record.isUp { stale.silentPorts.insert(record.index) }
         if wasUp != record.isUp {
           log.notice("port \(settings.name): \(record.status.state)")
-          replaced.domains.formUnion(record.bound.values)
+          touch(record)
         }
-        if rebindsAll || old.vni != settings.vni || old.vlans != settings.vlans { bind(&record) }
+        if rebindsAll || old.vni != settings.vni || old.vlans != settings.vlans { rebind(&record) }
         ports[settings.name] = record
       } else {
         // `problems()` has checked that there are fewer ports than indexes.
         guard let index = portIndexes.take() else { continue }
         var record = PortRecord(settings: settings, index: index)
+        stale.hasNewIndexes = true
         record.status = record.readStatus()
-        bind(&record)
+        rebind(&record)
         ports[settings.name] = record
         baselines.reset(port: index, counters: counters)
         shared.pointee.policyStates[Int(index)].reset(now: cdpdk_cycles())
       }
-      if let device = opened[settings.name] {
-        use(device, port: settings.name)
-        replaced.domains.formUnion(ports[settings.name]?.bound.values.map(\.self) ?? [])
-      }
+      if let device = opened[settings.name] { use(device, port: settings.name) }
     }
     for record in byDevice.values {
-      replaced.domains.formUnion(unbind(record))
+      unbind(record)
       model.ports[Int(record.index)] = PortEntry()
       model.policies[Int(record.index)] = ForwardingModel.Policy()
       removeQueues(portIndex: record.index, device: record.device)
+      stale.gonePorts.insert(record.index)
+      stale.closing.append(
+        StaleState.Closing(device: record.device, hostSide: record.hostSide, subject: "port \(record.settings.name)"))
     }
-    replaced.gone = Array(byDevice.values)
-    return replaced
-  }
-
-  /// What a new set of ports leaves to be done.
-  private struct ReplacedPorts {
-    /// Their device and index are to be released.
-    var gone: [PortRecord] = []
-    /// Indexes of ports behind which nothing is known any more.
-    var moved: [UInt16] = []
-    var unbound: Set<Unbound> = []
-    /// Domains that got or lost a place, or whose ports went up or down.
-    var domains: Set<UInt16> = []
   }
 
   /// VTEPs that the operator no longer names live on as long as something is known behind them.
@@ -308,7 +265,7 @@ extension Reconciler {
   }
 
   /// A domain's flush leaves entries in the ports' counts until the sweep; ports with a limit must not wait for that.
-  private func reclaimLimited(_ table: MACTable) {
+  func reclaimLimited(_ table: MACTable) {
     for record in ports.values where record.settings.policy.macLimit > 0 { table.reclaim(port: record.index) }
   }
 
@@ -342,6 +299,7 @@ extension Reconciler {
       forgetIdleTunnels()
       forgetIdleVTEPs()
     }
+    settle()
   }
 }
 

@@ -12,20 +12,17 @@ extension Reconciler {
   }
 
   /// Brings a port's bindings in line with its settings and the VNIs that there are.
-  ///
-  /// - Returns: what was given up, and every domain that the change concerns.
-  func rebind(_ record: inout PortRecord) -> (unbound: Set<Unbound>, domains: Set<UInt16>) {
+  func rebind(_ record: inout PortRecord) {
     let old = record.bound
     var wanted: [UInt16: UInt16] = [:]
     wanted.reserveCapacity(old.count + 1)
     wanted[0] = record.settings.vni.flatMap { domains[$0]?.index }
     for (vlan, vni) in record.settings.vlans { wanted[vlan] = domains[vni]?.index }
-    guard wanted != old else { return ([], []) }
+    guard wanted != old else { return }
 
-    var unbound: Set<Unbound> = []
     var concerned: Set<UInt16> = []
     for (vlan, domain) in old where wanted[vlan] != domain {
-      unbound.insert(Unbound(domain: domain, place: .port(record.index, vlan: vlan)))
+      stale.unbound.insert(Unbound(domain: domain, place: .port(record.index, vlan: vlan)))
       concerned.insert(domain)
       let target = LocalTarget(port: record.index, vlan: vlan)
       model.domains[Int(domain)].locals.removeAll { $0 == target }
@@ -41,17 +38,15 @@ extension Reconciler {
     }
     record.bound = wanted
     model.vlanMaps[Int(record.index)] = VLANMap(wanted)
-    return (unbound, concerned)
+    stale.domains.formUnion(concerned)
   }
 
   /// Ends all bindings of a port that goes.
-  ///
-  /// - Returns: the domains that it was in.
-  func unbind(_ record: PortRecord) -> Set<UInt16> {
+  func unbind(_ record: PortRecord) {
     let concerned = Set(record.bound.values)
     for domain in concerned { model.domains[Int(domain)].locals.removeAll { $0.port == record.index } }
     model.vlanMaps[Int(record.index)] = nil
-    return concerned
+    stale.domains.formUnion(concerned)
   }
 
   /// Makes the workers' entries of all ports from what is wanted and what is there.

@@ -16,6 +16,7 @@ extension Reconciler {
     var addresses = edit.addresses
     if !edit.complete.isEmpty { addresses += controller.missing(in: addresses, of: edit.complete) }
     place(addresses.filter { controller.note($0) })
+    settle()
   }
 
   /// All that the controller wants and has been told.
@@ -113,7 +114,6 @@ extension Reconciler {
 
   private func place(_ addresses: [ControllerEdit.Address]) {
     guard !addresses.isEmpty else { return }
-    let indexesBefore = underlay.vteps.count + controller.tunnels.count
     var placements: [Placement] = []
     placements.reserveCapacity(addresses.count)
     for address in addresses {
@@ -132,11 +132,7 @@ extension Reconciler {
       }
       placements.append(placement)
     }
-    if underlay.vteps.count + controller.tunnels.count > indexesBefore {
-      rebuildAdjacencies()
-      // The table may name an index only after every worker has it.
-      publishAndWait()
-    }
+    settle()
     for start in stride(from: 0, to: placements.count, by: Self.batch) {
       write(placements[start..<min(start + Self.batch, placements.count)])
     }
@@ -179,7 +175,7 @@ extension Reconciler {
   /// Static entries have gone: the controller may have said something about these addresses, too.
   func restoreControllerEntries(_ keys: [MACKey]) {
     guard !controller.addresses.isEmpty, !keys.isEmpty else { return }
-    let vnis = vnisByIndex
+    let vnis = Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) })
     place(
       keys.compactMap { key in
         guard let vni = vnis[key.domain], let destination = controller.addresses[vni]?[key.mac] else { return nil }
@@ -220,6 +216,8 @@ extension Reconciler {
     guard let index = underlay.vtepIndexes.take() else { return nil }
     while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
     model.vteps[Int(index)] = ForwardingModel.VTEP(entry: entry)
+    stale.adjacencies = true
+    stale.hasNewIndexes = true
     baselines.reset(vtep: index, counters: contexts.map(\.pointee.counters))
     return index
   }
@@ -255,17 +253,7 @@ extension Reconciler {
     controller.withoutIndex.formIntersection(flooded.union(controller.uses.keys))
     let idle = controller.tunnels.filter { controller.uses[$0.key] == nil && !flooded.contains($0.key) }
     for destination in idle.keys { controller.tunnels[destination] = nil }
-    release(Array(idle.values))
-  }
-
-  private func release(_ indexes: [UInt16]) {
-    guard !indexes.isEmpty else { return }
-    for index in indexes { model.vteps[Int(index)] = ForwardingModel.VTEP() }
-    publishAndWait()
-    learner.write { table in
-      for index in indexes { table.removeAll(vtep: index) }
-    }
-    for index in indexes { underlay.vtepIndexes.giveBack(index) }
+    for index in idle.values { forgetVTEP(index: index) }
   }
 
   // -- multicast addresses -----------------------------------------------------------------------------------------------
@@ -301,7 +289,7 @@ extension Reconciler {
       // What finds no room is flooded to all.
       return entries.filter { (try? table.setStatic($0.key, at: $0.value, type: .controller)) != nil }
     }
-    release(gone)
+    for list in gone { forgetVTEP(index: list) }
   }
 }
 

@@ -43,7 +43,6 @@ extension Reconciler {
     do throws(VTEPError) {
       guard let opened = try open(record.settings) else { return }
       use(opened, port: name)
-      portStateChanged()
     } catch {
       noteUnattached(name, "\(error)")
     }
@@ -57,11 +56,6 @@ extension Reconciler {
     record.fault = PortFault(attachment: reason, at: ticks, previous: old)
     record.status = record.readStatus()
     ports[name] = record
-  }
-
-  /// Ports that ought to be attached and cannot be.
-  public func unattachedPorts() -> [String] {
-    ports.values.filter { $0.device == nil && $0.fault?.cause == .attachment && $0.settings.wantsDevice }.map(\.settings.name).sorted()
   }
 
   /// Takes down ports whose guest's rings make no sense.
@@ -101,8 +95,6 @@ extension Reconciler {
       record.driver.setCarrier(device, isOn: false)
     }
     if let status = ports[name]?.readStatus() { ports[name]?.status = status }
-    portStateChanged()
-    // Not before the workers take nothing more from it.
-    if staysOpen { learner.write { $0.flush(port: record.index) } }
+    touch(record, isSilent: true)
   }
 }

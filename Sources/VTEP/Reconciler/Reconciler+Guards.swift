@@ -11,6 +11,8 @@ struct OverlayReturns {
 }
 
 extension Reconciler {
+  private func port(at index: UInt16) -> PortRecord? { ports.values.first { $0.index == index } }
+
   func heed(_ alarm: PortAlarm) {
     switch alarm {
     case .bpdu(let index):
@@ -80,7 +82,6 @@ extension Reconciler {
   /// Opens ports again whose time is over.
   func openShutPorts() {
     let names = ports.filter { $0.value.fault.map { $0.isShut && !$0.isHeld(at: ticks) } ?? false }.keys
-    guard !names.isEmpty else { return }
     for name in names {
       guard var record = ports[name] else { continue }
       record.fault = nil
@@ -89,10 +90,10 @@ extension Reconciler {
       if record.isUp { record.wasUp = true }
       updateQueues(&record)
       ports[name] = record
+      touch(record)
       log.notice("port \(name): no longer shut, \(record.status.state)")
       reopen(name)
     }
-    portStateChanged()
   }
 
   /// Ends the time that a port is shut or taken down for.
@@ -102,6 +103,7 @@ extension Reconciler {
     guard ports[name]?.fault?.isHeld(at: ticks) == true else { return false }
     ports[name]?.fault?.end(at: ticks)
     openShutPorts()
+    settle()
     return true
   }
 }

@@ -6,9 +6,6 @@ import Netlink
 extension Reconciler {
   /// Takes everything that has happened since the last call and makes it one new snapshot.
   func handleMessages() {
-    var reroutes = false
-    var readdresses = false
-    var rebuilds = false
     var unknown: [Learner.UnknownVTEP] = []
     var moves: [Learner.MoveReport] = []
     for message in mailbox.takeAll() {
@@ -24,37 +21,27 @@ extension Reconciler {
       case .puntTapLost(let name):
         losePuntTap(named: name)
       case .kernel(.link(let link)):
-        if updateUnderlayLink(link) { reroutes = true }
+        updateUnderlayLink(link)
         updatePortLink(link)
       case .kernel(.linkRemoved(let index, let name)):
-        if removeUnderlayLink(index: index) { reroutes = true }
+        removeUnderlayLink(index: index)
         removePortLink(index: index, name: name)
       case .kernel(.neighbor(let neighbor)):
-        if note(neighbor) { rebuilds = true }
+        if note(neighbor) { stale.adjacencies = true }
       case .kernel(.neighborRemoved(let interfaceIndex, let address)):
         noteRemoval(NeighborKey(interfaceIndex: interfaceIndex, address: address))
       case .kernel(.addressesChanged):
-        readdresses = true
-        reroutes = true
+        stale.addresses = true
+        stale.routes = true
       case .kernel(.routesChanged):
-        reroutes = true
+        stale.routes = true
       case .kernel(.resync):
         resynchronize()
-        readdresses = true
-        reroutes = true
+        stale.addresses = true
+        stale.routes = true
       }
     }
-    if readdresses { updateHostSides() }
-    if reroutes {
-      // An address may be a local route, and goes with its interface without a word.
-      checkOwnAddresses()
-      findAllRoutes()
-    }
-    if reroutes || rebuilds {
-      rebuildAdjacencies()
-      publish()
-    }
-    if !unknown.isEmpty { learn(unknown) }
+    learn(unknown)
     if !moves.isEmpty { tell(moves) }
   }
 
@@ -71,7 +58,7 @@ extension Reconciler {
     }
     for device in underlay.devices {
       if let link = device.link, !links.contains(where: { $0.index == link.index }) {
-        _ = removeUnderlayLink(index: link.index)
+        removeUnderlayLink(index: link.index)
       }
     }
     for record in ports.values {
@@ -80,7 +67,7 @@ extension Reconciler {
       }
     }
     for link in links {
-      _ = updateUnderlayLink(link)
+      updateUnderlayLink(link)
       updatePortLink(link)
     }
   }

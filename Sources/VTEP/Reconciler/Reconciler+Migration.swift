@@ -10,6 +10,8 @@ struct Preparation {
   var endSeconds: UInt32
   /// Resolved meanwhile.
   var vteps: Set<IPAddress>
+
+  var secondsLeft: Int { max(Int(Int32(bitPattern: endSeconds &- MonotonicClock.seconds())), 0) }
 }
 
 extension Reconciler {
@@ -65,10 +67,10 @@ extension Reconciler {
       for address in all where vtep(address, isConfigured: true) == nil {
         log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
       }
-      rebuildAdjacencies()
-      publish()
+      stale.adjacencies = true
     }
-    updateMemberships()
+    stale.memberships = true
+    settle()
     return old == nil || all != old?.vteps
   }
 
@@ -81,11 +83,6 @@ extension Reconciler {
     guard !over.isEmpty else { return }
     for vni in over.keys { preparations[vni] = nil }
     unconfigureVTEPs()
-    updateMemberships()
-  }
-
-  /// Seconds that a VNI stays prepared; nil: it is not.
-  func preparedSeconds(_ vni: VNI) -> Int? {
-    preparations[vni].map { Int(Int32(bitPattern: $0.endSeconds &- MonotonicClock.seconds())) }.map { max($0, 0) }
+    stale.memberships = true
   }
 }

@@ -12,7 +12,8 @@ extension Reconciler {
   func tell(_ reports: [Learner.MoveReport]) {
     let now = MonotonicClock.seconds()
     if moveLines.second != now { moveLines = (now, 0) }
-    let names = indexNames
+    let state = runningState
+    let names = state.indexNames
     for report in reports {
       moveLines.count += 1
       guard moveLines.count <= Self.moveLinesPerSecond else {
@@ -21,14 +22,14 @@ extension Reconciler {
       }
       switch report {
       case .frozen(let move):
-        guard let report = self.report(move, names, now: now) else { continue }
+        guard let report = state.report(move, names, now: now) else { continue }
         log.warning(
           """
           VNI \(report.vni): \(report.mac) moved \(report.moves) times between \(report.first) and \(report.second); frozen at \
           \(report.first) for \(desired.protection.macMove.holdSeconds) s
           """)
       case .followed(let move):
-        guard let report = self.report(move, names, now: now) else { continue }
+        guard let report = state.report(move, names, now: now) else { continue }
         let reason = report.mac.isVirtualRouter ? "the address of a virtual router" : "mac-move action: report"
         log.warning(
           """
@@ -36,27 +37,9 @@ extension Reconciler {
           (\(reason))
           """)
       case .released(let move):
-        guard let report = self.report(move, names, now: now) else { continue }
+        guard let report = state.report(move, names, now: now) else { continue }
         log.notice("VNI \(report.vni): \(report.mac) is no longer frozen")
       }
     }
-  }
-
-  /// Frozen addresses first, then those that moved within the window.
-  public func moveReports() -> [MACMoveReport] {
-    let now = MonotonicClock.seconds()
-    let names = indexNames
-    return learner.write { $0.moves(nowSeconds: now) }.compactMap { report($0, names, now: now) }
-  }
-
-  /// Nil when the VNI or a place is gone.
-  private func report(_ move: MACMove, _ names: IndexNames, now: UInt32) -> MACMoveReport? {
-    guard let vni = names.vnis[move.key.domain], let first = place(at: move.first, names), let second = place(at: move.second, names)
-    else { return nil }
-    let frozen = move.frozenSinceSeconds.map { now &- min($0, now) }
-    let hold = desired.protection.macMove.holdSeconds
-    return MACMoveReport(
-      vni: vni, mac: move.key.mac, first: first, second: second, moves: move.moves, frozenSeconds: frozen,
-      releaseSeconds: frozen.map { hold - min($0, hold) })
   }
 }

@@ -82,6 +82,8 @@ extension Reconciler {
   /// Opens the port's device. Nil: the port waits for what it attaches to, or is disabled.
   func open(_ settings: PortSettings) throws(VTEPError) -> OpenedPort? {
     guard settings.wantsDevice else { return nil }
+    // What still holds the same place has to go first.
+    if !stale.closing.isEmpty { settle() }
     let count = settings.kind.driver.descriptorCount(settings.attachment)
     guard DescriptorLimit.free >= count else {
       throw VTEPError(
@@ -111,6 +113,7 @@ extension Reconciler {
     if !record.settings.isEnabled || record.isShut { record.driver.setCarrier(device, isOn: false) }
     updateQueues(&record)
     ports[name] = record
+    touch(record)
     log.notice("port \(name): attached to \(record.settings.attachment.place), \(record.status.state)")
     if let remark = record.status.remark { log.warning("port \(name): \(remark)") }
   }
@@ -136,10 +139,7 @@ extension Reconciler {
     if record.driver.awaitsInterface, record.link?.index != link.index {
       if record.device != nil { lose(name) }
       do throws(VTEPError) {
-        if let opened = try open(record.settings) {
-          use(opened, port: name)
-          portStateChanged()
-        }
+        if let opened = try open(record.settings) { use(opened, port: name) }
       } catch {
         noteUnattached(name, "\(error)")
       }
@@ -157,7 +157,6 @@ extension Reconciler {
     if record.driver.awaitsInterface {
       log.warning("port \(name): interface \(linkName) is gone; waiting for it to come back")
       lose(name)
-      portStateChanged()
     } else {
       // What was set on the interface went with it.
       ports[name]?.link = nil
@@ -169,7 +168,9 @@ extension Reconciler {
   /// Gives the port's device up; the port stays.
   func lose(_ name: String) {
     guard var record = ports[name] else { return }
-    let (device, hostSide) = (record.device, record.hostSide)
+    stale.closing.append(StaleState.Closing(device: record.device, hostSide: record.hostSide, subject: "port \(name)"))
+    touch(record, isSilent: true)
+    removeQueues(portIndex: record.index, device: record.device)
     record.device = nil
     record.link = nil
     record.hostSide = HostSide()
@@ -178,11 +179,6 @@ extension Reconciler {
     record.wasUp = false
     ports[name] = record
     model.ports[Int(record.index)] = PortEntry()
-    removeQueues(portIndex: record.index, device: device)
-    publishAndWait()
-    learner.write { $0.flush(port: record.index) }
-    remove(device, subject: "port \(name)")
-    release(hostSide, subject: "port \(name)")
   }
 
   /// Takes note of ports whose state shows only by asking (taps in other namespaces).
@@ -206,17 +202,6 @@ extension Reconciler {
     ports[name] = record
     if old.state != record.status.state { log.notice("port \(name): \(record.status.state)") }
     if let remark = record.status.remark, remark != old.remark { log.warning("port \(name): \(remark)") }
-    portStateChanged()
-    if old.state == .up && !record.isUp { learner.write { $0.flush(port: record.index) } }
-  }
-
-  /// Ports went up or down: bindings, flood lists, static addresses and group memberships follow.
-  func portStateChanged() {
-    announcePorts()
-    rebuildPorts()
-    publish()
-    updateTable()
-    updateMemberships()
-    updateSlowPath()
+    touch(record, isSilent: old.state == .up && !record.isUp)
   }
 }

@@ -15,7 +15,7 @@ extension Reconciler {
       log.warning("addresses: \(error)")
       return
     }
-    for address in missing.subtracting(underlay.missingAddresses).sorted() { log.error("\(Self.text(missing: address))") }
+    for address in missing.subtracting(underlay.missingAddresses).sorted() { log.error("\(UnderlayState.text(missing: address))") }
     for address in underlay.missingAddresses.subtracting(missing).sorted() where addresses.contains(address) {
       log.notice("underlay.addresses \(address): the host has it now")
     }
@@ -25,11 +25,6 @@ extension Reconciler {
     model.ownIPv6 = present.first { !$0.isIPv4 } ?? IPAddress(high: 0, low: 0)
   }
 
-  private static func text(missing address: IPAddress) -> String {
-    "underlay.addresses \(address): this host does not have it, so nothing is sent with it; waiting for it "
-      + "(ip address add \(address)/\(address.isIPv4 ? 32 : 128) dev lo, or on the uplink)"
-  }
-
   /// - Throws: `.environment` for an interface whose frames have no Ethernet header.
   static func checkCarriesFrames(_ link: Link) throws(VTEPError) {
     guard link.isEthernet else {
@@ -37,31 +32,6 @@ extension Reconciler {
         .environment, "underlay.device \(link.name)",
         "its packets have no Ethernet header (\(link.kind.map { "kind \($0)" } ?? "hardware type \(link.hardwareType)")), which a VXLAN packet needs here",
         remedy: "name an Ethernet interface, or make the tunnel one that carries Ethernet frames (a tap, not a tun)")
-    }
-  }
-
-  /// What keeps the underlay from working, for `vtepctl status`; empty: nothing.
-  public func problems() -> [String] {
-    var problems = underlay.missingAddresses.sorted().map(Self.text(missing:))
-    for device in underlay.devices where !device.isUp {
-      problems.append("underlay.device \(device.name): \(device.link == nil ? "no such interface" : "down")")
-    }
-    return problems + policyProblems
-  }
-
-  /// Why nothing can be sent to a VTEP, for the operator; nil: it can.
-  func obstacleText(_ record: VTEPRecord) -> String? {
-    switch underlay.obstacle(record) {
-    case nil: return nil
-    case .noRoute(let text): return text
-    case .ipsecPolicy:
-      let policy = restricting(record.address, desired.underlay)
-      return "an IPsec policy of this host matches: \(policy.map(\.description) ?? "")"
-    case .ownAddressMissing(let address): return "this host does not have \(address)"
-    case .deviceDown(let names): return "\(names.joined(separator: ", ")) down, or the next hops dead"
-    case .routeNotUnderlay(let index):
-      let link = (try? underlay.netlink.link(index: index)) ?? nil
-      return "the route leaves by \(link?.name ?? "interface \(index)"), which is not in underlay.device"
     }
   }
 }
@@ -89,7 +59,7 @@ extension Reconciler {
     if readPolicies(isFirst: underlay.policies.isEmpty) { underlay.hasNewPolicies = true }
     guard new.underlay.ipsecPolicy == .refuse else { return }
     for address in configuredVTEPs(new).sorted() {
-      guard let policy = restricting(address, new.underlay) else { continue }
+      guard let policy = underlay.restricting(address, new.underlay) else { continue }
       throw VTEPError(
         .refused, "underlay.ipsec-policy: refuse",
         "the IPsec policy \(policy) matches packets to or from \(address), which do not pass it",
@@ -100,9 +70,7 @@ extension Reconciler {
 
   /// Once a second.
   func followPolicies() {
-    guard readPolicies() || underlay.hasNewPolicies else { return }
-    rebuildAdjacencies()
-    publish()
+    if readPolicies() || underlay.hasNewPolicies { stale.adjacencies = true }
   }
 
   /// Which VTEPs policies are about: told once for each policy, and with `refuse` nothing is sent there.
@@ -111,42 +79,14 @@ extension Reconciler {
     underlay.forbidden = []
     var found: [UInt32: (policy: IPsecPolicy, address: IPAddress)] = [:]
     for address in underlay.vteps.keys.sorted() where !underlay.policies.isEmpty {
-      guard let policy = restricting(address, desired.underlay) else { continue }
+      guard let policy = underlay.restricting(address, desired.underlay) else { continue }
       if found[policy.index] == nil { found[policy.index] = (policy, address) }
       if desired.underlay.ipsecPolicy == .refuse { underlay.forbidden.insert(address) }
     }
     for (index, match) in found.sorted(by: { $0.key < $1.key }) where !underlay.reportedPolicies.contains(index) {
-      log.warning("\(policyText(match.policy, match.address))")
+      log.warning("\(UnderlayState.policyText(match.policy, match.address, desired.underlay))")
     }
     underlay.reportedPolicies = Set(found.keys)
-  }
-
-  /// The policy that keeps packets between us and a VTEP from passing as they are; nil: none does.
-  private func restricting(_ address: IPAddress, _ settings: UnderlaySettings) -> IPsecPolicy? {
-    guard let own = settings.ownAddress(like: address) else { return nil }
-    let interfaces = underlay.devices.compactMap { $0.link?.index }
-    func first(_ direction: IPsecPolicy.Direction, _ from: IPAddress, _ to: IPAddress) -> IPsecPolicy? {
-      underlay.policies.first {
-        $0.direction == direction && $0.matches(from: from, to: to, udpPort: settings.udpPort)
-          && ($0.interfaceIndex == 0 || interfaces.contains($0.interfaceIndex))
-      }.flatMap { $0.restricts ? $0 : nil }
-    }
-    return first(.out, own, address) ?? (address.isMulticast ? nil : first(.in, address, own))
-  }
-
-  private func policyText(_ policy: IPsecPolicy, _ address: IPAddress) -> String {
-    "the IPsec policy \(policy) matches packets to or from VTEP \(address), which do not pass it: they travel "
-      + "\(desired.underlay.ipsecPolicy == .refuse ? "not at all (underlay.ipsec-policy)" : "unprotected")"
-  }
-
-  /// For `vtepctl status`.
-  var policyProblems: [String] {
-    guard !underlay.reportedPolicies.isEmpty else { return [] }
-    var seen: Set<UInt32> = []
-    return underlay.vteps.keys.sorted().compactMap { address in
-      guard let policy = restricting(address, desired.underlay), seen.insert(policy.index).inserted else { return nil }
-      return policyText(policy, address)
-    }
   }
 }
 

@@ -41,7 +41,7 @@ extension Reconciler {
         note(puntFault: error, port: port)
       }
     }
-    updateSlowPath()
+    stale.slowPath = true
   }
 
   private func openPuntTap(_ name: String, port: String) throws(VTEPError) -> TapInterface {
@@ -68,7 +68,7 @@ extension Reconciler {
     } catch {
       note(puntFault: error, port: port)
     }
-    updateSlowPath()
+    stale.slowPath = true
   }
 
   /// Brings taps and probes in line with the ports.

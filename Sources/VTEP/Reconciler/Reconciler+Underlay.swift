@@ -72,14 +72,18 @@ extension Reconciler {
     let leaving = underlay.devices.filter { !names.contains($0.name) }
     guard !leaving.isEmpty else { return }
     underlay.devices.removeAll { !names.contains($0.name) }
-    rebuildAdjacencies()
-    for device in leaving { model.ports[Int(device.portIndex)] = PortEntry() }
-    for device in leaving { removeQueues(portIndex: device.portIndex, device: device.device) }
-    publishAndWait()
+    stale.adjacencies = true
     for device in leaving {
-      remove(device.device, subject: "underlay.device \(device.name)")
-      portIndexes.giveBack(device.portIndex)
+      close(device)
+      stale.gonePorts.insert(device.portIndex)
     }
+  }
+
+  /// Has no worker use a device any more.
+  private func close(_ device: UnderlayDevice) {
+    model.ports[Int(device.portIndex)] = PortEntry()
+    removeQueues(portIndex: device.portIndex, device: device.device)
+    stale.closing.append(StaleState.Closing(device: device.device, subject: "underlay.device \(device.name)"))
   }
 
   // -- VTEPs ------------------------------------------------------------------------------------------------------
@@ -99,6 +103,9 @@ extension Reconciler {
     underlay.vteps[address] = record
     while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
     model.vteps[Int(index)].entry = VTEPEntry(address: address, isInUse: true, isGroup: record.isGroup)
+    stale.adjacencies = true
+    // The table may name an index only after every worker has it.
+    stale.hasNewIndexes = true
     baselines.reset(vtep: index, counters: counters)
     findRoute(address)
     return record
@@ -106,15 +113,12 @@ extension Reconciler {
 
   /// Forgets VTEPs. Their index is free once neither workers nor the table refer to it.
   func forgetVTEPs(_ addresses: [IPAddress]) {
-    let leaving = addresses.compactMap { underlay.vteps.removeValue(forKey: $0) }
-    guard !leaving.isEmpty else { return }
-    for record in leaving { model.vteps[Int(record.index)] = ForwardingModel.VTEP() }
-    publishAndWait()
-    learner.write { table in
-      for record in leaving { table.removeAll(vtep: record.index) }
-    }
-    for record in leaving { underlay.vtepIndexes.giveBack(record.index) }
-    updateNeighborRequests()
+    for record in addresses.compactMap({ underlay.vteps.removeValue(forKey: $0) }) { forgetVTEP(index: record.index) }
+  }
+
+  func forgetVTEP(index: UInt16) {
+    model.vteps[Int(index)] = ForwardingModel.VTEP()
+    stale.goneVTEPs.insert(index)
   }
 
   /// Forgets VTEPs that only the data plane named and behind which nothing is known any more.
@@ -175,8 +179,7 @@ extension Reconciler {
     for key in dead { underlay.neighbors[key] = nil }
     underlay.failedNeighbors.formUnion(dead)
     underlay.doubtfulNeighbors.subtract(dead)
-    rebuildAdjacencies()
-    publish()
+    stale.adjacencies = true
   }
 
   /// The kernel forgot a neighbour: asks for it again; the address we know stays in use meanwhile.
@@ -278,19 +281,22 @@ extension Reconciler {
 
   // -- changes --------------------------------------------------------------------------------------------------------
 
-  /// True when the link is one of the underlay's and has changed.
-  func updateUnderlayLink(_ link: Link) -> Bool {
+  /// A link appeared or changed.
+  func updateUnderlayLink(_ link: Link) {
     // A device in use is followed by its index: it works on under another name.
     guard
       let position = underlay.devices.firstIndex(where: { $0.link?.index == link.index })
         ?? underlay.devices.firstIndex(where: { $0.name == link.name })
-    else { return false }
+    else { return }
     let old = underlay.devices[position]
-    guard old.link != link else { return false }
+    guard old.link != link else { return }
     if let name = old.link?.name, old.link?.index == link.index, name != link.name {
       log.notice("underlay.device \(old.name): the interface is called \(link.name) now")
     }
-    if old.device != nil, old.link?.index != link.index { _ = removeUnderlayLink(index: old.link?.index ?? 0) }
+    if old.device != nil, old.link?.index != link.index {
+      removeUnderlayLink(index: old.link?.index ?? 0)
+      settle()
+    }
     underlay.devices[position].link = link
     if underlay.devices[position].device == nil {
       do throws(VTEPError) {
@@ -305,7 +311,7 @@ extension Reconciler {
       log.notice("underlay.device \(link.name): \(link.isRunning ? "up" : "down")")
     }
     updateMembershipInterfaces()
-    return true
+    stale.routes = true
   }
 
   /// Group memberships follow the interfaces that are there.
@@ -320,20 +326,16 @@ extension Reconciler {
     if !missing.isEmpty { log.notice("groups: \(missing.count) that the kernel had dropped are joined again") }
   }
 
-  func removeUnderlayLink(index: Int32) -> Bool {
-    guard let position = underlay.devices.firstIndex(where: { $0.link?.index == index }) else { return false }
+  func removeUnderlayLink(index: Int32) {
+    guard let position = underlay.devices.firstIndex(where: { $0.link?.index == index }) else { return }
     let device = underlay.devices[position]
     log.error("underlay.device \(device.name): the interface is gone; waiting for it to come back")
     underlay.devices[position].link = nil
     underlay.devices[position].device = nil
-    removeQueues(portIndex: device.portIndex, device: device.device)
-    model.ports[Int(device.portIndex)] = PortEntry()
-    rebuildAdjacencies()
-    publishAndWait()
-    remove(device.device, subject: "underlay.device \(device.name)")
+    close(device)
+    stale.routes = true
     // Now, not when it is back: a membership that the socket keeps cannot be joined again.
     updateMembershipInterfaces()
-    return true
   }
 
   /// What the kernel could not put into a receive ring.
@@ -347,19 +349,11 @@ extension Reconciler {
 
   /// Gives VTEPs seen for the first time an index and a header, and then learns what was seen behind them.
   func learn(_ sightings: [Learner.UnknownVTEP]) {
-    var located: [(key: MACKey, index: UInt16)] = []
-    var isNew = false
-    for sighting in sightings {
-      let known = underlay.vteps[sighting.address] != nil
-      guard let record = vtep(sighting.address, isConfigured: false) else { continue }
-      isNew = isNew || !known
-      located.append((sighting.key, record.index))
+    var located = sightings.compactMap { sighting in
+      vtep(sighting.address, isConfigured: false).map { (key: sighting.key, index: $0.index) }
     }
-    if isNew {
-      rebuildAdjacencies()
-      // The table may name an index only after every worker has it.
-      publishAndWait()
-    }
+    settle()
+    guard !located.isEmpty else { return }
     // The domain may have been deleted since the frame came in.
     located.removeAll { !domainIsInUse($0.key.domain) }
     let now = MonotonicClock.seconds()
@@ -369,6 +363,8 @@ extension Reconciler {
         learner.learn(key, at: .vtep(index), in: table, now: now)
       }
     }
+    // Workers hold frames to these stations, and look at them again when there is a new snapshot.
+    publish()
   }
 
   private func domainIsInUse(_ index: UInt16) -> Bool {

@@ -13,6 +13,9 @@ import Netlink
 import Synchronization
 
 public actor Reconciler {
+  private let thread: ReconcilerThread
+  public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
+
   let log: Logger
   public nonisolated let dataplane: DataplaneSettings
   let runtime: DPDKRuntime
@@ -25,6 +28,10 @@ public actor Reconciler {
 
   var publisher: SnapshotPublisher
   var model: ForwardingModel
+  /// See `settle`.
+  var stale = StaleState()
+  /// For reports.
+  nonisolated let published = Mutex<RunningState?>(nil)
   /// What the operator wants, and the controller beside it.
   public internal(set) var configured: DesiredState
   /// What runs now: `configured`, both parts in one.
@@ -85,6 +92,7 @@ public actor Reconciler {
   public init(
     dataplane: DataplaneSettings, desired: DesiredState, hostName: String, runDirectory: String, log: Logger
   ) async throws(VTEPError) {
+    thread = try ReconcilerThread()
     self.dataplane = dataplane
     self.hostName = hostName
     self.runDirectory = runDirectory
@@ -281,6 +289,7 @@ public actor Reconciler {
   /// Makes the model current. Workers see it with their next round.
   func publish() {
     publisher.publish(model)
+    log.debug("snapshot \(publisher.generation)")
     wakeWorkers()
   }
 

@@ -92,6 +92,19 @@ struct UnderlayState {
     return alive.isEmpty ? hops : alive
   }
 
+  /// The IPsec policy that keeps packets between us and a VTEP from passing as they are; nil: none does.
+  func restricting(_ address: IPAddress, _ settings: UnderlaySettings) -> IPsecPolicy? {
+    guard let own = settings.ownAddress(like: address) else { return nil }
+    let interfaces = devices.compactMap { $0.link?.index }
+    func first(_ direction: IPsecPolicy.Direction, _ from: IPAddress, _ to: IPAddress) -> IPsecPolicy? {
+      policies.first {
+        $0.direction == direction && $0.matches(from: from, to: to, udpPort: settings.udpPort)
+          && ($0.interfaceIndex == 0 || interfaces.contains($0.interfaceIndex))
+      }.flatMap { $0.restricts ? $0 : nil }
+    }
+    return first(.out, own, address) ?? (address.isMulticast ? nil : first(.in, address, own))
+  }
+
   func lacksAddress(like other: IPAddress) -> Bool { missingAddresses.contains { $0.isIPv4 == other.isIPv4 } }
 
   /// Why a VTEP has no usable next hop; nil: it has one.

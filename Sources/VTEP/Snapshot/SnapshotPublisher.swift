@@ -7,7 +7,7 @@ import Synchronization
 struct SnapshotPublisher {
   let shared: UnsafeMutablePointer<SharedState>
   private var current: SnapshotStorage?
-  private var generation: UInt64 = 0
+  private(set) var generation: UInt64 = 0
   private var retired: [(token: UInt64, storage: SnapshotStorage)] = []
 
   init(shared: UnsafeMutablePointer<SharedState>) {

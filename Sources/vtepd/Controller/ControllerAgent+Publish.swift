@@ -86,7 +86,7 @@ extension ControllerAgent {
   private func counters(_ reconciler: Reconciler) async -> Publisher.Counters {
     var counters: Publisher.Counters = [:]
     let bindings = await reconciler.controlledBindings()
-    for report in await reconciler.bindingReports() {
+    for report in reconciler.running.bindingReports() {
       let binding = ControllerLayer.Binding(port: report.port, vlan: report.vlan)
       if bindings[binding] == report.vni { counters[binding] = SwitchState.Traffic(report.traffic) }
     }

@@ -1,4 +1,4 @@
-// Reconciler+Places: the indexes that the data plane knows VNIs, ports and VTEPs by, as the operator knows them.
+// RunningState+Places: the indexes that the data plane knows VNIs, ports and VTEPs by, as the operator knows them.
 
 import Encap
 import MACTable
@@ -11,7 +11,7 @@ struct IndexNames {
   var vteps: [UInt16: IPAddress]
 }
 
-extension Reconciler {
+extension RunningState {
   var indexNames: IndexNames {
     IndexNames(vnis: vnisByIndex, ports: portNames, vteps: addressesByIndex())
   }
@@ -22,7 +22,7 @@ extension Reconciler {
 
   private func addressesByIndex() -> [UInt16: IPAddress] {
     var addresses = Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) })
-    for (destination, index) in controller.tunnels { addresses[index] = destination.address }
+    for (destination, index) in tunnels { addresses[index] = destination.address }
     return addresses
   }
 
@@ -33,8 +33,6 @@ extension Reconciler {
     if vtep.entry.isList { return .vteps(vtep.members.compactMap { names.vteps[$0] }.sorted()) }
     return names.vteps[location.index].map { .vtep($0) }
   }
-
-  func port(at index: UInt16) -> PortRecord? { ports.values.first { $0.index == index } }
 }
 
 extension MACReport.Place: CustomStringConvertible {

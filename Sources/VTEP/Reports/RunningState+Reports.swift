@@ -1,4 +1,5 @@
-// Reconciler+Reports: reads the running state. Nothing here changes anything or makes a worker wait.
+// RunningState+Reports: what `vtepctl show` and metrics say. Nothing here changes anything, waits for the reconciler, or walks the MAC
+// table but for those who ask for its entries.
 
 import CDPDK
 import Encap
@@ -6,20 +7,18 @@ import MACTable
 import MulticastLearn
 import Netlink
 
-extension Reconciler {
-  public nonisolated var uptimeSeconds: UInt32 { MonotonicClock.seconds() &- startSeconds }
+extension RunningState {
+  public func macCount() -> Int { learner.write { $0.count } }
 
-  public nonisolated func macCount() -> Int {
-    learner.write { $0.count }
-  }
+  /// Ports that ought to be attached and cannot be.
+  public func unattachedPorts() -> [String] { ports.values.filter(\.isUnattached).map(\.settings.name).sorted() }
 
   public func portReports() -> [PortReport] {
-    let counters = counters
     return ports.values.sorted { $0.settings.name < $1.settings.name }.map { record in
       let drops = baselines.drops(port: record.index, counters)
       return PortReport(
         settings: record.settings,
-        status: record.status, mac: record.device?.mac, mtu: record.status.mtu ?? record.settings.mtu,
+        status: record.status, mac: record.mac, mtu: record.status.mtu ?? record.settings.mtu,
         traffic: baselines.traffic(port: record.index, counters),
         drops: drops.reduce(0, &+),
         policyDrops: DropReason.ofPortPolicy.map { ($0, drops[Int($0.rawValue)]) },
@@ -36,7 +35,6 @@ extension Reconciler {
   ///   - port: only its bindings; nil: all.
   ///   - vni: only bindings to it; nil: all.
   public func bindingReports(port: String? = nil, vni: VNI? = nil) -> [BindingReport] {
-    let counters = counters
     return ports.values.filter { port == nil || $0.settings.name == port }.sorted { $0.settings.name < $1.settings.name }.flatMap {
       record in
       record.bound.sorted { $0.key < $1.key }.compactMap { vlan, domain in
@@ -49,14 +47,18 @@ extension Reconciler {
     }
   }
 
-  public func vniReports() -> [VNIReport] {
-    let counters = counters
+  /// A part of the list of VNIs, in ascending order.
+  ///
+  /// - Parameter range: positions in it; what is beyond the end is left out.
+  /// - Returns: the reports, and how many VNIs there are in all.
+  public func vniReports(_ range: Range<Int>) -> (reports: [VNIReport], total: Int) {
     let records = domains.sorted { $0.key < $1.key }
+    let part = records[range.clamped(to: 0..<records.count)]
     let macs = learner.write { table in
-      records.map { (count: table.count(domain: $0.value.index), refused: table.refusedByLimit(domain: $0.value.index)) }
+      part.map { (count: table.count(domain: $0.value.index), refused: table.refusedByLimit(domain: $0.value.index)) }
     }
     let names = portNames
-    return zip(records, macs).compactMap { record, macs in
+    let reports = zip(part, macs).compactMap { record, macs -> VNIReport? in
       guard let settings = desired.vnis[record.key] else { return nil }
       let bound = Set(model.domains[Int(record.value.index)].locals.map(\.port))
       return VNIReport(
@@ -65,43 +67,50 @@ extension Reconciler {
         flooded: baselines.flooded(domain: record.value.index, counters),
         stormDrops: zip(FloodClass.allCases, baselines.stormDrops(domain: record.value.index, counters)).map { ($0.vniReason, $1) },
         learnRefusals: macs.refused,
-        preparedSeconds: preparedSeconds(record.key))
+        preparedSeconds: preparations[record.key]?.secondsLeft)
     }
+    return (reports, records.count)
   }
 
-  public func vtepReports() -> [VTEPReport] {
-    let counters = counters
-    let records = underlay.vteps.values.sorted { $0.address < $1.address }
-    let indexes = records.map { record in
-      [record.index] + controller.tunnels.filter { $0.key.address == record.address }.map(\.value)
-    }
-    let counts = learner.write { table in indexes.map { $0.reduce(0) { $0 + table.count(vtep: $1) } } }
-    let learned = domainsByVTEP()
-    return zip(records, zip(indexes, counts)).map { record, found in
-      let (indexes, macs) = found
-      let vnis = desired.vnis.values.filter { settings in
-        settings.flood.destinations.contains(record.address) || settings.macs.values.contains(record.address)
-          || domains[settings.vni].map { domain in indexes.contains { learned[$0]?.contains(domain.index) == true } } == true
+  /// A part of the list of VTEPs, and of groups, in ascending order of their addresses.
+  ///
+  /// - Parameters:
+  ///   - groups: the groups, and not the VTEPs.
+  ///   - range: positions in the list; what is beyond the end is left out.
+  /// - Returns: the reports, and how many there are in all.
+  public func vtepReports(groups: Bool = false, _ range: Range<Int> = 0..<Int.max) -> (reports: [VTEPReport], total: Int) {
+    let records = underlay.vteps.values.filter { $0.isGroup == groups }.sorted { $0.address < $1.address }
+    let part = records[range.clamped(to: 0..<records.count)]
+    var ownKeys: [IPAddress: [UInt16]] = [:]
+    for (destination, index) in tunnels { ownKeys[destination.address, default: []].append(index) }
+    let indexes = part.map { [$0.index] + (ownKeys[$0.address] ?? []) }
+    let behind = learner.write { table in
+      indexes.map { indexes in
+        (macs: indexes.reduce(0) { $0 + table.count(vtep: $1) }, domains: indexes.flatMap { table.domains(vtep: $0) })
       }
+    }
+    let (named, vnis) = (vnisByVTEP(Set(part.map(\.address))), vnisByIndex)
+    let reports = zip(part, zip(indexes, behind)).map { record, found -> VTEPReport in
+      let (indexes, behind) = found
       let adjacencies = model.vteps[Int(record.index)].adjacencies
       return VTEPReport(
-        address: record.address, isGroup: record.isGroup, vnis: vnis.map(\.vni).sorted(), macs: macs,
-        nextHops: nextHops(record), obstacle: obstacleText(record),
+        address: record.address, isGroup: record.isGroup,
+        vnis: Set(behind.domains.compactMap { vnis[$0] }).union(named[record.address] ?? []).sorted(), macs: behind.macs,
+        nextHops: nextHops(record), obstacle: underlay.obstacleText(record, desired.underlay),
         mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(),
         traffic: indexes.reduce(TrafficReport()) { $0 + baselines.traffic(vtep: $1, counters) })
     }
+    return (reports, records.count)
   }
 
-  /// The domains that have addresses behind each VTEP.
-  private func domainsByVTEP() -> [UInt16: Set<UInt16>] {
-    var found: [UInt16: Set<UInt16>] = [:]
-    var cursor = 0
-    while cursor < learner.slotCount {
-      for entry in learner.entries(from: &cursor, limit: 4096) where entry.location.isVTEP {
-        found[entry.location.index, default: []].insert(entry.key.domain)
-      }
+  /// The VNIs whose settings name some of these VTEPs and groups.
+  private func vnisByVTEP(_ addresses: Set<IPAddress>) -> [IPAddress: Set<VNI>] {
+    var named: [IPAddress: Set<VNI>] = [:]
+    for (vni, settings) in desired.vnis {
+      for address in settings.flood.destinations where addresses.contains(address) { named[address, default: []].insert(vni) }
+      for address in settings.macs.values where addresses.contains(address) { named[address, default: []].insert(vni) }
     }
-    return found
+    return named
   }
 
   private func nextHops(_ record: VTEPRecord) -> [NextHopReport] {
@@ -115,7 +124,6 @@ extension Reconciler {
 
   /// - Parameter all: also reasons that have not occurred.
   public func dropReports(all: Bool) -> [DropReport] {
-    let counters = counters
     let places =
       ports.values.map { ($0.index, $0.settings.name) } + underlay.devices.map { ($0.portIndex, $0.name) }
     return places.sorted { $0.1 < $1.1 }.flatMap { index, name in
@@ -125,25 +133,7 @@ extension Reconciler {
     }
   }
 
-  /// As the kernel has it now.
-  public func groupReports() -> [GroupReport] {
-    verifyMemberships()
-    let present = memberships.memberships.map { membership in
-      let name = underlay.device(interfaceIndex: membership.interfaceIndex)?.name
-      return GroupReport(
-        group: membership.group, vnis: membership.vnis, interface: name ?? "#\(membership.interfaceIndex)",
-        isJoined: membership.isJoined, error: membership.error.map { "\($0)" })
-    }
-    let absent = underlay.devices.filter { $0.link == nil }.flatMap { device in
-      memberships.groups.map { group, vnis in
-        GroupReport(group: group, vnis: vnis.sorted(), interface: device.name, isJoined: false, error: "no such interface")
-      }
-    }
-    return (present + absent).sorted { ($0.group, $0.interface) < ($1.group, $1.interface) }
-  }
-
   public func underlayReport() -> UnderlayReport {
-    let counters = counters
     return UnderlayReport(
       settings: desired.underlay, missingAddresses: underlay.missingAddresses,
       devices: underlay.devices.map { device in
@@ -168,14 +158,8 @@ extension Reconciler {
     }
   }
 
-  /// Takes note of what the workers have done, for figures over the time since the look before.
-  func sampleActivity() {
-    let now = contexts.map { WorkerActivity($0.pointee.counters.activity) }
-    activity = now.indices.map { (before: activity.isEmpty ? now[$0] : activity[$0].latest, latest: now[$0]) }
-  }
-
   private func portName(_ index: UInt16) -> String {
-    port(at: index)?.settings.name
+    ports.values.first { $0.index == index }?.settings.name
       ?? underlay.devices.first { $0.portIndex == index }?.name ?? "#\(index)"
   }
 
@@ -225,19 +209,6 @@ extension Reconciler {
       }
     }
     return (reports, position < end ? position : nil)
-  }
-
-  /// Forgets one learned address.
-  ///
-  /// - Returns: whether it was there.
-  public func forget(_ mac: MACAddress, vni: VNI) -> Bool {
-    guard let domain = domains[vni] else { return false }
-    return learner.write { $0.flush(MACKey(domain: domain.index, mac: mac)) }
-  }
-
-  /// Whether the kernel has an interface of this name, in our network namespace.
-  public func interfaceExists(_ name: String) -> Bool {
-    ((try? underlay.netlink.link(named: name)) ?? nil) != nil
   }
 
   private static func matches(_ report: MACReport, _ filter: MACFilter) -> Bool {

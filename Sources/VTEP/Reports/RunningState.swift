@@ -1,0 +1,72 @@
+// RunningState: what the reconciler last settled on, for reports. They are made from this copy, from counters and from the MAC table, on
+// whatever thread asks: no report waits for the reconciler, and none delays it.
+
+import Encap
+import MACTable
+
+/// The state behind the data plane at one moment. Its arrays and dictionaries are shared with the reconciler until that changes them.
+public struct RunningState: @unchecked Sendable {
+  /// A port, without what only the reconciler may use.
+  struct Port {
+    var settings: PortSettings
+    var index: UInt16
+    var status: PortStatus
+    var mac: MACAddress?
+    /// VLAN (0 = untagged) → domain index.
+    var bound: [UInt16: UInt16]
+    var fault: PortFault?
+    /// Something else is in its place, or nothing is there yet.
+    var isUnattached: Bool
+
+    init(_ record: PortRecord) {
+      settings = record.settings
+      index = record.index
+      status = record.status
+      mac = record.device?.mac
+      bound = record.bound
+      fault = record.fault
+      isUnattached = record.device == nil && record.fault?.cause == .attachment && record.settings.wantsDevice
+    }
+  }
+
+  public let desired: DesiredState
+  let dataplane: DataplaneSettings
+  let ports: [String: Port]
+  let domains: [VNI: DomainRecord]
+  /// Its sockets are the reconciler's alone.
+  let underlay: UnderlayState
+  let model: ForwardingModel
+  let baselines: CounterBaselines
+  /// VTEP indexes of tunnels with keys of their own.
+  let tunnels: [TunnelDestination: UInt16]
+  let ticks: Int
+  let puntFaults: [String: String]
+  let preparations: [VNI: Preparation]
+  let activity: [(before: WorkerActivity, latest: WorkerActivity)]
+  let contexts: [UnsafeMutablePointer<WorkerContext>]
+  /// Of the workers and of the slow path.
+  let counters: [WorkerCounters]
+  let learner: Learner
+}
+
+extension Reconciler {
+  /// What runs now. Every change that was answered is in it.
+  public nonisolated var running: RunningState {
+    guard let state = published.withLock({ $0 }) else { preconditionFailure("nothing reads the state before it was settled once") }
+    return state
+  }
+
+  /// The records as they are at this moment.
+  var runningState: RunningState {
+    RunningState(
+      desired: desired, dataplane: dataplane, ports: ports.mapValues(RunningState.Port.init), domains: domains, underlay: underlay,
+      model: model, baselines: baselines, tunnels: controller.tunnels, ticks: ticks, puntFaults: puntFaults, preparations: preparations,
+      activity: activity, contexts: contexts, counters: counters, learner: learner)
+  }
+
+  /// Makes the records visible to reports.
+  func publishReports() {
+    let state = runningState
+    published.withLock { $0 = state }
+  }
+}

@@ -1,0 +1,58 @@
+// UnderlayState+Problems: what keeps the underlay from working, in words.
+
+import Encap
+import Glibc
+import Netlink
+
+extension RunningState {
+  /// What keeps the underlay from working, for `vtepctl status`; empty: nothing.
+  public func problems() -> [String] {
+    var problems = underlay.missingAddresses.sorted().map(UnderlayState.text(missing:))
+    for device in underlay.devices where !device.isUp {
+      problems.append("underlay.device \(device.name): \(device.link == nil ? "no such interface" : "down")")
+    }
+    return problems + policyProblems
+  }
+
+  private var policyProblems: [String] {
+    guard !underlay.reportedPolicies.isEmpty else { return [] }
+    var seen: Set<UInt32> = []
+    return underlay.vteps.keys.sorted().compactMap { address in
+      guard let policy = underlay.restricting(address, desired.underlay), seen.insert(policy.index).inserted else { return nil }
+      return UnderlayState.policyText(policy, address, desired.underlay)
+    }
+  }
+}
+
+extension UnderlayState {
+  static func text(missing address: IPAddress) -> String {
+    "underlay.addresses \(address): this host does not have it, so nothing is sent with it; waiting for it "
+      + "(ip address add \(address)/\(address.isIPv4 ? 32 : 128) dev lo, or on the uplink)"
+  }
+
+  /// Why nothing can be sent to a VTEP, for the operator; nil: it can.
+  func obstacleText(_ record: VTEPRecord, _ settings: UnderlaySettings) -> String? {
+    switch obstacle(record) {
+    case nil: return nil
+    case .noRoute(let text): return text
+    case .ipsecPolicy:
+      return "an IPsec policy of this host matches: \(restricting(record.address, settings).map(\.description) ?? "")"
+    case .ownAddressMissing(let address): return "this host does not have \(address)"
+    case .deviceDown(let names): return "\(names.joined(separator: ", ")) down, or the next hops dead"
+    case .routeNotUnderlay(let index):
+      return "the route leaves by \(Self.interfaceName(index) ?? "interface \(index)"), which is not in underlay.device"
+    }
+  }
+
+  private static func interfaceName(_ index: Int32) -> String? {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(IF_NAMESIZE)) { name in
+      guard let base = name.baseAddress, if_indextoname(UInt32(index), base) != nil else { return nil }
+      return String(cString: base)
+    }
+  }
+
+  static func policyText(_ policy: IPsecPolicy, _ address: IPAddress, _ settings: UnderlaySettings) -> String {
+    "the IPsec policy \(policy) matches packets to or from VTEP \(address), which do not pass it: they travel "
+      + "\(settings.ipsecPolicy == .refuse ? "not at all (underlay.ipsec-policy)" : "unprotected")"
+  }
+}
