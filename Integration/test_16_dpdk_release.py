@@ -33,7 +33,7 @@ def test_another_release_is_refused(lab, monkeypatch, other):
     version = [year + other[0], month + other[1], point]
     daemon = start(lab, monkeypatch, version)
     assert daemon.process.wait(60) != 0
-    assert f"vtepd was built with {text(installed())}, and {text(version)} is loaded" in daemon.log()
+    assert f"vtepd was built with {text(installed())}, but {text(version)} is loaded" in daemon.log()
     assert "build vtepd again" in daemon.log()
 
 
