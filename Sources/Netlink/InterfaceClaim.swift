@@ -20,17 +20,20 @@ public final class InterfaceClaim: Sendable {
     let made = socket(AF_UNIX, type, 0)
     guard made >= 0 else { throw fail(errno) }
     let name = [0] + Array("vtepd/interface/\(link.index)".utf8)
-    guard Self.call(bind, made, name) == 0 else {
+    // A socket that was closed a moment ago, our own among them, keeps its name until the kernel has cleaned up: up to a tenth of a second.
+    for attempt in 1... {
+      guard Self.call(bind, made, name) != 0 else { break }
       let code = errno
-      let answer = code == EADDRINUSE ? (Self.call(connect, made, name) == 0 ? 0 : errno) : 0
-      let holder = code == EADDRINUSE && answer == 0 ? Self.peer(made) : nil
-      close(made)
-      // A socket that was closed a moment ago may keep its name for a while, our own among them.
-      if answer == ECONNREFUSED || holder == getpid() {
-        descriptor = Atomic(-1)
-        return
+      let holder = code == EADDRINUSE ? Self.holder(of: name) : nil
+      guard code == EADDRINUSE, holder == nil || holder == getpid(), attempt < 20 else {
+        close(made)
+        if holder == getpid() {
+          descriptor = Atomic(-1)
+          return
+        }
+        throw fail(code == EADDRINUSE ? EBUSY : code, holder.map { "process \($0)" })
       }
-      throw fail(code == EADDRINUSE ? EBUSY : code, holder.map { "process \($0)" })
+      usleep(5_000)
     }
     // For others to ask who we are.
     _ = listen(made, 1)
@@ -58,8 +61,12 @@ public final class InterfaceClaim: Sendable {
     }
   }
 
-  /// Nil when it lives in a PID namespace that we cannot see.
-  private static func peer(_ descriptor: Int32) -> pid_t? {
+  /// The process that has a name. Nil: it does not answer, or lives in a PID namespace that we cannot see.
+  private static func holder(of name: [UInt8]) -> pid_t? {
+    let descriptor = socket(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    guard call(connect, descriptor, name) == 0 else { return nil }
     // struct ucred.
     var credentials = (pid: pid_t(0), uid: uid_t(0), gid: gid_t(0))
     var size = socklen_t(MemoryLayout.size(ofValue: credentials))
