@@ -47,7 +47,7 @@ bench: ## Measure the data plane against the bare receive-transmit loop, OVSDB a
 	.build/release/vtepd-bench
 	@scripts/bench-instructions
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
-	@if [ "$$(id -u)" = 0 ]; then scripts/bench-offloads; else echo "no comparison of offloads: it wants root"; fi
+	@if [ "$$(id -u)" = 0 ]; then scripts/bench-control && scripts/bench-offloads; else echo "no bench-control, no comparison of offloads: they want root"; fi
 	scripts/swift build $(SWIFT_FLAGS) --product ovsdb-bench
 	@scripts/bench-ovsdb
 
