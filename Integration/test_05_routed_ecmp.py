@@ -93,7 +93,7 @@ def test_next_hop_that_stops_answering_is_left(lab):
     site = Routed(lab)
     vm1, vm2 = site.guests
     vm1.wait_ping(vm2.ipv4)
-    site.hosts[0].ip("neigh flush dev u0", check=False)
+    site.hosts[0].flush_neighbors()
     site.routers[0].namespace.run("sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=8")
     site.hosts[0].ip("neigh replace 10.1.1.1 dev u0 nud failed", check=False)
     wait_until(lambda: [hop["state"] for hop in site.daemons[0].vtep(site.addresses[1])["next_hops"] if hop["address"] == "10.1.1.1"] != ["resolved"],

@@ -5,11 +5,6 @@ from lab import Site
 from lab.frames import ethernet, receive
 
 
-def flush(namespace):
-    """vtepd asks for its neighbours again at once: for `ip`, the table does not become empty, and it complains."""
-    namespace.ip("neigh flush dev u0", check=False)
-
-
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("flood", ["replicate", "multicast"])
 def test_first_ping_of_a_new_pair_after_a_flush(lab, flood, ipv6):
@@ -25,7 +20,7 @@ def test_first_ping_of_a_new_pair_after_a_flush(lab, flood, ipv6):
             guest.namespace.ip(f"address add 10.0.{number}.{octet}/24 dev eth0")
             guest.forget_neighbors()
         for host in site.hosts:
-            flush(host.namespace)
+            host.namespace.flush_neighbors()
         assert vm1.ping(f"10.0.{number}.2", 1, 5) == 1, f"pair {number}: the first echo was lost"
 
 
@@ -38,7 +33,7 @@ def test_held_frames_come_in_order(lab):
     peer.run("nft", "add", "table", "netdev", "t")
     peer.run("nft", "add", "chain", "netdev", "t", "c", "{ type filter hook ingress device u0 priority 0; }")
     peer.run("nft", "add", "rule", "netdev", "t", "c", "ether", "type", "arp", "drop")
-    flush(host)
+    host.flush_neighbors()
     host.ip("link set u0 down")
     host.ip("link set u0 up")
     raw, receiver = vm1.namespace.raw_socket("eth0", receive=False), vm2.namespace.raw_socket("eth0")

@@ -98,8 +98,7 @@ def test_replication_and_groups(lab):
     wait_until(lambda: receivers("ff:ff:ff:ff:ff:ff", 1) == ["192.0.2.2"], "one service node gets it")
     # It is gone: the other one has to do.
     site.kernels[0].namespace.ip("link set u0 down")
-    # The kernel resolves the other neighbours anew meanwhile: the flush may give up before it finds none.
-    site.host.namespace.ip("neigh flush all", check=False)
+    site.host.namespace.flush_neighbors()
     wait_until(lambda: receivers("ff:ff:ff:ff:ff:ff", 0) == ["192.0.2.3"], "the other service node gets it", 60, 0.5)
     site.ctl("del-mcast-remote", "ls0", group, "192.0.2.3")
     site.wait_mac(group)

@@ -73,6 +73,10 @@ class Namespace:
         """`ip` inside the namespace; the command is split at blanks."""
         return run("ip", "-n", self.full_name, *command.split(), check=check).stdout
 
+    def flush_neighbors(self):
+        """Of the underlay. vtepd asks for its neighbours again at once: for `ip`, the table does not become empty, and it complains."""
+        self.ip("neigh flush dev u0", check=False)
+
     def run(self, *arguments, **options):
         return run("ip", "netns", "exec", self.full_name, *arguments, **options)
 
