@@ -10,7 +10,7 @@ from scapy.utils import rdpcap
 from lab import Chatter, Guest, Switch, UnderlayHost, Vtepd, wait_until
 from lab.frames import internet_checksum, mac_bytes
 
-CAPTURES = pathlib.Path(__file__).resolve().parents[2] / "shared/captures"
+CAPTURES = pathlib.Path(__file__).resolve().parents[3] / "shared/captures"
 pytestmark = pytest.mark.skipif(not CAPTURES.is_dir(), reason=f"no captures at {CAPTURES}")
 MTU = 9500
 

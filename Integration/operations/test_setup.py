@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 DEBIAN = ("apt-get bash cat cut dirname dpkg-query env flock git grep head id mkdir mktemp rm sed setpriv setsid sh sort tail tr "
           "unshare").split()
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]

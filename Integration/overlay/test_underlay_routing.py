@@ -2,7 +2,7 @@
 import pytest
 
 from lab import wait_until
-from test_05_routed_ecmp import Routed, subnet
+from test_routed_ecmp import Routed, subnet
 
 
 def hops(site):

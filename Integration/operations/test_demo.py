@@ -4,7 +4,7 @@ import subprocess
 
 from lab.namespaces import run
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
 def test_demo_passes_and_leaves_nothing_behind():

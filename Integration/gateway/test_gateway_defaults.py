@@ -49,7 +49,7 @@ def test_a_gateway_protects_itself(lab):
     finally:
         storm.stop()
     arrivals.read()
-    # The sender may be too slow on a busy machine to be above the limit all the time: test_47 tells how exact it is.
+    # The sender may be too slow on a busy machine to be above the limit all the time: test_storms tells how exact it is.
     times = arrivals.times["broadcast"]
     assert len(times) <= 10_000 * ((times[-1] - times[0]) / 1e9 + 0.05) + 1
     assert set(daemon.port("vm1")["limits"]["drops"]) == {"storm-broadcast"}
