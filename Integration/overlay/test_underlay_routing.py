@@ -2,7 +2,7 @@
 import pytest
 
 from lab import wait_until
-from test_routed_ecmp import Routed, subnet
+from lab.routed import Routed, subnet
 
 
 def hops(site):
