@@ -110,7 +110,7 @@ def test_wrong_certificates_are_refused_each_for_its_reason(lab):
     refused("it has expired", "expired")
     refused("it is not valid yet", "early")
     refused("it is self-signed", "alone")
-    refused("it is not from the authority", "stranger")
+    refused("it is not signed by the authority", "stranger")
     refused("it does not match peer-name", "server", **{"peer-name": "other.example.net"})
     refused("it is not for TLS servers", "client-only")
     refused("does not belong to certificate", "server", **{"private-key": str(pki.path("server.key"))})
@@ -119,7 +119,7 @@ def test_wrong_certificates_are_refused_each_for_its_reason(lab):
     # It is the server that refuses us: our certificate is from an authority it does not know.
     server = OvsdbServer(daemon.namespace, "unknown", [f"pssl:{PORT}"], pki.options("server")).start()
     reload(daemon, remotes=[f"ssl:127.0.0.1:{PORT}"], **{**pki.keys("stranger"), "ca-certificate": str(pki.path("ca.pem"))})
-    reasons.append(daemon.wait_ovsdb(error="the peer does not know the authority")["last_error"])
+    reasons.append(daemon.wait_ovsdb(error="the peer does not trust the authority")["last_error"])
     server.stop()
     assert len(reasons) == len(set(reasons)) >= 7, reasons
     # And the right one connects after all of it.
@@ -210,7 +210,7 @@ def test_who_connects_to_us_must_show_a_certificate(lab):
         return daemon.wait_ovsdb(error=words)["last_error"]
 
     reasons = {
-        connect("the peer has shown no certificate"),
+        connect("the peer sent no certificate"),
         connect("neither TLS 1.2 nor TLS 1.3", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"),
         connect("it has expired", "-cert", pki.path("expired.pem"), "-key", pki.path("expired.key")),
     }

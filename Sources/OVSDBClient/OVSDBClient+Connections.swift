@@ -1,10 +1,10 @@
-// OVSDBClient+Connections: one connection from its beginning to its end, dialled by us or by the server.
+// OVSDBClient+Connections: the life of one connection, whichever side opened it.
 
 import NIOCore
 import NIOPosix
 
 extension OVSDBClient {
-  /// Connects to a remote, and returns when that connection is over.
+  /// Connects to a remote and serves the connection until it ends.
   func dial(_ remote: Remote) async {
     do {
       let context = try readTLS(for: remote)
@@ -15,7 +15,7 @@ extension OVSDBClient {
     }
   }
 
-  /// Listens for the server, and serves one connection at a time. Returns when listening fails.
+  /// Listens for the server and serves one connection at a time. Returns when listening fails.
   func listen(_ remote: Remote) async {
     guard case .listen(let port, let address) = remote.kind else { return }
     let tls = tls
@@ -39,17 +39,17 @@ extension OVSDBClient {
       return
     } catch {
       ended(.failed("cannot listen: \(Connection.reason(error))"))
-      // Another process may have the port for now.
+      // Another process may hold the port for the moment.
       try? await Task.sleep(for: .seconds(Reconnect.shortestPause))
     }
   }
 
-  /// A connection that the server made.
+  /// A connection that the server opened.
   private enum Accepted: Sendable {
     case connection(Connection, TLSContext?)
     case refused(String)
 
-    /// Reads the certificates as they are now: they may have changed since the last connection.
+    /// Reads the certificates now: they may have changed since the last connection.
     static func prepare(_ channel: any Channel, _ tls: TLSSettings?) -> EventLoopFuture<Accepted> {
       do {
         let context = try tls.map { settings throws(TLSError) in try TLSContext(try TLSMaterial(reading: settings)) }
@@ -105,10 +105,10 @@ extension OVSDBClient {
     }
   }
 
-  /// Drives the session's timers: it probes a silent server.
+  /// Drives the session's timers, which probe a silent server.
   private func watchTime() async throws {
     while true {
-      // Messages that arrive meanwhile only postpone the deadline.
+      // Messages that arrive in the meantime only postpone the deadline.
       try await Task.sleep(until: sessionDeadline, clock: clock)
       handle(session.tick(now: clock.now))
       reconnect.probes(session.probed != nil, now: now)
@@ -123,7 +123,7 @@ extension OVSDBClient {
     ended(ending)
   }
 
-  /// Records the end of a connection, or of an attempt.
+  /// Records the end of a connection or of an attempt.
   private func ended(_ ending: Reconnect.Ending) {
     guard !Task.isCancelled else { return }
     // Log a repeated error only once.

@@ -1,15 +1,15 @@
-// OVSDBClient: keeps a replica of a database across connections. Combines the parts: Reconnect decides when and where to connect,
-// Connection carries bytes, Session turns them into events, ClusterPolicy decides when to move on to another member.
-// Aspects: +Connections (dialling, listening, serving).
+// OVSDBClient: keeps a replica of a database across connections. Reconnect decides when and where to connect, Connection carries
+// bytes, Session turns them into events, and ClusterPolicy decides when to switch to another member.
+// Aspects: +Connections (dialing, listening, serving).
 
 import Logging
 import NIOCore
 import NIOPosix
 
-/// A client of one OVSDB database, on one server or on the members of one cluster. `run` does the work; everything else may
-/// be called at any time.
+/// A client of one OVSDB database, on one server or on the members of one cluster. `run` does the work; everything else may be
+/// called at any time.
 public actor OVSDBClient {
-  /// The database's events, for one consumer. Ends when `run` has ended. Events that are not taken in time are merged.
+  /// The database's events, for one consumer. Ends when `run` ends. Events not taken in time are merged.
   public nonisolated var events: AsyncStream<ClientEvent> {
     AsyncStream { [mailbox] in await mailbox.next() }
   }
@@ -26,28 +26,28 @@ public actor OVSDBClient {
   var session: Session
   var reconnect: Reconnect
   var policy: ClusterPolicy
-  /// The connection in use.
+  /// The current connection.
   var channel: (any Channel)?
-  /// Its peer, for messages.
+  /// The peer's address, for messages.
   var peer = ""
-  /// The TLS settings of the connection in use.
+  /// The TLS files that the current connection uses.
   var material: TLSMaterial?
   /// The wait before the next attempt.
   private var pause: Task<Void, Never>?
-  /// Why we have closed the connection in use.
+  /// Why we closed the current connection.
   var plannedEnding: Reconnect.Ending?
-  /// The events say that the replica is kept up to date.
+  /// True after `connected`, until `disconnected`: consumers know that the replica is current.
   private var isReplicated = false
   private var transactions: [RequestID: CheckedContinuation<Result<[OperationResult], OVSDBError>, Never>] = [:]
   private var requests: [RequestID: CheckedContinuation<Result<JSONValue, OVSDBError>, Never>] = [:]
 
   /// - Parameters:
-  ///   - remotes: at least one; several are the members of one cluster. One that the server connects to stands alone.
+  ///   - remotes: at least one; several are the members of one cluster. A passive remote must be the only one.
   ///   - tls: needed for `ssl:` and `pssl:`.
-  ///   - columns: what to replicate: tables with their columns (an empty list: all); nil: everything. What the server's schema
-  ///     lacks is left out.
-  ///   - inactivityProbeSeconds: silence after which the server is probed, and after as long again without an answer the
-  ///     connection is closed; 0: never.
+  ///   - columns: what to replicate: tables and their columns (empty list: all columns); nil: everything. Columns missing from the
+  ///     server's schema are skipped.
+  ///   - inactivityProbeSeconds: seconds of silence before the server is probed; after as many again without an answer, the
+  ///     connection is closed. 0: never.
   public init(
     remotes: [Remote], tls: TLSSettings?, database: String, columns: [String: [String]]?, inactivityProbeSeconds: Double = 5,
     logger: Logger
@@ -58,7 +58,7 @@ public actor OVSDBClient {
     log = logger
     group = MultiThreadedEventLoopGroup.singleton
     origin = clock.now
-    // With one remote there is nothing to choose: any member passes transactions on to the leader.
+    // With one remote there is no choice: any member forwards transactions to the leader.
     let requiresLeader = remotes.count > 1
     session = Session(
       SessionConfiguration(
@@ -68,7 +68,7 @@ public actor OVSDBClient {
     policy = ClusterPolicy(requiresLeader: requiresLeader)
   }
 
-  /// Connects, and again whenever the connection is lost, until the task is cancelled. Call it once.
+  /// Connects, and reconnects whenever the connection is lost, until the task is cancelled. Call it once.
   public func run() async {
     defer { mailbox.finish() }
     while !Task.isCancelled {
@@ -95,25 +95,25 @@ public actor OVSDBClient {
     self.pause = nil
   }
 
-  /// Ends the pause between two attempts, since the cause of the failure may be gone.
+  /// Ends the pause between two attempts: the cause of the failure may be gone.
   public func connectNow() {
     reconnect.endPause()
     pause?.cancel()
   }
 
-  /// State of each remote.
+  /// The state of each remote.
   public var status: [RemoteStatus] { reconnect.status(now: now) }
 
-  /// What the database contains, as far as it is known; nil before the first connection.
+  /// The last known contents of the database; nil before the first connection.
   public var replica: Replica? { session.replica }
 
-  /// Runs operations on the server, all or none of them.
+  /// Runs operations on the server as one transaction: all or none.
   ///
   /// - Returns: one result for each operation.
-  /// Cancelling the task asks the server to give up a `wait` among them; the answer is awaited all the same.
+  /// Cancelling the task asks the server to abandon a pending `wait`; the answer is awaited all the same.
   ///
-  /// - Throws: `transaction` when the server refuses them; `notConnected` when they were not sent; `unknownOutcome` when the connection
-  ///   was lost before the answer.
+  /// - Throws: `transaction` if the server rejects them; `notConnected` if they were not sent; `unknownOutcome` if the connection
+  ///   is lost before the answer arrives.
   public func transact(_ operations: [OVSDBOperation]) async throws(OVSDBError) -> [OperationResult] {
     let id = try session.transact(operations)
     let result = await withTaskCancellationHandler {
@@ -132,10 +132,10 @@ public actor OVSDBClient {
     sendOutput()
   }
 
-  /// Asks the server anything, for example `listDatabases`.
+  /// Sends any request, for example `listDatabases`.
   ///
-  /// - Returns: the result, as the server gave it.
-  /// - Throws: `refused` by the server; `notConnected`, `unknownOutcome` as with `transact`.
+  /// - Returns: the result as the server sent it.
+  /// - Throws: `refused` by the server; `notConnected` and `unknownOutcome` as for `transact`.
   public func request(_ request: OVSDBRequest) async throws(OVSDBError) -> JSONValue {
     let id = try session.send(request)
     let result = await withCheckedContinuation { continuation in
@@ -145,24 +145,24 @@ public actor OVSDBClient {
     return try result.get()
   }
 
-  /// Requests a lock (RFC 7047 §4.1.8), from now on and across connections, until `unlock`.
+  /// Requests a lock (RFC 7047 §4.1.8), now and on every later connection, until `unlock`.
   ///
-  /// - Parameter steal: takes the lock from its holder.
+  /// - Parameter steal: takes the lock from its owner.
   public func lock(_ name: String, steal: Bool = false) {
     session.lock(name, steal: steal)
     sendOutput()
   }
 
-  /// Releases a lock, and no longer requests it.
+  /// Releases a lock and stops requesting it.
   public func unlock(_ name: String) {
     session.unlock(name)
     sendOutput()
   }
 
-  /// Whether the server says that the lock is ours.
+  /// Whether the server has granted us the lock.
   public func holds(lock name: String) -> Bool { session.holds(lock: name) }
 
-  /// Rereads key and certificates. If they have changed and are valid, it reconnects with them, keeps the replica, and asks the server
+  /// Rereads key and certificates. If they have changed and are valid, reconnects with them. The replica stays; the server is asked
   /// only for the difference.
   public func reloadCertificates() {
     guard let tls else { return }
@@ -180,7 +180,7 @@ public actor OVSDBClient {
 
   // -- time ------------------------------------------------------------------------------------------------------------
 
-  /// Seconds since this client was made.
+  /// Seconds since this client was created.
   var now: Double { (clock.now - origin) / .seconds(1) }
 
   /// The session's next timer.
@@ -188,7 +188,7 @@ public actor OVSDBClient {
 
   // -- the session --------------------------------------------------------------------------------------------------------
 
-  /// Acts on what the session says.
+  /// Acts on the session's events.
   func handle(_ events: [SessionEvent]) {
     for event in events {
       switch event {
@@ -210,7 +210,7 @@ public actor OVSDBClient {
     sendOutput()
   }
 
-  /// Tells the consumer that the replica is no longer kept up to date.
+  /// Tells the consumer that the replica is no longer updated.
   func disconnected(_ reason: String) {
     guard isReplicated else { return }
     isReplicated = false
@@ -223,7 +223,7 @@ public actor OVSDBClient {
     channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
   }
 
-  /// Closes the connection in use, with the reason. The first reason counts.
+  /// Closes the current connection. The first reason counts.
   func end(_ channel: any Channel, _ ending: Reconnect.Ending) {
     if plannedEnding == nil { plannedEnding = ending }
     channel.close(promise: nil)

@@ -2,36 +2,36 @@
 
 /// A failed operation on a database.
 public enum OVSDBError: Error, Sendable, Equatable {
-  /// The peer's bytes are not JSON.
+  /// The peer's bytes are not valid JSON.
   case json(JSONError)
-  /// The peer's message is JSON but breaks RFC 7047; the text names the place.
+  /// The peer's message is valid JSON but violates RFC 7047; the text names the place.
   case malformed(String)
-  /// The server refused a request: its method, and the server's own words.
+  /// The server refused a request: the method and the server's error.
   case refused(method: String, error: String, details: String?)
-  /// The server refused a transaction, and nothing of it was done.
+  /// The server rejected a transaction; nothing was changed.
   case transaction(TransactionFailure)
-  /// The connection ended before the server answered: only the replica will show whether the transaction was committed.
+  /// The connection ended before the server answered. Only the replica will show whether the transaction was committed.
   case unknownOutcome(String)
-  /// Nothing was sent, because there is no connection, or the database is not replicated yet.
+  /// Nothing was sent: there is no connection, or the database is not replicated yet.
   case notConnected(String)
   /// The peer has been silent for too long.
   case silent(seconds: Double)
-  /// The remote could not be reached or the connection broke; the text says what and with whom.
+  /// The remote was unreachable or the connection broke; the text gives the peer and the cause.
   case connection(String)
-  /// TLS failed; the text says which certificate or version and why.
+  /// TLS failed; the text names the certificate or version and the cause.
   case tls(String)
   /// We cancelled the request.
   case cancelled
 
-  /// An operation that made a transaction fail.
+  /// The operation that failed a transaction.
   public struct TransactionFailure: Error, Sendable, Equatable {
-    /// The position of the operation; nil when all were right but could not be committed together.
+    /// The operation's position; nil if each was valid but they could not be committed together.
     public var index: Int?
     /// For example "insert Ucast_Macs_Local"; "commit" when `index` is nil.
     public var operation: String
-    /// The server's word for it, for example "constraint violation" (RFC 7047 §3.1, §5.2).
+    /// The server's error, for example "constraint violation" (RFC 7047 §3.1, §5.2).
     public var error: String
-    /// What it is about, when the server says so.
+    /// The server's details, if any.
     public var details: String?
 
     public init(index: Int?, operation: String, error: String, details: String?) {

@@ -16,7 +16,7 @@ import Testing
     var policy = ClusterPolicy(requiresLeader: true)
     #expect(policy.objection(to: member(), "db") == nil)
     #expect(policy.objection(to: member(leader: false), "db")?.contains("is not the cluster's leader") == true)
-    #expect(policy.objection(to: member(connected: false), "db")?.contains("lost its cluster") == true)
+    #expect(policy.objection(to: member(connected: false), "db")?.contains("lost contact with its cluster") == true)
     #expect(policy.objection(to: nil, "db")?.contains("does not have the database db") == true)
   }
 

@@ -122,7 +122,7 @@ private struct Wire {
     ("expired", TLSError.Reason.expired, "it has expired"),
     ("early", .notYetValid, "it is not valid yet"),
     ("alone", .selfSigned, "it is self-signed"),
-    ("stranger", .unknownAuthority, "not from the authority in ca-certificate"),
+    ("stranger", .unknownAuthority, "not signed by the authority in ca-certificate"),
     ("other", .wrongName, "does not match peer-name"),
     ("purpose", .wrongPurpose, "it is not for TLS"),
   ])

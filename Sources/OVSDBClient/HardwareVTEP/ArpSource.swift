@@ -1,7 +1,7 @@
-// ArpSource: an address that routers send ARP from (vtep(5), tables Arp_Sources_Local and Arp_Sources_Remote).
+// ArpSource: an address that routers use as the source of ARP (vtep(5), tables Arp_Sources_Local and Arp_Sources_Remote).
 
 extension HardwareVTEP {
-  /// A source address of ARP and its locator.
+  /// A source address for ARP and its locator.
   public struct ArpSource: HardwareVTEPRow {
     public var id: RowID
     /// As it was written.

@@ -4,7 +4,7 @@ extension HardwareVTEP {
   /// The root of the database.
   public struct Global: HardwareVTEPRow {
     public var id: RowID
-    /// Manager rows: where an embedded server listens, or connects to.
+    /// Manager rows: where an embedded server listens or connects to.
     public var managers: Set<RowID>
     /// Physical_Switch rows.
     public var switches: Set<RowID>

@@ -1,5 +1,5 @@
-// HardwareVTEP: the schema that drives a hardware or software VTEP (vtep(5), versions 1.3 to 1.7), as typed rows. One file for
-// each table. Columns that a version lacks read as empty; OVSDBOperation.fitted(to:) keeps them out of what is written.
+// HardwareVTEP: the schema for hardware and software VTEPs (vtep(5), versions 1.3 to 1.7) as typed rows, one file per table.
+// Columns that a version lacks read as empty; OVSDBOperation.fitted(to:) omits them when writing.
 
 /// The database `hardware_vtep`.
 public enum HardwareVTEP {

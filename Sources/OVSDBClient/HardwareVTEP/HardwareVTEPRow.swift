@@ -1,9 +1,8 @@
-// HardwareVTEPRow: the common part of typed rows: they are read from replicated rows, and only the difference between two of them
-// is written.
+// HardwareVTEPRow: what all typed rows share: they are read from replicated rows, and only the differing columns are written.
 
 /// A typed row of `hardware_vtep`.
 public protocol HardwareVTEPRow: Sendable, Equatable {
-  /// The row's UUID; `RowID.zero` of one that is yet to be inserted.
+  /// The row's UUID; `RowID.zero` before it is inserted.
   var id: RowID { get }
   /// Reads a row; nil when an essential column is missing.
   init?(_ id: RowID, _ row: OVSDBRow)
@@ -14,15 +13,15 @@ public protocol HardwareVTEPRow: Sendable, Equatable {
 extension HardwareVTEPRow {
   /// The operation that inserts the row.
   ///
-  /// - Parameter name: By which other operations of the transaction refer to it, as `.named(name)`.
-  /// - Parameter references: Columns that refer to rows of the same transaction, instead of what the typed value has.
+  /// - Parameter name: other operations of the transaction refer to the row as `.named(name)`.
+  /// - Parameter references: columns that refer to rows of the same transaction; they override the typed value.
   public func insertion(
     into table: HardwareVTEP.Table, name: String? = nil, references: [String: OVSDBDatum] = [:]
   ) -> OVSDBOperation {
     .insert(table: table.rawValue, row: columns.merging(references) { $1 }, name: name)
   }
 
-  /// The operation that turns the row into `new`: only columns that differ; nil when none does.
+  /// The operation that turns the row into `new`: only the columns that differ; nil if none does.
   public func update(to new: Self, in table: HardwareVTEP.Table) -> OVSDBOperation? {
     let old = columns
     let changed = new.columns.filter { old[$0.key] != $0.value }
@@ -36,7 +35,7 @@ extension HardwareVTEPRow {
 }
 
 extension Replica {
-  /// The rows of a table as typed values. Rows that cannot be read as such are left out.
+  /// The rows of a table as typed values. Rows that cannot be read are skipped.
   public func all<Row: HardwareVTEPRow>(_ type: Row.Type, in table: HardwareVTEP.Table) -> [RowID: Row] {
     let rows = rows(table.rawValue)
     var typed: [RowID: Row] = [:]
@@ -45,7 +44,7 @@ extension Replica {
     return typed
   }
 
-  /// One row as a typed value; nil when it does not exist or cannot be read as such.
+  /// One row as a typed value; nil if it does not exist or cannot be read.
   public func one<Row: HardwareVTEPRow>(_ type: Row.Type, in table: HardwareVTEP.Table, _ id: RowID) -> Row? {
     self[table.rawValue, id].flatMap { Row(id, $0) }
   }

@@ -4,11 +4,11 @@ extension HardwareVTEP {
   /// A tunnel endpoint.
   public struct Locator: HardwareVTEPRow {
     public var id: RowID
-    /// `vxlan_over_ipv4` is the only one that the schema has.
+    /// Always `vxlan_over_ipv4`, the schema's only encapsulation.
     public var encapsulation: String
     /// As it was written.
     public var destinationIP: String
-    /// The VNI towards this endpoint, when it belongs to locators and not to the network.
+    /// The VNI towards this endpoint, if keys belong to locators rather than to the network.
     public var tunnelKey: Int64?
 
     /// The `encapsulation_type` of VXLAN.

@@ -1,7 +1,7 @@
-// LocatorSet: a set of locators (vtep(5), table Physical_Locator_Set). It cannot be changed, only replaced.
+// LocatorSet: a set of locators (vtep(5), table Physical_Locator_Set). Immutable: it can only be replaced.
 
 extension HardwareVTEP {
-  /// Some locators.
+  /// A set of locators.
   public struct LocatorSet: HardwareVTEPRow {
     public var id: RowID
     /// Physical_Locator rows.

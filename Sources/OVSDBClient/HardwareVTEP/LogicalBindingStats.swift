@@ -1,7 +1,7 @@
 // LogicalBindingStats: counters of one binding (vtep(5), table Logical_Binding_Stats). The switch writes them.
 
 extension HardwareVTEP {
-  /// Counters of a binding, as seen by the port: local is the port's side.
+  /// Counters of a binding, from the port's point of view: local is the port's side.
   public struct LogicalBindingStats: HardwareVTEPRow {
     public var id: RowID
     public var bytesFromLocal: Int64

@@ -7,21 +7,21 @@ extension HardwareVTEP {
     /// Unique.
     public var name: String
     public var description: String
-    /// The VNI, when it belongs to the network and not to each locator.
+    /// The VNI, if keys belong to the network rather than to each locator.
     public var tunnelKey: Int64?
-    /// The text of `replicationMode`.
+    /// The column's text; see `replicationMode`.
     public var replicationModeText: String?
     public var otherConfig: [String: String]
 
     /// Who replicates broadcast, unknown unicast and multicast frames.
     public enum ReplicationMode: String, Sendable {
-      /// One of the locators, which is sent one copy.
+      /// One of the locators, which receives a single copy.
       case serviceNode = "service_node"
-      /// The sender, for every locator.
+      /// The sender, once for every locator.
       case sourceNode = "source_node"
     }
 
-    /// An absent mode means the service node (vtep(5)); so does one that we do not know.
+    /// A missing mode means service node (vtep(5)); so does an unknown one.
     public var replicationMode: ReplicationMode { replicationModeText.flatMap(ReplicationMode.init) ?? .serviceNode }
 
     public init(

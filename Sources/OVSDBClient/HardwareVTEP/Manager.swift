@@ -1,4 +1,4 @@
-// Manager: a controller that the database server talks to (vtep(5), table Manager). Only relevant to whoever runs the server.
+// Manager: a controller that the database server talks to (vtep(5), table Manager). Used only by the server.
 
 extension HardwareVTEP {
   /// A connection of the database server.
@@ -6,9 +6,9 @@ extension HardwareVTEP {
     public var id: RowID
     /// For example "ssl:192.0.2.100:6640" or "ptcp:6640".
     public var target: String
-    /// Longest pause between attempts to connect, in milliseconds.
+    /// Longest pause between connection attempts, in milliseconds.
     public var maxBackoff: Int64?
-    /// Silence until a probe is sent, in milliseconds; 0 = never.
+    /// Silence before a probe, in milliseconds; 0: never.
     public var inactivityProbe: Int64?
     public var otherConfig: [String: String]
     public var isConnected: Bool

@@ -1,4 +1,4 @@
-// McastMAC: destinations of a multicast address, or of unknown destinations (vtep(5), tables Mcast_Macs_Local and Mcast_Macs_Remote).
+// McastMAC: the destinations of a multicast address or of unknown unicast (vtep(5), tables Mcast_Macs_Local and Mcast_Macs_Remote).
 
 extension HardwareVTEP {
   /// A multicast address, or `unknown-dst`, and its locators.
@@ -12,10 +12,10 @@ extension HardwareVTEP {
     /// Empty when not known.
     public var ipAddress: String
 
-    /// The `MAC` of the row for everything whose destination is not known.
+    /// The `MAC` of the row for every other destination.
     public static let unknownDestination = "unknown-dst"
 
-    /// Whether the row is for everything whose destination is not known.
+    /// Whether this is the row for every other destination.
     public var isUnknownDestination: Bool { mac == Self.unknownDestination }
 
     public init(id: RowID = .zero, mac: String, logicalSwitch: RowID, locatorSet: RowID, ipAddress: String = "") {

@@ -1,4 +1,4 @@
-// OVSDBRow+Typed: columns as the types that rows of hardware_vtep are made of. What is missing reads as empty.
+// OVSDBRow+Typed: columns as the types used in rows of hardware_vtep. Missing columns read as empty.
 
 extension OVSDBRow {
   /// A string; empty when missing.

@@ -7,11 +7,11 @@ extension HardwareVTEP {
     public var id: RowID
     public var name: String
     public var description: String
-    /// VLAN identifier → Logical_Switch; 0 is the untagged frames.
+    /// VLAN ID → Logical_Switch; 0: untagged frames.
     public var vlanBindings: [UInt16: RowID]
-    /// VLAN identifier → ACL.
+    /// VLAN ID → ACL.
     public var aclBindings: [UInt16: RowID]
-    /// VLAN identifier → Logical_Binding_Stats.
+    /// VLAN ID → Logical_Binding_Stats.
     public var vlanStats: [UInt16: RowID]
     public var otherConfig: [String: String]
     /// `port_fault_status`: see `PortFault`.

@@ -1,5 +1,5 @@
-// PhysicalSwitch: the switch (vtep(5), table Physical_Switch). The switch writes it, all but what others put into
-// other_config and tunnels.
+// PhysicalSwitch: the switch (vtep(5), table Physical_Switch). The switch writes it, except other_config and tunnels, where others
+// write too.
 
 extension HardwareVTEP {
   /// A switch.

@@ -1,5 +1,5 @@
-// SwitchFault: the values of `switch_fault_status` (vtep(5), table Physical_Switch). Controllers refuse to use a switch with a fault,
-// so it must be cleared as soon as its cause is gone.
+// SwitchFault: the values of `switch_fault_status` (vtep(5), table Physical_Switch). Controllers refuse to use a faulty switch, so
+// a fault must be cleared as soon as its cause is gone.
 
 extension HardwareVTEP {
   /// A condition of the whole switch.

@@ -1,4 +1,4 @@
-// Tunnel: a tunnel that is watched by BFD (vtep(5), table Tunnel).
+// Tunnel: a tunnel monitored by BFD (vtep(5), table Tunnel).
 
 extension HardwareVTEP {
   /// A tunnel between two locators.

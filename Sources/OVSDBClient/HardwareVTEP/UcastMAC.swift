@@ -1,11 +1,11 @@
-// UcastMAC: where a unicast address is (vtep(5), tables Ucast_Macs_Local and Ucast_Macs_Remote). The switch writes the local
-// ones, the controller the remote ones.
+// UcastMAC: the location of a unicast address (vtep(5), tables Ucast_Macs_Local and Ucast_Macs_Remote). The switch writes the local
+// table, the controller the remote one.
 
 extension HardwareVTEP {
   /// A unicast address and its locator.
   public struct UcastMAC: HardwareVTEPRow {
     public var id: RowID
-    /// As it was written; six pairs of hexadecimal digits in a good one.
+    /// As it was written; six pairs of hexadecimal digits if valid.
     public var mac: String
     public var logicalSwitch: RowID
     /// Physical_Locator

@@ -6,10 +6,10 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
   public var reason: Reason
   /// Where, in bytes from the start of the message.
   public var offset: Int
-  /// What is being read there, for example "table Logical_Switch, column tunnel_key"; empty when unknown.
+  /// What was being read, for example "table Logical_Switch, column tunnel_key"; empty if unknown.
   public var context = ""
 
-  /// What can be wrong.
+  /// The kinds of errors.
   public enum Reason: Sendable, Equatable {
     /// An unexpected byte; the text says what was expected.
     case unexpected(UInt8, expected: String)
@@ -23,13 +23,13 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     case escape
     /// A number that does not follow RFC 8259 §6, or exceeds `Double`.
     case number
-    /// More arrays and objects inside one another than the limit.
+    /// Arrays and objects nested deeper than the limit.
     case tooDeep(limit: Int)
-    /// A message of more bytes than the limit.
+    /// A message longer than the limit, in bytes.
     case tooLong(limit: Int)
-    /// More bytes after the value.
+    /// Extra bytes after the value.
     case trailing
-    /// JSON, but not what the schema or RFC 7047 requires here; the text says what was expected.
+    /// Valid JSON, but not what the schema or RFC 7047 requires here; the text says what was expected.
     case mismatch(expected: String)
   }
 
@@ -38,7 +38,7 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     self.offset = offset
   }
 
-  /// The same error, with the name of what it was found in before the names that are there.
+  /// The same error with `name` put in front of its context.
   func within(_ name: @autoclosure () -> String) -> JSONError {
     var error = self
     error.context = context.isEmpty ? name() : "\(name()), \(context)"
@@ -51,11 +51,11 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
       case .unexpected(let byte, let expected): "\(Self.name(byte)) where \(expected) was expected"
       case .truncated: "the text ends within a value"
       case .notUTF8: "a string is not UTF-8"
-      case .controlCharacter(let byte): "a string has an unescaped control character (\(byte))"
+      case .controlCharacter(let byte): "a string contains an unescaped control character (\(byte))"
       case .escape: "an invalid escape in a string"
       case .number: "a malformed number, or one that is too large"
       case .tooDeep(let limit): "nested more than \(limit) deep"
-      case .tooLong(let limit): "a message of more than \(limit) bytes"
+      case .tooLong(let limit): "a message longer than \(limit) bytes"
       case .trailing: "more text after the value"
       case .mismatch(let expected): "\(expected) was expected"
       }

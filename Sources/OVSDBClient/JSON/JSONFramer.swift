@@ -1,10 +1,10 @@
-// JSONFramer: finds where messages end in a stream of bytes. RFC 7047 §4 puts JSON values one after the other without length
-// or separator, so the end is where the outermost bracket closes. Each byte is looked at once, however the stream is cut.
+// JSONFramer: finds the end of each message in a byte stream. RFC 7047 §4 sends JSON values back to back, without length or
+// separator, so a message ends where its outermost bracket closes. Each byte is examined once, however the stream is split.
 
 /// Splits a stream of bytes into JSON texts.
 struct JSONFramer: Sendable {
   let limits: JSONLimits
-  /// Bytes still held: those of the previous message, then those of the current one.
+  /// Buffered bytes: those of the previous message, then those of the current one.
   private(set) var bytes: [UInt8] = []
   private var scan = Scan()
 
@@ -12,7 +12,7 @@ struct JSONFramer: Sendable {
     self.limits = limits
   }
 
-  /// Above this size the memory of a consumed message is freed.
+  /// Above this size, in bytes, the memory of a consumed message is freed.
   private static let keptByteCount = 1 << 20
 
   /// Takes the bytes of one read.
@@ -22,7 +22,7 @@ struct JSONFramer: Sendable {
       scan.start = 0
       scan.position = 0
     } else if scan.start > bytes.count / 2 {
-      // More is consumed than left: moving the rest costs less than receiving the consumed part did.
+      // More is consumed than left: moving the rest costs less than receiving the consumed bytes did.
       bytes.removeSubrange(..<scan.start)
       scan.position -= scan.start
       scan.start = 0
@@ -30,9 +30,9 @@ struct JSONFramer: Sendable {
     bytes.append(contentsOf: new)
   }
 
-  /// The range of the next complete message in `bytes`; nil when more bytes are needed.
+  /// The range of the next complete message in `bytes`; nil if more bytes are needed.
   ///
-  /// - Throws: `tooLong`, `tooDeep`, or `unexpected` when a message begins with something else than a bracket.
+  /// - Throws: `tooLong`, `tooDeep`, or `unexpected` if a message does not begin with a bracket.
   mutating func next() throws(JSONError) -> Range<Int>? {
     let octets = bytes
     let isComplete = try scan.run(octets.span, depthLimit: limits.depth)
@@ -44,20 +44,20 @@ struct JSONFramer: Sendable {
     return scan.start..<scan.position
   }
 
-  /// Whether a message has begun and not ended.
+  /// Whether a message has begun but not ended.
   var isWithinMessage: Bool { scan.depth > 0 }
 
-  /// How far brackets have been counted.
+  /// The current bracket depth.
   private struct Scan {
-    /// Where the message begins that is being received.
+    /// Where the current message begins.
     var start = 0
-    /// The next byte to be looked at.
+    /// The next byte to examine.
     var position = 0
     var depth = 0
     private var isInString = false
     private var isEscaped = false
 
-    /// Scans the remaining bytes up to the bracket that closes the message; false when it has not arrived.
+    /// Scans the remaining bytes for the bracket that closes the message; false if it has not arrived.
     mutating func run(_ octets: Span<UInt8>, depthLimit: Int) throws(JSONError) -> Bool {
       while position < octets.count {
         if isInString {
@@ -75,7 +75,7 @@ struct JSONFramer: Sendable {
           if depth == 0 { return true }
         case UInt8(ascii: "\"") where depth > 0: isInString = true
         case _ where depth > 0: break
-        // Between messages there may only be white space.
+        // Only white space is allowed between messages.
         case 0x20, 0x0a, 0x0d, 0x09: start = position
         default: throw JSONError(.unexpected(octet, expected: "an object"), offset: 0)
         }

@@ -1,6 +1,6 @@
-// JSONLimits: limits on a peer's text, beyond which the connection is closed.
+// JSONLimits: limits on a peer's JSON. Exceeding one closes the connection.
 
-/// Limits for what a peer may send.
+/// Limits on what a peer may send.
 public struct JSONLimits: Sendable, Equatable {
   /// Nesting depth of arrays and objects. A message of RFC 7047 needs about ten.
   public var depth: Int

@@ -1,7 +1,7 @@
-// JSONParser: turns a stream of bytes into JSON values, for peers that speak JSON without a schema. A Session reads its rows
-// directly, without building trees.
+// JSONParser: turns a byte stream into JSON values, for peers without a schema. A Session reads its rows directly, without building
+// trees.
 
-/// Parses a stream of JSON objects and arrays, in whatever pieces it comes.
+/// Parses a stream of JSON objects and arrays, however it is split.
 public struct JSONParser: Sendable {
   private var framer: JSONFramer
 
@@ -9,9 +9,9 @@ public struct JSONParser: Sendable {
     framer = JSONFramer(limits: limits)
   }
 
-  /// Takes the bytes of one read, and returns the values that are complete.
+  /// Takes the bytes of one read and returns the completed values.
   ///
-  /// - Throws: the error of the first invalid value; nothing after it can be read from the stream.
+  /// - Throws: the first error; nothing after it can be read from the stream.
   public mutating func feed(_ bytes: some Sequence<UInt8>) throws(JSONError) -> [JSONValue] {
     framer.append(bytes)
     var values: [JSONValue] = []

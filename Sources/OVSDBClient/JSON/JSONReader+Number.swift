@@ -1,4 +1,4 @@
-// JSONReader+Number: numbers, RFC 8259 §6, whole ones and others kept apart.
+// JSONReader+Number: numbers, RFC 8259 §6; integers and reals are kept apart.
 
 extension JSONReader {
   /// A number.
@@ -57,7 +57,7 @@ extension JSONReader {
     octet &- UInt8(ascii: "0") < 10
   }
 
-  /// One digit or more.
+  /// One or more digits.
   private mutating func digits(_ start: Int) throws(JSONError) {
     guard let first = current, Self.isDigit(first) else { throw JSONError(.number, offset: start) }
     while let digit = current, Self.isDigit(digit) { position += 1 }

@@ -1,4 +1,4 @@
-// JSONReader+String: strings, RFC 8259 §7. Most have no escape, and are copied (or only compared) as they stand.
+// JSONReader+String: strings, RFC 8259 §7. Most have no escapes and are copied (or only compared) as they are.
 
 extension JSONReader {
   /// Consumes a string without decoding it.
@@ -28,7 +28,7 @@ extension JSONReader {
     return try string(text)
   }
 
-  /// The value of a string that was consumed.
+  /// The value of a consumed string.
   func string(_ text: Text) throws(JSONError) -> String {
     let octets = bytes.extracting(text.range)
     guard text.hasEscapes else {
@@ -42,14 +42,14 @@ extension JSONReader {
     return string
   }
 
-  /// Whether a string that was consumed is `name`.
+  /// Whether a consumed string equals `name`.
   @inline(__always)
   func equals(_ text: Text, _ name: StaticString) -> Bool {
     guard !text.hasEscapes else { return (try? string(text)) == "\(name)" }
     return equals(text.range, Span(_unsafeStart: name.utf8Start, count: name.utf8CodeUnitCount))
   }
 
-  /// Whether a string that was consumed is `name`, in UTF-8.
+  /// Whether a consumed string equals `name`, in UTF-8.
   @inline(__always)
   func equals(_ text: Text, _ name: [UInt8]) -> Bool {
     guard !text.hasEscapes else { return (try? string(text)).map { Array($0.utf8) } == name }
@@ -65,7 +65,7 @@ extension JSONReader {
     return true
   }
 
-  /// The UUID that a string that was consumed is.
+  /// The UUID in a consumed string.
   func rowID(_ text: Text) throws(JSONError) -> RowID {
     guard !text.hasEscapes, let id = RowID(octets: bytes.extracting(text.range)) else {
       throw JSONError(.mismatch(expected: "a UUID"), offset: text.range.lowerBound)
@@ -84,7 +84,7 @@ extension JSONReader {
         result.append(octet)
         continue
       }
-      // text() has seen that a byte follows each backslash.
+      // text() has made sure that a byte follows each backslash.
       let kind = octets.unsafeLoad(fromByteOffset: index, as: UInt8.self)
       index += 1
       switch kind {
@@ -103,7 +103,7 @@ extension JSONReader {
     return result
   }
 
-  /// The character of `uXXXX`, or of a surrogate pair; `index` stands behind the `u` and is moved behind it all.
+  /// The character of `uXXXX` or of a surrogate pair; `index` is behind the `u` and moves to the end of the escape.
   private func escapedScalar(_ octets: RawSpan, _ index: inout Int) -> Unicode.Scalar? {
     guard let first = hexadecimal(octets, &index) else { return nil }
     guard first & 0xf800 == 0xd800 else { return Unicode.Scalar(first) }

@@ -1,16 +1,16 @@
-// JSONReader: reads one complete JSON text from left to right (RFC 8259), driven by its caller: it builds only what the caller asks
-// for. The names of columns and tables are compared as bytes.
+// JSONReader: reads one complete JSON text from left to right (RFC 8259). The caller drives it, so only what is needed is built.
+// Column and table names are compared as bytes.
 
 /// A position in a JSON text.
 struct JSONReader: ~Escapable {
   let bytes: RawSpan
-  /// The next byte to be read.
+  /// The next byte to read.
   var position = 0
-  /// How many arrays and objects may still be entered.
+  /// How much deeper arrays and objects may still nest.
   private var depthLeft: Int
   private let depthLimit: Int
 
-  /// Reads `bytes`, which must be one JSON text, from `position` on.
+  /// Reads `bytes`, which must be one complete JSON text, from `position` on.
   @_lifetime(copy bytes)
   init(_ bytes: RawSpan, at position: Int = 0, depth: Int = JSONLimits().depth) {
     self.bytes = bytes
@@ -19,15 +19,15 @@ struct JSONReader: ~Escapable {
     depthLimit = depth
   }
 
-  /// A string as it stands in the text.
+  /// A string in its encoded form.
   struct Text {
     /// Its range, without the quotation marks.
     var range: Range<Int>
-    /// Whether there are escapes in it.
+    /// Whether it contains escapes.
     var hasEscapes: Bool
   }
 
-  /// The next byte that is not white space; it is not consumed.
+  /// The next byte that is not white space, without consuming it.
   @inline(__always)
   mutating func peek() throws(JSONError) -> UInt8 {
     while position < bytes.byteCount {
@@ -41,7 +41,7 @@ struct JSONReader: ~Escapable {
     throw JSONError(.truncated, offset: position)
   }
 
-  /// Consumes this byte, which must be the next one that is not white space.
+  /// Consumes the next byte that is not white space, which must be this one.
   @inline(__always)
   mutating func expect(_ octet: UInt8, _ name: StaticString) throws(JSONError) {
     let found = try peek()
@@ -49,13 +49,13 @@ struct JSONReader: ~Escapable {
     position += 1
   }
 
-  /// Enters an array: `more(_:)` then says whether there is an element, before each of them.
+  /// Enters an array. Call `more(_:)` before each element.
   mutating func enterArray() throws(JSONError) {
     try expect(UInt8(ascii: "["), "an array")
     try goDeeper()
   }
 
-  /// Enters an object: `more(_:)` then says whether there is a member, before each of them; `name()` reads its name.
+  /// Enters an object. Call `more(_:)` before each member; `name()` reads its name.
   mutating func enterObject() throws(JSONError) {
     try expect(UInt8(ascii: "{"), "an object")
     try goDeeper()
@@ -66,12 +66,12 @@ struct JSONReader: ~Escapable {
     if depthLeft < 0 { throw JSONError(.tooDeep(limit: depthLimit), offset: position - 1) }
   }
 
-  /// Whether an element follows. `count` is how many there were, 0 at first; it is counted here.
+  /// Whether an element follows. `count` counts them; pass 0 at first.
   mutating func moreElements(_ count: inout Int) throws(JSONError) -> Bool {
     try more(until: UInt8(ascii: "]"), &count)
   }
 
-  /// Whether a member follows. `count` is how many there were, 0 at first; it is counted here.
+  /// Whether a member follows. `count` counts them; pass 0 at first.
   mutating func moreMembers(_ count: inout Int) throws(JSONError) -> Bool {
     try more(until: UInt8(ascii: "}"), &count)
   }
@@ -92,13 +92,13 @@ struct JSONReader: ~Escapable {
     return true
   }
 
-  /// The end of an array that must not have more elements.
+  /// The end of an array that must have no more elements.
   mutating func endArray() throws(JSONError) {
     try expect(UInt8(ascii: "]"), "the end of the array")
     depthLeft += 1
   }
 
-  /// The end of an object that must not have more members.
+  /// The end of an object that must have no more members.
   mutating func endObject() throws(JSONError) {
     try expect(UInt8(ascii: "}"), "the end of the object")
     depthLeft += 1
@@ -109,14 +109,14 @@ struct JSONReader: ~Escapable {
     try expect(UInt8(ascii: ","), "','")
   }
 
-  /// The name of a member, with the colon.
+  /// A member's name, with the colon.
   mutating func name() throws(JSONError) -> Text {
     let text = try text()
     try expect(UInt8(ascii: ":"), "':'")
     return text
   }
 
-  /// Whether the rest is white space.
+  /// Whether only white space remains.
   mutating func end() throws(JSONError) {
     while position < bytes.byteCount {
       let octet = bytes.unsafeLoad(fromByteOffset: position, as: UInt8.self)
@@ -125,7 +125,7 @@ struct JSONReader: ~Escapable {
     }
   }
 
-  /// Skips the next value: counts brackets and skips strings, but checks nothing else.
+  /// Skips the next value: counts brackets and skips strings, without further checks.
   mutating func skip() throws(JSONError) {
     var depth = 0
     repeat {

@@ -1,4 +1,4 @@
-// JSONValue+Text: between a tree and its text (RFC 8259).
+// JSONValue+Text: conversion between a tree and its text (RFC 8259).
 
 extension JSONReader {
   /// Consumes any value.
@@ -48,7 +48,7 @@ extension JSONValue {
     try reader.end()
   }
 
-  /// The text, in UTF-8 on one line, members by name.
+  /// The text, in UTF-8 on one line, members sorted by name.
   public var encoded: [UInt8] {
     var bytes: [UInt8] = []
     append(to: &bytes)
@@ -61,7 +61,7 @@ extension JSONValue {
     case .null: bytes.append(contentsOf: "null".utf8)
     case .boolean(let value): bytes.append(contentsOf: (value ? "true" : "false").utf8)
     case .integer(let value): bytes.append(contentsOf: String(value).utf8)
-    // JSON has no infinity; OVSDB has none either.
+    // JSON has no infinity; neither has OVSDB.
     case .real(let value): bytes.append(contentsOf: (value.isFinite ? "\(value)" : "null").utf8)
     case .string(let text): Self.append(text, to: &bytes)
     case .array(let elements):

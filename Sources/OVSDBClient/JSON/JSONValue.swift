@@ -1,25 +1,24 @@
-// JSONValue: a JSON value as a tree (RFC 8259). For everything whose shape is not known beforehand; rows are read straight
-// from the bytes instead (TableUpdates), because a tree of 100,000 rows would cost more than the rows.
+// JSONValue: a JSON value as a tree (RFC 8259), for values of unknown structure. Rows are read directly from the bytes
+// (TableUpdates): a tree of 100,000 rows would cost more than the rows.
 
 /// A JSON value.
 ///
-/// Whole numbers and others are kept apart: RFC 7047 §3.1 has `<integer>` and `<real>`, and `Double` cannot hold every
-/// 64-bit integer.
+/// Integers and reals are kept apart: RFC 7047 §3.1 has `<integer>` and `<real>`, and `Double` cannot hold every 64-bit integer.
 public enum JSONValue: Sendable, Hashable {
   case null
   case boolean(Bool)
-  /// A number without fraction and exponent that fits 64 bits.
+  /// A number without fraction or exponent that fits 64 bits.
   case integer(Int64)
   /// Any other number.
   case real(Double)
   case string(String)
   case array([JSONValue])
-  /// If a name occurs twice, the last value counts, as in Open vSwitch.
+  /// If a name occurs twice, the last value wins, as in Open vSwitch.
   case object([String: JSONValue])
 }
 
 extension JSONValue {
-  /// The member of an object; nil when this is not an object, or has no such member.
+  /// A member of an object; nil if this is not an object or has no such member.
   public subscript(_ name: String) -> JSONValue? {
     guard case .object(let members) = self else { return nil }
     return members[name]
@@ -43,7 +42,7 @@ extension JSONValue {
     return members
   }
 
-  /// A whole number that fits `Int`; nil for anything else.
+  /// An integer that fits `Int`; nil for anything else.
   public var integer: Int? {
     guard case .integer(let value) = self else { return nil }
     return Int(value)

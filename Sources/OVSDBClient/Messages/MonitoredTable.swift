@@ -1,10 +1,10 @@
-// MonitoredTable: RFC 7047 §4.1.5 `<monitor-request>`: what is replicated of a table.
+// MonitoredTable: RFC 7047 §4.1.5 `<monitor-request>`: what to replicate from a table.
 
-/// A table to be monitored.
+/// A table to monitor.
 public struct MonitoredTable: Sendable, Equatable {
   public var table: String
   public var columns: [String]
-  /// Only rows that match any of these; empty means all. `monitor` does not know conditions.
+  /// Only rows that match any of these; empty: all. `monitor` does not support conditions.
   public var conditions: [OVSDBCondition]
 
   public init(table: String, columns: [String], conditions: [OVSDBCondition] = []) {
@@ -22,7 +22,7 @@ public struct MonitoredTable: Sendable, Equatable {
     }
   }
 
-  /// `<monitor-cond-update-requests>`: columns stay what they are; no condition means that all rows match.
+  /// `<monitor-cond-update-requests>`: the columns stay the same; no condition: all rows match.
   static func conditionsJSON(_ tables: [MonitoredTable]) -> JSONValue {
     json(tables) { ["where": $0.conditions.isEmpty ? [true] : .array($0.conditions.map(\.json))] }
   }

@@ -1,4 +1,4 @@
-// OVSDBRequest: what a client asks a server, RFC 7047 §4.1, and what ovsdb-server(7) adds.
+// OVSDBRequest: requests to a server, RFC 7047 §4.1, with the extensions of ovsdb-server(7).
 
 /// A request to a server.
 public enum OVSDBRequest: Sendable, Equatable {
@@ -10,23 +10,23 @@ public enum OVSDBRequest: Sendable, Equatable {
   case transact(database: String, [OVSDBOperation])
   /// §4.1.5. Updates come as `update`, with `id`.
   case monitor(database: String, id: JSONValue, tables: [MonitoredTable])
-  /// ovsdb-server(7) §4.1.12: rows can be chosen. Updates come as `update2`.
+  /// ovsdb-server(7) §4.1.12: rows can be selected. Updates come as `update2`.
   case monitorCond(database: String, id: JSONValue, tables: [MonitoredTable])
-  /// ovsdb-server(7) §4.1.15: only what changed since a transaction, if the server still knows that. Updates come as `update3`.
+  /// ovsdb-server(7) §4.1.15: only changes since a transaction, if the server still has them. Updates come as `update3`.
   case monitorCondSince(database: String, id: JSONValue, tables: [MonitoredTable], lastTransaction: RowID)
-  /// ovsdb-server(7) §4.1.13: other conditions for a monitor that is there, whose columns stay.
+  /// ovsdb-server(7) §4.1.13: other conditions for an existing monitor; its columns stay the same.
   case monitorCondChange(id: JSONValue, newID: JSONValue, tables: [MonitoredTable])
   /// §4.1.7
   case monitorCancel(id: JSONValue)
-  /// §4.1.8: waits in line for the lock.
+  /// §4.1.8: queues for the lock.
   case lock(String)
-  /// §4.1.8: takes the lock from whoever has it.
+  /// §4.1.8: takes the lock from its owner.
   case steal(String)
   /// §4.1.8
   case unlock(String)
   /// §4.1.11
   case echo([JSONValue])
-  /// ovsdb-server(7) §4.1.16: be notified, instead of disconnected, when a database is added, removed or converted.
+  /// ovsdb-server(7) §4.1.16: be notified instead of disconnected when a database is added, removed or converted.
   case setDBChangeAware(Bool)
   /// ovsdb-server(7) §4.1.17
   case getServerID

@@ -1,11 +1,11 @@
-// RPCMessage: the envelope of a message, JSON-RPC 1.0 as used by RFC 7047 §4. The parts that can be large stay unparsed; the
-// requester knows how to read them.
+// RPCMessage: the envelope of a message, JSON-RPC 1.0 as used by RFC 7047 §4. Large parts stay unparsed; the requester knows how to
+// read them.
 
 /// A message from the peer.
 enum RPCMessage: Sendable {
   /// The answer to one of our requests. `result` is its range in the text.
   case reply(id: JSONValue, result: Int?, error: JSONValue)
-  /// A request, to be answered.
+  /// A request that must be answered.
   case request(id: JSONValue, method: String, parameters: Int?)
   /// A request that expects no answer.
   case notification(method: String, parameters: Int?)
@@ -43,7 +43,7 @@ enum RPCMessage: Sendable {
     }
   }
 
-  /// The text of a request of ours.
+  /// The text of our request.
   static func encode(_ request: OVSDBRequest, id: Int64) -> [UInt8] {
     (["id": .integer(id), "method": .string(request.method), "params": request.parameters] as JSONValue).encoded
   }
@@ -53,7 +53,7 @@ enum RPCMessage: Sendable {
     (["id": .null, "method": "cancel", "params": [.integer(id)]] as JSONValue).encoded
   }
 
-  /// The text of an answer of ours.
+  /// The text of our answer.
   static func encodeReply(id: JSONValue, result: JSONValue, error: JSONValue = .null) -> [UInt8] {
     (["id": id, "result": result, "error": error] as JSONValue).encoded
   }

@@ -1,6 +1,6 @@
-// OVSDBCondition: RFC 7047 §5.1 `<condition>`: which rows an operation works on.
+// OVSDBCondition: RFC 7047 §5.1 `<condition>`: the rows that an operation applies to.
 
-/// A comparison of a column with a value. Rows match when all conditions do; no condition matches every row.
+/// A comparison of a column with a value. A row matches if all conditions do; without conditions every row matches.
 public struct OVSDBCondition: Sendable, Equatable {
   /// How to compare.
   public enum Function: String, Sendable {
@@ -10,9 +10,9 @@ public struct OVSDBCondition: Sendable, Equatable {
     case notEqual = "!="
     case greaterThanOrEqual = ">="
     case greaterThan = ">"
-    /// Of a set or map: has all of these; of a scalar: equal.
+    /// A set or map contains all of these; a scalar is equal.
     case includes
-    /// Of a set or map: has none of these; of a scalar: not equal.
+    /// A set or map contains none of these; a scalar is not equal.
     case excludes
   }
 

@@ -9,9 +9,9 @@ public struct OVSDBMutation: Sendable, Equatable {
     case multiply = "*="
     case divide = "/="
     case remainder = "%="
-    /// Into a set; of a map, pairs whose key is not there yet.
+    /// Into a set; into a map, pairs with new keys.
     case insert
-    /// From a set; of a map, these keys (given as a set) or these pairs (given as a map).
+    /// From a set; from a map, these keys (given as a set) or pairs (given as a map).
     case delete
   }
 

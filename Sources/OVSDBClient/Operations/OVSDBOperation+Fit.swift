@@ -1,8 +1,8 @@
-// OVSDBOperation+Fit: an operation of a newer schema for a server with an older one. A server refuses a whole transaction for
-// one column that it does not have.
+// OVSDBOperation+Fit: adapts an operation to a server with an older schema. A server rejects the whole transaction because of one
+// unknown column.
 
 extension OVSDBOperation {
-  /// The operation without columns that the schema lacks; nil when nothing remains to be done.
+  /// The operation without columns that the schema lacks; nil if nothing is left to do.
   public func fitted(to schema: DatabaseSchema) -> OVSDBOperation? {
     guard let table else { return self }
     guard let known = schema.tables[table]?.columns else { return nil }

@@ -1,7 +1,7 @@
-// OVSDBOperation+JSON: operations as they are sent, RFC 7047 §5.2.
+// OVSDBOperation+JSON: operations on the wire, RFC 7047 §5.2.
 
 extension OVSDBOperation {
-  /// As it is sent.
+  /// The wire format.
   public var json: JSONValue {
     var members: [String: JSONValue] = ["op": .string(name)]
     members["table"] = table.map(JSONValue.string)
@@ -40,6 +40,6 @@ extension OVSDBOperation {
 }
 
 extension OVSDBCondition {
-  /// As it is sent.
+  /// The wire format.
   var json: JSONValue { [.string(column), .string(function.rawValue), value.json] }
 }

@@ -1,10 +1,10 @@
-// OperationResult+Read: reads the answer to `transact`, RFC 7047 §4.1.3: one element for each operation, and one more when
-// they were right but could not be committed together. Rows are read by the schema, straight from the bytes.
+// OperationResult+Read: reads the answer to `transact`, RFC 7047 §4.1.3: one element per operation, and one more if all were valid
+// but could not be committed together. Rows are read by the schema, directly from the bytes.
 
 extension JSONReader {
   /// Consumes the answer to `operations`.
   ///
-  /// - Returns: The results, or the operation that failed.
+  /// - Returns: the results, or the operation that failed.
   mutating func results(
     of operations: [OVSDBOperation], schema: DatabaseSchema
   ) throws(JSONError) -> Result<[OperationResult], OVSDBError.TransactionFailure> {
@@ -14,7 +14,7 @@ extension JSONReader {
     let start = position
     try enterArray()
     while try moreElements(&count) {
-      // Operations behind the one that failed are null.
+      // Operations after the failed one are null.
       if try peek() == UInt8(ascii: "n") {
         try literal("null")
         continue
@@ -43,7 +43,7 @@ extension JSONReader {
     var details: String?
   }
 
-  /// Consumes the result of one operation; nil stands for the commit.
+  /// Consumes the result of one operation; nil: the commit.
   private mutating func result(of operation: OVSDBOperation?, schema: DatabaseSchema) throws(JSONError) -> Result<OperationResult, Refusal>
   {
     var result = OperationResult.done

@@ -1,12 +1,12 @@
-// OperationResult: what one operation of a committed transaction answers, RFC 7047 §5.2.
+// OperationResult: the answer to one operation of a committed transaction, RFC 7047 §5.2.
 
-/// The answer to one operation.
+/// The result of one operation.
 public enum OperationResult: Sendable, Equatable {
   /// insert: the UUID of the new row.
   case inserted(RowID)
-  /// select: rows with their UUIDs (which are there if `_uuid` was asked for, or no columns were named).
+  /// select: rows with their UUIDs (present if `_uuid` or no column was requested).
   case rows([SelectedRow])
-  /// update, mutate, delete: how many rows matched.
+  /// update, mutate, delete: the number of rows that matched.
   case count(Int)
   /// wait, commit, comment, assert: done.
   case done
@@ -22,13 +22,13 @@ public enum OperationResult: Sendable, Equatable {
     }
   }
 
-  /// The UUID of an inserted row; nil of another operation.
+  /// The UUID of an inserted row; nil for other operations.
   public var insertedID: RowID? {
     guard case .inserted(let id) = self else { return nil }
     return id
   }
 
-  /// Rows that matched; nil of another operation.
+  /// The number of rows that matched; nil for other operations.
   public var count: Int? {
     guard case .count(let count) = self else { return nil }
     return count

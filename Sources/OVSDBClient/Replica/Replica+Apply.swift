@@ -1,4 +1,4 @@
-// Replica+Apply: brings a replica to the next transaction. All of a message is applied, or nothing.
+// Replica+Apply: advances a replica by one update message, as a whole or not at all.
 
 extension Replica {
   /// Forgets all rows.
@@ -6,7 +6,7 @@ extension Replica {
     tables = layouts.mapValues { _ in Rows() }
   }
 
-  /// The rows of the first contents, into an empty replica.
+  /// The first contents, into an empty replica.
   mutating func load(_ updates: TableUpdates) {
     for (name, rows) in updates.tables {
       guard var contents = tables.removeValue(forKey: name) else { continue }
@@ -17,8 +17,8 @@ extension Replica {
 
   /// Applies an update message.
   ///
-  /// - Returns: The rows that changed, in the order of the message.
-  /// - Throws: `malformed` when the update changes a row that the replica does not have. The replica is unchanged.
+  /// - Returns: the rows that changed, in the order of the message.
+  /// - Throws: `malformed` if the update changes a row that the replica does not have. The replica is unchanged.
   mutating func apply(_ updates: TableUpdates) throws(OVSDBError) -> [TableChange] {
     var changes: [TableChange] = []
     var next = tables

@@ -8,17 +8,17 @@ public struct Replica: Sendable {
   /// Rows by their UUID. A persistent hash tree: copies share memory, a change costs O(log n).
   public typealias Rows = TreeDictionary<RowID, OVSDBRow>
 
-  /// The schema that the server has.
+  /// The server's schema.
   public let schema: DatabaseSchema
-  /// The replicated tables that the schema has.
+  /// The replicated tables that exist in the schema.
   public internal(set) var tables: [String: Rows]
-  /// What rows of each table look like.
+  /// The row layout of each table.
   public let layouts: [String: RowLayout]
-  /// The transaction that it is the state after; `zero` when the server does not say.
+  /// The last transaction included; `zero` if the server does not report it.
   public internal(set) var lastTransaction: RowID
 
-  /// An empty one of the tables in `columns` (nil: all of the schema), with these columns of them (an empty list: all).
-  /// What the schema lacks is left out.
+  /// An empty replica of these tables (nil: all of the schema) and columns (empty list: all). Tables and columns missing from the
+  /// schema are skipped.
   public init(schema: DatabaseSchema, columns: [String: [String]]? = nil) {
     self.schema = schema
     var layouts: [String: RowLayout] = [:]
@@ -35,17 +35,17 @@ public struct Replica: Sendable {
     lastTransaction = .zero
   }
 
-  /// The rows of a table; none of a table that is not replicated.
+  /// The rows of a table; empty if the table is not replicated.
   public func rows(_ table: String) -> Rows { tables[table] ?? Rows() }
 
   /// One row.
   public subscript(_ table: String, _ id: RowID) -> OVSDBRow? { tables[table]?[id] }
 
-  /// Rows of all tables together.
+  /// Number of rows in all tables.
   public var rowCount: Int { tables.values.reduce(0) { $0 + $1.count } }
 }
 
 extension Replica: Equatable {
-  /// Whether both hold the same rows; the transaction does not count.
+  /// Whether both hold the same rows; the transaction is ignored.
   public static func == (a: Replica, b: Replica) -> Bool { a.tables == b.tables }
 }

@@ -1,12 +1,12 @@
-// RowUpdate: the part of an update message about one row.
+// RowUpdate: the part of an update message that concerns one row.
 
 /// The change of one row, as received.
 enum RowUpdate: Sendable {
-  /// The row is new, or part of the first contents.
+  /// The row is new, or belongs to the first contents.
   case insert(OVSDBRow)
-  /// `update`, RFC 7047 §4.1.6: the row is now this.
+  /// `update`, RFC 7047 §4.1.6: the complete new row.
   case replace(OVSDBRow)
-  /// `update2`, `update3`: these columns differ, each told as `OVSDBDatum.applying` takes it.
+  /// `update2`, `update3`: the columns that differ, in the form that `OVSDBDatum.applying` takes.
   case modify([Column])
   case delete
 

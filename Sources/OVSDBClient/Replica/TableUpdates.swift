@@ -1,7 +1,7 @@
 // TableUpdates: the body of an update message or of the answer to `monitor`: `<table-updates>` of RFC 7047 §4.1.6, or
-// `<table-updates2>` of ovsdb-server(7) §4.1.14. Read straight from the bytes into rows.
+// `<table-updates2>` of ovsdb-server(7) §4.1.14. Read directly from the bytes into rows.
 
-/// What changed, by table.
+/// The changes by table.
 struct TableUpdates: Sendable {
   /// The two formats.
   enum Format: Sendable {
@@ -15,7 +15,7 @@ struct TableUpdates: Sendable {
 }
 
 extension JSONReader {
-  /// Consumes updates; tables that have no layout are passed over.
+  /// Consumes updates; tables without a layout are skipped.
   mutating func tableUpdates(_ format: TableUpdates.Format, layouts: [String: RowLayout]) throws(JSONError) -> TableUpdates {
     var updates = TableUpdates()
     var count = 0

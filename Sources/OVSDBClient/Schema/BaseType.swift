@@ -1,6 +1,6 @@
-// BaseType: RFC 7047 §3.2 `<base-type>`: the type of an atom, with its constraints.
+// BaseType: RFC 7047 §3.2 `<base-type>`: the type and constraints of an atom.
 
-/// The type of an element, key or value of a column.
+/// The type of a column's element, key or value.
 public struct BaseType: Sendable, Hashable {
   /// The kinds of atoms.
   public enum Kind: String, Sendable, Hashable {
@@ -8,11 +8,11 @@ public struct BaseType: Sendable, Hashable {
   }
 
   public var kind: Kind
-  /// The only values allowed; nil means any.
+  /// The allowed values; nil: any.
   public var enumeration: OVSDBDatum?
-  /// The table that a UUID points to.
+  /// The table that a UUID refers to.
   public var referencedTable: String?
-  /// Whether a reference disappears with the row it points to, instead of keeping it alive.
+  /// Whether the reference vanishes with its target row, instead of keeping it alive.
   public var isWeakReference: Bool
 
   public init(_ kind: Kind, enumeration: OVSDBDatum? = nil, referencedTable: String? = nil, isWeakReference: Bool = false) {
@@ -22,7 +22,7 @@ public struct BaseType: Sendable, Hashable {
     self.isWeakReference = isWeakReference
   }
 
-  /// RFC 7047 §5.2.1: zero, false, the empty string, the UUID of zeros.
+  /// RFC 7047 §5.2.1: zero, false, the empty string or the zero UUID.
   public var defaultValue: OVSDBAtom {
     switch kind {
     case .integer: .integer(0)

@@ -4,9 +4,9 @@
 public struct ColumnSchema: Sendable, Hashable {
   public var name: String
   public var type: ColumnType
-  /// Not kept across a restart of the server, except in a cluster.
+  /// Lost when the server restarts, except in a cluster.
   public var isEphemeral: Bool
-  /// Whether it can be changed after the row is inserted.
+  /// Whether it may change after the row is inserted.
   public var isMutable: Bool
 
   public init(name: String, type: ColumnType, isEphemeral: Bool = false, isMutable: Bool = true) {

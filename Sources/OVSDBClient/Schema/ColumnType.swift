@@ -6,9 +6,9 @@ public struct ColumnType: Sendable, Hashable {
   public var key: BaseType
   /// The type of a map's values; nil for a set.
   public var value: BaseType?
-  /// Fewest elements: 0 or 1.
+  /// Minimum number of elements: 0 or 1.
   public var minimum: Int
-  /// Most elements; `Int.max` for "unlimited".
+  /// Maximum number of elements; `Int.max` for "unlimited".
   public var maximum: Int
 
   public init(key: BaseType, value: BaseType? = nil, minimum: Int = 1, maximum: Int = 1) {
@@ -18,10 +18,10 @@ public struct ColumnType: Sendable, Hashable {
     self.maximum = maximum
   }
 
-  /// Whether a change of it is sent as a difference, and not as the new value (ovsdb-server(7) §4.1.14).
+  /// Whether changes are sent as a difference, not as the new value (ovsdb-server(7) §4.1.14).
   public var isComposite: Bool { maximum > 1 }
 
-  /// What a row has that is inserted without this column (RFC 7047 §5.2.1).
+  /// The value in a row that is inserted without this column (RFC 7047 §5.2.1).
   public var defaultValue: OVSDBDatum {
     if let value {
       return minimum == 0 ? .emptyMap : OVSDBDatum(map: [.init(key: key.defaultValue, value: value.defaultValue)])

@@ -1,5 +1,5 @@
-// DatabaseSchema+JSON: reads the answer to `get_schema`, RFC 7047 §3.2. Members that we do not know are passed over: a later
-// server may say more about a column than we need.
+// DatabaseSchema+JSON: reads the answer to `get_schema`, RFC 7047 §3.2. Unknown members are ignored: later servers may describe a
+// column in more detail.
 
 extension DatabaseSchema {
   /// Reads a schema.
@@ -31,7 +31,7 @@ extension TableSchema {
 extension ColumnSchema {
   fileprivate init(_ name: String, _ json: JSONValue, table: String) throws(OVSDBError) {
     guard let type = json["type"].flatMap(ColumnType.init(json:)) else {
-      throw .malformed("schema: table \(table), column \(name): a type that RFC 7047 does not have")
+      throw .malformed("schema: table \(table), column \(name): a type that RFC 7047 does not define")
     }
     self.name = name
     self.type = type

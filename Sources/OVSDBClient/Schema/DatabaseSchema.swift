@@ -1,5 +1,5 @@
-// DatabaseSchema: RFC 7047 §3.2 `<database-schema>`, the answer to `get_schema`. What it says decides how values are read:
-// on the wire a set of one and a scalar look the same, and so do 1 and 1.0.
+// DatabaseSchema: RFC 7047 §3.2 `<database-schema>`, the answer to `get_schema`. Values cannot be read without it: on the wire a
+// set of one looks like a scalar, and 1.0 like 1.
 
 /// The tables and columns of a database.
 public struct DatabaseSchema: Sendable, Hashable {
@@ -14,7 +14,7 @@ public struct DatabaseSchema: Sendable, Hashable {
     self.tables = tables
   }
 
-  /// Whether there is this column.
+  /// Whether the schema has this column.
   public func has(_ table: String, _ column: String) -> Bool {
     tables[table]?.columns[column] != nil
   }

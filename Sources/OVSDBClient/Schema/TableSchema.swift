@@ -4,9 +4,9 @@
 public struct TableSchema: Sendable, Hashable {
   public var name: String
   public var columns: [String: ColumnSchema]
-  /// Whether a row stays that nothing refers to.
+  /// Whether a row survives when nothing refers to it.
   public var isRoot: Bool
-  /// Most rows there can be; `Int.max` when not limited.
+  /// Maximum number of rows; `Int.max` if unlimited.
   public var maximumRows: Int
   /// Each is a list of columns whose values together are unique.
   public var indexes: [[String]]

@@ -1,15 +1,15 @@
-// MonitorMethod: the three ways of replicating, of which the best is used that the server knows.
+// MonitorMethod: the three ways to replicate. A session uses the best one that the server supports.
 
 /// How a session gets its replica.
 enum MonitorMethod: Sendable, CaseIterable {
   /// Only what changed since the last connection.
   case condSince
-  /// All of it, changes as differences.
+  /// Everything; later changes as differences.
   case cond
-  /// RFC 7047 itself: all of it, changes as old and new rows.
+  /// Plain RFC 7047: everything; later changes as old and new rows.
   case plain
 
-  /// What is tried when the server does not know this one.
+  /// The fallback if the server does not support this one.
   var next: MonitorMethod? {
     switch self {
     case .condSince: .cond
@@ -18,7 +18,7 @@ enum MonitorMethod: Sendable, CaseIterable {
     }
   }
 
-  /// How updates are told.
+  /// The format of the updates.
   var format: TableUpdates.Format {
     self == .plain ? .oldAndNew : .differences
   }

@@ -1,4 +1,4 @@
-// RequestID: tells the answers to several outstanding requests apart.
+// RequestID: matches answers to outstanding requests.
 
 /// A request that was sent in a session.
 public struct RequestID: Sendable, Hashable {

@@ -1,26 +1,25 @@
-// ServerDatabase: what a server says about a database in its own database `_Server` (ovsdb-server(5)): whether it is part of
-// a cluster, whether it leads it, and how far it has come. Who follows a cluster decides by it where to connect to.
+// ServerDatabase: a server's own view of a database, from its database `_Server` (ovsdb-server(5)): whether it is clustered,
+// whether this server leads the cluster, and how much of the log it has. ClusterPolicy uses it to choose a member.
 
-/// A row of the table Database of `_Server`.
+/// A row of the table Database in `_Server`.
 public struct ServerDatabase: Sendable, Equatable {
-  /// How a database is kept.
+  /// The service model.
   public enum Model: String, Sendable {
     case standalone, clustered, relay
   }
 
   public var name: String
-  /// A model that we do not know counts as standalone.
+  /// Unknown models count as standalone.
   public var model: Model
-  /// Whether the server is in touch with the cluster (or with what it relays); always of a standalone database.
+  /// Whether the server is in touch with the cluster (or with the database it relays); always true for a standalone database.
   public var isConnected: Bool
-  /// Whether the server leads the cluster; always of a standalone database.
+  /// Whether the server leads the cluster; always true for a standalone database.
   public var isLeader: Bool
-  /// The cluster; nil when there is none, or the server has not joined it.
+  /// The cluster; nil if there is none, or the server has not joined it.
   public var clusterID: RowID?
-  /// The server within the cluster.
+  /// The server's ID within the cluster.
   public var serverID: RowID?
-  /// The log entry that the server has come to. It never goes back in a cluster: a server with a smaller one than was seen
-  /// elsewhere is behind.
+  /// The latest log entry that the server has. In a cluster it never decreases: a server below the highest index seen lags behind.
   public var index: Int64?
 
   public init(
@@ -36,7 +35,7 @@ public struct ServerDatabase: Sendable, Equatable {
     self.index = index
   }
 
-  /// The row of `database` in a replica of `_Server`; nil when the server does not have the database.
+  /// The row of `database` in a replica of `_Server`; nil if the server does not have the database.
   init?(named database: String, in replica: Replica) {
     guard let row = replica.rows(Self.table).first(where: { $0.value["name"]?.text == database })?.value else { return nil }
     self.init(
@@ -45,7 +44,7 @@ public struct ServerDatabase: Sendable, Equatable {
       index: row["index"]?.scalar?.integer)
   }
 
-  /// The database and table that it is in.
+  /// The database and table of this row.
   static let database = "_Server"
   static let table = "Database"
   static let columns = ["name", "model", "connected", "leader", "cid", "sid", "index"]

@@ -1,4 +1,4 @@
-// Session+Receive: the peer's messages: answers, updates, and what it asks itself.
+// Session+Receive: the peer's messages: answers, updates and requests.
 
 extension Session {
   /// Takes the bytes of one read.
@@ -24,11 +24,11 @@ extension Session {
   private mutating func handle(_ text: RawSpan, _ events: inout [SessionEvent]) throws {
     switch try RPCMessage(text, limits: configuration.limits) {
     case .reply(let id, let result, let error):
-      // An answer to what nobody asked is passed over, as Open vSwitch does.
+      // An answer without a matching request is ignored, as in Open vSwitch.
       guard case .integer(let number) = id, let subject = pending.removeValue(forKey: number) else { return }
       try handleReply(RequestID(number: number), subject, text, result, error, &events)
     case .request(let id, let method, let parameters):
-      // Whatever the session is busy with: an echo is answered at once.
+      // An echo is answered at once, in every state.
       guard method == "echo" else {
         output += RPCMessage.encodeReply(id: id, result: .null, error: "unknown method")
         return
@@ -39,7 +39,7 @@ extension Session {
     }
   }
 
-  /// A part of the message as a tree; null when it has no such part.
+  /// A part of the message as a tree; null if it is missing.
   func value(_ text: RawSpan, _ position: Int?) throws -> JSONValue {
     guard let position else { return .null }
     var reader = JSONReader(text, at: position, depth: configuration.limits.depth)
@@ -55,7 +55,7 @@ extension Session {
       guard let name = try value(text, parameters).elements?.first?.text else { throw OVSDBError.malformed("\(method) without a lock") }
       setLock(name, isHeld: method == "locked", &events)
     case "monitor_canceled" where try value(text, parameters).elements?.first == Self.monitorID:
-      // The database went, or was converted: everything is to be fetched anew, on the same connection.
+      // The database was removed or converted: fetch everything again, on the same connection.
       replica?.lastTransaction = .zero
       phase = .waiting
       proceed(&events)
@@ -106,7 +106,7 @@ extension Session {
     }
   }
 
-  /// The server's words: a string, or an object of RFC 7047 §3.1.
+  /// The server's error: a string, or an object as in RFC 7047 §3.1.
   static func refused(_ method: String, _ error: JSONValue) -> OVSDBError {
     .refused(method: method, error: error.text ?? error["error"]?.text ?? error.description, details: error["details"]?.text)
   }

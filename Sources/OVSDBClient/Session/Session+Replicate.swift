@@ -1,7 +1,7 @@
-// Session+Replicate: from the connection to the replica, and the updates that keep it.
+// Session+Replicate: from the new connection to the replica, and the updates that keep it current.
 
 extension Session {
-  /// The answer to `get_schema _Server`; nil when the server is too old to have it, and so in no cluster.
+  /// The answer to `get_schema _Server`; nil: the server is too old for it, and therefore not clustered.
   mutating func handleServerSchema(_ text: RawSpan, _ result: Int?, _ events: inout [SessionEvent]) throws {
     guard let result else { return requestSchema() }
     let schema = try DatabaseSchema(try value(text, result))
@@ -16,7 +16,7 @@ extension Session {
         tables: [MonitoredTable(table: ServerDatabase.table, columns: layout.columns, conditions: [condition])]), .serverMonitor)
   }
 
-  /// What the server has about the database at first; nil when it does not tell.
+  /// The database's first row in `_Server`; nil if the server does not provide it.
   mutating func handleServerMonitor(_ text: RawSpan, _ result: Int?, _ events: inout [SessionEvent]) throws {
     guard let result, let layouts = server?.layouts else {
       server = nil
@@ -30,7 +30,7 @@ extension Session {
     proceed(&events)
   }
 
-  /// Goes on when the server is one to replicate from.
+  /// Continues if the server is suitable.
   mutating func proceed(_ events: inout [SessionEvent]) {
     guard case .waiting = phase else { return }
     if server != nil {
@@ -45,7 +45,7 @@ extension Session {
     request(.getSchema(database: configuration.database), .schema)
   }
 
-  /// The schema: what was replicated before stays the base if it has the same form.
+  /// The schema. The previous replica stays the base if its layout is the same.
   mutating func handleSchema(_ json: JSONValue) throws {
     let schema = try DatabaseSchema(json)
     if replica?.schema != schema { next = Replica(schema: schema, columns: configuration.columns) } else { next = replica }
@@ -67,7 +67,7 @@ extension Session {
     request(monitor, .monitor(method))
   }
 
-  /// A server that does not know the method knows one of the older ones.
+  /// A server that does not support the method supports an older one.
   mutating func handleRefusedMonitor(_ method: MonitorMethod, _ error: JSONValue) throws {
     guard let next = method.next else { throw Self.refused("monitor \(configuration.database)", error) }
     requestMonitor(next)
@@ -127,8 +127,7 @@ extension Session {
     }
   }
 
-  /// Applies a difference. One that does not fit shows that the replica is not what the server takes it for: the next
-  /// connection fetches everything.
+  /// Applies a difference. If it does not fit, our replica is not what the server assumes: the next connection fetches everything.
   private mutating func applying(_ updates: TableUpdates, to replica: inout Replica) throws(OVSDBError) -> [TableChange] {
     do {
       return try replica.apply(updates)

@@ -1,27 +1,27 @@
-// Session: the conversation with a server, from the connection to the replica (RFC 7047 §4): a state machine without I/O or
-// clock. Bytes and the time go in, events and bytes come out. It lives as long as its client and outlasts connections: it
-// keeps the replica, so that the next connection fetches only what changed. The order of things:
+// Session: the protocol with a server, from the new connection to the replica (RFC 7047 §4): a state machine without I/O or clock.
+// Bytes and the time go in, events and bytes come out. It outlives connections and keeps the replica, so the next connection
+// fetches only what changed. The sequence:
 //
 //     get_schema _Server → monitor Database → (is it the leader?) → get_schema → monitor → replica
 
-/// A conversation about one database.
+/// The protocol session for one database.
 public struct Session: Sendable {
-  /// How far the conversation has come.
+  /// The states, in order.
   enum Phase: Sendable {
     /// There is no connection.
     case closed
-    /// Asking what the server is.
+    /// Asking for the server's own state.
     case server
-    /// The server is not, or not yet, one to replicate from.
+    /// The server is not suitable, or not yet.
     case waiting
     case schema
     case monitor(MonitorMethod)
     case ready(MonitorMethod)
-    /// The peer broke the rules or fell silent.
+    /// The peer violated the protocol or fell silent.
     case failed
   }
 
-  /// What an outstanding request is about.
+  /// The kinds of outstanding requests.
   enum Pending: Sendable {
     case serverSchema
     case serverMonitor
@@ -29,9 +29,9 @@ public struct Session: Sendable {
     case monitor(MonitorMethod)
     case transaction([OVSDBOperation])
     case lock(String)
-    /// Asked by `send`.
+    /// Sent through `send`.
     case other(OVSDBRequest)
-    /// Whose answer is of no interest.
+    /// The answer is ignored.
     case ignored
   }
 
@@ -41,23 +41,23 @@ public struct Session: Sendable {
   var output: [UInt8] = []
   var pending: [Int64: Pending] = [:]
   var lastRequest: Int64 = 0
-  /// Locks that are wanted, and whether we have them.
+  /// The locks we request, and whether we hold them.
   var locks: [String: Bool] = [:]
-  /// What `_Server` contains; nil when the server has no such database.
+  /// The contents of `_Server`; nil if the server has no such database.
   var server: Replica?
-  /// When the peer was last heard.
+  /// When the last byte from the peer arrived.
   var lastHeard: ContinuousClock.Instant?
-  /// When the peer was asked for a sign of life that has not come.
+  /// When an unanswered probe was sent.
   var probed: ContinuousClock.Instant?
 
-  /// What the database contains, as far as is known: also while there is no connection, or a new one is being set up.
-  /// nil before the first time.
+  /// The last known contents of the database, kept without a connection and while a new one is set up. nil before the first
+  /// connection.
   public internal(set) var replica: Replica?
 
-  /// The replica that is being set up, from the schema to the contents.
+  /// The replica under construction, from the schema to the contents.
   var next: Replica?
 
-  /// The identities of our monitors.
+  /// The IDs of our monitors.
   static let monitorID: JSONValue = "replica"
   static let serverMonitorID: JSONValue = "server"
 
@@ -66,18 +66,18 @@ public struct Session: Sendable {
     framer = JSONFramer(limits: configuration.limits)
   }
 
-  /// Whether the replica is complete and kept up to date.
+  /// Whether the replica is complete and updated.
   public var isReady: Bool {
     if case .ready = phase { return true }
     return false
   }
 
-  /// What the server says about the database; nil before it did, and when it does not have it.
+  /// The server's row about the database; nil before it arrives, and if the server does not have the database.
   public var serverDatabase: ServerDatabase? {
     server.flatMap { ServerDatabase(named: configuration.database, in: $0) }
   }
 
-  /// Whether the lock is ours.
+  /// Whether we hold the lock.
   public func holds(lock name: String) -> Bool { locks[name] == true }
 
   /// A connection is up.
@@ -96,7 +96,7 @@ public struct Session: Sendable {
 
   /// The connection is gone.
   ///
-  /// - Parameter reason: For the transactions that were not answered.
+  /// - Parameter reason: for the transactions that were not answered.
   public mutating func closed(_ reason: String, now: ContinuousClock.Instant) -> [SessionEvent] {
     var events: [SessionEvent] = []
     for (number, pending) in pending.sorted(by: { $0.key < $1.key }) {
@@ -119,13 +119,13 @@ public struct Session: Sendable {
     return events
   }
 
-  /// What there is to be sent; to be asked for after each call.
+  /// The bytes to send. Ask after each call.
   public mutating func takeOutput() -> [UInt8] {
     defer { output = [] }
     return output
   }
 
-  /// Sends a request and notes what its answer is about.
+  /// Sends a request and notes its kind for the answer.
   @discardableResult
   mutating func request(_ request: OVSDBRequest, _ subject: Pending) -> RequestID {
     lastRequest += 1
@@ -134,13 +134,13 @@ public struct Session: Sendable {
     return RequestID(number: lastRequest)
   }
 
-  /// The session cannot go on.
+  /// The session cannot continue.
   mutating func fail(_ error: OVSDBError, _ events: inout [SessionEvent]) {
     phase = .failed
     events.append(.failed(error))
   }
 
-  /// Whether there is a connection that can be used.
+  /// Whether there is a usable connection.
   var isOpen: Bool {
     switch phase {
     case .closed, .failed: false

@@ -1,17 +1,17 @@
-// SessionConfiguration: what a session replicates, and how patient it is.
+// SessionConfiguration: what a session replicates, and its timeouts and limits.
 
-/// What a session is for.
+/// The settings of a session.
 public struct SessionConfiguration: Sendable {
   /// The database's name.
   public var database: String
-  /// The tables to replicate, with these columns of them (an empty list: all); nil means all of the database.
-  /// What the server's schema lacks is left out.
+  /// The tables to replicate and their columns (empty list: all columns); nil: the whole database. Columns missing from the
+  /// server's schema are skipped.
   public var columns: [String: [String]]?
-  /// Whether of a clustered database only the leader will do. Followers answer too, but with what they had a moment ago.
+  /// Whether only the leader of a clustered database is acceptable. Followers answer too, but with slightly stale data.
   public var requiresLeader: Bool
-  /// How long the peer may be silent until it is asked for a sign of life, and then once more until it is given up; nil: never.
+  /// Seconds of silence before the peer is probed, and again before it is given up; nil: never.
   public var probeInterval: Duration?
-  /// What the peer may send.
+  /// Limits on the peer's messages.
   public var limits: JSONLimits
 
   public init(

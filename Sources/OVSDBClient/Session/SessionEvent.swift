@@ -1,10 +1,10 @@
-// SessionEvent: what a session tells whoever drives it.
+// SessionEvent: what a session reports to its driver.
 
-/// Something that bytes of the peer, or the passing of time, brought about.
+/// A result of received bytes or of elapsed time.
 public enum SessionEvent: Sendable {
-  /// What the server says about the database; nil: it does not have it. Comes at every change.
+  /// The server's row about the database; nil: it does not have it. Sent on every change.
   case server(ServerDatabase?)
-  /// The replica is complete, or complete again.
+  /// The replica is complete (again).
   case connected(Replica)
   /// One transaction, or several that the server put into one message.
   case changed([TableChange], Replica)
@@ -12,10 +12,10 @@ public enum SessionEvent: Sendable {
   case transaction(RequestID, Result<[OperationResult], OVSDBError>)
   /// The answer to `send`.
   case reply(RequestID, Result<JSONValue, OVSDBError>)
-  /// A lock that was asked for was got, or lost.
+  /// A requested lock was granted or lost.
   case lock(String, isHeld: Bool)
-  /// A notification that is not the session's business: updates of a monitor that was set up with `send`.
+  /// A notification for somebody else: updates of a monitor set up through `send`.
   case notification(method: String, JSONValue)
-  /// The session cannot go on: close the connection and call `closed`. Always the last.
+  /// The session cannot continue: close the connection and call `closed`. Always the last event.
   case failed(OVSDBError)
 }

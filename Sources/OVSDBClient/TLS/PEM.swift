@@ -1,4 +1,4 @@
-// PEM: keys and certificates from the text of a file (RFC 7468), with words for what can be wrong in it.
+// PEM: keys and certificates from the text of a file (RFC 7468), with errors that say what is wrong with the file.
 
 import COpenSSL
 
@@ -6,13 +6,13 @@ import COpenSSL
 final class Certificate {
   let pointer: OpaquePointer
 
-  /// Takes the reference over.
+  /// Takes ownership of the reference.
   init(_ pointer: OpaquePointer) { self.pointer = pointer }
   deinit { X509_free(pointer) }
 }
 
 enum PEM {
-  /// All certificates of a file, at least one.
+  /// All certificates in a file, at least one.
   ///
   /// - Parameter subject: the file, for messages.
   static func certificates(in bytes: [UInt8], _ subject: String) throws(TLSError) -> [Certificate] {
@@ -21,7 +21,7 @@ enum PEM {
     var certificates: [Certificate] = []
     while let pointer = PEM_read_bio_X509(bio, nil, noPassphrase, nil) { certificates.append(Certificate(pointer)) }
     let code = ERR_peek_last_error()
-    // After the last one, the library finds no further beginning.
+    // After the last one, the library finds no further BEGIN line.
     let isEnd = copenssl_error_library(code) == ERR_LIB_PEM && copenssl_error_reason(code) == PEM_R_NO_START_LINE
     let reason = TLSError.nextReason()
     guard isEnd else {
@@ -36,7 +36,7 @@ enum PEM {
     return certificates
   }
 
-  /// The first private key of a file. The caller frees it.
+  /// The first private key in a file. The caller frees it.
   static func privateKey(in bytes: [UInt8], _ subject: String) throws(TLSError) -> OpaquePointer {
     guard let bio = memory(bytes) else { throw TLSError(during: subject) }
     defer { BIO_free(bio) }
@@ -55,12 +55,12 @@ enum PEM {
     throw TLSError(.fileNotPEM, subject, "the private key in it is damaged: \(reason)", remedy: "replace it")
   }
 
-  /// Copies, so that it does not depend on the array's life.
+  /// Copies the bytes: the BIO must not depend on the lifetime of the array.
   private static func memory(_ bytes: [UInt8]) -> OpaquePointer? {
     ERR_clear_error()
     guard let bio = BIO_new(BIO_s_mem()) else { return nil }
     BIO_write(bio, bytes, Int32(bytes.count))
-    // An empty memory BIO says end of file, not "try again".
+    // By default an empty memory BIO reports "try again" instead of end of file.
     copenssl_end_memory(bio)
     return bio
   }
@@ -70,5 +70,5 @@ enum PEM {
   }
 }
 
-/// Answers for the operator, whom the library would otherwise ask on the terminal.
+/// Replaces the library's passphrase prompt on the terminal.
 private func noPassphrase(_: UnsafeMutablePointer<CChar>?, _: Int32, _: Int32, _: UnsafeMutableRawPointer?) -> Int32 { -1 }

@@ -1,19 +1,19 @@
-// PeerName: whether a certificate is for a name that the operator has given, and what it says of itself.
+// PeerName: compares a certificate with a configured peer-name, and describes the certificate.
 
 import COpenSSL
 
 enum PeerName {
-  /// Begins a name that is the certificate's fingerprint.
+  /// Prefix of a fingerprint.
   static let fingerprintPrefix = "sha256:"
 
-  /// Whether the certificate has the name: a host name (also by a wildcard of the certificate), an IP address, or its fingerprint.
+  /// Whether the certificate matches: by host name (also by wildcard), IP address or fingerprint.
   static func matches(_ name: String, _ certificate: OpaquePointer) -> Bool {
     if name.hasPrefix(fingerprintPrefix) { return digits(of: name) == fingerprint(certificate) }
     if X509_check_ip_asc(certificate, name, 0) == 1 { return true }
     return X509_check_host(certificate, name, name.utf8.count, 0, nil) == 1
   }
 
-  /// The 64 hexadecimal digits of a fingerprint, with or without colons; nil when it is none.
+  /// The 64 hexadecimal digits of a fingerprint, with or without colons; nil if invalid.
   static func digits(of name: String) -> String? {
     let digits = name.dropFirst(fingerprintPrefix.count).lowercased().filter { $0 != ":" }
     return digits.utf8.count == 64 && digits.allSatisfy(\.isHexDigit) ? digits : nil

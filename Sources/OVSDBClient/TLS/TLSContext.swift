@@ -1,12 +1,12 @@
-// TLSContext: key, certificates and rules that a TLS connection is made with: TLS 1.2 and 1.3, verification in both
-// directions, no resumption (every connection verifies anew), no renegotiation.
+// TLSContext: key, certificates and rules for TLS connections: TLS 1.2 and 1.3, verification in both directions, no resumption
+// (every connection verifies anew), no renegotiation.
 
 import COpenSSL
 
-/// Thread-safe once made: OpenSSL counts references, and nothing changes it any more.
+/// Thread-safe once created: OpenSSL counts references, and nothing changes it any more.
 final class TLSContext: Sendable {
   nonisolated(unsafe) let pointer: OpaquePointer
-  /// What it was made from.
+  /// The files' contents.
   let material: TLSMaterial
 
   var settings: TLSSettings { material.settings }
@@ -32,7 +32,7 @@ final class TLSContext: Sendable {
     let subject = "certificate \(settings.certificatePath)"
     let certificates = try PEM.certificates(in: material.certificate, subject)
     for (index, certificate) in certificates.enumerated() {
-      // Both count their own reference.
+      // Both hold a reference of their own.
       let result =
         index == 0 ? SSL_CTX_use_certificate(pointer, certificate.pointer) : copenssl_add_chain_certificate(pointer, certificate.pointer)
       guard result == 1 else {

@@ -1,12 +1,12 @@
-// TLSEngine: one TLS connection over memory BIOs: bytes of the network in, bytes for the network out, no socket anywhere.
-// Verifies the peer (RFC 5280, name by RFC 6125) before anything of ours but the handshake leaves.
+// TLSEngine: one TLS connection over memory BIOs: network bytes in, network bytes out, no socket. Nothing but the handshake is sent
+// before the peer is verified (RFC 5280; names: RFC 6125).
 
 import COpenSSL
 
 /// Not for concurrent use.
 final class TLSEngine {
   enum Role: Equatable {
-    /// `serverName`: sent to the server when it is a host name (RFC 6066 §3).
+    /// `serverName`: sent to the server if it is a host name (RFC 6066 §3).
     case client(serverName: String?)
     case server
   }
@@ -16,11 +16,11 @@ final class TLSEngine {
   private let outgoing: OpaquePointer
   private let context: TLSContext
   private let isServer: Bool
-  /// The handshake is over, and the peer is whom we want.
+  /// The handshake is complete and the peer is verified.
   private(set) var isEstablished = false
-  /// The peer has said that it sends no more.
+  /// The peer has sent close_notify.
   private(set) var isClosedByPeer = false
-  /// Why verification failed, noted while it goes on.
+  /// Why verification failed, noted while verification continues.
   private var verificationError: TLSError?
   private var hasRightName = false
 
@@ -54,12 +54,12 @@ final class TLSEngine {
 
   // -- bytes of the network ------------------------------------------------------------------------------------------
 
-  /// Takes what has come from the network; `advance` and `read` make something of it.
+  /// Takes bytes from the network; `advance` and `read` process them.
   func receive(_ bytes: UnsafeRawBufferPointer) {
     BIO_write(incoming, bytes.baseAddress, Int32(bytes.count))
   }
 
-  /// Hands over what is to be sent to the network, and forgets it.
+  /// Hands over the bytes to send, and forgets them.
   func takeOutput(_ body: (UnsafeRawBufferPointer) -> Void) {
     var data: UnsafeMutablePointer<CChar>?
     let count = copenssl_memory(outgoing, &data)
@@ -70,9 +70,9 @@ final class TLSEngine {
 
   // -- the connection ----------------------------------------------------------------------------------------------
 
-  /// Goes on with the handshake as far as it can; the first call begins it.
+  /// Continues the handshake as far as possible; the first call begins it.
   ///
-  /// - Throws: why there is no connection. The alert for the peer is in the output then.
+  /// - Throws: why the handshake failed. The output then holds the alert for the peer.
   func advance() throws(TLSError) {
     guard !isEstablished else { return }
     ERR_clear_error()
@@ -81,7 +81,7 @@ final class TLSEngine {
       try check(result, "TLS handshake")
       return
     }
-    // The library has verified all of it; nothing may go out if it has not.
+    // The library has verified the peer. Check the result before anything is sent.
     guard SSL_get_verify_result(ssl) == Int(X509_V_OK), hasRightName else {
       throw verificationError ?? TLSError(.invalid, "the peer's certificate", "it has not been verified")
     }
@@ -90,7 +90,7 @@ final class TLSEngine {
 
   /// Decrypts into `buffer`.
   ///
-  /// - Returns: the number of bytes; 0: no more for now, or for good if `isClosedByPeer`.
+  /// - Returns: the number of bytes; 0: none yet, or no more at all if `isClosedByPeer`.
   func read(into buffer: UnsafeMutableRawBufferPointer) throws(TLSError) -> Int {
     ERR_clear_error()
     var count = 0
@@ -103,17 +103,17 @@ final class TLSEngine {
   /// Encrypts.
   func write(_ bytes: UnsafeRawBufferPointer) throws(TLSError) {
     guard !bytes.isEmpty else { return }
-    precondition(isEstablished, "nothing is sent to a peer that is not verified")
+    precondition(isEstablished, "nothing is sent to an unverified peer")
     ERR_clear_error()
     var count = 0
     let result = SSL_write_ex(ssl, bytes.baseAddress, bytes.count, &count)
     guard result == 1 else {
       try check(result, "TLS connection")
-      throw TLSError(.libraryFailure, "TLS connection", "the TLS library does not accept data to send")
+      throw TLSError(.libraryFailure, "TLS connection", "the TLS library refuses data to send")
     }
   }
 
-  /// Says that we send no more.
+  /// Sends close_notify.
   func close() {
     guard isEstablished else { return }
     ERR_clear_error()
@@ -121,7 +121,7 @@ final class TLSEngine {
     ERR_clear_error()
   }
 
-  /// `TLSv1.3`.
+  /// For example `TLSv1.3`.
   var version: String { String(cString: SSL_get_version(ssl)) }
 
   private func check(_ result: Int32, _ operation: String) throws(TLSError) {
@@ -136,7 +136,7 @@ final class TLSEngine {
 
   // -- verification ------------------------------------------------------------------------------------------------
 
-  /// Called by the library for each certificate of the chain, the peer's last, and for each fault.
+  /// Called by the library for each certificate of the chain, the peer's own last, and for each error.
   private static func verified(_ isGood: Int32, _ context: OpaquePointer?) -> Int32 {
     guard let ssl = copenssl_connection(context), let owner = copenssl_owner(ssl) else { return 0 }
     let engine = Unmanaged<TLSEngine>.fromOpaque(owner).takeUnretainedValue()

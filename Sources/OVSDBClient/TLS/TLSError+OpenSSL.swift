@@ -1,5 +1,5 @@
-// TLSError+OpenSSL: from the library's codes to our reasons. Two kinds: the result of verifying the peer's certificate, and
-// the error queue, which also holds the alerts by which a peer says what it dislikes about us (RFC 8446 §6).
+// TLSError+OpenSSL: maps the library's codes to our reasons. Two sources: the result of verifying the peer's certificate, and the
+// error queue, which also holds the peer's alerts about our side (RFC 8446 §6).
 
 import COpenSSL
 
@@ -8,7 +8,7 @@ extension TLSError {
   ///
   /// - Parameters:
   ///   - code: X509_V_ERR_….
-  ///   - subject: of the certificate at fault, which may be one of the authority's.
+  ///   - subject: of the faulty certificate, which may be a CA's.
   ///   - validity: `from … to …` of that certificate.
   init(verification code: Int32, subject: String, validity: String, isServer: Bool) {
     let certificate = subject.isEmpty ? "the peer's certificate" : "the peer's certificate '\(subject)'"
@@ -23,7 +23,7 @@ extension TLSError {
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN,
       X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_SIGNATURE_FAILURE, X509_V_ERR_CERT_UNTRUSTED:
       self.init(
-        .unknownAuthority, certificate, "it is not from the authority in ca-certificate: \(text)",
+        .unknownAuthority, certificate, "it is not signed by the authority in ca-certificate: \(text)",
         remedy: "name the authority that signs the peers' certificates")
     case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
       self.init(.wrongName, certificate, "it does not match peer-name", remedy: "correct peer-name, or connect to the right peer")
@@ -40,7 +40,7 @@ extension TLSError {
     }
   }
 
-  /// The text of the oldest entry of the thread's error queue; empties it.
+  /// The text of the oldest entry in the thread's error queue; empties the queue.
   static func nextReason() -> String {
     let code = ERR_get_error()
     ERR_clear_error()
@@ -51,7 +51,7 @@ extension TLSError {
     code == 0 ? "no reason given" : ERR_reason_error_string(code).map { String(cString: $0) } ?? "error \(code)"
   }
 
-  /// What the thread's error queue says; empties it.
+  /// From the thread's error queue; empties the queue.
   init(during operation: String) {
     let code = ERR_get_error()
     ERR_clear_error()
@@ -68,22 +68,22 @@ extension TLSError {
     case SSL_R_WRONG_VERSION_NUMBER, SSL_R_HTTP_REQUEST, SSL_R_BAD_RECORD_TYPE, SSL_R_PACKET_LENGTH_TOO_LONG:
       self.init(.notTLS, operation, "the peer does not speak TLS on this port (\(text))", remedy: "use another port, or tcp: without TLS")
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
-      self.init(.noCertificate, operation, "the peer has shown no certificate", remedy: "configure one there")
+      self.init(.noCertificate, operation, "the peer sent no certificate", remedy: "configure one there")
     case SSL_R_NO_SHARED_CIPHER, SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, SSL_R_TLSV1_ALERT_INSUFFICIENT_SECURITY:
-      self.init(.noCommonCipher, operation, "no cipher or key type that both sides accept (\(text))")
+      self.init(.noCommonCipher, operation, "no cipher or key type is accepted by both sides (\(text))")
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
       self.init(.refusedByPeer, "our certificate", "the peer requires one and none is configured")
     case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
       self.init(
-        .refusedByPeer, "our certificate", "the peer does not know the authority that signed it",
+        .refusedByPeer, "our certificate", "the peer does not trust the authority that signed it",
         remedy: "get it signed by an authority that the peer trusts")
     case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-      self.init(.refusedByPeer, "our certificate", "the peer finds it expired, or not valid yet", remedy: "renew it, or set the clocks")
+      self.init(.refusedByPeer, "our certificate", "the peer considers it expired or not yet valid", remedy: "renew it or set the clocks")
     case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
-      self.init(.refusedByPeer, "our certificate", "the peer finds it revoked", remedy: "issue another")
+      self.init(.refusedByPeer, "our certificate", "the peer considers it revoked", remedy: "issue another")
     case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN,
       SSL_R_SSLV3_ALERT_NO_CERTIFICATE, SSL_R_TLSV1_ALERT_ACCESS_DENIED, SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
-      self.init(.refusedByPeer, "our certificate", "the peer refuses it (\(text))")
+      self.init(.refusedByPeer, "our certificate", "the peer rejects it (\(text))")
     case SSL_R_UNEXPECTED_EOF_WHILE_READING:
       self.init(.closed, operation, "the peer closed the connection")
     default:

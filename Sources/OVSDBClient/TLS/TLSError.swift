@@ -1,14 +1,14 @@
-// TLSError: why a TLS connection did not come about, or ended: what is wrong, with which certificate or file, and what to do.
+// TLSError: why a TLS connection failed: what is wrong, with which certificate or file, and the remedy.
 
 /// A failed TLS connection.
 public struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// One for each cause that an operator has to treat in a way of its own.
+  /// One for each cause with a remedy of its own.
   public enum Reason: String, Sendable {
     // Our own files.
     case fileUnreadable, fileNotPEM, keyEncrypted, keyMismatch, fileRefused
-    // The peer's certificate, refused by us.
+    // The peer's certificate, rejected by us.
     case expired, notYetValid, unknownAuthority, selfSigned, wrongName, wrongPurpose, revoked, tooWeak, invalid, noCertificate
-    // Our certificate, refused by the peer.
+    // Our certificate, rejected by the peer.
     case refusedByPeer
     // The protocol.
     case protocolVersion, noCommonCipher, notTLS, protocolViolation, closed
@@ -16,11 +16,11 @@ public struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
   }
 
   public var reason: Reason
-  /// The file or certificate; empty where there is none.
+  /// The file or certificate; empty if there is none.
   public var subject: String
   /// What is wrong with it.
   public var message: String
-  /// What to do about it; empty where nothing can be advised.
+  /// What to do about it; empty if there is no advice.
   public var remedy: String
 
   init(_ reason: Reason, _ subject: String = "", _ message: String, remedy: String = "") {

@@ -1,5 +1,5 @@
-// TLSHandler: the TLS engine in a channel's pipeline, next to the socket. What the session writes waits here until the
-// handshake is over and the peer is verified; nothing leaves unencrypted.
+// TLSHandler: the TLS engine in a channel's pipeline, next to the socket. The session's output waits here until the handshake is
+// complete and the peer is verified; nothing is sent unencrypted.
 
 import NIOCore
 
@@ -10,17 +10,17 @@ final class TLSHandler: ChannelDuplexHandler {
   typealias OutboundOut = ByteBuffer
 
   private let engine: TLSEngine
-  /// Succeeds with the protocol version when the peer is verified.
+  /// Succeeds with the TLS version once the peer is verified.
   private let established: EventLoopPromise<String>
   private var waiting = MarkedCircularBuffer<(bytes: ByteBuffer, promise: EventLoopPromise<Void>?)>(initialCapacity: 4)
   private var hasFailed = false
   private let timeout: TimeAmount
   private var deadline: Scheduled<Void>?
 
-  /// Most plaintext handed on in one piece.
+  /// Largest piece of plaintext passed on at once, in bytes.
   private static let readByteCount = 65536
 
-  /// - Parameter timeout: for the handshake.
+  /// - Parameter timeout: of the handshake.
   init(_ engine: TLSEngine, established: EventLoopPromise<String>, timeout: TimeAmount) {
     self.engine = engine
     self.established = established
@@ -33,7 +33,7 @@ final class TLSHandler: ChannelDuplexHandler {
 
   func handlerRemoved(context: ChannelHandlerContext) {
     deadline?.cancel()
-    // Of a channel that never became active, too.
+    // Also for a channel that never became active.
     established.fail(ChannelError.alreadyClosed)
     dropWaiting(ChannelError.alreadyClosed)
   }
@@ -111,7 +111,7 @@ final class TLSHandler: ChannelDuplexHandler {
         }
         if plain.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(plain)) }
       }
-      // Answers of the protocol itself, such as to a key update.
+      // Protocol answers, for example to a key update.
       send(context, nil)
       if engine.isClosedByPeer { context.close(promise: nil) }
     } catch {
@@ -137,7 +137,7 @@ final class TLSHandler: ChannelDuplexHandler {
     send(context, promise)
   }
 
-  /// Sends what the engine has for the network.
+  /// Sends the engine's output.
   private func send(_ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
     var encrypted: ByteBuffer?
     engine.takeOutput { encrypted = context.channel.allocator.buffer(bytes: $0) }
@@ -148,7 +148,7 @@ final class TLSHandler: ChannelDuplexHandler {
     context.writeAndFlush(wrapOutboundOut(encrypted), promise: promise)
   }
 
-  /// Tells the peer by an alert, and our side by the error; then it is over.
+  /// Sends an alert to the peer and the error to our side, and closes.
   private func fail(_ context: ChannelHandlerContext, _ error: TLSError) {
     hasFailed = true
     send(context, nil)

@@ -1,16 +1,16 @@
-// TLSMaterial: the contents of the files that TLSSettings names, read anew for each connection, so that certificates which
-// change on disk are used at once; and compared on SIGHUP, so that only a change interrupts a session.
+// TLSMaterial: the contents of the files in TLSSettings. They are read for each connection, so changed certificates are used at
+// once, and compared on SIGHUP, so a session is interrupted only by a change.
 
 import Glibc
 
-/// Key and certificates as they were on disk at one time.
+/// Key and certificates as read from disk at one time.
 struct TLSMaterial: Equatable, Sendable {
   let settings: TLSSettings
   let privateKey: [UInt8]
   let certificate: [UInt8]
   let caCertificate: [UInt8]
 
-  /// More is no certificate file.
+  /// Longer files cannot be certificate files.
   private static let byteLimit = 1 << 20
 
   /// - Throws: `fileUnreadable`, with the path.
@@ -34,7 +34,7 @@ struct TLSMaterial: Equatable, Sendable {
       if count == 0 { return bytes }
       bytes += block[..<count]
       guard bytes.count <= byteLimit else {
-        throw TLSError(.fileUnreadable, subject, "it is longer than 1 MiB, so it is not a certificate file")
+        throw TLSError(.fileUnreadable, subject, "it is longer than 1 MiB: not a certificate file")
       }
     }
   }

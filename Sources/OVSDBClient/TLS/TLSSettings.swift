@@ -1,15 +1,15 @@
-// TLSSettings: which files and names the TLS connections of a client use. Only names: the files are read for each connection.
+// TLSSettings: the files and names for a client's TLS connections. Only paths: the files are read for each connection.
 
-/// Our credentials, whom we trust, and who the peer has to be.
+/// Our credentials, the trusted authorities, and the acceptable peers.
 public struct TLSSettings: Equatable, Sendable {
-  /// PEM file with our private key, not encrypted.
+  /// PEM file with our private key, unencrypted.
   public var privateKeyPath: String
-  /// PEM file with our certificate first, then those between it and the CA's, if any.
+  /// PEM file with our certificate first, then any intermediate certificates.
   public var certificatePath: String
-  /// PEM file with the certificates of the authorities whose peers we trust.
+  /// PEM file with the certificates of the trusted authorities.
   public var caCertificatePath: String
-  /// What the peer's certificate has to be for, one of them: host names, IP addresses, or `sha256:` and the certificate's
-  /// fingerprint in hexadecimal digits. Empty: any certificate of the authority.
+  /// Names of which the peer's certificate must match one: host names, IP addresses, or `sha256:` and the certificate's fingerprint
+  /// in hexadecimal digits. Empty: any certificate signed by the authority.
   public var peerNames: [String]
 
   public init(privateKeyPath: String, certificatePath: String, caCertificatePath: String, peerNames: [String] = []) {
@@ -21,7 +21,7 @@ public struct TLSSettings: Equatable, Sendable {
 }
 
 extension TLSSettings {
-  /// Whether a text can stand in `peerNames`: a fingerprint has to be one, anything else is a name.
+  /// Whether `peerNames` may hold this text: anything but a malformed fingerprint.
   public static func isPeerName(_ text: String) -> Bool {
     text.hasPrefix(PeerName.fingerprintPrefix) ? PeerName.digits(of: text) != nil : !text.isEmpty
   }

@@ -1,12 +1,12 @@
-// ClientEvent: what a client tells about its database.
+// ClientEvent: what a client reports about its database.
 
-/// What has happened, in order.
+/// Events, in order.
 public enum ClientEvent: Sendable {
-  /// The database is replicated: a fresh, consistent snapshot. Comes after every connection, and says all that changes since the
-  /// last one would have said.
+  /// The database is replicated: a fresh, consistent snapshot. Sent after every connection; it includes all changes since the last
+  /// event.
   case connected(Replica)
-  /// How rows differ from the snapshot before; one for each update message, or for several when they were not taken in time.
+  /// How rows differ from the previous snapshot: one update message, or several merged because they were not taken in time.
   case changed([TableChange], Replica)
-  /// The connection is gone, and why. The last snapshot is all that is known.
+  /// The connection is lost, and why. The last snapshot is the latest known state.
   case disconnected(String)
 }

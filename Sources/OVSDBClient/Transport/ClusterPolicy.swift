@@ -1,8 +1,8 @@
-// ClusterPolicy: whether a member of a Raft cluster will do, from its row in the `_Server` database (ovsdb-server(7)): it must be in
-// touch with the cluster, lead it where there are others to choose from, and not lag behind what was seen before.
+// ClusterPolicy: whether a member of a Raft cluster is suitable, from its row in the `_Server` database (ovsdb-server(7)): it must
+// be in touch with the cluster, lead it if there are other members to choose from, and not lag behind the highest index seen.
 
 struct ClusterPolicy {
-  /// The cluster whose log was followed, and how far.
+  /// The cluster, and the highest log index seen in it.
   private var clusterID: RowID?
   private var lowestIndex: Int64 = 0
 
@@ -10,21 +10,21 @@ struct ClusterPolicy {
 
   init(requiresLeader: Bool) { self.requiresLeader = requiresLeader }
 
-  /// Why another member has to be found; nil: this one will do.
+  /// Why this member is unsuitable; nil: it is suitable.
   mutating func objection(to database: ServerDatabase?, _ name: String) -> String? {
     guard let database else { return "the server does not have the database \(name)" }
     guard database.model != .standalone else { return nil }
-    guard database.isConnected else { return "the member has lost its cluster" }
+    guard database.isConnected else { return "the member has lost contact with its cluster" }
     guard database.model == .clustered else { return nil }
     if requiresLeader, !database.isLeader { return "the member is not the cluster's leader" }
     guard let index = database.index else { return nil }
     if database.clusterID != clusterID {
-      // Another cluster counts from its own beginning.
+      // Another cluster starts its own index.
       clusterID = database.clusterID
       lowestIndex = 0
     }
     guard index >= lowestIndex else {
-      return "the member lags behind the cluster: it is at index \(index), but \(lowestIndex) was seen before"
+      return "the member lags behind the cluster: it is at index \(index), but the cluster has already reached \(lowestIndex)"
     }
     lowestIndex = index
     return nil

@@ -1,21 +1,21 @@
-// Connection: a stream to an OVSDB server, over a unix socket or TCP, with or without TLS, dialled by us or by the server.
+// Connection: a stream to an OVSDB server over a Unix socket or TCP, with or without TLS, opened by us or by the server.
 
 import Glibc
 import NIOCore
 import NIOPosix
 
-/// A stream that is connected; with TLS, the handshake may still be under way.
+/// A connected stream; with TLS, the handshake may still be in progress.
 struct Connection: Sendable {
   typealias Channel = NIOAsyncChannel<ByteBuffer, ByteBuffer>
 
   let channel: Channel
-  /// Succeeds with the TLS version when the peer is verified; nil: no TLS.
+  /// Succeeds with the TLS version once the peer is verified; nil: no TLS.
   let handshake: EventLoopFuture<String>?
 
-  /// For reaching the peer and verifying it, together no more than twice this.
+  /// For connecting, and again for verifying the peer.
   static let timeout = TimeAmount.seconds(5)
 
-  /// Connects to a remote that listens.
+  /// Connects to a listening remote.
   ///
   /// - Parameter tls: needed for `ssl:`.
   static func dial(_ remote: Remote, _ tls: TLSContext?, on group: any EventLoopGroup) async throws(OVSDBError) -> Connection {
@@ -28,14 +28,14 @@ struct Connection: Sendable {
       case .dial(let host, let port):
         let isName = (try? SocketAddress(ipAddress: host, port: port)) == nil
         return try await bootstrap.connect(host: host, port: port) { prepare($0, tls, .client(serverName: isName ? host : nil)) }
-      case .listen: preconditionFailure("a remote that is listened on is not dialled")
+      case .listen: preconditionFailure("a passive remote is not dialed")
       }
     } catch {
       throw OVSDBError.connection(reason(error))
     }
   }
 
-  /// Puts TLS (if any) and the stream into a new channel.
+  /// Adds TLS (if any) and the stream to a new channel.
   static func prepare(_ channel: any NIOCore.Channel, _ tls: TLSContext?, _ role: TLSEngine.Role) -> EventLoopFuture<Connection> {
     channel.eventLoop.makeCompletedFuture {
       var handshake: EventLoopFuture<String>?
@@ -49,7 +49,7 @@ struct Connection: Sendable {
     }
   }
 
-  /// In words, without the address, which is said elsewhere.
+  /// The reason in words, without the address, which the message gives elsewhere.
   static func reason(_ error: any Error) -> String {
     switch error {
     case let error as NIOConnectionError:

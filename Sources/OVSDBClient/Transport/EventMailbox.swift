@@ -1,5 +1,5 @@
-// EventMailbox: events from the client to whoever applies them. Bounded: what a slow consumer has not taken yet is merged, so
-// that it costs no more than the rows that differ, and every event still leads from one snapshot to a later one.
+// EventMailbox: events from the client to its consumer. Bounded: events that a slow consumer has not taken are merged, so the
+// mailbox costs no more than the rows that differ, and every event still leads from one snapshot to a later one.
 
 import Synchronization
 
@@ -18,7 +18,7 @@ final class EventMailbox: Sendable {
     signal.yield()
   }
 
-  /// Ends the stream, once what is there has been taken.
+  /// Ends the stream once the pending events are taken.
   func finish() { signal.finish() }
 
   /// The next event; nil at the end. For one consumer.
@@ -39,7 +39,7 @@ private struct PendingEvents {
   private var changedTo: Replica?
   private var disconnected: String?
   private var changes: [TableChange] = []
-  /// Where the change of a row stands in `changes`; filled when there is something to merge.
+  /// The index in `changes` of a row's change; filled only for merging.
   private var positions: [Row: Int] = [:]
 
   private struct Row: Hashable {
@@ -50,7 +50,7 @@ private struct PendingEvents {
   mutating func add(_ event: ClientEvent) {
     switch event {
     case .connected(let replica):
-      // It says all that was said before.
+      // It replaces everything before it.
       self = PendingEvents()
       connected = replica
     case .changed(let later, let replica):
@@ -71,7 +71,7 @@ private struct PendingEvents {
       return .connected(replica)
     }
     if let replica = changedTo {
-      // Without rows that came and went unseen.
+      // Without rows that were inserted and deleted in between.
       let seen = changes.filter { $0.old != nil || $0.new != nil }
       (changes, positions, changedTo) = ([], [:], nil)
       return .changed(seen, replica)
@@ -80,7 +80,7 @@ private struct PendingEvents {
     return disconnected.map { .disconnected($0) }
   }
 
-  /// One change for each row: from what it was before the earlier to what it is after the later.
+  /// One change per row: from the old row of the earlier to the new row of the later.
   private mutating func merge(_ later: [TableChange]) {
     guard !changes.isEmpty else {
       changes = later

@@ -1,15 +1,15 @@
-// Reconnect: when to connect to which remote. Several remotes are the members of one cluster: after one has failed the others are
-// tried at once, and only after a whole round in vain comes a pause, of 1 s at first and twice as long each time, up to
-// 8 s. No I/O, no clock: `now` is an argument, in seconds of a monotonic clock.
+// Reconnect: when to connect to which remote. Several remotes are members of one cluster: after one fails, the others are tried at
+// once. Only after a whole round without success does it pause, for 1 s at first, doubling to 8 s. No I/O, no clock: `now` is an
+// argument, in seconds of a monotonic clock.
 
 struct Reconnect {
-  /// How a connection, or the attempt at one, ended.
+  /// How a connection, or an attempt, ended.
   enum Ending: Equatable, Sendable {
-    /// It did not come about, or broke.
+    /// It failed or broke.
     case failed(String)
-    /// The member is there, but another one has to be found: it does not lead, or has lost its cluster.
+    /// The member answers, but is unsuitable: it does not lead, or has lost contact with its cluster.
     case unsuitable(String)
-    /// We ended it to begin anew with the same remote.
+    /// We closed it to reconnect to the same remote.
     case renewed(String)
 
     var reason: String {
@@ -36,7 +36,7 @@ struct Reconnect {
   private var freeTries: Int
   private var pause = Reconnect.shortestPause
   private var resumesAt: Double?
-  /// Since when the connection has been of use.
+  /// Since when the database has been replicated over this connection.
   private var usefulSince: Double?
   /// A member answered in this round.
   private var hasAnswer = false
@@ -50,13 +50,13 @@ struct Reconnect {
     stateSince = now
   }
 
-  /// The remote that is tried or used, or will be next.
+  /// The remote in use, or the next one to try.
   var currentRemote: Remote { remotes[current] }
 
-  /// What was last wrong with it; nil: nothing, or it is over.
+  /// Its last error; nil: none, or it is resolved.
   var currentError: String? { errors[current] }
 
-  /// What to do when there is no connection.
+  /// What to do while there is no connection.
   mutating func next(now: Double) -> Action {
     if let resumesAt, now < resumesAt { return .wait(until: resumesAt) }
     resumesAt = nil
@@ -67,29 +67,29 @@ struct Reconnect {
   /// Makes the next attempt due at once.
   mutating func endPause() { resumesAt = nil }
 
-  /// The connection is there (with TLS: the peer is verified).
+  /// The connection is established (with TLS: the peer is verified).
   mutating func connected(now: Double) {
     enter(.active, now)
   }
 
-  /// The database is replicated: what was wrong is over.
+  /// The database is replicated: earlier errors are resolved.
   mutating func becameUseful(now: Double) {
     guard usefulSince == nil else { return }
     usefulSince = now
     errors[current] = nil
   }
 
-  /// The server was asked whether it is there (true), or has been heard of again (false).
+  /// The server is being probed (true), or has been heard from again (false).
   mutating func probes(_ isProbing: Bool, now: Double) {
     guard state == .active || state == .idle else { return }
     let new = isProbing ? RemoteStatus.State.idle : .active
     if new != state { enter(new, now) }
   }
 
-  /// The connection, or the attempt at one, is over. `next` says how it goes on.
+  /// The connection or attempt has ended. `next` says how to continue.
   mutating func ended(_ ending: Ending, now: Double) {
     if let usefulSince, now - usefulSince >= pause {
-      // It lived: a new trouble, not the old one.
+      // It worked for a while: count this as a first failure.
       pause = Self.shortestPause
       freeTries = remotes.count - 1
       hasAnswer = false
@@ -108,7 +108,7 @@ struct Reconnect {
     let isPassive = remotes[current].isPassive
     current = (current + 1) % remotes.count
     enter(.backoff, now)
-    // A server that connects to us makes its own pauses.
+    // A server that connects to us paces its own attempts.
     guard !isPassive else { return }
     if freeTries > 0 {
       freeTries -= 1
@@ -121,7 +121,7 @@ struct Reconnect {
     hasAnswer = false
   }
 
-  /// State of every remote, in the order they were given.
+  /// The state of every remote, in the configured order.
   func status(now: Double) -> [RemoteStatus] {
     remotes.indices.map { index in
       let isConcerned = index == current || state == .backoff

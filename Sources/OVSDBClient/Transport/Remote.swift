@@ -1,21 +1,21 @@
-// Remote: where an OVSDB server is, in Open vSwitch's notation (ovsdb(7), "Connection Methods"): `ssl:192.0.2.1:6640`,
-// `tcp:[2001:db8::1]:6640`, `unix:/run/db.sock`; or where it is to connect to us: `pssl:6640:192.0.2.2`.
+// Remote: the address of an OVSDB server in Open vSwitch's notation (ovsdb(7), "Connection Methods"): `ssl:192.0.2.1:6640`,
+// `tcp:[2001:db8::1]:6640`, `unix:/run/db.sock`; or the address where we listen for it: `pssl:6640:192.0.2.2`.
 
-/// One end point of OVSDB connections.
+/// One endpoint of OVSDB connections.
 public struct Remote: Hashable, Sendable {
   public enum Kind: Hashable, Sendable {
     /// A socket in the file system.
     case unix(path: String)
-    /// The server listens. The host is a name or an address, without brackets.
+    /// The server listens. The host is a name, or an address without brackets.
     case dial(host: String, port: Int)
-    /// We listen, and the server connects. nil: on all addresses.
+    /// We listen, and the server connects. A nil address means all addresses.
     case listen(port: Int, address: String?)
   }
 
   public var kind: Kind
   public var usesTLS: Bool
 
-  /// Assigned to OVSDB by IANA, RFC 7047 §6.
+  /// Assigned by IANA, RFC 7047 §6.
   public static let defaultPort = 6640
 
   public init(_ kind: Kind, usesTLS: Bool = false) {
@@ -26,7 +26,7 @@ public struct Remote: Hashable, Sendable {
   /// - Throws: what is wrong with the text.
   public init(parsing text: String) throws(RemoteSyntaxError) {
     guard let colon = text.firstIndex(of: ":") else {
-      throw RemoteSyntaxError("'\(text)' is not a remote: one begins with unix:, tcp:, ssl:, ptcp: or pssl:")
+      throw RemoteSyntaxError("'\(text)' is not a remote: it must begin with unix:, tcp:, ssl:, ptcp: or pssl:")
     }
     let scheme = text[..<colon]
     let rest = text[text.index(after: colon)...]
@@ -44,29 +44,29 @@ public struct Remote: Hashable, Sendable {
     case "ptcp", "pssl":
       let parts = rest.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
       let (address, tail) = parts.count < 2 ? (nil, "") : try Self.host(parts[1], in: text)
-      guard tail.isEmpty else { throw RemoteSyntaxError("'\(text)': an IPv6 address goes in brackets, with nothing after it") }
+      guard tail.isEmpty else { throw RemoteSyntaxError("'\(text)': put an IPv6 address in brackets, with nothing after it") }
       self.init(.listen(port: try Self.port(parts[0], in: text), address: address), usesTLS: scheme == "pssl")
     default:
       throw RemoteSyntaxError("'\(text)': unknown scheme '\(scheme)': use unix:, tcp:, ssl:, ptcp: or pssl:")
     }
   }
 
-  /// What fits into a socket's address with its terminator.
+  /// The longest path that fits sockaddr_un with its terminator, in bytes.
   private static let longestPath = 107
 
-  /// Splits `HOST` or `[ADDRESS]` off; what follows its colon comes back.
+  /// Splits off `HOST` or `[ADDRESS]`; returns what follows its colon.
   private static func host(_ text: Substring, in whole: String) throws(RemoteSyntaxError) -> (host: String?, rest: Substring) {
     if text.hasPrefix("[") {
       guard let end = text.firstIndex(of: "]") else { throw RemoteSyntaxError("'\(whole)': the bracket is not closed") }
       let rest = text[text.index(after: end)...]
       guard rest.isEmpty || rest.hasPrefix(":") else { throw RemoteSyntaxError("'\(whole)': a colon and the port must follow the bracket") }
       let address = String(text[text.index(after: text.startIndex)..<end])
-      guard address.contains(":") else { throw RemoteSyntaxError("'\(whole)': only an IPv6 address goes in brackets") }
+      guard address.contains(":") else { throw RemoteSyntaxError("'\(whole)': only IPv6 addresses go in brackets") }
       return (address, rest.dropFirst())
     }
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     let rest = parts.count < 2 ? "" : parts[1]
-    guard !rest.contains(":") else { throw RemoteSyntaxError("'\(whole)': an IPv6 address goes in brackets") }
+    guard !rest.contains(":") else { throw RemoteSyntaxError("'\(whole)': put an IPv6 address in brackets") }
     return (parts[0].isEmpty ? nil : String(parts[0]), rest)
   }
 
@@ -79,7 +79,7 @@ public struct Remote: Hashable, Sendable {
     return port
   }
 
-  /// We wait for the server to connect.
+  /// Whether we listen and the server connects.
   public var isPassive: Bool {
     if case .listen = kind { true } else { false }
   }
@@ -97,7 +97,7 @@ extension Remote: CustomStringConvertible {
   private static func bracketed(_ host: String) -> String { host.contains(":") ? "[\(host)]" : host }
 }
 
-/// A text that names no remote.
+/// A text that is not a valid remote.
 public struct RemoteSyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
   public let description: String
 

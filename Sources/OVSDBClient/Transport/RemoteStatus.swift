@@ -1,25 +1,25 @@
-// RemoteStatus: how the connection to one remote stands, in the words of the Manager table (vtep(5)).
+// RemoteStatus: the state of the connection to one remote, in the terms of the Manager table (vtep(5)).
 
 /// State of one remote.
 public struct RemoteStatus: Equatable, Sendable {
   public enum State: String, Sendable {
-    /// Not tried for now: another remote of the cluster is.
+    /// Not tried for now: another remote of the cluster is in use.
     case void = "VOID"
-    /// Waits before the next attempt.
+    /// Waiting before the next attempt.
     case backoff = "BACKOFF"
-    /// A connection is being made, or waited for where the server connects to us.
+    /// Connecting, or waiting for the server to connect to us.
     case connecting = "CONNECTING"
     /// Connected, and the server answers.
     case active = "ACTIVE"
-    /// Connected, silent for a while, and asked whether it is still there.
+    /// Connected but silent; a probe has been sent.
     case idle = "IDLE"
   }
 
   public var remote: Remote
   public var state: State
-  /// Since when it has been in this state, in seconds.
+  /// Seconds in this state.
   public var sinceSeconds: Double
-  /// Why the last connection ended or failed; nil: there was none, or it is healthy.
+  /// Why the last connection or attempt ended; nil: there was none, or the connection is healthy.
   public var lastError: String?
 
   public init(remote: Remote, state: State, sinceSeconds: Double, lastError: String?) {

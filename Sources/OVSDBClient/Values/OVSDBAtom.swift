@@ -7,7 +7,7 @@ public enum OVSDBAtom: Sendable, Hashable {
   case boolean(Bool)
   case string(String)
   case uuid(RowID)
-  /// A row that is inserted by the same transaction (`uuid-name`). Only in what we send; never in a replica.
+  /// A row inserted by the same transaction (`uuid-name`). Only in requests, never in a replica.
   case named(String)
 }
 
@@ -18,7 +18,7 @@ extension OVSDBAtom {
     return value
   }
 
-  /// The value of a real number, or of an integer as one; nil for anything else.
+  /// The value of a real number or of an integer; nil for anything else.
   public var real: Double? {
     switch self {
     case .real(let value): value
@@ -47,8 +47,8 @@ extension OVSDBAtom {
 }
 
 extension OVSDBAtom: Comparable {
-  /// To the server strings are bytes, so two spellings of one character (Unicode's canonical equivalence) are two strings; if they
-  /// were equal here, a difference would take the one away where the other is to be added.
+  /// The server compares strings as bytes, so canonically equivalent Unicode spellings are different strings. If they were equal
+  /// here, a difference would remove one where it should add the other.
   public static func == (a: OVSDBAtom, b: OVSDBAtom) -> Bool {
     switch (a, b) {
     case (.integer(let a), .integer(let b)): a == b
@@ -60,7 +60,7 @@ extension OVSDBAtom: Comparable {
     }
   }
 
-  /// A total order, so that a set has one representation: by type, then by value.
+  /// A total order, by type, then by value: it gives each set a single representation.
   public static func < (a: OVSDBAtom, b: OVSDBAtom) -> Bool {
     switch (a, b) {
     case (.integer(let a), .integer(let b)): a < b

@@ -1,11 +1,11 @@
-// OVSDBDatum+Difference: how `update2` and `update3` tell a change, ovsdb-server(7) §4.1.14: of columns with at most one
-// element the new value, of others a difference.
+// OVSDBDatum+Difference: how `update2` and `update3` encode a change, ovsdb-server(7) §4.1.14: columns with at most one element
+// carry the new value, others a difference.
 
 extension OVSDBDatum {
-  /// The value after a change that is told as `difference`.
+  /// The value after applying `difference`.
   ///
-  /// A set: elements of one of the two, not of both. A map: pairs that are there are taken away; pairs whose key has another
-  /// value replace it; others are added.
+  /// A set: the elements that are in exactly one of the two. A map: a pair that exists is removed; one with another value replaces
+  /// it; a new key is added.
   func applying(_ difference: OVSDBDatum, type: ColumnType) -> OVSDBDatum {
     guard type.isComposite else { return difference }
     guard type.value != nil else { return OVSDBDatum(storage: Self.normalized(Self.exclusive(atoms, difference.atoms))) }

@@ -1,5 +1,5 @@
-// OVSDBDatum+Text: between values and their text in messages, RFC 7047 §5.1. Reading goes by the column's type, because the
-// text alone does not say whether a string is a set of one, or 1 a real number.
+// OVSDBDatum+Text: conversion between values and their text in messages, RFC 7047 §5.1. Reading needs the column's type: the text
+// alone does not tell a set of one from a scalar, or 1 from a real.
 
 extension JSONReader {
   /// Consumes the value of a column of this type.
@@ -17,7 +17,7 @@ extension JSONReader {
     return datum
   }
 
-  /// Consumes a set, or the one UUID that looks like one at first.
+  /// Consumes a set, or a single UUID, which also begins like a set.
   private mutating func set(of type: BaseType) throws(JSONError) -> OVSDBDatum {
     let start = position
     try enterArray()
@@ -68,7 +68,7 @@ extension JSONReader {
     case .integer where Self.beginsNumber(first):
       switch try number() {
       case .integer(let value): return .integer(value)
-      // "1e3" is a whole number too, as Open vSwitch reads it.
+      // "1e3" is an integer too, as Open vSwitch reads it.
       case .real(let value):
         if let value = Int64(exactly: value) { return .integer(value) }
       }
@@ -94,7 +94,7 @@ extension JSONReader {
 }
 
 extension OVSDBAtom {
-  /// As it is sent.
+  /// The wire format.
   public var json: JSONValue {
     switch self {
     case .integer(let value): .integer(value)
@@ -108,7 +108,7 @@ extension OVSDBAtom {
 }
 
 extension OVSDBDatum {
-  /// As it is sent.
+  /// The wire format.
   public var json: JSONValue {
     switch storage {
     case .one(let atom): atom.json

@@ -1,10 +1,10 @@
-// OVSDBDatum: the value of one column, RFC 7047 §5.1 `<value>`: a set of atoms (most often exactly one) or a map. Sets and
-// maps are kept sorted and without doubles, so that equal values compare equal.
+// OVSDBDatum: the value of one column, RFC 7047 §5.1 `<value>`: a set of atoms (most often exactly one) or a map. Sets and maps are
+// kept sorted and without duplicates, so equal values compare equal.
 
 /// The value of one column of one row.
 public struct OVSDBDatum: Sendable, Hashable {
   enum Storage: Sendable, Hashable {
-    /// A set of exactly one: needs no heap object.
+    /// A set of exactly one: needs no heap allocation.
     case one(OVSDBAtom)
     /// None, or two or more, ascending.
     case set([OVSDBAtom])
@@ -29,17 +29,17 @@ public struct OVSDBDatum: Sendable, Hashable {
     self.storage = storage
   }
 
-  /// A set of exactly one, which is also the form of a column that is no set.
+  /// A set of exactly one, which also represents a scalar column.
   public init(_ atom: OVSDBAtom) {
     storage = .one(atom)
   }
 
-  /// A set; doubles are dropped.
+  /// A set; duplicates are dropped.
   public init(set atoms: some Sequence<OVSDBAtom>) {
     self.init(storage: Self.normalized(Array(atoms)))
   }
 
-  /// A map; of a key that comes twice the last value counts.
+  /// A map; if a key occurs twice, the last value wins.
   public init(map pairs: some Sequence<Pair>) {
     self.init(storage: .map(Self.normalized(Array(pairs))))
   }
@@ -49,12 +49,12 @@ public struct OVSDBDatum: Sendable, Hashable {
     self.init(map: strings.map { Pair(key: .string($0.key), value: .string($0.value)) })
   }
 
-  /// A string, of a column that is no set.
+  /// A scalar string.
   public init(_ text: String) {
     storage = .one(.string(text))
   }
 
-  /// One or none: a column whose type has `min` 0 and `max` 1.
+  /// One or none: a column with `min` 0 and `max` 1.
   public init(optional atom: OVSDBAtom?) {
     storage = atom.map(Storage.one) ?? .set([])
   }
@@ -66,7 +66,7 @@ public struct OVSDBDatum: Sendable, Hashable {
 
   static func normalized(_ atoms: [OVSDBAtom]) -> Storage {
     if atoms.count == 1 { return .one(atoms[0]) }
-    // The server sends sets sorted by its own order, which differs from ours only for some types.
+    // The server sorts sets too, but for some types in a different order.
     var sorted = atoms
     if !isAscending(sorted) {
       sorted.sort()
@@ -96,19 +96,19 @@ extension OVSDBDatum {
     }
   }
 
-  /// The pairs of a map, ascending by key; none of a set.
+  /// The pairs of a map, ascending by key; empty for a set.
   public var pairs: [Pair] {
     guard case .map(let pairs) = storage else { return [] }
     return pairs
   }
 
-  /// The one element of a set of exactly one; nil of anything else.
+  /// The element of a set of exactly one; nil for anything else.
   public var scalar: OVSDBAtom? {
     guard case .one(let atom) = storage else { return nil }
     return atom
   }
 
-  /// Elements or pairs.
+  /// Number of elements or pairs.
   public var count: Int {
     switch storage {
     case .one: 1
@@ -117,7 +117,7 @@ extension OVSDBDatum {
     }
   }
 
-  /// Whether there is no element and no pair.
+  /// Whether there are no elements or pairs.
   public var isEmpty: Bool { count == 0 }
 
   /// Whether this is a map.
@@ -126,7 +126,7 @@ extension OVSDBDatum {
     return false
   }
 
-  /// Whether the set has this element; of a map, whether it has this key.
+  /// Whether the set contains this element, or the map this key.
   public func contains(_ atom: OVSDBAtom) -> Bool {
     switch storage {
     case .one(let element): element == atom
@@ -135,21 +135,21 @@ extension OVSDBDatum {
     }
   }
 
-  /// The value under a key; nil when there is none, and of a set.
+  /// The value of a key; nil if there is none, and for a set.
   public subscript(_ key: OVSDBAtom) -> OVSDBAtom? {
     pairs.first { $0.key == key }?.value
   }
 
-  /// The rows that a set names, or the keys of a map that are rows.
+  /// The row IDs in a set, or among the keys of a map.
   public var rowIDs: [RowID] { atoms.compactMap(\.rowID) }
 
-  /// The text of a column that is one string; nil of anything else.
+  /// The text of a scalar string column; nil for anything else.
   public var text: String? { scalar?.text }
 
   /// The elements that are strings.
   public var texts: [String] { atoms.compactMap(\.text) }
 
-  /// A map of strings such as `other_config`; pairs of other types are left out.
+  /// A map of strings such as `other_config`; pairs of other types are skipped.
   public var strings: [String: String] {
     var strings: [String: String] = [:]
     for pair in pairs {

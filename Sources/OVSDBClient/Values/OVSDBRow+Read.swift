@@ -1,13 +1,13 @@
-// OVSDBRow+Read: rows as they stand in messages, RFC 7047 §5.1 `<row>`: an object with a member for each column.
+// OVSDBRow+Read: rows in messages, RFC 7047 §5.1 `<row>`: an object with one member per column.
 
 extension JSONReader {
-  /// Consumes a row. Columns that the layout lacks are passed over; columns that the text lacks have their default.
+  /// Consumes a row. Columns missing from the layout are skipped; columns missing from the text get their default.
   mutating func row(_ layout: RowLayout) throws(JSONError) -> OVSDBRow {
     var id: RowID?
     return try row(layout, id: &id)
   }
 
-  /// The same, of a row that may tell its `_uuid`.
+  /// The same, for a row that may include its `_uuid`.
   mutating func row(_ layout: RowLayout, id: inout RowID?) throws(JSONError) -> OVSDBRow {
     var values = layout.defaults
     var expected = 0
@@ -26,7 +26,7 @@ extension JSONReader {
     return OVSDBRow(layout, values: values)
   }
 
-  /// Consumes those columns of a row that are there.
+  /// Consumes the columns present in a row.
   mutating func columns(_ layout: RowLayout) throws(JSONError) -> [RowUpdate.Column] {
     var columns: [RowUpdate.Column] = []
     var expected = 0
@@ -51,7 +51,7 @@ extension JSONReader {
     }
   }
 
-  /// Where the column stands in the layout. Servers keep an order of their own, so the search begins behind the one before.
+  /// The column's position in the layout. Servers keep a fixed order, so the search begins after the previous column.
   @inline(__always)
   private func column(_ name: Text, _ layout: RowLayout, _ expected: inout Int) -> Int? {
     for step in 0..<layout.names.count {

@@ -1,9 +1,9 @@
-// OVSDBRow: a row of a replicated table, or of the answer to `select`. Compact: one array of values; the names of the columns
-// are in the layout that all rows of the table share.
+// OVSDBRow: a row of a replicated table, or of the answer to `select`. Compact: one array of values; the column names are in the
+// layout, which all rows of the table share.
 
 /// The values of a row, by column name.
 public struct OVSDBRow: Sendable {
-  /// The columns there are.
+  /// The row's columns.
   public let layout: RowLayout
   /// In the order of the layout.
   var values: [OVSDBDatum]
@@ -19,7 +19,7 @@ public struct OVSDBRow: Sendable {
     self.values = values
   }
 
-  /// The value of a column; nil when the schema does not have it, or it is not replicated.
+  /// The value of a column; nil if the schema lacks it or it is not replicated.
   public subscript(_ column: String) -> OVSDBDatum? {
     layout.position(of: column).map { values[$0] }
   }
@@ -27,7 +27,7 @@ public struct OVSDBRow: Sendable {
   /// The names of the columns, ascending.
   public var columns: [String] { layout.columns }
 
-  /// The same row with one column changed; a column that there is not stays away.
+  /// The same row with one column changed; unknown columns are ignored.
   public func setting(_ column: String, to value: OVSDBDatum) -> OVSDBRow {
     guard let position = layout.position(of: column) else { return self }
     var row = self

@@ -1,9 +1,9 @@
-// RowID: the identity of a row, RFC 7047 §3.1 `<uuid>`. 16 bytes without a heap object: a table of 100,000 rows has
-// some 300,000 of them.
+// RowID: the identity of a row, RFC 7047 §3.1 `<uuid>`. 16 bytes without a heap allocation: a table of 100,000 rows has about
+// 300,000 of them.
 
-/// The UUID of a row, of a transaction or of a cluster.
+/// The UUID of a row, a transaction or a cluster.
 public struct RowID: Sendable, Hashable {
-  /// The first eight octets as they are printed, most significant first.
+  /// The first eight octets in printing order, most significant first.
   public let high: UInt64
   /// The last eight octets.
   public let low: UInt64
@@ -16,17 +16,17 @@ public struct RowID: Sendable, Hashable {
   /// All zeros: "no transaction" in `monitor_cond_since`.
   public static let zero = RowID(high: 0, low: 0)
 
-  /// A random one (RFC 9562 version 4).
+  /// A random UUID (RFC 9562 version 4).
   public static func random() -> RowID {
     RowID(
       high: UInt64.random(in: 0 ... .max) & ~0xf000 | 0x4000,
       low: UInt64.random(in: 0 ... .max) & ~(3 << 62) | 1 << 63)
   }
 
-  /// Octets of the text form.
+  /// Length of the text form in octets.
   static let textByteCount = 36
 
-  /// Reads the text form from `octets` (36 of them); nil when it is none.
+  /// Reads the text form from `octets` (36 of them); nil if invalid.
   init?(octets: RawSpan) {
     guard octets.byteCount == Self.textByteCount else { return nil }
     var high: UInt64 = 0

@@ -1,6 +1,6 @@
-// RowLayout: the columns that rows of one table have, shared by all of them: a row is an array of values, not a dictionary.
+// RowLayout: the columns of a table's rows, shared by all of them: a row is an array of values, not a dictionary.
 
-/// The columns of a table that are replicated, in the order in which rows hold their values.
+/// A table's replicated columns, in the order of the values in a row.
 public final class RowLayout: Sendable {
   /// The table's name.
   public let table: String
@@ -8,13 +8,13 @@ public final class RowLayout: Sendable {
   public let columns: [String]
   /// Their types.
   let types: [ColumnType]
-  /// The names as the bytes that stand in messages.
+  /// The names as bytes, as in messages.
   let names: [[UInt8]]
-  /// What a column has that a message leaves out (ovsdb-server(7) §4.1.14).
+  /// The value of a column that a message omits (ovsdb-server(7) §4.1.14).
   let defaults: [OVSDBDatum]
   private let positions: [String: Int]
 
-  /// The layout of the columns of `table` that `selection` names; nil means all. Columns that the schema lacks are left out.
+  /// The columns of `table` that `selection` names; nil: all. Columns missing from the schema are skipped.
   public init(_ table: TableSchema, selection: [String]? = nil) {
     let chosen = table.columns.values.filter { selection?.contains($0.name) ?? true }.sorted { $0.name < $1.name }
     self.table = table.name
@@ -25,6 +25,6 @@ public final class RowLayout: Sendable {
     positions = Dictionary(uniqueKeysWithValues: chosen.enumerated().map { ($1.name, $0) })
   }
 
-  /// Where the values of `column` stand; nil when it is not replicated.
+  /// The index of `column` in a row's values; nil if it is not replicated.
   public func position(of column: String) -> Int? { positions[column] }
 }
