@@ -36,7 +36,7 @@ def test_logical_switch_without_key(site):
     site.wait_vni()
     wait_until(lambda: told(site) == [], lambda: f"nothing is left to say: {told(site)}")
     site.wait_faults(set(), "Physical_Port", "port_fault_status", "p1")
-    assert "no longer: port p1" in site.daemon.log()
+    assert "resolved: port p1" in site.daemon.log()
 
 
 def test_keys_of_locators_do_not_stand_in(site):

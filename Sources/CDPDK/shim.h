@@ -1,5 +1,5 @@
-// What Swift cannot import of DPDK: fields of struct rte_mbuf (aligned above 16 bytes), macros, and set-up calls that
-// take structures full of bit-fields. Accessors and wrappers only: no decision is taken here.
+// The parts of DPDK that Swift cannot import: fields of struct rte_mbuf (aligned above 16 bytes), macros, and set-up calls that
+// take structures full of bit-fields. Accessors and wrappers only: no decisions.
 #ifndef CDPDK_SHIM_H
 #define CDPDK_SHIM_H
 
@@ -56,7 +56,8 @@ static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
 static inline unsigned cdpdk_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
 
 // -- log -----------------------------------------------------------------------------------------------------------
-// Debian 12 (glibc 2.36) declares fopencookie(3) with _GNU_SOURCE only, which cannot be defined for one module; Debian 13 does always.
+// Debian 12 (glibc 2.36) declares fopencookie(3) only with _GNU_SOURCE, which cannot be defined for one module; Debian 13 always
+// does.
 #ifdef __cookie_io_functions_t_defined
 typedef cookie_io_functions_t cdpdk_cookie_functions;
 #else
@@ -73,8 +74,8 @@ static inline ssize_t cdpdk_log_write(void *cookie, const char *text, size_t siz
   ((cdpdk_log_sink)cookie)(text, (ssize_t)size);
   return (ssize_t)size;
 }
-// DPDK flushes the stream after each message. rte_openlog_stream is looked up at run time: from DPDK 23.11 on it is in a library of its
-// own (librte_log), which 22.11 does not have to link with.
+// DPDK flushes the stream after each message. rte_openlog_stream is looked up at run time: since DPDK 23.11 it is in a library of
+// its own (librte_log), which does not exist in 22.11 to link with.
 static inline int cdpdk_log_to(cdpdk_log_sink sink) {
   int (*open_stream)(FILE *) = (int (*)(FILE *))dlsym((void *)0, "rte_openlog_stream");
   if (open_stream == NULL) return -ENOSYS;
@@ -90,24 +91,24 @@ static inline uint16_t cdpdk_mbuf_segment_length(cdpdk_mbuf m) { return m->data_
 static inline uint16_t cdpdk_mbuf_segment_count(cdpdk_mbuf m) { return m->nb_segs; }
 static inline cdpdk_mbuf cdpdk_mbuf_next(cdpdk_mbuf m) { return m->next; }
 static inline int cdpdk_mbuf_is_exclusive(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
-// Keeps `length` bytes from `offset` on, of a packet of one segment that has them.
+// Keeps `length` bytes from `offset` on, of a single-segment packet that has them.
 static inline void cdpdk_mbuf_keep(cdpdk_mbuf m, uint16_t offset, uint16_t length) { m->data_off += offset; m->data_len = length; m->pkt_len = length; }
 static inline uint16_t cdpdk_mbuf_headroom(cdpdk_mbuf m) { return m->data_off; }
-// Puts n bytes, which the headroom must have, in front of the packet.
+// Prepends n bytes, which the headroom must have.
 static inline void cdpdk_mbuf_grow_front(cdpdk_mbuf m, uint16_t n) { m->data_off -= n; m->data_len += n; m->pkt_len += n; }
-// NULL when the head- or tailroom does not suffice.
+// NULL if there is not enough head- or tailroom.
 static inline void *cdpdk_mbuf_prepend(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_prepend(m, n); }
 static inline void *cdpdk_mbuf_append(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_append(m, n); }
 static inline void *cdpdk_mbuf_remove_front(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_adj(m, n); }
 static inline int cdpdk_mbuf_linearize(cdpdk_mbuf m) { return rte_pktmbuf_linearize(m); }
 static inline int cdpdk_mbuf_chain(cdpdk_mbuf head, cdpdk_mbuf tail) { return rte_pktmbuf_chain(head, tail); }
-// Appends a packet of one segment to one whose last segment is known.
+// Appends a single-segment packet to a packet whose last segment is known.
 static inline void cdpdk_mbuf_join(cdpdk_mbuf head, cdpdk_mbuf last, cdpdk_mbuf m) { last->next = m; head->nb_segs++; head->pkt_len += m->data_len; }
 static inline cdpdk_mbuf cdpdk_mbuf_alloc(struct rte_mempool *p) { return rte_pktmbuf_alloc(p); }
 static inline cdpdk_mbuf cdpdk_mbuf_clone(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_clone(m, p); }
 static inline cdpdk_mbuf cdpdk_mbuf_copy(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_copy(m, p, 0, UINT32_MAX); }
 static inline uint16_t cdpdk_mbuf_tailroom(cdpdk_mbuf m) { return rte_pktmbuf_tailroom(m); }
-// -1 when the last segment has not that many bytes.
+// -1 if the last segment is shorter.
 static inline int cdpdk_mbuf_trim(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_trim(m, n); }
 static inline void cdpdk_mbuf_free(cdpdk_mbuf m) { rte_pktmbuf_free(m); }
 static inline void cdpdk_mbuf_free_bulk(cdpdk_mbuf *m, unsigned n) { rte_pktmbuf_free_bulk(m, n); }
@@ -115,7 +116,7 @@ static inline void cdpdk_pause(void) { rte_pause(); }
 static inline void cdpdk_prefetch(const void *p) { rte_prefetch0(p); }
 
 // -- offloads --------------------------------------------------------------------------------------------------------
-// What a driver says about a received packet ...
+// What a driver reports about a received packet ...
 static inline int cdpdk_mbuf_checksum_is_unfinished(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) == RTE_MBUF_F_RX_L4_CKSUM_NONE; }
 static inline int cdpdk_mbuf_is_large_segment(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_LRO) != 0; }
 static inline uint16_t cdpdk_mbuf_segment_size(cdpdk_mbuf m) { return m->tso_segsz; }
@@ -125,11 +126,11 @@ static inline void cdpdk_mbuf_set_received(cdpdk_mbuf m, int unfinished, int lar
   m->packet_type = packet_type;
 }
 static inline uint32_t cdpdk_mbuf_packet_type(cdpdk_mbuf m) { return m->packet_type; }
-// ... and what a driver is asked to do with a packet to send. Requests are kept in this form from one port to the other.
+// ... and what a driver must do with a packet to send. Requests keep this form from one port to the other.
 #define CDPDK_REQUEST (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)
 #define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6)
 static inline int cdpdk_mbuf_has_request(cdpdk_mbuf m) { return (m->ol_flags & CDPDK_REQUEST) != 0; }
-// Alone with its memory, nothing is left to do about it, and no tag is noted.
+// Sole owner of its memory, no pending offload, no noted tag.
 static inline int cdpdk_mbuf_is_plain(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST | RTE_MBUF_F_RX_VLAN_STRIPPED)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
 static inline int cdpdk_mbuf_wants_segments(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0; }
 static inline int cdpdk_mbuf_is_udp_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM; }
@@ -145,8 +146,8 @@ static inline void cdpdk_mbuf_set_request(cdpdk_mbuf m, int udp, int ipv6, uint1
 static inline void cdpdk_mbuf_clear_request(cdpdk_mbuf m) { m->ol_flags &= ~CDPDK_REQUEST_FIELDS; }
 
 // -- VLAN tags ---------------------------------------------------------------------------------------------------------
-// Tag control information beside the packet, where a network card that strips tags puts it. No device is asked to: whatever
-// stands there is ours. 0 when nothing is noted.
+// Tag control information beside the packet, in the field where a NIC stores stripped tags. We never enable stripping, so a value
+// there is ours. 0: no tag noted.
 static inline uint16_t cdpdk_mbuf_noted_tag(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ? m->vlan_tci : 0; }
 static inline int cdpdk_mbuf_has_noted_tag(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0; }
 static inline void cdpdk_mbuf_note_tag(cdpdk_mbuf m, uint16_t tci) { m->vlan_tci = tci; m->ol_flags |= RTE_MBUF_F_RX_VLAN_STRIPPED; }
@@ -233,27 +234,27 @@ static inline uint64_t cdpdk_cycles_per_second(void) { return rte_get_tsc_hz(); 
 
 // -- waiting -----------------------------------------------------------------------------------------------------------
 // struct epoll_event carries a union; the data is always an unsigned integer here.
-// `edge`: report a descriptor once each time something happens to it, not for as long as it is readable.
+// `edge`: report a descriptor once per event, not for as long as it is readable.
 static inline int cdpdk_epoll_add(int epfd, int fd, uint64_t data, int edge) {
   struct epoll_event e = {.events = edge ? EPOLLIN | EPOLLET : EPOLLIN, .data.u64 = data};
   return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &e);
 }
 static inline int cdpdk_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 static inline int cdpdk_epoll_remove(int epfd, int fd) { return epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL); }
-// Swift's C library module has none of eventfd(2), prctl(2) and sched_getaffinity(2).
+// Swift's C library module lacks eventfd(2), prctl(2) and sched_getaffinity(2).
 static inline int cdpdk_event_create(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 static inline void cdpdk_event_signal(int fd) { uint64_t one = 1; (void)!write(fd, &one, sizeof one); }
 static inline void cdpdk_event_clear(int fd) { uint64_t value; (void)!read(fd, &value, sizeof value); }
 
 // -- memory that is gone ------------------------------------------------------------------------------------------------
-// Where a file that was mapped has no page; 0 for any other fault.
+// The address where a mapped file has no page; 0 for any other fault.
 static inline uintptr_t cdpdk_fault_address(const siginfo_t *info) { return info != NULL && info->si_code == BUS_ADRERR ? (uintptr_t)info->si_addr : 0; }
-// Puts empty memory in place of the page around an address.
+// Maps empty memory over the page around an address.
 static inline int cdpdk_replace_page(uintptr_t address, size_t size) {
   void *page = (void *)(address & ~(uintptr_t)(size - 1));
   return mmap(page, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page ? 0 : -1;
 }
-// Whether an address is in the memory that the guest of a vhost connection shares.
+// Whether an address is in the memory shared by the guest of a vhost connection.
 static inline int cdpdk_guest_has(int vid, uintptr_t address) {
   struct rte_vhost_memory *memory = NULL;
   if (rte_vhost_get_mem_table(vid, &memory) != 0) return 0;

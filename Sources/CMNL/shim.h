@@ -1,5 +1,5 @@
-// CMNL: libmnl, the rtnetlink and packet-socket headers of the kernel, and the few things in them that Swift cannot
-// import: casts inside macros, ioctl(2) request codes, function-like macros.
+// CMNL: libmnl, the kernel's rtnetlink and packet-socket headers, and the few parts of them that Swift cannot import: casts inside
+// macros, ioctl(2) request codes, function-like macros.
 #ifndef CMNL_SHIM_H
 #define CMNL_SHIM_H
 
@@ -26,7 +26,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-// <linux/xfrm.h> wants addresses as the kernel's headers define them; those of libc are the same.
+// <linux/xfrm.h> needs the address types of the kernel's headers; libc's are the same.
 #include <netinet/in.h>
 #undef __UAPI_DEF_IN6_ADDR
 #undef __UAPI_DEF_IN6_ADDR_ALT
@@ -78,8 +78,8 @@ static inline int cmnl_set_descriptor_limit(uint64_t soft) {
   return setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Makes a tap interface that lives as long as the descriptor, whose reads and writes never wait; -1 and errno, EBUSY when
-// there is an interface of this name.
+// Creates a tap interface that lives as long as the descriptor, whose reads and writes never block; -1 and errno, EBUSY if an
+// interface of this name exists.
 static inline int cmnl_tap_create(const char *name) {
   struct ifreq request;
   int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -94,8 +94,8 @@ static inline int cmnl_tap_create(const char *name) {
   return -1;
 }
 
-// Name of the interface behind a descriptor of /dev/net/tun (character device 10:200, wherever its node is); -1 for any
-// other descriptor, for one that is attached to no interface, and for a detached queue, which gets no frames.
+// Name of the interface behind a descriptor of /dev/net/tun (character device 10:200, wherever its node is); -1 for any other
+// descriptor, for an unattached one, and for a detached queue, which receives no frames.
 static inline int cmnl_tun_name(int fd, char name[IFNAMSIZ]) {
   struct stat status;
   struct ifreq request;

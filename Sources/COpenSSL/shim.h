@@ -23,12 +23,12 @@ static inline void copenssl_forbid_resumption(SSL_CTX *context) {
   SSL_CTX_set_num_tickets(context, 0);
 }
 
-// Counts a reference of its own.
+// Takes a reference of its own.
 static inline int copenssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
   return (int)SSL_CTX_add1_chain_cert(context, certificate);
 }
 
-// The name a client asks the server for (SNI).
+// The server name that a client requests (SNI).
 static inline int copenssl_set_server_name(SSL *ssl, const char *name) { return (int)SSL_set_tlsext_host_name(ssl, name); }
 
 static inline void copenssl_set_owner(SSL *ssl, void *owner) { SSL_set_app_data(ssl, owner); }
@@ -42,7 +42,7 @@ static inline SSL *copenssl_connection(X509_STORE_CTX *context) {
 // Bytes in a memory BIO; `*data` points at them until the BIO changes.
 static inline long copenssl_memory(BIO *bio, char **data) { return BIO_get_mem_data(bio, data); }
 
-// Reading beyond the end of a memory BIO is the end of the file.
+// Reading beyond the end of a memory BIO means end of file.
 static inline void copenssl_end_memory(BIO *bio) { BIO_set_mem_eof_return(bio, 0); }
 
 static inline int copenssl_print_name(BIO *bio, const X509_NAME *name) {

@@ -1,2 +1,2 @@
-// No code: SwiftPM compiles this file again when a header has changed, and with it all that inlines them (Package.swift).
+// No code: SwiftPM recompiles this file, and everything that inlines the headers, when a header changes (Package.swift).
 #include "../COpenSSL/shim.h"

@@ -1,4 +1,4 @@
-// CSpawn: what <spawn.h> declares only with _GNU_SOURCE, which cannot be defined for one module.
+// CSpawn: the parts of <spawn.h> that need _GNU_SOURCE, which cannot be defined for one module.
 #ifndef CSPAWN_SHIM_H
 #define CSPAWN_SHIM_H
 

@@ -1,6 +1,6 @@
 #include "CVersion.h"
 
-// The release that is being worked on. scripts/version reads it here when no tag says more.
+// The release in progress. scripts/version reads it here if no tag is newer.
 #define BASELINE "0.1.0"
 
 #ifndef VTEPD_VERSION

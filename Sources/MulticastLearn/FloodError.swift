@@ -5,10 +5,10 @@ import Glibc
 
 /// A problem with a VNI's flood setting or group membership.
 public enum FloodError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// A frame sent there would come back to this VTEP.
+  /// The destination is this VTEP: the frame would come back.
   case ownAddress(IPAddress)
   case duplicatePeer(IPAddress)
-  /// A peer that is a group, broadcast or the unspecified address.
+  /// The peer is a group, broadcast or the unspecified address.
   case peerNotUnicast(IPAddress)
   case groupNotMulticast(IPAddress)
   /// An IPv6 group of scope 0 or 1, which never leaves the node (RFC 4291 §2.7).

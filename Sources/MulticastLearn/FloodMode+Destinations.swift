@@ -1,4 +1,4 @@
-// The flood list of a VNI: which outer destination addresses a flooded frame goes to, and which lists are refused.
+// The flood list of a VNI: the outer destination addresses of a flooded frame, and which lists are rejected.
 
 import Encap
 
@@ -12,8 +12,8 @@ extension FloodMode {
     }
   }
 
-  /// Checks that flooding to `destinations` reaches other VTEPs, each once, and never this one. An empty list of peers is
-  /// valid: it fills at run time.
+  /// Checks that flooding to `destinations` reaches other VTEPs, each once, and never this one. An empty list of peers is valid: it
+  /// fills at run time.
   /// - Parameter ownAddresses: this VTEP's addresses.
   public func validate(ownAddresses: [IPAddress]) throws(FloodError) {
     switch self {

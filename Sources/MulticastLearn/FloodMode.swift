@@ -8,6 +8,6 @@ public enum FloodMode: Equatable, Sendable {
   case multicast(group: IPAddress)
   /// One packet to each peer (head-end replication), in this order.
   case replicate(peers: [IPAddress])
-  /// Nothing is flooded towards the overlay.
+  /// Nothing is flooded to the overlay.
   case none
 }

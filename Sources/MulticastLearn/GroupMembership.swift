@@ -7,7 +7,7 @@ import Glibc
 /// The VTEP's memberships in the calling thread's network namespace. Not for concurrent use.
 ///
 /// A failed join is not an error: it is recorded, shown in `memberships`, and retried by `retry()`.
-/// All groups are left when the object goes away.
+/// All groups are left when the object is destroyed.
 public final class GroupMembership {
   /// One group on one interface.
   public struct Membership: Equatable, Sendable {
@@ -16,7 +16,7 @@ public final class GroupMembership {
     public var vnis: [VNI]
     public var interfaceIndex: Int32
     public var isJoined: Bool
-    /// Why it is not joined.
+    /// Why the group is not joined.
     public var error: FloodError?
   }
 
@@ -31,28 +31,28 @@ public final class GroupMembership {
   private var vnisOfGroup: [IPAddress: Set<VNI>] = [:]
   private var interfaces: [Int32] = []
   private var states: [Join: State] = [:]
-  /// The kernel limits the memberships of one socket (20 for IPv4 by default), so there are as many sockets as needed.
+  /// The kernel limits the memberships per socket (20 for IPv4 by default), so there are as many sockets as needed.
   private(set) var sockets: [GroupSocket] = []
 
   public init() {}
 
-  /// Adds a VNI to the users of a group. Does nothing if it is already one.
-  /// - Throws: when the address is not a group that other hosts can join.
+  /// Adds a VNI to the users of a group. Does nothing if it is one already.
+  /// - Throws: if the address is not a group that other hosts can join.
   public func add(vni: VNI, group: IPAddress) throws(FloodError) {
     try FloodMode.multicast(group: group).validate(ownAddresses: [])
     vnisOfGroup[group, default: []].insert(vni)
     for interfaceIndex in interfaces { join(Join(group: group, interfaceIndex: interfaceIndex)) }
   }
 
-  /// Removes a VNI from the users of a group; the last one leaves the group. Does nothing if it is not a user.
+  /// Removes a VNI from the users of a group; after the last one, the group is left. Does nothing if it is not a user.
   public func remove(vni: VNI, group: IPAddress) {
     guard vnisOfGroup[group]?.remove(vni) != nil, vnisOfGroup[group]?.isEmpty == true else { return }
     vnisOfGroup[group] = nil
     for interfaceIndex in interfaces { leave(Join(group: group, interfaceIndex: interfaceIndex)) }
   }
 
-  /// Sets the interfaces on which to join groups. A missing interface is left out until it returns: it may have its old index, and
-  /// must then be joined again.
+  /// Sets the interfaces on which to join groups. A missing interface is skipped until it returns: it may return with its old index
+  /// and must then be joined again.
   public func setInterfaces(_ indexes: [Int32]) {
     let old = interfaces
     interfaces = []
@@ -63,8 +63,8 @@ public final class GroupMembership {
     }
   }
 
-  /// Retries the failed joins, for example when an interface changed.
-  /// - Returns: how many still fail.
+  /// Retries the failed joins, for example after an interface changed.
+  /// - Returns: the number that still fail.
   @discardableResult
   public func retry() -> Int {
     for (key, state) in states {
@@ -73,9 +73,9 @@ public final class GroupMembership {
     return states.values.count { if case .failed = $0 { true } else { false } }
   }
 
-  /// Rejoins groups that the kernel has dropped: an interface that went and came back with its old index, or lost IP (an MTU too
-  /// small for it, `disable_ipv6`), is in no group, whatever our sockets say.
-  /// - Returns: the groups that were missing, joined by now or failed.
+  /// Rejoins groups that the kernel has dropped: an interface that disappeared and returned with its old index, or lost IP (an MTU
+  /// too small for it, `disable_ipv6`), is in no group, whatever our sockets report.
+  /// - Returns: the groups that were missing, now joined or failed.
   @discardableResult
   public func verify() -> [IPAddress] {
     var missing: [Join] = []
@@ -92,7 +92,7 @@ public final class GroupMembership {
     return missing.map(\.group)
   }
 
-  /// The groups that VNIs use.
+  /// The groups in use by VNIs.
   public var groups: [IPAddress: Set<VNI>] { vnisOfGroup }
 
   /// What `show multicast` shows, by group and interface.

@@ -9,7 +9,7 @@ final class GroupSocket {
   let isIPv4: Bool
   /// Memberships held.
   private(set) var count = 0
-  /// The kernel refused another membership.
+  /// The kernel rejected another membership.
   private(set) var isFull = false
   private let fd: Int32
 
@@ -45,7 +45,7 @@ final class GroupSocket {
   }
 
   func leave(_ group: IPAddress, interfaceIndex: Int32) {
-    // Fails only when the kernel has dropped the membership already, with its interface.
+    // Fails only if the kernel has already dropped the membership together with its interface.
     _ = change(group, interfaceIndex, isIPv4 ? IP_DROP_MEMBERSHIP : IPV6_LEAVE_GROUP)
     count -= 1
     isFull = false

@@ -1,5 +1,5 @@
-// KernelGroups: the groups that the interfaces of this network namespace are in, as the kernel lists them. A socket keeps its
-// memberships when an interface leaves and comes back with its old index, but the new interface has none of them.
+// KernelGroups: the kernel's list of groups for the interfaces of this network namespace. A socket keeps its memberships when an
+// interface disappears and returns with its old index, but the new interface has none of them.
 
 import Encap
 import Glibc
@@ -12,14 +12,14 @@ enum KernelGroups {
     var interfaceIndex: Int32
   }
 
-  /// The memberships in the calling thread's namespace; nil when the kernel's list cannot be read.
+  /// The memberships in the calling thread's namespace; nil if the kernel's list cannot be read.
   static func read(isIPv4: Bool) -> Set<Entry>? {
     guard let text = contents("/proc/thread-self/net/\(isIPv4 ? "igmp" : "igmp6")") else { return nil }
     return isIPv4 ? ipv4(text) : ipv6(text)
   }
 
-  /// An interface has a line "2 u0 : 1 V3" and, indented below it, a line for each of its groups. A group's address is the
-  /// number that its four octets make in the machine's byte order.
+  /// Each interface has a line "2 u0 : 1 V3" and, indented below it, a line for each of its groups. A group's address is printed as
+  /// one number, its four octets read in the machine's byte order.
   static func ipv4(_ text: String) -> Set<Entry> {
     var entries: Set<Entry> = []
     var interfaceIndex: Int32 = 0
@@ -34,7 +34,7 @@ enum KernelGroups {
     return entries
   }
 
-  /// A line for each group: index, name, 32 hexadecimal digits.
+  /// One line per group: index, name, 32 hexadecimal digits.
   static func ipv6(_ text: String) -> Set<Entry> {
     var entries: Set<Entry> = []
     for line in text.split(separator: "\n") {

@@ -1,8 +1,8 @@
-// MulticastLearn: how a VNI floods, and which groups the host is a member of for that. Where to start: `FloodMode`, `GroupMembership`.
+// MulticastLearn: how a VNI floods, and which groups the host joins for that. Start with `FloodMode` and `GroupMembership`.
 //
-// Contract. Membership is asked of the kernel with ordinary sockets (IGMP and MLD are its business), and is what the kernel says it is:
-// `verify` reads it back and joins again what an interface lost when it went and came back.
+// Contract. Groups are joined through ordinary sockets; IGMP and MLD are the kernel's business. The kernel's list of groups
+// decides: `verify` reads it back and rejoins the groups that an interface lost when it disappeared and returned.
 //
 // Threads. `GroupMembership` belongs to the reconciler.
 //
-// Never. No DPDK, no packet. We write no IGMP and no MLD.
+// Never. No DPDK, no packets, no IGMP or MLD of our own.

@@ -1,5 +1,5 @@
-// BPFProgram: a classic BPF socket filter. The kernel runs it before a packet is queued to the socket, so what we do not
-// want costs neither a copy nor a wake-up.
+// BPFProgram: a classic BPF socket filter. The kernel runs it before it queues a packet to the socket, so unwanted packets cost
+// neither a copy nor a wake-up.
 
 import CMNL
 import Glibc
@@ -8,7 +8,7 @@ import Glibc
 public struct BPFInstruction: Equatable, Sendable {
   /// Operation, BPF_* constants or-ed.
   public var code: UInt16
-  /// Instructions to skip when a comparison holds, and when it does not.
+  /// Instructions to skip if the comparison is true, and if it is false.
   public var jumpTrue: UInt8
   public var jumpFalse: UInt8
   /// Operand, in host byte order.
@@ -22,15 +22,15 @@ public struct BPFInstruction: Equatable, Sendable {
   }
 }
 
-/// A classic BPF program. The kernel checks it on attaching.
+/// A classic BPF program. The kernel verifies it when it is attached.
 public struct BPFProgram: Equatable, Sendable {
   public var instructions: [BPFInstruction]
 
   /// Drops everything.
   public static let dropAll = BPFProgram(instructions: [BPFInstruction(BPF_RET | BPF_K, 0)])
 
-  /// For a packet socket: passes what comes in at the interface, and drops what this host sends there. A socket in a fan-out
-  /// group, as DPDK's driver opens them, needs this: PACKET_IGNORE_OUTGOING has no effect on it.
+  /// For a packet socket: passes frames received on the interface and drops frames that this host sends. Needed for sockets in a
+  /// fan-out group, as DPDK's driver opens them: PACKET_IGNORE_OUTGOING has no effect there.
   public static let incomingOnly = {
     var code = BPFAssembler()
     let reject = code.label()
@@ -41,7 +41,7 @@ public struct BPFProgram: Equatable, Sendable {
     return code.program()
   }()
 
-  /// Makes the program the socket's filter, in place of the one it has.
+  /// Makes the program the socket's filter, replacing any other.
   /// - Throws: ENOTSOCK, EINVAL (program refused), ENOMEM (net.core.optmem_max).
   public func attach(toSocket fd: Int32) throws(NetlinkError) {
     var filters = instructions.map {
@@ -56,15 +56,15 @@ public struct BPFProgram: Equatable, Sendable {
   }
 }
 
-/// Puts a program together; jumps name labels, which resolve to forward distances. Classic BPF cannot jump back.
+/// Assembles a program; jumps name labels, which resolve to forward distances. Classic BPF cannot jump back.
 struct BPFAssembler {
-  /// A place in the program that is defined by `place` after all jumps to it.
+  /// A position in the program, defined by `place` after all jumps to it.
   struct Label { fileprivate let id: Int }
 
   private var instructions: [BPFInstruction] = []
   private var positions: [Int: Int] = [:]
   private var labelCount = 0
-  /// Jumps still without distance: instruction, label when true, label when false; nil is the next instruction.
+  /// Unresolved jumps: instruction, label if true, label if false; nil: the next instruction.
   private var jumps: [(at: Int, ifTrue: Label?, ifFalse: Label?)] = []
 
   mutating func label() -> Label {
@@ -75,10 +75,10 @@ struct BPFAssembler {
   /// Number of bytes to keep: all.
   static let acceptAll: UInt32 = 0xffff_ffff
 
-  /// Offset of what the kernel knows about a packet beside its bytes.
+  /// Offset of the kernel's metadata about a packet (SKF_AD_OFF).
   static func ancillary(_ field: Int32) -> UInt32 { UInt32(bitPattern: SKF_AD_OFF + field) }
 
-  /// Frames that this host sends go to `label`.
+  /// Frames sent by this host go to `label`.
   mutating func rejectOutgoing(to label: Label) {
     emit(BPF_LD | BPF_W | BPF_ABS, Self.ancillary(SKF_AD_PKTTYPE))
     jump(BPF_JEQ, UInt32(PACKET_OUTGOING), ifTrue: label)
@@ -99,7 +99,7 @@ struct BPFAssembler {
     emit(BPF_JMP | BPF_JA)
   }
 
-  /// Resolves the jumps. Traps on a label without a place or a distance above 255: the programs are fixed.
+  /// Resolves the jumps. Traps on an undefined label or a distance above 255: the programs are fixed.
   func program() -> BPFProgram {
     var resolved = instructions
     for jump in jumps {

@@ -1,11 +1,11 @@
-// DescriptorLimit: how many descriptors this process may have open, RLIMIT_NOFILE. The soft limit is kept a little below the hard
-// one: what ports and guests take all of leaves something for the control socket, by which an operator makes room.
+// DescriptorLimit: how many descriptors this process may open, RLIMIT_NOFILE. The soft limit stays a little below the hard limit:
+// if ports and guests use up all descriptors, the control socket still has some, and the operator can make room.
 
 import CMNL
 import Glibc
 
 public enum DescriptorLimit {
-  /// Descriptors between the two limits.
+  /// Descriptors between the soft and the hard limit.
   public static let reserve = 16
 
   public static var soft: Int { limits.soft }
@@ -17,24 +17,24 @@ public enum DescriptorLimit {
     return (Int(clamping: soft), Int(clamping: hard))
   }
 
-  /// Descriptors that may still be opened; 0 when not even that can be found out.
+  /// Descriptors that may still be opened; 0 if not even that can be determined.
   public static var free: Int { max(soft - (OpenDescriptors.count ?? soft), 0) }
 
-  /// Raises the soft limit as far as it may go, but for the reserve. To be called once DPDK has started, which sets the two equal.
+  /// Raises the soft limit to the hard limit less the reserve. Call it once DPDK has started, which makes the two equal.
   public static func raise() { _ = cmnl_set_descriptor_limit(UInt64(hard - min(reserve, hard / 4))) }
 
-  /// Opens up the reserve.
+  /// Releases the reserve.
   ///
-  /// - Returns: false when it is open already.
+  /// - Returns: false if it is already released.
   public static func openReserve() -> Bool {
     let (soft, hard) = limits
     guard soft < hard else { return false }
     return cmnl_set_descriptor_limit(UInt64(hard)) == 0
   }
 
-  /// Keeps the reserve back again, once there is room.
+  /// Holds the reserve back again, once there is room.
   ///
-  /// - Returns: false when there is none yet.
+  /// - Returns: false if there is no room yet.
   public static func closeReserve() -> Bool {
     guard free > 2 * reserve else { return false }
     raise()

@@ -1,26 +1,27 @@
-// HostStackGuard: keeps the host's own IP stack off an interface that leads to a tenant. Packet sockets get a frame before tc
-// does, so a filter at the ingress that drops everything costs them nothing, and ARP, ND, IP, bridges and VLAN devices of the
-// host see nothing. IPv6 is turned off, so that the host says nothing of its own accord either.
+// HostStackGuard: keeps the host's own IP stack off a tenant-facing interface. Packet sockets get a frame before tc does, so an
+// ingress filter that drops everything costs them nothing, and the host's ARP, ND, IP, bridges and VLAN devices see nothing. IPv6
+// is disabled, so the host does not send anything on its own either.
 
 import Glibc
 
-/// An interface that the host's IP stack is kept off.
+/// An interface with the host's IP stack kept off.
 public struct HostStackGuard: Equatable, Sendable {
   private let index: Int32
-  /// The filter remembers in its handle how things were before: it is there exactly as long as what it stands for, so that a
-  /// later process can put it right when this one is killed.
+  /// The filter's handle stores the previous settings: it exists exactly as long as the guard, so a later process can restore them
+  /// if this one is killed.
   private var filter: IngressDrop
 
   /// "vt" in the upper half of a handle.
   private static let mark: UInt32 = 0x7674_0000
-  /// There was no place for filters at the interface.
+  /// The interface had no qdisc for ingress filters.
   private static let madePlace: UInt32 = 1
   private static let turnedIPv6Off: UInt32 = 2
 
-  /// Puts the guard up, or takes over one that a killed process left.
+  /// Installs the guard, or takes over one left by a killed process.
   ///
-  /// - Parameter warn: is told in a clause what could not be done besides.
-  /// - Throws: when the kernel takes no such filter (without the module cls_bpf) or it is not permitted; nothing is changed then.
+  /// - Parameter warn: receives a clause about anything that could not be done in addition.
+  /// - Throws: if the kernel does not support the filter (module cls_bpf is missing) or permission is denied; nothing is changed
+  ///   then.
   public init(_ link: Link, _ netlink: NetlinkSocket, warn: (String) -> Void) throws(NetlinkError) {
     index = link.index
     if let left = try Self.left(on: link, netlink) {
@@ -52,26 +53,26 @@ public struct HostStackGuard: Equatable, Sendable {
     try netlink.ingressHandles(index: link.index).first { $0 & 0xffff_0000 == mark }.map { IngressDrop(handle: $0) }
   }
 
-  /// Restores what was before. An interface that is gone, or in another namespace, needs nothing.
+  /// Restores the previous settings. An interface that is gone or in another namespace needs nothing.
   public func remove(_ netlink: NetlinkSocket) throws(NetlinkError) {
     guard let link = try netlink.link(index: index) else { return }
-    // In this order: as long as the filter is there, a later process knows.
+    // In this order: while the filter exists, a later process knows what to restore.
     if filter.handle & Self.turnedIPv6Off != 0 { _ = IPv6Switch.set(link.name, isOn: true) }
     do {
       try netlink.delete(filter, index: index)
     } catch  where [ENOENT, EINVAL, ENODEV].contains(error.code) {
-      // Somebody was faster.
+      // Someone else was faster.
       return
     }
     if filter.handle & Self.madePlace != 0 { try netlink.deleteIngressPlace(index: index) }
   }
 }
 
-/// IPv6 on single interfaces. Needs CAP_NET_ADMIN, and a /proc/sys that can be written.
+/// IPv6 on single interfaces. Needs CAP_NET_ADMIN and a writable /proc/sys.
 enum IPv6Switch {
   static func path(_ interface: String) -> String { "/proc/sys/net/ipv6/conf/\(interface)/disable_ipv6" }
 
-  /// False, too, where the kernel has no IPv6.
+  /// Also false if the kernel has no IPv6.
   static func isOn(_ interface: String) -> Bool {
     let file = open(path(interface), O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return false }
@@ -80,7 +81,7 @@ enum IPv6Switch {
     return read(file, &value, 1) == 1 && value == UInt8(ascii: "0")
   }
 
-  /// - Returns: errno; nil when it is as wanted, or the kernel has no IPv6.
+  /// - Returns: errno; nil if it is as requested, or the kernel has no IPv6.
   static func set(_ interface: String, isOn: Bool) -> Int32? {
     guard access("/proc/sys/net/ipv6", F_OK) == 0, Self.isOn(interface) != isOn else { return nil }
     let file = open(path(interface), O_WRONLY | O_CLOEXEC)

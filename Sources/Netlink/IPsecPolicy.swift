@@ -1,5 +1,5 @@
-// IPsecPolicy: the kernel's IPsec policies (xfrm). Packets of a packet socket do not pass them, in either direction: what a
-// policy would encrypt or forbid leaves as it is. RFC 4301 section 4.4.1 calls this the security policy database.
+// IPsecPolicy: the kernel's IPsec policies (xfrm). They do not apply to packet sockets, in either direction: packets that a policy
+// would encrypt or block are sent in the clear. RFC 4301 section 4.4.1 calls this the security policy database.
 
 import CMNL
 import Encap
@@ -9,12 +9,12 @@ import Glibc
 public struct IPsecPolicy: Equatable, Sendable {
   public enum Direction: String, Sendable { case `in`, out, fwd }
 
-  /// Identifies it, as `index` of `ip xfrm policy` does.
+  /// Its identity, like `index` in `ip xfrm policy`.
   public var index: UInt32
   public var direction: Direction
-  /// The lower one goes first.
+  /// The lowest value is matched first.
   public var priority: UInt32
-  /// Packets are dropped, or have to be transformed; false: they pass in the clear (an exception from other policies).
+  /// Packets are dropped or must be transformed; false: they pass in the clear (an exception from other policies).
   public var restricts: Bool
   public var source: IPPrefix
   public var destination: IPPrefix
@@ -25,7 +25,7 @@ public struct IPsecPolicy: Equatable, Sendable {
   public var destinationPort: (value: UInt16, mask: UInt16)
   /// 0 = any.
   public var interfaceIndex: Int32
-  /// Only packets with a mark, or of an xfrm interface.
+  /// Applies only to packets with a mark, or of an xfrm interface.
   public var isSpecial: Bool
 
   public static func == (left: IPsecPolicy, right: IPsecPolicy) -> Bool {
@@ -33,7 +33,7 @@ public struct IPsecPolicy: Equatable, Sendable {
       && left.interfaceIndex == right.interfaceIndex && left.sourcePort == right.sourcePort && left.destinationPort == right.destinationPort
   }
 
-  /// Whether it is about UDP datagrams from any port to `port`.
+  /// Whether it matches UDP datagrams from any port to `port`.
   public func matches(from: IPAddress, to: IPAddress, udpPort port: UInt16) -> Bool {
     !isSpecial && source.contains(from) && destination.contains(to) && [0, UInt8(IPPROTO_UDP)].contains(protocolNumber)
       && destinationPort.value & destinationPort.mask == port & destinationPort.mask
@@ -41,7 +41,7 @@ public struct IPsecPolicy: Equatable, Sendable {
 }
 
 extension IPsecPolicy: CustomStringConvertible {
-  /// `dir out src 192.0.2.1/32 dst 0.0.0.0/0 proto udp dport 4789 index 17 priority 0`, in the words of `ip xfrm policy`.
+  /// `dir out src 192.0.2.1/32 dst 0.0.0.0/0 proto udp dport 4789 index 17 priority 0`, in the notation of `ip xfrm policy`.
   public var description: String {
     var words = ["dir \(direction.rawValue)", "src \(source)", "dst \(destination)"]
     if protocolNumber != 0 { words.append("proto \(protocolNumber == UInt8(IPPROTO_UDP) ? "udp" : "\(protocolNumber)")") }
@@ -73,7 +73,7 @@ extension IPsecPolicy: CustomStringConvertible {
   }
 }
 
-/// `struct xfrm_selector`, whose unions Swift does not take for plain data. Ports and addresses in network byte order.
+/// `struct xfrm_selector`, whose unions Swift does not treat as plain data. Ports and addresses in network byte order.
 private struct PolicySelector: BitwiseCopyable {
   typealias Address = (UInt32, UInt32, UInt32, UInt32)
 
@@ -102,7 +102,7 @@ private struct PolicyInfo: BitwiseCopyable {
   var action: UInt8 = 0
   var flags: UInt8 = 0
   var share: UInt8 = 0
-  /// C counts the padding at the end.
+  /// In C, sizeof includes the padding at the end.
   var padding: UInt32 = 0
 }
 
@@ -122,12 +122,12 @@ extension IPPrefix {
   }
 }
 
-/// The policies, and word of their changes. Not for concurrent use.
+/// The policies and notifications of changes. Not for concurrent use.
 public final class IPsecPolicies {
   private let socket: NetlinkSocket
   private let monitor: NetlinkTransport
 
-  /// Nil when the kernel has no IPsec (CONFIG_XFRM_USER).
+  /// Nil if the kernel has no IPsec (CONFIG_XFRM_USER).
   public init?() throws(NetlinkError) {
     do {
       socket = try NetlinkSocket(bus: NETLINK_XFRM)
@@ -140,7 +140,7 @@ public final class IPsecPolicies {
     if code != 0 { throw NetlinkError("subscribe to IPsec policies", subject: "netlink", code: code) }
   }
 
-  /// All policies, the one that is asked first in front.
+  /// All policies, in the order of matching.
   /// - Throws: EPERM without CAP_NET_ADMIN.
   public func all() throws(NetlinkError) -> [IPsecPolicy] {
     let request = NetlinkRequest(Int(XFRM_MSG_GETPOLICY), flags: NLM_F_DUMP, operation: "list IPsec policies")
@@ -153,7 +153,7 @@ public final class IPsecPolicies {
     var changed = false
     while true {
       let (_, code) = monitor.receive()
-      // ENOBUFS: some were lost, so there were some.
+      // ENOBUFS: notifications were lost, so there were some.
       if code != 0 && code != ENOBUFS { return changed }
       changed = true
     }

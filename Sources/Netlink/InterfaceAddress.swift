@@ -1,4 +1,4 @@
-// InterfaceAddress: an address the kernel has on an interface. A VTEP address must be one of them.
+// InterfaceAddress: an address on an interface. The VTEP's own address must be one of these.
 
 import Encap
 
@@ -6,11 +6,11 @@ import Encap
 public struct InterfaceAddress: Equatable, Sendable {
   public var interfaceIndex: Int32
   public var address: IPAddress
-  /// 0...32 or 0...128.
+  /// Prefix length in bits, 0...32 or 0...128.
   public var prefixLength: Int
-  /// IPv6: another host has it (duplicate address detection failed, RFC 4862 section 5.4), and the kernel does not use it.
+  /// IPv6: another host has it (duplicate address detection failed, RFC 4862 section 5.4), so the kernel does not use it.
   public var isDuplicate: Bool
-  /// Somebody has configured it; false: it has a lifetime, as those of router advertisements have.
+  /// Configured permanently; false: it has a lifetime, like addresses from router advertisements.
   public var isPermanent: Bool
 
   public init(

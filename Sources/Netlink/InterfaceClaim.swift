@@ -1,26 +1,26 @@
-// InterfaceClaim: tells one vtepd that another reads an interface. The kernel gives frames to as many packet sockets as ask; two
-// daemons at one interface would each forward them. The claim is an abstract unix socket, whose name belongs to the network
-// namespace, as the interface does, and which goes with its process, however that ends. unix(7), "Abstract sockets".
+// InterfaceClaim: lets one vtepd know that another reads an interface. The kernel delivers frames to any number of packet sockets;
+// two daemons on one interface would each forward them. The claim is an abstract Unix socket. Its name belongs to the network
+// namespace, like the interface, and it disappears with its process, however that ends. unix(7), "Abstract sockets".
 
 import CMNL
 import Glibc
 import Synchronization
 
-/// An interface that is ours until it is released, or this value is gone.
+/// An interface claimed by us until it is released or this value is destroyed.
 public final class InterfaceClaim: Sendable {
   private let descriptor: Atomic<Int32>
 
-  /// - Throws: EBUSY when another process has claimed the interface; its detail names the process.
+  /// - Throws: EBUSY if another process has claimed the interface; the detail names the process.
   public init(_ link: Link) throws(NetlinkError) {
     func fail(_ code: Int32, _ detail: String? = nil) -> NetlinkError {
       NetlinkError("claim", subject: "interface \(link.name)", code: code, detail: detail)
     }
-    // Asking must not wait: nobody takes the questions out of the queue.
+    // Connecting must not block: nobody accepts the connections.
     let type = Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
     let made = socket(AF_UNIX, type, 0)
     guard made >= 0 else { throw fail(errno) }
     let name = [0] + Array("vtepd/interface/\(link.index)".utf8)
-    // A socket that was closed a moment ago, our own among them, keeps its name until the kernel has cleaned up: up to a tenth of a second.
+    // A socket that was just closed, even our own, keeps its name until the kernel has cleaned up: up to a tenth of a second.
     for attempt in 1... {
       guard Self.call(bind, made, name) != 0 else { break }
       let code = errno
@@ -35,14 +35,14 @@ public final class InterfaceClaim: Sendable {
       }
       usleep(5_000)
     }
-    // For others to ask who we are.
+    // So that others can ask who we are.
     _ = listen(made, 1)
     descriptor = Atomic(made)
   }
 
   deinit { release() }
 
-  /// The interface is free again, whoever still knows this value.
+  /// Releases the interface, even if others still hold this value.
   public func release() {
     let descriptor = descriptor.exchange(-1, ordering: .relaxed)
     if descriptor >= 0 { close(descriptor) }
@@ -61,7 +61,7 @@ public final class InterfaceClaim: Sendable {
     }
   }
 
-  /// The process that has a name. Nil: it does not answer, or lives in a PID namespace that we cannot see.
+  /// The process that holds a name. Nil: it does not answer, or lives in a PID namespace that we cannot see.
   private static func holder(of name: [UInt8]) -> pid_t? {
     let descriptor = socket(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
     guard descriptor >= 0 else { return nil }

@@ -4,8 +4,8 @@ import CMNL
 import Encap
 
 extension Link {
-  /// Nil for the messages of the same type in which a bridge describes a port (AF_BRIDGE): a port that leaves its bridge
-  /// sends RTM_DELLINK there and lives on.
+  /// Nil for messages of the same type in which a bridge describes a port (AF_BRIDGE): a port that leaves its bridge sends
+  /// RTM_DELLINK there but still exists.
   init?(_ message: NetlinkMessage) {
     guard let header = message.familyHeader(ifinfomsg.self), Int32(header.ifi_family) == AF_UNSPEC else { return nil }
     let attributes = message.attributes(after: ifinfomsg.self)
@@ -14,7 +14,7 @@ extension Link {
     let kind = information?[IFLA_INFO_KIND]?.string
     let flags = Int(header.ifi_flags)
     let isUp = flags & Int(IFF_UP) != 0
-    // IFF_RUNNING says the operational state is "up" or "unknown"; it lags behind the carrier.
+    // IFF_RUNNING means that the operational state is "up" or "unknown"; it lags behind the carrier.
     let isRunning = isUp && flags & Int(IFF_RUNNING) != 0 && flags & Int(CMNL_IFF_LOWER_UP) != 0
     self.init(
       index: header.ifi_index,

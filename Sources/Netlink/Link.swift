@@ -1,13 +1,13 @@
-// Link: a network interface as the kernel sees it. The underlay device and `netdev` ports are followed through these.
+// Link: a network interface as the kernel sees it. The underlay device and `netdev` ports are tracked as links.
 
 import CMNL
 import Encap
 
-/// A network interface of the namespace the socket was opened in.
+/// A network interface in the namespace where the socket was opened.
 public struct Link: Equatable, Sendable {
   public var index: Int32
   public var name: String
-  /// All zero when the device has no Ethernet address (tun, loopback).
+  /// All zero if the device has no Ethernet address (tun, loopback).
   public var mac: MACAddress
   /// In bytes, without the Ethernet header.
   public var mtu: Int
@@ -17,26 +17,26 @@ public struct Link: Equatable, Sendable {
   public var isRunning: Bool
   /// Kind of a virtual device ("veth", "tun", "bridge", "vxlan"); nil for hardware and loopback.
   public var kind: String?
-  /// What its frames begin with (ifi_type, ARPHRD_*): 1 = an Ethernet header, 65534 = nothing.
+  /// Link-layer type (ifi_type, ARPHRD_*): 1 = Ethernet, 65534 = no header.
   public var hardwareType: UInt16
-  /// Bridge or bond this interface is a member of.
+  /// Index of the bridge or bond that this interface is a member of.
   public var masterIndex: Int32?
-  /// Identifier of the namespace in which the other end lives (veth); nil when it is in this one.
+  /// ID of the other end's namespace (veth); nil if it is in this one.
   public var linkNetnsID: Int32?
-  /// Interface below this one (VLAN, macvlan), or the other end of a veth.
+  /// Index of the interface below (VLAN, macvlan), or of the other end of a veth.
   public var lowerIndex: Int32?
-  /// How a tun or tap interface is held; nil for other kinds.
+  /// The users of a tun or tap interface; nil for other kinds.
   public var tun: TunState?
 
-  /// The far side of a tun or tap interface: descriptors of /dev/net/tun.
+  /// The user side of a tun or tap interface: descriptors of /dev/net/tun.
   public struct TunState: Equatable, Sendable {
-    /// The interface stays when nobody has it open.
+    /// The interface persists when nobody has it open.
     public var isPersistent: Bool
-    /// Descriptors attached to an interface of several queues, those with a disabled queue included; 0 with one queue, and
-    /// where the kernel does not tell (before Linux 4.20).
+    /// Descriptors attached to a multi-queue interface, including those with a disabled queue; 0 with a single queue, and on
+    /// kernels that do not report it (before Linux 4.20).
     public var queueCount: Int
 
-    /// Some process has it open, as far as the kernel tells.
+    /// A process has it open, as far as the kernel reports.
     public var isHeld: Bool { !isPersistent || queueCount > 0 }
   }
 
@@ -57,6 +57,6 @@ public struct Link: Equatable, Sendable {
     self.lowerIndex = lowerIndex
     self.tun = tun
   }
-  /// Its frames begin with an Ethernet header. The loopback interface's do, too.
+  /// Its frames begin with an Ethernet header; true for loopback too.
   public var isEthernet: Bool { [UInt16(ARPHRD_ETHER), UInt16(ARPHRD_LOOPBACK)].contains(hardwareType) }
 }

@@ -13,9 +13,9 @@ public struct Neighbor: Equatable, Sendable {
   public var address: IPAddress
   public var mac: MACAddress?
   public var state: State
-  /// The kernel keeps it resolved on somebody's behalf (NTF_EXT_MANAGED).
+  /// The kernel keeps it resolved on request (NTF_EXT_MANAGED).
   public var isManaged: Bool
-  /// Installed by another control plane (NTF_EXT_LEARNED), which keeps it; the kernel does not probe it.
+  /// Installed by another control plane (NTF_EXT_LEARNED), which maintains it; the kernel does not probe it.
   public var isExternallyLearned: Bool
 
   public init(
@@ -30,7 +30,7 @@ public struct Neighbor: Equatable, Sendable {
     self.isExternallyLearned = isExternallyLearned
   }
 
-  /// Frames can be sent to `mac` now. True while a known address is being verified (stale, delay, probe).
+  /// Frames can be sent to `mac` now. Also true while a known address is being verified (stale, delay, probe).
   public var isResolved: Bool {
     switch state {
     case .reachable, .stale, .delay, .probe, .noarp, .permanent: mac != nil
@@ -38,6 +38,6 @@ public struct Neighbor: Equatable, Sendable {
     }
   }
 
-  /// Resolution was tried and nobody answered.
+  /// Resolution was tried without an answer.
   public var isFailed: Bool { state == .failed }
 }

@@ -1,4 +1,4 @@
-// NetlinkChange: what NetlinkMonitor reports. Links and neighbours come as values; addresses and routes only as "look
+// NetlinkChange: what NetlinkMonitor reports. Links and neighbours are reported as values; addresses and routes only as "look
 // again", because one route change can alter the answer for any destination.
 
 import Encap
@@ -12,9 +12,9 @@ public enum NetlinkChange: Equatable, Sendable {
   /// Created or altered: state or Ethernet address.
   case neighbor(Neighbor)
   case neighborRemoved(interfaceIndex: Int32, address: IPAddress)
-  /// Addresses of some interface changed. At most once for each read.
+  /// Addresses of some interface changed. At most once per read.
   case addressesChanged
-  /// Routes, routing rules or next-hop objects changed. At most once for each read.
+  /// Routes, routing rules or next-hop objects changed. At most once per read.
   case routesChanged
   /// Notifications were lost: anything may have changed.
   case resync

@@ -1,17 +1,17 @@
-// NetlinkError: the one error type of this module. It names the operation and its subject, and carries the errno.
-// errno is turned into text in this file only.
+// NetlinkError: this module's only error type. It names the operation and its subject, and carries the errno. Only this file turns
+// errno into text.
 
 import Glibc
 
-/// An operation on the kernel's network state that could not be carried out.
+/// A failed operation on the kernel's network state.
 public struct NetlinkError: Error, Equatable, Sendable, CustomStringConvertible {
   /// For example "set MTU".
   public var operation: String
-  /// What it was done to, for example "interface 7"; empty when there is nothing to name.
+  /// The operation's object, for example "interface 7"; empty if there is nothing to name.
   public var subject: String
   /// errno.
   public var code: Int32
-  /// The kernel's own words (extended acknowledgement), or ours where errno's text would mislead.
+  /// The kernel's message (extended acknowledgement), or ours where errno's text would mislead.
   public var detail: String?
 
   public init(_ operation: String, subject: String = "", code: Int32, detail: String? = nil) {

@@ -1,5 +1,5 @@
-// NetlinkMessage: a view of one netlink message and its attributes, valid while the receive buffer is. Every access
-// checks the length it needs; messages that are too short yield nil.
+// NetlinkMessage: a view of one netlink message and its attributes, valid as long as the receive buffer. Every access checks the
+// length it needs; messages that are too short yield nil.
 
 import CMNL
 import Encap
@@ -17,7 +17,7 @@ struct NetlinkMessage {
     return cmnl_message_payload(header)?.loadUnaligned(as: Header.self)
   }
 
-  /// The attributes that follow a family header. None when the message is shorter than that header.
+  /// The attributes after a family header. None if the message is shorter than that header.
   func attributes<Header: BitwiseCopyable>(after _: Header.Type) -> NetlinkAttributes {
     let offset = (MemoryLayout<Header>.size + 3) & ~3
     let length = mnl_nlmsg_get_payload_len(header) - offset
@@ -31,7 +31,7 @@ struct NetlinkMessage {
   static func forEach(in datagram: UnsafeRawBufferPointer, _ body: (NetlinkMessage) -> Bool) -> Bool {
     guard var next = datagram.baseAddress?.assumingMemoryBound(to: nlmsghdr.self) else { return true }
     var remaining = Int32(datagram.count)
-    // libmnl compares lengths as signed numbers: it takes one of 2 GiB or more for negative.
+    // libmnl compares lengths as signed numbers: it takes 2 GiB or more for negative.
     while mnl_nlmsg_ok(next, remaining), Int(next.pointee.nlmsg_len) <= Int(remaining) {
       guard body(NetlinkMessage(header: next)) else { return false }
       guard let following = mnl_nlmsg_next(next, &remaining) else { return true }
@@ -41,7 +41,7 @@ struct NetlinkMessage {
   }
 }
 
-/// The type-length-value list of a message or of a nesting attribute.
+/// The type-length-value list of a message or nested attribute.
 struct NetlinkAttributes: Sequence {
   private var attributes: [NetlinkAttribute] = []
 

@@ -1,10 +1,10 @@
-// NetlinkMonitor: the stream of changes to links, addresses, routes and neighbours. The daemon waits for the descriptor
-// to become readable, then reads. The socket belongs to the network namespace of the thread that created it.
+// NetlinkMonitor: the stream of changes to links, addresses, routes and neighbours. The daemon waits until the descriptor is
+// readable, then reads. The socket belongs to the network namespace of the thread that created it.
 
 import CMNL
 import Glibc
 
-/// Listens to the kernel's notifications. Not for concurrent use.
+/// Receives the kernel's notifications. Not for concurrent use.
 public final class NetlinkMonitor {
   private static let groups = [
     RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
@@ -18,10 +18,10 @@ public final class NetlinkMonitor {
     try self.init(receiveBufferByteCount: 4 << 20)
   }
 
-  /// - Parameter receiveBufferByteCount: how much may be outstanding before the kernel drops notifications.
+  /// - Parameter receiveBufferByteCount: how many bytes may be pending before the kernel drops notifications.
   init(receiveBufferByteCount: Int32) throws(NetlinkError) {
     transport = try NetlinkTransport(nonBlocking: true, operation: "open monitor socket")
-    // Beyond net.core.rmem_max only with CAP_NET_ADMIN. Overflow is survivable (resync), so neither is fatal.
+    // Exceeds net.core.rmem_max only with CAP_NET_ADMIN. Overflow is recoverable (resync), so neither failure is fatal.
     if transport.setOption(SOL_SOCKET, SO_RCVBUFFORCE, receiveBufferByteCount) != 0 {
       _ = transport.setOption(SOL_SOCKET, SO_RCVBUF, receiveBufferByteCount)
     }
@@ -34,10 +34,10 @@ public final class NetlinkMonitor {
     }
   }
 
-  /// Readable (POLLIN) when there is something to read. Owned by the monitor.
+  /// Readable (POLLIN) when notifications are pending. Owned by the monitor.
   public var fileDescriptor: Int32 { transport.fileDescriptor }
 
-  /// Reports all outstanding changes, in order, `addressesChanged` and `routesChanged` once at the end. Never blocks.
+  /// Reports all pending changes in order, with `addressesChanged` and `routesChanged` once at the end. Never blocks.
   /// - Throws: the error of recv(2); a lost notification is not an error but `.resync`.
   public func read(_ body: (NetlinkChange) -> Void) throws(NetlinkError) {
     var pending = PendingChanges()
@@ -63,7 +63,7 @@ public final class NetlinkMonitor {
   }
 }
 
-/// Notifications about addresses and routes that wait for the end of a read: a routing daemon sends thousands.
+/// Pending until the end of a read: a routing daemon sends thousands of route notifications.
 struct PendingChanges {
   private var addresses = false
   private var routes = false

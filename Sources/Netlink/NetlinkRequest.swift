@@ -5,14 +5,14 @@ import Encap
 
 /// One request: family header first, then attributes.
 struct NetlinkRequest: ~Copyable {
-  /// All requests in this module are far shorter; the checked put traps instead of writing beyond it.
+  /// All requests in this module are far shorter; the checked put traps instead of writing past the end.
   private static let capacity = 512
 
   let header: UnsafeMutablePointer<nlmsghdr>
   private let operation: String
   private let subject: String
 
-  /// - Parameter flags: NLM_F_* besides NLM_F_REQUEST.
+  /// - Parameter flags: NLM_F_* in addition to NLM_F_REQUEST.
   init(_ type: Int, flags: Int32, operation: String, subject: String = "") {
     let memory = UnsafeMutableRawPointer.allocate(byteCount: Self.capacity, alignment: 16)
     header = mnl_nlmsg_put_header(memory)

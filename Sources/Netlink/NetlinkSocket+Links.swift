@@ -5,16 +5,16 @@ import Encap
 import Glibc
 
 extension NetlinkSocket {
-  /// All interfaces, in the order of their index.
+  /// All interfaces, ordered by index.
   public func links() throws(NetlinkError) -> [Link] {
     let request = NetlinkRequest(RTM_GETLINK, flags: NLM_F_DUMP, operation: "list links")
     request.putFamilyHeader(ifinfomsg())
     return try dump(request) { Link($0) }
   }
 
-  /// - Returns: nil when there is none of this name.
+  /// - Returns: nil if no interface has this name.
   public func link(named name: String) throws(NetlinkError) -> Link? {
-    // The kernel refuses longer names as malformed.
+    // The kernel rejects longer names as malformed.
     guard !name.isEmpty, name.utf8.count < Int(IFNAMSIZ) else { return nil }
     let request = NetlinkRequest(RTM_GETLINK, flags: NLM_F_ACK, operation: "query link", subject: name)
     request.putFamilyHeader(ifinfomsg())
@@ -22,7 +22,7 @@ extension NetlinkSocket {
     return try link(request)
   }
 
-  /// - Returns: nil when there is none with this index.
+  /// - Returns: nil if no interface has this index.
   public func link(index: Int32) throws(NetlinkError) -> Link? {
     guard index > 0 else { return nil }
     let request = NetlinkRequest(RTM_GETLINK, flags: NLM_F_ACK, operation: "query link", subject: "interface \(index)")
@@ -63,10 +63,10 @@ extension NetlinkSocket {
     return owned
   }
 
-  /// Takes an interface up or down.
+  /// Sets an interface up or down.
   public func setLink(index: Int32, up: Bool) throws(NetlinkError) {
     let request = NetlinkRequest(
-      RTM_NEWLINK, flags: NLM_F_ACK, operation: up ? "take up" : "take down", subject: "interface \(index)")
+      RTM_NEWLINK, flags: NLM_F_ACK, operation: up ? "set up" : "set down", subject: "interface \(index)")
     var header = ifinfomsg()
     header.ifi_index = index
     header.ifi_change = UInt32(IFF_UP)
@@ -75,7 +75,7 @@ extension NetlinkSocket {
     try perform(request)
   }
 
-  /// Gives an interface a MAC address.
+  /// Sets an interface's MAC address.
   public func setAddress(index: Int32, _ mac: MACAddress) throws(NetlinkError) {
     let request = NetlinkRequest(RTM_NEWLINK, flags: NLM_F_ACK, operation: "set address \(mac)", subject: "interface \(index)")
     var header = ifinfomsg()

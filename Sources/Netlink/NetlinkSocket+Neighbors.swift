@@ -1,4 +1,4 @@
-// Neighbours: lists them, and keeps those that a VTEP needs resolved. The kernel does ARP and Neighbor Discovery itself.
+// Neighbours: lists them, and keeps the ones that a VTEP needs resolved. The kernel itself does ARP and Neighbor Discovery.
 
 import CMNL
 import Encap
@@ -12,7 +12,7 @@ extension NetlinkSocket {
     return try dump(request) { Neighbor($0) }
   }
 
-  /// - Returns: nil when the kernel has no entry.
+  /// - Returns: nil if the kernel has no entry.
   public func neighbor(_ address: IPAddress, interfaceIndex: Int32) throws(NetlinkError) -> Neighbor? {
     let request = neighborRequest(RTM_GETNEIGH, flags: NLM_F_ACK, "query neighbour", address, interfaceIndex)
     var found: Neighbor?
@@ -24,9 +24,9 @@ extension NetlinkSocket {
     return found
   }
 
-  /// Tells the kernel to resolve a neighbour now, and to keep it resolved if `managed` (Linux 5.16; older kernels resolve it
-  /// once). Does not change a static entry or one that another control plane installed.
-  /// - Throws: ENODEV when the interface is gone, EPERM without CAP_NET_ADMIN.
+  /// Tells the kernel to resolve a neighbour now, and to keep it resolved if `managed` (Linux 5.16; older kernels resolve it once).
+  /// Does not change static entries or entries installed by another control plane.
+  /// - Throws: ENODEV if the interface is gone, EPERM without CAP_NET_ADMIN.
   public func requestNeighbor(_ address: IPAddress, interfaceIndex: Int32, managed: Bool) throws(NetlinkError) {
     if try neighbor(address, interfaceIndex: interfaceIndex)?.isMaintainedByOthers == true { return }
     if managed && supportsManagedNeighbors {
@@ -42,7 +42,7 @@ extension NetlinkSocket {
     try use(address, interfaceIndex, NLM_F_CREATE, 0)
   }
 
-  /// Undoes `requestNeighbor(managed: true)`; the entry then ages like any other. No error when it is gone.
+  /// Undoes `requestNeighbor(managed: true)`; the entry then ages like any other. A missing entry is not an error.
   public func releaseNeighbor(_ address: IPAddress, interfaceIndex: Int32) throws(NetlinkError) {
     guard try neighbor(address, interfaceIndex: interfaceIndex)?.isManaged == true else { return }
     do {

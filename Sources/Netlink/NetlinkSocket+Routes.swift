@@ -1,15 +1,15 @@
-// Route lookups: the kernel's own decision for one destination, rules and all.
+// Route lookups: the kernel's own decision for one destination, including its routing rules.
 
 import CMNL
 import Encap
 import Glibc
 
 extension NetlinkSocket {
-  /// The route packets from `source` to `destination` take, with all its next hops, ordered by interface and gateway.
+  /// The route for packets from `source` to `destination`, with all its next hops, ordered by interface and gateway.
   ///
   /// The rules are evaluated for a UDP datagram to `udpPort` from any source port, without a mark (SO_MARK) and with TOS 0. A
-  /// source that is not configured on this host is left out of the lookup: the kernel has no IPv4 route for it.
-  /// - Returns: nil when there is no route (ENETUNREACH). A blackhole, unreachable or prohibit route is a value.
+  /// source address that this host does not have is left out of the lookup: the kernel has no IPv4 route for it.
+  /// - Returns: nil if there is no route (ENETUNREACH). A blackhole, unreachable or prohibit route is a value.
   public func route(to destination: IPAddress, from source: IPAddress?, udpPort: UInt16? = nil) throws(NetlinkError) -> Route? {
     guard let source, source.isIPv4 == destination.isIPv4 else { return try lookUp(destination, nil, udpPort) }
     let route = try lookUp(destination, source, udpPort)
@@ -27,7 +27,7 @@ extension NetlinkSocket {
     header.rtm_family = UInt8(destination.isIPv4 ? AF_INET : AF_INET6)
     header.rtm_dst_len = destination.isIPv4 ? 32 : 128
     header.rtm_src_len = source == nil ? 0 : header.rtm_dst_len
-    // Without it the kernel picks one next hop.
+    // Without this flag the kernel picks one next hop.
     header.rtm_flags = UInt32(RTM_F_FIB_MATCH)
     request.putFamilyHeader(header)
     request.put(RTA_DST, destination)
@@ -52,13 +52,13 @@ extension NetlinkSocket {
       if let hops = try nextHops(ofObject: objectID) { route?.nextHops = hops } else { route?.type = .blackhole }
     }
     route?.unifyNextHops()
-    // IPv6 moves a next hop to the end when it comes back: sorted, the same hops are the same route.
+    // IPv6 moves a returning next hop to the end; sorting makes equal hops an equal route.
     route?.nextHops.sort { ($0.interfaceIndex, $0.gateway ?? destination) < ($1.interfaceIndex, $1.gateway ?? destination) }
     return route
   }
 
-  /// Routes that lead nowhere answer a lookup with their error (fib_props in the kernel), not with a message. A
-  /// malformed request would be EINVAL with words.
+  /// Routes that lead nowhere answer a lookup with their error (fib_props in the kernel) instead of a message. A malformed request
+  /// would give EINVAL with a text.
   private static func routeForError(_ error: NetlinkError) throws(NetlinkError) -> Route? {
     switch error.code {
     case ENETUNREACH: return nil

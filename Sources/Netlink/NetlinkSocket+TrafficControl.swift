@@ -1,5 +1,5 @@
-// Traffic control requests: an ingress filter that drops everything. tc-bpf(8); a classic program, which needs no bpf(2), in
-// direct-action mode, which needs no action module.
+// Traffic control requests: an ingress filter that drops everything. tc-bpf(8); a classic program, which does not need bpf(2), in
+// direct-action mode, which does not need an action module.
 
 import CMNL
 import Glibc
@@ -13,15 +13,15 @@ struct IngressDrop: Equatable {
 }
 
 extension NetlinkSocket {
-  /// Of both qdiscs that an interface may have there, `ingress` and `clsact`.
+  /// The ingress parent of both possible qdiscs, `ingress` and `clsact`.
   private static let ingressHandle: UInt32 = 0xffff_0000
   private static let ingressParent: UInt32 = 0xffff_fff1
   private static let ingressFilters: UInt32 = 0xffff_fff2
   private static let egressFilters: UInt32 = 0xffff_fff3
 
-  /// Creates a qdisc for filters at the interface's ingress.
+  /// Creates a qdisc for ingress filters on the interface.
   ///
-  /// - Returns: false when there is one already.
+  /// - Returns: false if there is one already.
   func addIngressPlace(index: Int32) throws(NetlinkError) -> Bool {
     let request = NetlinkRequest(
       Int(RTM_NEWQDISC), flags: NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, operation: "add clsact", subject: "interface \(index)")
@@ -35,7 +35,7 @@ extension NetlinkSocket {
     }
   }
 
-  /// Removes the qdisc, unless somebody else has a filter there.
+  /// Removes the qdisc, unless it holds someone else's filter.
   func deleteIngressPlace(index: Int32) throws(NetlinkError) {
     for parent in [Self.ingressFilters, Self.egressFilters] where try !filters(index: index, parent: parent).isEmpty { return }
     let request = NetlinkRequest(Int(RTM_DELQDISC), flags: NLM_F_ACK, operation: "delete clsact", subject: "interface \(index)")
@@ -54,7 +54,7 @@ extension NetlinkSocket {
       Int(TCA_OPTIONS),
       bytes: Self.attribute(Int(TCA_BPF_OPS_LEN), UInt16(1)) + Self.attribute(Int(TCA_BPF_OPS), drop)
         + Self.attribute(Int(TCA_BPF_FLAGS), UInt32(TCA_BPF_FLAG_ACT_DIRECT))
-        // A NIC that filtered in hardware would also keep the frames from the packet socket.
+        // A NIC that filters in hardware would withhold the frames from the packet socket too.
         + Self.attribute(Int(TCA_BPF_FLAGS_GEN), UInt32(TCA_CLS_FLAGS_SKIP_HW)))
     try perform(request)
   }
@@ -67,7 +67,7 @@ extension NetlinkSocket {
     try perform(request)
   }
 
-  /// Handles of the filters at the interface's ingress that have our kind and priority.
+  /// Handles of the interface's ingress filters with our kind and priority.
   func ingressHandles(index: Int32) throws(NetlinkError) -> [UInt32] {
     try filters(index: index, parent: Self.ingressFilters)
       .filter { $0.kind == "bpf" && $0.priority == IngressDrop.priority && $0.handle != 0 }.map(\.handle)
@@ -98,7 +98,7 @@ extension NetlinkSocket {
       information: IngressDrop.priority << 16 | UInt32(UInt16(ETH_P_ALL).bigEndian))
   }
 
-  /// One attribute of a nest, padded.
+  /// One attribute of a nested attribute, padded.
   private static func attribute(_ type: Int, _ value: some BitwiseCopyable) -> [UInt8] {
     let payload = withUnsafeBytes(of: value) { Array($0) }
     let length = UInt16(4 + payload.count)

@@ -1,4 +1,4 @@
-// NetlinkSocket: asks the kernel, and waits for the answer. Requests about links, addresses, routes and neighbours are
+// NetlinkSocket: sends requests to the kernel and waits for the answers. Requests about links, addresses, routes and neighbours are
 // in the extensions. The socket belongs to the network namespace of the thread that created it.
 
 import CMNL
@@ -7,14 +7,14 @@ import Glibc
 /// A synchronous rtnetlink client. Not for concurrent use. A request waits at most `timeoutSeconds` for the kernel.
 public final class NetlinkSocket {
   static let timeoutSeconds = 5
-  /// How often to repeat a dump that the kernel marks inconsistent (NLM_F_DUMP_INTR), after a pause in which a burst of changes
-  /// can end.
+  /// How often to repeat a dump that the kernel marks inconsistent (NLM_F_DUMP_INTR), each time after a pause for a burst of
+  /// changes to end.
   private static let dumpAttempts = 20
   private static let dumpPauseMicroseconds: UInt32 = 20_000
 
   private let transport: NetlinkTransport
   private var sequence: UInt32 = 0
-  /// False once the kernel has refused NTF_EXT_MANAGED.
+  /// False once the kernel has rejected NTF_EXT_MANAGED.
   var supportsManagedNeighbors = true
 
   /// - Throws: EMFILE and the like; never EPERM, since reading needs no privilege.
@@ -39,7 +39,7 @@ public final class NetlinkSocket {
     if outcome.code != 0 { throw request.error(outcome.code, detail: outcome.detail) }
   }
 
-  /// Collects the results of a dump request; repeats it if the list changed meanwhile or part of it was lost.
+  /// Collects the results of a dump request; repeats it if the list changed in the meantime or part of it was lost.
   func dump<Value>(_ request: borrowing NetlinkRequest, _ parse: (NetlinkMessage) -> Value?) throws(NetlinkError)
     -> [Value]
   {
@@ -100,7 +100,7 @@ extension NetlinkMessage {
   /// errno (0 = success) and the kernel's message, from NLMSG_ERROR.
   var acknowledgement: (code: Int32, detail: String?) {
     guard let error = familyHeader(nlmsgerr.self) else { return (EBADMSG, nil) }
-    // The smallest number has no counterpart.
+    // The minimum integer has no positive counterpart.
     let code = 0 &- error.error
     guard flags & NLM_F_ACK_TLVS != 0 else { return (code, nil) }
     // The code is followed by the request, in full unless "capped", and then by the attributes.

@@ -3,7 +3,7 @@
 import CMNL
 import Glibc
 
-/// Owns the socket; closing happens when it goes out of scope.
+/// Owns the socket, which is closed when this value goes out of scope.
 struct NetlinkTransport: ~Copyable {
   private let socket: OpaquePointer
   private let buffer: UnsafeMutableRawBufferPointer
@@ -46,7 +46,7 @@ struct NetlinkTransport: ~Copyable {
   }
 
   /// Receives one datagram.
-  /// - Returns: its bytes, valid until the next call; or errno (EINTR is never one).
+  /// - Returns: its bytes, valid until the next call; or errno (never EINTR).
   func receive() -> (datagram: UnsafeRawBufferPointer, code: Int32) {
     while true {
       let count = mnl_socket_recvfrom(socket, buffer.baseAddress, buffer.count)

@@ -1,5 +1,5 @@
-// NextHopObject: a next hop, or a group of them, that routes refer to by number (Linux 5.3). With
-// net.ipv4.nexthop_compat_mode=0 a route contains no other information about its next hops.
+// NextHopObject: a next hop, or a group of them, that routes refer to by ID (Linux 5.3). With net.ipv4.nexthop_compat_mode=0 a
+// route contains no other information about its next hops.
 
 import CMNL
 import Encap
@@ -8,7 +8,7 @@ import Glibc
 struct NextHopObject: Equatable {
   struct Member: Equatable {
     var id: UInt32
-    /// Share relative to the other members, at least 1.
+    /// Weight relative to the other members, at least 1.
     var weight: Int
   }
 
@@ -20,7 +20,7 @@ struct NextHopObject: Equatable {
 
   var content: Content
 
-  /// Nil for other messages, and for objects of bridges' forwarding tables, which no route uses.
+  /// Nil for other messages, and for FDB next hops, which no route uses.
   init?(_ message: NetlinkMessage) {
     guard message.type == Int(RTM_NEWNEXTHOP), let header = message.familyHeader(nhmsg.self) else { return nil }
     let attributes = message.attributes(after: nhmsg.self)
@@ -38,7 +38,7 @@ struct NextHopObject: Equatable {
     }
   }
 
-  /// A list of `struct nexthop_grp`: number, weight less one in two octets (the high one since Linux 6.12).
+  /// A list of `struct nexthop_grp`: ID, weight minus one in two octets (the high one since Linux 6.12).
   private static func members(_ payload: UnsafeRawBufferPointer) -> [Member] {
     let size = MemoryLayout<nexthop_grp>.size
     return stride(from: 0, to: payload.count / size * size, by: size).map { offset in
@@ -50,19 +50,19 @@ struct NextHopObject: Equatable {
 }
 
 extension NetlinkMessage {
-  /// Number of the next-hop object that a route leads over.
+  /// ID of the next-hop object that a route uses.
   var nextHopObjectID: UInt32? { attributes(after: rtmsg.self)[RTA_NH_ID]?.value(UInt32.self) }
 }
 
 extension NetlinkSocket {
-  /// An object's next hops; nil for a blackhole. None when it has just been deleted.
+  /// An object's next hops; nil for a blackhole. Empty if it has just been deleted.
   func nextHops(ofObject id: UInt32) throws(NetlinkError) -> [NextHop]? {
     switch try nextHopObject(id)?.content {
     case .hop(let hop): return [hop]
     case .blackhole: return nil
     case .group(let members):
       var hops: [NextHop] = []
-      // A group's members are never groups.
+      // The members of a group are never groups themselves.
       for member in members {
         guard case .hop(var hop) = try nextHopObject(member.id)?.content else { continue }
         hop.weight = member.weight

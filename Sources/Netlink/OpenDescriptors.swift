@@ -3,13 +3,13 @@
 import Glibc
 
 enum OpenDescriptors {
-  /// Their number; nil when /proc is not mounted, or no descriptor is left to read it.
+  /// Number of open descriptors; nil if /proc is not mounted or no descriptor is left to read it.
   static var count: Int? {
     let count = all().count
     return count > 0 ? count : nil
   }
 
-  /// Descriptor numbers, ascending. Empty when they cannot be read.
+  /// Descriptor numbers, ascending. Empty if they cannot be read.
   static func all() -> [Int32] {
     guard let directory = opendir("/proc/self/fd") else { return [] }
     defer { closedir(directory) }

@@ -1,4 +1,4 @@
-// Reads a Route from RTM_NEWROUTE, in either of the two encodings of a multipath route.
+// Reads a Route from RTM_NEWROUTE, in either encoding of a multipath route.
 
 import CMNL
 import Encap
@@ -13,7 +13,7 @@ extension Route {
       if let multipath = attributes[RTA_MULTIPATH] {
         nextHops = NextHop.list(multipath.payload)
       } else if let interfaceIndex = attributes[RTA_OIF]?.value(Int32.self) {
-        // The flags of a single next hop are in the route's own.
+        // The flags of a single next hop are in the route's own flags.
         nextHops = [
           NextHop(
             gateway: NextHop.gateway(attributes), interfaceIndex: interfaceIndex,
@@ -28,14 +28,14 @@ extension Route {
       preferredSource: attributes[RTA_PREFSRC]?.address)
   }
 
-  /// Adds the next hops of a further message about the same route: IPv6 may send one message for each of them.
+  /// Adds the next hops of another message about the same route: IPv6 may send one message per next hop.
   mutating func merge(_ other: Route) {
     for hop in other.nextHops where !nextHops.contains(hop) { nextHops.append(hop) }
     mtu = mtu ?? other.mtu
     preferredSource = preferredSource ?? other.preferredSource
   }
 
-  /// Merges next hops that occur several times (two members of a group may be equal), adding their weights.
+  /// Merges duplicate next hops (two members of a group may be equal), adding their weights.
   mutating func unifyNextHops() {
     var unified: [NextHop] = []
     for hop in nextHops {
@@ -65,7 +65,7 @@ extension Route.Kind {
     }
   }
 
-  /// IPv6 puts the loopback interface into routes that lead nowhere.
+  /// For routes that lead nowhere, IPv6 names the loopback interface.
   var hasNextHops: Bool {
     switch self {
     case .blackhole, .unreachable, .prohibit: false

@@ -4,12 +4,12 @@ import Encap
 
 /// One next hop of a route.
 public struct NextHop: Hashable, Sendable {
-  /// Router on the link; nil: the destination itself is on the link. May be IPv6 for an IPv4 destination (RFC 5549).
+  /// Router on the link; nil: the destination is on the link. May be IPv6 for an IPv4 destination (RFC 5549).
   public var gateway: IPAddress?
   public var interfaceIndex: Int32
-  /// Share of the flows relative to the other next hops, at least 1.
+  /// Weight relative to the other next hops, at least 1.
   public var weight: Int
-  /// False when the kernel marks it dead or its interface has no carrier.
+  /// False if the kernel marks it dead or its interface has no carrier.
   public var isUsable: Bool
 
   public init(gateway: IPAddress?, interfaceIndex: Int32, weight: Int = 1, isUsable: Bool = true) {
@@ -35,7 +35,7 @@ public struct Route: Equatable, Sendable {
   public var nextHops: [NextHop]
   /// Path MTU set on the route, in bytes; nil: the interface's.
   public var mtu: Int?
-  /// Source address the route prefers.
+  /// The route's preferred source address.
   public var preferredSource: IPAddress?
 
   public init(type: Kind, nextHops: [NextHop] = [], mtu: Int? = nil, preferredSource: IPAddress? = nil) {

@@ -1,4 +1,4 @@
-// TapInterface: a tap for a few frames, read and written through its descriptor. Not a port: ports use DPDK.
+// TapInterface: a tap for a few frames, read and written through its descriptor. Not for ports, which use DPDK.
 
 import CMNL
 import Glibc
@@ -6,12 +6,12 @@ import Glibc
 /// A tap interface that exists as long as this value and its process.
 public final class TapInterface: Sendable {
   public let name: String
-  /// For poll(2); reads and writes never wait.
+  /// For poll(2); reads and writes never block.
   public let descriptor: Int32
 
-  /// Creates the interface in the thread's network namespace. It is down.
+  /// Creates the interface, down, in the thread's network namespace.
   ///
-  /// - Parameter name: 1 to 15 bytes; EBUSY when there is an interface of this name.
+  /// - Parameter name: 1 to 15 bytes; EBUSY if an interface of this name exists.
   public init(name: String) throws(NetlinkError) {
     let descriptor = cmnl_tap_create(name)
     guard descriptor >= 0 else { throw NetlinkError("create tap", subject: name, code: errno) }
@@ -27,14 +27,14 @@ public final class TapInterface: Sendable {
 
   /// Passes a frame to the kernel as if the interface had received it.
   ///
-  /// - Returns: false when the interface is down or has no room.
+  /// - Returns: false if the interface is down or has no room.
   public func write(_ frame: UnsafeRawPointer, byteCount: Int) -> Bool {
     Glibc.write(descriptor, frame, byteCount) == byteCount
   }
 
   /// Takes a frame that the kernel sends on the interface; truncated to `capacity`.
   ///
-  /// - Returns: its bytes; 0 when there is none.
+  /// - Returns: its length in bytes; 0 if there is none.
   public func read(into memory: UnsafeMutableRawPointer, capacity: Int) -> Int {
     max(Glibc.read(descriptor, memory, capacity), 0)
   }

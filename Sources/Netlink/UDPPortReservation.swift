@@ -1,5 +1,5 @@
-// UDPPortReservation: occupies VXLAN's UDP port on a shared underlay device, where the kernel also sees every packet.
-// Without a socket on the port it would answer each with ICMP port unreachable (RFC 1122 §3.2.2.1, RFC 4443 §3.1).
+// UDPPortReservation: occupies VXLAN's UDP port on a shared underlay device, where the kernel also sees every packet. Without a
+// socket on the port, it would answer each with ICMP port unreachable (RFC 1122 §3.2.2.1, RFC 4443 §3.1).
 
 import CMNL
 import Glibc
@@ -9,14 +9,14 @@ public final class UDPPortReservation {
   public let port: UInt16
   private var sockets: [Int32] = []
 
-  /// - Throws: EADDRINUSE when a kernel VXLAN device or another program has the port.
+  /// - Throws: EADDRINUSE if a kernel VXLAN device or another program has the port.
   public init(port: UInt16) throws(NetlinkError) {
     self.port = port
     sockets.append(try Self.reserve(port, AF_INET))
     do {
       sockets.append(try Self.reserve(port, AF_INET6))
     } catch  where error.code == EAFNOSUPPORT {
-      // A kernel without IPv6 answers nothing over it.
+      // A kernel without IPv6 sends no ICMPv6 errors.
     }
   }
 

@@ -5,7 +5,7 @@ import CMNL
 import Encap
 import Glibc
 
-/// Accepts IPv4 and IPv6 UDP datagrams to one port, in Ethernet frames that carry no VLAN ID and that this host has not sent.
+/// Accepts IPv4 and IPv6 UDP datagrams to one port, in Ethernet frames without a VLAN ID that this host did not send.
 ///
 /// First fragments pass if their port matches, so that they are counted; later fragments do not. IPv6 hop-by-hop, routing,
 /// destination-options and fragment headers are followed, `maximumExtensionHeaders` deep; beyond that the packet passes and the
@@ -35,7 +35,7 @@ public struct UnderlayFilter: Equatable, Sendable {
     let reject = code.label()
 
     code.rejectOutgoing(to: reject)
-    // The kernel has removed the VLAN tag from the frame. A frame of a VLAN is not ours; VLAN ID 0 is only a priority.
+    // The kernel has removed the VLAN tag from the frame. A frame in a VLAN is not ours; VLAN ID 0 is only a priority tag.
     code.emit(BPF_LD | BPF_W | BPF_ABS, BPFAssembler.ancillary(SKF_AD_VLAN_TAG_PRESENT))
     code.jump(BPF_JEQ, 0, ifTrue: untagged)
     code.emit(BPF_LD | BPF_W | BPF_ABS, BPFAssembler.ancillary(SKF_AD_VLAN_TAG))
@@ -79,7 +79,7 @@ public struct UnderlayFilter: Equatable, Sendable {
   }
 
   /// Accepts a packet to our port: whole, or truncated per `CutFrame` if its frame is not for this host. The kernel has compared
-  /// the MAC address with that of the interface, also below a bond, a bridge or a VLAN.
+  /// the destination MAC address with the interface's, also below a bond, a bridge or a VLAN.
   private static func appendAddressCheck(_ code: inout BPFAssembler) {
     let group = code.label()
     let groupIPv6 = code.label()

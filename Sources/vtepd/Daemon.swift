@@ -1,5 +1,5 @@
-// Daemon: holds the configuration and the data plane together. Changes from the file, from SIGHUP and from vtepctl all
-// become edits of one desired state, made by the reconciler one after the other.
+// Daemon: holds the configuration and the data plane together. Changes from the file, SIGHUP and vtepctl all become edits of one
+// desired state, which the reconciler makes one after the other.
 
 import Encap
 import Logging
@@ -8,9 +8,9 @@ import VTEPControl
 
 actor Daemon {
   let log: Logger
-  /// Of the configuration file.
+  /// The path of the configuration file.
   nonisolated let path: String
-  /// The last version of the file. Changes of the file are differences from this, so that vtepctl's additions stay.
+  /// The file as last read. Changes to the file are differences from this, so additions by vtepctl stay.
   private(set) var configuration: Configuration
   /// The connection to the controller's database.
   nonisolated let ovsdb: OVSDBService

@@ -1,5 +1,5 @@
-// JournalLog: the log lines where standard error leads to systemd's journal: with their priority, which `journalctl -p` filters by,
-// and without a time, which the journal has itself. sd-daemon(3).
+// JournalLog: log lines for systemd's journal, when standard error leads there: with their priority, which `journalctl -p` filters
+// by, and without a timestamp, which the journal adds itself. sd-daemon(3).
 
 import Glibc
 import Logging
@@ -18,20 +18,20 @@ struct JournalLog: LogHandler {
     LogWriter.standardError.write(line)
   }
 
-  /// Whether standard error leads there (systemd.exec(5), `$JOURNAL_STREAM`).
+  /// Whether standard error leads to the journal (systemd.exec(5), `$JOURNAL_STREAM`).
   static var isThere: Bool {
     guard let text = getenv("JOURNAL_STREAM").map({ String(cString: $0) }) else { return false }
     var status = stat()
     return fstat(STDERR_FILENO, &status) == 0 && text == "\(status.st_dev):\(status.st_ino)"
   }
 
-  /// One line of the journal, however many the message has.
+  /// One journal line, however many lines the message has.
   static func line(_ level: Logger.Level, _ message: String, _ metadata: Logger.Metadata) -> String {
     let pairs = metadata.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
     return "<\(priority(of: level))>" + String((message + pairs).map { $0.isNewline ? " " : $0 })
   }
 
-  /// syslog(3)'s number.
+  /// The priority number of syslog(3).
   private static func priority(of level: Logger.Level) -> Int32 {
     switch level {
     case .trace, .debug: LOG_DEBUG

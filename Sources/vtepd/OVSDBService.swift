@@ -1,11 +1,11 @@
-// OVSDBService: the connection to the controller's database as a service: starts it as the `ovsdb:` section says (with our own
-// server, where it names no remotes), again when the section changes, and stops it. Without the section it only waits.
+// OVSDBService: the connection to the controller's database as a service. Starts it from the `ovsdb:` section (with our own server
+// if it names no remotes), restarts it when the section changes, and stops it. Without the section it only waits.
 
 import Logging
 import OVSDBClient
 import ServiceLifecycle
 
-/// What is done with the database, for as long as the settings stay the same.
+/// Consumes the database's events while the settings stay the same.
 typealias OVSDBConsumer = @Sendable (OVSDBClient, OVSDBSettings) async -> Void
 
 actor OVSDBService: Service {
@@ -21,8 +21,8 @@ actor OVSDBService: Service {
   private let change: AsyncStream<Void>.Continuation
 
   /// - Parameters:
-  ///   - columns: what of the database is replicated; nil: all of it.
-  ///   - consumer: takes the client's events; it is cancelled when the settings change, and at the end.
+  ///   - columns: what to replicate of the database; nil: all of it.
+  ///   - consumer: takes the client's events; cancelled when the settings change, and at the end.
   init(configuration: Configuration, columns: [String: [String]]?, log: Logger, consumer: @escaping OVSDBConsumer) {
     settings = configuration.ovsdb
     runDirectory = configuration.runDirectory
@@ -37,7 +37,7 @@ actor OVSDBService: Service {
     await cancelWhenGracefulShutdown { await self.follow() }
   }
 
-  /// Applies a new `ovsdb:` section; nil: there is none any more.
+  /// Applies a new `ovsdb:` section; nil: it was removed.
   func apply(_ new: OVSDBSettings?) {
     guard new != settings else { return }
     settings = new
@@ -49,13 +49,13 @@ actor OVSDBService: Service {
     await client?.reloadCertificates()
   }
 
-  /// State of each remote, and what is known of the database; nothing without an `ovsdb:` section.
+  /// The state of each remote and of the database; nothing without an `ovsdb:` section.
   func status() async -> (remotes: [RemoteStatus], replica: Replica?) {
     guard let client else { return ([], nil) }
     return await (client.status, client.replica)
   }
 
-  /// What keeps our own server from running, if these settings ask for it.
+  /// Checks whether our own server can run, if these settings ask for it.
   ///
   /// - Throws: what is missing, and what to install.
   func check(_ settings: OVSDBSettings?) throws(EmbeddedServerError) {
@@ -69,7 +69,7 @@ actor OVSDBService: Service {
       await withTaskGroup(of: Void.self) { tasks in
         if let settings { tasks.addTask { await self.connect(settings) } }
         tasks.addTask { for await _ in self.changes { return } }
-        // The connection ends only when it is cancelled, so this is a change, or the end.
+        // The connection ends only when cancelled, so this is a change of the settings, or the end.
         await tasks.next()
         tasks.cancelAll()
       }
@@ -94,7 +94,7 @@ actor OVSDBService: Service {
             await client.connectNow()
           }
         }
-        // Not before there is something to connect to.
+        // Not before there is a server to connect to.
         for await _ in starts { break }
       }
       tasks.addTask { await client.run() }

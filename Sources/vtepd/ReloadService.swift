@@ -1,5 +1,5 @@
-// ReloadService: SIGHUP reads the configuration file again. A file may be half written when the signal comes: what takes something
-// away is applied only when the file has been quiet for a moment.
+// ReloadService: SIGHUP rereads the configuration file. The file may be half written when the signal arrives: a file that removes
+// something is applied only after it has been unchanged for a moment.
 
 import Logging
 import ServiceLifecycle
@@ -8,14 +8,14 @@ struct ReloadService: Service {
   let daemon: Daemon
   let log: Logger
 
-  /// A file that takes something away has to be unchanged for so long.
+  /// How long a file that removes something must be unchanged.
   private static let quietTime = Duration.seconds(2)
   private static let pollTime = Duration.milliseconds(100)
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
       for await _ in Signals.reloads.stream {
-        // What came while we started is done once we run.
+        // Signals that arrive during the start are handled once we run.
         while await daemon.state == .starting, !Task.isCancelled { try? await Task.sleep(for: Self.pollTime) }
         await reload()
       }
@@ -37,7 +37,7 @@ struct ReloadService: Service {
     await daemon.ovsdb.reloadCertificates()
   }
 
-  /// The file's configuration, once it takes nothing away or the file is quiet.
+  /// The file's configuration, once it removes nothing or has been quiet.
   private func settled() async throws -> Configuration {
     let loader = ConfigurationLoader()
     var bytes = try loader.bytes(path: daemon.path)
@@ -53,7 +53,7 @@ struct ReloadService: Service {
       quiet += Self.pollTime
       guard let latest = try? loader.bytes(path: daemon.path), latest != bytes else { continue }
       (bytes, quiet) = (latest, .zero)
-      // In the middle of being written it may be anything.
+      // A file being written can contain anything.
       if let next = try? loader.load(bytes: bytes, file: daemon.path) { new = next }
     }
     return try loader.load(bytes: bytes, file: daemon.path)

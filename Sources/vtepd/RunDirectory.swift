@@ -1,4 +1,4 @@
-// RunDirectory: the folders of the daemon's sockets and of its state.
+// RunDirectory: the folders of the daemon's sockets and state.
 
 import Glibc
 
@@ -7,9 +7,9 @@ struct RunDirectoryError: Error, CustomStringConvertible {
 }
 
 enum RunDirectory {
-  /// Creates the folder and those above it, where missing.
+  /// Creates the folder and its missing parents.
   ///
-  /// - Parameter key: of the configuration, for the message.
+  /// - Parameter key: the configuration key, for the message.
   static func create(_ path: String, key: String = "run-dir") throws(RunDirectoryError) {
     var made = ""
     for part in path.split(separator: "/") {

@@ -1,14 +1,14 @@
-// ServiceManager: tells systemd (or whoever set NOTIFY_SOCKET) what state the daemon is in. sd_notify(3).
+// ServiceManager: reports the daemon's state to systemd (or to whoever set NOTIFY_SOCKET). sd_notify(3).
 
 import Glibc
 
 enum ServiceManager {
-  /// Sends a state such as "READY=1". Does nothing when no service manager asked for it.
+  /// Sends a state such as "READY=1". Does nothing if no service manager asked for it.
   static func notify(_ state: String) {
     guard let path = getenv("NOTIFY_SOCKET").map({ String(cString: $0) }), !path.isEmpty else { return }
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
-    // A leading @ stands for the abstract namespace.
+    // A leading @ means the abstract namespace.
     let bytes = path.utf8.enumerated().map { $0.offset == 0 && $0.element == UInt8(ascii: "@") ? 0 : $0.element }
     guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { return }
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }

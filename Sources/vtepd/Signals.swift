@@ -1,6 +1,6 @@
-// Signals: what each of them does, from our first instruction on. SIGHUP, SIGTERM and SIGINT are blocked in every thread and taken by
-// one of their own, so that none is lost and none ends us in the middle of the start. Others that would end a process for nothing are
-// ignored. Programs that we start get their defaults back (ChildProcess).
+// Signals: what each signal does, from our first instruction on. SIGHUP, SIGTERM and SIGINT are blocked in every thread and taken
+// by a dedicated one, so none is lost and none kills us during the start. Signals that would kill the process for no reason are
+// ignored. Child processes get the defaults back (ChildProcess).
 
 import Glibc
 import ServiceLifecycle
@@ -11,14 +11,14 @@ enum Signals {
   private static let followed = [SIGHUP, SIGTERM, SIGINT]
   private static let ignored = [SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGPIPE]
 
-  /// Yields when the configuration file is to be read again.
+  /// Yields when the configuration file must be reread.
   static let reloads = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
-  /// Yields when the daemon is to stop.
+  /// Yields when the daemon must stop.
   static let stops = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(1))
-  /// Nothing has been made yet that would have to be undone.
+  /// Nothing has been created yet that would need cleaning up.
   private static let mayExit = Atomic(true)
 
-  /// To be called before there is any other thread: they inherit what is blocked.
+  /// Call this before any other thread exists: threads inherit the blocked signals.
   static func prepare() {
     for number in ignored { signal(number, SIG_IGN) }
     var all = set
@@ -30,7 +30,7 @@ enum Signals {
     }
   }
 
-  /// From here on whoever stops us waits for `stops`.
+  /// From here on, stop requests go through `stops`.
   static func keepForServices() { mayExit.store(false, ordering: .sequentiallyConsistent) }
 
   private static var set: sigset_t {
@@ -54,7 +54,7 @@ enum Signals {
   }
 }
 
-/// Ends when the daemon is to stop; that ends the others.
+/// Returns when the daemon must stop; that ends the other services.
 struct StopService: Service {
   func run() async throws {
     for await _ in Signals.stops.stream.cancelOnGracefulShutdown() { return }

@@ -1,5 +1,5 @@
-// VTEPDaemon: the program. Reads the configuration, starts the data plane and the control socket as services, follows
-// signals, and turns failures into exit statuses.
+// VTEPDaemon: the program. Reads the configuration, starts the data plane and the control socket as services, handles signals, and
+// turns failures into exit statuses.
 
 import ArgumentParser
 import Dispatch
@@ -13,7 +13,7 @@ import VTEPControl
 @main
 enum EntryPoint {
   static func main() {
-    // In the first thread, which an `async` entry is not: all others inherit what it blocks.
+    // In the first thread, which an `async` entry is not: all other threads inherit the blocked signals.
     Signals.prepare()
     let end = DispatchSemaphore(value: 0)
     Task.detached {
@@ -87,7 +87,7 @@ struct VTEPDaemon: AsyncParsableCommand {
       Self.complain("vtepd: \(error)")
       throw ExitCode(2)
     }
-    // Services stop in reverse order: forwarding goes on until nobody can ask about it any more.
+    // Services stop in reverse order: forwarding continues until the control socket is closed.
     let group = ServiceGroup(
       configuration: .init(
         services: [
@@ -104,7 +104,7 @@ struct VTEPDaemon: AsyncParsableCommand {
     }
   }
 
-  /// The configuration may be right and the limits of the process too tight for it.
+  /// The configuration may be right but the process's limits too tight for it.
   private static func warnOfDescriptors(_ configuration: Configuration) {
     let needed = configuration.desired.descriptorCount(workers: configuration.dataplane.workers)
     guard needed > DescriptorLimit.hard else { return }

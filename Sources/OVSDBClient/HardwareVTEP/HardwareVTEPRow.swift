@@ -4,9 +4,9 @@
 public protocol HardwareVTEPRow: Sendable, Equatable {
   /// The row's UUID; `RowID.zero` before it is inserted.
   var id: RowID { get }
-  /// Reads a row; nil when an essential column is missing.
+  /// Reads a row; nil if an essential column is missing.
   init?(_ id: RowID, _ row: OVSDBRow)
-  /// The values as they are written.
+  /// The values to write.
   var columns: [String: OVSDBDatum] { get }
 }
 

@@ -1,4 +1,4 @@
-// ControllerAgent+Publish: publishes the switch's state when it or the database has changed. One transaction at a time.
+// ControllerAgent+Publish: publishes the switch's state when the state or the database changes. One transaction at a time.
 
 import Encap
 import OVSDBClient
@@ -8,9 +8,9 @@ import VTEPControl
 extension ControllerAgent {
   /// Seconds between updates of binding counters.
   private static let counterSeconds = 5.0
-  /// Seconds to wait after the server has refused a transaction.
+  /// Seconds to wait after the server rejects a transaction.
   private static let retrySeconds = 1.0
-  /// Longest time until a row that we inserted appears in the replica.
+  /// Longest wait, in seconds, for an inserted row to appear in the replica.
   private static let echoSeconds = 2.0
 
   func publish(_ reconciler: Reconciler) async {
@@ -31,7 +31,7 @@ extension ControllerAgent {
     if !operations.isEmpty { await transact(operations, client) }
   }
 
-  /// The replica has the rows that we inserted last. Otherwise they would be inserted twice.
+  /// Whether the replica contains the rows that we inserted last. Otherwise they would be inserted twice.
   private func hasEchoes(in replica: Replica) -> Bool {
     guard let awaited, now < awaited.until else { return true }
     return awaited.rows.allSatisfy { id in replica.tables.values.contains { $0[id] != nil } }
@@ -68,7 +68,7 @@ extension ControllerAgent {
     return state
   }
 
-  /// The part that changes only with the desired state.
+  /// The part that depends only on the desired state.
   private func description(_ reconciler: Reconciler) async -> SwitchState {
     let revision = await reconciler.revision
     if let described, described.revision == revision { return described.state }
@@ -93,7 +93,7 @@ extension ControllerAgent {
     return counters
   }
 
-  /// Bindings to logical switches that have no key yet. A fault of the port alone: many controllers bind first.
+  /// Bindings to logical switches without a key. Reported per port only: many controllers bind first and set the key later.
   private var keyFaults: DatabaseFaults {
     var faults = DatabaseFaults()
     let held = Set(hold.networks.values.map(\.settings.name))
@@ -109,7 +109,7 @@ extension ControllerAgent {
     return faults
   }
 
-  /// Destinations of the other family are reached from an address that is not published.
+  /// Destinations of the other address family cannot use the published address.
   private func familyNote(_ report: ControllerReport, _ published: IPAddress?, _ addresses: [IPAddress]) -> String? {
     guard let published else { return nil }
     let count = published.isIPv4 ? report.ipv6Destinations : report.ipv4Destinations
@@ -119,10 +119,10 @@ extension ControllerAgent {
     return "\(count) VTEPs of the controller have \(family) addresses, but tunnel_ips publishes \(published)\(remedy)"
   }
 
-  /// Requests that the data plane could not meet.
+  /// Requests that the data plane could not fulfil.
   private static func faults(_ report: ControllerReport) -> DatabaseFaults {
     var faults = DatabaseFaults()
-    // The reconciler has logged the conflicts.
+    // The reconciler has already logged the conflicts.
     for conflict in report.conflicts {
       switch conflict.subject {
       case .vni: faults.ofSwitch.insert(.unspecified)

@@ -1,6 +1,6 @@
-// ControllerAgent: connects the controller's database and the data plane. It maps the database's content to edits for the reconciler,
-// and compares the switch's state with the database and writes the difference (+Publish). Without a connection, forwarding continues
-// on the last known state, which a file preserves across restarts.
+// ControllerAgent: connects the controller's database and the data plane. It maps the database's content to edits for the
+// reconciler, compares the switch's state with the database and writes the difference (+Publish). Without a connection, forwarding
+// continues on the last known state, which a file preserves across restarts.
 
 import Encap
 import Logging
@@ -10,7 +10,7 @@ import VTEPControl
 
 actor ControllerAgent {
   let log: Logger
-  /// Of our Physical_Switch.
+  /// The name of our Physical_Switch.
   let name: String
   private let file: ControllerStateFile
   private let clock = ContinuousClock()
@@ -21,31 +21,31 @@ actor ControllerAgent {
   // From the database.
   var mapping: ControllerMapping
   private(set) var hold = ControllerHold(emptySeconds: 300)
-  /// Requests of the controller that cannot be met, for the operator.
+  /// The controller's requests that cannot be met, for the operator.
   private(set) var told: Set<String> = []
 
   // To the database.
   var publisher: Publisher
   private(set) var transactions = TransactionLog()
-  /// The connection in use, while its replica is kept up to date.
+  /// The current connection, while its replica is updated.
   var client: OVSDBClient?
-  /// The database has changed since it was last compared with the state to publish.
+  /// The database has changed since the last comparison with the state to publish.
   var hasNews = false
   /// The state to publish at that comparison.
   var compared: SwitchState?
   var stations: (version: Reconciler.StationsVersion, all: Set<LocalStation>)?
-  /// The part of the state to publish that changes only with the desired state.
+  /// The part of the state to publish that depends only on the desired state.
   var described: (revision: UInt64, state: SwitchState)?
   var nextCounters = 0.0
-  /// No transaction before.
+  /// Seconds on our clock; no transaction before.
   var pauseEnd = 0.0
-  /// The rows that we inserted last; while the replica lacks one, it is behind.
+  /// The rows that we inserted last; while one is missing from the replica, the replica is behind.
   var awaited: (rows: [RowID], until: Double)?
   var isPublishing = false
-  /// We have removed our rows from the database, and write nothing more.
+  /// Our rows are removed from the database; nothing more is written.
   var isWithdrawn = false
 
-  // Keeping what was said.
+  // The saved state.
   private var isUnsaved = false
   private var nextSave = 0.0
 
@@ -61,7 +61,7 @@ actor ControllerAgent {
   /// Seconds since the agent was created.
   var now: Double { (clock.now - origin) / .seconds(1) }
 
-  /// Sets the data plane, and restores the controller's state from before the last stop.
+  /// Sets the data plane and restores the controller's state from before the last stop.
   func start(_ reconciler: Reconciler, restoring: Bool) async {
     if restoring {
       do {
@@ -97,7 +97,7 @@ actor ControllerAgent {
     if let reconciler { await save(reconciler) }
   }
 
-  /// The data plane, once it has started, at most five times per second; nil when the task is cancelled.
+  /// Waits for the data plane to start, checking five times per second; nil if the task is cancelled.
   private func startedReconciler() async -> Reconciler? {
     while !Task.isCancelled {
       try? await Task.sleep(for: .milliseconds(200))
@@ -179,7 +179,7 @@ actor ControllerAgent {
     nextSave = now + max(0.5, 20 * (now - start))
   }
 
-  /// The operator has removed the controller: removes our rows from the database, if it can be reached, and the controller's state
+  /// The operator has removed the controller: removes our rows from the database, if it is reachable, and the controller's state
   /// from the data plane.
   func withdraw() async {
     isWithdrawn = true
@@ -218,7 +218,7 @@ actor ControllerAgent {
       tunnelAddress: compared?.tunnelAddress, held: held, faults: told.sorted() + conflicts.map(\.description))
   }
 
-  /// Logs networks that are held from now on.
+  /// Logs newly held networks.
   private func tell(_ held: [VNI: ControllerHold.Network]) {
     let withdrawn = held.filter { $0.value.reason == .withdrawn }
     if !withdrawn.isEmpty {
@@ -241,10 +241,10 @@ actor ControllerAgent {
     return sorted.count > 10 ? "\(first) and \(sorted.count - 10) more" : first
   }
 
-  /// Logs faults that are new, and the end of others.
+  /// Logs new faults, and those that are resolved.
   func tell(_ messages: Set<String>) {
     for message in messages.subtracting(told).sorted() { log.warning("controller: \(message)") }
-    for message in told.subtracting(messages).sorted() { log.notice("controller: no longer: \(message)") }
+    for message in told.subtracting(messages).sorted() { log.notice("controller: resolved: \(message)") }
     told = messages
   }
 

@@ -1,6 +1,6 @@
-// ControllerHold: networks that are no longer in the database but still forwarded for a while. A restarting controller withdraws
-// its tunnel keys and sets them again (ovn-controller-vtep does so in many transactions), and a database may be re-created.
-// I/O-free: the input is what runs and what the database contains, the output an edit that removes nothing too early.
+// ControllerHold: networks that are gone from the database but forwarded for a while longer. A restarting controller withdraws its
+// tunnel keys and sets them again (ovn-controller-vtep does so in many transactions), and a database may be re-created. I/O-free:
+// the input is the running state and the database's contents, the output an edit that removes nothing too early.
 
 import Encap
 import OVSDBClient
@@ -10,29 +10,29 @@ struct ControllerHold: Sendable {
   enum Reason: String, Sendable {
     /// The controller has withdrawn the logical switch's tunnel key; its row still exists.
     case withdrawn
-    /// The database was found empty after a connection.
+    /// The database was empty after connecting.
     case databaseEmpty = "database-empty"
   }
 
-  /// A network that is held.
+  /// A held network.
   struct Network: Sendable {
     var settings: LogicalSwitchSettings
-    /// What was running and is not in the database yet.
+    /// What was running and is not back in the database yet.
     var bindings: Set<ControllerLayer.Binding>
     var reason: Reason
-    /// On the caller's clock.
+    /// When the hold ends, on the caller's clock.
     var endSeconds: Double
-    /// The database has had the logical switch since.
+    /// The logical switch has been in the database since.
     var isKnown: Bool
-    /// Its key is back in the database, but its contents may not be complete yet.
+    /// Its key is back in the database, but its contents may still be incomplete.
     var hasReturned = false
   }
 
-  /// How long a network without its key is forwarded, and how long one with a restored key keeps its previous contents.
+  /// How long a network without its key is forwarded, and how long one with a restored key keeps its previous contents, in seconds.
   static let withdrawalSeconds = 12.0
 
   private(set) var networks: [VNI: Network] = [:]
-  /// How long to ignore that a database was found empty.
+  /// How long to ignore an empty database, in seconds.
   var emptySeconds: Double
 
   init(emptySeconds: Double) { self.emptySeconds = emptySeconds }
@@ -41,7 +41,7 @@ struct ControllerHold: Sendable {
 
   var graceSeconds: Double { min(Self.withdrawalSeconds, emptySeconds) }
 
-  /// Seconds until the last network goes; nil: none is held.
+  /// Seconds until the last hold ends; nil: nothing is held.
   func secondsLeft(now: Double) -> Double? {
     networks.values.map { max($0.endSeconds - now, 0) }.max()
   }
@@ -49,10 +49,10 @@ struct ControllerHold: Sendable {
   /// Follows a change of the database.
   ///
   /// - Parameters:
-  ///   - edit: that leads there.
-  ///   - running: what is forwarded.
-  ///   - isSnapshot: the database was connected to just now.
-  /// - Returns: the edit without removals from held networks; and networks that are held from now on.
+  ///   - edit: the edit for this change.
+  ///   - running: what is forwarded now.
+  ///   - isSnapshot: the database has just been connected.
+  /// - Returns: the edit without removals from held networks; and the newly held networks.
   mutating func follow(
     _ edit: ControllerEdit, _ mapping: ControllerMapping, running: ControllerLayer, isSnapshot: Bool, now: Double
   ) -> (edit: ControllerEdit, added: [VNI: Network]) {
@@ -92,7 +92,7 @@ struct ControllerHold: Sendable {
   }
 
   /// - Parameter keyed: the VNI of the logical switch of that name in the database.
-  /// - Returns: nil: the hold ends.
+  /// - Returns: nil if the hold ends.
   private func updated(_ network: Network, _ vni: VNI, keyed: VNI?, _ mapping: ControllerMapping, now: Double) -> Network? {
     var network = network
     if keyed == vni {
@@ -101,7 +101,7 @@ struct ControllerHold: Sendable {
       network.isKnown = true
       return network
     }
-    // Another switch has its key, or its key has changed.
+    // Another switch uses its key, or its key has changed.
     guard keyed == nil, mapping.layer.switches[vni] == nil else { return nil }
     if mapping.keyless[network.settings.name] != nil {
       if network.hasReturned {
@@ -137,7 +137,7 @@ struct ControllerHold: Sendable {
 
   /// Ends the holds that have expired.
   ///
-  /// - Parameter isConnected: without a connection it is unknown whether an empty database is still empty.
+  /// - Parameter isConnected: without a connection nobody knows whether an empty database is still empty.
   /// - Returns: the networks whose hold has ended.
   mutating func expire(isConnected: Bool, now: Double) -> [VNI: Network] {
     let ended = networks.filter { now >= $0.value.endSeconds && (isConnected || $0.value.reason == .withdrawn) }
@@ -148,21 +148,21 @@ struct ControllerHold: Sendable {
   /// Ends all holds.
   mutating func release() { networks = [:] }
 
-  /// The state that a restart of vtepd should restore, without networks that the controller has withdrawn.
+  /// The state that a restart of vtepd should restore, without networks withdrawn by the controller.
   func lasting(_ layer: ControllerLayer) -> ControllerLayer {
     let gone = networks.filter { $0.value.reason == .withdrawn && !$0.value.hasReturned }
     guard !gone.isEmpty else { return layer }
     return layer.without(Set(gone.keys))
   }
 
-  /// The rows of logical switches that have no key but are still forwarded.
+  /// The rows of logical switches without a key that are still forwarded.
   func rows(_ mapping: ControllerMapping) -> [VNI: RowID] {
     networks.compactMapValues { mapping.keyless[$0.settings.name] }
   }
 }
 
 extension LogicalSwitchSettings {
-  /// With the destinations that it had before, too.
+  /// With its previous destinations too.
   fileprivate func adding(_ old: LogicalSwitchSettings, _ vni: VNI) -> LogicalSwitchSettings {
     var both = self
     both.flood = flood.merging(old.flood, vni)

@@ -1,7 +1,7 @@
-// ControllerMapping: maps rows of `hardware_vtep` to edits for the reconciler. I/O-free: the input is a replica and the changes that
-// led to it. A changed remote address costs only that address; logical switches, bindings and flood lists, of which there are few,
-// are all mapped again when one of them changes (LayerReader). The database may have any version and any contents: whatever
-// cannot be understood is left out and reported (`faults`).
+// ControllerMapping: maps rows of `hardware_vtep` to edits for the reconciler. I/O-free: the input is a replica and the changes
+// that led to it. A changed remote address costs only that address. Logical switches, bindings and flood lists are few; if one
+// changes, all of them are mapped again (LayerReader). The database may have any version and any contents: what cannot be
+// understood is skipped and reported (`faults`).
 
 import Encap
 import OVSDBClient
@@ -14,7 +14,7 @@ struct ControllerMapping: Sendable {
     var mac: MACAddress
   }
 
-  /// A logical switch without a tunnel key that a port is bound to: nothing is forwarded.
+  /// Logical switches without a tunnel key that a port is bound to: nothing is forwarded.
   struct Keyless: Equatable, Sendable {
     var name: String
     /// Its remote addresses have locators with tunnel keys.
@@ -28,7 +28,7 @@ struct ControllerMapping: Sendable {
   /// Logical switches that are forwarded.
   private(set) var vnis: [RowID: VNI] = [:]
   private(set) var replica: Replica?
-  /// Logical switches without a tunnel key, or with 0.
+  /// Logical switches with no tunnel key, or key 0.
   private(set) var keyless: [String: RowID] = [:]
   /// Bindings of our ports to these.
   private(set) var keylessBindings: [ControllerLayer.Binding: Keyless] = [:]
@@ -42,7 +42,7 @@ struct ControllerMapping: Sendable {
   private var unreadable: [RowID: String] = [:]
   /// Rows with an unusable locator, and why.
   private var unreachable: [RowID: String] = [:]
-  /// Locators as they were read last.
+  /// Locators as last read.
   private var locators = LocatorReader()
 
   init(switchName: String) {
@@ -57,7 +57,7 @@ struct ControllerMapping: Sendable {
     !rows.isEmpty || replica?.rows(HardwareVTEP.Table.mcastMacsRemote.rawValue).isEmpty == false
   }
 
-  /// Whether the database has a remote address.
+  /// Whether the database has this remote address.
   func isRemote(_ place: Place) -> Bool { rows[place] != nil }
 
   /// How many remote addresses the database has.
@@ -109,7 +109,7 @@ struct ControllerMapping: Sendable {
         needsLayer = needsLayer || change.new != nil && !keylessBindings.isEmpty
       case .locator:
         locators.forget(change.id)
-        // One that comes with its first reference is read then, and one that goes is referred to no more.
+        // A locator inserted with its first reference is read then; one that is deleted has no references left.
         let isMissed = !unreachable.isEmpty || !layerFaults.messages.isEmpty || !keylessBindings.isEmpty
         if change.new != nil, change.old != nil || isMissed { changedLocators.insert(change.id) }
       case .physicalPort: needsLayer = needsLayer || change.concerns(["name", "vlan_bindings", "acl_bindings"])
@@ -125,7 +125,7 @@ struct ControllerMapping: Sendable {
       let (oldLayer, oldVNIs) = (layer, vnis)
       remap(replica)
       if layer != oldLayer { edit.layer = layer }
-      // All addresses of a logical switch whose VNI or name has changed: the data plane treats it as a different one.
+      // All addresses of a logical switch whose VNI or name has changed: to the data plane it is a different one.
       let moved = Set(
         vnis.filter { oldVNIs[$0.key] != $0.value || oldLayer.switches[$0.value]?.name != layer.switches[$0.value]?.name }.keys)
       if !moved.isEmpty {
@@ -156,7 +156,7 @@ struct ControllerMapping: Sendable {
 
   /// Notes a row.
   ///
-  /// - Returns: the address that it is about; nil: it cannot be read.
+  /// - Returns: the address that the row describes; nil: it cannot be read.
   private mutating func note(_ id: RowID, _ row: OVSDBRow) -> Place? {
     switch Self.place(id, row) {
     case .failure(let reason):
@@ -194,14 +194,14 @@ struct ControllerMapping: Sendable {
 
   private static func place(_ id: RowID, _ row: OVSDBRow) -> Result<Place, Unreadable> {
     guard let typed = HardwareVTEP.UcastMAC(id, row) else {
-      return .failure(Unreadable(text: "it has no address, no logical switch or no locator"))
+      return .failure(Unreadable(text: "its address, logical switch or locator is missing"))
     }
     guard let mac = MACAddress(typed.mac) else { return .failure(Unreadable(text: "'\(typed.mac)' is not a MAC address")) }
     if let reason = mac.reasonAgainstStation { return .failure(Unreadable(text: "\(mac) is \(reason)")) }
     return .success(Place(logicalSwitch: typed.logicalSwitch, mac: mac))
   }
 
-  /// The address as the data plane needs it; nil when its logical switch is not forwarded.
+  /// The address in the data plane's form; nil if its logical switch is not forwarded.
   private mutating func address(of place: Place) -> ControllerEdit.Address? {
     guard let vni = vnis[place.logicalSwitch] else {
       if let id = rows[place], let replica, replica[HardwareVTEP.Table.logicalSwitch.rawValue, place.logicalSwitch] == nil {

@@ -1,5 +1,5 @@
-// ControllerStateFile: saves the controller's state across restarts, so that forwarding resumes before the controller answers.
-// Lines of words; an incomplete file is not used.
+// ControllerStateFile: saves the controller's state across restarts, so that forwarding resumes before the controller answers. One
+// record of words per line; an incomplete file is not used.
 
 import Encap
 import FoundationEssentials
@@ -72,9 +72,9 @@ struct ControllerStateFile: Sendable {
   }
 
   static func edit(_ text: String) throws(Unusable) -> ControllerEdit {
-    // By scalars: a name may begin with one that joins the blank in front of it to a character.
+    // Split by Unicode scalars: a name may begin with one that combines with the preceding space into one character.
     let lines = text.unicodeScalars.split(separator: "\n").map { Substring($0) }
-    guard lines.first ?? "" == title else { throw Unusable(description: "it is from another version") }
+    guard lines.first ?? "" == title else { throw Unusable(description: "it was written by another version") }
     guard lines.count >= 2, lines[lines.count - 1] == "end \(lines.count - 2)" else { throw Unusable(description: "it is truncated") }
     var layer = ControllerLayer()
     var addresses: [ControllerEdit.Address] = []
@@ -120,7 +120,7 @@ struct ControllerStateFile: Sendable {
 
   private static func vni(_ word: String) -> VNI? { UInt32(word).flatMap(VNI.init) }
 
-  /// An address, and a tunnel key where it has one.
+  /// An address, with its tunnel key if any.
   private static func destination(_ words: ArraySlice<String>) -> TunnelDestination? {
     guard let first = words.first, let address = IPAddress(first), words.count <= 2 else { return nil }
     guard words.count == 2 else { return TunnelDestination(address) }

@@ -10,13 +10,13 @@ struct DatabaseFaults: Equatable, Sendable {
   var ofPorts: [String: Set<HardwareVTEP.PortFault>] = [:]
   /// Rows of Logical_Router that concern us: routing is not supported.
   var routers: Set<RowID> = []
-  /// Those of them with ACL bindings.
+  /// Those with ACL bindings.
   var routersWithACLs: Set<RowID> = []
   /// Rows of ACL that our ports refer to: filtering is not supported.
   var acls: Set<RowID> = []
-  /// Our rows of Tunnel that request BFD: it is not supported.
+  /// Our Tunnel rows that request BFD, which is not supported.
   var tunnels: Set<RowID> = []
-  /// For the log: one sentence for each fault, without final stop.
+  /// For the log: one sentence per fault, without a full stop.
   var messages: Set<String> = []
 
   mutating func report(_ fault: HardwareVTEP.SwitchFault, _ message: String) {
@@ -29,7 +29,7 @@ struct DatabaseFaults: Equatable, Sendable {
     messages.insert("port \(port): \(message)")
   }
 
-  /// These and others.
+  /// The union of both.
   func union(_ other: DatabaseFaults) -> DatabaseFaults {
     DatabaseFaults(
       ofSwitch: ofSwitch.union(other.ofSwitch), ofPorts: ofPorts.merging(other.ofPorts) { $0.union($1) },

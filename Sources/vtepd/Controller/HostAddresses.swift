@@ -4,7 +4,7 @@ import Encap
 import Glibc
 
 enum HostAddresses {
-  /// Addresses of our network namespace that others can use, without those of tunnels.
+  /// Addresses in our network namespace that other hosts can use, except tunnel addresses.
   static func management(besides tunnels: [IPAddress]) -> Set<String> {
     var first: UnsafeMutablePointer<ifaddrs>?
     guard getifaddrs(&first) == 0 else { return [] }

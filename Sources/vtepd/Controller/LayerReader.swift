@@ -109,7 +109,7 @@ struct LayerReader {
     }
   }
 
-  /// Whether remote addresses of a logical switch have locators with tunnel keys of their own: the model of a key for each logical
+  /// Whether remote addresses of a logical switch use locators with tunnel keys of their own: the model with one key per logical
   /// switch and locator, vtep(5).
   private mutating func hasKeysOfLocators(_ logicalSwitch: RowID) -> Bool {
     guard !keyedLocators.isEmpty else { return false }
@@ -127,7 +127,7 @@ struct LayerReader {
   private lazy var keyedLocators: Set<RowID> = Set(
     replica.all(HardwareVTEP.Locator.self, in: .locator).filter { ($0.value.tunnelKey ?? 0) != 0 }.keys)
 
-  /// Features of the schema that are not supported.
+  /// Schema features that are not supported.
   private mutating func readWhatWeLack(_ own: HardwareVTEP.PhysicalSwitch) {
     let bound = Set(replica.ports(of: own).flatMap(\.vlanBindings.values))
     let isAlone = replica.rows(HardwareVTEP.Table.physicalSwitch.rawValue).count == 1
@@ -146,12 +146,12 @@ struct LayerReader {
 }
 
 extension Replica {
-  /// The row of a switch; nil when there is none yet.
+  /// The row of a switch; nil: there is none yet.
   func physicalSwitch(named name: String) -> HardwareVTEP.PhysicalSwitch? {
     all(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch).values.filter { $0.name == name }.min { $0.id < $1.id }
   }
 
-  /// The ports of a switch by name; if several have the same name, the one with the lowest UUID.
+  /// The ports of a switch by name; of ports with the same name, the one with the lowest UUID.
   func ports(of owner: HardwareVTEP.PhysicalSwitch) -> [HardwareVTEP.PhysicalPort] {
     var ports: [HardwareVTEP.PhysicalPort] = []
     for id in owner.ports.sorted() {

@@ -1,4 +1,4 @@
-// LocatorReader: converts rows of Physical_Locator to the data plane's destinations; each is read once.
+// LocatorReader: converts rows of Physical_Locator to the data plane's destinations; each row is read once.
 
 import Encap
 import OVSDBClient
@@ -14,7 +14,7 @@ struct LocatorReader: Sendable {
 
   mutating func forget(_ id: RowID) { known[id] = nil }
 
-  /// A locator's destination in a logical switch. A tunnel key that equals the logical switch's is redundant.
+  /// A locator's destination in a logical switch. A tunnel key equal to the logical switch's is redundant.
   mutating func destination(_ id: RowID, _ replica: Replica, vni: VNI) -> Result<TunnelDestination, Useless> {
     let result = known[id] ?? Self.read(id, replica)
     // A missing row may still arrive.
@@ -24,7 +24,7 @@ struct LocatorReader: Sendable {
 
   private static func read(_ id: RowID, _ replica: Replica) -> Result<TunnelDestination, Useless> {
     guard let row = replica.one(HardwareVTEP.Locator.self, in: .locator, id) else {
-      return .failure(Useless(text: "there is no locator \(id)"))
+      return .failure(Useless(text: "locator \(id) does not exist"))
     }
     guard row.encapsulation.isEmpty || row.encapsulation == HardwareVTEP.Locator.vxlan else {
       return .failure(Useless(text: "encapsulation '\(row.encapsulation)' is not supported"))

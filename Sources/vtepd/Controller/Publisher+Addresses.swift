@@ -1,4 +1,4 @@
-// Publisher+Addresses: Ucast_Macs_Local, the stations behind our ports, and Mcast_Macs_Local, which tells others to send floods of a
+// Publisher+Addresses: Ucast_Macs_Local, the stations behind our ports, and Mcast_Macs_Local, which tells other VTEPs to flood a
 // logical switch to us. Rows with our locator are ours.
 
 import Encap
@@ -17,7 +17,7 @@ extension Publisher {
       let address = station.address?.description ?? ""
       if let row = own[place] {
         var new = row
-        // A station that has not claimed its address since our start may have done so before.
+        // A station that has not claimed its address since our start may have claimed it before.
         if !address.isEmpty { new.ipAddress = address }
         plan.add(row.update(to: new, in: .ucastMacsLocal))
       } else if plan.operations.count < Self.batch, let locator = plan.ownLocator() {
@@ -29,7 +29,7 @@ extension Publisher {
       plan.add(row.deletion(from: .ucastMacsLocal))
     }
     known.formUnion(present)
-    // Rows that are gone from the database were removed for good.
+    // Rows that somebody else deleted from the database stay deleted.
     known.formIntersection(present.union(own.keys))
   }
 
@@ -40,13 +40,13 @@ extension Publisher {
     publishFloodSets(&plan)
   }
 
-  /// An address that was published before our start, in a logical switch that is still bound here, and that nobody else has.
+  /// An address published before our start, in a logical switch that is still bound here, and not claimed by anyone else.
   private func isAdopted(_ place: ControllerMapping.Place, _ plan: Plan, now: Double) -> Bool {
     guard now < adoptionEndSeconds, !known.contains(place), !plan.isRemote(place) else { return false }
     return plan.state.boundVNIs.contains { plan.logicalSwitches[$0] == place.logicalSwitch }
   }
 
-  /// Our rows by their key, and duplicates and rows without a valid key.
+  /// Our rows by key, plus duplicates and rows without a valid key.
   private func ownAddresses(_ plan: inout Plan) -> (own: [ControllerMapping.Place: HardwareVTEP.UcastMAC], extra: [HardwareVTEP.UcastMAC]) {
     var own: [ControllerMapping.Place: HardwareVTEP.UcastMAC] = [:]
     var extra: [HardwareVTEP.UcastMAC] = []
@@ -71,7 +71,7 @@ extension Publisher {
     return (own, extra)
   }
 
-  /// One row `unknown-dst` for each logical switch that is bound here, with a set of our locator alone.
+  /// One row `unknown-dst` for each logical switch that is bound here, with a set of only our locator.
   func publishFloodSets(_ plan: inout Plan) {
     let all = plan.replica.all(HardwareVTEP.LocatorSet.self, in: .locatorSet).values
     func sets(of locators: Set<RowID>) -> Set<RowID> {

@@ -1,5 +1,5 @@
-// Publisher+Status: reports unsupported requests in the schema's status columns, and publishes binding counters. Status columns of
-// rows that do not concern us are not touched.
+// Publisher+Status: reports unsupported requests in the schema's status columns, and publishes binding counters. It does not touch
+// status columns of rows that do not concern us.
 
 import OVSDBClient
 import VTEP
@@ -28,8 +28,8 @@ extension Publisher {
     }
   }
 
-  /// A row of Logical_Binding_Stats for each binding, in `vlan_stats` of its port. Counters continue from an existing row: a restart of
-  /// vtepd does not reset them, and writes nothing.
+  /// A row of Logical_Binding_Stats for each binding, in `vlan_stats` of its port. Counters continue from an existing row: a
+  /// restart of vtepd neither resets nor rewrites them.
   mutating func publishCounters(_ counters: Counters, _ plan: inout Plan) {
     guard let own = plan.replica.physicalSwitch(named: plan.state.name) else { return }
     var seen: Set<RowID> = []
@@ -45,7 +45,7 @@ extension Publisher {
           seen.insert(id)
           var before = countersBefore[id] ?? SwitchState.Traffic(row) - traffic
           if newCounters.remove(binding) != nil { before = SwitchState.Traffic() }
-          // The binding was deleted and created again meanwhile.
+          // The binding was deleted and re-created in the meantime.
           if (before + traffic).packetsFromLocal < row.packetsFromLocal || (before + traffic).packetsToLocal < row.packetsToLocal {
             before = SwitchState.Traffic(row) - traffic
           }

@@ -1,4 +1,4 @@
-// Publisher+Switch: our Physical_Switch in Global.switches, and a Physical_Port for each of our ports.
+// Publisher+Switch: our Physical_Switch in Global.switches, and one Physical_Port per port.
 
 import OVSDBClient
 
@@ -12,7 +12,7 @@ extension Publisher {
     var new = row
     new.description = state.description
     new.tunnelIPs = state.tunnelIPs
-    // The controller may know better which address it uses to reach us.
+    // The controller may know better which address reaches us.
     if row.managementIPs.isEmpty { new.managementIPs = state.managementIPs }
     new.faults = Set(state.faults.ofSwitch.map(\.rawValue))
     plan.add(row.update(to: new, in: .physicalSwitch))
@@ -43,7 +43,7 @@ extension Publisher {
   }
 
   private func insertPort(_ name: String, _ plan: inout Plan) -> OVSDBAtom {
-    // A name of the transaction is an identifier; the port's name need not be.
+    // A UUID name must be an identifier; a port's name need not be one.
     let reference = "port\(plan.operations.count)"
     let row = HardwareVTEP.PhysicalPort(
       name: name, description: plan.state.ports[name]?.description ?? "",
@@ -68,7 +68,7 @@ extension Publisher {
     let added = missing.sorted().map { insertPort($0, &plan) }
     var mutations: [OVSDBMutation] = []
     let gone = row.ports.subtracting(kept)
-    // The server deletes a row that no switch refers to.
+    // The server deletes rows that no switch refers to.
     if !gone.isEmpty { mutations.append(OVSDBMutation("ports", .delete, OVSDBDatum(gone))) }
     if !added.isEmpty { mutations.append(OVSDBMutation("ports", .insert, OVSDBDatum(set: added))) }
     if !mutations.isEmpty {

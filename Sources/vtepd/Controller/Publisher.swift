@@ -1,6 +1,6 @@
-// Publisher: compares this switch's state with the database, and produces the operations that update the database. I/O-free. It writes
-// only differences, and only our part: our Physical_Switch and its ports, local addresses with our locator, and the status columns
-// of rows that concern us. Aspects: +Switch, +Addresses, +Status.
+// Publisher: compares this switch's state with the database and produces the operations that update the database. I/O-free. It
+// writes only differences, and only our part: our Physical_Switch and its ports, local addresses with our locator, and the status
+// columns of rows that concern us. Aspects: +Switch, +Addresses, +Status.
 
 import Encap
 import OVSDBClient
@@ -8,12 +8,12 @@ import VTEP
 
 struct Publisher {
   /// Local addresses that we have published, or found published and confirmed. Others with our locator are from before our start:
-  /// they stay for a while, since the stations may not have sent anything yet.
+  /// they stay for a while, because the stations may not have sent anything yet.
   var known: Set<ControllerMapping.Place> = []
   /// When to remove addresses from before our start, on the caller's clock.
   let adoptionEndSeconds: Double
   private var hasEndedAdoption = false
-  /// Values of counter rows when first seen, less our own counts at that time, so that counters continue after a restart.
+  /// Values of counter rows when first seen, minus our own counts at that time, so counters continue after a restart.
   var countersBefore: [RowID: SwitchState.Traffic] = [:]
   /// Bindings whose counter row we have just inserted with our own counts.
   var newCounters: Set<ControllerLayer.Binding> = []
@@ -31,16 +31,16 @@ struct Publisher {
     return true
   }
 
-  /// How long addresses from before our start stay: the ageing time of a silent address.
+  /// How long addresses from before our start stay, in seconds: the ageing time.
   static let adoptionSeconds = 300.0
 
-  /// Operations of one transaction.
+  /// The operations of one transaction.
   struct Plan {
     let state: SwitchState
     let replica: Replica
     /// Logical switches that are forwarded, with or without a key.
     let logicalSwitches: [VNI: RowID]
-    /// The controller places the address elsewhere.
+    /// Whether the controller places the address elsewhere.
     let isRemote: (ControllerMapping.Place) -> Bool
     var operations: [OVSDBOperation] = []
     /// Our locator was inserted in this transaction.
@@ -54,12 +54,12 @@ struct Publisher {
       isRemote = mapping.isRemote
     }
 
-    /// Adds an operation, as far as the server's schema supports it.
+    /// Adds an operation, limited to what the server's schema supports.
     mutating func add(_ operation: OVSDBOperation?) {
       if let fitting = operation?.fitted(to: replica.schema) { operations.append(fitting) }
     }
 
-    /// Our locator, from the database or inserted with this transaction. Nil: we have no address.
+    /// Our locator, from the database or inserted by this transaction. Nil: we have no address.
     mutating func ownLocator() -> OVSDBAtom? {
       guard let ip = state.tunnelAddress?.description else { return nil }
       if let id = ownLocatorIDs.min() { return .uuid(id) }
@@ -71,10 +71,10 @@ struct Publisher {
       return .named("locator")
     }
 
-    /// Rows that say what our locator says.
+    /// Rows with the same contents as our locator.
     lazy var ownLocatorIDs: Set<RowID> = locators(of: state.tunnelIPs)
 
-    /// Rows that say what our locator said, by the addresses that are still published.
+    /// Rows of our former locators, by the addresses that are still published.
     lazy var formerLocatorIDs: Set<RowID> = locators(
       of: replica.physicalSwitch(named: state.name)?.tunnelIPs.subtracting(state.tunnelIPs) ?? [])
 
@@ -88,7 +88,7 @@ struct Publisher {
   /// Most operations in one transaction; the next call returns the rest.
   static let batch = 2000
 
-  /// The operations that remove everything of ours from the database.
+  /// The operations that remove all our rows from the database.
   func withdrawal(_ mapping: ControllerMapping) -> [OVSDBOperation] {
     guard let replica = mapping.replica, let own = replica.physicalSwitch(named: mapping.switchName) else { return [] }
     var state = SwitchState(name: own.name, description: own.description)
@@ -104,7 +104,7 @@ struct Publisher {
   ///
   /// - Parameters:
   ///   - mapping: has mapped `replica`.
-  ///   - counters: of the bindings that the controller made; nil: they are not to be written now.
+  ///   - counters: of the controller's bindings; nil: do not write them now.
   ///   - now: in seconds, on the clock of `adoptionEndSeconds`.
   mutating func operations(
     _ state: SwitchState, _ mapping: ControllerMapping, counters: Counters? = nil, now: Double

@@ -9,7 +9,7 @@ struct SwitchState: Equatable, Sendable {
     var description: String
   }
 
-  /// A binding's counters, from the port and to it.
+  /// A binding's counters, from and to the port.
   struct Traffic: Equatable, Sendable {
     var packetsFromLocal: Int64 = 0
     var bytesFromLocal: Int64 = 0

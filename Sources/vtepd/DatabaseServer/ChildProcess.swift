@@ -1,5 +1,5 @@
-// ChildProcess: runs a program and waits for it. It inherits no open files (DPDK's, guests' memory), has default signals and its own
-// process group, so that Ctrl-C reaches only vtepd, which then stops it in order.
+// ChildProcess: runs a program and waits for it. It inherits no open files (DPDK's, guests' memory) and has default signal handlers
+// and its own process group: Ctrl-C reaches only vtepd, which then stops it in order.
 
 import CSpawn
 import Glibc
@@ -15,9 +15,9 @@ struct ChildProcessError: Error, CustomStringConvertible {
 /// A running program whose output we read.
 final class ChildProcess: Sendable {
   let pid: pid_t
-  /// What it writes to standard output and standard error.
+  /// Its standard output and standard error.
   private let output: Int32
-  /// It has been waited for: its PID may have been reused.
+  /// It has been reaped: its PID may have been reused.
   private let isGone = Mutex(false)
 
   /// How long it may take to exit after SIGTERM.
@@ -59,12 +59,12 @@ final class ChildProcess: Sendable {
     output = ends[0]
   }
 
-  /// Reads its output and waits until it exits. Call it once. When the task is cancelled, the program is terminated.
+  /// Reads its output and waits until it exits. Call it once. Cancelling the task terminates the program.
   ///
-  /// - Parameter line: gets each line of the output.
+  /// - Parameter line: receives each line of the output.
   /// - Returns: how it ended, e.g. `exit status 1`; nil: exit status 0.
   func wait(_ line: @escaping @Sendable (String) -> Void) async -> String? {
-    // Not a child of the task: after cancellation, the last output is still read.
+    // Not a child of the task: after cancellation, the last output must still be read.
     let reading = Task { await self.read(line) }
     await withTaskCancellationHandler {
       await reading.value
@@ -74,7 +74,7 @@ final class ChildProcess: Sendable {
     return await Task { await self.reap() }.value
   }
 
-  /// Terminates it, and kills it if it does not exit in time.
+  /// Sends SIGTERM, and SIGKILL if it does not exit in time.
   func end() {
     signal(SIGTERM)
     Task {
@@ -129,8 +129,8 @@ final class ChildProcess: Sendable {
 
   /// Runs a program to its end.
   ///
-  /// - Returns: what it wrote.
-  /// - Throws: when it cannot be started or its exit status is not 0; with what it wrote.
+  /// - Returns: its output.
+  /// - Throws: if it cannot be started or its exit status is not 0; the error includes its output.
   static func run(_ path: String, _ arguments: [String]) async throws(ChildProcessError) -> String {
     let process = try ChildProcess(path, arguments)
     let collected = Collected()

@@ -1,5 +1,5 @@
-// DatabaseFile: the embedded server's database on disk: created if missing, converted if the installed schema is newer, with the old
-// one kept beside it. Every step leaves a complete database behind if it is interrupted.
+// DatabaseFile: the embedded server's database on disk: created if missing, and converted if the installed schema is newer, with
+// the old file kept beside it. Every step leaves a complete database behind if interrupted.
 
 import Glibc
 import Logging
@@ -12,11 +12,11 @@ struct DatabaseFile {
   static let name = "hardware_vtep"
 
   var path: String { "\(folder)/vtep.db" }
-  /// Locked by whoever has the database open.
+  /// Locked by the process that has the database open.
   var lockPath: String { "\(folder)/.vtep.db.~lock~" }
   private var newPath: String { "\(folder)/vtep.db.new" }
 
-  /// Makes sure that there is a database with the right schema.
+  /// Ensures that a database with the right schema exists.
   ///
   /// - Throws: what is wrong with the existing one, and the remedy.
   func prepare() async throws(EmbeddedServerError) {
@@ -36,7 +36,7 @@ struct DatabaseFile {
     let installed = try await tool("schema-version", tools.schema)
     guard try await tool("needs-conversion", path, tools.schema) == "yes" else { return }
     guard Self.parts(old).lexicographicallyPrecedes(Self.parts(installed)) else {
-      log.info("OVSDB: \(path) keeps schema \(old), which is not older than the installed \(installed)")
+      log.info("OVSDB: \(path) keeps schema \(old); the installed schema \(installed) is not newer")
       return
     }
     let backup = unusedName("\(path).backup-\(old)")

@@ -1,6 +1,6 @@
-// EmbeddedServer: runs an ovsdb-server, so that controllers connect to the switch as they do with hardware: on a database in
-// state-dir, with a unix socket in run-dir, and on the targets in the Manager rows. Restarts it when it exits, and stops it with
-// vtepd. A server that a killed vtepd left behind is stopped first: never two servers on one database.
+// EmbeddedServer: runs an ovsdb-server, so that controllers can connect to the switch as to a hardware VTEP: on a database in
+// state-dir, with a Unix socket in run-dir, and on the targets in the Manager rows. Restarts it when it exits, and stops it with
+// vtepd. A server left behind by a killed vtepd is stopped first: never two servers on one database.
 
 import Glibc
 import Logging
@@ -20,10 +20,10 @@ struct EmbeddedServer: Sendable {
   var socketPath: String { "\(runDirectory)/db.sock" }
   private var pidPath: String { "\(runDirectory)/ovsdb-server.pid" }
 
-  /// Where a client finds it.
+  /// The remote for clients.
   var remote: Remote { Remote(.unix(path: socketPath)) }
 
-  /// Checks what can be checked without starting anything, and creates the folder of the database.
+  /// Checks what can be checked without starting anything, and creates the database's folder.
   ///
   /// - Throws: what is missing, and what to install.
   func check() throws(EmbeddedServerError) {
@@ -40,7 +40,7 @@ struct EmbeddedServer: Sendable {
 
   /// Keeps a server running until the task is cancelled.
   ///
-  /// - Parameter ready: called each time when clients can connect.
+  /// - Parameter ready: called each time clients can connect.
   func run(ready: @escaping @Sendable () async -> Void) async {
     var pause = Self.shortestPause
     var lastComplaint = ""
@@ -54,7 +54,7 @@ struct EmbeddedServer: Sendable {
         let ending = try await serve(database, ready)
         guard !Task.isCancelled else { return }
         lastComplaint = ""
-        log.error("OVSDB: ovsdb-server has exited (\(ending ?? "exit status 0")); restarting it")
+        log.error("OVSDB: ovsdb-server exited (\(ending ?? "exit status 0")); restarting it")
       } catch {
         guard !Task.isCancelled else { return }
         // Log a repeated error only once.
@@ -71,7 +71,7 @@ struct EmbeddedServer: Sendable {
     }
   }
 
-  /// Runs one server to its end.
+  /// Runs one server until it exits.
   private func serve(_ database: DatabaseFile, _ ready: @escaping @Sendable () async -> Void) async throws -> String? {
     let process = try ChildProcess(database.tools.server, arguments(database))
     let log = log
@@ -103,11 +103,11 @@ struct EmbeddedServer: Sendable {
     return words + [database.path]
   }
 
-  /// Stops the server that a killed vtepd left behind.
+  /// Stops the server left behind by a killed vtepd.
   ///
-  /// - Throws: when another process has the database open, or the old server does not exit.
+  /// - Throws: if another process has the database open, or the old server does not exit.
   private func endPredecessor(of database: DatabaseFile) async throws(EmbeddedServerError) {
-    // Only a server of ours has our pid file, and the control socket says that no other vtepd uses this run-dir.
+    // Only our servers write our pid file, and the control socket guarantees that no other vtepd uses this run-dir.
     if let pid = FileLock.holder(of: pidPath) {
       log.notice("OVSDB: stopping ovsdb-server \(pid), left behind by an earlier vtepd")
       kill(pid, SIGTERM)

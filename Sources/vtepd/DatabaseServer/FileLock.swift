@@ -1,10 +1,10 @@
-// FileLock: who holds a lock on a file. Open vSwitch's programs lock their database and their pid file while they run, so a lock is
-// reliable, whereas the pid in a file may have been reused. fcntl(2), "Advisory record locking".
+// FileLock: which process holds a lock on a file. Open vSwitch's programs lock their database and their pid file while they run.
+// Unlike the pid in a file, which may have been reused, a lock is reliable. fcntl(2), "Advisory record locking".
 
 import Glibc
 
 enum FileLock {
-  /// The process that has the file locked; nil when nobody has, or there is no file.
+  /// The process that has the file locked; nil if it is not locked or does not exist.
   static func holder(of path: String) -> pid_t? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }

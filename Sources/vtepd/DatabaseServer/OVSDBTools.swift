@@ -1,4 +1,4 @@
-// OVSDBTools: finds the programs and the schema of Debian's Open vSwitch packages that the embedded server needs, or names the
+// OVSDBTools: finds the programs and the schema from Debian's Open vSwitch packages that the embedded server needs, or names the
 // packages to install.
 
 import Glibc
@@ -14,11 +14,11 @@ struct OVSDBTools: Equatable, Sendable {
   var tool: String
   var schema: String
 
-  /// Folders besides PATH: not every user's PATH has the daemons' folders.
+  /// Folders besides PATH: not every user's PATH includes /usr/sbin.
   private static let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
   private static let schemas = ["/usr/share/openvswitch/vtep.ovsschema", "/usr/local/share/openvswitch/vtep.ovsschema"]
 
-  /// - Throws: every program or file that is missing, and its package.
+  /// - Throws: every missing program or file, and its package.
   static func find(path: String = getenv("PATH").map { String(cString: $0) } ?? "") throws(EmbeddedServerError) -> OVSDBTools {
     let folders = path.split(separator: ":").map(String.init) + folders
     func program(_ name: String) -> String? { folders.lazy.map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 } }
@@ -31,7 +31,7 @@ struct OVSDBTools: Equatable, Sendable {
     if schema == nil { missing.append("\(schemas[0]) (package openvswitch-vtep)") }
     guard let server, let tool, let schema else {
       throw EmbeddedServerError(
-        description: "ovsdb: without remotes, vtepd serves the database itself, which needs: \(missing.joined(separator: ", ")); "
+        description: "ovsdb: without remotes, vtepd serves the database itself and needs \(missing.joined(separator: ", ")); "
           + "install it (apt-get install openvswitch-common openvswitch-vtep), or name remotes")
     }
     return OVSDBTools(server: server, tool: tool, schema: schema)

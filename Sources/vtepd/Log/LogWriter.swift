@@ -1,6 +1,6 @@
-// LogWriter: everything that goes to standard error: our log, DPDK's, and last words. Nobody who logs ever waits: a reader that does
-// not read (a stopped journal, a full pipe) stops a thread of its own and nothing else. What finds no room is counted, and the log
-// says so when there is room again.
+// LogWriter: everything for standard error: our log, DPDK's log, and last words. Logging never blocks: a reader that does not read
+// (a stopped journal, a full pipe) blocks only the writer's own thread. Lines that do not fit are counted, and the count is logged
+// once there is room again.
 
 import Dispatch
 import Glibc
@@ -15,12 +15,12 @@ final class LogWriter: Sendable {
     var lines: [String] = []
     var byteCount = 0
     var lostCount = 0
-    /// The thread has taken lines and not written them all.
+    /// The thread has taken lines and not written them all yet.
     var isWriting = false
     var hasThread = false
   }
 
-  /// Bytes that may wait for a reader.
+  /// Bytes that may wait for the reader.
   private let byteLimit: Int
   private let descriptor: Int32
   private let queue = Mutex(Queue())
@@ -31,7 +31,7 @@ final class LogWriter: Sendable {
     self.byteLimit = byteLimit
   }
 
-  /// Puts text into the queue, or counts it as lost. Never waits.
+  /// Queues text, or counts it as lost. Never blocks.
   func write(_ text: String) {
     let needsThread = queue.withLock { queue in
       if queue.byteCount + text.utf8.count > byteLimit {
@@ -47,14 +47,14 @@ final class LogWriter: Sendable {
     wake.signal()
   }
 
-  /// Waits until all is written, for so long at most: nobody may be reading.
+  /// Waits until everything is written, at most this long: nobody may be reading.
   func flush(seconds: Double) {
     let end = ContinuousClock.now + .seconds(seconds)
     while queue.withLock({ !$0.lines.isEmpty || $0.isWriting || $0.lostCount > 0 }), ContinuousClock.now < end { usleep(2000) }
   }
 
   private func start() {
-    // Without a thread of our own the caller is the next best.
+    // If no thread can be created, the caller writes.
     if (try? BackgroundThread(name: "vtepd-log", { while true { self.work() } })) == nil {
       queue.withLock { $0.hasThread = false }
       drain()
@@ -79,7 +79,7 @@ final class LogWriter: Sendable {
     queue.withLock { $0.isWriting = false }
   }
 
-  /// Waits as long as it takes. A reader that is gone gets nothing.
+  /// Blocks as long as necessary. If the reader is gone, the line is dropped.
   private func put(_ line: String) {
     var line = line
     line.withUTF8 { bytes in
@@ -89,7 +89,7 @@ final class LogWriter: Sendable {
         if count > 0 {
           rest = rest.dropFirst(count)
         } else if errno == EAGAIN {
-          // Somebody else who has the descriptor wants it so.
+          // Another process that shares the descriptor has made it non-blocking.
           var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
           poll(&entry, 1, -1)
         } else if errno != EINTR {
@@ -100,7 +100,7 @@ final class LogWriter: Sendable {
   }
 }
 
-/// A writer as swift-log wants it.
+/// The handler for swift-log.
 struct LogStream: TextOutputStream, Sendable {
   var writer = LogWriter.standardError
 
