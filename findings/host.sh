@@ -1,10 +1,11 @@
 #!/bin/bash
 # 2026-11-28. Linux 6.18.44, Debian's python3 3.11.2 and iproute2 6.1.0.
 #
-# A packet socket that has set PACKET_IGNORE_OUTGOING and joins a fan-out group receives the frames that the host itself sends all
-# the same. setsockopt(2) succeeds before and after joining, and getsockopt(2) goes on saying 1. The group has a setting of its own,
-# PACKET_FANOUT_FLAG_IGNORE_OUTGOING (0x4000), given when it is made. Whoever reads an interface through a library that
-# joins groups, even of one member, takes the host's own ARP, MLD and LLDP for what came from the wire. Seen:
+# A packet socket that sets PACKET_IGNORE_OUTGOING and joins a fan-out group still receives the frames that the host itself sends.
+# setsockopt(2) succeeds before and after joining, and getsockopt(2) still returns 1. The group has a setting of its own,
+# PACKET_FANOUT_FLAG_IGNORE_OUTGOING (0x4000), which must be set when the group is created. A program that reads an interface
+# through a library that joins groups, even groups of one, mistakes the host's own ARP, MLD and LLDP for received frames. Output
+# seen:
 #
 #   no group, option set:                   0 frames of our own, getsockopt 1
 #   group, option set before joining:       1 frames of our own, getsockopt 1

@@ -1,10 +1,11 @@
 #!/bin/bash
-# 2026-11-28. Linux 6.18.44, iproute2 6.1.0, Python 3.11. What a multicast socket remembers when its interface was away.
+# 2026-11-28. Linux 6.18.44, iproute2 6.1.0, Python 3.11. A multicast socket's membership outlives its interface.
 #
-# An interface leaves its network namespace and comes back with its old index (or a driver is loaded anew). The kernel has dropped the
-# interface's groups, so no IGMP or MLD report is sent and a snooping switch delivers nothing any more. The socket still lists the
-# membership: IP_ADD_MEMBERSHIP for the same group and index fails with EADDRINUSE, as if all were well. Only leaving
-# first (which succeeds) and joining again puts the interface back into the group. Nothing tells the program; the kernel's list (ip maddress) is the only witness.
+# An interface leaves its network namespace and returns with its old index (or a driver is reloaded). The kernel has dropped the
+# interface's groups, so no IGMP or MLD report is sent and a snooping switch stops delivering. The socket still lists the
+# membership: IP_ADD_MEMBERSHIP for the same group and index fails with EADDRINUSE, as if all were well. Only leaving first (which
+# succeeds) and joining again restores the interface's membership. The program is not notified; only the kernel's list (ip maddress)
+# shows it.
 #
 # Output seen:
 #   joined:            kernel lists 239.1.1.1: yes

@@ -1,12 +1,12 @@
 #!/bin/bash
-# ovn-controller-vtep takes a logical switch away in two ways that look alike to the switch, and neither is one clean message.
+# ovn-controller-vtep removes a logical switch in two ways that look alike to the switch, and neither is one clean message.
 # 2026-11-28, Debian 12: ovn-controller-vtep 23.03.1-1~deb12u2, openvswitch-vtep 3.1.0-2+deb12u1.
 #
 # * `ovn-appctl exit` clears the tunnel key (to no value), the flood set and ONE remote address in its first transaction, and each
-#   further address in a transaction of its own. A switch that follows the database sees a network without a key that still has
+#   further address in its own transaction. A switch that follows the database sees a network without a key that still has
 #   addresses, a moment later one with fewer, and so on.
-# * SIGTERM, the usual end of a daemon, clears nothing at all.
-# * When the logical port of type vtep is deleted, everything goes in one transaction, and the key becomes 0, which is a value.
+# * SIGTERM, the usual way to stop a daemon, clears nothing at all.
+# * Deleting the logical port of type vtep removes everything in one transaction, and the key becomes 0, which is a value.
 #
 # Output seen:
 #   exit: 3 transactions, addresses deleted in each: 1 1 1

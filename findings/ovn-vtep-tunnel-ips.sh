@@ -1,10 +1,10 @@
 #!/bin/bash
-# Physical_Switch.tunnel_ips is a set, and a switch with an IPv4 and an IPv6 address would put both there. ovn-controller-vtep takes
-# one of them for the whole switch: the first in the order of their TEXT.
+# Physical_Switch.tunnel_ips is a set, so a switch with an IPv4 and an IPv6 address would list both. ovn-controller-vtep uses one of
+# them for the whole switch: the first in TEXT order.
 # 2026-11-28, Debian 12: ovn-controller-vtep 23.03.1-1~deb12u2, openvswitch-vtep 3.1.0-2+deb12u1.
 #
-# So hypervisors are told to send to 2001:db8::1 where the other address is 203.0.113.1, and to 192.0.2.1 where it is that; and
-# 10.0.0.1 wins against 9.0.0.1. Nothing in any log says that an address was left out.
+# So hypervisors send to 2001:db8::1 if the other address is 203.0.113.1, but to 192.0.2.1 if the other is that; and 10.0.0.1 wins
+# over 9.0.0.1. No log mentions that an address was ignored.
 #
 # Output seen:
 #   203.0.113.1 and 2001:db8::1: hypervisors send to 2001:db8::1

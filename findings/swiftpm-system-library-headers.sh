@@ -1,14 +1,14 @@
 #!/bin/bash
 # 2026-11-28, Swift 6.3.1 (Linux, x86-64), SwiftPM's default build system.
 #
-# SwiftPM does not notice that a header of a systemLibrary target has changed: the program keeps what it inlined of the old one, through
-# any number of builds, though the library that it is linked with may be new. That concerns every library with static inline
-# functions, macros or structures in its headers, whenever its -dev package is upgraded.
+# SwiftPM does not notice a changed header of a systemLibrary target: through any number of builds the program keeps what it inlined
+# from the old header, although it is linked with the new library. This affects every library with static inline functions, macros
+# or structures in its headers, whenever its -dev package is upgraded.
 #
-# A version number that Package.swift reads from a file (a .pc file, say) and puts into the compiler's flags does not help either:
-# SwiftPM caches what the manifest evaluated to, and does not run it again when the file has changed.
+# A version number that Package.swift reads from a file (a .pc file, say) and passes in the compiler's flags does not help either:
+# SwiftPM caches the evaluated manifest, and does not evaluate it again when that file changes.
 #
-# What helps is a C target with one file that includes the header, as a dependency of the Swift target.
+# A C target with one file that includes the header, as a dependency of the Swift target, does help.
 #
 # Output seen:
 #   header returns 1: program says 1

@@ -48,7 +48,7 @@ def test_manual_page_is_not_made_when_the_document_misses_a_key(tmp_path):
     done = run("/usr/bin/python3", "-B", tmp_path / "packaging/man-pages", BUILD, tmp_path / "out", check=False)
     assert done.returncode != 0
     assert "has 'underlay.udp-prot', which vtepd does not know" in done.stderr
-    assert "does not tell of 'underlay.udp-port'" in done.stderr
+    assert "does not document 'underlay.udp-port'" in done.stderr
 
 
 def test_example_says_what_is_missing_and_is_sound_without_its_comment_signs(tmp_path):
