@@ -20,8 +20,8 @@ final class Scenario {
   private let bareFrames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
 
   // Ports of the snapshot: the source is the port or the underlay, the sink is the other.
-  private static let access: UInt16 = 1
-  private static let underlay: UInt16 = 0
+  private static let access: PortIndex = 1
+  private static let underlay: PortIndex = 0
 
   init(_ direction: Direction, macs: Int, runtime: DPDKRuntime, folder: String) throws {
     self.direction = direction
@@ -47,7 +47,7 @@ final class Scenario {
     }
     for index in 0..<remotes {
       _ = table.learn(
-        MACKey(domain: 0, mac: TrafficFile.remoteMAC(index)), at: .vtep(UInt16(index % TrafficFile.vteps)), nowSeconds: 0)
+        MACKey(domain: 0, mac: TrafficFile.remoteMAC(index)), at: .vtep(VTEPIndex(index % TrafficFile.vteps)), nowSeconds: 0)
     }
 
     guard let rcu = cdpdk_rcu_create(1) else { throw VTEPError(.environment, "RCU state", "out of memory") }
@@ -82,18 +82,18 @@ final class Scenario {
     return try EthernetDevice.start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: name) { [] }
   }
 
-  private static func model(access: EthernetDevice, underlay: EthernetDevice, receives: UInt16) -> ForwardingModel {
+  private static func model(access: EthernetDevice, underlay: EthernetDevice, receives: PortIndex) -> ForwardingModel {
     var model = ForwardingModel(
       receiveQueues: [[ReceiveQueue(port: receives, queue: 0)]], decapPolicy: DecapPolicy())
     model.ownIPv4 = TrafficFile.ownVTEP
     var port = PortEntry()
-    port.device = access.portID
+    port.portID = access.portID
     port.isUp = true
     port.untaggedDomain = 0
     port.maxFrameByteCount = 1514
     model.ports[Int(Self.access)] = port
     port = PortEntry()
-    port.device = underlay.portID
+    port.portID = underlay.portID
     port.isUp = true
     port.isUnderlay = true
     model.ports[Int(Self.underlay)] = port

@@ -8,13 +8,13 @@ import Encap
   public var raw: UInt64
 
   /// - Parameter domain: bridge-domain index, below the table's `domainCount`.
-  @inlinable public init(domain: UInt16, mac: MACAddress) {
-    raw = UInt64(domain) << 48 | (mac.bits & 0xffff_ffff_ffff)
+  @inlinable public init(domain: DomainIndex, mac: MACAddress) {
+    raw = UInt64(domain.rawValue) << 48 | (mac.bits & 0xffff_ffff_ffff)
   }
 
   @usableFromInline @inline(__always) init(raw: UInt64) { self.raw = raw }
 
-  @inlinable public var domain: UInt16 { UInt16(truncatingIfNeeded: raw >> 48) }
+  @inlinable public var domain: DomainIndex { DomainIndex(rawValue: UInt16(truncatingIfNeeded: raw >> 48)) }
   @inlinable public var mac: MACAddress { MACAddress(bits: raw & 0xffff_ffff_ffff) }
 
   /// Marks a free slot. No frame has this key: a table has at most 65535 domains, so the last index is never used.

@@ -11,24 +11,28 @@
   @inlinable @inline(__always) public init(raw: UInt32) { self.raw = raw }
 
   /// - Parameter vlan: 802.1Q VLAN identifier, 0 for untagged frames; its low 12 bits count.
-  @inlinable public static func port(_ index: UInt16, vlan: UInt16) -> MACLocation {
-    MACLocation(raw: UInt32(index) << 1 | UInt32(vlan & 0xfff) << 17)
+  @inlinable public static func port(_ index: PortIndex, vlan: UInt16) -> MACLocation {
+    MACLocation(raw: UInt32(index.rawValue) << 1 | UInt32(vlan & 0xfff) << 17)
   }
 
-  @inlinable public static func vtep(_ index: UInt16) -> MACLocation {
-    MACLocation(raw: UInt32(index) << 1 | 1)
+  @inlinable public static func vtep(_ index: VTEPIndex) -> MACLocation {
+    MACLocation(raw: UInt32(index.rawValue) << 1 | 1)
   }
 
   @inlinable public var isVTEP: Bool { raw & 1 != 0 }
-  /// Index of the port or of the VTEP.
-  @inlinable public var index: UInt16 { UInt16(truncatingIfNeeded: raw >> 1) }
+  /// The port that it is behind.
+  /// - Precondition: not `isVTEP`.
+  @inlinable public var port: PortIndex { PortIndex(rawValue: UInt16(truncatingIfNeeded: raw >> 1)) }
+  /// The VTEP that it is behind.
+  /// - Precondition: `isVTEP`.
+  @inlinable public var vtep: VTEPIndex { VTEPIndex(rawValue: UInt16(truncatingIfNeeded: raw >> 1)) }
   /// 0 for a VTEP and for untagged frames.
   @inlinable public var vlan: UInt16 { UInt16(truncatingIfNeeded: raw >> 17) & 0xfff }
 }
 
 extension MACLocation: CustomStringConvertible {
   public var description: String {
-    if isVTEP { return "vtep \(index)" }
-    return vlan == 0 ? "port \(index)" : "port \(index) vlan \(vlan)"
+    if isVTEP { return "vtep \(vtep)" }
+    return vlan == 0 ? "port \(port)" : "port \(port) vlan \(vlan)"
   }
 }

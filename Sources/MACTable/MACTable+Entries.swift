@@ -31,7 +31,7 @@ extension MACTable {
   }
 
   /// The live entries behind a port. For the writer only.
-  public func entries(port: UInt16) -> [Entry] {
+  public func entries(port: PortIndex) -> [Entry] {
     let owner = ownerIndex(.port(port, vlan: 0))
     var found: [Entry] = []
     for list in [owner * 2, owner * 2 + 1] {

@@ -10,21 +10,21 @@ import Synchronization
 
 extension MACTable {
   /// Forgets what was learned in a domain.
-  public func flush(domain: UInt16) { retire(domain: domain, entryClass: 0) }
+  public func flush(domain: DomainIndex) { retire(domain: domain, entryClass: 0) }
 
   /// Forgets what was learned from a port.
-  public func flush(port: UInt16) { retire(owner: ownerIndex(.port(port, vlan: 0)), entryClass: 0) }
+  public func flush(port: PortIndex) { retire(owner: ownerIndex(.port(port, vlan: 0)), entryClass: 0) }
 
   /// Forgets what was learned from a VTEP.
-  public func flush(vtep: UInt16) { retire(owner: ownerIndex(.vtep(vtep)), entryClass: 0) }
+  public func flush(vtep: VTEPIndex) { retire(owner: ownerIndex(.vtep(vtep)), entryClass: 0) }
 
   /// Forgets what was learned in a domain from a port.
-  public func flush(domain: UInt16, port: UInt16) {
+  public func flush(domain: DomainIndex, port: PortIndex) {
     flush(domain: domain, owner: ownerIndex(.port(port, vlan: 0)))
   }
 
   /// Forgets what was learned at the places of a port that the caller selects.
-  public func flush(port: UInt16, where isGone: (_ domain: UInt16, _ place: MACLocation) -> Bool) {
+  public func flush(port: PortIndex, where isGone: (_ domain: DomainIndex, _ place: MACLocation) -> Bool) {
     var slot = memory.lists[ownerIndex(.port(port, vlan: 0)) * 2].head
     while slot != SlotList.end {
       let next = memory.next[Int(slot)]
@@ -34,10 +34,10 @@ extension MACTable {
   }
 
   /// Forgets what was learned in a domain from a VTEP.
-  public func flush(domain: UInt16, vtep: UInt16) { flush(domain: domain, owner: ownerIndex(.vtep(vtep))) }
+  public func flush(domain: DomainIndex, vtep: VTEPIndex) { flush(domain: domain, owner: ownerIndex(.vtep(vtep))) }
 
   /// Frees the slots of flushed entries behind a port, so that the readers' count of them is exact.
-  public func reclaim(port: UInt16) { _ = count(port: port) }
+  public func reclaim(port: PortIndex) { _ = count(port: port) }
 
   /// Forgets a learned address; false when it is not known or not learned.
   @discardableResult public func flush(_ key: MACKey) -> Bool {
@@ -47,11 +47,11 @@ extension MACTable {
 
   /// Forgets all that was learned.
   public func flushAll() {
-    for domain in 0..<domainCount { flush(domain: UInt16(domain)) }
+    for domain in 0..<domainCount { flush(domain: DomainIndex(domain)) }
   }
 
   /// Removes every entry of a domain and its counter of refusals. The index can be used again at once.
-  public func removeAll(domain: UInt16) {
+  public func removeAll(domain: DomainIndex) {
     retire(domain: domain, entryClass: 0)
     retire(domain: domain, entryClass: 1)
     memory.policies[Int(domain)].refusedByLimit = 0
@@ -59,17 +59,17 @@ extension MACTable {
   }
 
   /// Removes every entry behind a port. The index can be used again at once.
-  public func removeAll(port: UInt16) { removeAll(owner: ownerIndex(.port(port, vlan: 0))) }
+  public func removeAll(port: PortIndex) { removeAll(owner: ownerIndex(.port(port, vlan: 0))) }
 
   /// Removes every entry behind a VTEP. The index can be used again at once.
-  public func removeAll(vtep: UInt16) { removeAll(owner: ownerIndex(.vtep(vtep))) }
+  public func removeAll(vtep: VTEPIndex) { removeAll(owner: ownerIndex(.vtep(vtep))) }
 }
 
 extension MACTable {
   /// How many flushes may pass while ghosts exist, well before a generation could wrap around to a ghost's.
   static let generationStepLimit = MACValue.generationCount / 2
 
-  private func retire(domain: UInt16, entryClass: Int) {
+  private func retire(domain: DomainIndex, entryClass: Int) {
     checkIndex(domain: domain)
     let index = Int(domain) * 2 + entryClass
     let count = memory.domainCounts[index]
@@ -100,7 +100,7 @@ extension MACTable {
     moveHistory?.forget { ownerIndex($1) == owner }
   }
 
-  private func flush(domain: UInt16, owner: Int) {
+  private func flush(domain: DomainIndex, owner: Int) {
     checkIndex(domain: domain)
     var slot = memory.lists[owner * 2].head
     while slot != SlotList.end {

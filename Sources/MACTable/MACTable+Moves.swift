@@ -83,8 +83,8 @@ extension MACTable {
   /// Releases the addresses that are frozen because they were also seen at a port: nothing comes in there any more.
   ///
   /// - Returns: addresses that were frozen until now.
-  public func releaseFrozen(seenAt port: UInt16) -> [MACMove] {
-    let released = frozen.values.filter { !$0.second.isVTEP && $0.second.index == port }
+  public func releaseFrozen(seenAt port: PortIndex) -> [MACMove] {
+    let released = frozen.values.filter { !$0.second.isVTEP && $0.second.port == port }
     for move in released {
       thaw(move.key)
       frozen[move.key] = nil

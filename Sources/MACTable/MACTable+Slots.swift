@@ -58,7 +58,7 @@ extension MACTable {
 
   private func count(_ step: Int32, of key: MACKey, behind value: MACValue) {
     guard value.location.isVTEP else { return }
-    let vtep = Int(value.location.index)
+    let vtep = Int(value.location.vtep)
     let slots = UInt32(Int32(domainsByVTEP[vtep][key.domain] ?? 0) + step)
     domainsByVTEP[vtep][key.domain] = slots == 0 ? nil : slots
   }

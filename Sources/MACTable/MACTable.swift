@@ -32,7 +32,7 @@ public final class MACTable: @unchecked Sendable {
   /// Flushes since the table was last free of ghosts.
   var generationSteps: UInt32 = 0
   /// By VTEP: the domains that have slots in use behind it, and how many, ghosts among them.
-  var domainsByVTEP: [[UInt16: UInt32]]
+  var domainsByVTEP: [[DomainIndex: UInt32]]
   /// Path nodes of the last failed search for a free slot.
   var searchedNodeCount = 0
   /// Nil: addresses move freely.
@@ -99,29 +99,29 @@ public final class MACTable: @unchecked Sendable {
   public var count: Int { usedCount - ghostCount }
 
   /// Live entries of every type in a domain.
-  public func count(domain: UInt16) -> Int {
+  public func count(domain: DomainIndex) -> Int {
     learnedCount(domain: domain) + Int(memory.domainCounts[Int(domain) * 2 + 1])
   }
 
-  public func learnedCount(domain: UInt16) -> Int {
+  public func learnedCount(domain: DomainIndex) -> Int {
     checkIndex(domain: domain)
     return Int(memory.domainCounts[Int(domain) * 2])
   }
 
   /// Live entries of every type behind a port.
-  public func count(port: UInt16) -> Int { count(owner: ownerIndex(.port(port, vlan: 0))) }
+  public func count(port: PortIndex) -> Int { count(owner: ownerIndex(.port(port, vlan: 0))) }
 
   /// Live entries of every type behind a VTEP.
-  public func count(vtep: UInt16) -> Int { count(owner: ownerIndex(.vtep(vtep))) }
+  public func count(vtep: VTEPIndex) -> Int { count(owner: ownerIndex(.vtep(vtep))) }
 
   /// The domains that have live entries behind a VTEP, in no particular order.
-  public func domains(vtep: UInt16) -> [UInt16] {
+  public func domains(vtep: VTEPIndex) -> [DomainIndex] {
     // This frees the ghosts' slots.
     count(vtep: vtep) > 0 ? Array(domainsByVTEP[Int(vtep)].keys) : []
   }
 
   /// Frames whose source address was not learned because the domain was at its limit.
-  public func refusedByLimit(domain: UInt16) -> UInt64 {
+  public func refusedByLimit(domain: DomainIndex) -> UInt64 {
     checkIndex(domain: domain)
     return memory.policies[Int(domain)].refusedByLimit
   }
@@ -132,7 +132,7 @@ public final class MACTable: @unchecked Sendable {
   ///   - ageSeconds: an entry is removed after this long without a frame; 0: never.
   ///   - limit: most learned entries in the domain; 0: only the table's limit.
   ///   - freezesMoves: `freezes` of `configureMoveGuard` for this domain; nil: not overridden.
-  public func configureDomain(_ domain: UInt16, ageSeconds: UInt32, limit: UInt32, freezesMoves: Bool? = nil) {
+  public func configureDomain(_ domain: DomainIndex, ageSeconds: UInt32, limit: UInt32, freezesMoves: Bool? = nil) {
     checkIndex(domain: domain)
     if memory.policies[Int(domain)].freezesMoves != freezesMoves {
       memory.policies[Int(domain)].freezesMoves = freezesMoves
@@ -144,18 +144,18 @@ public final class MACTable: @unchecked Sendable {
 }
 
 extension MACTable {
-  func checkIndex(domain: UInt16) {
+  func checkIndex(domain: DomainIndex) {
     precondition(Int(domain) < domainCount, "bridge-domain index beyond the MAC table's domain count")
   }
 
   func isInRange(_ location: MACLocation) -> Bool {
-    Int(location.index) < (location.isVTEP ? vtepCount : portCount)
+    location.isVTEP ? Int(location.vtep) < vtepCount : Int(location.port) < portCount
   }
 
   /// The owner of a location: ports are numbered first, VTEPs after. An index out of range is a programmer's error.
   func ownerIndex(_ location: MACLocation) -> Int {
     precondition(isInRange(location), "port or VTEP index beyond the MAC table's index space")
-    return Int(location.index) + (location.isVTEP ? portCount : 0)
+    return location.isVTEP ? Int(location.vtep) + portCount : Int(location.port)
   }
 
   private func count(owner: Int) -> Int {

@@ -67,7 +67,7 @@ import Synchronization
   }
 
   /// Learned entries behind a port, those of a flushed domain included until their slots are reclaimed.
-  @inlinable @inline(__always) public func learnedCount(port: UInt16) -> UInt32 {
+  @inlinable @inline(__always) public func learnedCount(port: PortIndex) -> UInt32 {
     portCounts[Int(port)].load(ordering: .acquiring)
   }
 

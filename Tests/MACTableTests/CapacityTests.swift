@@ -12,7 +12,7 @@ struct CapacityTests {
     table.configureDomain(1, ageSeconds: 300, limit: 0)
     func address(_ index: Int) -> MACKey { key(1, 0x0200_0000_0000 + UInt64(index)) }
     func place(_ index: Int) -> MACLocation {
-      index % 3 == 0 ? .port(UInt16(index % 64), vlan: UInt16(index % 4095)) : .vtep(UInt16(index % 8192))
+      index % 3 == 0 ? .port(PortIndex(index % 64), vlan: UInt16(index % 4095)) : .vtep(VTEPIndex(index % 8192))
     }
     func learnAll(nowSeconds: UInt32) -> Int {
       (0..<1_000_000).count { table.learn(address($0), at: place($0), nowSeconds: nowSeconds) == .added }
@@ -52,10 +52,10 @@ struct CapacityTests {
         switch pattern {
         case 0: key(0, index)
         case 1: key(0, index << 24)
-        case 2: key(UInt16(index), 0x5254_0000_0001)
-        case 3: key(UInt16(index % 64), 0x5254_0000_0000 + (index / 64) << 16)
+        case 2: key(DomainIndex(index), 0x5254_0000_0001)
+        case 3: key(DomainIndex(index % 64), 0x5254_0000_0000 + (index / 64) << 16)
         case 4: key(0, index.byteSwapped >> 16)
-        default: MACKey(domain: .random(in: 0..<65535, using: &random), mac: MACAddress(bits: random.next()))
+        default: MACKey(domain: DomainIndex(UInt16.random(in: 0..<65535, using: &random)), mac: MACAddress(bits: random.next()))
         }
       }
       for key in keys { #expect(table.learn(key, at: .vtep(0), nowSeconds: 0) == .added) }
@@ -110,8 +110,8 @@ struct CapacityTests {
     let table = try MACTable(capacity: 10_000, portCount: 8, vtepCount: 8, domainCount: 4)
     var victims: [MACKey: MACLocation] = [:]
     for index in 0..<3000 as Range<UInt64> {
-      let location = index & 1 == 0 ? MACLocation.port(UInt16(index % 3), vlan: 0) : .vtep(UInt16(index % 8))
-      let key = key(UInt16(index % 4), index)
+      let location = index & 1 == 0 ? MACLocation.port(PortIndex(index % 3), vlan: 0) : .vtep(VTEPIndex(index % 8))
+      let key = key(DomainIndex(index % 4), index)
       victims[key] = location
       #expect(table.learn(key, at: location, nowSeconds: 0) == .added)
     }

@@ -14,7 +14,7 @@ import Testing
 
   static func place(_ key: MACKey, isRemote: Bool) -> MACLocation {
     let index = UInt16(key.raw & (indexCount - 1))
-    return isRemote ? .vtep(index) : .port(index, vlan: UInt16(key.raw >> 4 & 0xfff))
+    return isRemote ? .vtep(VTEPIndex(index)) : .port(PortIndex(index), vlan: UInt16(key.raw >> 4 & 0xfff))
   }
 
   static func isRight(_ key: MACKey, _ location: MACLocation) -> Bool {
@@ -22,7 +22,7 @@ import Testing
   }
 
   /// Spreads a number over the address, so that neighbours differ in every field.
-  static func address(_ domain: UInt16, _ number: UInt64) -> MACKey { key(domain, number &* 0x9e37_79b9_7f4a_7c15) }
+  static func address(_ domain: DomainIndex, _ number: UInt64) -> MACKey { key(domain, number &* 0x9e37_79b9_7f4a_7c15) }
 
   struct Findings {
     var lookups = 0
@@ -59,7 +59,7 @@ import Testing
         var found = Findings()
         while !isStopped.load(ordering: .relaxed) {
           for _ in 0..<200 {
-            let domain = UInt16.random(in: 0..<4, using: &random)
+            let domain = DomainIndex(UInt16.random(in: 0..<4, using: &random))
             let key = Self.address(
               domain, .random(in: 0..<(domain == 0 ? permanentCount : transientCount), using: &random))
             let hit = reader.find(key)

@@ -18,20 +18,20 @@ struct FlushAndAgeTests {
     }
   }
 
-  private var combinations: [(UInt16, MACLocation)] {
-    (0..<4 as Range<UInt16>).flatMap { domain in
-      (0..<4 as Range<UInt16>).flatMap { index in
-        [(domain, .port(index, vlan: 0)), (domain, .vtep(index))] as [(UInt16, MACLocation)]
+  private var combinations: [(DomainIndex, MACLocation)] {
+    DomainIndex.first(4).flatMap { domain in
+      (0..<4).flatMap { index in
+        [(domain, .port(PortIndex(index), vlan: 0)), (domain, .vtep(VTEPIndex(index)))] as [(DomainIndex, MACLocation)]
       }
     }
   }
 
-  private func learnedKey(_ domain: UInt16, _ owner: MACLocation) -> MACKey { key(domain, UInt64(owner.raw)) }
-  private func staticKey(_ domain: UInt16, _ owner: MACLocation) -> MACKey { key(domain, UInt64(owner.raw) | 1 << 40) }
+  private func learnedKey(_ domain: DomainIndex, _ owner: MACLocation) -> MACKey { key(domain, UInt64(owner.raw)) }
+  private func staticKey(_ domain: DomainIndex, _ owner: MACLocation) -> MACKey { key(domain, UInt64(owner.raw) | 1 << 40) }
 
   @Test func chosenPlacesOfAPort() throws {
-    let places: [(UInt16, MACLocation)] = (0..<3).flatMap { domain in
-      [UInt16(0), 100, 200].flatMap { vlan in [UInt16(1), 2].map { (domain, .port($0, vlan: vlan)) } }
+    let places: [(DomainIndex, MACLocation)] = DomainIndex.first(3).flatMap { domain in
+      [UInt16(0), 100, 200].flatMap { vlan in [PortIndex(1), 2].map { (domain, .port($0, vlan: vlan)) } }
     }
     for (domain, place) in places {
       #expect(table.learn(learnedKey(domain, place), at: place, nowSeconds: 1) == .added)
@@ -49,7 +49,7 @@ struct FlushAndAgeTests {
 
   /// Learned entries are gone where `isGone` says so, and static ones where `isStaticGone` does, and nowhere else.
   private func expect(
-    learnedGone isGone: (UInt16, MACLocation) -> Bool, staticGone isStaticGone: (UInt16, MACLocation) -> Bool,
+    learnedGone isGone: (DomainIndex, MACLocation) -> Bool, staticGone isStaticGone: (DomainIndex, MACLocation) -> Bool,
     sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
     for (domain, owner) in combinations {
@@ -70,7 +70,7 @@ struct FlushAndAgeTests {
     try table.checkStructure()
   }
 
-  private func none(_: UInt16, _: MACLocation) -> Bool { false }
+  private func none(_: DomainIndex, _: MACLocation) -> Bool { false }
 
   @Test func flushOfDomain() throws {
     try fill()
@@ -140,7 +140,7 @@ struct FlushAndAgeTests {
     table.removeAll(domain: 1)
     table.removeAll(port: 2)
     table.removeAll(vtep: 3)
-    let isGone = { (domain: UInt16, owner: MACLocation) in
+    let isGone = { (domain: DomainIndex, owner: MACLocation) in
       domain == 1 || owner == .port(2, vlan: 0) || owner == .vtep(3)
     }
     #expect(table.refusedByLimit(domain: 1) == 0)
@@ -205,8 +205,8 @@ struct FlushAndAgeTests {
 
   @Test func domainsAgeEachAtItsPace() throws {
     try fill()
-    for domain in 0..<4 as Range<UInt16> {
-      table.configureDomain(domain, ageSeconds: UInt32(domain) * 100, limit: 0)
+    for domain in DomainIndex.first(4) {
+      table.configureDomain(domain, ageSeconds: UInt32(domain.rawValue) * 100, limit: 0)
     }
     #expect(table.sweepAll(nowSeconds: 100) == 0)
     #expect(table.sweepAll(nowSeconds: 101) == 8)

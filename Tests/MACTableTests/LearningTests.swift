@@ -22,9 +22,9 @@ struct LearningTests {
 
   @Test func locationHoldsIndexAndVLAN() {
     let port = MACLocation.port(0xffff, vlan: 4095)
-    #expect(!port.isVTEP && port.index == 0xffff && port.vlan == 4095)
+    #expect(!port.isVTEP && port.port == 0xffff && port.vlan == 4095)
     let vtep = MACLocation.vtep(0xffff)
-    #expect(vtep.isVTEP && vtep.index == 0xffff && vtep.vlan == 0)
+    #expect(vtep.isVTEP && vtep.vtep == 0xffff && vtep.vlan == 0)
     #expect(MACLocation.port(7, vlan: 0) != .vtep(7))
   }
 
@@ -50,7 +50,7 @@ struct LearningTests {
   }
 
   @Test func zeroAndBroadcastAddressesAreNotFoundInFreeSlots() {
-    for domain in [0, 3] as [UInt16] {
+    for domain in [0, 3] as [DomainIndex] {
       #expect(!table.reader.find(key(domain, 0)).isHit)
       #expect(!table.reader.find(key(domain, 0xffff_ffff_ffff)).isHit)
     }
@@ -72,7 +72,7 @@ struct LearningTests {
   }
 
   @Test func movesStopAt255() {
-    for step in 0...300 { _ = table.learn(station, at: .vtep(UInt16(step & 1)), nowSeconds: 0) }
+    for step in 0...300 { _ = table.learn(station, at: .vtep(VTEPIndex(step & 1)), nowSeconds: 0) }
     #expect(entry(station)?.moves == 255)
     #expect(table.reader.find(station).location == .vtep(0))
   }

@@ -12,11 +12,11 @@ struct MACTableModel {
   }
 
   var entries: [MACKey: Entry] = [:]
-  var ageSeconds: [UInt16: UInt32] = [:]
-  var limits: [UInt16: UInt32] = [:]
-  var refused: [UInt16: UInt64] = [:]
+  var ageSeconds: [DomainIndex: UInt32] = [:]
+  var limits: [DomainIndex: UInt32] = [:]
+  var refused: [DomainIndex: UInt64] = [:]
 
-  func learnedCount(domain: UInt16) -> Int {
+  func learnedCount(domain: DomainIndex) -> Int {
     entries.count { $0.key.domain == domain && $0.value.type == .learned }
   }
 
@@ -26,11 +26,11 @@ struct MACTableModel {
 
   func count(at owner: MACLocation) -> Int { entries.count { isAt(owner, $0.value.location) } }
 
-  func domains(at owner: MACLocation) -> Set<UInt16> {
+  func domains(at owner: MACLocation) -> Set<DomainIndex> {
     Set(entries.filter { isAt(owner, $0.value.location) }.map(\.key.domain))
   }
 
-  func count(domain: UInt16) -> Int { entries.count { $0.key.domain == domain } }
+  func count(domain: DomainIndex) -> Int { entries.count { $0.key.domain == domain } }
 
   /// The outcome in a table that has room.
   mutating func learn(_ key: MACKey, at location: MACLocation, nowSeconds: UInt32) -> MACTable.LearnOutcome {
@@ -80,6 +80,6 @@ struct MACTableModel {
   }
 
   func isAt(_ owner: MACLocation, _ location: MACLocation) -> Bool {
-    location.isVTEP == owner.isVTEP && location.index == owner.index
+    location.isVTEP == owner.isVTEP && (location.isVTEP ? location.vtep == owner.vtep : location.port == owner.port)
   }
 }

@@ -63,10 +63,10 @@ struct PropertyTests {
     }
 
     func step(_ random: inout SeededGenerator, step: Int) throws {
-      let domain = UInt16.random(in: 0..<domainCount, using: &random)
+      let domain = DomainIndex(UInt16.random(in: 0..<domainCount, using: &random))
       let key = key(domain, .random(in: 0..<addressCount, using: &random))
-      let port = UInt16.random(in: 0..<portCount, using: &random)
-      let vtep = UInt16.random(in: 0..<vtepCount, using: &random)
+      let port = PortIndex(UInt16.random(in: 0..<portCount, using: &random))
+      let vtep = VTEPIndex(UInt16.random(in: 0..<vtepCount, using: &random))
       let isRemote = Bool.random(using: &random)
       let location = isRemote ? MACLocation.vtep(vtep) : .port(port, vlan: .random(in: 0...2, using: &random))
       let owner = isRemote ? MACLocation.vtep(vtep) : .port(port, vlan: 0)
@@ -195,13 +195,13 @@ struct PropertyTests {
         let hit = table.reader.find(key)
         #expect(hit.isHit && hit.location == entry.location && hit.type == entry.type)
       }
-      for domain in 0..<domainCount {
+      for domain in DomainIndex.first(Int(domainCount)) {
         #expect(table.learnedCount(domain: domain) == model.learnedCount(domain: domain))
         #expect(table.count(domain: domain) == model.count(domain: domain))
         #expect(table.refusedByLimit(domain: domain) == model.refused[domain] ?? 0)
       }
-      for port in 0..<portCount { #expect(table.count(port: port) == model.count(at: .port(port, vlan: 0))) }
-      for vtep in 0..<vtepCount {
+      for port in PortIndex.first(Int(portCount)) { #expect(table.count(port: port) == model.count(at: .port(port, vlan: 0))) }
+      for vtep in VTEPIndex.first(Int(vtepCount)) {
         #expect(table.count(vtep: vtep) == model.count(at: .vtep(vtep)))
         #expect(Set(table.domains(vtep: vtep)) == model.domains(at: .vtep(vtep)))
       }

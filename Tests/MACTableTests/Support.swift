@@ -3,7 +3,7 @@
 import Encap
 import MACTable
 
-func key(_ domain: UInt16, _ address: UInt64) -> MACKey {
+func key(_ domain: DomainIndex, _ address: UInt64) -> MACKey {
   MACKey(domain: domain, mac: MACAddress(bits: address))
 }
 
@@ -43,4 +43,8 @@ struct SeededGenerator: RandomNumberGenerator {
     state ^= state >> 27
     return state &* 0x2545_f491_4f6c_dd1d
   }
+}
+
+extension TypedIndex {
+  static func first(_ count: Int) -> [Self] { (0..<count).map { Self($0) } }
 }

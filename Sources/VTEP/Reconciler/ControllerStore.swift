@@ -60,9 +60,9 @@ struct ControllerStore {
   /// How many of `addresses` are behind each destination.
   private(set) var uses: [TunnelDestination: Int] = [:]
   /// Indexes for destinations with a tunnel key.
-  var tunnels: [TunnelDestination: UInt16] = [:]
+  var tunnels: [TunnelDestination: VTEPIndex] = [:]
   /// Indexes that stand for lists of VTEPs.
-  var lists: [Group: UInt16] = [:]
+  var lists: [Group: VTEPIndex] = [:]
   /// Entries of groups that the table has.
   var installedGroups: [MACKey: MACLocation] = [:]
   var conflicts: [ControllerConflict] = []

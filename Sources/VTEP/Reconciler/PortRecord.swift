@@ -1,12 +1,13 @@
 // PortRecord: an access port as the reconciler keeps it: what is wanted, and what there is of it.
 
 import Encap
+import MACTable
 import Netlink
 
 struct PortRecord {
   var settings: PortSettings
   /// Index among the ports of a snapshot.
-  var index: UInt16
+  var index: PortIndex
   /// Nil while there is nothing to attach to.
   var device: EthernetDevice?
   /// The interface as our network namespace sees it; nil when it is elsewhere (a tap moved into a guest's), and for
@@ -16,7 +17,7 @@ struct PortRecord {
   /// As it was read last.
   var status = PortStatus()
   /// What is bound, as the model has it: VLAN (0 = untagged) → domain index. See `Reconciler.rebind`.
-  var bound: [UInt16: UInt16] = [:]
+  var bound: [UInt16: DomainIndex] = [:]
   /// The device has been up since it was opened.
   var wasUp = false
   /// The port was taken down or shut.

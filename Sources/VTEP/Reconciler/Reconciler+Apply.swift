@@ -232,7 +232,7 @@ extension Reconciler {
   ///
   /// - Throws: `.refused` when a name is unknown.
   public func flush(vni: VNI? = nil, port: String? = nil, vtep: IPAddress? = nil) throws(VTEPError) {
-    var domain: UInt16?
+    var domain: DomainIndex?
     if let vni {
       guard let record = domains[vni] else { throw VTEPError(.refused, "mac flush", "no VNI \(vni)") }
       domain = record.index
@@ -253,12 +253,12 @@ extension Reconciler {
       case (let domain?, nil):
         table.flush(domain: domain)
         reclaimLimited(table)
-      case (nil, let place?): if place.isVTEP { table.flush(vtep: place.index) } else { table.flush(port: place.index) }
+      case (nil, let place?): if place.isVTEP { table.flush(vtep: place.vtep) } else { table.flush(port: place.port) }
       case (let domain?, let place?):
         if place.isVTEP {
-          table.flush(domain: domain, vtep: place.index)
+          table.flush(domain: domain, vtep: place.vtep)
         } else {
-          table.flush(domain: domain, port: place.index)
+          table.flush(domain: domain, port: place.port)
         }
       }
     }

@@ -7,20 +7,20 @@ import MACTable
 extension Reconciler {
   /// A place whose domain has changed, or that has one no more.
   struct Unbound: Hashable {
-    var domain: UInt16
+    var domain: DomainIndex
     var place: MACLocation
   }
 
   /// Brings a port's bindings in line with its settings and the VNIs that there are.
   func rebind(_ record: inout PortRecord) {
     let old = record.bound
-    var wanted: [UInt16: UInt16] = [:]
+    var wanted: [UInt16: DomainIndex] = [:]
     wanted.reserveCapacity(old.count + 1)
     wanted[0] = record.settings.vni.flatMap { domains[$0]?.index }
     for (vlan, vni) in record.settings.vlans { wanted[vlan] = domains[vni]?.index }
     guard wanted != old else { return }
 
-    var concerned: Set<UInt16> = []
+    var concerned: Set<DomainIndex> = []
     for (vlan, domain) in old where wanted[vlan] != domain {
       stale.unbound.insert(Unbound(domain: domain, place: .port(record.index, vlan: vlan)))
       concerned.insert(domain)
@@ -64,7 +64,7 @@ extension Reconciler {
       model.ports[index].features = features
       model.ports[index].tpid = record.settings.tpid.pushed
       model.ports[index].takesAnyTPID = record.settings.tpid == .any || !record.driver.showsTPID
-      model.ports[index].untaggedDomain = untagged ?? Limits.none
+      model.ports[index].untaggedDomain = untagged ?? DomainIndex.absent
       model.ports[index].vlanDomains = hasTagged ? model.vlanMaps[index]?.domains : nil
       model.policies[index] = ForwardingModel.Policy(
         entry: PolicyEntry(record.settings), allowedSources: record.settings.allowedSources)
@@ -75,16 +75,16 @@ extension Reconciler {
 
   /// Has the domains of ports that tunnel link-local control frames take them from the overlay, and no others.
   private func markTunnels() {
-    var tunnelling: Set<UInt16> = []
+    var tunnelling: Set<DomainIndex> = []
     for record in ports.values where record.settings.linkProtocols == .tunnel { tunnelling.formUnion(record.bound.values) }
-    for index in model.domains.indices where model.domains[index].entry.tunnelsControl != tunnelling.contains(UInt16(index)) {
+    for index in model.domains.indices where model.domains[index].entry.tunnelsControl != tunnelling.contains(DomainIndex(index)) {
       model.domains[index].entry.tunnelsControl.toggle()
     }
   }
 
   /// Forgets what was learned at places that are bound no more.
   func flush(_ unbound: Set<Unbound>, in table: MACTable) {
-    for port in Set(unbound.map(\.place.index)) {
+    for port in Set(unbound.map(\.place.port)) {
       table.flush(port: port) { domain, place in unbound.contains(Unbound(domain: domain, place: place)) }
     }
   }

@@ -160,7 +160,7 @@ extension Reconciler {
   }
 
   /// After a change of the VNIs: those that the controller has got or got back need their entries.
-  func updateControllerEntries(goneVNIs: Set<UInt16>) {
+  func updateControllerEntries(goneVNIs: Set<DomainIndex>) {
     controller.installedGroups = controller.installedGroups.filter { !goneVNIs.contains($0.key.domain) }
     updateGroupEntries()
     var addresses: [ControllerEdit.Address] = []
@@ -192,7 +192,7 @@ extension Reconciler {
   }
 
   /// The VTEP index of a destination, made if there is none. Nil when the table of VTEPs is full.
-  func index(of destination: TunnelDestination) -> UInt16? {
+  func index(of destination: TunnelDestination) -> VTEPIndex? {
     guard let record = vtep(destination.address, isConfigured: true) else {
       controller.withoutIndex.insert(destination)
       return nil
@@ -212,7 +212,7 @@ extension Reconciler {
   }
 
   /// An index beside those of the VTEPs proper.
-  private func takeIndex(_ entry: VTEPEntry) -> UInt16? {
+  private func takeIndex(_ entry: VTEPEntry) -> VTEPIndex? {
     guard let index = underlay.vtepIndexes.take() else { return nil }
     while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
     model.vteps[Int(index)] = ForwardingModel.VTEP(entry: entry)
@@ -223,7 +223,7 @@ extension Reconciler {
   }
 
   /// Indexes that flooded frames go to. Of service nodes one is chosen: the first that can be reached.
-  func indexes(of destinations: [TunnelDestination], _ replication: LogicalSwitchSettings.Replication) -> [UInt16] {
+  func indexes(of destinations: [TunnelDestination], _ replication: LogicalSwitchSettings.Replication) -> [VTEPIndex] {
     let all = destinations.compactMap { index(of: $0) }
     guard replication == .serviceNode else { return all }
     let reachable = all.first { model.vteps[Int($0)].adjacencies.contains(where: \.isResolved) }
@@ -274,7 +274,7 @@ extension Reconciler {
   /// Brings the table's multicast entries in line with the lists. Every worker must know these.
   private func updateGroupEntries() {
     var entries: [MACKey: MACLocation] = [:]
-    var gone: [UInt16] = []
+    var gone: [VTEPIndex] = []
     for (group, list) in controller.lists {
       if let domain = domains[group.vni], desired.vnis[group.vni]?.logicalSwitch?.groups[group.mac] != nil {
         entries[MACKey(domain: domain.index, mac: group.mac)] = .vtep(list)

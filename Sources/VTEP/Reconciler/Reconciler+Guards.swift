@@ -11,7 +11,7 @@ struct OverlayReturns {
 }
 
 extension Reconciler {
-  private func port(at index: UInt16) -> PortRecord? { ports.values.first { $0.index == index } }
+  private func port(at index: PortIndex) -> PortRecord? { ports.values.first { $0.index == index } }
 
   func heed(_ alarm: PortAlarm) {
     switch alarm {
@@ -20,7 +20,7 @@ extension Reconciler {
       shut(record.settings.name, .bpduGuard, "a BPDU came in", seconds: desired.protection.bpduGuard.holdSeconds)
     case .loop(let probe, let place):
       // One loop is seen several times; once a port is shut, the rest is history.
-      guard let sender = port(at: probe.port), sender.isUp, sender.settings.probesLoops else { return }
+      guard let sender = port(at: PortIndex(probe.port)), sender.isUp, sender.settings.probesLoops else { return }
       switch place {
       case .port(let index, let vlan): heedReturn(probe, of: sender, at: index, vlan: vlan)
       case .overlay(let vni, let vtep): heedReturn(probe, of: sender, in: vni, from: vtep)
@@ -32,7 +32,7 @@ extension Reconciler {
 
   /// A probe came back at a port of ours. Of two ports that both probe, the one whose name is later is shut: always the same,
   /// so that the other stays.
-  private func heedReturn(_ probe: LoopProbe, of sender: PortRecord, at index: UInt16, vlan: UInt16) {
+  private func heedReturn(_ probe: LoopProbe, of sender: PortRecord, at index: PortIndex, vlan: UInt16) {
     guard let receiver = port(at: index), receiver.isUp, let vni = vni(of: receiver.settings, vlan: vlan) else { return }
     let names = (sent: sender.settings.name, returned: receiver.settings.name)
     let tag = vlan == 0 ? "" : " with VLAN \(vlan)"
@@ -52,10 +52,10 @@ extension Reconciler {
   private func heedReturn(_ probe: LoopProbe, of sender: PortRecord, in vni: VNI, from vtep: IPAddress) {
     guard vni == probe.vni else { return }
     let interval = Int(desired.protection.loopProbe.intervalSeconds) * PortFault.ticksPerSecond
-    var returns = overlayReturns[probe.port] ?? OverlayReturns(first: ticks, latest: ticks)
+    var returns = overlayReturns[sender.index] ?? OverlayReturns(first: ticks, latest: ticks)
     if ticks - returns.latest > 2 * interval { returns.first = ticks }
     returns.latest = ticks
-    overlayReturns[probe.port] = returns
+    overlayReturns[sender.index] = returns
     let isFirst = desired.underlay.addresses.contains { $0.isIPv4 == vtep.isIPv4 && $0 < vtep }
     guard !isFirst || ticks - returns.first >= 3 * interval else { return }
     shutForLoop(sender.settings.name, "loop: the probe of VNI \(vni) came back over VTEP \(vtep)")

@@ -4,6 +4,7 @@
 import CDPDK
 import Encap
 import Glibc
+import MACTable
 import Netlink
 
 extension Reconciler {
@@ -12,7 +13,7 @@ extension Reconciler {
   /// Gives each queue to the worker that has fewest, and has the workers wait for it.
   ///
   /// - Parameter count: the first queues of the device; nil: all.
-  func addQueues(of device: EthernetDevice, portIndex: UInt16, count: Int? = nil) {
+  func addQueues(of device: EthernetDevice, portIndex: PortIndex, count: Int? = nil) {
     for queue in 0..<(count ?? device.queueCount) {
       let worker =
         model.receiveQueues.indices.min { model.receiveQueues[$0].count < model.receiveQueues[$1].count } ?? 0
@@ -29,7 +30,7 @@ extension Reconciler {
     updateNaps()
   }
 
-  func removeQueues(portIndex: UInt16, device: EthernetDevice?) {
+  func removeQueues(portIndex: PortIndex, device: EthernetDevice?) {
     for worker in model.receiveQueues.indices {
       model.receiveQueues[worker].removeAll { $0.port == portIndex }
       for descriptor in device?.descriptors ?? [] {
@@ -104,7 +105,7 @@ extension Reconciler {
     if record.fault?.cause == .attachment { record.fault = nil }
     record.status = record.readStatus()
     var entry = PortEntry()
-    entry.device = device.portID
+    entry.portID = device.portID
     entry.sendsSegments = device.sendsSegments
     entry.isHardware = device.isHardware
     entry.wakesOnRequest = device.wakesOnRequest

@@ -19,7 +19,7 @@ struct StaleState {
   /// VNIs whose settings have changed.
   var vnis: Set<VNI> = []
   /// Domains that got or lost a port, or a port that is up.
-  var domains: Set<UInt16> = []
+  var domains: Set<DomainIndex> = []
   /// Nobody knows which VNIs have to join or leave a group: all are looked at.
   var memberships = false
   /// Static or controller entries may have to change though no port and no VNI has.
@@ -28,11 +28,11 @@ struct StaleState {
   // What follows leaves something behind that no worker may use any more.
 
   /// Indexes of ports behind which nothing is known any more.
-  var silentPorts: Set<UInt16> = []
+  var silentPorts: Set<PortIndex> = []
   var unbound: Set<Reconciler.Unbound> = []
-  var goneDomains: Set<UInt16> = []
-  var gonePorts: Set<UInt16> = []
-  var goneVTEPs: Set<UInt16> = []
+  var goneDomains: Set<DomainIndex> = []
+  var gonePorts: Set<PortIndex> = []
+  var goneVTEPs: Set<VTEPIndex> = []
   /// The table is about to name VTEPs, ports or domains that no worker knows yet.
   var hasNewIndexes = false
   var closing: [Closing] = []
@@ -131,7 +131,7 @@ extension Reconciler {
     if !released.isEmpty { tell(released.map { .released($0) }) }
     guard !work.goneDomains.isEmpty || !work.gonePorts.isEmpty else { return }
     installedStatics = installedStatics.filter { key, location in
-      !work.goneDomains.contains(key.domain) && (location.isVTEP || !work.gonePorts.contains(location.index))
+      !work.goneDomains.contains(key.domain) && (location.isVTEP || !work.gonePorts.contains(location.port))
     }
   }
 

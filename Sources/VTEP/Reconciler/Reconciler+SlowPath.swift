@@ -2,6 +2,7 @@
 
 import Encap
 import Glibc
+import MACTable
 import Netlink
 
 extension Reconciler {
@@ -73,7 +74,7 @@ extension Reconciler {
 
   /// Brings taps and probes in line with the ports.
   func updateSlowPath() {
-    var taps: [UInt16: TapInterface] = [:]
+    var taps: [PortIndex: TapInterface] = [:]
     var names: Set<String> = []
     var targets: [ProbeTarget] = []
     for record in ports.values.sorted(by: { $0.index < $1.index }) {

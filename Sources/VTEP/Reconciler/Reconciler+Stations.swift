@@ -34,7 +34,7 @@ extension Reconciler {
     let current = StationsVersion(
       table: learner.reader.changeCount, stations: learner.stations.withLock { $0.changeCount })
     guard current != version else { return nil }
-    var vnis: [UInt16: VNI] = [:]
+    var vnis: [DomainIndex: VNI] = [:]
     for (vni, record) in domains where desired.vnis[vni]?.logicalSwitch != nil { vnis[record.index] = vni }
     var keys: Set<MACKey> = []
     if !vnis.isEmpty {

@@ -56,7 +56,7 @@ extension Reconciler {
   private func enterUnderlayPort(_ device: UnderlayDevice) {
     guard let ethernet = device.device else { return }
     var entry = PortEntry()
-    entry.device = ethernet.portID
+    entry.portID = ethernet.portID
     entry.transmitQueues = UInt16(ethernet.queueCount)
     entry.sendsSegments = ethernet.sendsSegments
     entry.isHardware = ethernet.isHardware
@@ -116,7 +116,7 @@ extension Reconciler {
     for record in addresses.compactMap({ underlay.vteps.removeValue(forKey: $0) }) { forgetVTEP(index: record.index) }
   }
 
-  func forgetVTEP(index: UInt16) {
+  func forgetVTEP(index: VTEPIndex) {
     model.vteps[Int(index)] = ForwardingModel.VTEP()
     stale.goneVTEPs.insert(index)
   }
@@ -367,7 +367,7 @@ extension Reconciler {
     publish()
   }
 
-  private func domainIsInUse(_ index: UInt16) -> Bool {
+  private func domainIsInUse(_ index: DomainIndex) -> Bool {
     Int(index) < model.domains.count && model.domains[Int(index)].entry.isInUse
   }
 }

@@ -45,11 +45,11 @@ public actor Reconciler {
   let runDirectory: String
 
   var ports: [String: PortRecord] = [:]
-  var portIndexes = IndexPool(limit: Limits.ports)
+  var portIndexes = IndexPool<PortIndex>(limit: Limits.ports)
   /// Receive queues that workers cannot wait for.
   var queuesWithoutDescriptor: Set<ReceiveQueue> = []
   var domains: [VNI: DomainRecord] = [:]
-  var domainIndexes = IndexPool(limit: Limits.domains)
+  var domainIndexes = IndexPool<DomainIndex>(limit: Limits.domains)
   var underlay: UnderlayState
   var memberships: GroupMembership
   var reservation: UDPPortReservation
@@ -74,7 +74,7 @@ public actor Reconciler {
   /// Why ports have no punt tap, by their names.
   var puntFaults: [String: String] = [:]
   /// By the index of the port whose probes come back.
-  var overlayReturns: [UInt16: OverlayReturns] = [:]
+  var overlayReturns: [PortIndex: OverlayReturns] = [:]
   /// Told to the operator: VNIs that something outside joins.
   var joinedVNIs: Set<[VNI]> = []
 

@@ -2,13 +2,14 @@
 // sent to, their routes, and the neighbours those routes lead over.
 
 import Encap
+import MACTable
 import Netlink
 
 /// A kernel interface that leads to other VTEPs.
 struct UnderlayDevice {
   var name: String
   /// Index among the ports of a snapshot.
-  var portIndex: UInt16
+  var portIndex: PortIndex
   var link: Link?
   /// Nil while the interface does not exist.
   var device: EthernetDevice?
@@ -25,7 +26,7 @@ struct NeighborKey: Hashable {
 
 /// A remote VTEP or a multicast group.
 struct VTEPRecord {
-  var index: UInt16
+  var index: VTEPIndex
   var address: IPAddress
   /// Named by the operator (peer, static address, group); others are forgotten when nothing is known behind them.
   var isConfigured: Bool
@@ -39,7 +40,7 @@ struct UnderlayState {
   let netlink: NetlinkSocket
   var devices: [UnderlayDevice] = []
   var vteps: [IPAddress: VTEPRecord] = [:]
-  var vtepIndexes = IndexPool(limit: Limits.vteps)
+  var vtepIndexes = IndexPool<VTEPIndex>(limit: Limits.vteps)
   /// Nil when the kernel has no IPsec.
   let ipsec: IPsecPolicies?
   /// Those that were there when they were read last, in the order in which the kernel asks them.

@@ -5,10 +5,10 @@ import MACTable
 
 /// What indexes stand for at a moment.
 struct IndexNames {
-  var vnis: [UInt16: VNI]
-  var ports: [UInt16: String]
+  var vnis: [DomainIndex: VNI]
+  var ports: [PortIndex: String]
   /// Of VTEPs, tunnels with a key of their own included.
-  var vteps: [UInt16: IPAddress]
+  var vteps: [VTEPIndex: IPAddress]
 }
 
 extension RunningState {
@@ -16,11 +16,11 @@ extension RunningState {
     IndexNames(vnis: vnisByIndex, ports: portNames, vteps: addressesByIndex())
   }
 
-  var vnisByIndex: [UInt16: VNI] { Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) }) }
+  var vnisByIndex: [DomainIndex: VNI] { Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) }) }
 
-  var portNames: [UInt16: String] { Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) }) }
+  var portNames: [PortIndex: String] { Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) }) }
 
-  private func addressesByIndex() -> [UInt16: IPAddress] {
+  private func addressesByIndex() -> [VTEPIndex: IPAddress] {
     var addresses = Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) })
     for (destination, index) in tunnels { addresses[index] = destination.address }
     return addresses
@@ -28,10 +28,10 @@ extension RunningState {
 
   /// The place that a location of the MAC table stands for; nil: it is gone.
   func place(at location: MACLocation, _ names: IndexNames) -> MACReport.Place? {
-    guard location.isVTEP else { return names.ports[location.index].map { .port(name: $0, vlan: location.vlan) } }
-    let vtep = model.vteps[Int(location.index)]
+    guard location.isVTEP else { return names.ports[location.port].map { .port(name: $0, vlan: location.vlan) } }
+    let vtep = model.vteps[Int(location.vtep)]
     if vtep.entry.isList { return .vteps(vtep.members.compactMap { names.vteps[$0] }.sorted()) }
-    return names.vteps[location.index].map { .vtep($0) }
+    return names.vteps[location.vtep].map { .vtep($0) }
   }
 }
 

@@ -81,7 +81,7 @@ extension RunningState {
   public func vtepReports(groups: Bool = false, _ range: Range<Int> = 0..<Int.max) -> (reports: [VTEPReport], total: Int) {
     let records = underlay.vteps.values.filter { $0.isGroup == groups }.sorted { $0.address < $1.address }
     let part = records[range.clamped(to: 0..<records.count)]
-    var ownKeys: [IPAddress: [UInt16]] = [:]
+    var ownKeys: [IPAddress: [VTEPIndex]] = [:]
     for (destination, index) in tunnels { ownKeys[destination.address, default: []].append(index) }
     let indexes = part.map { [$0.index] + (ownKeys[$0.address] ?? []) }
     let behind = learner.write { table in
@@ -158,7 +158,7 @@ extension RunningState {
     }
   }
 
-  private func portName(_ index: UInt16) -> String {
+  private func portName(_ index: PortIndex) -> String {
     ports.values.first { $0.index == index }?.settings.name
       ?? underlay.devices.first { $0.portIndex == index }?.name ?? "#\(index)"
   }

@@ -9,11 +9,11 @@ public struct RunningState: @unchecked Sendable {
   /// A port, without what only the reconciler may use.
   struct Port {
     var settings: PortSettings
-    var index: UInt16
+    var index: PortIndex
     var status: PortStatus
     var mac: MACAddress?
     /// VLAN (0 = untagged) → domain index.
-    var bound: [UInt16: UInt16]
+    var bound: [UInt16: DomainIndex]
     var fault: PortFault?
     /// Something else is in its place, or nothing is there yet.
     var isUnattached: Bool
@@ -38,7 +38,7 @@ public struct RunningState: @unchecked Sendable {
   let model: ForwardingModel
   let baselines: CounterBaselines
   /// VTEP indexes of tunnels with keys of their own.
-  let tunnels: [TunnelDestination: UInt16]
+  let tunnels: [TunnelDestination: VTEPIndex]
   let ticks: Int
   let puntFaults: [String: String]
   let preparations: [VNI: Preparation]

@@ -3,6 +3,7 @@
 
 import Encap
 import Glibc
+import MACTable
 import Synchronization
 
 /// A counter with one writer and any readers.
@@ -85,17 +86,17 @@ struct WorkerCounters: @unchecked Sendable {
   }
 
   @inline(always)
-  func drop(port: UInt16, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
+  func drop(port: PortIndex, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
     drops + (Int(port) * DropReason.count + Int(reason.rawValue))
   }
 
-  func ignored(port: UInt16, _ cause: IgnoredCause) -> UnsafeMutablePointer<Counter> {
+  func ignored(port: PortIndex, _ cause: IgnoredCause) -> UnsafeMutablePointer<Counter> {
     ignored + (Int(port) * IgnoredCause.count + Int(cause.rawValue))
   }
 
   /// Received: from the port, sent: to the port; bytes as they are on the port. VLAN 0 = untagged.
   @inline(always)
-  func binding(port: UInt16, vlan: UInt16) -> UnsafeMutablePointer<TrafficCounters> {
+  func binding(port: PortIndex, vlan: UInt16) -> UnsafeMutablePointer<TrafficCounters> {
     bindings + (Int(port) &<< 12 | Int(vlan & 0xfff))
   }
 
@@ -107,7 +108,7 @@ struct WorkerCounters: @unchecked Sendable {
 
   /// Frames that a domain's storm control dropped.
   @inline(always)
-  func stormDrops(domain: UInt16, _ flood: FloodClass) -> UnsafeMutablePointer<Counter> {
+  func stormDrops(domain: DomainIndex, _ flood: FloodClass) -> UnsafeMutablePointer<Counter> {
     storms + (Int(domain) * FloodClass.count + flood.rawValue)
   }
 

@@ -1,8 +1,10 @@
 // IndexPool: indexes into the arrays of a snapshot. An index is returned only when no worker and no MAC table entry can refer
 // to it any more.
 
-struct IndexPool {
-  private var free: [UInt16] = []
+import MACTable
+
+struct IndexPool<Index: TypedIndex> {
+  private var free: [Index] = []
   private var next: UInt16 = 0
   private let limit: UInt16
 
@@ -11,14 +13,14 @@ struct IndexPool {
   }
 
   /// Nil when all are in use.
-  mutating func take() -> UInt16? {
+  mutating func take() -> Index? {
     if let index = free.popLast() { return index }
     guard next < limit else { return nil }
     defer { next += 1 }
-    return next
+    return Index(next)
   }
 
-  mutating func giveBack(_ index: UInt16) {
+  mutating func giveBack(_ index: Index) {
     free.append(index)
   }
 }

@@ -23,9 +23,4 @@ enum Limits {
 
   /// Forwarding threads.
   static let workers = 64
-
-  /// No index.
-  static let none: UInt16 = 0xffff
-  /// Stands for one of our own addresses in place of a VTEP's index.
-  static let own: UInt16 = 0xfffe
 }

@@ -4,13 +4,14 @@
 import CDPDK
 import Encap
 import Glibc
+import MACTable
 import Netlink
 import Synchronization
 
 final class SlowPath: Sendable {
   private struct State {
     /// By port.
-    var taps: [UInt16: TapInterface] = [:]
+    var taps: [PortIndex: TapInterface] = [:]
     var targets: [ProbeTarget] = []
     /// Beside `targets`.
     var probes: [LoopProbe] = []
@@ -20,7 +21,7 @@ final class SlowPath: Sendable {
 
   /// Where probes are sent, as a key.
   private struct Place: Hashable {
-    var port: UInt16
+    var port: PortIndex
     var vlan: UInt16
     var vni: VNI
   }
@@ -58,7 +59,7 @@ final class SlowPath: Sendable {
   // -- what the reconciler says ------------------------------------------------------------------------------------------
 
   /// Sets the taps of ports that punt.
-  func setTaps(_ taps: [UInt16: TapInterface]) {
+  func setTaps(_ taps: [PortIndex: TapInterface]) {
     state.withLock { $0.taps = taps }
     wake()
   }
@@ -76,7 +77,7 @@ final class SlowPath: Sendable {
         let token = old[place] ?? .random(in: .min ... .max)
         state.tokens[place] = token
         return LoopProbe(
-          daemon: shared.pointee.daemonID, token: token, port: target.port, vlan: target.vlan, vni: target.vni)
+          daemon: shared.pointee.daemonID, token: token, port: target.port.rawValue, vlan: target.vlan, vni: target.vni)
       }
       return true
     }
@@ -145,10 +146,10 @@ final class SlowPath: Sendable {
   /// Only a frame with the token came from the port, so that a guest cannot cause another guest's port to be shut.
   private func report(_ item: SlowPathItem) {
     let probe = item.probe
-    let token = state.withLock { $0.tokens[Place(port: probe.port, vlan: probe.vlan, vni: probe.vni)] }
+    let token = state.withLock { $0.tokens[Place(port: PortIndex(probe.port), vlan: probe.vlan, vni: probe.vni)] }
     guard token == probe.token else { return }
     let place: PortAlarm.ReturnPlace =
-      item.port == Limits.none ? .overlay(item.vni, sender: item.vtep) : .port(item.port, vlan: item.vlan)
+      item.port == .absent ? .overlay(item.vni, sender: item.vtep) : .port(item.port, vlan: item.vlan)
     mailbox.post(.alarm(.loop(probe, place)))
   }
 
@@ -177,7 +178,7 @@ final class SlowPath: Sendable {
     if isSent { wakeWorker() }
   }
 
-  private func inject(_ mbuf: Mbuf, port: UInt16) -> Bool {
+  private func inject(_ mbuf: Mbuf, port: PortIndex) -> Bool {
     var item = SlowPathItem()
     item.port = port
     item.mbuf = mbuf.raw

@@ -3,6 +3,7 @@
 
 import CDPDK
 import Encap
+import MACTable
 
 /// A frame in transit between a worker and the slow path, or a report about one.
 struct SlowPathItem {
@@ -11,13 +12,13 @@ struct SlowPathItem {
     case frame
     /// A BPDU was received on a guarded port.
     case bpdu
-    /// One of our probes came back on a port or, if `port` is `Limits.none`, over the overlay.
+    /// One of our probes came back on a port or, if `port` is absent, over the overlay.
     case returnedProbe
   }
 
   var kind = Kind.frame
   /// Index of the frame's ingress or egress port.
-  var port = Limits.none
+  var port = PortIndex.absent
   /// VLAN that a probe came back in at the port; 0: untagged.
   var vlan: UInt16 = 0
   /// VNI that a probe came back in over the overlay, and the VTEP that sent it.

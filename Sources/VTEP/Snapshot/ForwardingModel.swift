@@ -1,14 +1,15 @@
 // ForwardingModel: the forwarding state as the reconciler keeps it. SnapshotStorage converts it to the workers' plain arrays.
 
 import Encap
+import MACTable
 
 /// The forwarding state as the control side keeps it: one array per kind of object, addressed by the same indexes.
 struct ForwardingModel {
   struct Domain {
     var entry = DomainEntry()
     var locals: [LocalTarget] = []
-    var flood: [UInt16] = []
-    var peers: [UInt16] = []
+    var flood: [VTEPIndex] = []
+    var peers: [VTEPIndex] = []
     /// Nil: flooding is not limited.
     var storm: StormEntry?
   }
@@ -21,7 +22,7 @@ struct ForwardingModel {
     var entry = VTEPEntry()
     var adjacencies: [Adjacency] = []
     /// VTEP indexes of a list.
-    var members: [UInt16] = []
+    var members: [VTEPIndex] = []
   }
 
   var ports = [PortEntry](repeating: PortEntry(), count: Limits.ports)

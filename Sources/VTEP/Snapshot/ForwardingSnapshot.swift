@@ -7,15 +7,15 @@ import MACTable
 
 /// A local binding that frames of a domain are delivered to: a port, and the VLAN tag of its frames there.
 struct LocalTarget: Equatable {
-  var port: UInt16
+  var port: PortIndex
   /// 0 = untagged.
   var vlan: UInt16
 }
 
 /// A port as workers see it.
 struct PortEntry {
-  /// DPDK's device; meaningless unless `isAttached`.
-  var device: UInt16 = Limits.none
+  /// DPDK's port identifier; meaningless unless `isAttached`.
+  var portID = PortEntry.noDevice
   var transmitQueues: UInt16 = 1
   /// The kernel device is up: frames may be delivered.
   var isUp = false
@@ -31,20 +31,23 @@ struct PortEntry {
   /// The device reports waiting packets only on request (see `Worker.setWakeups`).
   var wakesOnRequest = false
   /// Domain of untagged frames.
-  var untaggedDomain: UInt16 = Limits.none
+  var untaggedDomain = DomainIndex.absent
   /// Largest frame that may be delivered, in bytes without VLAN tag.
   var maxFrameByteCount: UInt32 = 0
   /// Drop reason for a frame that is larger, or that the device does not accept.
   var tooBigReason = DropReason.tooBigForPort
   var fullReason = DropReason.transmitFull
   /// VLAN identifier → domain, 4096 entries; nil when the port has no tagged binding.
-  var vlanDomains: UnsafePointer<UInt16>?
+  var vlanDomains: UnsafePointer<DomainIndex>?
   /// TPID of the tags that are added.
   var tpid = EtherType.customerTag
   /// Tags of the other type match the port's bindings as well.
   var takesAnyTPID = true
 
-  var isAttached: Bool { device != Limits.none }
+  /// In place of a port identifier.
+  static let noDevice: UInt16 = 0xffff
+
+  var isAttached: Bool { portID != Self.noDevice }
 
   /// Whether a tag with this TPID belongs to a binding.
   func takesTag(_ tpid: UInt16) -> Bool { takesAnyTPID || tpid == self.tpid }
@@ -65,8 +68,8 @@ struct DomainEntry {
   var reportsStations = false
   /// A port of the domain accepts link-local control frames from the overlay.
   var tunnelsControl = false
-  /// Index into `storms`; `Limits.none`: flooding is not limited.
-  var storm = Limits.none
+  /// Position in `storms`; `unlimited`: flooding is not limited.
+  var storm = DomainEntry.unlimited
   /// Range of `localTargets`.
   var firstLocal: UInt32 = 0
   var localCount: UInt32 = 0
@@ -76,6 +79,8 @@ struct DomainEntry {
   /// Range of `peers`: VTEP indexes that may send to this VNI, ascending.
   var firstPeer: UInt32 = 0
   var peerCount: UInt32 = 0
+
+  static let unlimited: UInt16 = 0xffff
 }
 
 /// A remote VTEP, a multicast group, or a list of VTEPs.
@@ -102,7 +107,7 @@ struct VTEPEntry {
 struct Adjacency {
   var header: OuterHeader
   /// Index into `ports`.
-  var port: UInt16
+  var port: PortIndex
   /// The next hop's MAC address is known.
   var isResolved: Bool
   /// Largest inner frame that fits the path's MTU, in bytes.
@@ -111,26 +116,26 @@ struct Adjacency {
 
 /// A receive queue of a worker.
 struct ReceiveQueue: Hashable {
-  var port: UInt16
+  var port: PortIndex
   var queue: UInt16
 }
 
 /// Open-addressed map slot, VNI → domain.
 struct VNISlot {
   var vni: UInt32 = .max
-  var domain: UInt16 = Limits.none
+  var domain = DomainIndex.absent
 }
 
-/// Open-addressed map slot, IPv4 address of a VTEP → index; `Limits.own` for our own address.
+/// Open-addressed map slot, IPv4 address of a VTEP → index; `VTEPIndex.own` for our own address.
 struct IPv4Slot {
   var address: UInt32 = 0
-  var index: UInt16 = Limits.none
+  var index = VTEPIndex.absent
 }
 
 /// The same for IPv6.
 struct IPv6Slot {
   var address = IPAddress(high: 0, low: 0)
-  var index: UInt16 = Limits.none
+  var index = VTEPIndex.absent
 }
 
 /// A station that has just arrived at a local binding and is to be announced to the other VTEPs.
@@ -158,8 +163,8 @@ struct ForwardingSnapshot {
   var vteps: UnsafePointer<VTEPEntry>
   var adjacencies: UnsafePointer<Adjacency>
   var localTargets: UnsafePointer<LocalTarget>
-  var floodTargets: UnsafePointer<UInt16>
-  var peers: UnsafePointer<UInt16>
+  var floodTargets: UnsafePointer<VTEPIndex>
+  var peers: UnsafePointer<VTEPIndex>
   var vniSlots: UnsafePointer<VNISlot>
   var vniMask: UInt32
   var ipv4Slots: UnsafePointer<IPv4Slot>
@@ -183,33 +188,33 @@ struct ForwardingSnapshot {
   var decapPolicy: DecapPolicy
 
   @inline(always)
-  func domain(of vni: VNI) -> UInt16 {
+  func domain(of vni: VNI) -> DomainIndex {
     var slot = Self.hash(vni.rawValue) & vniMask
     while vniSlots[Int(slot)].vni != vni.rawValue {
-      if vniSlots[Int(slot)].domain == Limits.none { return Limits.none }
+      if vniSlots[Int(slot)].domain == .absent { return .absent }
       slot = (slot &+ 1) & vniMask
     }
     return vniSlots[Int(slot)].domain
   }
 
-  /// The index of a VTEP or group; `Limits.own` for our own addresses, `Limits.none` for unknown ones.
-  func vtep(at address: IPAddress) -> UInt16 {
+  /// The index of a VTEP or group; `own` for our own addresses, `absent` for unknown ones.
+  func vtep(at address: IPAddress) -> VTEPIndex {
     if address.isIPv4 { return vtep(atIPv4: address.ipv4) }
     var slot = Self.hash(address) & ipv6Mask
-    while ipv6Slots[Int(slot)].index != Limits.none {
+    while ipv6Slots[Int(slot)].index != .absent {
       if ipv6Slots[Int(slot)].address == address { return ipv6Slots[Int(slot)].index }
       slot = (slot &+ 1) & ipv6Mask
     }
-    return Limits.none
+    return .absent
   }
 
   /// The same for an IPv4 address in host byte order.
   @inline(always)
-  func vtep(atIPv4 address: UInt32) -> UInt16 {
+  func vtep(atIPv4 address: UInt32) -> VTEPIndex {
     var slot = Self.hash(address) & ipv4Mask
     // A free slot holds the address 0, which is no VTEP's, and the index of none.
     while ipv4Slots[Int(slot)].address != address {
-      if ipv4Slots[Int(slot)].index == Limits.none { return Limits.none }
+      if ipv4Slots[Int(slot)].index == .absent { return .absent }
       slot = (slot &+ 1) & ipv4Mask
     }
     return ipv4Slots[Int(slot)].index

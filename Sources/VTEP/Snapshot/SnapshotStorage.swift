@@ -2,6 +2,7 @@
 // owns their memory.
 
 import Encap
+import MACTable
 
 /// The memory of one snapshot.
 final class SnapshotStorage {
@@ -19,8 +20,8 @@ final class SnapshotStorage {
     }
 
     var locals: [LocalTarget] = []
-    var flood: [UInt16] = []
-    var peers: [UInt16] = []
+    var flood: [VTEPIndex] = []
+    var peers: [VTEPIndex] = []
     var domains: [DomainEntry] = []
     var storms: [StormEntry] = []
     for domain in model.domains {
@@ -100,8 +101,8 @@ final class SnapshotStorage {
     var slots = [VNISlot](repeating: VNISlot(), count: slotCount(domains.count))
     for (index, domain) in domains.enumerated() where domain.isInUse {
       var slot = Int(ForwardingSnapshot.hash(domain.vni.rawValue)) & (slots.count - 1)
-      while slots[slot].domain != Limits.none { slot = (slot + 1) & (slots.count - 1) }
-      slots[slot] = VNISlot(vni: domain.vni.rawValue, domain: UInt16(index))
+      while slots[slot].domain != DomainIndex.absent { slot = (slot + 1) & (slots.count - 1) }
+      slots[slot] = VNISlot(vni: domain.vni.rawValue, domain: DomainIndex(index))
     }
     return slots
   }
@@ -109,19 +110,19 @@ final class SnapshotStorage {
   private static func addressSlots(_ vteps: [VTEPEntry], own: [IPAddress]) -> ([IPv4Slot], [IPv6Slot]) {
     var ipv4 = [IPv4Slot](repeating: IPv4Slot(), count: slotCount(vteps.count + 1))
     var ipv6 = [IPv6Slot](repeating: IPv6Slot(), count: slotCount(vteps.count + 1))
-    func insert(_ address: IPAddress, _ index: UInt16) {
+    func insert(_ address: IPAddress, _ index: VTEPIndex) {
       if address.isIPv4 {
         var slot = Int(ForwardingSnapshot.hash(address.ipv4)) & (ipv4.count - 1)
-        while ipv4[slot].index != Limits.none { slot = (slot + 1) & (ipv4.count - 1) }
+        while ipv4[slot].index != .absent { slot = (slot + 1) & (ipv4.count - 1) }
         ipv4[slot] = IPv4Slot(address: address.ipv4, index: index)
       } else {
         var slot = Int(ForwardingSnapshot.hash(address)) & (ipv6.count - 1)
-        while ipv6[slot].index != Limits.none { slot = (slot + 1) & (ipv6.count - 1) }
+        while ipv6[slot].index != .absent { slot = (slot + 1) & (ipv6.count - 1) }
         ipv6[slot] = IPv6Slot(address: address, index: index)
       }
     }
-    for address in own { insert(address, Limits.own) }
-    for (index, vtep) in vteps.enumerated() where vtep.isInUse { insert(vtep.address, UInt16(index)) }
+    for address in own { insert(address, .own) }
+    for (index, vtep) in vteps.enumerated() where vtep.isInUse { insert(vtep.address, VTEPIndex(index)) }
     return (ipv4, ipv6)
   }
 }

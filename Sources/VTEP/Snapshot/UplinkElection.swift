@@ -4,6 +4,7 @@
 
 import CDPDK
 import Encap
+import MACTable
 import Synchronization
 
 /// The elected uplink of each (sender, group). Shared by all workers, which change it by compare and exchange.
@@ -25,15 +26,15 @@ struct UplinkElection: @unchecked Sendable {
   }
 
   /// Whether to accept the packet. False: another uplink delivers what this sender floods.
-  func takes(from source: IPAddress, to group: IPAddress, at port: UInt16, ports: UnsafePointer<PortEntry>) -> Bool {
+  func takes(from source: IPAddress, to group: IPAddress, at port: PortIndex, ports: UnsafePointer<PortEntry>) -> Bool {
     takes(Self.hash(source, group), at: port, ports: ports, now: UInt32(truncatingIfNeeded: cdpdk_cycles() &>> Self.unitShift))
   }
 
   /// - Parameter now: in units of 2^20 cycles.
-  func takes(_ hash: UInt64, at port: UInt16, ports: UnsafePointer<PortEntry>, now: UInt32) -> Bool {
+  func takes(_ hash: UInt64, at port: PortIndex, ports: UnsafePointer<PortEntry>, now: UInt32) -> Bool {
     let set = words + Int(hash & UInt64(Self.sets - 1)) * Self.ways
     let tag = hash &>> 40 | 1
-    let elected = tag &<< 40 | UInt64(port) &<< 32 | UInt64(now)
+    let elected = tag &<< 40 | UInt64(port.rawValue) &<< 32 | UInt64(now)
     while true {
       var place = set
       var word = place.pointee.load(ordering: .relaxed)
@@ -45,7 +46,7 @@ struct UplinkElection: @unchecked Sendable {
         }
       }
       if word &>> 40 == tag {
-        let holder = UInt16(truncatingIfNeeded: word &>> 32) & 0xff
+        let holder = PortIndex(UInt16(truncatingIfNeeded: word &>> 32) & 0xff)
         let age = Self.age(word, now)
         if holder == port, age <= 0 { return true }
         if holder != port, age < patience, ports[Int(holder)].isUp, ports[Int(holder)].isUnderlay { return false }

@@ -133,7 +133,7 @@ struct Worker: ~Copyable {
       let queue = queues[next]
       next += 1
       let port = snapshot.pointee.ports + Int(queue.port)
-      let count = Int(cdpdk_rx_burst(port.pointee.device, queue.queue, frames, UInt16(Limits.burst)))
+      let count = Int(cdpdk_rx_burst(port.pointee.portID, queue.queue, frames, UInt16(Limits.burst)))
       if count == 0 { continue }
       total += count
       if port.pointee.isHardware { prefetch(count) }
@@ -160,7 +160,7 @@ struct Worker: ~Copyable {
 
   /// Counts the drop and frees the frame.
   @inline(always)
-  func drop(_ mbuf: Mbuf, port: UInt16, _ reason: DropReason) {
+  func drop(_ mbuf: Mbuf, port: PortIndex, _ reason: DropReason) {
     counters.drop(port: port, reason).pointee.add(1)
     mbuf.free()
   }

@@ -114,12 +114,12 @@ extension Worker {
       let queue = snapshot.pointee.receiveQueues[next]
       let port = snapshot.pointee.ports + Int(queue.port)
       guard port.pointee.wakesOnRequest else { continue }
-      let gate = WakeGate.ofDevice + Int(port.pointee.device)
+      let gate = WakeGate.ofDevice + Int(port.pointee.portID)
       guard gate.pointee.enter() else { continue }
       if isOn {
-        rte_eth_dev_rx_intr_enable(port.pointee.device, queue.queue)
+        rte_eth_dev_rx_intr_enable(port.pointee.portID, queue.queue)
       } else {
-        rte_eth_dev_rx_intr_disable(port.pointee.device, queue.queue)
+        rte_eth_dev_rx_intr_disable(port.pointee.portID, queue.queue)
       }
       gate.pointee.leave()
     }

@@ -21,7 +21,7 @@ struct ControlPartsTests {
 
   @Test("an index is handed out once until it is given back, and never beyond the limit")
   func indexPool() {
-    var pool = IndexPool(limit: 4)
+    var pool = IndexPool<PortIndex>(limit: 4)
     let taken = (0..<4).map { _ in pool.take() }
     #expect(Set(taken) == [0, 1, 2, 3])
     #expect(pool.take() == nil)

@@ -12,10 +12,10 @@ extension DataplaneTests {
   struct ControllerWalkTests {
     private let guest = Topology.guest
     /// Index of the list, beyond the topology's VTEPs.
-    private let list: UInt16 = 3
+    private let list: VTEPIndex = 3
     private let group = MACAddress(bits: 0x0100_5e01_0101)
 
-    private func addList(_ plane: DataplaneFixture, _ members: [UInt16]) throws {
+    private func addList(_ plane: DataplaneFixture, _ members: [VTEPIndex]) throws {
       plane.change { model in
         model.vteps.append(ForwardingModel.VTEP(entry: VTEPEntry(isList: true), members: members))
       }

@@ -3,6 +3,7 @@
 
 import CDPDK
 import Encap
+import MACTable
 import Testing
 
 @testable import VTEP
@@ -15,7 +16,7 @@ extension DataplaneTests {
     @Test("VNI to domain, against a dictionary", arguments: [0, 1, 7, 8, 9, 3000, Limits.domains])
     func vnis(_ count: Int) {
       var model = emptyModel()
-      var expected: [UInt32: UInt16] = [:]
+      var expected: [UInt32: DomainIndex] = [:]
       while expected.count < count {
         // Neighbours and multiples of large powers of two, besides random values: the worst for a hash.
         let candidates = [UInt32.random(in: 0...VNI.maximum), UInt32(expected.count), UInt32(expected.count) << 11 & VNI.maximum]
@@ -25,14 +26,14 @@ extension DataplaneTests {
         domain.entry.vni = VNI(truncating: vni)
         // Every fifth index is not in use at the moment; its VNI is not to be found.
         domain.entry.isInUse = expected.count % 5 != 3
-        expected[vni] = domain.entry.isInUse ? UInt16(model.domains.count) : Limits.none
+        expected[vni] = domain.entry.isInUse ? DomainIndex(model.domains.count) : .absent
         model.domains.append(domain)
       }
       let storage = SnapshotStorage(model, generation: 1)
       for (vni, domain) in expected { #expect(storage.snapshot.pointee.domain(of: VNI(truncating: vni)) == domain) }
       for _ in 0..<5000 {
         let vni = UInt32.random(in: 0...VNI.maximum)
-        #expect(storage.snapshot.pointee.domain(of: VNI(truncating: vni)) == expected[vni] ?? Limits.none)
+        #expect(storage.snapshot.pointee.domain(of: VNI(truncating: vni)) == expected[vni] ?? .absent)
       }
       #expect(storage.snapshot.pointee.vniMask &+ 1 >= UInt32(count * 2))
     }
@@ -40,7 +41,7 @@ extension DataplaneTests {
     @Test("address to VTEP, against a dictionary", arguments: [0, 1, 8, 9, 4000, Limits.vteps])
     func vteps(_ count: Int) {
       var model = emptyModel()
-      var expected: [IPAddress: UInt16] = [:]
+      var expected: [IPAddress: VTEPIndex] = [:]
       func random() -> IPAddress {
         switch Int.random(in: 0..<3) {
         case 0: IPAddress(ipv4: UInt32.random(in: .min ... .max))
@@ -52,14 +53,14 @@ extension DataplaneTests {
         let address = random()
         guard expected[address] == nil else { continue }
         let isInUse = expected.count % 5 != 3
-        expected[address] = isInUse ? UInt16(model.vteps.count) : Limits.none
+        expected[address] = isInUse ? VTEPIndex(model.vteps.count) : .absent
         model.vteps.append(ForwardingModel.VTEP(entry: VTEPEntry(address: address, isInUse: isInUse)))
       }
       let storage = SnapshotStorage(model, generation: 1)
       for (address, index) in expected { #expect(storage.snapshot.pointee.vtep(at: address) == index) }
       for _ in 0..<5000 {
         let address = random()
-        #expect(storage.snapshot.pointee.vtep(at: address) == expected[address] ?? Limits.none)
+        #expect(storage.snapshot.pointee.vtep(at: address) == expected[address] ?? .absent)
       }
     }
 
@@ -70,14 +71,14 @@ extension DataplaneTests {
         var domain = ForwardingModel.Domain()
         domain.entry.isInUse = true
         domain.entry.vni = VNI(truncating: UInt32(index))
-        domain.locals = (0..<index % 4).map { LocalTarget(port: $0, vlan: index) }
-        domain.flood = (0..<index % 3).map { $0 * 100 + index }
-        domain.peers = (0..<index % 5).map { 1000 - $0 * 10 + index }.shuffled()
+        domain.locals = (0..<index % 4).map { LocalTarget(port: PortIndex($0), vlan: index) }
+        domain.flood = (0..<index % 3).map { VTEPIndex($0 * 100 + index) }
+        domain.peers = (0..<index % 5).map { VTEPIndex(1000 - $0 * 10 + index) }.shuffled()
         model.domains.append(domain)
         var vtep = ForwardingModel.VTEP(entry: VTEPEntry(address: IPAddress(ipv4: UInt32(index)), isInUse: true))
         vtep.adjacencies = (0..<index % 3).map {
           var adjacency = Topology.adjacency(Topology.near, .ipv4)
-          adjacency.port = $0
+          adjacency.port = PortIndex($0)
           adjacency.maxInnerByteCount = UInt32(index)
           return adjacency
         }
@@ -98,7 +99,7 @@ extension DataplaneTests {
         #expect(list(snapshot.floodTargets, domain.firstFlood, domain.floodCount) == model.domains[index].flood)
         #expect(list(snapshot.peers, domain.firstPeer, domain.peerCount) == model.domains[index].peers.sorted())
         let hops = list(snapshot.adjacencies, snapshot.vteps[index].firstAdjacency, snapshot.vteps[index].adjacencyCount)
-        #expect(hops.map(\.port) == (0..<UInt16(index % 3)).map(\.self))
+        #expect(hops.map(\.port) == (0..<index % 3).map { PortIndex($0) })
         #expect(hops.allSatisfy { $0.maxInnerByteCount == UInt32(index) })
       }
       #expect((0...4).map { snapshot.receiveQueueStarts[$0] } == [0, 0, 2, 2, 3])

@@ -1,6 +1,7 @@
 // What the reconciler keeps of the network below: which next hops of a VTEP can be used, and the header towards them.
 
 import Encap
+import MACTable
 import Netlink
 import Testing
 
@@ -8,9 +9,9 @@ import Testing
 
 @Suite("Underlay state")
 struct UnderlayStateTests {
-  private func device(_ index: Int32, port: UInt16, isRunning: Bool = true, isOpen: Bool = true) -> UnderlayDevice {
+  private func device(_ index: Int32, port: PortIndex, isRunning: Bool = true, isOpen: Bool = true) -> UnderlayDevice {
     let mac = MACAddress(bits: 0x0200_0000_0000 | UInt64(index))
-    let ethernet = EthernetDevice(portID: port, queueCount: 1, sendsSegments: false, mac: mac, descriptors: [])
+    let ethernet = EthernetDevice(portID: port.rawValue, queueCount: 1, sendsSegments: false, mac: mac, descriptors: [])
     return UnderlayDevice(
       name: "test\(index)", portIndex: port,
       link: Link(index: index, name: "test\(index)", mac: mac, mtu: 1500, isUp: true, isRunning: isRunning),

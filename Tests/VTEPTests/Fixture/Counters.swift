@@ -34,10 +34,10 @@ struct CounterValues {
 
   init(_ counters: WorkerCounters) {
     let places = Place.allCases.map { Int($0.rawValue) }
-    drops = places.map { place in DropReason.allCases.map { counters.drop(port: UInt16(place), $0).pointee.value } }
+    drops = places.map { place in DropReason.allCases.map { counters.drop(port: PortIndex(place), $0).pointee.value } }
     received = places.map { Self.both(counters.ports + $0).received }
     sent = places.map { Self.both(counters.ports + $0).sent }
-    ignored = places.map { place in IgnoredCause.allCases.map { counters.ignored(port: UInt16(place), $0).pointee.value } }
+    ignored = places.map { place in IgnoredCause.allCases.map { counters.ignored(port: PortIndex(place), $0).pointee.value } }
     vteps = (0..<8).map { Self.both(counters.vteps + $0) }
     domains = (0..<8).map { Self.both(counters.domains + $0) }
     flooded = (0..<8).map { counters.flooded[$0].value }
@@ -85,11 +85,11 @@ struct CounterDeltas {
   var drops: [Place: [DropReason: Int]] { now.drops(since: before) }
   func received(_ place: Place) -> Traffic { now.received(place, since: before) }
   func sent(_ place: Place) -> Traffic { now.sent(place, since: before) }
-  func fromVTEP(_ index: UInt16) -> Traffic { now.vteps[Int(index)].received - before.vteps[Int(index)].received }
-  func toVTEP(_ index: UInt16) -> Traffic { now.vteps[Int(index)].sent - before.vteps[Int(index)].sent }
-  func fromOverlay(_ domain: UInt16) -> Traffic { now.domains[Int(domain)].received - before.domains[Int(domain)].received }
-  func toOverlay(_ domain: UInt16) -> Traffic { now.domains[Int(domain)].sent - before.domains[Int(domain)].sent }
-  func flooded(_ domain: UInt16) -> Int { Int(now.flooded[Int(domain)] - before.flooded[Int(domain)]) }
+  func fromVTEP(_ index: VTEPIndex) -> Traffic { now.vteps[Int(index)].received - before.vteps[Int(index)].received }
+  func toVTEP(_ index: VTEPIndex) -> Traffic { now.vteps[Int(index)].sent - before.vteps[Int(index)].sent }
+  func fromOverlay(_ domain: DomainIndex) -> Traffic { now.domains[Int(domain)].received - before.domains[Int(domain)].received }
+  func toOverlay(_ domain: DomainIndex) -> Traffic { now.domains[Int(domain)].sent - before.domains[Int(domain)].sent }
+  func flooded(_ domain: DomainIndex) -> Int { Int(now.flooded[Int(domain)] - before.flooded[Int(domain)]) }
   func ignored(_ place: Place) -> [IgnoredCause: Int] {
     var result: [IgnoredCause: Int] = [:]
     for cause in IgnoredCause.allCases {
@@ -104,7 +104,7 @@ struct CounterDeltas {
 
 /// A learn event as tests write it.
 struct Sighting: Equatable, CustomStringConvertible {
-  var domain: UInt16 = Topology.domain
+  var domain: DomainIndex = Topology.domain
   var mac: MACAddress
   var location: MACLocation?
   /// For a VTEP without an index.
@@ -116,7 +116,7 @@ struct Sighting: Equatable, CustomStringConvertible {
     Sighting(mac: mac, location: .port(place.rawValue, vlan: vlan))
   }
 
-  static func vtep(_ mac: MACAddress, _ index: UInt16) -> Sighting { Sighting(mac: mac, location: .vtep(index)) }
+  static func vtep(_ mac: MACAddress, _ index: VTEPIndex) -> Sighting { Sighting(mac: mac, location: .vtep(index)) }
 
   static func unknown(_ mac: MACAddress, _ address: IPAddress) -> Sighting { Sighting(mac: mac, vtep: address) }
 

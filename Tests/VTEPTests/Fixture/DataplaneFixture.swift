@@ -77,18 +77,18 @@ final class DataplaneFixture {
     change { edit(&$0.ports[Int(place.rawValue)]) }
   }
 
-  func changeDomain(_ index: UInt16 = Topology.domain, _ edit: (inout ForwardingModel.Domain) -> Void) {
+  func changeDomain(_ index: DomainIndex = Topology.domain, _ edit: (inout ForwardingModel.Domain) -> Void) {
     change { edit(&$0.domains[Int(index)]) }
   }
 
   /// Gives a VTEP these next hops.
-  func setAdjacencies(_ vtep: UInt16, _ adjacencies: [Adjacency]) {
+  func setAdjacencies(_ vtep: VTEPIndex, _ adjacencies: [Adjacency]) {
     change { $0.vteps[Int(vtep)].adjacencies = adjacencies }
   }
 
   // -- the table -------------------------------------------------------------------------------------------------------
 
-  func learn(_ mac: MACAddress, at location: MACLocation, domain: UInt16 = Topology.domain) {
+  func learn(_ mac: MACAddress, at location: MACLocation, domain: DomainIndex = Topology.domain) {
     _ = table.learn(MACKey(domain: domain, mac: mac), at: location, nowSeconds: 0)
   }
 
@@ -154,7 +154,7 @@ final class DataplaneFixture {
   }
 
   /// A packet as a VTEP sends it to us.
-  func packet(from vtep: UInt16 = Topology.near, carrying inner: Frame, vni: VNI = Topology.vni) -> VXLANPacket {
+  func packet(from vtep: VTEPIndex = Topology.near, carrying inner: Frame, vni: VNI = Topology.vni) -> VXLANPacket {
     VXLANPacket(
       sourceMAC: Topology.nextHop(vtep, family), destinationMAC: Topology.uplinkMAC,
       source: Topology.vtepAddress(vtep, family), destination: Topology.ownAddress(family),
@@ -162,7 +162,7 @@ final class DataplaneFixture {
   }
 
   /// A packet as we send it to a VTEP or group; 64 hops to a VTEP, one to a group.
-  func tunnelled(to vtep: UInt16, _ inner: Frame) -> VXLANPacket {
+  func tunnelled(to vtep: VTEPIndex, _ inner: Frame) -> VXLANPacket {
     VXLANPacket(
       sourceMAC: Topology.uplinkMAC, destinationMAC: Topology.nextHop(vtep, family),
       source: Topology.ownAddress(family), destination: Topology.vtepAddress(vtep, family),

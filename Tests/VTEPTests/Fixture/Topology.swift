@@ -1,6 +1,7 @@
 // The network of most tests: two uplinks, three guests' ports in VNI 5001, two VTEPs and a group.
 
 import Encap
+import MACTable
 
 @testable import VTEP
 
@@ -19,7 +20,7 @@ enum Attachment: String, CaseIterable {
 }
 
 /// A port of the topology; the raw value is its index in a snapshot.
-enum Place: UInt16, CaseIterable {
+enum Place: PortIndex, CaseIterable {
   case uplink, secondUplink, vm1, vm2, vm3
 
   var isUplink: Bool { self == .uplink || self == .secondUplink }
@@ -29,20 +30,20 @@ enum Topology {
   static let vni = VNI(truncating: 5001)
   static let otherVNI = VNI(truncating: 0xfe_dcba)
   /// Indexes of the two domains.
-  static let domain: UInt16 = 0
-  static let otherDomain: UInt16 = 1
+  static let domain: DomainIndex = 0
+  static let otherDomain: DomainIndex = 1
 
   // Guests: 1 to 3 behind the ports of that number, 21 behind VTEP `near`, 22 behind `far`. Others are unknown.
   static func guest(_ number: UInt64) -> MACAddress { MACAddress(bits: 0x0200_0000_0000 | number) }
 
   /// VTEP indexes.
-  static let near: UInt16 = 0
-  static let far: UInt16 = 1
-  static let group: UInt16 = 2
+  static let near: VTEPIndex = 0
+  static let far: VTEPIndex = 1
+  static let group: VTEPIndex = 2
 
   static func ownAddress(_ family: Family) -> IPAddress { address(1, family) }
-  static func vtepAddress(_ index: UInt16, _ family: Family) -> IPAddress {
-    index == group ? groupAddress(family) : address(UInt8(index + 2), family)
+  static func vtepAddress(_ index: VTEPIndex, _ family: Family) -> IPAddress {
+    index == group ? groupAddress(family) : address(UInt8(index.rawValue + 2), family)
   }
   static func groupAddress(_ family: Family) -> IPAddress {
     family == .ipv4 ? IPAddress(ipv4: 0xef81_0203) : IPAddress(high: 0xff05 << 48, low: 0x5001_0203)
@@ -54,8 +55,8 @@ enum Topology {
 
   static let uplinkMAC = MACAddress(bits: 0x0200_0000_aa00)
   /// Next hop towards a VTEP.
-  static func nextHop(_ index: UInt16, _ family: Family) -> MACAddress {
-    guard index == group else { return MACAddress(bits: 0x0200_0000_bb00 | UInt64(index)) }
+  static func nextHop(_ index: VTEPIndex, _ family: Family) -> MACAddress {
+    guard index == group else { return MACAddress(bits: 0x0200_0000_bb00 | UInt64(index.rawValue)) }
     // RFC 1112 section 6.4 (the low 23 bits), RFC 2464 section 7 (the low 32).
     return MACAddress(bits: family == .ipv4 ? 0x0100_5e01_0203 : 0x3333_5001_0203)
   }
@@ -67,7 +68,7 @@ enum Topology {
   }
 
   static func adjacency(
-    _ vtep: UInt16, _ family: Family, via place: Place = .uplink, isResolved: Bool = true, settings: UnderlaySettings = settings(),
+    _ vtep: VTEPIndex, _ family: Family, via place: Place = .uplink, isResolved: Bool = true, settings: UnderlaySettings = settings(),
     mtu: Int = underlayMTU
   ) -> Adjacency {
     let header = settings.header(
@@ -90,7 +91,7 @@ enum Topology {
     for place in Place.allCases {
       let index = Int(place.rawValue)
       var port = PortEntry()
-      port.device = ports[index].device.portID
+      port.portID = ports[index].device.portID
       port.sendsSegments = ports[index].device.sendsSegments
       port.isUp = true
       port.isUnderlay = place.isUplink

@@ -62,7 +62,7 @@ extension DataplaneTests {
       #expect(rings[0].isEmpty)
       var sent: [Sighting] = []
       for number in 0..<UInt64(Limits.learnEvents - 1) {
-        let event = event(guest(number), at: number % 2 == 0 ? .vtep(UInt16(number % 999)) : nil)
+        let event = event(guest(number), at: number % 2 == 0 ? .vtep(VTEPIndex(number % 999)) : nil)
         #expect(rings[0].send(event, hash: 0))
         sent.append(
           Sighting(

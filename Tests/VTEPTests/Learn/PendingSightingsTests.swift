@@ -164,9 +164,9 @@ extension DataplaneTests {
       }
       for round in 0..<3 {
         for number in 0..<UInt64(Limits.learnEvents / 2) {
-          for vtep in [UInt16(9), UInt16(round)] { pending.note(key(number), at: .vtep(vtep), hash: reader.hash(key(number))) }
+          for vtep in [VTEPIndex(9), VTEPIndex(round)] { pending.note(key(number), at: .vtep(vtep), hash: reader.hash(key(number))) }
         }
-        let found = (0..<UInt64(Limits.learnEvents / 2)).count { place($0) == .vtep(UInt16(round)) }
+        let found = (0..<UInt64(Limits.learnEvents / 2)).count { place($0) == .vtep(VTEPIndex(round)) }
         // Four places in each of 4,096 buckets.
         #expect(found > Limits.learnEvents / 2 * 98 / 100)
         pending.decide(Limits.learnEvents - 1)

@@ -221,7 +221,7 @@ extension DataplaneTests {
 
     private func probe(_ plane: DataplaneFixture, daemon: UInt64? = nil, vlan: UInt16 = 0) -> (LoopProbe, Frame) {
       let probe = LoopProbe(
-        daemon: daemon ?? plane.test.shared.pointee.daemonID, token: 42, port: Place.vm3.rawValue, vlan: vlan, vni: Topology.vni)
+        daemon: daemon ?? plane.test.shared.pointee.daemonID, token: 42, port: Place.vm3.rawValue.rawValue, vlan: vlan, vni: Topology.vni)
       var frame = Frame(repeating: 0, count: LoopProbe.frameByteCount)
       frame.withUnsafeMutableBytes { buffer in
         var span = buffer.mutableBytes
@@ -240,9 +240,9 @@ extension DataplaneTests {
         plane.expect(drops: [.vm1: [.loopProbe: 1], .vm2: [.loopProbe: 1], .uplink: [.loopProbe: 1]])
         let items = plane.takePunts()
         #expect(items.count == 3 && items.allSatisfy { $0.kind == .returnedProbe && $0.probe == sent })
-        let local = items.filter { $0.port != Limits.none }.sorted { $0.port < $1.port }
+        let local = items.filter { $0.port != .absent }.sorted { $0.port < $1.port }
         #expect(local.map(\.port) == [Place.vm1.rawValue, Place.vm2.rawValue] && local.map(\.vlan) == [0, 100])
-        let remote = try #require(items.first { $0.port == Limits.none })
+        let remote = try #require(items.first { $0.port == .absent })
         #expect(remote.vni == Topology.vni && remote.vtep == Topology.vtepAddress(Topology.far, .ipv4))
       }
     }

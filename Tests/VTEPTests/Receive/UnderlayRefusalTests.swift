@@ -1,6 +1,7 @@
 // Packets from the wire that go nowhere, each for the one reason that the table below names.
 
 import Encap
+import MACTable
 import Testing
 
 @testable import VTEP
@@ -181,7 +182,7 @@ extension DataplaneTests {
           }
           model.domains[0].entry.acceptsOnlyPeers = true
           model.domains[0].entry.learnsFromVTEPs = false
-          model.domains[0].peers = (3..<60).filter { $0 % 2 == 1 }.shuffled()
+          model.domains[0].peers = (3..<60).filter { $0 % 2 == 1 }.shuffled().map { VTEPIndex($0) }
         }
         let frame = Frame.udp(from: guest(21), to: guest(1))
         for index in 3..<UInt8(60) {

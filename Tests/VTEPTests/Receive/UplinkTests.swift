@@ -1,6 +1,7 @@
 // Several uplinks: what is flooded counts once, whichever uplink it comes by.
 
 import Encap
+import MACTable
 import Testing
 
 @testable import VTEP
@@ -90,10 +91,10 @@ extension DataplaneTests {
       // Ten thousand others, of the same sets: the least recently heard one gives way.
       for other in 0..<10_000 {
         let key = UInt64(other) &* 0x9e37_79b9_7f4a_7c15
-        #expect(election.takes(key, at: UInt16(other % 2), ports: ports, now: start &+ 2_000_000))
+        #expect(election.takes(key, at: PortIndex(other % 2), ports: ports, now: start &+ 2_000_000))
       }
       let taken = (0..<10_000).count { other in
-        election.takes(UInt64(other) &* 0x9e37_79b9_7f4a_7c15, at: UInt16((other + 1) % 2), ports: ports, now: start &+ 2_000_001)
+        election.takes(UInt64(other) &* 0x9e37_79b9_7f4a_7c15, at: PortIndex((other + 1) % 2), ports: ports, now: start &+ 2_000_001)
       }
       #expect(taken < 1500, "most of them are still known")
     }

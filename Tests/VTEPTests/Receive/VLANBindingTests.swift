@@ -113,12 +113,12 @@ extension DataplaneTests {
     }
 
     /// Replaces a port's binding by tagged ones.
-    private func bind(_ place: Place, _ vlans: [UInt16: UInt16], _ plane: DataplaneFixture) throws {
+    private func bind(_ place: Place, _ vlans: [UInt16: DomainIndex], _ plane: DataplaneFixture) throws {
       let index = Int(place.rawValue)
       plane.change { model in
         model.vlanMaps[index] = VLANMap(vlans)
         model.ports[index].vlanDomains = model.vlanMaps[index]?.domains
-        model.ports[index].untaggedDomain = Limits.none
+        model.ports[index].untaggedDomain = .absent
         for domain in model.domains.indices {
           model.domains[domain].locals.removeAll { $0.port == place.rawValue }
           for (vlan, bound) in vlans.sorted(by: { $0.key < $1.key }) where Int(bound) == domain {

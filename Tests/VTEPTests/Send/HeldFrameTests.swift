@@ -17,11 +17,11 @@ extension DataplaneTests {
       .udp(from: guest(1), to: guest(destination), FlowFields(sourcePort: UInt16(1000 + number)), byteCount: 80)
     }
 
-    private func unresolve(_ plane: DataplaneFixture, _ vteps: [UInt16] = [Topology.near]) {
+    private func unresolve(_ plane: DataplaneFixture, _ vteps: [VTEPIndex] = [Topology.near]) {
       for vtep in vteps { plane.setAdjacencies(vtep, [Topology.adjacency(vtep, plane.family, isResolved: false)]) }
     }
 
-    private func resolve(_ plane: DataplaneFixture, _ vteps: [UInt16] = [Topology.near]) {
+    private func resolve(_ plane: DataplaneFixture, _ vteps: [VTEPIndex] = [Topology.near]) {
       for vtep in vteps { plane.setAdjacencies(vtep, [Topology.adjacency(vtep, plane.family)]) }
     }
 
@@ -104,20 +104,20 @@ extension DataplaneTests {
     func limits() throws {
       try DataplaneFixture.run { plane in
         let perVTEP = Limits.heldFramesPerVTEP
-        let vteps = UInt16(Limits.heldFrames / perVTEP + 1)
+        let vteps = (10..<10 + Limits.heldFrames / perVTEP + 1).map { VTEPIndex($0) }
         plane.change { model in
-          for index in 10..<10 + vteps {
+          for index in vteps {
             while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
             model.vteps[Int(index)] = ForwardingModel.VTEP(
               entry: VTEPEntry(address: Topology.vtepAddress(index, .ipv4), isInUse: true),
               adjacencies: [Topology.adjacency(index, .ipv4, isResolved: false)])
           }
         }
-        for index in 10..<10 + vteps { plane.learn(guest(100 + UInt64(index)), at: .vtep(index)) }
+        for index in vteps { plane.learn(guest(100 + UInt64(index.rawValue)), at: .vtep(index)) }
         for number in 0..<perVTEP + 3 { plane.send(frame(number, to: 110), from: .vm1) }
         plane.expect(drops: [.vm1: [.holdQueueFull: 3]])
-        for index in 11..<10 + vteps {
-          for number in 0..<perVTEP { plane.send(frame(number, to: 100 + UInt64(index)), from: .vm1) }
+        for index in vteps.dropFirst() {
+          for number in 0..<perVTEP { plane.send(frame(number, to: 100 + UInt64(index.rawValue)), from: .vm1) }
         }
         plane.expect(drops: [.vm1: [.holdQueueFull: perVTEP]])
         #expect(plane.worker.held.count == Limits.heldFrames)

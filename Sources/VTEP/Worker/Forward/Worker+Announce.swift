@@ -14,7 +14,7 @@ extension Worker {
       guard announcement.serial > announced else { continue }
       announced = announcement.serial
       guard let buffer = cdpdk_mbuf_alloc(pool), cdpdk_mbuf_append(buffer, UInt16(AnnouncementFrame.byteCount)) != nil else {
-        counters.drop(port: announcement.place.index, .noBuffers).pointee.add(1)
+        counters.drop(port: announcement.place.port, .noBuffers).pointee.add(1)
         continue
       }
       let mbuf = Mbuf(buffer)

@@ -8,7 +8,7 @@ import MACTable
 extension Worker {
   /// Sends a frame without pending offloads to a local port, tagged as the binding there requires. Consumes the frame.
   @inline(always)
-  mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16) {
+  mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex) {
     let port = snapshot.pointee.ports + Int(target.port)
     guard port.pointee.isUp else {
       drop(mbuf, port: ingress, .portDown)
@@ -47,13 +47,13 @@ extension Worker {
     guard let map = port.pointee.vlanDomains, let frame = EthernetView(mbuf.bytes), frame.isTagged,
       port.pointee.takesTag(frame.etherType)
     else { return false }
-    return map[Int(frame.vlanID)] != Limits.none
+    return map[Int(frame.vlanID)] != .absent
   }
 
   /// Adds the binding's VLAN tag, with the frame's priority: the addresses move four bytes down, into the headroom, or into a
   /// separate buffer when other ports share the frame.
   @inline(never)
-  mutating func deliverTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16, chains: Bool) {
+  mutating func deliverTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex, chains: Bool) {
     let addresses = mbuf.start.loadUnaligned(as: UInt64.self)
     let sourceTail = mbuf.start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
     // It belongs to the first buffer, which may be a new one.
@@ -74,7 +74,7 @@ extension Worker {
     }
     // For the binding's counters, once the frame is sent.
     tagged.notedTag = tag
-    taggedBatches |= 1 &<< UInt64(target.port)
+    taggedBatches |= 1 &<< UInt64(target.port.rawValue)
     transmit(tagged, byteCount: tagged.byteCount, port: target.port)
   }
 
@@ -82,7 +82,7 @@ extension Worker {
   ///
   /// - Parameter isLimited: subject to the domain's storm control; our own frames are not.
   @inline(always)
-  mutating func floodFromAccess(_ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation, isLimited: Bool = true) {
+  mutating func floodFromAccess(_ mbuf: Mbuf, domain: DomainIndex, ingress location: MACLocation, isLimited: Bool = true) {
     let entry = snapshot.pointee.domains + Int(domain)
     let targets = snapshot.pointee.floodTargets + Int(entry.pointee.firstFlood)
     flood(mbuf, domain: domain, ingress: location, targets: targets, remotes: Int(entry.pointee.floodCount), isLimited: isLimited)
@@ -91,9 +91,10 @@ extension Worker {
   /// The same with any list of VTEPs.
   @inline(never)
   mutating func flood(
-    _ mbuf: Mbuf, domain: UInt16, ingress location: MACLocation, targets: UnsafePointer<UInt16>, remotes: Int, isLimited: Bool = true
+    _ mbuf: Mbuf, domain: DomainIndex, ingress location: MACLocation, targets: UnsafePointer<VTEPIndex>, remotes: Int,
+    isLimited: Bool = true
   ) {
-    let portIndex = location.index
+    let portIndex = location.port
     let entry = snapshot.pointee.domains + Int(domain)
     let source = FloodSource(
       place: LocalTarget(port: portIndex, vlan: location.vlan),
@@ -103,7 +104,9 @@ extension Worker {
       drop(mbuf, port: portIndex, reasonForNobody(entry, source))
       return
     }
-    if entry.pointee.storm != Limits.none, isLimited, let reason = vniStormReason(mbuf, domain: domain, storm: entry.pointee.storm) {
+    if entry.pointee.storm != DomainEntry.unlimited, isLimited,
+      let reason = vniStormReason(mbuf, domain: domain, storm: entry.pointee.storm)
+    {
       drop(mbuf, port: portIndex, reason)
       return
     }
@@ -128,7 +131,7 @@ extension Worker {
 
   /// The same for frames from a tunnel: to local bindings only (split horizon).
   @inline(never)
-  mutating func floodFromUnderlay(_ mbuf: Mbuf, domain: UInt16, portIndex: UInt16, isLimited: Bool = true) {
+  mutating func floodFromUnderlay(_ mbuf: Mbuf, domain: DomainIndex, portIndex: PortIndex, isLimited: Bool = true) {
     let entry = snapshot.pointee.domains + Int(domain)
     let source = FloodSource(required: Self.featuresRequired(mbuf))
     let locals = localReceivers(entry, of: source)
@@ -136,7 +139,9 @@ extension Worker {
       drop(mbuf, port: portIndex, .floodNoReceiver)
       return
     }
-    if entry.pointee.storm != Limits.none, isLimited, let reason = vniStormReason(mbuf, domain: domain, storm: entry.pointee.storm) {
+    if entry.pointee.storm != DomainEntry.unlimited, isLimited,
+      let reason = vniStormReason(mbuf, domain: domain, storm: entry.pointee.storm)
+    {
       drop(mbuf, port: portIndex, reason)
       return
     }
@@ -173,7 +178,7 @@ extension Worker {
   }
 
   private mutating func floodLocally(
-    _ mbuf: Mbuf, _ entry: UnsafePointer<DomainEntry>, of source: FloodSource, left: Int, ingress: UInt16
+    _ mbuf: Mbuf, _ entry: UnsafePointer<DomainEntry>, of source: FloodSource, left: Int, ingress: PortIndex
   ) {
     var left = left
     let locals = snapshot.pointee.localTargets + Int(entry.pointee.firstLocal)
@@ -189,7 +194,7 @@ extension Worker {
   }
 
   /// The frame itself for its last receiver, a clone for the others. Nil, and counted, when no buffer is available.
-  private func next(_ mbuf: Mbuf, isLast: Bool, ingress: UInt16) -> Mbuf? {
+  private func next(_ mbuf: Mbuf, isLast: Bool, ingress: PortIndex) -> Mbuf? {
     if isLast { return mbuf }
     if let clone = mbuf.clone(from: pool) { return clone }
     counters.drop(port: ingress, .noBuffers).pointee.add(1)

@@ -10,7 +10,7 @@ import MACTable
 extension Worker {
   /// A frame from a port to an index without any next hop: a list, or a VTEP that no route leads to.
   @inline(never)
-  mutating func sendWithoutRoute(_ mbuf: Mbuf, to entry: UnsafePointer<VTEPEntry>, domain: UInt16, ingress: UInt16) {
+  mutating func sendWithoutRoute(_ mbuf: Mbuf, to entry: UnsafePointer<VTEPEntry>, domain: DomainIndex, ingress: PortIndex) {
     // It comes straight from the look-up: lists are never held, and what is in hand still stands in the burst.
     var position = 0
     while position < Limits.burst && frames[position] != mbuf.raw { position += 1 }
@@ -25,7 +25,7 @@ extension Worker {
 
   /// A frame from a tunnel that the table sends into one: to local bindings, if several are to have it.
   @inline(never)
-  mutating func receiveForVTEP(_ mbuf: Mbuf, _ index: UInt16, domain: UInt16, portIndex: UInt16) {
+  mutating func receiveForVTEP(_ mbuf: Mbuf, _ index: VTEPIndex, domain: DomainIndex, portIndex: PortIndex) {
     if snapshot.pointee.vteps[Int(index)].isList {
       floodFromUnderlay(mbuf, domain: domain, portIndex: portIndex, isLimited: false)
     } else {

@@ -22,7 +22,7 @@ extension Worker {
 
   /// Handles a flooded frame of a local station that may reveal its IP address.
   @inline(never)
-  mutating func reportStation(_ mbuf: Mbuf, domain: UInt16, at location: MACLocation) {
+  mutating func reportStation(_ mbuf: Mbuf, domain: DomainIndex, at location: MACLocation) {
     guard let address = StationAddress.claimed(by: mbuf.bytes) else { return }
     let source = EthernetHeader(unchecked: mbuf.bytes, at: 0).source
     report(

@@ -5,7 +5,7 @@ import Encap
 import MACTable
 
 extension Worker {
-  mutating func receiveFromAccess(_ count: Int, portIndex: UInt16) {
+  mutating func receiveFromAccess(_ count: Int, portIndex: PortIndex) {
     let port = snapshot.pointee.ports + Int(portIndex)
 
     // Step E2: parse, bind to a domain.
@@ -40,7 +40,7 @@ extension Worker {
   /// - Returns: false when the frame was dropped.
   @inline(always)
   private mutating func bind(
-    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to position: Int
+    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: PortIndex, to position: Int
   ) -> Bool {
     guard mbuf.isContiguous || gather(mbuf, port: port) else {
       drop(mbuf, port: portIndex, .frameTooLong)
@@ -65,7 +65,7 @@ extension Worker {
 
     if ethernet.isTagged { return bindTagged(mbuf, port: port, portIndex: portIndex, to: position) }
     let domain = port.pointee.untaggedDomain
-    guard domain != Limits.none else {
+    guard domain != .absent else {
       drop(mbuf, port: portIndex, .untaggedNotBound)
       return false
     }
@@ -76,11 +76,11 @@ extension Worker {
   /// The rest of step E2, once the frame's domain is known.
   @inline(always)
   private mutating func enter(
-    _ mbuf: Mbuf, domain: UInt16, source: MACAddress, destination: MACAddress, seenAt place: MACLocation,
+    _ mbuf: Mbuf, domain: DomainIndex, source: MACAddress, destination: MACAddress, seenAt place: MACLocation,
     port: UnsafePointer<PortEntry>, to position: Int
   ) -> Bool {
-    if !port.pointee.features.isDisjoint(with: .inspectsReceived), let reason = inspect(mbuf, port: port, portIndex: place.index) {
-      drop(mbuf, port: place.index, reason)
+    if !port.pointee.features.isDisjoint(with: .inspectsReceived), let reason = inspect(mbuf, port: port, portIndex: place.port) {
+      drop(mbuf, port: place.port, reason)
       return false
     }
     let staged = stage + position
@@ -94,7 +94,7 @@ extension Worker {
   /// Step E2 for a tagged frame whose addresses have been checked: removes the tag of a bound VLAN.
   @inline(never)
   private mutating func bindTagged(
-    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16, to position: Int
+    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: PortIndex, to position: Int
   ) -> Bool {
     let byteCount = UInt64(truncatingIfNeeded: mbuf.byteCount)
     let ethernet = EthernetHeader(unchecked: mbuf.bytes, at: 0)
@@ -118,7 +118,7 @@ extension Worker {
   }
 
   private enum TaggedBinding {
-    case bound(domain: UInt16, vlan: UInt16)
+    case bound(domain: DomainIndex, vlan: UInt16)
     case refused(DropReason)
   }
 
@@ -132,15 +132,15 @@ extension Worker {
     guard vlan != Self.reservedVLAN else { return .refused(.vlanReserved) }
     let untagged = port.pointee.untaggedDomain
     let isOfPort = port.pointee.takesTag(EthernetHeader(unchecked: mbuf.bytes, at: 0).etherType)
-    var domain = Limits.none
+    var domain = DomainIndex.absent
     if vlan == 0 {
-      guard untagged != Limits.none else { return .refused(.untaggedNotBound) }
+      guard untagged != .absent else { return .refused(.untaggedNotBound) }
       domain = untagged
     } else if isOfPort, let map = port.pointee.vlanDomains {
       domain = map[Int(vlan)]
     }
-    guard domain != Limits.none else {
-      let isCarried = untagged != Limits.none && snapshot.pointee.domains[Int(untagged)].carriesInnerVLAN
+    guard domain != .absent else {
+      let isCarried = untagged != .absent && snapshot.pointee.domains[Int(untagged)].carriesInnerVLAN
       if isCarried { return .bound(domain: untagged, vlan: 0) }
       return .refused(isOfPort ? .vlanNotBound : .tpidNotBound)
     }
@@ -191,7 +191,7 @@ extension Worker {
   /// source is frozen elsewhere is dropped, which breaks a loop.
   ///
   /// - Returns: whether frames were dropped; they leave gaps in `frames`.
-  private mutating func learn(portIndex: UInt16) -> Bool {
+  private mutating func learn(portIndex: PortIndex) -> Bool {
     var hasGaps = false
     for index in 0..<unsightedCount {
       let position = Int(unsighted[index])
@@ -251,7 +251,7 @@ extension Worker {
 
   /// Step E4: looks up where each frame goes.
   @inline(always)
-  private mutating func forwardFromAccess(_ live: Int, portIndex: UInt16) {
+  private mutating func forwardFromAccess(_ live: Int, portIndex: PortIndex) {
     let table = self.table
     let isIsolated = snapshot.pointee.ports[Int(portIndex)].features.contains(.isIsolated)
     for index in 0..<live {
@@ -260,7 +260,7 @@ extension Worker {
       let key = staged.pointee.destinationKey
       let found = table.lookup(key, hash: staged.pointee.destinationHash)
       if found.isHit && found.location.isVTEP {
-        sendToVTEP(mbuf, vtep: found.location.index, domain: key.domain, ingress: portIndex)
+        sendToVTEP(mbuf, vtep: found.location.vtep, domain: key.domain, ingress: portIndex)
       } else if found.isHit {
         forwardLocally(mbuf, to: found.location, from: staged.pointee.seenAt, isIsolated: isIsolated)
       } else {
@@ -283,9 +283,9 @@ extension Worker {
         floodFromAccess(mbuf, domain: key.domain, ingress: staged.pointee.seenAt)
       }
     } else if place.isVTEP {
-      sendToVTEP(mbuf, vtep: place.index, domain: key.domain, ingress: staged.pointee.seenAt.index)
+      sendToVTEP(mbuf, vtep: place.vtep, domain: key.domain, ingress: staged.pointee.seenAt.port)
     } else {
-      let isIsolated = snapshot.pointee.ports[Int(staged.pointee.seenAt.index)].features.contains(.isIsolated)
+      let isIsolated = snapshot.pointee.ports[Int(staged.pointee.seenAt.port)].features.contains(.isIsolated)
       forwardLocally(mbuf, to: place, from: staged.pointee.seenAt, isIsolated: isIsolated)
     }
   }
@@ -295,18 +295,18 @@ extension Worker {
     _ mbuf: Mbuf, to location: MACLocation, from ingress: MACLocation, isIsolated: Bool
   ) {
     guard location != ingress else {
-      drop(mbuf, port: ingress.index, .samePort)
+      drop(mbuf, port: ingress.port, .samePort)
       return
     }
-    if isIsolated && snapshot.pointee.ports[Int(location.index)].features.contains(.isIsolated) {
-      drop(mbuf, port: ingress.index, .portIsolated)
+    if isIsolated && snapshot.pointee.ports[Int(location.port)].features.contains(.isIsolated) {
+      drop(mbuf, port: ingress.port, .portIsolated)
       return
     }
-    let target = LocalTarget(port: location.index, vlan: location.vlan)
+    let target = LocalTarget(port: location.port, vlan: location.vlan)
     if mbuf.hasRequest {
-      deliverUnfinished(mbuf, to: target, ingress: ingress.index)
+      deliverUnfinished(mbuf, to: target, ingress: ingress.port)
     } else {
-      deliver(mbuf, to: target, ingress: ingress.index)
+      deliver(mbuf, to: target, ingress: ingress.port)
     }
   }
 }

@@ -16,7 +16,7 @@ extension Worker {
   ///
   /// - Returns: true when the frame was consumed; false when it continues, because it is ordinary or tunnelled.
   @inline(never)
-  mutating func takeControl(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16) -> Bool {
+  mutating func takeControl(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: PortIndex) -> Bool {
     // Frames from a shut port are ignored.
     if snapshot.pointee.policies[Int(portIndex)].isDisabled {
       drop(mbuf, port: portIndex, .portDisabled)
@@ -53,14 +53,14 @@ extension Worker {
 
   /// Reports a BPDU on a guarded port, which is then shut.
   @inline(never)
-  mutating func reportBPDU(_ portIndex: UInt16) {
+  mutating func reportBPDU(_ portIndex: PortIndex) {
     var item = SlowPathItem()
     item.kind = .bpdu
     item.port = portIndex
     report(item, budget: portIndex)
   }
 
-  private mutating func punt(_ mbuf: Mbuf, portIndex: UInt16) {
+  private mutating func punt(_ mbuf: Mbuf, portIndex: PortIndex) {
     guard mbuf.isContiguous, spendBudget(portIndex) else {
       drop(mbuf, port: portIndex, .puntRateLimit)
       return
@@ -80,7 +80,7 @@ extension Worker {
   /// The same for the frame inside a packet, at `offset`. Control frames are accepted only if a port of the VNI tunnels them.
   @inline(never)
   mutating func takeInnerControl(
-    _ mbuf: Mbuf, at offset: Int, domain: UnsafePointer<DomainEntry>, sender: IPAddress, portIndex: UInt16
+    _ mbuf: Mbuf, at offset: Int, domain: UnsafePointer<DomainEntry>, sender: IPAddress, portIndex: PortIndex
   ) -> Bool {
     let destination = MACAddress(loading: mbuf.bytes, at: offset)
     if destination == LoopProbe.destination {
@@ -110,12 +110,12 @@ extension Worker {
   // -- to and from the slow path -----------------------------------------------------------------------------------------
 
   /// An event that is not reported now will be reported with the next such frame.
-  private mutating func report(_ item: SlowPathItem, budget portIndex: UInt16) {
+  private mutating func report(_ item: SlowPathItem, budget portIndex: PortIndex) {
     guard spendBudget(portIndex), punts.send(item) else { return }
     cdpdk_event_signal(shared.pointee.slowPathEvent)
   }
 
-  private func spendBudget(_ portIndex: UInt16) -> Bool {
+  private func spendBudget(_ portIndex: PortIndex) -> Bool {
     let budget = slowPathBudgets + Int(portIndex)
     guard budget.pointee > 0 else { return false }
     budget.pointee &-= 1
@@ -138,7 +138,7 @@ extension Worker {
       // For the binding's counters.
       if let tag = EthernetView(mbuf.bytes)?.vlanTCI, tag & 0xfff != 0 {
         mbuf.notedTag = tag
-        taggedBatches |= 1 &<< UInt64(item.port)
+        taggedBatches |= 1 &<< UInt64(item.port.rawValue)
       }
       transmit(mbuf, byteCount: mbuf.byteCount, port: item.port)
     }

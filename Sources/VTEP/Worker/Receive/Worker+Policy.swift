@@ -11,7 +11,7 @@ extension Worker {
   ///
   /// - Returns: the number of remaining frames.
   @inline(never)
-  mutating func police(_ count: Int, portIndex: UInt16) -> Int {
+  mutating func police(_ count: Int, portIndex: PortIndex) -> Int {
     let policy = snapshot.pointee.policies + Int(portIndex)
     let state = shared.pointee.policyStates + Int(portIndex)
     unsightedCount = 0
@@ -38,9 +38,9 @@ extension Worker {
   ///
   /// - Returns: the number of remaining frames.
   @inline(never)
-  func limitEgress(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, portIndex: Int) -> BatchSize {
-    let rate = snapshot.pointee.policies + portIndex
-    let state = shared.pointee.policyStates + portIndex
+  func limitEgress(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, portIndex: PortIndex) -> BatchSize {
+    let rate = snapshot.pointee.policies + Int(portIndex)
+    let state = shared.pointee.policyStates + Int(portIndex)
     var left = BatchSize()
     lock(state)
     for index in 0..<count {
@@ -52,7 +52,7 @@ extension Worker {
         left.frames &+= 1
         left.bytes &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
       } else {
-        drop(mbuf, port: UInt16(truncatingIfNeeded: portIndex), .egressRateLimit)
+        drop(mbuf, port: portIndex, .egressRateLimit)
       }
     }
     cdpdk_spin_unlock(&state.pointee.lock)
@@ -126,15 +126,15 @@ extension Worker {
     if sightings.contains(key, place) { return true }
     let known = table.lookup(key, hash: table.hash(key))
     // A static entry does not count as learned, and frozen ones do not get here.
-    if known.isHit && (known.location.isAtPort(place.index) || known.isPinned) { return true }
+    if known.isHit && (known.location.isAtPort(place.port) || known.isPinned) { return true }
     for index in 0..<state.pointee.pendingCount where state.pointee.pending[index] == key { return true }
 
     // The learner may be entering the pending addresses: each must be counted once.
-    var learned = table.learnedCount(port: place.index)
-    settlePending(place.index, state)
-    while learned != table.learnedCount(port: place.index) {
-      learned = table.learnedCount(port: place.index)
-      settlePending(place.index, state)
+    var learned = table.learnedCount(port: place.port)
+    settlePending(place.port, state)
+    while learned != table.learnedCount(port: place.port) {
+      learned = table.learnedCount(port: place.port)
+      settlePending(place.port, state)
     }
     let pending = state.pointee.pendingCount
     guard pending < PolicyState.pendingCapacity, Int(learned) &+ pending < Int(limit) else { return false }
@@ -146,7 +146,7 @@ extension Worker {
 
   /// Forgets the pending sources that are now in the table, and after a second all of them: those not entered by then were
   /// refused (by the VNI's limit) or lost.
-  private func settlePending(_ port: UInt16, _ state: UnsafeMutablePointer<PolicyState>) {
+  private func settlePending(_ port: PortIndex, _ state: UnsafeMutablePointer<PolicyState>) {
     let isOld = state.pointee.latestCycles &- state.pointee.pendingSince > cdpdk_cycles_per_second()
     var left = 0
     for index in 0..<state.pointee.pendingCount where !isOld {
@@ -180,7 +180,7 @@ extension Worker {
 extension MACLocation {
   /// Behind the port, in any VLAN.
   @inline(always)
-  fileprivate func isAtPort(_ port: UInt16) -> Bool {
-    !isVTEP && index == port
+  fileprivate func isAtPort(_ port: PortIndex) -> Bool {
+    !isVTEP && self.port == port
   }
 }

@@ -6,7 +6,7 @@ import Encap
 import MACTable
 
 extension Worker {
-  mutating func receiveFromUnderlay(_ count: Int, portIndex: UInt16) {
+  mutating func receiveFromUnderlay(_ count: Int, portIndex: PortIndex) {
     beginBurst()
     var live = 0
     var byteCount: UInt64 = 0
@@ -27,13 +27,13 @@ extension Worker {
   ///
   /// - Returns: false when the packet was dropped or is not ours.
   @inline(always)
-  private mutating func decapsulate(_ mbuf: Mbuf, portIndex: UInt16, to position: Int) -> Bool {
+  private mutating func decapsulate(_ mbuf: Mbuf, portIndex: PortIndex, to position: Int) -> Bool {
     // A fast path for the common packet: with constant offsets and a known VTEP it costs much less.
     guard mbuf.isContiguous, let outer = PlainOuterIPv4(mbuf.bytes, udpPort: snapshot.pointee.decapPolicy.udpPort),
       UInt64(outer.destination) == snapshot.pointee.ownIPv4
     else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
     let vtep = snapshot.pointee.vtep(atIPv4: outer.source)
-    guard vtep < Limits.own else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
+    guard vtep < .own else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
     return admit(
       mbuf, vtep: vtep, address: IPAddress(ipv4: outer.source), vni: outer.vni, innerOffset: PlainOuterIPv4.byteCount,
       innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass, portIndex: portIndex, to: position)
@@ -41,7 +41,7 @@ extension Worker {
 
   /// The general path: IPv6, group destinations, unknown VTEPs, malformed packets, and packets for others.
   @inline(never)
-  private mutating func decapsulateGeneral(_ mbuf: Mbuf, portIndex: UInt16, to position: Int) -> Bool {
+  private mutating func decapsulateGeneral(_ mbuf: Mbuf, portIndex: PortIndex, to position: Int) -> Bool {
     guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
       drop(mbuf, port: portIndex, .frameTooLong)
       return false
@@ -66,7 +66,7 @@ extension Worker {
     }
     let vtep = snapshot.pointee.vtep(at: outer.source)
     let isFlooded = outer.destination.isMulticast && snapshot.pointee.uplinkCount > 1
-    guard vtep != Limits.own else {
+    guard vtep != .own else {
       let isHeard = isFlooded && isFromOtherUplink(EthernetHeader(unchecked: mbuf.bytes, at: 0).source, portIndex: portIndex)
       drop(mbuf, port: portIndex, isHeard ? .uplinkDuplicate : .outerSourceOwn)
       return false
@@ -82,14 +82,14 @@ extension Worker {
 
   /// Step D3, for a packet with valid outer headers that is addressed to us.
   ///
-  /// - Parameter vtep: `Limits.none` when `address` has no index yet.
+  /// - Parameter vtep: absent when `address` has no index yet.
   @inline(always)
   private mutating func admit(
-    _ mbuf: Mbuf, vtep: UInt16, address: IPAddress, vni: VNI, innerOffset: Int, innerByteCount: Int,
-    trafficClass: UInt8, portIndex: UInt16, to position: Int
+    _ mbuf: Mbuf, vtep: VTEPIndex, address: IPAddress, vni: VNI, innerOffset: Int, innerByteCount: Int,
+    trafficClass: UInt8, portIndex: PortIndex, to position: Int
   ) -> Bool {
     let domain = snapshot.pointee.domain(of: vni)
-    guard domain != Limits.none else {
+    guard domain != .absent else {
       drop(mbuf, port: portIndex, .unknownVNI)
       return false
     }
@@ -125,7 +125,7 @@ extension Worker {
     let staged = stage + position
     staged.pointee.sourceKey = MACKey(domain: domain, mac: inner.source)
     staged.pointee.destinationKey = MACKey(domain: domain, mac: inner.destination)
-    if vtep != Limits.none {
+    if vtep != .absent {
       counters.vteps[Int(vtep)].addReceived(
         packets: 1, bytes: UInt64(truncatingIfNeeded: innerOffset &+ innerByteCount &- 14))
       staged.pointee.seenAt = entry.pointee.learnsFromVTEPs ? .vtep(vtep) : StagedFrame.noLocation
@@ -177,7 +177,7 @@ extension Worker {
   }
 
   /// Whether another of our own uplinks sent the frame: two uplinks in one segment hear each other.
-  private func isFromOtherUplink(_ source: MACAddress, portIndex: UInt16) -> Bool {
+  private func isFromOtherUplink(_ source: MACAddress, portIndex: PortIndex) -> Bool {
     for index in 0..<Limits.ports where index != Int(portIndex) {
       let port = snapshot.pointee.ports + index
       if port.pointee.isUnderlay, port.pointee.mac == source { return true }
@@ -188,11 +188,11 @@ extension Worker {
   /// Addressed to one of our VTEP addresses, or to a group that one of our VNIs uses.
   private func isOurs(_ destination: IPAddress) -> Bool {
     let index = snapshot.pointee.vtep(at: destination)
-    return index == Limits.own || (index != Limits.none && destination.isMulticast)
+    return index == .own || (index != .absent && destination.isMulticast)
   }
 
-  private func isPeer(_ vtep: UInt16, of domain: UnsafePointer<DomainEntry>) -> Bool {
-    guard vtep != Limits.none else { return false }
+  private func isPeer(_ vtep: VTEPIndex, of domain: UnsafePointer<DomainEntry>) -> Bool {
+    guard vtep != .absent else { return false }
     let peers = snapshot.pointee.peers + Int(domain.pointee.firstPeer)
     var low = 0
     var high = Int(domain.pointee.peerCount)
@@ -205,7 +205,7 @@ extension Worker {
 
   /// Step D4. Drops frames whose source is a static address on a local port: our own frames that came back, which only the table
   /// can tell. Also drops those whose source is frozen elsewhere. They leave gaps in `frames`.
-  private mutating func learnFromVTEPs(portIndex: UInt16) {
+  private mutating func learnFromVTEPs(portIndex: PortIndex) {
     for index in 0..<unsightedCount {
       let position = Int(unsighted[index])
       let staged = stage + position
@@ -225,7 +225,7 @@ extension Worker {
 
   /// Step D5.
   @inline(always)
-  private mutating func forwardFromUnderlay(_ live: Int, portIndex: UInt16) {
+  private mutating func forwardFromUnderlay(_ live: Int, portIndex: PortIndex) {
     let table = self.table
     for index in 0..<live {
       guard let raw = frames[index] else { continue }
@@ -235,25 +235,25 @@ extension Worker {
       if !found.isHit {
         forwardUnknown(mbuf, position: index, portIndex: portIndex)
       } else if found.location.isVTEP {
-        receiveForVTEP(mbuf, found.location.index, domain: key.domain, portIndex: portIndex)
+        receiveForVTEP(mbuf, found.location.vtep, domain: key.domain, portIndex: portIndex)
       } else {
-        deliver(mbuf, to: LocalTarget(port: found.location.index, vlan: found.location.vlan), ingress: portIndex)
+        deliver(mbuf, to: LocalTarget(port: found.location.port, vlan: found.location.vlan), ingress: portIndex)
       }
     }
   }
 
   /// Handles a destination that is not in the table, like its counterpart in Worker+Access.
   @inline(never)
-  private mutating func forwardUnknown(_ mbuf: Mbuf, position: Int, portIndex: UInt16) {
+  private mutating func forwardUnknown(_ mbuf: Mbuf, position: Int, portIndex: PortIndex) {
     let staged = stage + position
     let key = staged.pointee.destinationKey
     let place = pendingPlace(of: key, hash: staged.pointee.destinationHash)
     if place == StagedFrame.noLocation {
       floodFromUnderlay(mbuf, domain: key.domain, portIndex: portIndex)
     } else if place.isVTEP {
-      receiveForVTEP(mbuf, place.index, domain: key.domain, portIndex: portIndex)
+      receiveForVTEP(mbuf, place.vtep, domain: key.domain, portIndex: portIndex)
     } else {
-      deliver(mbuf, to: LocalTarget(port: place.index, vlan: place.vlan), ingress: portIndex)
+      deliver(mbuf, to: LocalTarget(port: place.port, vlan: place.vlan), ingress: portIndex)
     }
   }
 }

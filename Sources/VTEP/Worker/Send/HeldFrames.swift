@@ -13,15 +13,15 @@ struct HeldFrame {
   }
 
   var mbuf: Mbuf
-  /// `Limits.none`: of a frame to a station.
-  var vtep: UInt16
+  /// Absent: of a frame to a station.
+  var vtep: VTEPIndex
   /// Address and tunnel key of the VTEP.
   var address: IPAddress
   var tunnelKey: VNI?
-  var domain: UInt16
+  var domain: DomainIndex
   /// Serial of the domain.
   var serial: UInt32
-  var ingress: UInt16
+  var ingress: PortIndex
   /// Time-stamp counter at which the frame is dropped; one to a station is flooded then.
   var expiry: UInt64
   var station: Station?
@@ -34,7 +34,7 @@ struct HeldFrames {
   var count: Int { frames.count }
   var isEmpty: Bool { frames.isEmpty }
 
-  func count(vtep: UInt16) -> Int {
+  func count(vtep: VTEPIndex) -> Int {
     frames.reduce(0) { $0 + ($1.vtep == vtep ? 1 : 0) }
   }
 

@@ -7,6 +7,7 @@
 
 import CDPDK
 import Encap
+import MACTable
 
 /// The last segment in a port's batch, with everything joined to it so far.
 struct JoinedSegments {
@@ -25,7 +26,7 @@ extension Worker {
   ///
   /// - Returns: whether the frame was consumed: it is part of another one then.
   @inline(never)
-  mutating func coalesce(_ mbuf: Mbuf, port: UInt16, features: PortFeatures) -> Bool {
+  mutating func coalesce(_ mbuf: Mbuf, port: PortIndex, features: PortFeatures) -> Bool {
     let joined = joinedSegments + Int(port)
     guard mbuf.isContiguous, mbuf.isExclusive, let next = TCPSegment(frame: mbuf.bytes),
       features.contains([.takesUnfinished, next.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4])
@@ -44,7 +45,7 @@ extension Worker {
   }
 
   private mutating func join(
-    _ mbuf: Mbuf, _ next: TCPSegment, to joined: UnsafeMutablePointer<JoinedSegments>, port: UInt16
+    _ mbuf: Mbuf, _ next: TCPSegment, to joined: UnsafeMutablePointer<JoinedSegments>, port: PortIndex
   ) -> Bool {
     let count = batchSizes[Int(port)].frames
     guard let raw = joined.pointee.head, let last = joined.pointee.last, let first = joined.pointee.segment, count > 0,

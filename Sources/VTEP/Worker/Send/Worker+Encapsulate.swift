@@ -8,7 +8,7 @@ import MACTable
 extension Worker {
   /// Encapsulates a frame towards a VTEP or group. Consumes the frame.
   @inline(always)
-  mutating func sendToVTEP(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16) {
+  mutating func sendToVTEP(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex) {
     let entry = snapshot.pointee.vteps + Int(vtep)
     let count = entry.pointee.adjacencyCount
     guard count > 0 else {
@@ -52,7 +52,7 @@ extension Worker {
   /// pending offload request, or came with a priority.
   @inline(never)
   private mutating func sendGeneral(
-    _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, vtep: UInt16, domain: UInt16, flow: InnerFlow, ingress: UInt16
+    _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, vtep: VTEPIndex, domain: DomainIndex, flow: InnerFlow, ingress: PortIndex
   ) {
     guard !mbuf.hasRequest else {
       sendUnfinished(mbuf, vtep: vtep, domain: domain, ingress: ingress, isResolved: true)
@@ -89,7 +89,7 @@ extension Worker {
   /// Counts a complete packet and adds it to its device's batch.
   @inline(always)
   private mutating func send(
-    _ packet: Mbuf, innerByteCount: Int, headerByteCount: Int, vtep: UInt16, domain: UInt16, port: UInt16
+    _ packet: Mbuf, innerByteCount: Int, headerByteCount: Int, vtep: VTEPIndex, domain: DomainIndex, port: PortIndex
   ) {
     counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: innerByteCount))
     counters.vteps[Int(vtep)].addSent(bytes: UInt64(truncatingIfNeeded: innerByteCount &+ headerByteCount &- 14))
@@ -97,7 +97,7 @@ extension Worker {
   }
 
   @inline(never)
-  mutating func hold(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16) {
+  mutating func hold(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex) {
     guard held.count < Limits.heldFrames, held.count(vtep: vtep) < Limits.heldFramesPerVTEP else {
       drop(mbuf, port: ingress, .holdQueueFull)
       return
@@ -113,14 +113,14 @@ extension Worker {
   /// Holds a frame to a station that was seen behind a VTEP without an index. There are few of these frames: more are flooded.
   @inline(never)
   mutating func hold(_ mbuf: Mbuf, for key: MACKey, ingress: MACLocation) {
-    guard held.count < Limits.heldFrames, held.count(vtep: Limits.none) < Limits.heldFramesPerVTEP else {
+    guard held.count < Limits.heldFrames, held.count(vtep: .absent) < Limits.heldFramesPerVTEP else {
       floodFromAccess(mbuf, domain: key.domain, ingress: ingress)
       return
     }
     held.append(
       HeldFrame(
-        mbuf: mbuf, vtep: Limits.none, address: IPAddress(high: 0, low: 0), domain: key.domain,
-        serial: snapshot.pointee.domains[Int(key.domain)].serial, ingress: ingress.index,
+        mbuf: mbuf, vtep: .absent, address: IPAddress(high: 0, low: 0), domain: key.domain,
+        serial: snapshot.pointee.domains[Int(key.domain)].serial, ingress: ingress.port,
         expiry: cdpdk_cycles() &+ PendingSightings.awaitCycles, station: HeldFrame.Station(key: key, seenAt: ingress)))
   }
 
@@ -133,7 +133,7 @@ extension Worker {
     }
     let found = table.lookup(station.key, hash: table.hash(station.key))
     if found.isHit && found.location.isVTEP {
-      sendToVTEP(frame.mbuf, vtep: found.location.index, domain: frame.domain, ingress: frame.ingress)
+      sendToVTEP(frame.mbuf, vtep: found.location.vtep, domain: frame.domain, ingress: frame.ingress)
     } else if found.isHit {
       let isIsolated = snapshot.pointee.ports[Int(frame.ingress)].features.contains(.isIsolated)
       forwardLocally(frame.mbuf, to: found.location, from: station.seenAt, isIsolated: isIsolated)
@@ -166,7 +166,7 @@ extension Worker {
 
   /// Snapshots may have changed since the frame was held: its indexes are valid only if they still mean the same.
   private func isCurrent(_ frame: HeldFrame) -> Bool {
-    guard frame.vtep < Limits.vteps else { return false }
+    guard Int(frame.vtep) < Limits.vteps else { return false }
     let target = snapshot.pointee.vteps + Int(frame.vtep)
     let domain = snapshot.pointee.domains + Int(frame.domain)
     return domain.pointee.isInUse && domain.pointee.serial == frame.serial

@@ -25,7 +25,7 @@ extension Worker {
   ///
   /// - Returns: the drop reason, or nil.
   @inline(never)
-  mutating func inspect(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: UInt16) -> DropReason? {
+  mutating func inspect(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: PortIndex) -> DropReason? {
     // PVST+ uses an address that bridges flood.
     if port.pointee.features.contains(.guardsBPDU) && ControlFrame.isBPDU(mbuf.bytes) {
       reportBPDU(portIndex)
@@ -66,7 +66,7 @@ extension Worker {
 
   /// Encapsulates a frame that does not fit the underlay or has a pending offload request. Consumes the frame.
   @inline(never)
-  mutating func sendUnfinished(_ mbuf: Mbuf, vtep: UInt16, domain: UInt16, ingress: UInt16, isResolved: Bool) {
+  mutating func sendUnfinished(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex, isResolved: Bool) {
     guard mbuf.hasRequest else {
       drop(mbuf, port: ingress, .tooBigForUnderlay)
       return
@@ -83,7 +83,7 @@ extension Worker {
 
   /// Delivers a frame with a pending offload request: unchanged to a port that supports it, else completed. Consumes the frame.
   @inline(never)
-  mutating func deliverUnfinished(_ mbuf: Mbuf, to target: LocalTarget, ingress: UInt16) {
+  mutating func deliverUnfinished(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex) {
     let port = snapshot.pointee.ports + Int(target.port)
     guard port.pointee.isUp else {
       drop(mbuf, port: ingress, .portDown)
@@ -119,12 +119,12 @@ extension Worker {
 
   /// Where a frame goes once it is complete.
   private enum Exit {
-    case tunnel(vtep: UInt16, domain: UInt16)
+    case tunnel(vtep: VTEPIndex, domain: DomainIndex)
     case place(LocalTarget)
   }
 
   /// Segments a frame or completes its checksum, and sends the result on. Consumes the frame.
-  private mutating func finish(_ mbuf: Mbuf, for exit: Exit, ingress: UInt16) {
+  private mutating func finish(_ mbuf: Mbuf, for exit: Exit, ingress: PortIndex) {
     if mbuf.wantsSegments {
       var segmenter = Segmenter(mbuf, pool: pool)
       while !segmenter.isAtEnd {
@@ -142,7 +142,7 @@ extension Worker {
     }
   }
 
-  private mutating func send(_ mbuf: Mbuf, by exit: Exit, ingress: UInt16) {
+  private mutating func send(_ mbuf: Mbuf, by exit: Exit, ingress: PortIndex) {
     switch exit {
     case .tunnel(let vtep, let domain): sendToVTEP(mbuf, vtep: vtep, domain: domain, ingress: ingress)
     case .place(let target): deliver(mbuf, to: target, ingress: ingress)

@@ -4,6 +4,7 @@
 
 import CDPDK
 import Encap
+import MACTable
 
 /// The fill level of a transmit batch.
 struct BatchSize {
@@ -20,7 +21,7 @@ struct SentFrame {
 extension Worker {
   /// - Parameter byteCount: the frame's size, which most callers know.
   @inline(always)
-  mutating func transmit(_ mbuf: Mbuf, byteCount: Int, port: UInt16) {
+  mutating func transmit(_ mbuf: Mbuf, byteCount: Int, port: PortIndex) {
     let index = Int(port)
     let count = batchSizes[index].frames
     batches[index &* Limits.transmitBatch &+ count] = mbuf.raw
@@ -29,18 +30,19 @@ extension Worker {
     if count == 0 {
       filledBatches |= 1 &<< UInt64(index)
     } else if count &+ 1 == Limits.transmitBatch {
-      flushBatch(index)
+      flushBatch(of: port)
     }
   }
 
   mutating func flushBatches() {
     while filledBatches != 0 {
-      flushBatch(filledBatches.trailingZeroBitCount)
+      flushBatch(of: PortIndex(rawValue: UInt16(truncatingIfNeeded: filledBatches.trailingZeroBitCount)))
     }
   }
 
   @inline(never)
-  private mutating func flushBatch(_ index: Int) {
+  private mutating func flushBatch(of portIndex: PortIndex) {
+    let index = Int(portIndex)
     filledBatches &= ~(1 &<< UInt64(index))
     var size = batchSizes[index]
     batchSizes[index] = BatchSize()
@@ -49,50 +51,51 @@ extension Worker {
     let port = snapshot.pointee.ports + index
     guard port.pointee.isAttached else {
       cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
-      counters.drop(port: UInt16(index), .portDown).pointee.add(UInt64(size.frames))
+      counters.drop(port: portIndex, .portDown).pointee.add(UInt64(size.frames))
       return
     }
 
     let hasTags = taggedBatches & 1 &<< UInt64(index) != 0
     if hasTags { taggedBatches &= ~(1 &<< UInt64(index)) }
-    if port.pointee.features.contains(.limitsEgress) { size = limitEgress(batch, size.frames, portIndex: index) }
+    if port.pointee.features.contains(.limitsEgress) { size = limitEgress(batch, size.frames, portIndex: portIndex) }
     let queues = Int(port.pointee.transmitQueues)
     if queues == 1 || port.pointee.isUnderlay {
       // Uplinks have one queue per worker.
-      send(batch, size, port: index, queue: self.index % queues, hasTags: hasTags)
+      send(batch, size, portIndex: portIndex, queue: self.index % queues, hasTags: hasTags)
     } else {
-      spread(batch, size.frames, port: index, queues: queues, hasTags: hasTags)
+      spread(batch, size.frames, portIndex: portIndex, queues: queues, hasTags: hasTags)
     }
   }
 
   /// Sends a batch on one queue of a port.
   @inline(always)
   private func send(
-    _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, port index: Int, queue: Int, hasTags: Bool
+    _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int, hasTags: Bool
   ) {
+    let index = Int(portIndex)
     let count = size.frames
     if hasTags { noteBindings(batch, count) }
     var byteCount = size.bytes
-    let device = snapshot.pointee.ports[index].device
-    let sent = Int(transmitLocked(device, queue, batch, count, lock: index * Limits.workers + queue))
+    let portID = snapshot.pointee.ports[index].portID
+    let sent = Int(transmitLocked(portID, queue, batch, count, lock: index * Limits.workers + queue))
     if sent < count {
       for position in sent..<count {
         byteCount &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
       }
       cdpdk_mbuf_free_bulk(batch + sent, UInt32(count - sent))
-      counters.drop(port: UInt16(index), snapshot.pointee.ports[index].fullReason).pointee.add(UInt64(count - sent))
+      counters.drop(port: portIndex, snapshot.pointee.ports[index].fullReason).pointee.add(UInt64(count - sent))
     }
     counters.ports[index].addSent(packets: UInt64(sent), bytes: byteCount)
     if hasTags {
-      countBindings(sent, portIndex: UInt16(truncatingIfNeeded: index))
+      countBindings(sent, portIndex: portIndex)
     } else {
-      counters.binding(port: UInt16(truncatingIfNeeded: index), vlan: 0).pointee.addSent(packets: UInt64(sent), bytes: byteCount)
+      counters.binding(port: portIndex, vlan: 0).pointee.addSent(packets: UInt64(sent), bytes: byteCount)
     }
   }
 
   /// Sends a batch on all queues of a port, each flow always on the same queue and in order.
   @inline(never)
-  private func spread(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, port: Int, queues: Int, hasTags: Bool) {
+  private func spread(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, portIndex: PortIndex, queues: Int, hasTags: Bool) {
     var used: UInt64 = 0
     for position in 0..<count {
       let flow = InnerFlow(frame: Mbuf(batch[position].unsafelyUnwrapped).bytes)
@@ -110,7 +113,7 @@ extension Worker {
         size.frames &+= 1
         size.bytes &+= UInt64(cdpdk_mbuf_length(raw))
       }
-      send(framesOfQueue, size, port: port, queue: queue, hasTags: hasTags)
+      send(framesOfQueue, size, portIndex: portIndex, queue: queue, hasTags: hasTags)
     }
   }
 
@@ -125,7 +128,7 @@ extension Worker {
 
   /// Counts the first frames of the last noted batch, one run of frames of the same binding at a time.
   @inline(never)
-  private func countBindings(_ count: Int, portIndex: UInt16) {
+  private func countBindings(_ count: Int, portIndex: PortIndex) {
     var position = 0
     while position < count {
       let vlan = sentFrames[position].vlan
@@ -141,10 +144,10 @@ extension Worker {
 
   @inline(always)
   private func transmitLocked(
-    _ device: UInt16, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int
+    _ portID: UInt16, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int
   ) -> UInt16 {
     cdpdk_spin_lock(transmitLocks + lock)
     defer { cdpdk_spin_unlock(transmitLocks + lock) }
-    return cdpdk_tx_burst(device, UInt16(queue), batch, UInt16(count))
+    return cdpdk_tx_burst(portID, UInt16(queue), batch, UInt16(count))
   }
 }
