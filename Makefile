@@ -5,9 +5,6 @@ SWIFT_FLAGS = -c release -Xswiftc -enable-testing
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-# What the programs say of themselves.
-export VTEPD_VERSION := $(shell scripts/version)
-
 .PHONY: help build demo test test-quick unit lint format bench fuzz hot-audit install package package-test
 .DEFAULT_GOAL := help
 
