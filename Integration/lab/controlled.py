@@ -62,7 +62,8 @@ class ControlledSite:
         return self.server.transact({"op": "select", "table": table, "where": list(where), "columns": ["_uuid", *columns]})[0]["rows"]
 
     def wait_registered(self):
-        wait_until(lambda: "hv1" in self.ctl("list-ps").split() and self.ctl("list-ports", "hv1").split(),
+        # By a plain select: vtep-ctl inserts the Global row if there is none, and vtepd may be about to do the same.
+        wait_until(lambda: any(row["ports"] != ["set", []] for row in self.rows("Physical_Switch", "ports")),
                    lambda: f"the switch is in the database:\n{self.daemon.log()[-3000:]}")
 
     def add_switch(self, name="ls0", key=VNI, mode="source_node"):
