@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 
 import pytest
 
@@ -101,6 +102,29 @@ def test_clients_leave_no_descriptors_behind(site):
     for _ in range(200):
         connect(daemon).close()
     wait_until(lambda: descriptors() <= before + 2, lambda: f"{descriptors()} descriptors, {before} before")
+
+
+def test_a_flood_of_connections_costs_little(lab):
+    """Clients that connect and leave faster than they are served wait in the kernel's queue, not in the daemon's memory."""
+    daemon = Site(lab, vtepd=1).daemons[0]
+    daemon.ctl("status")
+    before = daemon.resident_bytes()
+    highest, deadline = before, time.monotonic() + 60
+    for number in range(10_000):
+        connect(daemon, 60).close()
+        if number % 100 == 0:
+            highest = max(highest, daemon.resident_bytes())
+            assert time.monotonic() < deadline or number > 2000, f"{number} connections in a minute"
+    assert daemon.ctl("status")["state"] == "running"
+    assert highest - before < 64 << 20, f"{before >> 20} MiB, and {highest >> 20} MiB under the flood"
+
+
+def test_members_of_many_groups(lab):
+    """More than the server expects at first: each is looked at."""
+    daemon = Site(lab, vtepd=1).daemons[0]
+    groups = ",".join(str(number) for number in range(70_000, 70_200))
+    answer = run("setpriv", "--groups", groups, VTEPCTL, "--socket", daemon.socket_path, "--format", "json", "status")
+    assert json.loads(answer.stdout)["state"] == "running"
 
 
 def test_exit_statuses(site):

@@ -6,7 +6,8 @@ import NIOPosix
 
 /// A connected stream; with TLS, the handshake may still be in progress.
 struct Connection: Sendable {
-  typealias Channel = NIOAsyncChannel<ByteBuffer, ByteBuffer>
+  /// Nothing is written through NIO's writer: it would have to be finished wherever a connection is given up before it is served.
+  typealias Channel = NIOAsyncChannel<ByteBuffer, Never>
 
   let channel: Channel
   /// Succeeds with the TLS version once the peer is verified; nil: no TLS.

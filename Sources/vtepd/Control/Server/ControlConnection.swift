@@ -7,7 +7,8 @@ import VTEPControl
 
 /// Serves one client.
 struct ControlConnection {
-  typealias Channel = NIOAsyncChannel<ByteBuffer, ByteBuffer>
+  /// Nothing is written through NIO's writer: it would have to be finished wherever a client is given up before it is served.
+  typealias Channel = NIOAsyncChannel<ByteBuffer, Never>
 
   let channel: Channel
   let dispatcher: ControlDispatcher
@@ -50,7 +51,7 @@ struct ControlConnection {
   /// Runs `body`, and closes the connection afterwards, or at once on cancellation: a write to a client that does not read would
   /// never end otherwise.
   private func open(_ body: (NIOAsyncChannelInboundStream<ByteBuffer>) async throws -> Void) async throws {
-    try await channel.executeThenClose { inbound, _ in
+    try await channel.executeThenClose { inbound in
       try await withTaskCancellationHandler {
         try await body(inbound)
       } onCancel: {

@@ -19,9 +19,18 @@ struct ControlPeer: Equatable, Sendable {
   init(of channel: any Channel) async throws {
     guard let options = channel as? any SocketOptionProvider else { throw ChannelError.operationUnsupported }
     let credentials: Credentials = try await options.unsafeGetSocketOption(level: .socket, name: .peerCredentials).get()
-    let supplementary = try await options.unsafeGetSocketOption(level: .socket, name: .peerGroups)
-      .map { (groups: Groups) in groups.list }.get()
-    self.init(user: credentials.user, groups: [credentials.group] + supplementary)
+    self.init(user: credentials.user, groups: [credentials.group] + (try await Self.groups(options)))
+  }
+
+  /// Few groups are the rule, and a client costs what is read into, several times.
+  private static func groups(_ options: any SocketOptionProvider) async throws -> [gid_t] {
+    do {
+      return try await options.unsafeGetSocketOption(level: .socket, name: .peerGroups).map { (groups: Groups<64>) in groups.list }.get()
+    } catch let error as IOError where error.errnoCode == ERANGE {
+      // As many as the kernel allows (NGROUPS_MAX).
+      return try await options.unsafeGetSocketOption(level: .socket, name: .peerGroups).map { (groups: Groups<65536>) in groups.list }
+        .get()
+    }
   }
 
   /// A user's name; nil when the system has none.
@@ -40,9 +49,9 @@ struct ControlPeer: Equatable, Sendable {
     var group: gid_t
   }
 
-  /// As many as the kernel allows (NGROUPS_MAX). What it leaves is zero, which is the group of a user who needs no group.
-  private struct Groups {
-    var identifiers: InlineArray<65536, gid_t>
+  /// What the kernel leaves is zero, which is the group of a user who needs no group.
+  private struct Groups<let capacity: Int> {
+    var identifiers: InlineArray<capacity, gid_t>
 
     var list: [gid_t] {
       identifiers.indices.lazy.map { identifiers[$0] }.filter { $0 != 0 }

@@ -75,10 +75,18 @@ final class ControlServer: Service {
   }
 
   private func serve(_ server: NIOAsyncChannel<ControlConnection.Channel, Never>) async throws {
+    // Above this number nobody is accepted: the kernel's queue has a limit, and ours would have none.
+    let taskLimit = 2 * limits.clientCount
     try await server.executeThenClose { clients in
-      try await withThrowingDiscardingTaskGroup { tasks in
+      try await withThrowingTaskGroup(of: Void.self) { tasks in
+        var taskCount = 0
         for try await client in clients {
+          if taskCount == taskLimit {
+            try await tasks.next()
+            taskCount -= 1
+          }
           tasks.addTask { await self.serve(client) }
+          taskCount += 1
         }
         // Otherwise shutdown would wait for a client in the middle of a request.
         tasks.cancelAll()
@@ -109,6 +117,7 @@ final class ControlServer: Service {
       try await connection.serve()
     } catch {
       logger.debug("control connection ended", metadata: ["reason": "\(error)"])
+      channel.close(promise: nil)
     }
   }
 }
