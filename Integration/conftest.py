@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests. They need root, and a release build; without, they say so and are skipped."""
+"""Fixtures of the integration tests. They need root and a release build; without these, tests are skipped and say why."""
 import os
 import pathlib
 import re
@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_runtest_logreport(report):
-    """The names of tests that fail, for scripts/test to run these once more."""
+    """Records the names of failed tests, for scripts/test to run them once more."""
     path = os.environ.get("VTEPD_FAILED_TESTS")
     if path and report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
         with open(path, "a") as names:
@@ -37,7 +37,7 @@ def lab():
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failure comes with the logs of the daemons."""
+    """Adds the daemons' logs to a failure."""
     outcome = yield
     report = outcome.get_result()
     found = getattr(item, "funcargs", {})

@@ -1,5 +1,5 @@
-"""Bindings that the controller has not finished: what is missing is told where the operator and the controller look, and what is
-printed is what helps."""
+"""Incomplete bindings by the controller: what is missing is reported to the operator and the controller, and the printed remedy
+works."""
 import re
 import shlex
 
@@ -28,7 +28,7 @@ def test_logical_switch_without_key(site):
     text = wait_until(lambda: told(site), lambda: f"the operator is told:\n{site.daemon.log()[-2000:]}")[0]
     assert text.startswith("port p1: VLAN 100 is bound to logical switch 'ls0', which has no tunnel_key;")
     assert text in site.daemon.log() and text in site.daemon.table("show", "ovsdb")
-    # Of the port that is concerned, and of nothing else: a switch with a fault is used no more.
+    # Only the port concerned: a controller stops using a switch that has a fault.
     site.wait_faults({"unspecified_fault"}, "Physical_Port", "port_fault_status", "p1")
     assert site.faults() == set() and port_faults(site, "p2") == set()
     command = re.search(r"\((vtep-ctl .*)\)", text).group(1).replace("=VNI", "=5000")
@@ -39,8 +39,8 @@ def test_logical_switch_without_key(site):
     assert "resolved: port p1" in site.daemon.log()
 
 
-def test_keys_of_locators_do_not_stand_in(site):
-    """The other model of vtep(5), a key for each logical switch and locator."""
+def test_locator_keys_do_not_replace_the_missing_key(site):
+    """The other model of vtep(5), one key per logical switch and locator."""
     site.ctl("add-ls", "ls0", "--", "bind-ls", "hv1", "p1", 0, "ls0")
     switch = site.rows("Logical_Switch")[0]["_uuid"]
     site.server.transact(
@@ -50,13 +50,13 @@ def test_keys_of_locators_do_not_stand_in(site):
          "row": {"MAC": "02:00:00:00:00:99", "logical_switch": switch, "locator": ["named-uuid", "l"]}})
     wait_until(lambda: any("locators' tunnel keys do not replace it" in text for text in told(site)), lambda: f"it is told: {told(site)}")
     assert site.daemon.ctl("show", "vnis") == [] and site.faults() == set()
-    # With a key of the logical switch they count.
+    # They count once the logical switch has a key.
     site.ctl("set", "Logical_Switch", "ls0", "tunnel_key=5000")
     site.wait_mac("02:00:00:00:00:99", vtep="192.0.2.2")
     wait_until(lambda: told(site) == [], lambda: f"nothing is left to say: {told(site)}")
 
 
-def test_unbound_logical_switch_is_nobodys_fault(site):
+def test_unbound_logical_switch_is_no_fault(site):
     site.ctl("add-ls", "ls0", "--", "add-ls", "ls1", "--", "set", "Logical_Switch", "ls1", "tunnel_key=5001")
     site.wait_vni(5001)
     assert told(site) == [] and site.faults() == set()

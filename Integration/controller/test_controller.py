@@ -1,5 +1,5 @@
-"""A real ovsdb-server and vtep-ctl as the controller: bindings, remote addresses and flood sets take effect on the wire, and so
-does their end."""
+"""A real ovsdb-server, with vtep-ctl as the controller: bindings, remote addresses and flood sets take effect on the wire, and so
+does their removal."""
 import pytest
 
 from lab import Capture, wait_until
@@ -34,7 +34,7 @@ def test_bind_reach_unbind(lab, remote):
     assert (macs[site.bm.mac]["type"], macs[site.bm.mac]["port"]) == ("learned", "p1")
     bindings = site.daemon.ctl("show", "bindings")
     assert [(row["port"], row["vlan"], row["vni"], row["source"]) for row in bindings] == [("p1", None, VNI, "ovsdb")]
-    # Everything that we have written was committed.
+    # Everything that we wrote was committed.
     transactions = site.daemon.ctl("ovsdb", "transactions")
     assert transactions and {row["result"] for row in transactions} == {"committed"}
 
@@ -51,14 +51,14 @@ def test_vlan_binding(lab):
     site.connect(vlan=100)
     site.bm.wait_ping(site.vm.ipv4)
     assert site.daemon.macs()[site.bm.mac]["vlan"] == 100
-    # Another VLAN is another world.
+    # Another VLAN is separate.
     site.ctl("unbind-ls", "hv1", "p1", 100, "--", "bind-ls", "hv1", "p1", 101, "ls0")
     wait_until(lambda: [row["vlan"] for row in site.daemon.ctl("show", "bindings")] == [101], "VLAN 101 is bound instead")
     assert site.bm.ping(site.vm.ipv4, count=3) == 0
 
 
 def test_known_addresses_need_no_flood(lab):
-    """Without a flood set nothing unknown leaves; known addresses do."""
+    """Without a flood set no unknown destination is sent; known addresses are."""
     site = ControlledSite(lab)
     site.connect()
     site.bm.wait_ping(site.vm.ipv4)
@@ -75,7 +75,8 @@ def test_known_addresses_need_no_flood(lab):
 
 
 def test_replication_and_groups(lab):
-    """Source node: a copy to each; service node: one copy to one of them; a multicast address of its own: to its members."""
+    """Source node: a copy to each; service node: one copy to one of them; a multicast address with its own locators: to its
+    members."""
     site = ControlledSite(lab, kernels=2)
     site.connect()
     site.bm.wait_ping(site.guests[0].ipv4)
@@ -96,7 +97,7 @@ def test_replication_and_groups(lab):
     assert receivers("ff:ff:ff:ff:ff:ff", 2) == ["192.0.2.2", "192.0.2.3"]
     site.ctl("clear", "Logical_Switch", "ls0", "replication_mode")
     wait_until(lambda: receivers("ff:ff:ff:ff:ff:ff", 1) == ["192.0.2.2"], "one service node gets it")
-    # It is gone: the other one has to do.
+    # The service node is gone: the other one takes over.
     site.kernels[0].namespace.ip("link set u0 down")
     site.host.namespace.flush_neighbors()
     wait_until(lambda: receivers("ff:ff:ff:ff:ff:ff", 0) == ["192.0.2.3"], "the other service node gets it", 60, 0.5)
@@ -117,7 +118,7 @@ def test_tunnel_key_of_a_locator(lab):
     site.wait_mac(mac_number(9), type="controller", vtep="192.0.2.2")
     site.bm.namespace.raw_socket("eth0").send(ethernet(site.bm.mac, mac_number(9)))
     wait_until(lambda: ("192.0.2.2", "7777") in tunnelled(capture), "a packet has the locator's key")
-    # The logical switch's own key is what others use.
+    # Others use the logical switch's own key.
     assert site.bm.ping(site.vm.ipv4, count=2) == 2
 
 
@@ -141,7 +142,7 @@ def test_not_forwarded_without_a_key(lab):
 
 
 def test_local_switching(lab):
-    """Two ports of one logical switch reach each other; a machine's frames come back with no tag that is not theirs."""
+    """Two ports of one logical switch reach each other; returned frames carry the right tags."""
     site = ControlledSite(lab, ports=2)
     site.add_switch()
     site.ctl("bind-ls", "hv1", "p1", 0, "ls0", "--", "bind-ls", "hv1", "p2", 0, "ls0")

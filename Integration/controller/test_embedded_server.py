@@ -1,5 +1,5 @@
-"""`ovsdb: {}`: vtepd serves the database itself, as hardware does: creates or converts it, listens where Manager rows say, keeps the
-server running, and never lets two of them have one database."""
+"""`ovsdb: {}`: vtepd serves the database itself, like a hardware VTEP: it creates or converts it, listens on the Manager rows'
+targets, keeps the server running, and never runs two servers on one database."""
 import json
 import os
 import pathlib
@@ -15,7 +15,7 @@ from lab.ovsdb import SCHEMA
 
 @pytest.fixture
 def daemon(lab):
-    """Not yet started."""
+    """Not started yet."""
     daemon = Site(lab, vtepd=1, flood="replicate", wait=False).daemons[0]
     daemon.config["ovsdb"] = {}
     daemon.write_config()
@@ -31,7 +31,7 @@ def socket_of(daemon):
 
 
 def servers(daemon):
-    """Process identifiers of all servers on its database."""
+    """PIDs of all servers on its database."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         try:
@@ -62,12 +62,12 @@ def test_controllers_connect_to_the_switch(daemon):
     assert vtep_ctl(remote, "list-ls", namespace=daemon.namespace) == "ls0"
     vtep_ctl(remote, "add-ls", "ls1", namespace=daemon.namespace)
     daemon.wait_logical_switches(2)
-    # Its log is in ours.
+    # Its log lines are in ours.
     assert "ovsdb-server: ovsdb_server: ovsdb-server (Open vSwitch)" in daemon.log()
     assert len(servers(daemon)) == 1
     assert daemon.stop() == 0
     assert servers(daemon) == [] and not (daemon.directory / "run/db.sock").exists()
-    # What was in the database is there again.
+    # The database's contents are still there.
     daemon.start()
     daemon.wait_logical_switches(2)
 
@@ -110,14 +110,14 @@ def test_kill_of_vtepd_leaves_no_second_server(daemon):
     for count in (1, 2):
         [orphan] = servers(daemon)
         daemon.kill()
-        # It serves controllers meanwhile.
+        # It serves controllers in the meantime.
         vtep_ctl(socket_of(daemon), "add-ls", f"ls{count}")
         assert servers(daemon) == [orphan]
         daemon.start()
         daemon.wait_logical_switches(count + 1)
         [pid] = servers(daemon)
         assert pid != orphan and f"stopping ovsdb-server {orphan}" in daemon.log()
-    # Both killed: the socket and the pid file that they leave behind harm nothing.
+    # Both killed: leftover socket and pid file do no harm.
     [orphan] = servers(daemon)
     daemon.kill()
     os.kill(orphan, signal.SIGKILL)
@@ -141,7 +141,7 @@ def test_a_database_in_use_is_left_alone(daemon):
 
 
 def old_schema(directory):
-    """The schema as it was in version 1.3.0, as far as matters: without what came later."""
+    """The relevant parts of schema version 1.3.0, without later additions."""
     schema = json.loads(pathlib.Path(SCHEMA).read_text())
     schema["version"] = "1.3.0"
     schema.pop("cksum", None)
@@ -167,7 +167,7 @@ def test_an_old_database_is_converted_and_kept(daemon):
     assert backup.name == "vtep.db.backup-1.3.0" and backup.read_bytes() == before
     daemon.stop()
     assert run("ovsdb-tool", "needs-conversion", database_of(daemon), SCHEMA).stdout.strip() == "no"
-    # A newer one than we know is used as it is.
+    # A newer schema than the installed one is used as it is.
     newer = json.loads(pathlib.Path(SCHEMA).read_text())
     newer["version"] = "9.0.0"
     newer["tables"]["Logical_Switch"]["columns"]["unheard_of"] = {"type": "string"}
@@ -185,14 +185,14 @@ def test_a_damaged_database_is_reported_and_not_replaced(daemon):
     wait_until(lambda: "move it away" in daemon.log() and str(database_of(daemon)) in daemon.log(),
                lambda: f"it is reported:\n{daemon.log()}")
     assert database_of(daemon).read_text() == "this is no database\n"
-    assert daemon.ctl("status")["state"] == "running", "forwarding does not depend on it"
+    assert daemon.ctl("status")["state"] == "running", "forwarding must not depend on it"
     database_of(daemon).rename(daemon.directory / "damaged")
     daemon.wait_ovsdb()
 
 
 @pytest.mark.parametrize("path, package", [("/usr/sbin/ovsdb-server", "openvswitch-common"), (SCHEMA, "openvswitch-vtep")])
-def test_what_is_missing_is_named(daemon, path, package):
-    """In a mount namespace where the file is not there."""
+def test_missing_files_are_named(daemon, path, package):
+    """In a mount namespace without the file."""
     hide = f"mount --bind /dev/null {path}" if "sbin" in path else f"mount -t tmpfs none {os.path.dirname(path)}"
     done = daemon.namespace.run("unshare", "-m", "sh", "-c", f"{hide} && exec {VTEPD} --config {daemon.config_path}", check=False)
     assert done.returncode == 2 and package in done.stderr and os.path.basename(path) in done.stderr, done.stderr

@@ -1,5 +1,5 @@
-"""100,000 remote addresses from a controller: all of them are known, one more costs one row, and a restart of the database server
-changes nothing."""
+"""100,000 remote addresses from a controller: all are known, one more costs one row, and a restart of the database server changes
+nothing."""
 import json
 import socket
 import time
@@ -12,7 +12,7 @@ COUNT = 100_000
 
 
 class Connection:
-    """Long transactions: ovsdb-client takes them as one argument, which Linux limits."""
+    """Long transactions: ovsdb-client takes a transaction as one argument, whose length Linux limits."""
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -33,7 +33,7 @@ class Connection:
 
 
 def address(number):
-    """Other addresses than those of the guests."""
+    """Addresses other than the guests'."""
     return mac_number(number, 0x06)
 
 
@@ -42,7 +42,7 @@ def insert(mac, network, locator):
 
 
 def fill(connection, peer):
-    """The logical switch, a flood set with the peer alone, and the addresses, all of them at the peer."""
+    """The logical switch, a flood set with only the peer, and the addresses, all at the peer."""
     results = connection.transact(
         {"op": "insert", "table": "Logical_Switch", "uuid-name": "ls", "row": {"name": "ls0", "tunnel_key": VNI, "replication_mode": "source_node"}},
         {"op": "insert", "table": "Physical_Locator", "uuid-name": "l", "row": {"encapsulation_type": "vxlan_over_ipv4", "dst_ip": peer}},
@@ -72,7 +72,7 @@ def test_a_hundred_thousand_addresses(lab):
     site.ctl("bind-ls", "hv1", "p1", 0, "ls0", timeout=60)
     site.bm.wait_ping(site.vm.ipv4)
 
-    # One more, again and again: the best time is the one that tells, whatever else this machine does.
+    # One more, repeatedly: the best time counts, whatever else this machine does.
     times = []
     for number in range(10):
         mac = address(COUNT + number)
@@ -83,7 +83,7 @@ def test_a_hundred_thousand_addresses(lab):
     print(f"one more is known after {1000 * min(times):.0f} ms, with the time that vtepctl takes")
     assert min(times) < 0.5
 
-    # The server has forgotten what it told us, and tells everything again: nothing of it is new.
+    # The server has forgotten what it sent us, and sends everything again: none of it is new.
     site.server.kill()
     assert site.bm.ping(site.vm.ipv4, count=3) == 3
     site.server.start()

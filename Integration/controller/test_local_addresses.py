@@ -1,4 +1,4 @@
-"""What the switch writes: local addresses within a second, gone with port or binding; flood sets, counters; and nothing at all when
+"""What the switch writes: local addresses within a second, removed with their port or binding; flood sets, counters; and nothing if
 nothing has changed."""
 import time
 
@@ -21,9 +21,9 @@ def test_addresses_appear_within_a_second_and_go_with_the_binding(lab):
         raw.send(ethernet(mac))
         site.wait_local(mac)
         best = min(best or 99, time.monotonic() - start)
-    # The issue's figure; each look into the database starts a process, on a busy machine.
+    # The required time; each look into the database starts a process, on a busy machine.
     assert best < 1.0
-    # With the address that it gives in ARP.
+    # With the IP address from its ARP.
     site.locals[1].ping(site.bm.ipv4)
     wait_until(lambda: site.local_macs().get(site.locals[1].mac) == site.locals[1].ipv4,
                lambda: f"{site.locals[1].mac} with its address: {site.local_macs()}")
@@ -46,7 +46,7 @@ def test_addresses_appear_within_a_second_and_go_with_the_binding(lab):
 
 
 def test_configured_addresses_are_published(lab):
-    """Those of ports that the controller binds, as soon as it does."""
+    """Those of a port are published as soon as the controller binds it."""
     mac = "02:00:00:00:12:34"
     site = ControlledSite(lab, start=False)
     site.daemon.config["ports"][0]["macs"] = [mac]
@@ -66,7 +66,7 @@ def test_counters_of_bindings(lab):
     assert site.bm.ping(site.vm.ipv4, count=5) == 5
 
     def stats():
-        """The four counters, once they are there."""
+        """The four counters, once they exist."""
         found = site.rows("Logical_Binding_Stats", "packets_from_local", "packets_to_local", "bytes_from_local", "bytes_to_local")
         return found[0] if len(found) == 1 else None
 
@@ -84,12 +84,12 @@ def test_counters_of_bindings(lab):
 
 
 def test_nothing_is_written_when_nothing_changed(lab):
-    """A restart of the daemon, of the server, and of the controller leave the database as it is, and forwarding, too."""
+    """Restarting the daemon, the server or the controller changes neither the database nor forwarding."""
     site = ControlledSite(lab)
     site.connect()
     site.bm.wait_ping(site.vm.ipv4)
     site.wait_local(site.bm.mac)
-    # Silence, so that counters stand still and everything is written.
+    # Silence, so that counters stop and everything is written.
     site.bm.namespace.ip("link set eth0 down")
     tables = ["Global", "Physical_Switch", "Physical_Port", "Ucast_Macs_Local", "Mcast_Macs_Local", "Physical_Locator",
               "Physical_Locator_Set", "Logical_Switch", "Ucast_Macs_Remote", "Mcast_Macs_Remote"]
@@ -102,7 +102,7 @@ def test_nothing_is_written_when_nothing_changed(lab):
         time.sleep(6)
         return contents() == before
 
-    # The port is down: its learned address goes. Configured ones would not.
+    # The port is down: its learned address is removed. Configured ones would stay.
     wait_until(settled, "the database has come to rest", 90)
     before = contents()
     site.daemon.stop()
@@ -116,15 +116,15 @@ def test_nothing_is_written_when_nothing_changed(lab):
     site.daemon.wait_ovsdb()
     time.sleep(6)
     after = contents()
-    # Row versions are the server's own and change with its start.
+    # The server generates row versions, which change when it starts.
     assert {table: len(rows) for table, rows in after.items()} == {table: len(rows) for table, rows in before.items()}
     written = " ".join(row["summary"] for row in site.daemon.ctl("ovsdb", "transactions"))
     assert all(table not in written for table in tables if table != "Physical_Port"), written
     assert [row["vni"] for row in site.daemon.ctl("show", "vnis")] == [VNI]
 
 
-def test_taken_out_of_the_database_when_told(lab):
-    """Without the section there is no controller: what was ours is gone, what was others' stays."""
+def test_removing_the_section_removes_our_rows(lab):
+    """Without the section there is no controller: our rows are removed, others' stay."""
     site = ControlledSite(lab)
     site.connect()
     site.bm.wait_ping(site.vm.ipv4)
@@ -139,7 +139,7 @@ def test_taken_out_of_the_database_when_told(lab):
 
 
 def test_two_switches_in_one_database(lab):
-    """Neither touches what is the other's."""
+    """Neither touches the other's rows."""
     site = ControlledSite(lab)
     site.connect()
     site.bm.wait_ping(site.vm.ipv4)
@@ -161,8 +161,8 @@ def test_two_switches_in_one_database(lab):
     site.bm.wait_ping(site.vm.ipv4)
 
 
-def test_station_that_the_controller_has_elsewhere(lab):
-    """It is published: the controller's word stands until it thinks again."""
+def test_station_that_the_controller_places_elsewhere(lab):
+    """It is published: the controller's placement applies until it reconsiders."""
     site = ControlledSite(lab)
     site.connect()
     site.wait_vni()

@@ -1,5 +1,5 @@
-"""Databases of other schema versions, with rows that make no sense, and wishes that contradict the configuration: what can be done is
-done, the rest is told in the columns that the schema has for it, for as long as it is so."""
+"""Databases with other schema versions, invalid rows, and requests that contradict the configuration: vtepd does what it can and
+reports the rest in the schema's columns, for as long as it applies."""
 import json
 import pathlib
 
@@ -12,7 +12,7 @@ from lab.ovsdb import SCHEMA
 
 
 def server_with(lab, edit):
-    """A function of a namespace that makes a server whose schema is another."""
+    """Starts servers in a namespace with a modified schema."""
     def make(namespace):
         schema = json.loads(pathlib.Path(SCHEMA).read_text())
         edit(schema)
@@ -37,7 +37,7 @@ def odd_site(lab, edit, **options):
 
 
 def make_old(schema):
-    """What later versions than 1.3.0 have added."""
+    """Additions of versions after 1.3.0."""
     schema["version"] = "1.3.0"
     tables = schema["tables"]
     for table in ("ACL", "ACL_entry"):
@@ -52,7 +52,7 @@ def make_old(schema):
 
 def test_schema_1_3_0(lab):
     site = odd_site(lab, make_old)
-    # vtep-ctl of today wants columns that are not there.
+    # Today's vtep-ctl needs columns that are missing.
     site.server.transact(
         {"op": "insert", "table": "Logical_Switch", "uuid-name": "ls", "row": {"name": "ls0", "tunnel_key": VNI}},
         {"op": "insert", "table": "Physical_Locator", "uuid-name": "l",
@@ -85,7 +85,7 @@ def test_unknown_table_and_column(lab):
 
 def test_rows_that_refer_to_nothing(lab):
     def edit(schema):
-        """References that the server does not keep."""
+        """References that the server does not enforce."""
         for table, column in (("Ucast_Macs_Remote", "locator"), ("Ucast_Macs_Remote", "logical_switch"), ("Physical_Port", "vlan_bindings")):
             kind = schema["tables"][table]["columns"][column]["type"]
             (kind.get("value") or kind["key"]).pop("refTable")
@@ -110,8 +110,8 @@ def test_rows_that_refer_to_nothing(lab):
     site.wait_faults(set(), *port)
 
 
-def test_rows_that_contradict_each_other(lab):
-    """The first by identifier counts, whichever came first; so does it after a restart."""
+def test_conflicting_rows(lab):
+    """The row with the lowest UUID counts, whichever came first, also after a restart."""
     site = ControlledSite(lab)
     site.connect()
     site.bm.wait_ping(site.vm.ipv4)
@@ -143,7 +143,7 @@ def test_rows_that_contradict_each_other(lab):
 
 
 def test_vni_of_the_configuration(lab):
-    """It stays the configuration's, and the controller is told; when it is given up, the controller has it."""
+    """The configuration keeps it, and the controller gets a fault; once the configuration releases it, the controller gets it."""
     site = ControlledSite(lab, ports=2, start=False)
     site.daemon.config["vnis"] = [{"vni": VNI, "flood": "replicate", "peers": ["192.0.2.2"]}]
     site.daemon.config["ports"][0]["vni"] = VNI
@@ -167,7 +167,7 @@ def test_vni_of_the_configuration(lab):
     site.wait_mac(site.vm.mac, type="controller", vtep="192.0.2.77")
     site.wait_faults(set())
     site.wait_faults(set(), *port)
-    # While the controller has it, the operator cannot take it.
+    # While the controller uses it, the operator cannot take it.
     try:
         site.daemon.ctl("vni", "add", "--vni", VNI, "--flood", "none")
         raise AssertionError("the daemon took a VNI from the controller")
@@ -175,7 +175,7 @@ def test_vni_of_the_configuration(lab):
         assert "ls0" in refusal.message and refusal.status == 1
 
 
-def test_more_addresses_than_there_is_room_for(lab):
+def test_more_addresses_than_the_table_holds(lab):
     site = ControlledSite(lab, start=False)
     site.daemon.config["dataplane"]["mac-table-size"] = 256
     site.daemon.write_config()
@@ -196,8 +196,8 @@ def test_more_addresses_than_there_is_room_for(lab):
         site.wait_mac(mac_number(1000 + number), type="controller")
 
 
-def test_what_we_do_not_do(lab):
-    """Routing, filtering and BFD: told, and taken back with the wish."""
+def test_unsupported_features_are_reported(lab):
+    """Routing, filtering and BFD: reported, and cleared with the request."""
     site = ControlledSite(lab)
     site.connect()
     site.ctl("create", "Logical_Router", "name=lr0")

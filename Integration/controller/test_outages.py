@@ -1,5 +1,5 @@
-"""kill -9 of the database server, of the controller and of vtepd, in turn and together, under a stream of 1,000 packets a second;
-and databases that were wiped."""
+"""kill -9 of the database server, the controller and vtepd, in turn and together, under a stream of 1,000 packets per second; and
+wiped databases."""
 import time
 
 import pytest
@@ -9,7 +9,7 @@ from lab.controlled import ControlledSite
 from lab.namespaces import run
 from lab.ovsdb import SCHEMA
 
-# A machine that is busy with other things may lose packets of its own accord: one run without any says what is asked.
+# A busy machine may lose packets on its own: one run without any loss is enough.
 ATTEMPTS = 4
 
 
@@ -22,12 +22,12 @@ def site(lab):
 
 
 def controller(site):
-    """A process that has a session with the database and never ends."""
+    """A process with an endless session with the database."""
     return site.host.namespace.popen("vtep-ctl", f"--db=unix:{site.server.socket}", "--no-wait", "wait-until", "Logical_Switch", "never")
 
 
 def lost_while(site, act):
-    """How many packets of a stream are lost while something is done."""
+    """How many packets of a stream are lost during an action."""
     stream = EchoStream(site.bm, site.vm.mac, site.vm.ipv4)
     try:
         stream.wait_answers(500)
@@ -74,9 +74,10 @@ def test_controller_killed(site):
 
 
 def test_vtepd_killed_while_nobody_answers(site):
-    """Forwarding resumes with what was known, although the server is dead, too. What was learned meanwhile is published then."""
+    """Forwarding resumes from the last known state, although the server is dead too. Addresses learned in the meantime are
+    published later."""
     site.wait_local(site.bm.mac)
-    # What the controller has said is on the disk in a moment.
+    # The controller's state is saved within a moment.
     site.ctl("add-ucast-remote", "ls0", "02:00:00:00:77:01", "192.0.2.2")
     state = site.daemon.directory / "state/controller-state"
     wait_until(lambda: state.exists() and "02:00:00:00:77:01" in state.read_text(), "the state is kept")
@@ -96,7 +97,7 @@ def test_vtepd_killed_while_nobody_answers(site):
 
 
 def wipe(site):
-    """The server starts anew with an empty database."""
+    """The server restarts with an empty database."""
     site.server.kill()
     site.server.database.unlink()
     run("ovsdb-tool", "create", site.server.database, SCHEMA)
@@ -104,7 +105,7 @@ def wipe(site):
 
 
 @pytest.mark.alone
-def test_wiped_database_is_not_believed_at_once(lab):
+def test_wiped_database_is_not_applied_at_once(lab):
     site = ControlledSite(lab, start=False)
     site.daemon.config["ovsdb"]["stale-hold"] = 12
     site.daemon.write_config()
@@ -116,7 +117,7 @@ def test_wiped_database_is_not_believed_at_once(lab):
     def forget():
         wipe(site)
         site.daemon.wait_ovsdb()
-        # The switch is there again, as in any new database.
+        # The switch is registered again, as in any new database.
         wait_until(lambda: site.ctl("list-ps") == "hv1", "the switch has registered")
 
     assert lost_while(site, forget) < 100

@@ -1,5 +1,5 @@
-"""The whole chain with OVN: vtepd stands where ovs-vtep stands, with no change on OVN's side. A virtual machine on an OVN hypervisor
-reaches a bare-metal host behind vtepd, and the other way round."""
+"""The whole chain with OVN: vtepd takes the place of ovs-vtep, without changes in OVN. A virtual machine on an OVN hypervisor
+reaches a bare-metal host behind vtepd, and vice versa."""
 import signal
 
 import pytest
@@ -9,7 +9,7 @@ from lab.ovn import Central, Gateway, Hypervisor
 
 
 class OVN:
-    """Two hypervisors with a guest each, and a gateway with a bare-metal host, all on logical switch sw0."""
+    """Two hypervisors with one guest each, and a gateway with a bare-metal host, all on logical switch sw0."""
 
     def __init__(self, lab):
         self.switch = Switch(lab)
@@ -58,7 +58,7 @@ def test_virtual_machines_reach_bare_metal(ovn):
     ovn.wait_pings()
     for guest in ovn.guests:
         assert guest.ping(ovn.server.ipv4, 3, 1, 1400) == 3
-    # OVN has said where its machines are, and how to replicate.
+    # OVN has announced its machines and how to replicate.
     macs = ovn.daemon.macs()
     for guest, hypervisor in zip(ovn.guests, ovn.hypervisors):
         assert (macs[guest.mac]["type"], macs[guest.mac]["vtep"]) == ("controller", hypervisor.address)
@@ -66,7 +66,7 @@ def test_virtual_machines_reach_bare_metal(ovn):
     key = int(ovn.gateway.vtep_ctl("get", "Logical_Switch", "ls0", "tunnel_key"))
     assert (row["vni"], row["source"], sorted(row["peers"])) == (key, "ovsdb", ["192.0.2.2", "192.0.2.3"])
     assert {row[0] for row in capture.fields("vxlan.vni", only="vxlan")} == {str(key)}
-    # And we have said where ours is.
+    # And we have announced ours.
     wait_until(lambda: ovn.server.mac in ovn.gateway.vtep_ctl("list-local-macs", "ls0"), "the host's address is published")
     assert ovn.central.sbctl("--columns=name", "--bare", "find", "chassis", "name=ps0") == "ps0"
 
@@ -90,8 +90,8 @@ def test_virtual_machine_comes_moves_and_goes(ovn):
     wait_until(lambda: vtep() is None, lambda: f"{mac} is gone, not {vtep()}")
 
 
-def test_everybody_is_killed(ovn):
-    """Forwarding goes on without the database and without the controller, and over a restart of vtepd."""
+def test_everything_is_killed(ovn):
+    """Forwarding continues without the database and the controller, and across a restart of vtepd."""
     ovn.bind()
     ovn.wait_pings()
     state = ovn.daemon.directory / "state/controller-state"
@@ -108,14 +108,14 @@ def test_everybody_is_killed(ovn):
     ovn.gateway.start_controller()
     ovn.daemon.wait_ovsdb()
     ovn.wait_pings()
-    # The chain is whole again.
+    # The chain works again.
     ovn.central.nbctl("lsp-set-addresses", ovn.guests[0].name, f"02:00:00:00:00:78 {ovn.guests[0].ipv4}")
     wait_until(lambda: "02:00:00:00:00:78" in ovn.daemon.macs(), lambda: f"a change arrives: {ovn.daemon.macs()}")
 
 
 def test_controller_is_restarted(ovn):
-    """At its end it takes back all that it has said, in many transactions; at its start it says it again. We lose nothing: what
-    hypervisors lose, whose tunnel to us OVN takes away and makes again, is theirs."""
+    """When it stops, it withdraws everything in many transactions; when it starts, it sends it again. We lose nothing. Losses on
+    the hypervisors, where OVN removes and re-creates the tunnel to us, are their own."""
     ovn.bind()
     ovn.wait_pings()
     capture = Capture(ovn.host.namespace, "u0", "udp port 4789")
@@ -137,14 +137,14 @@ def test_controller_is_restarted(ovn):
     assert len(missing) < 5 and len(tunnelled) >= 350, f"lost: {missing}"
 
 
-def test_network_is_deleted_and_its_key_given_on(ovn):
+def test_key_of_a_deleted_network_is_reused(ovn):
     ovn.bind()
     ovn.wait_pings()
     key = ovn.gateway.vtep_ctl("get", "Logical_Switch", "ls0", "tunnel_key")
     ovn.central.nbctl("lsp-del", "sw0-vtep")
     wait_until(lambda: ovn.gateway.vtep_ctl("get", "Logical_Switch", "ls0", "tunnel_key") == "0", "the key is withdrawn")
     wait_until(lambda: ovn.daemon.ovsdb()["held"], lambda: f"the network is held:\n{ovn.daemon.log()[-2000:]}")
-    # Another network gets the key, and the gateway's other VLAN is in it.
+    # Another network gets the key, with the gateway's other VLAN.
     ovn.central.nbctl("ls-del", "sw0")
     ovn.central.nbctl("ls-add", "sw1", "--", "set", "Logical_Switch", "sw1", f"other_config:requested-tnl-key={key}")
     ovn.central.nbctl(
@@ -160,7 +160,7 @@ def test_network_is_deleted_and_its_key_given_on(ovn):
 
 
 def test_both_families(lab):
-    """Of two addresses in tunnel_ips OVN takes the first as text; so there is one."""
+    """Of two addresses in tunnel_ips OVN uses the first in text order; so there is only one."""
     switch = Switch(lab)
     host = UnderlayHost(lab, switch, 1, "gw")
     central = Central(lab, switch)

@@ -1,4 +1,4 @@
-"""A clustered database (Raft): the leader is followed, wherever it is, and members that have lost the cluster are left."""
+"""A clustered database (Raft): vtepd follows the leader, wherever it is, and abandons members that have lost the cluster."""
 import signal
 
 import pytest
@@ -33,7 +33,7 @@ class Cluster:
         return [number for number, member in self.members.items() if member.process.poll() is None]
 
     def leader(self, among=None):
-        """The number of the member that leads; waits for an election."""
+        """The number of the leading member; waits for an election."""
         def found():
             for number in among or self.running():
                 status = self.members[number].appctl("cluster/status", "hardware_vtep", check=False).stdout
@@ -44,7 +44,7 @@ class Cluster:
         return wait_until(found, "there is a leader", 60)
 
     def add_logical_switch(self, name):
-        """Through any member that runs: it passes it on."""
+        """Through any running member, which forwards it."""
         remotes = ",".join(self.remote(number) for number in self.running())
         return transact(remotes, {"op": "insert", "table": "Logical_Switch", "row": {"name": name}}, namespace=self.namespace)
 
@@ -61,7 +61,7 @@ def site(lab):
 
 
 def wait_follows(daemon, cluster):
-    """The daemon is connected to the leader, and to nobody else."""
+    """The daemon is connected to the leader only."""
     def settled():
         leader = cluster.remote(cluster.leader())
         return {row["remote"]: row["state"] for row in daemon.ctl("show", "ovsdb") if row["state"] in ("ACTIVE", "IDLE")}.keys() == {leader}
@@ -83,7 +83,7 @@ def test_the_leader_is_stopped_and_changes_still_arrive(site):
         cluster.add_logical_switch(f"ls{count}")
         daemon.wait_logical_switches(count)
         wait_follows(daemon, cluster)
-        # The lost one is back, and does not lead.
+        # The lost member is back, and does not lead.
         cluster.members[leader].start()
         count += 1
         cluster.add_logical_switch(f"ls{count}")
@@ -94,7 +94,7 @@ def test_leadership_that_moves_is_followed_at_once(site):
     daemon, cluster = site.daemons[0], site.cluster
     wait_follows(daemon, cluster)
     old = cluster.leader()
-    # It stands still for as long as the others need to elect another; then it says that it does not lead any more.
+    # It is stopped for as long as the others need to elect another leader; then it reports that it no longer leads.
     cluster.members[old].process.send_signal(signal.SIGSTOP)
     try:
         cluster.leader(among=[number for number in MEMBERS if number != old])
@@ -106,7 +106,7 @@ def test_leadership_that_moves_is_followed_at_once(site):
     daemon.wait_logical_switches(1)
 
 
-def test_a_leader_that_falls_silent_is_left(site):
+def test_a_silent_leader_is_abandoned(site):
     daemon, cluster = site.daemons[0], site.cluster
     daemon.config["ovsdb"]["inactivity-probe-seconds"] = 1
     daemon.reload("ovsdb changed")
@@ -117,7 +117,7 @@ def test_a_leader_that_falls_silent_is_left(site):
     try:
         daemon.wait_ovsdb(error="no answer for")
         others = [number for number in MEMBERS if number != old]
-        cluster.running = lambda: others  # it runs, but answers nothing
+        cluster.running = lambda: others  # it runs, but does not answer
         cluster.add_logical_switch("ls1")
         daemon.wait_logical_switches(1)
         wait_follows(daemon, cluster)
@@ -125,7 +125,7 @@ def test_a_leader_that_falls_silent_is_left(site):
         silent.send_signal(signal.SIGCONT)
 
 
-def test_a_member_without_its_cluster_is_left(site):
+def test_a_member_without_its_cluster_is_abandoned(site):
     daemon, cluster = site.daemons[0], site.cluster
     wait_follows(daemon, cluster)
     cluster.add_logical_switch("ls1")
@@ -134,7 +134,7 @@ def test_a_member_without_its_cluster_is_left(site):
     lost = [number for number in MEMBERS if number != leader]
     for number in lost:
         cluster.members[number].kill()
-    # Nobody is left who could say what the database contains now; what was known stays.
+    # No member can say what the database contains now; the known state stays.
     wait_until(lambda: all(row["state"] not in ("ACTIVE", "IDLE") for row in daemon.ctl("show", "ovsdb")),
                lambda: f"the member is left: {daemon.ctl('show', 'ovsdb')}\n{daemon.log()[-2000:]}", 90)
     errors = [row["last_error"] or "" for row in daemon.ctl("show", "ovsdb")]
@@ -147,8 +147,8 @@ def test_a_member_without_its_cluster_is_left(site):
     daemon.wait_logical_switches(2)
 
 
-def test_one_remote_that_does_not_lead_will_do(lab):
-    """With nothing to choose from, a follower is followed: it passes transactions on."""
+def test_single_follower_is_accepted(lab):
+    """Without an alternative, a follower is used: it forwards transactions."""
     site = Site(lab, vtepd=1, flood="replicate", wait=False)
     cluster = Cluster(site.hosts[0].namespace)
     follower = next(number for number in MEMBERS if number != cluster.leader())
@@ -161,15 +161,15 @@ def test_one_remote_that_does_not_lead_will_do(lab):
     daemon.wait_logical_switches(1)
 
 
-def test_a_relay_will_do(lab):
-    """A server that passes on what another has: it never leads."""
+def test_a_relay_is_accepted(lab):
+    """A server that relays another's database: it never leads."""
     site = Site(lab, vtepd=1, flood="replicate", wait=False)
     daemon = site.daemons[0]
     source = OvsdbServer(daemon.namespace, "source", ["ptcp:6640:127.0.0.1"]).start()
     relay = OvsdbServer(daemon.namespace, "relay", ["ptcp:6650:127.0.0.1"], create=False)
     relay.database = "relay:hardware_vtep:tcp:127.0.0.1:6640"
     relay.start()
-    # Two remotes, so that there is a choice.
+    # Two remotes, so that there is an alternative.
     daemon.config["ovsdb"] = {"remotes": ["tcp:127.0.0.1:6650", "tcp:127.0.0.1:6651"]}
     daemon.write_config()
     daemon.start()

@@ -1,5 +1,5 @@
-"""Connections to a real ovsdb-server in every way there is, and TLS: the right certificates connect, each wrong one is refused for
-a reason of its own, and certificates that change on disk are taken over without losing what is known."""
+"""Connections to a real ovsdb-server over every transport, and TLS: valid certificates connect, each invalid one is rejected for
+its own reason, and certificates that change on disk are used without losing state."""
 import signal
 import socket
 import subprocess
@@ -39,7 +39,7 @@ def test_every_transport_connects_and_carries_changes(lab, remote):
     pki = right_certificates(lab)
     daemon = daemon_with(lab, {})
     server = OvsdbServer(daemon.namespace, options=pki.options("server"))
-    # ptcp and pssl: it is the server that connects.
+    # ptcp and pssl: the server connects.
     mine, theirs = {
         "unix": (f"unix:{server.socket}", None),
         "tcp:127.0.0.1": (f"tcp:127.0.0.1:{PORT}", f"ptcp:{PORT}:127.0.0.1"),
@@ -58,10 +58,10 @@ def test_every_transport_connects_and_carries_changes(lab, remote):
     for count in (1, 2, 3):
         server.vtep_ctl("add-ls", f"ls{count}")
         daemon.wait_logical_switches(count)
-    # The server goes and comes back; what changed meanwhile is seen.
+    # The server restarts; changes made in the meantime arrive.
     server.kill()
     wait_until(lambda: daemon.ovsdb()["state"] not in ("ACTIVE", "IDLE"), lambda: f"the loss is noticed: {daemon.ovsdb()}")
-    assert daemon.ovsdb()["logical_switches"] == 3, "what was known is kept"
+    assert daemon.ovsdb()["logical_switches"] == 3, "the known state is kept"
     server.start().vtep_ctl("del-ls", "ls1")
     daemon.wait_ovsdb()
     daemon.wait_logical_switches(2)
@@ -74,7 +74,7 @@ def test_every_transport_connects_and_carries_changes(lab, remote):
     ("tcp:127.0.0.1:6699", "no answer within 5 s"),
     ("ptcp:6640:192.0.2.99", "cannot listen: Cannot assign requested address"),
 ])
-def test_what_keeps_a_connection_from_coming_about_is_said(lab, remote, words):
+def test_connection_failures_are_explained(lab, remote, words):
     daemon = daemon_with(lab, {"remotes": [remote]})
     daemon.namespace.run("nft", "add table ip t; add chain ip t i { type filter hook input priority 0; }; add rule ip t i tcp dport 6699 drop")
     daemon.start()
@@ -82,7 +82,7 @@ def test_what_keeps_a_connection_from_coming_about_is_said(lab, remote, words):
     assert daemon.ctl("show", "ovsdb")[0]["remote"] == remote
 
 
-def test_wrong_certificates_are_refused_each_for_its_reason(lab):
+def test_wrong_certificates_are_refused_for_their_reasons(lab):
     pki = right_certificates(lab)
     pki.issue("expired", end="20200201000000Z")
     pki.issue("early", start="20980101000000Z")
@@ -99,7 +99,7 @@ def test_wrong_certificates_are_refused_each_for_its_reason(lab):
     def refused(words, server_certificate=None, **keys):
         server = None
         if server_certificate:
-            # The server does not care who we are, so that it is us who refuse.
+            # The server does not verify us, so we are the side that rejects.
             server = OvsdbServer(daemon.namespace, f"db{len(reasons)}", [f"pssl:{PORT}"], pki.options(server_certificate)).start()
         reload(daemon, remotes=[f"ssl:127.0.0.1:{PORT}"], **{**pki.keys("switch"), **keys})
         reasons.append(daemon.wait_ovsdb(error=words)["last_error"])
@@ -116,13 +116,13 @@ def test_wrong_certificates_are_refused_each_for_its_reason(lab):
     refused("does not belong to certificate", "server", **{"private-key": str(pki.path("server.key"))})
     refused("it holds a private key, not a certificate", "server", certificate=str(pki.path("switch.key")))
     refused("nowhere.pem: cannot read it", "server", **{"ca-certificate": str(pki.path("nowhere.pem"))})
-    # It is the server that refuses us: our certificate is from an authority it does not know.
+    # The server rejects us: it does not trust the authority of our certificate.
     server = OvsdbServer(daemon.namespace, "unknown", [f"pssl:{PORT}"], pki.options("server")).start()
     reload(daemon, remotes=[f"ssl:127.0.0.1:{PORT}"], **{**pki.keys("stranger"), "ca-certificate": str(pki.path("ca.pem"))})
     reasons.append(daemon.wait_ovsdb(error="the peer does not trust the authority")["last_error"])
     server.stop()
     assert len(reasons) == len(set(reasons)) >= 7, reasons
-    # And the right one connects after all of it.
+    # The right one still connects after all this.
     OvsdbServer(daemon.namespace, "right", [f"pssl:{PORT}"], pki.options("server")).start()
     reload(daemon, remotes=[f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch"), **{"peer-name": ["elsewhere", "db.example.net"]})
     daemon.wait_ovsdb()
@@ -144,7 +144,7 @@ def test_both_versions_are_spoken(lab, version):
     daemon = daemon_with(lab, {"remotes": [f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch")})
     process = s_server(daemon, pki, version)
     daemon.start()
-    # What comes out of it decrypted is our first request.
+    # Its decrypted output is our first request.
     assert b'"method"' in read_until(process.stdout, b"get_schema")
 
 
@@ -166,7 +166,7 @@ def test_an_old_version_is_refused(lab):
 
 
 def test_nothing_is_sent_in_plaintext(lab):
-    """Whatever the other side does instead of TLS, it gets to see handshakes only."""
+    """Whatever the other side does instead of TLS, it sees only handshakes."""
     pki = right_certificates(lab)
     daemon = daemon_with(lab, {"remotes": [f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch")})
     with daemon.namespace.entered():
@@ -198,14 +198,14 @@ def test_nothing_is_sent_in_plaintext(lab):
         assert b"method" not in data and b"get_schema" not in data
 
 
-def test_who_connects_to_us_must_show_a_certificate(lab):
+def test_clients_must_present_a_certificate(lab):
     pki = right_certificates(lab)
     pki.issue("expired", end="20200201000000Z")
     daemon = daemon_with(lab, {"remotes": [f"pssl:{PORT}:127.0.0.1"], **pki.keys("switch")})
     daemon.start()
 
     def connect(words, *options):
-        # A listener that goes on listening, whoever comes.
+        # A listener that keeps listening, whoever connects.
         daemon.namespace.run("openssl", "s_client", "-connect", f"127.0.0.1:{PORT}", "-quiet", *options, check=False)
         return daemon.wait_ovsdb(error=words)["last_error"]
 
@@ -219,7 +219,7 @@ def test_who_connects_to_us_must_show_a_certificate(lab):
     daemon.wait_ovsdb()
 
 
-def test_certificates_are_rotated_without_losing_what_is_known(lab):
+def test_certificates_are_rotated_without_losing_state(lab):
     pki = right_certificates(lab)
     pki.self_signed("ca2")
     pki.issue("server2", by="ca2")
@@ -246,12 +246,12 @@ def test_certificates_are_rotated_without_losing_what_is_known(lab):
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        # A key that does not fit its certificate is not used; the session goes on.
+        # A key that does not match its certificate is not used; the session continues.
         pki.path("switch-now.key").write_bytes(pki.path("switch2.key").read_bytes())
         daemon.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "cannot use the new key or certificates" in daemon.log(), "the mistake is reported")
         assert daemon.ovsdb()["state"] == "ACTIVE"
-        # The whole authority is replaced, on both sides. ovsdb-server reads its files again when they change.
+        # The whole authority is replaced, on both sides. ovsdb-server rereads its files when they change.
         for name in ("server", "switch", "ca"):
             pki.copy(f"{name}2", f"{name}-now")
         daemon.process.send_signal(signal.SIGHUP)
@@ -259,7 +259,7 @@ def test_certificates_are_rotated_without_losing_what_is_known(lab):
         daemon.wait_ovsdb()
         server.vtep_ctl("add-ls", "ls20")
         daemon.wait_logical_switches(21)
-        # Without a signal: the next connection uses what is there then.
+        # Without a signal: the next connection uses the current files.
         for name in ("server", "switch", "ca"):
             pki.copy(name, f"{name}-now")
         before = daemon.log().count("is replicated")
@@ -270,7 +270,7 @@ def test_certificates_are_rotated_without_losing_what_is_known(lab):
         done.set()
         watcher.join()
     assert gaps == []
-    # SIGHUP with the same files interrupts nothing.
+    # SIGHUP with unchanged files interrupts nothing.
     before = daemon.log().count("is replicated")
     daemon.reload("configuration reloaded")
     assert daemon.ovsdb()["state"] == "ACTIVE" and daemon.log().count("is replicated") == before

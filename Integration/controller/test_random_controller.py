@@ -1,4 +1,4 @@
-"""A random sequence of a controller's transactions, and the data plane equals a simple model: the database, read row by row."""
+"""After a random sequence of a controller's transactions, the data plane equals a simple model: the database, read row by row."""
 import random
 
 import pytest
@@ -10,7 +10,7 @@ STEPS = 60
 
 
 class Model:
-    """What the data plane should be, straight from the rows."""
+    """The expected data plane, directly from the rows."""
 
     def __init__(self, site):
         def rows(table, *columns):
@@ -113,13 +113,13 @@ def step(site, chance):
 def test_data_plane_equals_model(lab, seed):
     chance = random.Random(seed)
     site = ControlledSite(lab, kernels=0, ports=2, start=False)
-    # An empty database is believed at once.
+    # An empty database is applied at once.
     site.daemon.config["ovsdb"]["stale-hold"] = 0
     site.daemon.write_config()
     site.server.start()
     site.start()
     for number in range(STEPS):
-        # Several transactions may come before the data plane has followed.
+        # Several transactions may arrive before the data plane has caught up.
         for _ in range(chance.randint(1, 3)):
             operations = step(site, chance)
             if operations:

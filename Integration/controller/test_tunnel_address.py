@@ -1,4 +1,4 @@
-"""Which of our addresses others are told to send to: one, and the one that our locators have."""
+"""Which of our addresses is published for others to send to: one, the one in our locators."""
 import pytest
 
 from lab import wait_until
@@ -22,7 +22,7 @@ def both(lab, **ovsdb):
 
 
 def published(site):
-    """What is in tunnel_ips, and the addresses of locators."""
+    """The addresses in tunnel_ips, and those of locators."""
     return (site.rows("Physical_Switch", "tunnel_ips")[0]["tunnel_ips"],
             {row["dst_ip"] for row in site.rows("Physical_Locator", "dst_ip")})
 
@@ -35,7 +35,7 @@ def wait_published(site, address):
 def test_ipv4_is_the_default_and_the_other_can_be_chosen(lab):
     site = both(lab)
     wait_published(site, site.host.ipv4)
-    # Nobody has said anything, so there is nothing to say.
+    # Nobody has configured anything, so there is nothing to publish.
     assert site.daemon.ovsdb()["faults"] == []
     site.daemon.config["ovsdb"]["tunnel-address"] = site.host.ipv6
     site.daemon.reload("configuration reloaded: ovsdb changed")
@@ -43,8 +43,8 @@ def test_ipv4_is_the_default_and_the_other_can_be_chosen(lab):
     assert f'tunnel-address: "{site.host.ipv6}"' in site.daemon.ctl("config", "show")["text"]
 
 
-def test_controller_with_the_other_family_is_told(lab):
-    """The remedy that is printed is the one that helps."""
+def test_other_address_family_is_reported(lab):
+    """The printed remedy works."""
     site = both(lab)
     site.ctl("add-mcast-remote", "ls0", "unknown-dst", "2001:db8::2")
 

@@ -1,5 +1,5 @@
-"""Networks that a controller takes away: gone soon, unless it gives them back; and never another's under the same key. The orders are
-those of ovn-controller-vtep 23.03, as its database's log has them (findings/ovn-vtep-exit.sh)."""
+"""Networks that a controller withdraws: removed soon, unless it restores them; and never mixed with another network that gets the
+same key. The sequences are those of ovn-controller-vtep 23.03, as logged by its database (findings/ovn-vtep-exit.sh)."""
 import pytest
 
 from lab import Capture, EchoStream, wait_until
@@ -69,7 +69,7 @@ def test_controller_restarts(site, taken, given):
         row = wait_until(lambda: held(site), lambda: f"the network is held:\n{site.daemon.log()[-2000:]}")[0]
         assert (row["logical_switch"], row["vni"], row["reason"]) == ("ls0", VNI, "withdrawn") and 0 < row["hold_s"] <= 12
         assert "withdrawn" in site.daemon.table("show", "ovsdb")
-        # What is ours in it stays published.
+        # Our rows in it stay published.
         site.wait_local(site.bm.mac)
         stream.wait_answers(500)
         give_back(site, given)
@@ -90,17 +90,17 @@ def test_network_is_gone(site, taken):
     take_away(site, taken)
     wait_until(lambda: site.daemon.ctl("show", "vnis") == [], lambda: f"the network is gone:\n{site.daemon.log()[-2000:]}")
     assert "no longer forwarded: ls0" in site.daemon.log()
-    # The other host has not lost it, and may send.
+    # The other host still has it, and may send.
     capture = Capture(site.host.namespace, "u0", f"udp port 4789 and src host {site.host.ipv4}")
     assert site.bm.ping(site.vm.ipv4, count=3) == 0
     assert capture.fields("vxlan.vni", only="vxlan") == []
-    # Nor does it come back with a restart of ours.
+    # A restart of vtepd does not bring it back either.
     state = (site.daemon.directory / "state/controller-state")
     wait_until(lambda: "ls0" not in state.read_text(), "the state has it no more")
 
 
-def test_restart_of_ours_brings_nothing_back(site):
-    """Also one that comes in between."""
+def test_our_restart_brings_nothing_back(site):
+    """Also a restart in between."""
     take_away(site, "delete")
     wait_until(lambda: held(site), "the network is held")
     wait_until(lambda: "ls0" not in (site.daemon.directory / "state/controller-state").read_text(), "the state has it no more")
@@ -110,7 +110,7 @@ def test_restart_of_ours_brings_nothing_back(site):
 
 
 def deleted(site):
-    """The server deletes no logical switch that a row refers to, and ours go a moment after the binding."""
+    """The server does not delete a logical switch that a row refers to; our rows are removed a moment after the binding."""
     try:
         site.ctl("del-ls", "ls0")
     except AssertionError:
@@ -118,7 +118,7 @@ def deleted(site):
     return True
 
 
-def test_unbound_port_is_out_at_once(site):
+def test_unbound_port_stops_forwarding_at_once(site):
     take_away(site, "exit")
     wait_until(lambda: held(site), "the network is held")
     site.ctl("unbind-ls", "hv1", "p1", 0)
@@ -130,8 +130,8 @@ def test_unbound_port_is_out_at_once(site):
 
 
 @pytest.mark.parametrize("taken", ["exit", "delete"])
-def test_key_is_given_to_another(site, taken):
-    """Frames of the first network are never in the other's VNI, and its stations are unknown there."""
+def test_key_is_reused_by_another_network(site, taken):
+    """Frames of the first network never enter the other's VNI, and its stations are unknown there."""
     other = site.locals[1]
     flood = EchoStream(site.bm, site.vm.mac, site.vm.ipv4)
     try:
@@ -154,8 +154,8 @@ def test_key_is_given_to_another(site, taken):
         flood.stop()
 
 
-def test_database_found_empty_is_held_until_the_operator_says_no(site):
-    """Also one that is found so with the next connection."""
+def test_empty_database_is_held_until_released(site):
+    """Also if the next connection finds it empty."""
     assert site.daemon.ctl("ovsdb", "release-hold") == {"changed": False}
     site.server.kill()
     site.server.database.unlink()

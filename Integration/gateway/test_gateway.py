@@ -1,5 +1,5 @@
-"""A ToR gateway: bare-metal hosts, untagged and on VLANs, in one segment with a guest of a hypervisor and a host behind the
-kernel's VXLAN device. Every host sees exactly the tag that its binding has, octet for octet."""
+"""A ToR gateway: bare-metal hosts, untagged and on VLANs, in one segment with a hypervisor's guest and a host behind the kernel's
+VXLAN device. Every host sees exactly its binding's tag, octet for octet."""
 import pytest
 
 from lab import Capture, wait_until
@@ -62,7 +62,7 @@ def test_everybody_reaches_everybody_with_the_right_tag(lab):
     site = Gateway(lab)
     captures = {name: Capture(guest.namespace, "eth0", inbound=True) for name, guest in site.guests.items()}
     site.wait_all_pings()
-    # Not one frame of all that has another tag.
+    # No frame has any other tag.
     for name, capture in captures.items():
         frames = list(capture.packets())
         assert len(frames) >= 8
@@ -71,11 +71,11 @@ def test_everybody_reaches_everybody_with_the_right_tag(lab):
             expected = site.tags[name] and b"\x81\x00" + site.tags[name].to_bytes(2, "big")
             assert tag == expected, f"{name} got {frame.hex()}"
             inner = frame[16:18] if tag else frame[12:14]
-            # A gateway looks for loops by default.
+            # A gateway probes for loops by default.
             assert inner in (b"\x08\x00", b"\x08\x06", b"\x86\xdd", b"\x90\x00"), f"{name} got {frame.hex()}"
 
     raws = {name: guest.namespace.raw_socket("eth0", receive=False) for name, guest in site.guests.items()}
-    # Whole frames, from each to each, and from each to all.
+    # Complete frames, from each to each, and from each to all.
     for number, (source, raw) in enumerate(raws.items()):
         for target, guest in [*site.guests.items(), (None, None)]:
             if target == source:
@@ -90,8 +90,8 @@ def test_everybody_reaches_everybody_with_the_right_tag(lab):
     for capture in captures.values():
         frames = [frame for frame in capture.stop().packets() if b"frame 00" in frame[14:40]]
         assert len(frames) == len(set(frames)) == 8, "four unicasts and four broadcasts, each once"
-    # What the kernel floods while it knows no better reaches hosts that know a better place. And the trunks of bm2 and bm3 have
-    # stacks of their own, which speak untagged.
+    # Frames that the kernel floods before it has learned also reach other hosts. And the trunks of bm2 and bm3 have stacks of their
+    # own, which send untagged frames.
     dropped = {(row["reason"], row["where"]) for row in site.daemon.ctl("show", "drops") if row["count"]}
     assert {reason for reason, where in dropped if (reason, where) not in {("untagged-not-bound", "bm2"), ("untagged-not-bound", "bm3")}} \
         <= {"split-horizon"}
@@ -106,7 +106,7 @@ def test_bindings_are_shown_and_changed_while_traffic_flows(lab):
         assert (row["vni"], row["source"]) == (VNI, "config")
         for direction in ("rx", "tx"):
             assert row[f"{direction}_packets"] >= 8
-            # All frames of these ports are the one binding's.
+            # All frames of these ports belong to that binding.
             port = site.daemon.port(row["port"])
             assert row[f"{direction}_packets"] <= port[f"{direction}_packets"]
             assert 60 <= row[f"{direction}_bytes"] / row[f"{direction}_packets"] <= 1518
@@ -117,7 +117,7 @@ def test_bindings_are_shown_and_changed_while_traffic_flows(lab):
     with pytest.raises(Refused, match="port bm2 already binds VLAN 100 to VNI 5001; delete that binding first"):
         site.daemon.ctl("vni", "add", "--vni", 5002, "--flood", "none")
         site.daemon.ctl("binding", "add", "--port", "bm2", "--vlan", 100, "--vni", 5002)
-    # What others have learned stays; the binding's own addresses go.
+    # What others have learned stays; the binding's own addresses are removed.
     known = site.daemon.macs()
     assert site.daemon.ctl("binding", "delete", "--port", "bm2", "--vlan", 100) == {"changed": True}
     assert {mac for mac, row in known.items() if row["port"] == "bm2"} == set(known) - set(site.daemon.macs())

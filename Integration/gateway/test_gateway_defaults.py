@@ -1,4 +1,4 @@
-"""`mode: gateway`: what a port has that nobody has configured, that each setting can be overridden, and that it holds."""
+"""`mode: gateway`: a port's default settings, that each can be overridden, and that they work."""
 from lab import Site, wait_until
 from lab.frames import BROADCAST, ethernet
 from lab.hosts import Guest
@@ -29,19 +29,19 @@ def test_a_gateway_protects_itself(lab):
     assert storm_limits(daemon, "vm9") == {**STORM, "storm_broadcast": 0, "storm_unknown_unicast": 7}
     guards = lambda name: [daemon.port(name)[key] for key in ("l2_protocols", "bpdu_guard", "loop_probe")]
     assert guards("vm1") == ["drop", False, True] and guards("vm9") == ["drop", True, False]
-    # What is shown says what was typed, and means the same.
+    # The output shows what was typed, and means the same.
     shown = daemon.table("config", "show")
     assert "mode: gateway" in shown and "10000" not in shown
     daemon.config_path.write_text(shown)
     assert daemon.ctl("config", "check", daemon.config_path) == {"changes": [], "needs_restart": []}
-    # At run time, too: a port that comes later, one that overrides, and one that gives the setting back.
+    # At run time too: a port added later, one that overrides, and one that restores the default.
     daemon.ctl("port", "add", "--name", "late", "--kind", "tap", "--device", "tap-late", "--vni", VNI, "--storm-broadcast", 5)
     assert storm_limits(daemon, "late") == {**STORM, "storm_broadcast": 5}
     daemon.ctl("port", "set", "late", "--unset", "storm-control")
     assert storm_limits(daemon, "late") == STORM
     daemon.ctl("port", "delete", "late")
 
-    # The limit that nobody set holds.
+    # The default limit works.
     arrivals = Arrivals(other.namespace, "eth0", lambda frame: "broadcast" if frame[12:14] == b"\x88\xb5" else None)
     storm = Storm(noisy.namespace.raw_socket("eth0", receive=False), [ethernet(noisy.mac, BROADCAST)], 25_000)
     try:
@@ -49,12 +49,12 @@ def test_a_gateway_protects_itself(lab):
     finally:
         storm.stop()
     arrivals.read()
-    # The sender may be too slow on a busy machine to be above the limit all the time: test_storms tells how exact it is.
+    # On a busy machine the sender may not exceed the limit all the time: test_storms measures the accuracy.
     times = arrivals.times["broadcast"]
     assert len(times) <= 10_000 * ((times[-1] - times[0]) / 1e9 + 0.05) + 1
     assert set(daemon.port("vm1")["limits"]["drops"]) == {"storm-broadcast"}
 
-    # Another mode is for the next start.
+    # Another mode needs a restart.
     daemon.config["mode"] = "hypervisor"
     daemon.write_config()
     assert daemon.ctl("config", "apply", daemon.config_path)["needs_restart"] == ["mode"]

@@ -1,4 +1,4 @@
-"""The host's own IP stack on the interfaces of ports: it hears nothing of the tenant and tells it nothing."""
+"""The host's own IP stack on the interfaces of ports: it receives nothing from the tenant and sends nothing to it."""
 import pathlib
 import socket
 
@@ -21,7 +21,7 @@ LLDP = "01:80:c2:00:00:0e"
 
 
 class Scene:
-    """A host whose port1 leads to a tenant, as the kernel makes it: up, with IPv6. Its port2 leads to another one."""
+    """A host whose port1 leads to a tenant, with the kernel's defaults: up, with IPv6. Its port2 leads to another one."""
 
     def __init__(self, lab, ports=1, **keys):
         self.lab = lab
@@ -42,7 +42,7 @@ class Scene:
         })
 
     def hears_arp(self):
-        """Whether the host answers the tenant's question for the VTEP address."""
+        """Whether the host answers the tenant's ARP request for the VTEP address."""
         while self.received():
             pass
         self.raw.send(arp_request(TENANT, "192.0.2.77", VTEP))
@@ -92,15 +92,15 @@ class Scene:
 
 def test_host_hears_nothing_on_an_access_port(lab):
     scene = Scene(lab)
-    # What this is about: without the daemon the host answers.
+    # The problem: without the daemon the host answers.
     assert scene.hears_arp() and scene.hears_udp()
     scene.daemon.start().wait_ports_up()
     assert not scene.hears_arp()
     assert not scene.hears_udp()
     scene.advertise()
-    assert not scene.hears_arp(), "the advertisement had time to be heard"
+    assert not scene.hears_arp(), "the advertisement had time to arrive"
     assert not scene.is_configured() and not scene.has_ipv6()
-    assert scene.daemon.port("p1")["rx_packets"] >= 4, "the port hears everything"
+    assert scene.daemon.port("p1")["rx_packets"] >= 4, "the port must receive everything"
     # A disabled port still leads to the tenant.
     scene.daemon.ctl("port", "set", "p1", "--no-enabled")
     assert not scene.hears_arp()
@@ -109,8 +109,8 @@ def test_host_hears_nothing_on_an_access_port(lab):
     assert "clsact" not in scene.qdiscs()
 
 
-def test_an_advertisement_that_came_before(lab):
-    """An address from the tenant's router is nobody's wish: it keeps no port down, and goes."""
+def test_advertisement_received_before_the_start(lab):
+    """Nobody configured an address from the tenant's router: it does not prevent the port from attaching, and is removed."""
     scene = Scene(lab)
     wait_until(lambda: scene.advertise() or scene.is_configured(), "the host takes the tenant's prefix", interval=0.5)
     scene.daemon.start().wait_ports_up()
@@ -118,10 +118,10 @@ def test_an_advertisement_that_came_before(lab):
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_state_of_the_operators_is_restored(lab, end):
+def test_operator_state_is_restored(lab, end):
     scene = Scene(lab, ports=2)
     scene.tc("qdisc add dev port1 clsact")
-    # A filter that passes on to the next.
+    # A filter that passes frames to the next one.
     run("tc", "-n", scene.ns.full_name, *"filter add dev port1 ingress pref 5 protocol ip bpf da bytecode".split(), "1,6 0 0 4294967295")
     scene.ns.sysctl("net.ipv6.conf.port2.disable_ipv6", 1)
     before = scene.tc("filter show dev port1 ingress")
@@ -130,7 +130,7 @@ def test_state_of_the_operators_is_restored(lab, end):
     assert not scene.hears_arp()
     if end == "kill":
         scene.daemon.kill()
-        assert "clsact" in scene.qdiscs("port2"), "kill -9 leaves the filter: that is what is tested"
+        assert "clsact" in scene.qdiscs("port2"), "kill -9 must leave the filter for this test"
         scene.daemon.start().wait_ports_up()
         assert scene.tc("filter show dev port1 ingress").count("pref 65535 bpf chain 0 handle") == 1
     assert scene.daemon.stop() == 0
@@ -141,11 +141,11 @@ def test_state_of_the_operators_is_restored(lab, end):
 
 
 def test_port_that_is_gone_when_a_killed_daemon_starts_again(lab):
-    """Its interface is the host's again; what another daemon guards stays guarded."""
+    """The host gets its interface back; interfaces guarded by another daemon stay guarded."""
     scene = Scene(lab, ports=2)
     scene.daemon.start().wait_ports_up()
     scene.daemon.kill()
-    assert not scene.hears_arp(), "kill -9 leaves the filter: that is what is tested"
+    assert not scene.hears_arp(), "kill -9 must leave the filter for this test"
     del scene.daemon.config["ports"][0]
     scene.daemon.write_config()
     scene.daemon.start().wait_ports_up()
@@ -154,7 +154,7 @@ def test_port_that_is_gone_when_a_killed_daemon_starts_again(lab):
 
 
 def test_frames_of_the_host_never_enter_the_vni(lab):
-    """What the host itself sends on the interface goes to the tenant there and nowhere else."""
+    """Frames that the host itself sends on the interface go to the tenant there and nowhere else."""
     scene = Scene(lab, ports=2, **{"l2-protocols": "tunnel"})
     scene.daemon.start().wait_ports_up()
     far = scene.tenants[1].raw_socket("eth0")
@@ -162,13 +162,13 @@ def test_frames_of_the_host_never_enter_the_vni(lab):
     lldp, shout, marker = ethernet(mac_number(90), LLDP, ethertype=0x88CC), ethernet(mac_number(91)), ethernet(TENANT)
     for frame in (lldp, shout):
         own.send(frame)
-        receive(scene.raw, lambda got: got == frame)  # the tenant gets them as ever
+        receive(scene.raw, lambda got: got == frame)  # the tenant receives them as before
     scene.raw.send(marker)
     seen = []
     receive(far, lambda frame: seen.append(frame) or frame == marker)
     assert lldp not in seen and shout not in seen
     assert set(scene.daemon.macs()) <= {TENANT, mac_number(8)}, "the tenants' own"
-    # The tenant's own are tunnelled.
+    # The tenant's own frames are tunnelled.
     tenants = ethernet(TENANT, LLDP, ethertype=0x88CC)
     scene.raw.send(tenants)
     receive(far, lambda frame: frame == tenants)
@@ -189,7 +189,7 @@ def test_packets_that_the_host_sends_on_the_underlay_are_not_received(lab):
     assert echoed not in seen
 
 
-# What makes an interface the host's, and what the refusal says.
+# What makes the host use an interface, and the text of the refusal.
 USES = {
     "address": ("address add 10.9.9.1/24 dev port1", "it has the address 10.9.9.1/24 of the host's own"),
     "ipv6 address": ("address add 2001:db8:9::1/64 dev port1 nodad", "it has the address 2001:db8:9::1/64 of the host's own"),
@@ -221,7 +221,7 @@ def test_interface_that_the_host_uses(lab, use):
     assert not scene.hears_arp()
 
 
-def test_address_that_comes_later_is_told(lab):
+def test_later_address_is_reported(lab):
     scene = Scene(lab)
     scene.daemon.start().wait_ports_up()
     scene.ns.ip("address add 10.9.9.1/24 dev port1")
@@ -232,7 +232,7 @@ def test_address_that_comes_later_is_told(lab):
 
 
 def test_tap_before_it_is_moved(lab):
-    """Until somebody takes the tap, the host is not its far end; then it is whoever took it."""
+    """Until somebody takes the tap, the host is not its far end; afterwards it is whoever took it."""
     scene = Scene(lab)
     scene.daemon.config["ports"].append({"name": "t", "kind": "tap", "device": "tap1", "vni": VNI})
     scene.daemon.write_config()
@@ -244,7 +244,7 @@ def test_tap_before_it_is_moved(lab):
     assert not scene.hears_arp() and not scene.is_configured()
     assert scene.daemon.port("t")["rx_packets"] == 0, "the host has said nothing"
 
-    # The operator gives it to the host: an address, and it answers.
+    # The operator gives the tap to the host: it gets an address and answers.
     scene.ns.ip("address add 10.0.0.254/24 dev tap1")
     wait_until(lambda: "clsact" not in scene.qdiscs("tap1"), lambda: f"the tap is the host's: {scene.daemon.log()[-2000:]}")
     scene.raw.send(arp_request(TENANT, "10.0.0.7", "10.0.0.254"))
@@ -252,7 +252,7 @@ def test_tap_before_it_is_moved(lab):
     scene.ns.ip("address delete 10.0.0.254/24 dev tap1")
     wait_until(lambda: "clsact" in scene.qdiscs("tap1") and not scene.has_ipv6("tap1"), "the host is kept off it again")
 
-    # A container takes it: nothing of all this goes with it.
+    # A container takes it: none of these settings go with it.
     guest = Guest(lab, "vm9", 9).attach_tap(scene.ns, "tap1")
     assert "clsact" not in run("tc", "-n", guest.namespace.full_name, "qdisc", "show", "dev", "tap1").stdout
     scene.daemon.wait_ports_up("t")
@@ -262,7 +262,7 @@ def test_tap_before_it_is_moved(lab):
 
 
 def test_punt_tap(lab):
-    """ARP and IP pass to the host by a punt tap in neither direction."""
+    """ARP and IP do not pass a punt tap in either direction."""
     scene = Scene(lab, **{"l2-protocols": "punt"})
     scene.daemon.start().wait_ports_up()
     wait_until(lambda: "punt-p1" in scene.ns.ip("link"), "the tap is there")

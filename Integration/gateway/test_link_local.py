@@ -1,5 +1,5 @@
-"""Link-local protocols: dropped by default, tunnelled unchanged, or punted to a tap on which a real lldpd works; and the guard
-against bridges. lldpd and the kernel's spanning tree are the other side."""
+"""Link-local protocols: dropped by default, tunnelled unchanged, or punted to a tap on which a real lldpd works; and the BPDU
+guard. The other side is lldpd and the kernel's spanning tree."""
 import json
 import os
 import pathlib
@@ -37,7 +37,7 @@ def pause(source):
 
 
 class Pair:
-    """Guest 1 behind the first daemon; guests 2 and 9 behind the second. Frames go by raw sockets."""
+    """Guest 1 behind the first daemon; guests 2 and 9 behind the second. Frames are sent on raw sockets."""
 
     def __init__(self, lab, first=None, second=None, third=None, **options):
         self.site = Site(lab, vtepd=2, flood="replicate", wait=False, **options)
@@ -54,7 +54,7 @@ class Pair:
         self.raws = [guest.namespace.raw_socket("eth0") for guest in self.guests]
 
     def received_before_marker(self, number, sender=0):
-        """What came to a guest before a broadcast that was sent last, but for what stacks say unasked."""
+        """What a guest received before a final broadcast, except frames that stacks send on their own."""
         marker = ethernet(self.macs[sender], BROADCAST, b"marker" + os.urandom(8) + bytes(32))
         self.raws[sender].send(marker)
         frames = []
@@ -91,7 +91,7 @@ def test_tunnel_delivers_unchanged_and_only_to_tunnels(lab):
     for frame in back:
         pair.raws[1].send(frame)
     assert pair.received_before_marker(0, sender=1) == back
-    # The far end takes none when no port there tunnels any more.
+    # The far end accepts none once no port there tunnels any more.
     pair.far.ctl("port", "set", "vm2", "--l2-protocols", "drop")
     for frame in sent:
         pair.raws[0].send(frame)
@@ -120,7 +120,7 @@ class LLDPDaemon:
     """A real lldpd on one interface of a namespace."""
 
     def __init__(self, namespace, interface, name):
-        # Where its unprivileged half reaches it, too.
+        # Where its unprivileged process can reach it too.
         self.namespace, self.control = namespace, pathlib.Path(f"/tmp/vt{os.getpid()}-{name}.lldpd")
         namespace.lab.on_close(lambda: self.control.unlink(missing_ok=True))
         log = open(namespace.lab.directory / f"{name}.lldpd.log", "ab")
@@ -141,7 +141,7 @@ class LLDPDaemon:
 
 @pytest.fixture
 def site(lab):
-    # The port's worker and the one that sends for the control side are not the same.
+    # The port's worker differs from the one that sends for the control side.
     made = Site(lab, vtepd=1, flood="none", wait=False, dataplane={"workers": 2})
     made.daemons[0].config["ports"][0]["l2-protocols"] = "punt"
     made.daemons[0].write_config()
@@ -165,7 +165,7 @@ def test_lldpd_works_on_the_tap(lab, site):
         station.stop()
 
 
-def test_tap_is_the_ports_and_follows_it(lab, site):
+def test_punt_tap_follows_its_port(lab, site):
     daemon, host, guest = site.daemons[0], site.hosts[0].namespace, site.guests[0].namespace
     row = daemon.port("vm1")
     assert row["l2_protocols"] == "punt" and row["punt_tap"] == "punt-vm1"
@@ -182,7 +182,7 @@ def test_tap_is_the_ports_and_follows_it(lab, site):
     host.ip("link set port1 up")
     wait_until(lambda: "LOWER_UP" in tap()["flags"], lambda: f"the tap has its carrier again: {tap()}")
 
-    # Made anew when somebody deletes it; away and back with the setting, and with the port.
+    # Re-created if somebody deletes it; removed and restored with the setting, and with the port.
     index = tap()["ifindex"]
     host.ip("link delete punt-vm1")
     wait_until(lambda: tap() and tap()["ifindex"] != index and tap()["address"] == row["mac"], lambda: f"a new tap: {tap()}")
@@ -191,7 +191,7 @@ def test_tap_is_the_ports_and_follows_it(lab, site):
         assert tap() is None and daemon.port("vm1")["punt_tap"] is None
         daemon.ctl("port", "set", "vm1", "--l2-protocols", "punt")
         assert tap()
-    # Kinds other than netdev have taps, too; a name too long is cut.
+    # Kinds other than netdev have taps too; long names are cut.
     daemon.ctl("port", "add", "--name", "rack1-server01", "--kind", "tap", "--device", "t2", "--vni", VNI, "--l2-protocols", "punt")
     name = daemon.port("rack1-server01")["punt_tap"]
     assert name.startswith("punt-rack1-") and len(name) == 15
@@ -225,7 +225,7 @@ def test_only_control_frames_pass(lab, site):
     wait_until(lambda: len(seen.packets()) >= len(expected), lambda: f"control frames at the tap: {seen.packets()}")
     assert seen.packets() == expected
 
-    # The other way: what a daemon writes leaves as it is, what a host's stack would say does not.
+    # The other way: frames from a protocol daemon are sent unchanged, frames from a host's stack are not sent.
     mine = row_mac(daemon)
     sent = [*control_frames(mine), ethernet(mine, guest.mac, b"\x02\x00" + bytes(44), 0x888E), tagged(control_frames(mine)[0], 9)]
     for frame in [ethernet(mine, BROADCAST, bytes(46), 0x0806), ethernet(mine, guest.mac, bytes(46), 0x0800), *sent]:
@@ -251,7 +251,7 @@ def test_flood_of_control_frames_hurts_nobody(lab, site):
             wire.send(flood)
         assert other.ping(guest.ipv4, 1, 5) == 1, f"round {round_number}"
     wait_until(lambda: daemon.drops().get("punt-rate-limit", 0) > 1000, lambda: f"most are dropped: {daemon.drops()}")
-    # Nothing stays behind: the next one gets through.
+    # Nothing is left in the queue: the next one gets through.
     tap = host.raw_socket("punt-vm1")
     marker = control_frames(guest.mac)[-1]
     wait_until(lambda: wire.send(marker) and marker in waiting(tap), "control frames are punted again", interval=0.3)
@@ -276,11 +276,11 @@ def test_bpdu_guard_shuts_the_port_for_a_while(lab):
     daemon.config["protection"] = {"bpdu-guard": {"hold-seconds": 6}}
     daemon.reload("configuration reloaded")
     assert daemon.port("vm1")["bpdu_guard"] and daemon.port("vm1")["shut"] is None and daemon.port("vm1")["shut_s"] is None
-    # Other control frames are no reason.
+    # Other control frames do not trigger the guard.
     pair.raws[0].send(control_frames(pair.macs[0])[-1])
     assert pair.received_before_marker(1) == [] and daemon.port("vm1")["state"] == "up"
 
-    # Somebody connects a bridge, which speaks spanning tree.
+    # Somebody connects a bridge that runs spanning tree.
     guest.ip("link add br0 type bridge stp_state 1 forward_delay 200 hello_time 100")
     guest.ip("link set br0 up")
     guest.ip("link set eth0 master br0")
@@ -311,7 +311,7 @@ def test_operator_brings_a_shut_port_back(lab, remedy):
     pair.raws[0].send(bpdu(pair.macs[0]))
     wait_until(lambda: daemon.port("vm1")["shut"], lambda: f"the port is shut: {daemon.port('vm1')}")
     assert 200 < daemon.port("vm1")["shut_s"] <= 300
-    # A reload changes nothing about it.
+    # A reload does not change it.
     daemon.reload("configuration reloaded")
     assert daemon.port("vm1")["state"] == "down"
     if remedy == "enabled":
@@ -341,7 +341,7 @@ def test_guard_on_a_tap_takes_the_carrier_away(lab):
 
 
 def test_guard_on_a_guests_port_takes_the_link_away(lab):
-    """A port that a disabled state disconnects is disconnected, and there again afterwards."""
+    """A port that is disconnected when disabled is disconnected, and reconnects afterwards."""
     daemon = Site(lab, vtepd=1, flood="none").daemons[0]
     daemon.config["protection"] = {"bpdu-guard": {"hold-seconds": 3}}
     daemon.reload("configuration reloaded")

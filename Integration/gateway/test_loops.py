@@ -1,5 +1,5 @@
-"""Loops: two ports of a VNI cabled together, one port that gets back what it sends, a way round through the overlay. The probe
-shuts exactly one port, and says so."""
+"""Loops: two ports of a VNI cabled together, one port that receives its own frames, a path around through the overlay. The probe
+shuts exactly one port, and reports it."""
 import re
 import select
 import struct
@@ -14,7 +14,7 @@ from lab.hosts import Guest, veth
 from lab.site import VNI
 
 PROBE = mac_bytes("03:80:c2:00:00:00")
-# Broadcasts a second.
+# Broadcasts per second.
 LIMIT = 50
 
 
@@ -28,7 +28,7 @@ def port(name, device, **settings):
 
 
 def protection(daemon, interval=1, hold=60):
-    # Guests speak unasked as soon as they are up (IPv6), and what goes round before the port is shut would be frozen.
+    # Guests send on their own as soon as they are up (IPv6); looping frames before the port is shut would freeze their addresses.
     daemon.config["protection"] = {"loop-probe": {"interval-seconds": interval, "hold-seconds": hold}, "mac-move": {"moves": 0}}
 
 
@@ -55,7 +55,7 @@ def test_two_ports_cabled_together(lab):
         site.daemons[number].wait_ports_up(f"vm{number + 1}")
     first.wait_ping(second.ipv4)
 
-    # Somebody connects the two, and something is said that goes round.
+    # Somebody connects the two, and a frame starts to loop.
     capture = Capture(host, "u0", "udp dst port 4789 and ether src " + host.mac("u0"))
     raw = first.namespace.raw_socket("eth0", receive=False)
     begin = time.monotonic()
@@ -67,7 +67,7 @@ def test_two_ports_cabled_together(lab):
         raw.send(ethernet(first.mac, BROADCAST, b"round and round %d" % number + bytes(40)))
     rows = wait_shut(daemon, "b")
     elapsed = time.monotonic() - plugged
-    # Within three seconds, says the issue; two more for a machine that is busy with other things.
+    # Three seconds are required; two more for a machine that is busy with other things.
     assert elapsed < 5, f"shut after {elapsed:.1f} s"
     duration = time.monotonic() - begin
     assert rows["b"]["state"] == "down" and rows["b"]["shut"].startswith("loop: the probe of VNI 5001 that port ")
@@ -75,15 +75,15 @@ def test_two_ports_cabled_together(lab):
     assert daemon.port("a")["state"] == "up" and daemon.port("a")["shut"] is None
     assert "port b: shut for 8 s: loop" in daemon.log()
     assert daemon.drops()["loop-probe"] >= 1
-    # The overlay carries no more than the limit of the VNI; a second more for what came between the looks at clock and capture.
+    # The overlay carries no more than the VNI's limit; one second more for the time between reading the clock and the capture.
     carried = sum(b"round and round" in packet for packet in capture.packets())
     assert 0 < carried <= LIMIT * (duration + 1), f"{carried} packets in {duration:.1f} s"
     assert daemon.drops()["vni-storm-broadcast"] > 0
-    # Nothing goes round any more: the overlay is silent but for what guests say.
+    # Nothing loops any more: the overlay is silent except for the guests' own frames.
     wait_until(lambda: still(capture), "the storm is over")
     first.wait_ping(second.ipv4)
 
-    # Tried again, and shut again, as the cable is still there. Without it the port stays.
+    # Retried and shut again, because the cable is still there. Without it the port stays up.
     wait_until(lambda: daemon.log().count("port b: shut for 8 s") >= 2, lambda: f"shut again: {daemon.log()[-2000:]}", 60)
     assert "port b: no longer shut" in daemon.log()
     host.ip("link set la down")
@@ -132,7 +132,7 @@ def test_probe_of_another_vni_is_no_loop(lab):
 
 
 class Mirror:
-    """Sends probes that arrive on an interface back by another, `change`d."""
+    """Returns probes that arrive on one interface through another, `change`d."""
 
     def __init__(self, namespace, interface="eth0", back=None, change=lambda frame: frame):
         self.raw, self.change, self.seen, self.ends = namespace.raw_socket(interface), change, [], False
@@ -157,7 +157,7 @@ class Mirror:
 
 
 def test_loop_behind_one_port_and_forged_probes(lab):
-    """What a guest can do with the probes that it sees is have its own port shut, and no other."""
+    """With the probes that it sees, a guest can only shut its own port."""
     site = Site(lab, vtepd=1, flood="none", wait=False)
     daemon, host, guest = site.daemons[0], site.hosts[0].namespace, site.guests[0]
     other = Guest(lab, "vm2", 2).attach_veth(host, "port2")
@@ -195,7 +195,7 @@ def test_loop_behind_one_port_and_forged_probes(lab):
     daemon.wait_ports_up()
 
 
-def test_probe_is_what_the_documents_say(lab):
+def test_probe_matches_the_documentation(lab):
     site = Site(lab, vtepd=1, flood="none", wait=False)
     daemon, guest = site.daemons[0], site.guests[0]
     daemon.config["ports"][0].update({"loop-probe": True, "vlans": {200: VNI}})
@@ -207,13 +207,13 @@ def test_probe_is_what_the_documents_say(lab):
     assert abs(len(plain) - len(with_tag)) <= 1
     assert {frame[12:20] for frame in plain} == {b"\x90\x00\x00\x00\x01\x00\x00\x00"}
     assert {frame[12:18] for frame in with_tag} == {b"\x81\x00" + struct.pack("!H", 200) + b"\x90\x00"}
-    # tshark takes it for Ethernet's loop test, and a reply.
+    # tshark dissects it as an Ethernet loopback reply.
     assert {row[0] for row in capture.fields("loop.function", only="loop && !vlan")} == {"1"}
 
 
 @pytest.mark.parametrize("both", [True, False])
 def test_loop_through_the_overlay(lab, both):
-    """A cable between two VTEPs beside the overlay: one of its ends is shut, the other one stays."""
+    """A cable between two VTEPs beside the overlay: one of its ends is shut, the other one stays up."""
     site = Site(lab, vtepd=2, flood="replicate", wait=False)
     near, far = site.daemons
     cable(site.hosts[0].namespace, "x", site.hosts[1].namespace, "x")
@@ -227,11 +227,11 @@ def test_loop_through_the_overlay(lab, both):
     far.wait_resolved("192.0.2.1")
     for host in site.hosts:
         host.namespace.ip("link set x up")
-    # The higher address gives way; alone, the lower one acts when nobody else does.
+    # The VTEP with the higher address shuts first; if it does not, the lower one does.
     cut, stays = (far, near) if both else (near, far)
     rows = wait_shut(cut, "x", seconds=60)
     assert re.search(r"loop: the probe of VNI 5001 came back over VTEP 192\.0\.2\.[12]$", rows["x"]["shut"])
-    # Long enough for the other to follow, if it were to.
+    # Long enough for the other to follow, if it were going to.
     time.sleep(5)
     assert not shut_ports(stays) and stays.port("x")["state"] == "up"
     site.guests[0].wait_ping(site.guests[1].ipv4)

@@ -1,4 +1,4 @@
-"""An address that is claimed in two places: frozen where it was first, reported, released; one migration is not flagged."""
+"""An address claimed in two places: frozen in the first, reported, released; a single migration is not flagged."""
 import time
 
 import pytest
@@ -16,7 +16,7 @@ VIRTUAL_ROUTER = "00:00:5e:00:01:07"
 
 
 class Place:
-    """A raw socket at a guest, and how the daemon names where it is."""
+    """A guest's raw socket, and the daemon's name for its location."""
 
     def __init__(self, guest, name):
         self.name, self.guest = name, guest
@@ -27,7 +27,7 @@ class Place:
 
 
 class Scene:
-    """Three daemons: ports `vm1`, `vm8` and `vm9` at the first, which is the one that is looked at; `vm2`, `vm3` at the others."""
+    """Three daemons: ports `vm1`, `vm8` and `vm9` on the first, which is under test; `vm2`, `vm3` on the others."""
 
     def __init__(self, lab, **guard):
         self.site = Site(lab, vtepd=3, flood="replicate", wait=False)
@@ -37,7 +37,7 @@ class Scene:
             self.daemon.config["ports"].append({"name": guest.name, "kind": "netdev", "device": device, "vni": VNI})
         self.daemon.config["protection"] = {"mac-move": {"hold-seconds": HOLD, **guard}}
         for daemon in self.site.daemons:
-            # What the others know or freeze is not the matter here.
+            # What the others learn or freeze does not matter here.
             if daemon is not self.daemon:
                 daemon.config["protection"] = {"mac-move": {"moves": 0}}
             daemon.write_config()
@@ -58,12 +58,12 @@ class Scene:
         return row and (f"port {row['port']}" if row["location"] == "port" else f"vtep {row['vtep']}")
 
     def arrive(self, place, mac=CLAIMED):
-        """The address is seen at a place, and learned there."""
+        """The address is seen in a location, and learned there."""
         wait_until(lambda: (place.claim(mac=mac), self.where(mac) == place.name)[1],
                    lambda: f"{mac} is at {place.name}: {self.where(mac)}", interval=0.1)
 
     def quarrel(self, first, second):
-        """Both places claim the address in turn until it is frozen."""
+        """Both locations claim the address in turn until it is frozen."""
         self.arrive(first)
 
         def frozen():
@@ -92,7 +92,7 @@ def test_claimed_twice(lab, first, second):
     for word in (CLAIMED, "frozen", first.name, second.name):
         assert word in daemon.table("show", "mac-moves")
 
-    # The frozen place keeps its traffic in both directions; frames from the other are dropped, and move nothing.
+    # The frozen location keeps its traffic in both directions; frames from the other are dropped, and move nothing.
     dropped = lambda: sum(count for reason, count in daemon.drops().items() if reason in ("source-frozen", "inner-source-frozen"))
     before = dropped()
     for number in range(20):
@@ -101,24 +101,24 @@ def test_claimed_twice(lab, first, second):
         observer.raw.send(ethernet(observer.guest.mac, CLAIMED, b"answer %02d" % number + b"\x00" * 37))
     seen = []
     receive(observer.raw, lambda frame: (seen.append(frame), b"first 19" in frame)[1])
-    if scene.moves()["state"] == "frozen":  # still: the machine was quick enough
+    if scene.moves()["state"] == "frozen":  # still frozen: the machine was quick enough
         assert not [frame for frame in seen if b"second" in frame]
         assert [frame[14:22] for frame in seen if frame[14:19] == b"first"] == [b"first %02d" % number for number in range(20)]
         receive(first.raw, lambda frame: b"answer 19" in frame)
         wait_until(lambda: dropped() == before + 20 or scene.moves()["state"] != "frozen", lambda: f"20 more are counted: {dropped()}")
         assert scene.where() == first.name
 
-    # After the hold time it is free to move.
+    # After the hold time it may move.
     wait_until(lambda: f"{CLAIMED} is no longer frozen" in daemon.log(), "it is released", 60)
     scene.arrive(second)
     row = scene.moves()
     assert (row["state"], row["first"], row["second"], row["frozen_s"], row["release_s"]) == ("moved", first.name, second.name, None, None)
 
 
-def test_honest_migrations_are_not_flagged(lab):
+def test_real_migrations_are_not_flagged(lab):
     scene = Scene(lab)
     travellers = [mac_number(0xA0 + number) for number in range(20)]
-    # There, and back some time later: two moves, and on to a third host.
+    # There, and back some time later: two moves, and then to a third host.
     for place in ("vm1", "vm2", "vm1", "vm3"):
         for mac in travellers:
             scene.arrive(scene.places[place], mac)
@@ -156,7 +156,7 @@ def test_frozen_address_is_released_with_its_entry_or_place(lab):
 
 
 def follow(scene, mac, places, rounds=12):
-    """All places claim the address in turn; each time it is learned there, and what they send comes through."""
+    """All locations claim the address in turn; each time it is learned there, and its frames pass."""
     observer = scene.places["vm8"]
     for number in range(rounds):
         for place in places:
@@ -170,13 +170,13 @@ def follow(scene, mac, places, rounds=12):
 
 @pytest.mark.parametrize("other", ["vm9", "vm2"])
 def test_two_masters_of_a_virtual_router(lab, other):
-    """Both go on hearing each other, so one of them steps back; then the address stays where the other is."""
+    """Each still receives the other's advertisements, so one of them steps back; then the address stays with the other."""
     scene = Scene(lab, **{"hold-seconds": 3600})
     masters = [scene.places["vm1"], scene.places[other]]
     follow(scene, VIRTUAL_ROUTER, masters)
     wait_until(lambda: "followed (the address of a virtual router)" in scene.daemon.log(), lambda: scene.daemon.log())
     assert scene.daemon.log().count(f"{VIRTUAL_ROUTER} moved") == 1
-    # Any other address is frozen as ever.
+    # Any other address is frozen as before.
     scene.quarrel(*masters)
 
 
@@ -191,7 +191,7 @@ def test_report_instead_of_freezing(lab):
     assert "mac-move: {action: report}" in scene.daemon.table("config", "show")
     scene.daemon.ctl("vni", "set", VNI, "--mac-move-action", "freeze")
     scene.quarrel(*places)
-    # For all VNIs, by the file; the VNI's own word stands above it.
+    # For all VNIs, in the file; the VNI's own setting overrides it.
     scene.daemon.config["protection"]["mac-move"]["action"] = "report"
     scene.daemon.config["vnis"][0]["mac-move"] = {"action": "freeze"}
     scene.daemon.reload("configuration reloaded")

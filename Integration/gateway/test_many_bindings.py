@@ -1,4 +1,4 @@
-"""4,094 bindings on one port, traffic on each, while others are added and deleted at 100 a second."""
+"""4,094 bindings on one port, traffic on each, while others are added and deleted 100 times per second."""
 import collections
 import struct
 import threading
@@ -14,7 +14,7 @@ from lab.hosts import Guest, Switch, UnderlayHost
 pytestmark = pytest.mark.alone
 
 VLANS = range(1, 4095)
-# These come and go, and carry traffic as well; nobody asks what becomes of it.
+# These come and go, and carry traffic as well; its fate is not checked.
 CHURNED = range(1000, 1100)
 CHANGES, RATE = 1000, 100
 
@@ -24,7 +24,7 @@ def vni(vlan):
 
 
 def peer_vlan(vlan):
-    """Each VLAN of the trunk is another one on the second port."""
+    """Each VLAN of the trunk has a different VLAN on the second port."""
     return 4095 - vlan
 
 
@@ -54,7 +54,7 @@ class Trunk:
         return self.daemon.drops().get("untagged-not-bound", 0)
 
     def send(self, side, vlans, broadcast=False):
-        """One frame in each VLAN (of side 0), some at a time, and waits until they are out on the other side."""
+        """Sends one frame in each VLAN (of side 0), a few at a time, and waits until they arrive on the other side."""
         vlans = [(vlan, vlan if side == 0 else peer_vlan(vlan)) for vlan in vlans]
         destination = "ff:ff:ff:ff:ff:ff" if broadcast else self.guests[1 - side].mac
         for first in range(0, len(vlans), 64):
@@ -69,7 +69,7 @@ class Trunk:
             self.wait(1 - side, awaited)
 
     def wait(self, side, awaited):
-        """Nothing is sent again: what is lost is missed here."""
+        """Nothing is sent again: a lost frame is noticed here."""
         def arrived():
             capture = self.captures[side]
             awaited.difference_update(capture.packets())
@@ -87,7 +87,7 @@ def test_many_bindings_and_100_changes_a_second(lab):
     control, durations, failures, end = ControlSession(trunk.daemon), [], [], threading.Event()
 
     def churn():
-        """Deletes and adds one binding after the other, of both ports."""
+        """Deletes and adds one binding after another, on both ports."""
         try:
             due = time.monotonic()
             for number in range(CHANGES):
@@ -118,10 +118,10 @@ def test_many_bindings_and_100_changes_a_second(lab):
     durations.sort()
     print(f"{CHANGES} changes, {rounds} rounds of {len(VLANS)} frames in {elapsed:.1f} s; a change takes {durations[CHANGES // 2] * 1000:.1f} ms"
           f" (median), {durations[-10] * 1000:.1f} ms (99 %)")
-    # Half of the rate, on a machine that does everything else of the test on two processors: 1000 changes in 20 s.
+    # Half of the rate, on a machine that runs the rest of the test on the same two processors: 1000 changes in 20 s.
     assert durations[CHANGES // 2] < 2 / RATE
 
-    # All bindings are there, and the counters of those that stayed are exact.
+    # All bindings exist, and the counters of those that stayed are exact.
     rows = trunk.daemon.ctl("show", "bindings")
     assert len(rows) == 2 * 4094
     for row in rows:
@@ -136,7 +136,7 @@ def test_many_bindings_and_100_changes_a_second(lab):
     drops = trunk.daemon.drops()
     assert set(drops) - {"untagged-not-bound"} <= {"vlan-not-bound", "flood-disabled", "flood-no-receiver"}, drops
     wait_until(lambda: trunk.untagged() == trunk.before + trunk.chatter.count(), "untagged frames are the stacks' own")
-    # Whoever came back works as before.
+    # The re-created ones work as before.
     trunk.send(0, CHURNED, broadcast=True)
     for side in (1, 0):
         before = {row["vlan"]: row["tx_packets"] for row in trunk.daemon.ctl("show", "bindings", "--port", f"bm{2 - side}")}

@@ -1,5 +1,5 @@
-"""Storms of each class, of a port and of a whole VNI: what arrives behind the limit is the limit, the rest is counted, and known
-unicast of the same VNI does not notice."""
+"""Storms of each class, on a port and in a whole VNI: what passes matches the limit, the rest is counted, and known unicast in the
+same VNI is not affected."""
 import time
 
 import pytest
@@ -34,10 +34,10 @@ def storm(guest, rate):
 
 
 class Scene:
-    """Two daemons: ports `vm1`, `vm8` and `vm9` at the first, `vm2` at the second; `vm8` and `vm9` know each other."""
+    """Two daemons: ports `vm1`, `vm8` and `vm9` on the first, `vm2` on the second; `vm8` and `vm9` have learned each other."""
 
     def __init__(self, lab, vnis=None, port=None):
-        # Two workers: their frames share the limits.
+        # Two workers, which share the limits.
         self.site = Site(lab, vtepd=2, flood="replicate", dataplane={"workers": 2}, wait=False)
         self.daemon, self.remote = self.site.daemons
         self.local, self.far = self.site.guests
@@ -56,7 +56,7 @@ class Scene:
         wait_until(lambda: {guest.mac for guest in self.quiet} <= set(self.daemon.macs()), "both quiet guests are known")
 
     def rage(self, senders, rate, *places):
-        """Lets storms rage for a while beside an echo stream; returns what arrived at the places."""
+        """Runs storms for a while beside an echo stream; returns what arrived at each location."""
         arrivals = [Arrivals(guest.namespace, "eth0", classify) for guest in places]
         echo = EchoStream(self.quiet[0], self.quiet[1].mac, self.quiet[1].ipv4, rate=100)
         storms = [storm(guest, rate) for guest in senders]
@@ -88,7 +88,7 @@ def test_limits_of_a_vni_hold_for_ports_and_overlay_together(lab):
     here, = scene.rage([scene.local, scene.far], 1500, scene.quiet[1])
     for kind, limit in LIMITS.items():
         here.check_rate(kind, limit)
-    # What did not pass is counted, in the VNI and by place.
+    # What did not pass is counted, in the VNI and by port or VTEP.
     drops = scene.daemon.drops()
     for kind in LIMITS:
         assert vni()["drops"][f"vni-storm-{kind}"] == drops[f"vni-storm-{kind}"] > 1000
@@ -96,7 +96,7 @@ def test_limits_of_a_vni_hold_for_ports_and_overlay_together(lab):
     assert places == {"vm1", "u0"}
     assert f"broadcast 1000 packets/s ({drops['vni-storm-broadcast']} dropped)" in scene.daemon.table("show", "vnis")
 
-    # Limits change while the storm rages; what is not named stays.
+    # Limits change during the storm; unnamed ones stay.
     scene.daemon.ctl("vni", "set", VNI, "--storm-broadcast", 200, "--storm-unknown-multicast", 0)
     wait_until(lambda: vni()["broadcast"] == 200 and vni()["unknown_unicast"] == 600, "the limits are changed")
     here, = scene.rage([scene.local], 1500, scene.quiet[1])

@@ -1,7 +1,7 @@
 """The table of tags and priorities on the real daemon: frames in and out of a port and of a tunnel, in both directions.
 
 The port binds untagged frames and VLAN 100 to VNI 5001, and VLAN 200 to VNI 5002; 5002 discards inner tags, 5001 discards or
-carries them. The wire side is a raw socket: every octet of what is sent is looked at, and tshark reads the outer headers.
+carries them. The wire side is a raw socket: every octet sent there is checked, and tshark reads the outer headers.
 """
 import struct
 
@@ -26,9 +26,9 @@ INTO_TUNNEL = [
     ("discard", [(S, 200, 0)], 0, (OTHER, [], 0)),
     ("discard", [(S, 100, 5)], 0, (OWN, [], 40)),
     ("discard", [(S, 100, 7)], 10, (OWN, [], 56)),
-    ("discard", [(S, 100, 1)], 10, (OWN, [], 10)),  # the inner one gives 1 back
+    ("discard", [(S, 100, 1)], 10, (OWN, [], 10)),  # the inner DSCP maps back to 1
     ("discard", [(S, 100, 5)], 42, (OWN, [], 42)),
-    ("discard", [(S, 100, 2)], 46, (OWN, [], 46)),  # by the table, 46 gives 2 back
+    ("discard", [(S, 100, 2)], 46, (OWN, [], 46)),  # by the table, 46 maps back to 2
     ("discard", [(S, 100, 5)], 46, (OWN, [], 40)),  # and not 5
     ("discard", [(C, 0, 6)], 0, (OWN, [], 46)),  # the table's 46
     ("discard", [(S, 0, 6)], 48, (OWN, [], 48)),
@@ -89,7 +89,7 @@ class Table:
             guest.attach_veth(host.namespace, "port1")
         self.daemon = Vtepd(host.namespace, {
             "underlay": {"addresses": [host.ipv4], "device": "u0", "pcp-to-dscp": [0, 0, 16, 24, 32, 40, 46, 56], "dscp-to-pcp": {46: 2}},
-            # The station is seen now here, now there, more often than an honest one.
+            # The station appears in alternating places, more often than a real one.
             "protection": {"mac-move": {"moves": 0}},
             "vnis": [{"vni": vni, "flood": "none", "macs": [{"mac": REMOTE, "vtep": self.wire.ipv4}]} for vni in (OWN, OTHER)],
             "ports": [{"name": "bm1", "kind": kind, "device": "port1", "vni": OWN, "vlans": {100: OWN, 200: OTHER}, "tpid": "0x88a8"}],
@@ -107,7 +107,7 @@ class Table:
         self.number = 0
 
     def frame(self, source, destination, dscp=0):
-        """Another one each time: what comes out is recognised."""
+        """A different one each time, so that each is recognised."""
         self.number += 1
         return echo_request(source, destination, "10.0.0.1", f"10.0.{self.number >> 8}.{self.number & 255}", tos=dscp << 2)
 
@@ -154,8 +154,8 @@ def test_table(lab, kind):
             expected = put(outcome, frame)
             wait_until(lambda: expected in table.from_port.packets(),
                        lambda: f"{mode}, {vlan}, {tags}: {expected.hex()}, not {table.from_port.packets()[-1].hex()}")
-    # Nothing that should not be on the port or on the wire was there; and nobody else finds fault with what we sent. What the guest's
-    # stack says comes back at its other place in the same VNI.
+    # Nothing else appeared on the port or on the wire, and tshark has no complaints about our packets. Frames from the guest's
+    # stack return through its other binding in the same VNI.
     strangers = [frame for frame in table.from_port.stop().packets() if mac_bytes(STATION) not in (frame[:6], frame[6:12])]
     assert {frame[6:18] for frame in strangers} <= {table.guest_mac + struct.pack("!HH", S, 100) + b"\x86\xdd"}
     assert table.from_tunnel.stop().fields("frame.number", only="_ws.expert.severity >= 6291456 && !icmp") == []
@@ -164,7 +164,7 @@ def test_table(lab, kind):
 
 
 def test_priority_survives_the_overlay(lab):
-    """From a tagged place of one gateway to a tagged place of another, all eight priorities; and within one."""
+    """From a tagged port of one gateway to a tagged port of another, all eight priorities; and within one."""
     switch = Switch(lab)
     hosts = [UnderlayHost(lab, switch, number) for number in (1, 2)]
     guests, daemons, raws, captures = [], [], [], []

@@ -1,4 +1,4 @@
-"""A VLAN identifier has meaning on its port only: the same one in different VNIs never meets, not even by flooding."""
+"""A VLAN ID has a meaning only on its port: the same ID in different VNIs never meets, not even by flooding."""
 import pytest
 
 from lab import Capture, Chatter, wait_until
@@ -32,12 +32,12 @@ class Trunks:
         self.watch("a", "b")
 
     def watch(self, *trunks):
-        """Counters are judged from now on. No binding takes what the stacks of these hosts say, which is untagged."""
+        """From here on, counters are checked. The hosts' own frames are untagged and match no binding."""
         self.chatter = Chatter(*(self.guests[name] for name in trunks))
         self.before = self.chatter.undisturbed(self.daemon.drops)
 
     def wait_drops(self, expected):
-        """Waits until exactly these are counted besides."""
+        """Waits until exactly these are counted in addition."""
         def counted():
             after = self.daemon.drops()
             after["untagged-not-bound"] = after.get("untagged-not-bound", 0) - self.chatter.count()
@@ -67,7 +67,7 @@ def test_same_vlan_in_different_vnis_never_meets(lab):
         first, second = trunks.flood("a", number), trunks.flood("b", number)
         trunks.wait("c", first)
         trunks.wait("d", second)
-    # Towards the trunks, too.
+    # Also towards the trunks.
     down, other = trunks.flood("c", 0), trunks.flood("d", 0)
     trunks.wait("a", [tagged(frame, 100) for frame in down])
     trunks.wait("b", [tagged(frame, 100) for frame in other])
@@ -75,13 +75,13 @@ def test_same_vlan_in_different_vnis_never_meets(lab):
         for stranger in strangers:
             assert trunks.seen(name, b"%s " % stranger.encode()) == [], f"{name} sees {stranger}"
     trunks.wait_drops({})
-    # The same station in both: each VNI has it at its own place.
+    # The same station in both: each VNI has it in its own location.
     rows = [(row["vni"], row["port"], row["vlan"]) for row in trunks.daemon.ctl("show", "mac-table") if row["mac"] == mac_number(0x100)]
     assert set(rows) <= {(FIRST, "a", 100), (FIRST, "c", None), (SECOND, "b", 100), (SECOND, "d", None)} and len(rows) == 2
 
 
 def test_double_tags_hop_nowhere(lab):
-    """The classic attack: an outer tag that is taken off, an inner one of somebody else's VLAN."""
+    """The classic attack: an outer tag that is removed, and an inner tag with another tenant's VLAN."""
     trunks = Trunks(lab)
     trunks.daemon.ctl("binding", "add", "--port", "b", "--vlan", 300, "--vni", FIRST)
     for outer, tpid in ((100, 0x8100), (100, 0x88A8), (0, 0x8100), (300, 0x8100)):
@@ -102,14 +102,14 @@ def test_bindings_that_move_between_vnis(lab):
     trunks.wait("d", trunks.flood("b", 1))
     with pytest.raises(Refused, match="port b already binds VLAN 100 to VNI 5002"):
         trunks.daemon.ctl("binding", "add", "--port", "b", "--vlan", 100, "--vni", FIRST)
-    # By a file that says the same place twice, neither.
+    # Nor does a file that names the same binding twice.
     text = trunks.daemon.config_path.read_text().replace("100: 5002", "100: 5002\n    100: 5001")
     trunks.daemon.config_path.write_text(text)
     with pytest.raises(Refused, match=r"vtepd.yaml:\d+:\d+: key '100' is given twice"):
         trunks.daemon.ctl("config", "apply", trunks.daemon.config_path)
     assert [row["vni"] for row in trunks.daemon.ctl("show", "bindings")] == [FIRST, SECOND, FIRST, SECOND]
 
-    # A reload moves it; what was learned at the place is gone, and a and b are one segment now.
+    # A reload moves it; addresses learned there are removed, and a and b are now one segment.
     trunks.daemon.config["ports"][1]["vlans"] = {100: FIRST}
     trunks.daemon.reload("configuration reloaded")
     wait_until(lambda: trunks.daemon.ctl("show", "bindings", "--port", "b")[0]["vni"] == FIRST, "the binding has moved")
@@ -119,13 +119,13 @@ def test_bindings_that_move_between_vnis(lab):
     assert trunks.seen("d", b"a 2") == []
 
 
-def test_several_places_of_one_port_in_one_vni(lab):
-    """Untagged frames and two VLANs of one port are three places: each floods to the other two and reaches their stations."""
+def test_several_bindings_of_one_port_in_one_vni(lab):
+    """Untagged frames and two VLANs of one port are three bindings: each floods to the other two and reaches their stations."""
     trunks = Trunks(lab)
     for vlan in (None, 200):
         trunks.daemon.ctl("binding", "add", "--port", "a", "--vni", FIRST, *(["--vlan", vlan] if vlan else []))
     places = {None: mac_number(0x201), 100: mac_number(0x202), 200: mac_number(0x203)}
-    # What the stack of a says is flooded to its other places, what that of c says to all three.
+    # Frames from a's stack are flooded to its other bindings, those from c's to all three.
     own, neighbour = Chatter(trunks.guests["a"]), Chatter(trunks.guests["c"])
 
     def counters():
@@ -141,7 +141,7 @@ def test_several_places_of_one_port_in_one_vni(lab):
         trunks.raws["a"].send(on(frame, vlan))
         trunks.wait("a", [on(frame, other) for other in places if other != vlan])
         trunks.wait("c", [frame])
-        assert on(frame, vlan) not in trunks.captures["a"].packets(), "never back to the place it came from"
+        assert on(frame, vlan) not in trunks.captures["a"].packets(), "never back to the binding it came from"
     wait_until(lambda: set(places.values()) <= set(trunks.daemon.macs("--port", "a")), "the stations are known")
     for vlan, station in places.items():
         for other, target in places.items():
@@ -153,7 +153,7 @@ def test_several_places_of_one_port_in_one_vni(lab):
     assert len(trunks.seen("a", b"unicast")) == 6 and trunks.seen("c", b"unicast") == []
 
     def ours():
-        """(received, sent) of each place without what the stacks said."""
+        """(received, sent) of each binding, without the stacks' own frames."""
         flooded = {vlan: neighbour.count() + (own.count() if vlan else 0) for vlan in places}
         return {vlan: (received - before[vlan][0] - (0 if vlan else own.count()), sent - before[vlan][1] - flooded[vlan])
                 for vlan, (received, sent) in counters().items()}
@@ -176,8 +176,8 @@ def test_whole_trunk_of_full_sized_frames(lab):
     for frame in back:
         trunks.raws["c"].send(frame)
     trunks.wait("a", back)
-    # VLAN 100 of port a is a place of its own: frames with that tag from elsewhere must not enter it.
+    # VLAN 100 of port a has its own binding: frames with that tag from elsewhere must not enter it.
     trunks.raws["c"].send(tagged(ethernet(mac_number(0x301), mac_number(0x300), b"stranger" + bytes(50)), 100))
-    # Flooded to that place, the full-sized ones had no room for a second tag.
+    # Flooded to that binding, the full-sized frames had no room for a second tag.
     trunks.wait_drops({"carried-vlan-bound": 1, "too-big-for-port": len(frames)})
     assert trunks.seen("a", b"stranger") == []

@@ -1,4 +1,4 @@
-"""scripts/guest-image: finds the modules that guests need, wherever a kernel's package has them, or says what is missing."""
+"""scripts/guest-image finds the modules that guests need, wherever a kernel's package stores them, or says what is missing."""
 import importlib.machinery
 import importlib.util
 import lzma
@@ -25,7 +25,7 @@ def module(depends=""):
 
 @pytest.fixture(params=["lib/modules", "usr/lib/modules"])
 def kernel(request, tmp_path):
-    """A package with virtio_net and what it depends on; virtio_pci is built in."""
+    """A package with virtio_net and its dependencies; virtio_pci is built in."""
     root = tmp_path / request.param / "6.12.1"
     for path, content in {
         "kernel/drivers/net/virtio_net.ko.xz": lzma.compress(module("net_failover")),
@@ -55,7 +55,7 @@ def test_unknown_compression_is_an_error(script, kernel):
 
 
 def test_nothing_is_made_without_modules(script, tmp_path, monkeypatch):
-    """As with a package that has a kernel, and keeps its modules where nobody looks."""
+    """Like a package with a kernel whose modules are in an unexpected folder."""
     package = tmp_path / "package"
     (package / "DEBIAN").mkdir(parents=True)
     (package / "DEBIAN/control").write_text("Package: kernel\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.net>\nDescription: x\n")

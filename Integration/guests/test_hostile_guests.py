@@ -1,4 +1,4 @@
-"""Guests and hypervisors that break the rules of vhost-user: their port suffers, nobody else."""
+"""Guests and hypervisors that break the rules of vhost-user affect only their own port."""
 import os
 import random
 import struct
@@ -32,7 +32,7 @@ def wait_state(daemon, name, state, seconds=30):
 
 
 def still_serves(lab, site, path):
-    """The daemon lives, its other port forwards, and the same socket takes a guest that behaves."""
+    """The daemon lives, its other port forwards, and the same socket accepts a well-behaved guest."""
     assert site.daemons[0].process.poll() is None, site.daemons[0].log()[-3000:]
     assert site.guests[0].ping(site.guests[1].ipv4, 3) == 3
     wait_until(lambda: site.daemons[0].port("bad")["state"] == "waiting", lambda: f"it waits: {site.daemons[0].port('bad')}")
@@ -44,7 +44,7 @@ def still_serves(lab, site, path):
 
 
 class Messages(VirtioGuest):
-    """Notes what a guest sends while it boots, and does something else instead."""
+    """Records the messages of a booting guest, and sends something else instead."""
 
     def __init__(self, *arguments, **options):
         self.change = lambda number, request, payload, descriptors: (request, payload, descriptors, None)
@@ -65,7 +65,7 @@ def attack(lab, path, change):
         for number in range(4):
             guest.send(udp_flow(GUEST, "ff:ff:ff:ff:ff:ff", number))
     except (OSError, struct.error, ValueError, KeyError, IndexError):
-        pass  # the daemon hung up, or an answer was none: both are fine
+        pass  # the daemon closed the connection or did not answer: both are fine
     finally:
         guest.lab.undo.remove(guest.close)
         guest.close()
@@ -147,7 +147,7 @@ def poison_addresses(guest, ring):
 
 
 def poison_chains(guest, ring):
-    for index in range(ring.size):  # each descriptor leads to itself
+    for index in range(ring.size):  # each descriptor points to itself
         ring.write("<QIHH", ring.descriptors + 16 * index, ring.buffers, 64, 1, index)
         ring.write("<H", ring.available + 4 + 2 * index, index)
     ring.write("<H", ring.available + 2, (ring.next + 3) & 0xFFFF)
@@ -175,7 +175,7 @@ def test_garbage_in_the_ring(lab, site, poison):
     assert "taken down" in "".join(row["notes"]) and "port bad: taken down for 5 s: ring 1 of the guest" in daemon.log()
     assert site.guests[0].ping(site.guests[1].ipv4, 3) == 3
     guest.close()
-    # Its time in the corner over, the port takes a guest again.
+    # After its hold time, the port accepts a guest again.
     still_serves(lab, site, path)
 
 
@@ -191,8 +191,8 @@ def test_garbage_in_the_receive_ring(lab, site):
     still_serves(lab, site, path)
 
 
-def test_memory_that_goes_away(lab, site):
-    """The hypervisor cuts the file that the rings are in."""
+def test_memory_that_disappears(lab, site):
+    """The hypervisor truncates the file that contains the rings."""
     daemon = site.daemons[0]
     path = add_vm(daemon)
     guest = VirtioGuest(lab, path, listens=False).boot()
@@ -200,20 +200,20 @@ def test_memory_that_goes_away(lab, site):
     os.ftruncate(guest.file, 0)
     os.eventfd_write(guest.rings[1].kick, 1)
     time.sleep(1)
-    guest.rings, guest.memory = [], None  # ours is gone, too
+    guest.rings, guest.memory = [], None  # our mapping is gone too
     guest.close()
     still_serves(lab, site, path)
 
 
 def giant_frames(guest, ring):
-    """All descriptors in one chain, each of them as long as all buffers together: a frame of 128 MB."""
+    """All descriptors in one chain, each as long as all buffers together: a frame of 128 MB."""
     for index in range(ring.size):
         ring.write("<QIHH", ring.descriptors + 16 * index, ring.buffers, ring.size * ring.buffer_bytes,
                    1 if index + 1 < ring.size else 0, index + 1)
 
 
 def test_frames_larger_than_all_memory(lab):
-    """They take the buffers of their own port, and no other's: what the neighbours flood, which takes buffers, all arrives."""
+    """They use only their own port's buffers: the neighbours' floods, which also need buffers, all arrive."""
     site = Site(lab, vtepd=1, flood="none", dataplane={"workers": 2}, wait=False)
     daemon, one = site.daemons[0], site.guests[0]
     other = Guest(lab, "vm9", 9).attach_veth(site.hosts[0].namespace, "port9")
@@ -226,7 +226,7 @@ def test_frames_larger_than_all_memory(lab):
     assert guest.send(udp_flow(GUEST, one.mac, 1))
     wait_until(lambda: GUEST in daemon.macs(), "the guest was a good one")
 
-    # The sender's queue is the same worker's as the hostile guest's: the time that giant frames take would show, too.
+    # The same worker serves the sender's queue and the hostile guest's: the time spent on giant frames would show too.
     seen = Capture(one.namespace, "eth0", "ether proto 0x88b5", inbound=True)
     ring = guest.rings[1]
     giant_frames(guest, ring)
@@ -245,7 +245,7 @@ def test_frames_larger_than_all_memory(lab):
     assert "no-buffers" not in {row["reason"] for row in daemon.ctl("show", "drops") if row["where"] != "bad"}
     guest.close()
     wait_until(lambda: daemon.port("bad")["state"] == "waiting", lambda: f"it waits: {daemon.port('bad')}", 60)
-    # Its buffers come back: ports come and go, and each has its own again.
+    # Its buffers are released: ports come and go, and each has its own again.
     for number in range(20):
         daemon.ctl("port", "delete", "bad")
         add_vm(daemon)

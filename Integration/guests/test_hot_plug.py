@@ -1,4 +1,4 @@
-"""Ports come and go a thousand times while another port's traffic goes on: nothing of it is lost, and nothing is left."""
+"""Ports come and go a thousand times while another port carries traffic: it loses nothing, and nothing is left behind."""
 import json
 import os
 import pathlib
@@ -18,7 +18,7 @@ FRAMES_PER_SECOND = 500
 
 
 class ControlConnection:
-    """Requests one after the other, without a process for each."""
+    """Requests one after the other, without one process each."""
 
     def __init__(self, daemon):
         self.socket = socket.socket(socket.AF_UNIX)
@@ -50,7 +50,7 @@ def attachments(site):
 
 
 def descriptors(daemon):
-    """What the daemon has open, by kind."""
+    """The daemon's open descriptors, by kind."""
     found = []
     for entry in pathlib.Path(f"/proc/{daemon.process.pid}/fd").iterdir():
         try:
@@ -61,7 +61,7 @@ def descriptors(daemon):
 
 
 def settled_descriptors(daemon):
-    """What the daemon has open, unless that changes within half a second."""
+    """The daemon's open descriptors, once they have not changed for half a second."""
     found = descriptors(daemon)
     time.sleep(0.5)
     return found if descriptors(daemon) == found else None
@@ -109,7 +109,7 @@ def test_a_thousand_rounds(lab):
         control.add_port(name="plug", vni=VNI, macs=["02:00:00:00:99:01"], **ports[order[number % len(order)]])
         control.ask("port.delete", name="plug")
 
-    # What is made once and kept (threads, pools of the libraries) is there before anything is counted.
+    # Wait until everything that is created once and kept (threads, pools of the libraries) exists before counting.
     for number in range(100):
         plug(number)
     before, resident = descriptors(daemon), daemon.resident_bytes()
@@ -140,7 +140,7 @@ def test_a_thousand_rounds(lab):
 
 
 def test_rounds_with_a_guest_that_talks(lab):
-    """Deleting a port under a guest that sends and receives: the worker never touches what is freed."""
+    """Deletes a port under a guest that sends and receives: the worker never touches freed memory."""
     site = Site(lab, vtepd=1, flood="replicate")
     daemon = site.daemons[0]
     control = ControlConnection(daemon)
@@ -157,7 +157,7 @@ def test_rounds_with_a_guest_that_talks(lab):
         control.ask("port.delete", name="plug")
         guest.close()
         if number == 4:
-            # The connection of the last command closes a moment after it.
+            # The last command's connection closes a moment later.
             before = wait_until(lambda: settled_descriptors(daemon), "no descriptor comes or goes")
     wait_until(lambda: descriptors(daemon) == before, lambda: f"descriptors are as before: {descriptors(daemon)}, {before}\n{daemon.log()}")
     assert not path.exists()

@@ -1,7 +1,7 @@
 """A guest moves from host to host while a stream of 1,000 packets a second goes to its address.
 
-On a busy machine the sender's vtepd may get to run late: packets then leave for the old place though the announcement is at
-the door. So a guest moves again when more than five were lost, and the best move shows what one frame does.
+On a busy machine the sender's vtepd may be scheduled late: packets then leave for the old location although the announcement has
+arrived. So the guest moves again if more than five packets were lost, and the best move counts.
 """
 import pytest
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.alone
 
 
 class Hosts:
-    """Three hosts with vtepd: the guest moves between the first two, and the sender is at the third."""
+    """Three hosts with vtepd: the guest moves between the first two, and the sender is on the third."""
 
     def __init__(self, lab):
         switch = Switch(lab)
@@ -37,7 +37,7 @@ class Hosts:
 
 
     def move(self, stream, mac, number, act):
-        """The guest moves to host `number` by `act`; returns how many packets were lost after its announcement."""
+        """Moves the guest to host `number` by `act`; returns how many packets were lost after its announcement."""
         host, sender_host = self.hosts[number], self.hosts[2]
         announcement = Announcements(sender_host, mac, host.ipv4)
         stream.wait_answers(300)
@@ -62,7 +62,7 @@ def test_stream_follows_a_moved_guest(lab):
     places = []
     for daemon in site.daemons[:2]:
         place = StandIn(lab, f"vm-{len(places) + 1}", 1, daemon.directory / "run/vm.sock").start().wait_booted()
-        place.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)  # nothing but the announcement comes from it
+        place.namespace.sysctl("net.ipv6.conf.eth0.disable_ipv6", 1)  # it sends nothing but the announcement
         set_link(place, "down")
         places.append(place)
     set_link(places[0], "up")
@@ -85,7 +85,7 @@ def test_stream_follows_a_moved_guest(lab):
 
 
 def test_running_machine_migrates(lab):
-    """QEMU's own live migration. The guest is told nothing (guest_announce=off): QEMU asks vtepd to announce it by RARP."""
+    """QEMU's own live migration. The guest does not announce itself (guest_announce=off): QEMU asks vtepd to send the RARP."""
     site = Hosts(lab)
 
     def machine(number):

@@ -1,4 +1,4 @@
-"""Guests that move: they are announced, every VTEP follows one frame, and the port left behind claims nothing."""
+"""Guests that move: they are announced, every VTEP learns the move from one frame, and the old port claims nothing."""
 import struct
 import time
 
@@ -37,7 +37,7 @@ def place(daemon, mac):
 
 
 def fdb(kernel, mac):
-    """VTEP that the kernel's VXLAN device has for an address."""
+    """The VTEP that the kernel's VXLAN device has for an address."""
     for line in kernel.namespace.run("bridge", "fdb", "show", "dev", f"vx{VNI}").stdout.splitlines():
         if line.startswith(mac) and " dst " in line:
             return line.split(" dst ")[1].split()[0]
@@ -46,7 +46,7 @@ def fdb(kernel, mac):
 
 @pytest.mark.parametrize("announcement", [rarp, gratuitous_arp, neighbor_advertisement])
 @pytest.mark.parametrize("flood", ["multicast", "replicate"])
-def test_one_frame_points_everybody_to_the_new_place(lab, announcement, flood):
+def test_one_frame_updates_every_vtep(lab, announcement, flood):
     site = Site(lab, vtepd=3, kernel=1, flood=flood)
     sockets = [guest.namespace.raw_socket("eth0") for guest in site.guests]
     if flood == "multicast":
@@ -79,7 +79,7 @@ def test_guest_is_announced_when_its_port_comes_up(lab):
               "--anti-spoofing", "--announce", "--no-enabled")
     time.sleep(0.5)
     assert not [packet for packet in capture.packets() if mac_bytes(MOVED) in packet], "announced while the port is down"
-    # The guest leaves there: its port goes down and claims nothing any more.
+    # The guest leaves: its port goes down and claims nothing any more.
     second.ctl("port", "set", "vm2", "--no-enabled")
     assert second.port("vm2")["state"] == "down"
     assert MOVED not in second.macs()
@@ -95,7 +95,7 @@ def test_guest_is_announced_when_its_port_comes_up(lab):
 
 
 def test_port_that_is_down_claims_no_address(lab):
-    """An address among the `macs` of a port whose guest is gone is learned behind another VTEP at once."""
+    """With the port down, an address from its `macs` is learned behind another VTEP at once."""
     site = Site(lab, vtepd=2, kind="tap", wait=False)
     first, second = site.daemons
     first.config["ports"][0]["macs"] = [MOVED]
@@ -112,7 +112,7 @@ def test_port_that_is_down_claims_no_address(lab):
     raw.send(rarp(MOVED))
     wait_until(lambda: place(first, MOVED) == "192.0.2.2", "the address is where it speaks")
     assert first.drops()["inner-source-own"] == 1
-    # It comes back: the operator's word stands again.
+    # The port is up again: the configured address applies again.
     site.guests[0].namespace.ip("link set tap1 up")
     wait_until(lambda: place(first, MOVED) == "vm1", "the address is the port's again")
 
@@ -143,7 +143,7 @@ def test_prepared_vni(lab):
     daemon = site.daemons[0]
     daemon.ctl("port", "delete", "vm1")
     wait_until(lambda: site.switch.members(site.group) == {"hv2"}, "the group is left")
-    # The switch: a host on the underlay that this daemon has no business with yet.
+    # The switch: a host on the underlay that this daemon does not talk to yet.
     other = "192.0.2.254"
     assert daemon.vtep(other) is None
     with pytest.raises(AssertionError, match="VNI 77 is not defined"):
@@ -157,14 +157,14 @@ def test_prepared_vni(lab):
     row = next(row for row in daemon.ctl("show", "vnis") if row["vni"] == VNI)
     assert 590 < row["prepared_s"] <= 600 and row["ports"] == []
     assert [(row["vnis"], row["joined"]) for row in daemon.ctl("show", "multicast")] == [([VNI], True)]
-    # It ends by itself.
+    # It ends on its own.
     daemon.ctl("port", "prepare", "--vni", VNI, "--seconds", 1)
     wait_until(lambda: site.switch.members(site.group) == {"hv2"}, "the group is left again")
     assert next(row for row in daemon.ctl("show", "vnis") if row["vni"] == VNI)["prepared_s"] is None
 
 
 def test_frames_find_the_moved_guest(lab):
-    """A stream to an address that moves: what is sent after the announcement arrives at the new place."""
+    """A stream to an address that moves: packets sent after the announcement arrive at the new location."""
     site = Site(lab, vtepd=3)
     site.wait_joined()
     sockets = [guest.namespace.raw_socket("eth0") for guest in site.guests]
@@ -177,7 +177,7 @@ def test_frames_find_the_moved_guest(lab):
     receive(sockets[0], lambda frame: b"stream 000099" in frame)
     sockets[1].send(rarp(MOVED))
     wait_until(lambda: place(site.daemons[2], MOVED) == "192.0.2.2", "the new place is known")
-    # In parts that the receiving socket has room for.
+    # In pieces that fit the receiving socket's buffer.
     for part in range(1000, 2000, 100):
         for number in range(part, part + 100):
             sender.send(ethernet(source, MOVED, b"stream %06d" % number + b"\x00" * 33))

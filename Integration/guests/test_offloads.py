@@ -1,5 +1,5 @@
-"""Checksums and segmentation that guests leave to vtepd: what arrives is right to the octet, and what is asked for
-wrongly is dropped. Guests are a driver that this file plays itself, or virtual machines."""
+"""Checksums and segmentation that guests leave to vtepd: the result is correct to the octet, and invalid requests are dropped.
+Guests are a driver implemented in this file, or virtual machines."""
 import struct
 
 import pytest
@@ -35,7 +35,7 @@ def add_guest(lab, daemon, name, features, *options):
 
 
 def large_segment(source, target, ipv6, payload, sequence=0xFFFFF000, flags="PA"):
-    """A TCP segment as a guest's kernel hands it over: the checksum field holds the pseudo-header sum."""
+    """A TCP segment as a guest's kernel hands it to the driver: the checksum field holds the pseudo-header sum."""
     network = IPv6(src="fd00::1", dst="fd00::2") if ipv6 else IP(src="10.0.0.1", dst="10.0.0.2", id=0xFFF0, flags="DF")
     tcp = TCP(sport=4000, dport=5000, seq=sequence, ack=9, flags=flags, window=777,
               options=[("NOP", None), ("NOP", None), ("Timestamp", (1, 2))])
@@ -60,13 +60,13 @@ def recomputed(frame):
 
 
 def ours(guest):
-    """What has come from A, B, C or D: the guests of the site have stacks that speak unasked."""
+    """Frames received from A, B, C or D: the guests' own stacks also send frames on their own."""
     stations = {mac_bytes(mac) for mac in (A, B, C, D)}
     return [(header, frame) for header, frame in guest.packets() if frame[6:12] in stations]
 
 
 def collect(guest, count, what):
-    """`count` packets of our stations, as pairs of virtio's header and frame."""
+    """`count` packets of our stations, as pairs of virtio header and frame."""
     packets = []
 
     def arrived():
@@ -98,14 +98,14 @@ def site(lab):
 
 
 def learn(guests):
-    """Every guest says where it is."""
+    """Every guest announces itself."""
     for mac, guest in guests.items():
         assert guest.send(bytes(Ether(src=mac, dst="ff:ff:ff:ff:ff:ff", type=0x88B5) / Raw(b"\x00" * 46)))
 
 
 @pytest.mark.parametrize("ipv6", [False, True])
 def test_large_segments(lab, site, ipv6):
-    """Untouched to a local guest that takes them, cut up for one that does not; through a tunnel, cut up and joined."""
+    """Unchanged to a local guest that accepts them, split for one that does not; through a tunnel, split and joined."""
     here, there = site.daemons
     guests = {A: add_guest(lab, here, "a", SENDS), B: add_guest(lab, here, "b", TAKES),
               C: add_guest(lab, here, "c", 0), D: add_guest(lab, there, "d", TAKES)}
@@ -123,7 +123,7 @@ def test_large_segments(lab, site, ipv6):
     (header, got), = collect(guests[B], 1, "to a guest that takes it")
     flags, kind, _, size, checksum_start, offset, _ = struct.unpack("<BBHHHHH", header[:12])
     assert (flags, kind, size, checksum_start, offset) == (NEEDS_CSUM, gso, 1400, start, 16)
-    # The vhost library writes a pseudo-header sum of its own.
+    # The vhost library writes its own pseudo-header sum.
     assert got[:start + 16] + got[start + 18:] == frame[:start + 16] + frame[start + 18:]
 
     assert guests[A].send(large_segment(A, C, ipv6, payload), header=request)
@@ -146,7 +146,7 @@ def test_large_segments(lab, site, ipv6):
     assert all(int(byte_count) <= 1614 and status == "1" for _, status, byte_count in rows), rows
     assert sum(int(byte_count) for byte_count, _, _ in rows) == len(payload)
 
-    # A checksum alone.
+    # Only a checksum.
     for target, mac in ((C, C), (D, D)):
         frame = large_segment(A, mac, ipv6, b"hello")
         assert guests[A].send(frame, header=virtio_header(start=start))
@@ -154,7 +154,7 @@ def test_large_segments(lab, site, ipv6):
         assert got == recomputed(frame) and header[:10] == bytes(10)
 
 
-def test_wrong_requests_are_dropped(lab, site):
+def test_invalid_requests_are_dropped(lab, site):
     daemon = site.daemons[0]
     guests = {A: add_guest(lab, daemon, "a", SENDS), B: add_guest(lab, daemon, "b", TAKES)}
     wait_until(lambda: (learn(guests), set(guests) <= set(daemon.macs()))[1], "all addresses are learned", 20, 0.2)
@@ -163,7 +163,7 @@ def test_wrong_requests_are_dropped(lab, site):
     udp = bytes(Ether(src=A, dst=B) / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / Raw(payload))
     short = large_segment(A, B, False, b"hello")
     cut = bytearray(short)
-    cut[46] = 0xF0  # the TCP header ends behind the frame
+    cut[46] = 0xF0  # the TCP header ends beyond the frame
     beyond = bytearray(large)
     struct.pack_into("!H", beyond, 16, 0xFFFF)
     wrong = [
@@ -172,7 +172,7 @@ def test_wrong_requests_are_dropped(lab, site):
         ("offload-headers", bytes(beyond), virtio_header(GSO_TCPV4, 1000)),
         ("offload-headers", bytes(cut), virtio_header(GSO_TCPV4, 1000)),
         ("offload-headers", udp, virtio_header(GSO_UDP, 1000, offset=6)),
-        # Where to begin lies behind the frame.
+        # The checksum start is beyond the end of the frame.
         ("offload-headers", short, virtio_header(start=40_000)),
         ("offload-headers", short, virtio_header(start=0xFFFF, offset=0xFFFF)),
     ]
@@ -180,7 +180,7 @@ def test_wrong_requests_are_dropped(lab, site):
         before = daemon.drops().get(reason, 0)
         assert guests[A].send(frame, header=header)
         wait_until(lambda: daemon.drops().get(reason, 0) == before + 1, lambda: f"{reason} for {header.hex()}: {daemon.drops()}")
-    # No request has harmed anything: a sound one is served.
+    # No request has done harm: a valid one is served.
     guests[B].packets()
     assert guests[A].send(large, header=virtio_header(GSO_TCPV4, 1000))
     assert len(collect(guests[B], 1, "a sound request")[0][1]) == len(large)
@@ -188,7 +188,7 @@ def test_wrong_requests_are_dropped(lab, site):
 
 
 def test_offloads_off(lab, site):
-    """The guest is not offered to leave segments to us, and gets finished frames of ordinary size only."""
+    """vtepd does not offer segmentation to the guest, which receives only complete frames of normal size."""
     daemon = site.daemons[0]
     off = add_guest(lab, daemon, "off", SENDS | TAKES, "--offloads", "off")
     auto = add_guest(lab, daemon, "auto", SENDS | TAKES)
@@ -201,7 +201,7 @@ def test_offloads_off(lab, site):
     payload = b"0123456789" * 1000
     assert auto.send(large_segment(A, B, False, payload), header=virtio_header(GSO_TCPV4, 1000))
     check_segments(collect(off, 10, "segments"), payload, 1000)
-    # What was negotiated stays.
+    # The negotiated features stay.
     with pytest.raises(Refused, match="delete the port and add it again"):
         daemon.ctl("port", "set", "off", "--offloads", "auto")
     with pytest.raises(Refused, match="delete the port and add it again"):
@@ -209,7 +209,7 @@ def test_offloads_off(lab, site):
 
 
 def test_streams_of_virtual_machines(lab):
-    """A real guest's kernel on both sides: large segments, and every octet right, over IPv4 and IPv6."""
+    """A real guest kernel on both sides: large segments, and every octet correct, over IPv4 and IPv6."""
     site = Site(lab, vtepd=2, flood="replicate")
     machines = []
     for number, daemon in ((11, site.daemons[0]), (12, site.daemons[0]), (13, site.daemons[1])):
@@ -231,8 +231,8 @@ def test_streams_of_virtual_machines(lab):
             sent = [after[0][f"rx_{unit}"] - before[0][f"rx_{unit}"] for unit in ("bytes", "packets")]
             taken = [after[1][f"tx_{unit}"] - before[1][f"tx_{unit}"] for unit in ("bytes", "packets")]
             assert sent[0] / sent[1] > 3000, f"{first.name} sends large segments: {sent}"
-            assert taken[0] / taken[1] > 2000, f"{target.name} is given large segments: {taken}"
-    # To and from a guest that takes nothing: a namespace behind a packet socket.
+            assert taken[0] / taken[1] > 2000, f"{target.name} receives large segments: {taken}"
+    # To and from a guest without offloads: a namespace behind a packet socket.
     namespace = site.guests[0]
     no_whole_segments(namespace.namespace, "eth0")
     tcp_stream(first, namespace, namespace.ipv4, kilobytes=2048)

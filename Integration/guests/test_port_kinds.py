@@ -1,4 +1,4 @@
-"""Kinds of ports: how each is opened, followed and refused."""
+"""Port kinds: how each is opened, tracked and rejected."""
 import os
 import socket
 import struct
@@ -129,7 +129,7 @@ def test_guest_with_fewer_queues_than_offered(lab, site):
 
 @pytest.mark.parametrize("vlan", [None, 100])
 def test_flows_to_a_guest_take_all_its_queues(lab, site, vlan):
-    """With one worker: by flow, in order, on as many queues as the guest has enabled at the moment."""
+    """With one worker: by flow, in order, on as many queues as the guest has enabled."""
     daemon = site.daemons[0]
     if vlan:
         socket_path = daemon.directory / "run/g1.sock"
@@ -146,7 +146,7 @@ def test_flows_to_a_guest_take_all_its_queues(lab, site, vlan):
     assert sender.wait_frame(lambda got: got == reply)
 
     def queues_of(flows, rounds):
-        """{flow: queues that its frames came on}; each flow's frames must be in order on its queue."""
+        """{flow: queues on which its frames arrived}; each flow's frames must be in order on its queue."""
         for index in range(rounds):
             for flow in range(flows):
                 frame = udp_flow(OTHER, GUEST, 1000 + flow, size=64) + struct.pack("!H", index)
@@ -175,7 +175,7 @@ def test_flows_to_a_guest_take_all_its_queues(lab, site, vlan):
         found = queues_of(flows=40, rounds=3)
         assert all(len(queues) == 1 for queues in found.values()), found
         assert {queue for queues in found.values() for queue in queues} == set(range(enabled))
-    # What the port's counters say is what came.
+    # The port's counters match what was received.
     row = daemon.port("g1")
     assert row["drops"] == 0 and row["tx_packets"] >= 4 * 40 * 3
 
@@ -198,7 +198,7 @@ def test_idle_ports_cost_nothing_and_wake_at_once(lab, site):
     exchange(*guests, GUEST, OTHER)
 
     def share():
-        """CPU time over elapsed time: a ratio within one run, whatever the machine does."""
+        """CPU time over elapsed time: a ratio within one run, independent of the machine."""
         cpu, clock = daemon.cpu_seconds(), time.monotonic()
         time.sleep(3)
         return (daemon.cpu_seconds() - cpu) / (time.monotonic() - clock)
@@ -207,7 +207,7 @@ def test_idle_ports_cost_nothing_and_wake_at_once(lab, site):
     assert idle < 0.05, f"idle daemon takes {idle:.1%} of a CPU"
 
     def misses():
-        """Of 20 frames, those that came as late as if the worker had missed the guest's kick: it sleeps for 250 ms."""
+        """Of 20 frames, those as late as if the worker, which sleeps for 250 ms, had missed the guest's kick."""
         late = 0
         for number in range(20):
             time.sleep(0.02)
@@ -238,7 +238,7 @@ def test_disabled_port_takes_the_guests_link_down(lab, site):
     daemon.reload("configuration reloaded")
     for name in ("g1", "t"):
         assert daemon.port(name)["state"] == "down"
-    # A hypervisor whose backend goes away takes the link down.
+    # A hypervisor whose backend disconnects takes the link down.
     assert guests[0].connection.recv(1) == b""
     wait_until(lambda: "NO-CARRIER" in tap.ip("link show tap9"), "the tap has lost its carrier")
 
@@ -263,7 +263,7 @@ def test_daemon_restart_under_running_guests(lab, site):
         wait_state(daemon, name, "up")
     daemon.kill()
     daemon.start()
-    # The hypervisor accepts the daemon that comes again.
+    # The hypervisor accepts the restarted daemon.
     for guest in guests:
         guest.disconnect()
         guest.boot()
@@ -283,7 +283,7 @@ def pair(lab):
 
 
 def exchange_behind(lab, pair, name):
-    """Guests of both daemons' `name` ports, in a VNI of their own, so that nothing goes by the underlay."""
+    """Guests on both daemons' `name` ports, in a VNI of their own, so that nothing crosses the underlay."""
     guests = []
     for daemon in pair.daemons:
         daemon.ctl("port", "add", "--name", "g", "--kind", "vhost-user", "--socket", "g.sock", "--vni", 77)
@@ -310,7 +310,7 @@ def test_memif_server_and_client(lab, pair):
     second.ctl("port", "add", "--name", "m", "--kind", "memif", "--socket", path, "--memif-id", 5, "--queues", 2, "--vni", 77)
     exchange_behind(lab, pair, "m")
     assert second.port("m")["queues"] == 2
-    # The socket serves several interfaces, and goes with the last.
+    # The socket serves several interfaces, and is removed with the last.
     first.ctl("port", "add", "--name", "n", "--kind", "memif", "--socket", "m.sock", "--role", "server", "--memif-id", 6, "--vni", 77)
     with pytest.raises(Refused, match="belongs to port"):
         first.ctl("port", "add", "--name", "o", "--kind", "memif", "--socket", "m.sock", "--role", "server", "--memif-id", 6, "--vni", 77)
@@ -380,14 +380,14 @@ def test_tap_with_several_queues(lab):
     site.start()
     site.wait_all_pings()
     assert site.daemons[0].port("vm1")["queues"] == 3
-    # Flows take different queues; each has its worker, and none is forgotten.
+    # Flows use different queues; each queue has its worker, and none is forgotten.
     for number in range(40):
         assert site.guests[0].ping(site.guests[1].ipv4, 1) == 1
     with pytest.raises(Refused, match="at most 16"):
         site.daemons[0].ctl("port", "add", "--name", "t", "--kind", "tap", "--device", "t9", "--queues", 17, "--vni", VNI)
 
 
-def test_full_table_is_a_clear_refusal(lab, site):
+def test_full_table_gives_a_clear_error(lab, site):
     daemon = site.daemons[0]
     for number in range(29):
         add_vm(daemon, f"f{number}", *(("--role", "server") if number % 2 else ()))

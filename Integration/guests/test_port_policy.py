@@ -1,4 +1,4 @@
-"""Limits of a port: what is over them is dropped for the right reason and counted, and the neighbour port does not notice."""
+"""Limits of a port: the excess is dropped for the right reason and counted, and the neighbouring port is not affected."""
 import pytest
 
 from lab import Capture, Chatter, Site, wait_until
@@ -55,10 +55,10 @@ def test_spoofed_sources(lab):
     pair = Neighbours(lab, macs=own, **{"anti-spoofing": True})
     pair.free_raw.send(ethernet(pair.free.mac))
     wait_until(lambda: pair.free.mac in pair.daemon.macs(), "the neighbour is known")
-    # The interface's address is not one of its own: what its stack says is dropped, too.
+    # The interface's own address is not configured: frames from its stack are dropped too.
     chatter = Chatter(pair.limited)
     before = chatter.undisturbed(lambda: pair.drops().get("source-spoofed", 0))
-    # The neighbour's own address, an unknown one, and the one of the interface.
+    # The neighbour's address, an unknown one, and the interface's own.
     for source in (pair.free.mac, mac_number(0x103), pair.limited.mac):
         for number in range(10):
             pair.raw.send(pair.marker(number, source, BROADCAST))
@@ -86,11 +86,11 @@ def test_more_sources_than_allowed(lab):
                lambda: f"the first four are known: {list(pair.daemon.macs())}")
     limits = pair.daemon.port("vm1")["limits"]
     assert (limits["macs"], limits["mac_limit"]) == (5, 5)
-    # Known sources go on, and a place that gets free is taken.
+    # Known sources continue, and a freed slot is reused.
     pair.raw.send(pair.marker(2, sources[0]))
     receive(pair.free_raw, lambda frame: frame == pair.marker(2, sources[0]))
     pair.daemon.ctl("mac", "delete", "--vni", VNI, "--mac", sources[1])
-    # An address that went while it was being entered keeps its place for a second.
+    # An address removed while it was being added keeps its slot for a second.
     passed = lambda: (pair.raw.send(pair.marker(3, sources[9])), sources[9] in pair.daemon.macs())[1]
     wait_until(passed, "a new source takes the place", interval=0.2)
     receive(pair.free_raw, lambda frame: frame == pair.marker(3, sources[9]))
@@ -102,12 +102,12 @@ def test_more_sources_than_allowed(lab):
     ("broadcast", BROADCAST), ("unknown-unicast", mac_number(0x77)), ("unknown-multicast", "01:00:5e:01:01:01")])
 @pytest.mark.alone
 def test_storms(lab, kind, destination):
-    # One a second: what is sent in a moment is dropped but for the first, however long the moment is.
+    # One per second: of a quick burst all but the first is dropped, however long the burst takes.
     pair = Neighbours(lab, **{"storm-control": {kind: 1}})
     for guest, raw in ((pair.free, pair.free_raw), (pair.limited, pair.raw)):
         raw.send(ethernet(guest.mac, pair.limited.mac if guest is pair.free else pair.free.mac))
         wait_until(lambda: guest.mac in pair.daemon.macs(), f"{guest.name} is known")
-    # What the stacks say is flooded, too, and is of one of the three kinds.
+    # Frames from the stacks are flooded too, and belong to one of the three classes.
     chatter, arrived = Chatter(pair.limited), Capture(pair.free.namespace, "eth0", "ether proto 0x88b5", inbound=True)
     before, received = chatter.undisturbed(lambda: (pair.drops().get(f"storm-{kind}", 0), pair.daemon.port("vm1")["rx_packets"]))
     for number in range(2000):
@@ -117,7 +117,7 @@ def test_storms(lab, kind, destination):
         return pair.drops().get(f"storm-{kind}", 0) - before
 
     wait_until(lambda: pair.daemon.port("vm1")["rx_packets"] >= received + 2000 + chatter.count(), "all have come in")
-    # What was not dropped has arrived at the neighbour, whole.
+    # Every frame that was not dropped has reached the neighbour intact.
     multicast = kind == "unknown-multicast"
     wait_until(lambda: 2000 <= len(arrived.packets()) + dropped() <= 2000 + multicast * chatter.count(),
                lambda: f"the neighbour got the rest: {len(arrived.packets())}, {dropped()} were dropped")
@@ -141,7 +141,7 @@ def test_storms(lab, kind, destination):
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
 @pytest.mark.parametrize("unit", ["bits", "packets"])
 def test_rates(lab, direction, unit):
-    # Slow enough that nearly all of a quick burst is over the rate: 10 packets a second, or 64 KiB and then next to nothing.
+    # Slow enough that nearly all of a quick burst exceeds the rate: 10 packets per second, or 64 KiB and then next to nothing.
     pair = Neighbours(lab, **{"rate-limit": {direction: {unit: 10 if unit == "packets" else 8000}}})
     learn(pair)
     sender, source, target = (pair.raw, pair.limited, pair.free) if direction == "ingress" else (pair.free_raw, pair.free, pair.limited)
@@ -180,7 +180,7 @@ def test_tap_ports_have_limits_too(lab):
     raw = guest.namespace.raw_socket("tap1")
     raw.send(ethernet(guest.mac))
     wait_until(lambda: guest.mac in daemon.macs() and daemon.port("vm1")["rx_packets"], "the tap is in use")
-    # The host's kernel spoke with the tap's first address before the guest took it.
+    # The host's kernel used the tap's first address before the guest took it over.
     before = daemon.port("vm1")["limits"]["drops"].get("source-spoofed", 0)
     for number in range(10):
         raw.send(ethernet(mac_number(0x100 + number)))
@@ -205,7 +205,7 @@ def test_changed_profile_is_applied_to_running_ports(lab):
     wait_until(lambda: [row["limits"]["mac_limit"] for row in daemon.ctl("show", "ports")] == [1, 50], "both follow")
     pair.raw.send(pair.marker(1, mac_number(7)))
     pair.wait_drops(port_mac_limit=1)
-    # Neither device was made anew, nor were addresses forgotten.
+    # Neither device was re-created, nor were addresses forgotten.
     assert daemon.log().count("attached") == log
     assert set(daemon.macs()) == {pair.limited.mac, pair.free.mac}
     shown = daemon.table("config", "show")

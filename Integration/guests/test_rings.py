@@ -1,4 +1,4 @@
-"""The rings that a vhost-user guest may choose: each kind against each other, on one vtepd with two workers."""
+"""The ring layouts that a vhost-user guest may choose: each kind against each other, on one vtepd with two workers."""
 import itertools
 
 from lab import Site, StandIn, tcp_stream

@@ -1,4 +1,4 @@
-"""Who may connect to sockets that the daemon serves, and what becomes of one that somebody removes."""
+"""Who may connect to sockets served by the daemon, and what happens when somebody removes one."""
 import os
 import pathlib
 import socket
@@ -19,7 +19,7 @@ FIRST, SECOND = "02:00:00:00:aa:01", "02:00:00:00:aa:02"
 
 @pytest.fixture
 def daemon(lab):
-    # For users other than root, too.
+    # Readable by users other than root too.
     lab.directory.chmod(0o755)
     return Site(lab, vtepd=1, flood="none").daemons[0]
 
@@ -36,7 +36,7 @@ def access(path):
 
 
 def connects(path, user, group, kind="vhost-user"):
-    """Whether a process of this user, in this group alone, can connect."""
+    """Whether a process of this user, in only this group, can connect."""
     sort = socket.SOCK_SEQPACKET if kind == "memif" else socket.SOCK_STREAM
     code = "import socket, sys\ntry: socket.socket(socket.AF_UNIX, int(sys.argv[2])).connect(sys.argv[1])\nexcept PermissionError: sys.exit(9)"
     done = subprocess.run(["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", sys.executable, "-c", code, path,
@@ -52,7 +52,7 @@ def test_owner_group_and_mode(daemon, kind):
     options = ["--socket-owner", HYPERVISOR, "--socket-group", GROUP]
     path = serve(daemon, "g2", kind, *options)
     assert access(path) == (HYPERVISOR, GROUP, 0o660)
-    # DPDK's memif driver closes a descriptor twice when a peer hangs up without a word: no such peer here.
+    # DPDK's memif driver closes a descriptor twice when a peer disconnects without a message: no such peer here.
     if kind != "memif":
         assert connects(path, HYPERVISOR, HYPERVISOR, kind) and connects(path, STRANGER, GROUP, kind)
     assert not connects(path, STRANGER, STRANGER, kind)
@@ -92,7 +92,7 @@ def test_file_and_reload(daemon):
 
 
 def daemon_beside_libvirt(lab, *run_as):
-    """Where libvirt's user and group are."""
+    """The user and group of libvirt."""
     lab.directory.chmod(0o755)
     daemon = Site(lab, vtepd=1, flood="none", wait=False).daemons[0]
     users, groups = lab.directory / "passwd", lab.directory / "group"
@@ -108,7 +108,7 @@ def daemon_beside_libvirt(lab, *run_as):
 
 
 def test_hypervisors_user(lab):
-    """Its QEMU can connect without anything being set."""
+    """Its QEMU can connect without any settings."""
     daemon = daemon_beside_libvirt(lab)
     path = serve(daemon)
     assert access(path) == (HYPERVISOR, GROUP, 0o660)
@@ -118,7 +118,7 @@ def test_hypervisors_user(lab):
 
 @pytest.mark.parametrize("is_member", [True, False])
 def test_hypervisors_group(lab, is_member):
-    """A daemon that may not give files away, as the packaged one, lets QEMU in by a group that it is a member of."""
+    """A daemon that may not change the owner of files, like the packaged one, admits QEMU through a group it is a member of."""
     capabilities = "+net_admin,+net_raw"
     daemon = daemon_beside_libvirt(
         lab, "sh", "-c", 'chown -R "$0" "$1" && shift && exec "$@"', f"{DAEMON}", lab.directory,
@@ -151,7 +151,7 @@ def test_removed_socket_is_made_again(daemon, kind):
 
 
 def test_removed_socket_of_a_connected_guest(lab, daemon):
-    """The guest goes on; once it has gone, the next one can come."""
+    """The guest continues; once it has disconnected, the next one can connect."""
     path, other = serve(daemon), serve(daemon, "g2")
     guests = [VirtioGuest(lab, where, listens=False).boot() for where in (path, other)]
     for name in ("g1", "g2"):

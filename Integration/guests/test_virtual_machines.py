@@ -1,4 +1,4 @@
-"""vhost-user ports: real virtual machines, and DPDK's virtio driver in their place, talk over VXLAN and outlive restarts."""
+"""vhost-user ports: real virtual machines, and DPDK's virtio driver as a stand-in, communicate over VXLAN and survive restarts."""
 import functools
 import itertools
 
@@ -27,7 +27,7 @@ def wait_all_pings(site):
 
 
 class Guests:
-    """What holds for any kind of guest. One site serves all tests of a kind."""
+    """Tests for any kind of guest. One site serves all tests of a kind."""
 
     @pytest.mark.quick
     def test_everybody_reaches_everybody(self, site):
@@ -40,7 +40,7 @@ class Guests:
         assert site.daemons[0].macs()[site.machines[2].mac]["vtep"] == site.hosts[1].ipv4
 
     def test_full_size_packets(self, site):
-        """1500 octets of guests' MTU, for which the underlay's 1600 have room."""
+        """The guests' MTU of 1500 octets, for which the underlay's 1600 have room."""
         vm1, vm2, vm3, _ = site.guests
         for one, other in ((vm1, vm3), (vm3, vm2), (vm1, vm2)):
             wait_until(lambda: one.ping(other.ipv4, size=1472), f"{one.name} reaches {other.name} at full size")
@@ -53,7 +53,7 @@ class Guests:
         tcp_stream(vm4, vm2, vm2.ipv6)
 
     def test_guests_of_one_daemon_talk_locally(self, site):
-        """What one of them sends to the other never leaves on the underlay."""
+        """Frames between them never leave on the underlay."""
         vm1, vm2 = site.machines[:2]
         vm1.wait_ping(vm2.ipv4)
         vm1.wait_ping(vm2.ipv6)
@@ -66,7 +66,7 @@ class Guests:
         assert [packet.hex() for packet in capture.stop().packets() if {packet[50:56], packet[56:62]} == ours] == []
 
     def test_daemon_is_killed_and_started_under_its_guests(self, site):
-        """No guest does anything for it. Of the stand-ins those that connect would: virtio-user tries only once."""
+        """The guests do nothing to reconnect. Connecting stand-ins would have to: virtio-user tries only once."""
         wait_all_pings(site)
         for daemon in site.daemons:
             daemon.kill()
@@ -104,7 +104,7 @@ class TestVirtualMachines(Guests):
     make = functools.partial(VirtualMachine, host_mtu=1500)
 
     def test_port_follows_the_driver(self, site):
-        """The guest's driver lets go of the device and takes it again; then it says what it has agreed on."""
+        """The guest's driver releases the device and takes it again; then vtepd shows the negotiated features."""
         vm1, _, vm3, _ = site.guests
         vm1.shell("echo virtio0 >/sys/bus/virtio/drivers/virtio_net/unbind")
         wait_state(vm1, "waiting")

@@ -1,5 +1,5 @@
-"""What the integration tests and the demo are built from: hosts, switches and guests in network namespaces, the daemon
-under test, the kernel's own VXLAN device as its peer, raw frames and captures."""
+"""Building blocks of the integration tests and the demo: hosts, switches and guests in network namespaces, the daemon under test,
+the kernel's own VXLAN device as its peer, raw frames and captures."""
 from .capture import Capture, Chatter
 from .certificates import Certificates
 from .control import ControlSession

@@ -1,7 +1,7 @@
-"""Captures on an interface of a namespace, with tcpdump's filter language, and what tshark makes of them.
+"""Captures on an interface of a namespace, with tcpdump's filter language, dissected by tshark.
 
-A packet socket with a large buffer, read when somebody asks: it listens when the constructor returns, and what came
-before a question is in the answer. (tcpdump itself loses what it has not yet read when it is stopped.)
+A packet socket with a large buffer, read on demand: it listens once the constructor returns, and packets that arrived before a
+query are in the answer. (tcpdump loses what it has not read yet when it is stopped.)
 """
 import ctypes
 import os
@@ -17,7 +17,7 @@ TAG_IS_VALID, TAG_PROTOCOL_IS_VALID = 0x10, 0x40
 
 class Capture:
     def __init__(self, namespace, interface, expression="", inbound=False):
-        """`inbound`: not what leaves by the interface."""
+        """`inbound`: excludes frames sent on the interface."""
         self.path = namespace.lab.directory / f"{namespace.name}-{interface}-{os.urandom(3).hex()}.pcap"
         self.seen = []
         with namespace.entered():
@@ -32,7 +32,7 @@ class Capture:
         self.socket.bind((interface, ETH_P_ALL))
 
     def attach(self, program):
-        """A program as `tcpdump -ddd` prints it: a count, then one instruction a line."""
+        """A program as printed by `tcpdump -ddd`: a count, then one instruction per line."""
         lines = [tuple(map(int, line.split())) for line in program.splitlines()[1:]]
         code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *line) for line in lines))
         self.socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(lines), ctypes.addressof(code)))
@@ -54,12 +54,12 @@ class Capture:
         return self.seen
 
     def wait(self, count, seconds=30):
-        """Waits for at least so many packets, and returns those there are."""
+        """Waits for at least this many packets, and returns all so far."""
         wait_until(lambda: len(self.packets()) >= count, lambda: f"{count} packets were captured, not {len(self.seen)}", seconds)
         return self.seen
 
     def stop(self):
-        """Ends the capture; nothing that came so far is missing."""
+        """Ends the capture; no packet received so far is missing."""
         if self.socket.fileno() >= 0:
             self.packets()
             _, lost = struct.unpack("II", self.socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
@@ -68,7 +68,7 @@ class Capture:
         return self
 
     def fields(self, *names, only=""):
-        """One tuple of tshark fields for each packet that passes the display filter. Checksums are verified."""
+        """One tuple of tshark fields per packet that matches the display filter. Checksums are verified."""
         with open(self.path, "wb") as file:
             file.write(struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
             for number, packet in enumerate(self.packets()):
@@ -83,12 +83,12 @@ class Capture:
 
 
 def is_chatter(frame):
-    """Whether an IP stack may have sent the frame unasked: multicast memberships, neighbour and router discovery are IPv6."""
+    """Whether an IP stack may have sent the frame on its own: multicast memberships, neighbour and router discovery are IPv6."""
     return frame[12:14] == b"\x86\xdd"
 
 
 class Chatter:
-    """What the IP stacks of guests send unasked, counted where it leaves them: vtepd counts it, too."""
+    """Frames that the guests' IP stacks send on their own, counted where they leave: vtepd counts them too."""
 
     def __init__(self, *guests):
         self.captures = [Capture(guest.namespace, guest.device, f"ip6 and ether src {guest.namespace.mac(guest.device)}") for guest in guests]
@@ -98,7 +98,7 @@ class Chatter:
         return sum(len(capture.packets()) for capture in self.captures)
 
     def undisturbed(self, look):
-        """What `look` returns at a moment when nobody spoke; `count` counts from there."""
+        """The result of `look` at a moment without such traffic; `count` counts from there."""
         while True:
             self.begin = self.total()
             seen = look()

@@ -1,9 +1,9 @@
-"""Authorities and certificates, good and bad, made by openssl when a test needs them."""
+"""Authorities and certificates, valid and invalid, created by openssl when a test needs them."""
 from .namespaces import run
 
 
 class Certificates:
-    """Keys are NAME.key, certificates NAME.pem."""
+    """Keys are in NAME.key, certificates in NAME.pem."""
 
     def __init__(self, lab, name="pki"):
         self.directory = lab.directory / name
@@ -13,7 +13,7 @@ class Certificates:
         return self.directory / name
 
     def self_signed(self, name):
-        """An authority, or a certificate that nobody else has signed."""
+        """An authority, or a certificate signed by nobody else."""
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
             "-subj", f"/CN={name}", "-keyout", self.path(f"{name}.key"), "-out", self.path(f"{name}.pem"))
         return name
@@ -32,7 +32,7 @@ class Certificates:
         return name
 
     def copy(self, source, target):
-        """Puts key and certificate of one in the place of another's, each whole at any time."""
+        """Replaces the key and certificate of one name by another's; each file is complete at all times."""
         for suffix in ("key", "pem"):
             fresh = self.path(f"{target}.{suffix}.new")
             fresh.write_bytes(self.path(f"{source}.{suffix}").read_bytes())

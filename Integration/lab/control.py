@@ -1,4 +1,4 @@
-"""Requests to the control socket without a process for each: for tests that make many changes a second."""
+"""Requests to the control socket without one process each, for tests that make many changes per second."""
 import json
 import socket
 

@@ -1,5 +1,5 @@
-"""A switch under a controller: a host with vtepd and a real database server, a bare-metal guest on its port, and hosts with the
-kernel's VXLAN device on the other side. `vtep-ctl` does what a controller would."""
+"""A switch with a controller: a host with vtepd and a real database server, a bare-metal guest on its port, and remote hosts with
+the kernel's VXLAN device. `vtep-ctl` acts as the controller."""
 from .certificates import Certificates
 from .daemon import Vtepd
 from .hosts import Guest, KernelVXLANHost, Switch, UnderlayHost
@@ -10,7 +10,7 @@ VNI = 5000
 
 
 class ControlledSite:
-    """The switch is `hv1`, its port `p1` leads to guest `bm1`; guests `vmN` are behind kernel hosts `hvN`, N from 2."""
+    """The switch is `hv1`; its port `p1` leads to guest `bm1`. Guests `vmN` are behind kernel hosts `hvN`, N from 2."""
 
     def __init__(self, lab, kernels=1, remote="unix", ports=1, config=None, server=None, start=True):
         self.lab = lab
@@ -54,11 +54,11 @@ class ControlledSite:
         self.wait_registered()
 
     def ctl(self, *arguments, **options):
-        """vtep-ctl; several commands in one transaction are separated by `--`."""
+        """Runs vtep-ctl; `--` separates several commands of one transaction."""
         return self.server.vtep_ctl(*arguments, **options)
 
     def rows(self, table, *columns, where=()):
-        """Rows of a table, as the database has them."""
+        """Rows of a table in the database."""
         return self.server.transact({"op": "select", "table": table, "where": list(where), "columns": ["_uuid", *columns]})[0]["rows"]
 
     def wait_registered(self):
@@ -70,7 +70,7 @@ class ControlledSite:
         self.ctl("add-ls", name, "--", "set", "Logical_Switch", name, f"tunnel_key={key}", *([f"replication_mode={mode}"] if mode else []))
 
     def connect(self, name="ls0", vlan=0):
-        """Binds p1, and tells of the guests on the other side."""
+        """Binds p1 and announces the remote guests."""
         self.add_switch(name)
         self.ctl("bind-ls", "hv1", "p1", vlan, name)
         for host, guest in zip(self.kernels, self.guests):
@@ -83,7 +83,7 @@ class ControlledSite:
         wait_until(found, lambda: f"VNI {vni}: {present}; {self.daemon.ctl('show', 'vnis')}\n{self.daemon.log()[-3000:]}")
 
     def wait_mac(self, mac, **expected):
-        """Waits until the MAC table says so about an address; without expectations: until it does not know it."""
+        """Waits until the MAC table shows this for an address; without expectations: until the address is unknown."""
         def found():
             row = self.daemon.macs().get(mac)
             if not expected:

@@ -1,4 +1,4 @@
-"""vtepd under test: one process in one namespace, with its configuration, sockets and log in a folder of its own."""
+"""vtepd under test: one process in one namespace, with configuration, sockets and log in a folder of its own."""
 import json
 import os
 import pathlib
@@ -15,7 +15,7 @@ VTEPD, VTEPCTL = BUILD / "vtepd", BUILD / "vtepctl"
 
 
 class Refused(AssertionError):
-    """vtepctl said no; `status` is its exit status, `message` what it wrote to standard error."""
+    """vtepctl failed; `status` is its exit status, `message` its standard error."""
 
     def __init__(self, arguments, done):
         self.status, self.message = done.returncode, done.stderr.strip()
@@ -60,7 +60,7 @@ class Vtepd:
         wait_until(running, lambda: f"vtepd in {self.namespace.name} is running; its log:\n{self.log()}", 60)
 
     def stop(self, with_signal=signal.SIGTERM):
-        """Sends the signal, waits for the end and returns the exit status."""
+        """Sends the signal, waits for the process to end and returns its exit status."""
         self.process.send_signal(with_signal)
         try:
             return self.process.wait(30)
@@ -73,7 +73,7 @@ class Vtepd:
         self.process.wait()
 
     def reload(self, seen):
-        """SIGHUP, and waits until the log has more of what is expected then."""
+        """Sends SIGHUP, and waits until the log contains another expected line."""
         before = self.log().count(seen)
         self.write_config()
         self.process.send_signal(signal.SIGHUP)
@@ -83,7 +83,7 @@ class Vtepd:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def ctl(self, *arguments, timeout=30):
-        """vtepctl with JSON output; None when it printed nothing. Raises Refused."""
+        """vtepctl with JSON output; None if it printed nothing. Raises Refused."""
         words = [str(word) for word in arguments]
         done = run(VTEPCTL, "--socket", self.socket_path, "--format", "json", "--timeout", timeout, *words, check=False, timeout=120)
         if done.returncode != 0:
@@ -91,7 +91,7 @@ class Vtepd:
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     def table(self, *arguments):
-        """vtepctl with output for people."""
+        """vtepctl with human-readable output."""
         return run(VTEPCTL, "--socket", self.socket_path, *arguments).stdout
 
     # -- questions that many tests ask --------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class Vtepd:
         return next((row for row in self.ctl("show", "vteps") if row["address"] == address), None)
 
     def drops(self):
-        """{reason: count}, over all places, of the reasons that occurred."""
+        """{reason: count} over all ports and VTEPs, only the reasons that occurred."""
         counts = {}
         for row in self.ctl("show", "drops"):
             counts[row["reason"]] = counts.get(row["reason"], 0) + row["count"]
@@ -119,7 +119,7 @@ class Vtepd:
             lambda: f"ports of {self.namespace.name} are up: {self.ctl('show', 'ports')}")
 
     def wait_resolved(self, *addresses):
-        """Waits until the next hops of these VTEPs have answered."""
+        """Waits until the next hops of these VTEPs are resolved."""
         for address in addresses:
             wait_until(
                 lambda: (self.vtep(address) or {}).get("state") == "resolved",
@@ -130,7 +130,7 @@ class Vtepd:
         return self.ctl("show", "ovsdb")[0]
 
     def wait_ovsdb(self, state="ACTIVE", error=None):
-        """Waits until a remote is in the state, or says the error, and returns its row."""
+        """Waits until a remote is in the state, or reports the error, and returns its row."""
         def found():
             return next((row for row in self.ctl("show", "ovsdb")
                          if row["state"] == state and error is None or error is not None and error in (row["last_error"] or "")), None)
@@ -138,7 +138,7 @@ class Vtepd:
         return wait_until(found, lambda: f"a remote is {state} or says {error!r}: {self.ctl('show', 'ovsdb')}\n{self.log()[-2000:]}")
 
     def wait_logical_switches(self, count):
-        """Waits until the replica has so many logical switches."""
+        """Waits until the replica has this many logical switches."""
         wait_until(lambda: any(row["logical_switches"] == count for row in self.ctl("show", "ovsdb")),
                    lambda: f"{count} logical switches are known: {self.ctl('show', 'ovsdb')}\n{self.log()[-2000:]}")
 
@@ -149,6 +149,6 @@ class Vtepd:
         raise AssertionError("no VmRSS")
 
     def cpu_seconds(self):
-        """CPU time of all its threads so far."""
+        """CPU time of all its threads so far, in seconds."""
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

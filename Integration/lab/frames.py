@@ -1,4 +1,4 @@
-"""Frames and VXLAN packets, sound ones by default, as bytes."""
+"""Frames and VXLAN packets as bytes, valid by default."""
 import struct
 
 from scapy.layers.inet import ICMP, IP, UDP
@@ -10,7 +10,7 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
 def ethernet(source, destination=BROADCAST, payload=b"\x00" * 46, ethertype=0x88B5):
-    """A frame of a local experimental EtherType: no IP stack on the way reacts to it."""
+    """A frame with a local experimental EtherType: no IP stack on the way reacts to it."""
     return mac_bytes(destination) + mac_bytes(source) + struct.pack("!H", ethertype) + payload
 
 
@@ -19,7 +19,7 @@ def tagged(frame, vlan, tpid=0x8100, priority=0):
 
 
 def udp_flow(source, destination, number, size=64, tos=0):
-    """A frame of UDP flow `number`: its own addresses and ports, right checksums."""
+    """A frame of UDP flow `number`: its own addresses and ports, correct checksums."""
     addresses = bytes([10, 1, number >> 8 & 255, number & 255, 10, 2, 0, 1])
     payload = b"\x5a" * (size - 42)
     udp = struct.pack("!HHHH", 1024 + number, 7, 8 + len(payload), 0) + payload
@@ -59,7 +59,7 @@ def vxlan_header(vni, flags=0x08, reserved=b"\x00\x00\x00", last=0):
 
 
 def vxlan4(outer_source, outer_destination, source, destination, inner, vni=5001, header=None, checksum=False, **ip_fields):
-    """A VXLAN packet over IPv4. `ip_fields` go into the outer IP header; scapy computes what is left out."""
+    """A VXLAN packet over IPv4. `ip_fields` go into the outer IP header; scapy computes missing fields."""
     udp = UDP(sport=50000, dport=4789) if checksum else UDP(sport=50000, dport=4789, chksum=0)
     payload = (vxlan_header(vni) if header is None else header) + inner
     ip_fields.setdefault("flags", "DF")
@@ -67,26 +67,26 @@ def vxlan4(outer_source, outer_destination, source, destination, inner, vni=5001
 
 
 def vxlan6(outer_source, outer_destination, source, destination, inner, vni=5001, checksum=None, **ip_fields):
-    """The same over IPv6; `checksum` None: the right one."""
+    """The same over IPv6; `checksum` None: the correct one."""
     udp = UDP(sport=50000, dport=4789) if checksum is None else UDP(sport=50000, dport=4789, chksum=checksum)
     payload = vxlan_header(vni) + inner
     return bytes(Ether(src=outer_source, dst=outer_destination) / IPv6(src=source, dst=destination, **ip_fields) / udp / Raw(payload))
 
 
 def fix_ipv4_checksum(packet, header_length=20):
-    """Sets the right checksum of the IPv4 header behind an untagged Ethernet header."""
+    """Sets the correct checksum in the IPv4 header of an untagged Ethernet frame."""
     header = packet[14:24] + b"\x00\x00" + packet[26:14 + header_length]
     return packet[:24] + struct.pack("!H", internet_checksum(header)) + packet[26:]
 
 
 def patch(packet, offset, replacement, fix=False):
-    """The packet with other bytes at an offset; `fix` makes the IPv4 header checksum right again."""
+    """The packet with other bytes at an offset; `fix` corrects the IPv4 header checksum."""
     changed = packet[:offset] + replacement + packet[offset + len(replacement):]
     return fix_ipv4_checksum(changed) if fix else changed
 
 
 def receive(raw, accept, seconds=20):
-    """The first frame on a raw socket that `accept` takes."""
+    """The first frame on a raw socket that `accept` accepts."""
     import time
 
     raw.settimeout(seconds)

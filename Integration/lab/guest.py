@@ -1,6 +1,6 @@
-"""Virtual machines: QEMU with Debian's kernel and a busybox, whose one network card is a vhost-user port of vtepd.
+"""Virtual machines: QEMU with Debian's kernel and a busybox; the only NIC is a vhost-user port of vtepd.
 
-The guest's kernel log goes to a file, and commands go through the second serial port: scripts/guest-image says how.
+The guest's kernel log goes to a file, and commands go through the second serial port; see scripts/guest-image.
 """
 import functools
 import json
@@ -15,20 +15,20 @@ from .daemon import REPOSITORY
 from .namespaces import run, wait_until
 
 IMAGE = REPOSITORY / ".build/guest-image"
-# Words of a command: another QEMU than the one on PATH, e.g. one in a root of its own that sees the same /tmp.
+# Command of another QEMU than the one on PATH, e.g. one in its own root that shares /tmp.
 QEMU = shlex.split(os.environ.get("VTEPD_QEMU", "qemu-system-x86_64"))
 SEPARATOR = re.compile(rb"\x1e(\d+)\n")
 
 
 def acceleration():
-    """KVM where the processor virtualises. Elsewhere /dev/kvm may open, too, and then emulates slower than TCG does."""
+    """KVM if the processor supports virtualisation. Elsewhere /dev/kvm may open too, and then emulates slower than TCG."""
     processor = set(re.findall(r"\w+", pathlib.Path("/proc/cpuinfo").read_text()))
     return "kvm" if {"vmx", "svm"} & processor and os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg,thread=single"
 
 
 @functools.cache
 def reconnect_option():
-    """QEMU 9.2 took up milliseconds for the interval between attempts, and 11 no longer knows seconds."""
+    """QEMU 9.2 introduced milliseconds for the reconnect interval, and 11 removed seconds."""
     version = re.search(r"version (\d+)\.(\d+)", run(*QEMU, "--version").stdout)
     return "reconnect-ms=1000" if (int(version[1]), int(version[2])) >= (9, 2) else "reconnect=1"
 
@@ -36,8 +36,8 @@ def reconnect_option():
 class VirtualMachine:
     """A guest with the addresses 10.0.0.N and fd00::N on eth0, as Guest has them.
 
-    `socket_path` is the vhost-user socket and `role` what vtepd does with it: "client" connects to QEMU, which listens;
-    "server" listens, and QEMU connects, again and again. `features` are properties of QEMU's virtio-net-pci.
+    `socket_path` is the vhost-user socket and `role` is vtepd's: "client" connects to a listening QEMU; "server" listens, and QEMU
+    connects, again and again. `features` are properties of QEMU's virtio-net-pci.
     """
 
     scratch = "/tmp"
@@ -56,9 +56,9 @@ class VirtualMachine:
     # -- its life -----------------------------------------------------------------------------------------------------
 
     def start(self, incoming=None):
-        """Starts QEMU. It goes on as soon as vtepd is at the other end of the socket; see `wait_booted`.
+        """Starts QEMU, which continues once vtepd is at the other end of the socket; see `wait_booted`.
 
-        `incoming` is the path of a socket by which the guest will arrive from another host.
+        `incoming` is the path of a socket for a live migration from another host.
         """
         run(REPOSITORY / "scripts/guest-image", timeout=300)
         console_path = self.directory / "console"
@@ -86,19 +86,19 @@ class VirtualMachine:
         queues = self.queues
         device = {**self.features, **({"mq": "on"} if queues > 1 else {})}
         properties = "".join(f",{key}={value}" for key, value in device.items())
-        # Emulated, "rep movsb" goes octet by octet: without erms and fsrm the guest's kernel copies words, much faster.
+        # In emulation, "rep movsb" copies octet by octet; without erms and fsrm the guest's kernel copies words, much faster.
         return [
             "setpriv", "--pdeathsig=KILL", "nice", "-n", "5", *QEMU, "-accel", acceleration(),
             "-machine", "pc", "-cpu", "max,erms=off,fsrm=off", "-smp", str(queues), "-nodefaults", "-display", "none", "-no-reboot", "-m", "128",
             "-object", "memory-backend-memfd,id=memory,size=128M,share=on", "-numa", "node,memdev=memory",
             "-chardev", f"socket,id=port,path={self.socket_path},{role}",
             "-netdev", f"vhost-user,id=net,chardev=port,queues={queues}",
-            # Without interrupt vectors: Debian 12's QEMU 7.2 ends with a segmentation fault when a vhost-user device
-            # of an emulated guest starts with MSI-X.
+            # Without interrupt vectors: Debian 12's QEMU 7.2 crashes with a segmentation fault when a vhost-user device of an
+            # emulated guest starts with MSI-X.
             "-device", f"virtio-net-pci,netdev=net,vectors=0{properties}",
             "-serial", f"file:{self.directory / 'kernel.log'}",
             "-chardev", f"socket,id=console,path={console_path}", "-serial", "chardev:console",
-            # The kernel's check that the timer ticks in time is no test of an emulated machine that shares processors.
+            # The kernel's timer check is unreliable on an emulated machine that shares processors.
             "-kernel", str(IMAGE / "vmlinuz"), "-initrd", str(IMAGE / "initrd"),
             "-append", "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check",
             "-qmp", f"unix:{self.directory / 'qmp'},server=on,wait=off",
@@ -106,18 +106,18 @@ class VirtualMachine:
         ]
 
     def wait_booted(self, seconds=120):
-        """Waits for the guest's shell, and gives the guest its addresses."""
+        """Waits for the guest's shell and configures the guest's addresses."""
         self.read_answer(seconds, "its shell answers")
         return self.configure()
 
     def configure(self):
-        """Gives a new eth0 its addresses."""
+        """Configures the addresses of a new eth0."""
         self.shell(f"ip link set eth0 up {f'mtu {self.mtu}' if self.mtu else ''} && ip address add {self.ipv4}/24 dev eth0"
                  f" && ip address add {self.ipv6}/64 dev eth0")
         return self
 
     def migrate(self, target, seconds=60):
-        """Moves the running guest to another VirtualMachine of the same kind, which takes its place."""
+        """Migrates the running guest to another VirtualMachine of the same kind, which takes its place."""
         path = target.directory / "incoming"
         target.start(incoming=path)
         wait_until(path.exists, lambda: f"{target.name} can take the guest:\n{target.log()}", seconds)
@@ -131,7 +131,7 @@ class VirtualMachine:
         wait_until(moved, f"{self.name} has moved", seconds)
 
     def qmp(self, command, **arguments):
-        """Asks QEMU itself; returns the answer."""
+        """Sends a QMP command to QEMU; returns the answer."""
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.settimeout(30)
             monitor.connect(str(self.directory / "qmp"))
@@ -141,13 +141,13 @@ class VirtualMachine:
                 lines.write(json.dumps({"execute": name, "arguments": values}) + "\n")
                 lines.flush()
                 answer = {}
-                while not {"return", "error"} & answer.keys():  # events come in between
+                while not {"return", "error"} & answer.keys():  # skip events
                     answer = json.loads(lines.readline())
                 assert "return" in answer, f"{self.name}: {name}: {answer}"
             return answer["return"]
 
     def kill(self):
-        """Ends QEMU as a crash would."""
+        """Kills QEMU, like a crash."""
         if self.process:
             self.process.kill()
             self.process.wait()
@@ -161,7 +161,7 @@ class VirtualMachine:
         assert status is None, f"QEMU of {self.name} ended with status {status}:\n{self.log()}"
 
     def log(self):
-        """What QEMU and the guest's kernel said."""
+        """The output of QEMU and of the guest's kernel."""
         return "".join((self.directory / name).read_text(errors="replace") for name in ("qemu.log", "kernel.log")
                        if (self.directory / name).exists())
 
@@ -170,7 +170,7 @@ class VirtualMachine:
     def shell(self, command, check=True, seconds=60):
         """Runs a shell command in the guest and returns its output; (status, output) without `check`.
 
-        One at a time. What runs in the background must leave neither input nor output open.
+        One at a time. Background processes must close their input and output.
         """
         assert "\n" not in command
         self.console.sendall(command.encode() + b"\n")

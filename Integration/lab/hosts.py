@@ -12,28 +12,29 @@ VLAN_HOST = pathlib.Path(__file__).with_name("vlan_host.py")
 
 
 def veth(first, first_name, second, second_name):
-    """A cable. Its ends join what they receive (GRO), as a card does; by itself a veth does not."""
+    """A cable. Its ends merge received segments (GRO), like a NIC; a veth does not by default."""
     first.ip(f"link add {first_name} type veth peer name {second_name} netns {second.full_name}")
     for namespace, name in ((first, first_name), (second, second_name)):
         namespace.run("ethtool", "-K", name, "gro", "on")
 
 
-# All that is not as the kernel ships it, and why (docs/architecture.md, Tests).
+# Every setting that differs from the kernel's defaults, and why (docs/architecture.md, Tests).
 
 def finish_checksums(namespace, interface):
-    """The kernel leaves checksums of its tunnels, and those inside, to the card. Behind a veth, DPDK's af_packet cannot tell them from
-    wrong ones: vtepd drops the packets as udp-checksum.
+    """The kernel leaves checksums of its tunnels, outer and inner, to the NIC. Behind a veth, DPDK's af_packet cannot distinguish
+    them from wrong ones: vtepd drops the packets as udp-checksum.
     """
     namespace.run("ethtool", "-K", interface, "tx", "off")
 
 
 def no_joined_segments(namespace, interface):
-    """DPDK's af_packet has no room for a frame above the MTU: what GRO joins on a port's interface is dropped as frame-truncated."""
+    """DPDK's af_packet has no room for frames above the MTU: segments merged by GRO on a port's interface are dropped as
+    frame-truncated."""
     namespace.run("ethtool", "-K", interface, "gro", "off")
 
 
 def no_whole_segments(namespace, interface):
-    """Nor for a segment that the guest's kernel leaves to the card to cut (TSO): TCP from the guest all but stands still."""
+    """The same for segments that the guest's kernel leaves to the NIC (TSO): TCP from the guest all but stalls."""
     namespace.run("ethtool", "-K", interface, "tso", "off")
 
 
@@ -43,9 +44,9 @@ class Switch:
     def __init__(self, lab, name="sw", mtu=1600):
         self.namespace, self.mtu = lab.namespace(name), mtu
         ns = self.namespace
-        ns.sysctl("net.ipv6.conf.default.disable_ipv6", 1)  # its ports are no hosts
+        ns.sysctl("net.ipv6.conf.default.disable_ipv6", 1)  # its ports are not hosts
         ns.ip("link add br0 type bridge mcast_snooping 1")
-        # The querier comes last, in a command of its own: for the response interval of that moment the bridge believes
+        # The querier comes last, in a command of its own: for the response interval configured at that moment the bridge assumes
         # that there is no querier, and floods everything. Units are hundredths of a second.
         ns.ip("link set br0 type bridge mcast_igmp_version 3 mcast_mld_version 2 mcast_query_use_ifaddr 1 "
               "mcast_query_interval 200 mcast_query_response_interval 100 mcast_startup_query_interval 100 "
@@ -65,7 +66,7 @@ class Switch:
         return port
 
     def members(self, group):
-        """Names of the switch ports that joined the group."""
+        """Names of the switch ports that have joined the group."""
         out = run("bridge", "-n", self.namespace.full_name, "mdb", "show", "dev", "br0").stdout
         return set(re.findall(rf"port (\S+) grp {re.escape(group)} ", out))
 
@@ -97,7 +98,7 @@ class UnderlayHost:
 
 
 class Guest:
-    """A namespace with the addresses 10.0.0.N and fd00::N on a device that a port of a host serves."""
+    """A namespace with the addresses 10.0.0.N and fd00::N on a device that is served by a host's port."""
 
     def __init__(self, lab, name, number, subnet=0):
         self.lab, self.name = lab, name
@@ -109,14 +110,14 @@ class Guest:
         self.mac = f"02:00:00:00:{subnet:02x}:{number:02x}"
 
     def attach_veth(self, host_namespace, device, mtu=1500):
-        """Makes the veth pair of a netdev port: `device` in the host, eth0 here."""
+        """Creates the veth pair of a netdev port: `device` in the host, eth0 here."""
         veth(host_namespace, device, self.namespace, "eth0")
         no_joined_segments(host_namespace, device)
         host_namespace.ip(f"link set {device} mtu {mtu} up")
         return self.use("eth0", mtu)
 
     def attach_tap(self, host_namespace, device):
-        """Takes over a tap that vtepd has created in the host."""
+        """Takes over a tap created by vtepd in the host."""
         host_namespace.ip(f"link set {device} netns {self.namespace.full_name}")
         return self.use(device)
 
@@ -129,7 +130,7 @@ class Guest:
         return self
 
     def tag(self, vlan, trunk="eth0", mtu=1450):
-        """Moves the addresses behind an 802.1Q tag on the trunk: a station that speaks VLAN."""
+        """Moves the addresses to an 802.1Q tag on the trunk: a VLAN-aware station."""
         if self.device:
             self.namespace.ip(f"address flush dev {self.device} scope global")
         ready = self.lab.directory / f"{self.name}-vlan"
@@ -150,7 +151,7 @@ class Guest:
         wait_until(lambda: self.ping(target), f"{self.name} reaches {target}", seconds)
 
     def shell(self, command, check=True, seconds=60):
-        """Runs a shell command of busybox here, as VirtualMachine does; (status, output) without `check`."""
+        """Runs a busybox shell command here, as VirtualMachine does; (status, output) without `check`."""
         done = self.namespace.run("busybox", "sh", "-c", command, check=check, timeout=seconds)
         return done.stdout if check else (done.returncode, done.stdout)
 
@@ -159,7 +160,7 @@ class Guest:
 
 
 class KernelVXLANHost(UnderlayHost):
-    """A host whose VTEP is the Linux kernel: one VXLAN device and one bridge for each VNI."""
+    """A host whose VTEP is the Linux kernel: one VXLAN device and one bridge per VNI."""
 
     def __init__(self, lab, switch, number, name=None):
         super().__init__(lab, switch, number, name)

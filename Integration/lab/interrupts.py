@@ -1,5 +1,5 @@
-"""SIGINT, SIGTERM and SIGHUP raise an exception, so that cleanup runs. They never strike between making something and noting
-that it must be undone, nor during the cleanup itself: until then they are held."""
+"""SIGINT, SIGTERM and SIGHUP raise an exception, so that cleanup runs. They are held back between creating something and
+registering its cleanup, and during the cleanup itself."""
 import contextlib
 import signal
 import threading
@@ -31,7 +31,7 @@ def is_main():
 
 
 def take_over():
-    """From now on the signals raise Interrupted, except those that somebody else handles or ignores (nohup)."""
+    """From now on the signals raise Interrupted, except those handled or ignored by others (nohup)."""
     if is_main():
         for number in SIGNALS:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -47,7 +47,7 @@ def ignore():
 
 @contextlib.contextmanager
 def held():
-    """Signals that come meanwhile strike afterwards. They only ever reach the main thread; in others this does nothing."""
+    """Signals that arrive inside take effect afterwards. They only ever reach the main thread; in others this does nothing."""
     global depth, waiting
     if not is_main():
         yield

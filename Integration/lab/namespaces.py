@@ -1,4 +1,4 @@
-"""Network namespaces with names of their own, and everything that has to be gone afterwards, however the run ends."""
+"""Network namespaces with unique names, and cleanup of everything created, however the run ends."""
 import atexit
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ ETH_P_ALL = 3
 
 
 def wait_until(condition, what, seconds=30, interval=0.05):
-    """Polls until the condition holds and returns its value; fails with what was waited for, and what was last seen."""
+    """Polls until the condition holds and returns its value; on failure reports the condition and the last value seen."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -32,7 +32,7 @@ def wait_until(condition, what, seconds=30, interval=0.05):
 
 
 def run(*arguments, check=True, timeout=60, **options):
-    """Runs a command; its output is in the exception when it fails."""
+    """Runs a command; on failure the exception contains its output."""
     words = [str(word) for word in arguments]
     process = None
     try:
@@ -52,12 +52,12 @@ def run(*arguments, check=True, timeout=60, **options):
 
 
 def start(words, **options):
-    """A process in a session of its own: what the terminal sends (^C, hang-up) reaches only us, and we end it in order."""
+    """A process in its own session: signals from the terminal (^C, hang-up) reach only us, and we stop it in order."""
     return subprocess.Popen([str(word) for word in words], **{"stdin": subprocess.DEVNULL, "start_new_session": True, **options})
 
 
 class Namespace:
-    """A network namespace. `name` is short and says what it stands for; `full_name` is unique on the machine."""
+    """A network namespace. `name` is short and descriptive; `full_name` is unique on the machine."""
 
     def __init__(self, lab, name):
         self.lab, self.name, self.full_name = lab, name, f"vt{os.getpid()}-{name}"
@@ -70,11 +70,12 @@ class Namespace:
         run("ip", "netns", "delete", self.full_name, check=False)
 
     def ip(self, command, check=True):
-        """`ip` inside the namespace; the command is split at blanks."""
+        """`ip` inside the namespace; the command is split at spaces."""
         return run("ip", "-n", self.full_name, *command.split(), check=check).stdout
 
     def flush_neighbors(self):
-        """Of the underlay. vtepd asks for its neighbours again at once: for `ip`, the table does not become empty, and it complains."""
+        """Flushes the underlay's neighbours. vtepd asks for its neighbours again at once, so for `ip` the table never becomes
+        empty, and it complains."""
         self.ip("neigh flush dev u0", check=False)
 
     def run(self, *arguments, **options):
@@ -90,7 +91,7 @@ class Namespace:
 
     @contextlib.contextmanager
     def entered(self):
-        """This thread is in the namespace meanwhile. Sockets opened there stay there."""
+        """Inside, this thread is in the namespace. Sockets opened there stay there."""
         with open("/proc/thread-self/ns/net") as before, open(f"/run/netns/{self.full_name}") as inside:
             try:
                 enter(inside)
@@ -99,7 +100,7 @@ class Namespace:
                 enter(before)
 
     def raw_socket(self, interface, receive=True):
-        """An AF_PACKET socket for whole frames; it does not see what it sends."""
+        """An AF_PACKET socket for whole frames; it does not receive frames it sends."""
         with self.entered():
             raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL) if receive else 0)
         if receive:
@@ -122,7 +123,7 @@ def enter(descriptor):
 
 
 def end_process(process, seconds=20):
-    """SIGTERM, and SIGKILL to what does not listen. Returns the exit status."""
+    """SIGTERM, then SIGKILL if that has no effect. Returns the exit status."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -133,7 +134,7 @@ def end_process(process, seconds=20):
 
 
 class Lab:
-    """Owns namespaces, processes and files; undoes them in reverse order, also after an exception or a signal."""
+    """Owns namespaces, processes and files; removes them in reverse order, also after an exception or a signal."""
 
     open_labs = []
 
@@ -164,7 +165,7 @@ class Lab:
                 action = self.undo.pop()
                 try:
                     action()
-                except Exception as error:  # the rest must go, too
+                except Exception as error:  # the rest must be removed too
                     with contextlib.suppress(OSError):  # the terminal may be gone
                         print(f"cleaning up: {error}", file=sys.stderr)
             if self in Lab.open_labs:

@@ -1,5 +1,5 @@
-"""OVN as it is: central databases and northd, hypervisors with a userspace Open vSwitch and ovn-controller, and ovn-controller-vtep on
-a gateway. Nothing here knows of vtepd.
+"""OVN, complete: central databases and northd, hypervisors with a userspace Open vSwitch and ovn-controller, and
+ovn-controller-vtep on a gateway. Nothing here depends on vtepd.
 
     vmN ── tvmN ── hvN: Open vSwitch, ovn-controller ── u0 ──┐
     central: northd, databases ──────────────────────── u0 ──┼── switch
@@ -25,7 +25,7 @@ class Daemons:
         self.environment = {**os.environ, **{name: str(self.directory) for name in names}}
 
     def start(self, name, program, *arguments):
-        """Runs in the foreground, and ends with the lab."""
+        """Runs in the foreground and ends with the lab."""
         log = open(self.directory / f"{name}.log", "a")
         return self.namespace.popen(program, *arguments, "-vconsole:info", f"--pidfile={self.directory / name}.pid",
                                     env=self.environment, stdout=log, stderr=log)
@@ -59,7 +59,7 @@ class Central(Daemons):
 
 
 class Hypervisor(Daemons):
-    """Open vSwitch has the device of the underlay, and the address is on its bridge."""
+    """Open vSwitch has the underlay device, and the address is on its bridge."""
 
     def __init__(self, lab, switch, number):
         self.address = f"192.0.2.{number}"
@@ -84,7 +84,7 @@ class Hypervisor(Daemons):
         return self.run("ovs-vsctl", "--timeout=30", f"--db={self.socket}", *arguments, **options)
 
     def attach(self, guest, port):
-        """Plugs a guest in as logical port `port`."""
+        """Attaches a guest as logical port `port`."""
         device = f"t{guest.name}"
         veth(guest.namespace, "eth0", self.namespace, device)
         self.namespace.ip(f"link set {device} up")
@@ -93,7 +93,7 @@ class Hypervisor(Daemons):
 
 
 class Gateway(Daemons):
-    """What stands beside the switch under test: its database and ovn-controller-vtep."""
+    """The components beside the switch under test: its database and ovn-controller-vtep."""
 
     def __init__(self, namespace):
         super().__init__(namespace)
@@ -108,7 +108,7 @@ class Gateway(Daemons):
         self.controller = self.start("controller", "ovn-controller-vtep", f"--vtep-db={self.remote}", f"--ovnsb-db=tcp:{CENTRAL}:6642")
 
     def exit_controller(self):
-        """The end that cleans up: `ovn-appctl exit`. A signal leaves everything as it is."""
+        """The orderly stop: `ovn-appctl exit`. A signal leaves everything as it is."""
         self.run("ovs-appctl", "-t", f"{self.directory}/ovn-controller-vtep.{self.controller.pid}.ctl", "exit")
         self.controller.wait(30)
 

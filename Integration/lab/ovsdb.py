@@ -8,7 +8,7 @@ SCHEMA = "/usr/share/openvswitch/vtep.ovsschema"
 
 
 class OvsdbServer:
-    """One server on one database, with a unix socket `socket` and further remotes."""
+    """One server on one database, with a Unix socket `socket` and further remotes."""
 
     def __init__(self, namespace, name="db", remotes=(), options=(), create=True):
         self.namespace, self.lab, self.name = namespace, namespace.lab, name
@@ -51,7 +51,7 @@ class OvsdbServer:
 
 
 def vtep_ctl(remote, *arguments, namespace=None, **options):
-    """Does what the controller would; returns what it printed."""
+    """Runs a command as the controller; returns its output."""
     words = ("vtep-ctl", "--timeout=30", f"--db={remote}", *arguments)
     return (namespace.run(*words, **options) if namespace else run(*words, **options)).stdout.strip()
 

@@ -1,4 +1,4 @@
-"""The setup that most tests start from: one switch, hosts with vtepd, hosts with the kernel's VXLAN device, a guest each.
+"""The setup of most tests: one switch, hosts with vtepd, hosts with the kernel's VXLAN device, one guest each.
 
 Hosts are numbered from 1, those with vtepd first. Guest `vmN` has the addresses 10.0.0.N and fd00::N.
 """
@@ -51,7 +51,7 @@ class Site:
         return host.ipv6 if self.ipv6 else host.ipv4
 
     def start_without_ports_up(self):
-        """Starts the daemons, of which some port may stay down."""
+        """Starts the daemons; some ports may stay down."""
         for daemon in self.daemons:
             daemon.start(wait=False)
         for daemon in self.daemons:

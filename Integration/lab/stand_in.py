@@ -2,8 +2,8 @@
 
     guest's kernel (namespace) ── tap eth0 ── dpdk-testpmd ── net_virtio_user ── socket ── vtepd
 
-It is there in two seconds, and what it does is what a guest with DPDK inside would do. testpmd polls: it is nice to
-all others, and it ends with the lab.
+It starts in two seconds, and behaves like a guest with DPDK inside. testpmd polls, so it runs at low priority, and it ends with the
+lab.
 """
 import os
 import pathlib
@@ -15,11 +15,11 @@ from .namespaces import wait_until
 class StandIn(Guest):
     """A guest whose eth0 is behind virtio-user.
 
-    `socket_path` is the vhost-user socket and `role` what vtepd does with it, as for VirtualMachine. `options` are
-    those of net_virtio_user, for instance packed_vq=1 or mrg_rxbuf=0.
+    `socket_path` is the vhost-user socket and `role` is vtepd's, as for VirtualMachine. `options` are those of net_virtio_user, for
+    instance packed_vq=1 or mrg_rxbuf=0.
     """
 
-    # What it may poll away, should nobody end it.
+    # How much CPU time it may use, in case nobody stops it.
     CPU_SECONDS = 300
 
     def __init__(self, lab, name, number, socket_path, role="client", queues=1, mtu=None, subnet=0, **options):
@@ -29,7 +29,7 @@ class StandIn(Guest):
         self.process = None
 
     def start(self):
-        """Starts testpmd. It goes on as soon as vtepd is at the other end of the socket; see `wait_booted`."""
+        """Starts testpmd, which continues once vtepd is at the other end of the socket; see `wait_booted`."""
         virtio = {"path": self.socket_path, "mac": self.mac, "queues": self.queues, "queue_size": 1024, **self.options}
         if self.role == "client":
             virtio["server"] = 1
@@ -50,7 +50,7 @@ class StandIn(Guest):
         return self
 
     def wait_booted(self, seconds=60):
-        """Waits for the tap, and gives the guest its addresses."""
+        """Waits for the tap and configures the guest's addresses."""
         wait_until(self.forwards, lambda: f"{self.name} forwards:\n{self.log()[-3000:]}", seconds)
         return self.use("eth0", self.mtu)
 
@@ -59,7 +59,7 @@ class StandIn(Guest):
         return "start packet forwarding" in self.log()
 
     def kill(self):
-        """Ends it as a crash would."""
+        """Kills it, like a crash."""
         self.process.kill()
         self.process.wait()
         (self.scratch / "testpmd.log").unlink(missing_ok=True)

@@ -13,12 +13,12 @@ SO_TIMESTAMPNS = 35
 def tcp_stream(source, target, address, kilobytes=1024, port=5000, seconds=120):
     """Sends random bytes from one guest to an address of the other, and asserts that they arrive.
 
-    Both ends are busybox: virtual machines have nothing else, and namespaces have it, too.
+    Both ends use busybox: virtual machines have nothing else, and namespaces have it too.
     """
     sent, got, done, held = (f"{guest.scratch}/{name}" for guest, name in
                              ((source, "sent"), (target, "got"), (target, "done"), (target, "held")))
     target.shell(f"rm -f {got} {done} {held}; mkfifo {held}")
-    # Its standard input stays open: nc would close the connection when that ends.
+    # Standard input stays open: nc would close the connection when it ends.
     target.shell(f"(nc -l -p {port} <>{held} >{got}; touch {done}) >/dev/null 2>&1 &")
     wait_until(lambda: target.shell(f"netstat -lnt | grep -q ':{port} '", check=False)[0] == 0, f"{target.name} listens")
     source.shell(f"dd if=/dev/urandom of={sent} bs=1k count={kilobytes} 2>/dev/null; nc {address} {port} <{sent}", seconds=seconds)
@@ -33,7 +33,7 @@ def tcp_stream(source, target, address, kilobytes=1024, port=5000, seconds=120):
 class EchoStream:
     """Echo requests from a namespace's guest to another guest at a steady rate, from construction to `stop`.
 
-    `sent` has the time of each, in nanoseconds of the real-time clock; `answered` the numbers of those with an answer.
+    `sent` has the time of each, in nanoseconds of the real-time clock; `answered` the numbers of the answered ones.
     """
 
     def __init__(self, guest, mac, address, rate=1000):
@@ -71,17 +71,17 @@ class EchoStream:
         self.receiver.join()
 
     def wait_answers(self, count, seconds=60):
-        """Waits until that many more requests are answered than now."""
+        """Waits until this many more requests are answered."""
         wanted = len(self.answered) + count
         wait_until(lambda: len(self.answered) >= wanted, lambda: f"{count} more answers: {len(self.sent)}, {len(self.answered)}", seconds)
 
     def lost(self, begin, end):
-        """How many requests that were sent between two times have no answer."""
+        """How many requests sent between two times are unanswered."""
         return sum(begin <= when < end and number not in self.answered for number, when in enumerate(self.sent))
 
 
 class Announcements:
-    """Listens on a host's underlay device for frames of a guest that come from a certain VTEP."""
+    """Listens on a host's underlay device for a guest's frames from a certain VTEP."""
 
     def __init__(self, host, mac, vtep):
         self.raw = host.namespace.raw_socket("u0")
@@ -91,7 +91,7 @@ class Announcements:
         self.mac, self.vtep = mac_bytes(mac), socket.inet_aton(vtep)
 
     def first(self):
-        """When the first one came, in nanoseconds of the real-time clock; None if there is none yet."""
+        """When the first one arrived, in nanoseconds of the real-time clock; None if none has."""
         while True:
             try:
                 packet, notes, _, _ = self.raw.recvmsg(2048, 64)

@@ -1,5 +1,5 @@
-"""A guest's virtio-net driver and its hypervisor in one: the front end of vhost-user over a unix socket, with rings and
-buffers in a memfd. It takes the steps one by one, so that a test can also take wrong ones."""
+"""A guest's virtio-net driver and its hypervisor in one: the vhost-user front end over a Unix socket, with rings and buffers in a
+memfd. Each step is separate, so a test can also take wrong ones."""
 import mmap
 import os
 import socket
@@ -16,11 +16,11 @@ F_CSUM, F_GUEST_CSUM, F_MTU, F_MRG_RXBUF, F_MQ, F_EVENT_IDX, F_PROTOCOL, F_VERSI
 F_GUEST_TSO4, F_GUEST_TSO6, F_HOST_TSO4, F_HOST_TSO6, F_HOST_UFO = (1 << bit for bit in (7, 8, 11, 12, 14))
 PROTOCOL_MQ, PROTOCOL_REPLY_ACK, PROTOCOL_MTU = 1 << 0, 1 << 3, 1 << 4
 USED_NO_NOTIFY = 1
-BASE = 0x7000_0000_0000  # where the memory stands in the hypervisor's own address space
+BASE = 0x7000_0000_0000  # address of the memory in the hypervisor's own address space
 
 
 class Ring:
-    """A split virtqueue and its buffers. `start` is its place in the guest's memory."""
+    """A split virtqueue and its buffers. `start` is its offset in the guest's memory."""
 
     def __init__(self, memory, start, size, buffer_bytes, is_receive):
         self.memory, self.size, self.buffer_bytes = memory, size, buffer_bytes
@@ -55,7 +55,7 @@ class Ring:
             os.eventfd_write(self.kick, 1)
 
     def returned(self):
-        """(descriptor, bytes) pairs that the other side is done with."""
+        """(descriptor, bytes) pairs that the other side has finished."""
         done = []
         while self.seen != self.read("<H", self.used + 2)[0]:
             done.append(self.read("<II", self.used + 4 + 8 * (self.seen % self.size)))
@@ -68,7 +68,7 @@ class Ring:
 
 
 class VirtioGuest:
-    """`path` is the socket; `listens`: it is ours, and the daemon is the client (as with QEMU's server=on)."""
+    """`path` is the socket; `listens`: we listen and the daemon connects (like QEMU's server=on)."""
 
     def __init__(self, lab, path, listens=True, queues=1, features=F_VERSION_1 | F_MRG_RXBUF, mtu=None, ring_size=256,
                  buffer_bytes=2048):
@@ -152,7 +152,7 @@ class VirtioGuest:
         self.send_message(SET_VRING_ENABLE, struct.pack("<II", number, int(is_enabled)))
 
     def boot(self, use_queues=None):
-        """From connecting to a working device; the driver may use fewer queue pairs than there are."""
+        """From connecting to a working device; the driver may use fewer queue pairs than offered."""
         self.connect()
         self.negotiate()
         self.share_memory()
@@ -163,12 +163,12 @@ class VirtioGuest:
         return self
 
     def stop_driver(self):
-        """As a guest that shuts down: the rings stop, the connection stays."""
+        """Like a guest that shuts down: the rings stop, the connection stays."""
         for number in range(len(self.rings)):
             self.ask(GET_VRING_BASE, struct.pack("<II", number, 0))
 
     def disconnect(self):
-        """As a hypervisor that died; `boot` may follow."""
+        """Like a hypervisor that died; `boot` may follow."""
         if self.connection:
             self.connection.close()
             self.connection = None
@@ -195,7 +195,7 @@ class VirtioGuest:
         return 12 if self.features & (F_VERSION_1 | F_MRG_RXBUF) else 10
 
     def send(self, frame, queue=0, header=b""):
-        """Puts a frame into the ring; False when the ring is full."""
+        """Puts a frame into the ring; False if the ring is full."""
         ring = self.rings[2 * queue + 1]
         ring.returned()
         if (ring.next - ring.seen) & 0xFFFF >= ring.size:
@@ -210,15 +210,15 @@ class VirtioGuest:
         return True
 
     def frames(self):
-        """What has come in, on all queues, without virtio's header."""
+        """Received frames from all queues, without virtio's header."""
         return [frame for _, frame in self.packets()]
 
     def packets(self):
-        """The same as pairs: virtio's header, the frame. A frame fills one buffer at most."""
+        """The same as pairs of virtio header and frame. A frame fills at most one buffer."""
         return [(header, frame) for _, header, frame in self.take_packets()]
 
     def frames_by_queue(self):
-        """What has come in, as pairs: queue, frame."""
+        """Received frames as pairs of queue and frame."""
         return [(queue, frame) for queue, _, frame in self.take_packets()]
 
     def take_packets(self):

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """A VLAN device for kernels that have none: vlan_host.py TRUNK VLAN NAME READY-FILE
 
-Creates the tap NAME. What the IP stack sends there goes out of TRUNK with an 802.1Q tag, and what TRUNK receives with
-this tag comes in without it. The kernel takes tags off received frames and reports them beside the packet.
+Creates the tap NAME. Frames that the IP stack sends there leave TRUNK with an 802.1Q tag, and frames that TRUNK receives with this
+tag arrive without it. The kernel removes tags from received frames and reports them beside the packet.
 """
 import fcntl
 import pathlib
@@ -43,7 +43,7 @@ def main():
                         if status & TAG_IS_VALID and tci & 0xFFF == vlan:
                             tap.write(frame)
         except OSError:
-            continue  # one of the two is down for the moment: the frame is lost, as on a wire
+            continue  # one of the two is down at the moment: the frame is lost, as on a wire
 
 
 main()

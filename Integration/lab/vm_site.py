@@ -1,4 +1,4 @@
-"""The setup of the tests with vhost-user ports: guests behind two vtepd and behind the kernel's VXLAN device.
+"""The setup for vhost-user tests: guests behind two vtepd and behind the kernel's VXLAN device.
 
     vm1 (socket role client) ──┐
                                ├─ hv1: vtepd ──┐

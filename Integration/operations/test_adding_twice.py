@@ -1,5 +1,5 @@
-"""`add` makes what is not there. What is there already is left as it is: the same again changes nothing, and other settings are
-refused with the command that changes them, which is then seen to work."""
+"""`add` creates what is missing. Anything that exists is left alone: the same settings change nothing, and different settings are
+refused with the command that changes them, which is then tested."""
 import pytest
 
 from lab import Site, wait_until
@@ -72,8 +72,8 @@ def test_binding(daemon):
     refused(daemon, f"port vm1 already binds VLAN 7 to VNI {VNI}", "binding", "add", "--port", "vm1", "--vlan", 7, "--vni", OTHER)
 
 
-def test_places_of_the_controller(lab):
-    """What the controller has bound is not the operator's to bind."""
+def test_bindings_of_the_controller(lab):
+    """The operator cannot bind what the controller has bound."""
     site = ControlledSite(lab)
     site.connect(vlan=100)
     site.wait_vni()
@@ -86,7 +86,7 @@ def test_places_of_the_controller(lab):
     refused(daemon, "logical switch 'ls0'", "mac", "add", "--vni", 5000, "--mac", MAC, "--port", "p1")
     refused(daemon, "logical switch 'ls0'", "vni", "add", "--vni", 5000, "--flood", "none")
     assert daemon.ctl("binding", "add", "--port", "p1", "--vlan", 7, "--vni", 77) == {"changed": True}
-    # The remedy: once the controller has let go, the place is free.
+    # The remedy: once the controller has removed its binding, the operator can bind.
     site.ctl("unbind-ls", "hv1", "p1", 100)
     wait_until(lambda: all(row["vlan"] != 100 for row in daemon.ctl("show", "bindings")), "the controller has unbound it")
     assert daemon.ctl("binding", "add", "--port", "p1", "--vlan", 100, "--vni", 77) == {"changed": True}

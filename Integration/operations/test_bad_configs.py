@@ -1,4 +1,4 @@
-"""Wrong configurations are refused with line and reason, and a running daemon goes on with the right one."""
+"""Wrong configurations are rejected with line and reason, and a running daemon keeps its configuration."""
 import signal
 
 import pytest
@@ -28,7 +28,7 @@ ports:
     vni: 5001
 """
 
-# What is replaced, by what, the line of the problem, and a word of the reason.
+# The text to replace, its replacement, the line of the problem, and a word of the reason.
 CASES = [
     ("name: hv1", "nmae: hv1", 1, "nmae"),
     ("workers: 1", "workers: 0", 3, "workers"),
@@ -58,13 +58,13 @@ CASES = [
 
 
 def changed(old, new):
-    """The sound file with the last occurrence replaced: bindings come after what they name."""
+    """The valid file with the last occurrence replaced: bindings come after what they refer to."""
     assert old in SOUND, old
     position = SOUND.rindex(old) if old.strip().startswith("vni: 5001") and "flood" not in old else SOUND.index(old)
     return SOUND[:position] + new + SOUND[position + len(old):]
 
 
-def test_there_are_twenty_and_the_original_is_sound(tmp_path):
+def test_there_are_twenty_and_the_original_is_valid(tmp_path):
     assert len(CASES) >= 20
     path = tmp_path / "sound.yaml"
     path.write_text(SOUND)

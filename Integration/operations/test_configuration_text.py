@@ -1,4 +1,4 @@
-"""What `config show` prints, judged by another reader of YAML."""
+"""The output of `config show`, checked with another YAML parser."""
 import re
 
 import pytest
@@ -31,7 +31,7 @@ def test_another_reader_sees_the_same(lab):
     port = next(port for port in shown["ports"] if port["name"] == "0x10")
     assert (port["device"], port["profile"], port["offloads"]) == ("2026-11-28", "yes", "off")
     assert [vni["vni"] for vni in shown["vnis"]] == sorted(vni["vni"] for vni in daemon.config["vnis"])
-    # And so do we, in its words as in ours.
+    # vtepd reads the other parser's output just like its own.
     for again in (text, yaml.safe_dump(shown)):
         daemon.config_path.write_text(again)
         assert daemon.ctl("config", "check", daemon.config_path)["changes"] == []

@@ -1,4 +1,4 @@
-"""The control socket: who may use it, and what garbage, floods and slow readers do to it: nothing to forwarding."""
+"""The control socket: who may use it. Garbage, floods and slow readers on it do not affect forwarding."""
 import json
 import os
 import random
@@ -52,7 +52,7 @@ def test_garbage_slow_and_many_clients_stall_nothing(site):
     clients = []
     generator = random.Random(13)
     try:
-        # Half a request, and then nothing; requests whose answers nobody reads; noise; a line without an end.
+        # Half a request, and then nothing; requests whose answers nobody reads; noise; an endless line.
         for number in range(20):
             clients.append(connect(daemon))
             clients[-1].sendall(b'{"jsonrpc":"2.0","id":1,"method":"sta')
@@ -162,7 +162,7 @@ def test_commands_and_keys_of_the_interface(site):
 
 
 def test_idle_connections_lock_nobody_out(lab):
-    """The 65th takes the place of the one that has been idle longest."""
+    """The 65th replaces the connection that has been idle longest."""
     daemon = Site(lab, vtepd=1).daemons[0]
     crowd = []
     for number in range(64):
@@ -170,11 +170,11 @@ def test_idle_connections_lock_nobody_out(lab):
         idle.connect(str(daemon.socket_path))
         lab.on_close(idle.close)
         crowd.append(idle)
-        if number == 0:  # Accepted before any other: an answer comes after it.
+        if number == 0:  # Accepted before any other: the answer proves it.
             daemon.ctl("status")
     for _ in range(70):
         assert daemon.ctl("status")["state"] == "running"
-    # The oldest have been closed, and one place is that of a command that is over.
+    # The oldest are closed, and one slot belonged to a command that has ended.
     crowd[0].settimeout(30)
     assert crowd[0].recv(1) == b""
     crowd[-1].setblocking(False)

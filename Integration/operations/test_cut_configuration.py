@@ -1,4 +1,4 @@
-"""Configuration files in the middle of being written, and those that editors marked."""
+"""Configuration files that are still being written, and files with an editor's byte order mark."""
 import signal
 
 import pytest
@@ -23,8 +23,8 @@ def ports(daemon):
 
 
 @pytest.mark.parametrize("rest", ["two ports", "no port"])
-def test_file_that_is_not_whole_yet(daemon, rest):
-    """Cut off between two ports, or behind `ports:`: nothing goes while it is being written."""
+def test_incomplete_file_removes_nothing(daemon, rest):
+    """Cut off between two ports, or after `ports:`: nothing is removed while the file is being written."""
     whole = daemon.config_path.read_text()
     end = whole.index({"two ports": "- name: t1", "no port": "- name:"}[rest])
     before = daemon.log().count("applying it once")
@@ -39,7 +39,7 @@ def test_file_that_is_not_whole_yet(daemon, rest):
     assert len(ports(daemon)) == 4
 
 
-def test_file_that_stays_so_is_applied(daemon):
+def test_file_that_stays_unchanged_is_applied(daemon):
     del daemon.config["ports"][2:]
     daemon.reload("configuration reloaded: port t1 deleted, port t2 deleted")
     assert "2 of 4 ports go (t1, t2); applying it once the file has been unchanged for 2 s" in daemon.log()
@@ -65,7 +65,7 @@ def test_byte_order_marks(daemon):
     wait_until(lambda: "configuration reloaded: nothing changed" in daemon.log(), lambda: f"it is read:\n{daemon.log()}")
     assert daemon.ctl("config", "check", daemon.config_path)["changes"] == []
     assert run(VTEPD, "--check", "--config", daemon.config_path).returncode == 0
-    # Columns count what the editor shows.
+    # Columns are counted as the editor shows them.
     daemon.config_path.write_bytes(b"\xef\xbb\xbf" + b"bogus: 1\n" + text.encode())
     assert ":1:1: " in run(VTEPD, "--check", "--config", daemon.config_path, check=False).stderr
     for encoding in ("utf-16", "utf-16-le", "utf-32", "latin-1"):

@@ -1,4 +1,4 @@
-"""`make demo`: the main job, as a newcomer sees it."""
+"""`make demo`: the main task, as a newcomer sees it."""
 import pathlib
 import subprocess
 
@@ -16,7 +16,7 @@ def test_demo_passes_and_leaves_nothing_behind():
     assert demo.returncode == 0, output
     assert "VNI 5001, VLAN 200 on gw4: 24 of 24 pings answered" in output
     assert "VNI 5002, VLAN 100 on hv1: 12 of 12 pings answered" in output
-    # The mac-tables of the daemons name what is near and what is far.
+    # The daemons' MAC tables show local and remote addresses.
     for expected in ("tap-web1", "port rack4 vlan 200", "192.0.2.2", "192.0.2.3", "vtep 192.0.2.4", "learned"):
         assert expected in output
     assert f"vt{demo.pid}-" not in run("ip", "netns", "list").stdout

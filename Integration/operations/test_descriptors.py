@@ -1,4 +1,4 @@
-"""Limits on open files: named as what they are, with enough left to make room, and known before."""
+"""Limits on open files: reported as such, predicted at the start, and with enough left to recover."""
 import os
 import pathlib
 import resource
@@ -26,13 +26,13 @@ def open_files(daemon):
 
 
 def limit(daemon, free):
-    """Leaves so many descriptors to ports and guests."""
+    """Leaves this many descriptors for ports and guests."""
     soft = open_files(daemon) + free
     resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (soft, soft + RESERVE))
 
 
 def clients(lab, daemon, count):
-    """Connections to the control socket that do nothing."""
+    """Idle connections to the control socket."""
     made = []
     for _ in range(count):
         made.append(socket.socket(socket.AF_UNIX))
@@ -56,7 +56,7 @@ def test_soft_limit_is_raised(lab, daemon):
     assert resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE) == (4096 - RESERVE, 4096)
 
 
-def test_port_is_refused_with_the_reason_and_room_can_be_made(daemon):
+def test_port_is_refused_with_the_reason_and_the_remedy_works(daemon):
     limit(daemon, 60)
 
     def add(number):
@@ -67,19 +67,19 @@ def test_port_is_refused_with_the_reason_and_room_can_be_made(daemon):
             add(number)
     count = sum(row["kind"] == "vhost-user" for row in daemon.ctl("show", "ports"))
     assert count >= 1, "some fit"
-    # The printed remedy.
+    # The remedy as printed.
     for number in range(count):
         daemon.ctl("port", "delete", f"g{number}")
     add(0)
 
 
-def test_control_goes_on_without_descriptors(lab, daemon):
+def test_control_continues_without_descriptors(lab, daemon):
     daemon.ctl("port", "add", "--name", "t", "--kind", "tap", "--device", "tap9", "--vni", VNI)
     limit(daemon, 24)
     held = clients(lab, daemon, 28)
     wait_until(lambda: "out of file descriptors" in daemon.log(), lambda: f"the log says so:\n{daemon.log()}")
     assert daemon.ctl("status")["state"] == "running"
-    # Not even the reserve suffices: nobody gets in, and nothing spins.
+    # Even the reserve does not suffice: nobody can connect, but nothing spins.
     held += clients(lab, daemon, 30)
     wait_until(lambda: open_files(daemon) >= resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)[1] - 1, "all are open")
     assert min(busy_share(daemon) for _ in range(2)) < 0.2

@@ -1,6 +1,6 @@
-"""vtepd inlines DPDK's headers: it runs with the libraries of the release that it was built with, and refuses others.
+"""vtepd inlines DPDK's headers: it runs with libraries of the release that it was built with, and rejects others.
 
-A library that is loaded before them stands in for those others: it claims another version."""
+A library that is loaded first stands in for the others: it claims another version."""
 import pytest
 
 from lab import Site, wait_until
@@ -8,7 +8,7 @@ from lab.namespaces import run
 
 
 def installed():
-    """Year, month and number of the point release of the libraries that are installed."""
+    """Year, month and point release of the installed libraries."""
     return [int(number) for number in run("pkg-config", "--modversion", "libdpdk").stdout.strip().split(".")]
 
 
@@ -17,7 +17,7 @@ def text(version):
 
 
 def start(lab, monkeypatch, version):
-    """vtepd with libraries that claim to be of that version."""
+    """vtepd with libraries that claim this version."""
     source, library = lab.directory / "version.c", lab.directory / "version.so"
     source.write_text(f'const char *rte_version(void) {{ return "DPDK {text(version)}"; }}\n')
     run("clang", "-shared", "-fPIC", "-o", library, source)
@@ -37,7 +37,7 @@ def test_another_release_is_refused(lab, monkeypatch, other):
     assert "build vtepd again" in daemon.log()
 
 
-def test_another_point_release_is_a_line_in_the_log(lab, monkeypatch):
+def test_another_point_release_is_logged(lab, monkeypatch):
     year, month, point = installed()
     version = [year, month, point + 1]
     daemon = start(lab, monkeypatch, version)

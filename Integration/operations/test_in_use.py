@@ -1,4 +1,4 @@
-"""What another process has open is refused, and nothing happens to it."""
+"""Devices and sockets in use by another process are refused, and the other process is not affected."""
 import fcntl
 import os
 import struct
@@ -14,7 +14,7 @@ TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_MULTI_QUEUE = 0x400454CA, 0x0002, 0x1000, 0x0
 
 @pytest.fixture
 def two(lab):
-    """A site, and a second daemon on the same host with an underlay interface and a UDP port of its own; it has no ports yet."""
+    """A site, and a second daemon on the same host with its own underlay interface and UDP port; it has no ports yet."""
     site = Site(lab, vtepd=1, flood="none")
     host = site.hosts[0].namespace
     host.ip("link add u1 type veth peer name u1far")
@@ -64,7 +64,7 @@ def test_tap_of_another_daemon(lab, two):
 
 
 def test_tap_of_any_other_process(lab, two):
-    """As QEMU or a VPN has one; and one with queues that nobody has open is taken over."""
+    """As QEMU or a VPN would hold one; a multi-queue tap that nobody has open is taken over."""
     site, second = two
     host = site.hosts[0].namespace
     second.start()
@@ -78,7 +78,7 @@ def test_tap_of_any_other_process(lab, two):
         fcntl.ioctl(held, TUNSETIFF, struct.pack("16sH22x", b"tapC", IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE))
         with pytest.raises(Refused, match="tap tapC is in use by another process"):
             add(second, kind="tap", device="tapC")
-    # Held no longer.
+    # No longer in use.
     assert add(second, kind="tap", device="tapC") == {"changed": True}
     second.wait_ports_up()
     second.ctl("port", "delete", "x")
@@ -86,7 +86,7 @@ def test_tap_of_any_other_process(lab, two):
     host.ip("link delete tapC")
 
 
-def test_name_of_a_tap_that_is_something_else(two):
+def test_tap_name_of_another_kind_of_interface(two):
     site, second = two
     host = site.hosts[0].namespace
     second.start()
@@ -97,14 +97,14 @@ def test_name_of_a_tap_that_is_something_else(two):
     assert add(second, kind="tap", device="tapD") == {"changed": True}
 
 
-def test_interface_that_another_daemon_reads(two):
+def test_interface_in_use_by_another_daemon(two):
     site, second = two
     first = site.daemons[0]
     second.start()
     with pytest.raises(Refused, match=f"interface port1: it is in use by another vtepd, process {first.process.pid}"):
         add(second, kind="netdev", device="port1")
 
-    # A killed one holds nothing.
+    # A killed process holds nothing.
     first.kill()
     assert add(second, kind="netdev", device="port1") == {"changed": True}
     second.wait_ports_up()
@@ -112,7 +112,7 @@ def test_interface_that_another_daemon_reads(two):
     first.start().wait_ports_up()
 
 
-def test_underlay_port_that_another_daemon_has(two):
+def test_underlay_port_in_use_by_another_daemon(two):
     site, second = two
     second.config["underlay"].pop("udp-port")
     second.write_config()
@@ -123,7 +123,7 @@ def test_underlay_port_that_another_daemon_has(two):
 
 
 @pytest.mark.parametrize("kind", ["vhost-user", "memif"])
-def test_socket_that_another_daemon_serves(lab, two, kind):
+def test_socket_in_use_by_another_daemon(lab, two, kind):
     site, second = two
     first = site.daemons[0]
     path = lab.directory / "s.sock"

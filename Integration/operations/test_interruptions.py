@@ -1,4 +1,4 @@
-"""`make demo` that is interrupted, at any of its steps and whatever by, leaves nothing: no process, namespace, interface or file."""
+"""`make demo`, interrupted at any step and by any signal, leaves nothing behind: no process, namespace, interface or file."""
 import contextlib
 import os
 import pathlib
@@ -16,16 +16,16 @@ from lab.namespaces import run, wait_until
 
 DEMO = REPOSITORY / "scripts/demo"
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-# As many as the demo says, but for the last, when everything is over.
+# As many as the demo prints, except the last, when everything is over.
 STEPS = range(1, 15)
 
 
 class Machine:
-    """A network, a /run and a folder for temporary files that nobody else uses: what is found there afterwards was left there."""
+    """A network, a /run and a temporary folder of its own: anything found there afterwards was left behind."""
 
     def __init__(self, lab):
         self.lab, self.mark = lab, f"VTEPD_TEST_MARK={os.urandom(8).hex()}"
-        # What other tests have mounted below /run goes with them: none of it here.
+        # Other tests' mounts below /run disappear with them: none of them here.
         script = ("sort -r /proc/self/mountinfo | while read -r _ _ _ _ path _; do case $path in /run/*) umount -l $path; esac; done 2>/dev/null; "
                   "mount -t tmpfs none /run && mkdir /run/tmp /run/dpdk && ip link set lo up && ip netns add x && ip netns delete x"
                   " && echo ready && exec sleep infinity")
@@ -51,7 +51,7 @@ class Machine:
 
     @staticmethod
     def mounts(table):
-        """Our /run and what is mounted below it. What other tests had mounted before comes and goes with them."""
+        """Our /run and the mounts below it. Mounts of earlier tests come and go with them."""
         lines = [line.split() for line in table.splitlines()]
         inside, more = set(), {[words[0] for words in lines if words[4] == "/run"][-1]}
         while more - inside:
@@ -68,7 +68,7 @@ class Machine:
         return found
 
     def check(self):
-        # A namespace's interfaces go a moment after its name.
+        # A namespace's interfaces disappear a moment after its name.
         with contextlib.suppress(AssertionError):
             wait_until(lambda: self.state() == self.before, "nothing is left", 5)
         assert self.state() == self.before
@@ -80,7 +80,7 @@ def machine(lab):
 
 
 def read_until(process, accept):
-    """Reads lines up to the first that is accepted."""
+    """Reads lines until one is accepted."""
     lines = []
     for line in process.stdout:
         lines.append(line)
@@ -108,7 +108,7 @@ def test_at_each_step(machine, step):
 
 @pytest.mark.parametrize("run_number", range(8))
 def test_at_any_moment_and_again(machine, run_number):
-    """Also while it starts, and while it cleans up; ^C goes to all processes of the terminal."""
+    """Also during start and cleanup; ^C goes to all processes of the terminal."""
     demo = machine.start(DEMO)
     if run_number:
         read_steps(demo, random.choice(STEPS))
@@ -140,7 +140,7 @@ def test_the_terminal_goes_away(machine, step):
 # -- make ---------------------------------------------------------------------------------------------------------------
 
 def to_all(make, number):
-    """As the terminal does."""
+    """Like the terminal."""
     os.killpg(make.pid, number)
 
 
@@ -148,7 +148,7 @@ def to_make(make, number):
     make.send_signal(number)
 
 
-# A build that was cut off may link the programs again, which other tests would be running.
+# An interrupted build may relink the programs, while other tests run them.
 @pytest.mark.alone
 @pytest.mark.skipif(not (shutil.which("swift") and shutil.which("make")), reason="nothing can be built here")
 @pytest.mark.parametrize("seen, number, send", [

@@ -1,4 +1,4 @@
-"""What a run of the daemon leaves behind in the file system: nothing, and a start removes what a killed one left."""
+"""A run of the daemon leaves nothing in the file system, and a start removes what a killed one left behind."""
 import os
 import pathlib
 import subprocess
@@ -20,7 +20,7 @@ def test_no_folder_is_left_in_dpdks_runtime_directory(lab):
     assert not folder(daemon).exists()
 
 
-def test_a_start_removes_what_a_killed_one_left_and_nothing_else(lab):
+def test_a_start_removes_leftovers_and_nothing_else(lab):
     site = Site(lab, vtepd=1)
     daemon = site.daemons[0]
     daemon.stop()
@@ -42,11 +42,11 @@ def test_a_start_removes_what_a_killed_one_left_and_nothing_else(lab):
                 made.rmdir()
 
 
-def test_a_start_that_fails_leaves_nothing(lab):
+def test_a_failed_start_leaves_nothing(lab):
     site = Site(lab, vtepd=1)
     first = site.daemons[0]
     first.stop()
-    # DPDK starts, then the UDP port is found taken.
+    # DPDK starts, then the UDP port turns out to be in use.
     site.hosts[0].namespace.ip("link add vx0 type vxlan id 7 local 192.0.2.1 dstport 4789")
     site.hosts[0].namespace.ip("link set vx0 up")
     first.start(wait=False)

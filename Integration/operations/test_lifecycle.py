@@ -1,4 +1,4 @@
-"""Signals, reloads, and a daemon that was killed: a new start needs no step by hand."""
+"""Signals, reloads, and a killed daemon: a new start needs no manual step."""
 import os
 import signal
 import subprocess
@@ -45,9 +45,9 @@ def test_kill_and_start_again(lab):
     for _ in range(3):
         daemon, guest = site.daemons[0], site.guests[0]
         daemon.kill()
-        assert daemon.socket_path.exists(), "kill -9 leaves the socket behind: that is what is tested"
+        assert daemon.socket_path.exists(), "kill -9 must leave the socket behind for this test"
         daemon.start()
-        # The guest lost its tap with the daemon; as the hypervisor would, it takes the new one.
+        # The guest's tap disappeared with the daemon; like a hypervisor, the test takes the new one.
         if guest.device not in links(guest.namespace):
             guest.attach_tap(site.hosts[0].namespace, "tap1")
         daemon.wait_ports_up()
@@ -119,7 +119,7 @@ def test_version_and_systemd_notification(lab):
 
 @pytest.mark.quick
 def test_reload_applies_only_the_difference(lab):
-    """While VNIs and ports come and go, another VNI's traffic loses nothing."""
+    """While VNIs and ports come and go, another VNI loses no traffic."""
     site = Site(lab, vtepd=2, flood="replicate")
     site.wait_all_pings()
     daemon, (vm1, vm2) = site.daemons[0], site.guests
@@ -136,9 +136,9 @@ def test_reload_applies_only_the_difference(lab):
     ping.send_signal(signal.SIGINT)
     summary = ping.communicate(timeout=30)[0]
     words = next(line for line in summary.splitlines() if "transmitted" in line).split()
-    assert int(words[3]) >= int(words[0]) - 1, summary  # the last one may be on its way
+    assert int(words[3]) >= int(words[0]) - 1, summary  # the last one may be in flight
 
-    # What cannot change while it runs is said, and nothing breaks.
+    # Changes that need a restart are reported, and nothing breaks.
     daemon.config["dataplane"]["workers"] = 2
     daemon.reload("configuration reloaded")
     wait_until(lambda: "takes effect when vtepd is restarted" in daemon.log(), "the log says so")
@@ -174,16 +174,16 @@ def test_netdev_that_comes_later_and_goes(lab):
 
 
 def test_new_port_takes_nothing_from_other_interfaces(lab):
-    """A packet socket that is not bound yet hears every interface: none of that may enter a VNI."""
+    """An unbound packet socket receives frames from every interface: none of them may enter a VNI."""
     site = Site(lab, vtepd=1, kernel=1, flood="replicate")
     daemon, host = site.daemons[0], site.hosts[0].namespace
     host.ip("link add quiet type veth peer name peer")
     for device in ("quiet", "peer"):
         host.ip(f"link set {device} up")
-    # What the host's stack says at the other end is all that may come in.
+    # Only frames from the host's stack at the other end may come in.
     peer = host.mac("peer")
     said = Capture(host, "peer", f"ether src {peer}")
-    # The host talks on its underlay interface meanwhile.
+    # In the meantime the host sends on its underlay interface.
     site.switch.namespace.popen("ping", "-f", "-q", "192.0.2.1", stdout=subprocess.DEVNULL)
     for _ in range(20):
         before = len(said.packets())
@@ -195,7 +195,7 @@ def test_new_port_takes_nothing_from_other_interfaces(lab):
 
 
 def test_no_icmp_port_unreachable(lab):
-    """The kernel has the address and sees the datagrams, too; it must not answer."""
+    """The kernel has the address and sees the datagrams too; it must not answer."""
     site = Site(lab, vtepd=2, flood="replicate")
     site.wait_all_pings()
     capture = Capture(site.switch.namespace, "br0", "icmp[icmptype] == icmp-unreach")

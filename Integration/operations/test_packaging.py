@@ -1,4 +1,5 @@
-"""What the Debian package is made of, as far as it needs no package: manual pages, example, groups. scripts/package-test does the rest."""
+"""The parts of the Debian package that can be tested without building it: manual pages, example, groups. scripts/package-test does
+the rest."""
 import json
 import re
 import subprocess
@@ -17,11 +18,11 @@ def commands(command):
 
 
 def plain(page):
-    """The words of a manual page."""
+    """The text of a manual page."""
     return re.sub(r"\\f.|\\&", "", page.read_text()).replace("\\-", "-")
 
 
-def test_manual_pages_have_each_option_and_each_key(tmp_path):
+def test_manual_pages_list_every_option_and_key(tmp_path):
     run(REPOSITORY / "packaging/man-pages", BUILD, tmp_path, "1.2.3")
     for program in (VTEPD, VTEPCTL):
         page = plain(tmp_path / f"{program.name}.8")
@@ -39,7 +40,7 @@ def test_manual_pages_have_each_option_and_each_key(tmp_path):
     assert "1.2.3" in page
 
 
-def test_manual_page_is_not_made_when_the_document_misses_a_key(tmp_path):
+def test_manual_page_fails_if_a_key_is_undocumented(tmp_path):
     for folder in ("docs", "packaging"):
         (tmp_path / folder).mkdir()
     text = (REPOSITORY / "docs/configuration.md").read_text()
@@ -51,7 +52,7 @@ def test_manual_page_is_not_made_when_the_document_misses_a_key(tmp_path):
     assert "does not document 'underlay.udp-port'" in done.stderr
 
 
-def test_example_says_what_is_missing_and_is_sound_without_its_comment_signs(tmp_path):
+def test_example_reports_missing_keys_and_is_valid_uncommented(tmp_path):
     example = REPOSITORY / "packaging/vtepd.yaml"
     done = run(VTEPD, "--check", "--config", example, check=False)
     assert done.returncode == 1 and "key 'underlay' is missing" in done.stderr
@@ -61,7 +62,7 @@ def test_example_says_what_is_missing_and_is_sound_without_its_comment_signs(tmp
 
 @pytest.fixture
 def grouped(lab):
-    """A host whose system has the package's groups."""
+    """A host that has the package's groups."""
     site = Site(lab, vtepd=1, flood="replicate")
     daemon = site.daemons[0]
     daemon.stop()

@@ -1,4 +1,4 @@
-"""The reconciler: it keeps nobody waiting while it waits itself, and turns many changes into one snapshot."""
+"""The reconciler: while it waits it does not block others, and it turns many changes into one snapshot."""
 import contextlib
 import ctypes
 import os
@@ -25,7 +25,7 @@ def ptrace(request, thread):
 
 @contextlib.contextmanager
 def one_processor():
-    """Processes that are started meanwhile have one processor, and their concurrency pool one thread."""
+    """Processes started inside run on one processor, so their concurrency pool has one thread."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -36,7 +36,7 @@ def one_processor():
 
 @contextlib.contextmanager
 def held(thread):
-    """The thread stands still; the process goes on."""
+    """The thread is stopped; the process continues."""
     ptrace(PTRACE_SEIZE, thread)
     ptrace(PTRACE_INTERRUPT, thread)
     os.waitpid(thread, WALL)
@@ -46,11 +46,11 @@ def held(thread):
         ptrace(PTRACE_DETACH, thread)
 
 
-def test_a_worker_that_stands_still_holds_nobody_up_but_the_reconciler(lab):
+def test_stalled_worker_delays_only_the_reconciler(lab):
     """With a concurrency pool of one thread: requests that need no change are answered while a change waits for a worker."""
     site = Site(lab, vtepd=1, flood="none", wait=False)
     daemon = site.daemons[0]
-    # A worker that sleeps need not be waited for.
+    # The reconciler does not wait for a sleeping worker.
     daemon.config["dataplane"]["polling"] = "busy"
     daemon.write_config()
     with one_processor():
@@ -94,5 +94,5 @@ def test_ports_that_change_together_make_one_snapshot(lab):
         return daemon.log().count("snapshot ") - before
 
     switch("up")
-    # The poll may come in the middle of the batch.
+    # The poll may happen in the middle of the batch.
     assert 1 <= min(switch(state) for state in ["down", "up"] * 3) <= 2

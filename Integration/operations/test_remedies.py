@@ -1,4 +1,4 @@
-"""What `show drops` says about a reason is followed to the letter, and the frames pass."""
+"""The remedy that `show drops` gives for a reason is followed to the letter, and the frames pass."""
 import struct
 
 import pytest
@@ -13,7 +13,7 @@ FAR, FAR_VTEP = mac_number(0x92), "203.0.113.9"
 
 
 class Bench:
-    """A daemon with the ports vm1 and vm8 (veth), and what it says about drops."""
+    """A daemon with the ports vm1 and vm8 (veth), and its drop texts."""
 
     def __init__(self, lab, mtu=1500):
         self.site = Site(lab, vtepd=1, flood="none", wait=False)
@@ -38,7 +38,7 @@ class Bench:
         return self.daemon.drops().get(reason, 0)
 
     def expect_drop(self, reason, send):
-        """Sends until frames are dropped for this reason, and for no other; the text about it."""
+        """Sends until frames are dropped for this reason and no other; returns its text."""
         before, others = self.dropped(reason), {name: count for name, count in self.daemon.drops().items() if name != reason}
         wait_until(lambda: (send(), self.dropped(reason) > before)[1], lambda: f"dropped as {reason}: {self.daemon.drops()}")
         assert {name: count for name, count in self.daemon.drops().items() if name != reason} == others
@@ -69,7 +69,7 @@ def test_frame_truncated_by_a_larger_mtu_of_the_sender(lab):
     bench = Bench(lab)
     jumbo = udp_flow(bench.one.mac, bench.two.mac, 1, size=4000)
     bench.one.namespace.ip("link set eth0 mtu 4000")
-    # A veth takes frames of its own MTU and a little; the port's end is made larger, too, as on a NIC that receives all.
+    # A veth accepts frames slightly larger than its MTU; the port's end is enlarged too, like a NIC that receives everything.
     bench.host.ip("link set port1 mtu 4000")
     text = bench.expect_drop("frame-truncated", lambda: bench.raw_one.send(jumbo))
     assert "sender's MTU above the port's (lower it)" in text
@@ -92,7 +92,7 @@ def test_frame_truncated_by_an_mtu_raised_while_vtepd_ran(lab):
 
 
 def test_frame_truncated_by_segments_of_a_veth(lab):
-    """A large segment, as TCP of the guest's kernel hands it to its veth: the kernel cuts it up where the device cannot."""
+    """A large segment, as the guest's kernel hands it to its veth: the kernel splits it if the device cannot."""
     bench = Bench(lab)
     raw = bench.one.namespace.raw_socket("eth0", receive=False)
     raw.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
@@ -114,7 +114,7 @@ def test_frame_truncated_by_segments_of_a_veth(lab):
 
 
 def unfinished_tcp(source, destination, payload, size):
-    """A virtio-net header and a TCP segment that is to be cut up into parts of `size` octets, its checksum unfinished."""
+    """A virtio-net header and a TCP segment to split into parts of `size` octets, its checksum unfinished."""
     addresses = bytes([10, 0, 0, 1, 10, 0, 0, 8])
     total = 40 + len(payload)
     ip = struct.pack("!BBHHHBBH", 0x45, 0, total, 1, 0x4000, 64, 6, 0) + addresses
@@ -127,7 +127,7 @@ def unfinished_tcp(source, destination, payload, size):
 
 
 def test_frame_too_long(lab):
-    """A jumbo frame of a guest that comes back through a memif port, in several buffers."""
+    """A guest's jumbo frame that returns through a memif port, in several buffers."""
     bench = Bench(lab)
     bench.daemon.config["vnis"].append({"vni": 77, "flood": "none"})
     there = {"name": "there", "kind": "memif", "socket": "m.sock", "role": "server", "vni": VNI, "mtu": 1500}
@@ -173,7 +173,7 @@ def test_transmit_full_by_a_smaller_mtu_of_the_far_end(lab):
 
 
 @pytest.mark.parametrize("tool", ["tc", "nft"])
-def test_transmit_full_by_what_stands_at_egress(lab, tool):
+def test_transmit_full_by_an_egress_filter_or_shaper(lab, tool):
     bench = Bench(lab)
     frame = udp_flow(bench.one.mac, bench.two.mac, 1)
     if tool == "tc":
@@ -193,7 +193,7 @@ def test_transmit_full_by_what_stands_at_egress(lab, tool):
 
 
 def test_guest_ring_full(lab):
-    """A guest that is paused: nobody takes buffers out of its ring."""
+    """A paused guest does not take buffers from its ring."""
     bench = Bench(lab)
     bench.daemon.ctl("port", "add", "--name", "g1", "--kind", "vhost-user", "--socket", "g1.sock", "--vni", VNI)
     guest = VirtioGuest(lab, bench.daemon.directory / "run/g1.sock").boot()
@@ -236,7 +236,7 @@ def test_uplink_down(lab, what):
     if what == "carrier":
         switch.ip(f"link set {port} down")
     else:
-        # The kernel deletes its routes with that.
+        # This also deletes the kernel's routes.
         bench.host.ip("link set u0 down")
     reason = "uplink-down" if what == "carrier" else "no-route"
     wait_until(lambda: bench.daemon.vtep(FAR_VTEP)["state"] == "unreachable", "the VTEP is unreachable")
@@ -253,7 +253,7 @@ def test_uplink_down(lab, what):
 
 
 def expect_sent(bench):
-    """Frames to the far VTEP leave and none of them is dropped."""
+    """Frames to the far VTEP are sent and none of them is dropped."""
     wait_until(lambda: bench.daemon.vtep(FAR_VTEP)["state"] == "resolved", lambda: f"resolved: {bench.daemon.vtep(FAR_VTEP)}")
     leaving, before = bench.site.switch.namespace.raw_socket(bench.site.hosts[0].switch_port), bench.daemon.drops()
     frame = udp_flow(bench.one.mac, FAR, 1)

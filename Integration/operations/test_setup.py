@@ -1,6 +1,6 @@
-"""scripts/setup on machines that lack something it cannot install: one sentence says what is missing and what to do.
+"""scripts/setup on machines without something it cannot install: one sentence says what is missing and what to do.
 
-It runs as a copy, with a folder on PATH that has what every Debian has and no more.
+It runs as a copy, with a folder on PATH that has only what every Debian has.
 """
 import os
 import pathlib
@@ -17,7 +17,7 @@ NO_NETWORK = ["unshare", "--net"]
 
 
 class Machine:
-    """A folder `bin` in place of PATH, and a copy of the files that setup looks at."""
+    """A folder `bin` in place of PATH, and a copy of the files that setup reads."""
 
     def __init__(self, folder):
         self.folder, self.bin = folder, folder / "bin"
@@ -27,7 +27,7 @@ class Machine:
         (folder / "scripts").mkdir()
         for name in ("scripts/setup", "scripts/swift", "Package.swift"):
             shutil.copy(REPOSITORY / name, folder / name)
-        for part in (folder, *folder.parents):  # nobody may look, too
+        for part in (folder, *folder.parents):  # accessible to nobody too
             if part.stat().st_uid == os.getuid() and part.is_relative_to("/tmp") and part != pathlib.Path("/tmp"):
                 part.chmod(0o755)
 
@@ -41,7 +41,7 @@ class Machine:
         return self
 
     def lacks(self, package):
-        """Another package is on the list of setup; it is not installed."""
+        """Adds a package to setup's list; it is not installed."""
         setup = self.folder / "scripts/setup"
         setup.write_text(setup.read_text().replace("cat <<'LIST'\n", f"cat <<'LIST'\nbuild | {package} | | for this test\n"))
         return self
@@ -77,7 +77,7 @@ def test_swift_is_too_old(machine):
     assert_one_sentence(machine.swift("6.1.3").setup(), "Swift 6.1.3 is too old", "install Swift 6.3.1")
 
 
-def test_swift_that_is_not_tested_is_told(machine):
+def test_untested_swift_is_reported(machine):
     assert machine.swift("6.4").setup() == (0, ["setup: vtepd is tested with Swift 6.3.1, and this is 6.4"])
 
 
@@ -109,7 +109,7 @@ def test_dependencies_without_network(machine):
 
 
 @pytest.mark.parametrize("package", ["dpdk-dev", "python3-scapy", "git", "openvswitch-switch"])
-def test_a_package_that_the_list_forgets_is_noticed(tmp_path, package):
+def test_a_package_missing_from_the_list_is_noticed(tmp_path, package):
     listing = subprocess.run([REPOSITORY / "scripts/setup", "--list"], check=True, text=True, stdout=subprocess.PIPE).stdout
     kept = [line for line in listing.splitlines() if line.split("|")[1].strip() != package]
     (tmp_path / "list").write_text("\n".join(kept))

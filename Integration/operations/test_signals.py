@@ -1,4 +1,4 @@
-"""Signals at any time: none ends the daemon that is not meant to, and none is lost."""
+"""Signals at any time: only the right ones end the daemon, and none is lost."""
 import os
 import pathlib
 import signal
@@ -16,7 +16,7 @@ def links(namespace):
 
 
 def blocked(process):
-    """Signals that the process holds back."""
+    """The signals that the process blocks."""
     try:
         lines = pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines()
     except FileNotFoundError:
@@ -25,7 +25,7 @@ def blocked(process):
 
 
 def wait_first_instructions(daemon):
-    """The loader is done. What comes before that no program can answer."""
+    """The loader is done. No program can handle signals before that."""
     wait_until(lambda: blocked(daemon.process) >> (signal.SIGHUP - 1) & 1, "signals are held back", interval=0.0005)
 
 
@@ -44,7 +44,7 @@ def test_ignored(lab, number):
 
 
 @pytest.mark.parametrize("delay", [0, 0.02, 0.05, 0.1, 0.2, 0.4])
-def test_reload_while_it_starts_is_obeyed_when_it_runs(lab, delay):
+def test_reload_during_the_start_is_applied_afterwards(lab, delay):
     site = Site(lab, vtepd=1, wait=False)
     daemon = site.daemons[0].start(wait=False)
     wait_first_instructions(daemon)
@@ -57,20 +57,20 @@ def test_reload_while_it_starts_is_obeyed_when_it_runs(lab, delay):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 @pytest.mark.parametrize("delay", [0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
-def test_stop_while_it_starts(lab, number, delay):
+def test_stop_during_the_start(lab, number, delay):
     site = Site(lab, vtepd=1, kind="tap", wait=False)
     daemon, host = site.daemons[0].start(wait=False), site.hosts[0].namespace
     wait_first_instructions(daemon)
     time.sleep(delay)
     assert daemon.stop(number) == 0
     assert "tap1" not in links(host) and not daemon.socket_path.exists()
-    # Nothing is in the way of the next one.
+    # Nothing prevents the next start.
     daemon.start()
     assert daemon.stop(number) == 0
 
 
-def test_programs_that_it_starts_have_their_defaults(lab):
-    """The database's server does not inherit what is blocked and ignored."""
+def test_child_processes_get_default_signals(lab):
+    """The database server does not inherit blocked and ignored signals."""
     site = Site(lab, vtepd=1, wait=False)
     daemon = site.daemons[0]
     daemon.config["ovsdb"] = {}

@@ -1,4 +1,4 @@
-"""A log that nobody reads: everything goes on, and what is lost is counted and told."""
+"""A log that nobody reads: everything continues, and lost lines are counted and reported."""
 import contextlib
 import fcntl
 import os
@@ -41,7 +41,7 @@ def stuck(lab):
 
 
 def fill(daemon, count, pause=0.0):
-    """Thousands of lines for each refused file. Signals that come while a file is being read count as one: `pause` in seconds."""
+    """Thousands of lines for each rejected file. Signals that arrive while a file is being read count as one: `pause` in seconds."""
     daemon.config_path.write_text("".join(f"no-such-key-{number}: 1\n" for number in range(2000)))
     for _ in range(count):
         daemon.process.send_signal(signal.SIGHUP)
@@ -74,11 +74,11 @@ def test_lost_lines_are_counted(stuck):
         return re.search(r"(\d+) log lines were lost: nobody read standard error", "".join(text))
 
     text = []
-    # More than what may wait.
+    # More than the queue can hold.
     fill(daemon, 60, pause=0.2)
     found = wait_until(told, lambda: f"the log says what is lost: {''.join(text)[-2000:]}", 60, interval=0.0005)
     assert int(found.group(1)) > 0
-    # The rest is there, in order, and goes on.
+    # The rest arrives, in order, and continues.
     assert "is running" in "".join(text)
     before = len("".join(text))
     daemon.write_config()
@@ -87,8 +87,8 @@ def test_lost_lines_are_counted(stuck):
     assert daemon.stop() == 0
 
 
-def test_reader_that_goes_away(stuck):
-    """SIGPIPE and EPIPE end nothing."""
+def test_reader_that_disconnects(stuck):
+    """Neither SIGPIPE nor EPIPE ends anything."""
     site, daemon, reader = stuck
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, reader)

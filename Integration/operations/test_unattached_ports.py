@@ -1,4 +1,4 @@
-"""A port that cannot be attached waits, says why and comes when it can; everything else runs meanwhile."""
+"""A port that cannot be attached waits, says why, and attaches once it can; everything else keeps running."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def status(daemon, seconds=1):
 
 
 class Obstacle:
-    """Something in the way of a port, and what the port says of it."""
+    """Something that prevents a port from attaching, and the port's reason."""
 
     def __init__(self, lab, site):
         self.lab, self.site, self.host = lab, site, site.hosts[0].namespace
@@ -70,7 +70,7 @@ class MemifFile(PlainFile):
 
 
 class TakenInterface(Obstacle):
-    """An interface that the host uses itself."""
+    """An interface used by the host itself."""
     port, reason, state = {"kind": "netdev", "device": "own9"}, "it has the address 10.9.9.1/24 of the host's own", "up"
 
     def put(self):
@@ -83,7 +83,7 @@ class TakenInterface(Obstacle):
 
 
 @pytest.mark.parametrize("kind", [TakenTap, MissingFolder, PlainFile, MemifFile, TakenInterface])
-def test_one_port_keeps_nobody_from_starting(lab, kind):
+def test_one_unattached_port_does_not_prevent_the_start(lab, kind):
     site = Site(lab, vtepd=2, flood="replicate", wait=False)
     daemon = site.daemons[0]
     obstacle = kind(lab, site)
@@ -99,12 +99,12 @@ def test_one_port_keeps_nobody_from_starting(lab, kind):
 
     row = daemon.port("a9")
     assert row["state"] == "waiting" and obstacle.reason in " ".join(row["notes"]), row
-    assert daemon.log().count(obstacle.reason) == 1, "the log says it once"
+    assert daemon.log().count(obstacle.reason) == 1, "the log reports it once"
     code, shown, complaint = status(daemon)
     assert code == 4 and "a9" in shown and "a9" in complaint
     assert daemon.ctl("status")["unattached"] == ["a9"] and daemon.ctl("status")["state"] == "running"
 
-    # It is in nobody's way: a reload and vtepctl change other things, and what is refused changes nothing.
+    # It does not get in the way: a reload and vtepctl change other things, and rejected changes have no effect.
     daemon.config["vnis"].append({"vni": 77, "flood": "none"})
     daemon.reload("configuration reloaded")
     daemon.ctl("port", "add", "--name", "t", "--kind", "tap", "--device", "tapt", "--vni", 77)
@@ -124,14 +124,14 @@ def test_one_port_keeps_nobody_from_starting(lab, kind):
 
 
 def test_reload_with_a_port_that_cannot_be_attached_is_refused(lab):
-    """Whoever changes the file is there to read the refusal; the running state is as before."""
+    """Whoever changes the file reads the rejection; the running state stays as before."""
     site = Site(lab, vtepd=1, flood="none")
     daemon = site.daemons[0]
     daemon.config["ports"].append({"name": "a9", "kind": "vhost-user", "socket": str(lab.directory / "no/s.sock"), "role": "server", "vni": VNI})
     daemon.reload("configuration not reloaded")
     assert "there is no folder" in daemon.log()
     assert [row["name"] for row in daemon.ctl("show", "ports")] == ["vm1"] and daemon.ctl("status")["unattached"] == []
-    # Restarted, it starts all the same.
+    # A restart succeeds all the same.
     daemon.stop()
     daemon.start(wait=False)
     wait_until(lambda: daemon.socket_path.exists() and status(daemon)[0] == 4, lambda: f"it runs without a9:\n{daemon.log()}", 60)
@@ -139,7 +139,7 @@ def test_reload_with_a_port_that_cannot_be_attached_is_refused(lab):
 
 
 def test_punt_tap_whose_name_is_taken(lab):
-    """The port carries traffic without it, and has it when it can."""
+    """The port carries traffic without it, and gets it once the name is free."""
     site = Site(lab, vtepd=2, flood="replicate", wait=False)
     daemon, host = site.daemons[0], site.hosts[0].namespace
     host.ip("link add punt-vm1 type veth peer name far9")

@@ -1,4 +1,4 @@
-"""The first answer to a station goes where the station is, however soon it comes: not to all VTEPs."""
+"""The first answer to a station goes to that station, however soon it comes, and not to all VTEPs."""
 import pytest
 
 from lab import Capture, Chatter, Site
@@ -19,7 +19,8 @@ def receive_from(raw, source):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_first_answer_is_flooded(lab, workers):
-    """vm2, behind a kernel, asks under a new address each time; vm1 answers at once; vm3, behind another VTEP, hears nothing."""
+    """vm2, behind a kernel VTEP, sends requests from a new address each time; vm1 answers at once; vm3, behind another VTEP,
+    receives nothing."""
     site = Site(lab, vtepd=1, kernel=2, flood="replicate", dataplane={"workers": workers})
     site.wait_all_pings()
     vm1, vm2, vm3 = site.guests
@@ -37,9 +38,9 @@ def test_no_first_answer_is_flooded(lab, workers):
         receive_from(answerer, mac_bytes(source))
         answerer.send(ethernet(vm1.mac, source, b"answer".ljust(46)))
         receive_from(asker, own)
-    # ARP between the guests may still be renewed, and what their stacks say unasked is multicast.
+    # The guests may still renew ARP with each other; what their stacks send on their own is multicast.
     assert flooded(daemon) - before < 10 + chatter.count()
-    # The capture's own end: a frame that reaches vm3.
+    # Marks the end of the capture: a frame that reaches vm3.
     asker.send(ethernet(mac_number(7), vm3.mac, b"end".ljust(46)))
     frames = strays.wait(1)
     assert [bytes(frame)[14:17] for frame in frames] == [b"end"]

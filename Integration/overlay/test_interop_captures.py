@@ -1,4 +1,4 @@
-"""Captures of other people's VTEPs, replayed to vtepd: what they put inside must come out, octet for octet."""
+"""Captures of other VTEPs, replayed to vtepd: the inner frames must come out unchanged, octet for octet."""
 import pathlib
 import struct
 
@@ -35,7 +35,7 @@ def bench(lab, address, vni):
     before = chatter.undisturbed(daemon.drops).get("flood-disabled", 0)
 
     def wait_drops(expected):
-        """Waits until exactly these are counted, besides what the guest's stack says, which is flooded to nobody."""
+        """Waits until exactly these are counted, apart from what the guest's stack sends, which is flooded to nobody."""
         def counted():
             drops = daemon.drops()
             drops["flood-disabled"] = drops.get("flood-disabled", 0) - before - chatter.count()
@@ -70,8 +70,8 @@ def test_inner_frames_come_out_untouched(lab, name, destination, vni):
     packets = [bytes(packet) for packet in rdpcap(str(CAPTURES / f"{name}.pcap")) if packet[IP].dst == destination]
     assert packets
     delivered = refused = 0
-    # Both directions of the inner flows come from the same VTEP in some captures: a known source is then "behind another
-    # VTEP" for the other. Each packet is judged on an empty table.
+    # In some captures both directions of the inner flows come from the same VTEP: a known source is then "behind another VTEP" for
+    # the other direction. So each packet meets an empty table.
     for packet in packets:
         daemon.ctl("mac", "flush", "--vni", vni)
         send(packet)
@@ -85,12 +85,12 @@ def test_inner_frames_come_out_untouched(lab, name, destination, vni):
     wait_drops({"udp-checksum": refused} if refused else {})
 
 
-def test_vxlan_gpe_is_somebody_elses(lab):
-    """Another UDP port: not ours to count, not ours to forward."""
+def test_vxlan_gpe_is_ignored(lab):
+    """A different UDP port: neither counted nor forwarded."""
     daemon, port, send, wait_drops = bench(lab, "192.0.2.1", 16777215)
     packet = bytes(rdpcap(str(CAPTURES / "tcpdump-nsh-over-vxlan-gpe.pcap"))[0])
     send(packet)
-    # The next packet comes out first: the one before it did not.
+    # The next packet comes out first: the previous one did not.
     sound = bytes(rdpcap(str(CAPTURES / "tcpdump-vxlan.pcap"))[0])
     ip = Ether(sound)[IP]
     ip.dst, ip.chksum = "192.0.2.1", None

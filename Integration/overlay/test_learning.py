@@ -1,4 +1,4 @@
-"""Flood and learn: an unknown destination goes to everybody, a known one to one VTEP, and a moved one to its new place."""
+"""Flood and learn: an unknown destination goes to all VTEPs, a known one to one VTEP, and a moved one to its new location."""
 
 import pytest
 
@@ -19,13 +19,13 @@ def test_unknown_goes_to_all_and_known_to_one(lab):
 
     sockets[0].send(probe)
     for guest, raw in zip((vm2, vm3), sockets[1:]):
-        assert receive(raw, lambda frame: b"unknown destination" in frame) == probe, f"{guest.name} got other bytes"
+        assert receive(raw, lambda frame: b"unknown destination" in frame) == probe, f"{guest.name} received different bytes"
     for port, capture in captures.items():
         capture.wait(1)
-    # One packet to the group, whoever is in it.
+    # One packet to the group, whatever its members.
     assert captures["hv1"].fields("ip.dst", "vxlan.vni", only="frame contains \"unknown destination\"") == [(site.group, str(VNI))]
 
-    # vm2 answers: from now on its host is the only one to get frames for it.
+    # vm2 answers: from now on only its host receives frames for it.
     sockets[1].send(ethernet(vm2.mac, vm1.mac, b"the answer".ljust(46, b"\x00")))
     receive(sockets[0], lambda frame: b"the answer" in frame)
     wait_until(lambda: vm2.mac in site.daemons[0].macs(), "hv1 has learned vm2")
@@ -64,14 +64,14 @@ def test_moved_guest_is_followed_with_its_first_frame(lab):
         moves += 1
     assert site.daemons[0].macs()[roaming]["moves"] == moves - 1
 
-    # And traffic goes to the new place: from vm1 to the address, now at hv3.
+    # Traffic goes to the new location: from vm1 to the address, now at hv3.
     sockets[2].send(ethernet(roaming))
     wait_until(lambda: place() == places[2], "it is behind hv3")
     sockets[0].send(ethernet(vm1.mac, roaming, b"follows you".ljust(46, b"\x00")))
     receive(sockets[2], lambda frame: b"follows you" in frame)
 
 
-def test_guests_talk_whatever_their_port_is(lab):
+def test_guests_on_all_port_kinds_reach_each_other(lab):
     """Taps and netdevs, two vtepd and two kernels: every guest pings every other, also with full-size packets."""
     site = Site(lab, vtepd=2, kernel=2, kind="tap")
     site.wait_joined()

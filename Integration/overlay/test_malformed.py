@@ -1,4 +1,4 @@
-"""Malformed input: each packet raises the one counter it should, and nothing else; traffic goes on, and memory stays flat."""
+"""Malformed input: each packet raises exactly one counter, traffic continues, and memory use stays flat."""
 import struct
 
 import pytest
@@ -21,7 +21,7 @@ class Bench:
     """One vtepd, an attacker on the underlay, and guests."""
 
     def __init__(self, lab):
-        # No switch between them: a bridge that snoops drops broken IP headers itself.
+        # No switch between them: a snooping bridge drops broken IP headers itself.
         self.host, self.attacker = lab.namespace("hv1"), lab.namespace("attacker")
         veth(self.host, "u0", self.attacker, "u0")
         for namespace, number in ((self.host, 1), (self.attacker, 102)):
@@ -38,7 +38,7 @@ class Bench:
             self.guests[name] = guest
         self.daemon = Vtepd(self.host, {
             "underlay": {"addresses": [OURS4, OURS6], "device": "u0"},
-            # One station sends here and from afar.
+            # One station sends both locally and remotely.
             "protection": {"mac-move": {"moves": 0}},
             "vnis": [
                 {"vni": 5001, "flood": "replicate", "peers": ["192.0.2.102"], "macs": [
@@ -67,7 +67,7 @@ class Bench:
         self.wire = self.attacker.raw_socket("u0", receive=False)
         self.sockets = {name: guest.namespace.raw_socket("eth0") for name, guest in self.guests.items()}
         self.sockets["t1"] = tap.raw_socket("t1")
-        # The only port that takes no untagged frames; what the others say is flooded.
+        # The only port that rejects untagged frames; frames from the other ports are flooded.
         self.chatter = Chatter(self.guests["p2"])
         self.from_mac, self.to_mac = self.attacker.mac("u0"), self.host.mac("u0")
 
@@ -83,13 +83,13 @@ class Bench:
         (self.wire if where == "wire" else self.sockets[where]).send(frame)
 
     def check_drop(self, where, frame, reason):
-        """Sends the frame, which raises the one counter and no other."""
+        """Sends the frame, which must raise this counter and no other."""
         before = self.chatter.undisturbed(self.daemon.drops)
         self.send(where, frame)
         self.wait_drops(before, {reason: 1})
 
     def wait_drops(self, before, expected):
-        """Waits until exactly these are counted for what the test sent; `before` is of an undisturbed moment."""
+        """Waits until exactly these are counted for the test's frames; `before` is from an undisturbed moment."""
         def counted():
             after = self.daemon.drops()
             after["untagged-not-bound"] = after.get("untagged-not-bound", 0) - self.chatter.count()
@@ -98,7 +98,7 @@ class Bench:
         wait_until(lambda: counted() == expected, lambda: f"{expected} is counted, and nothing else: {counted()}", 10)
 
     def forwards(self, number):
-        """Sound traffic in both directions."""
+        """Valid traffic in both directions."""
         payload = b"still forwarding %06d" % number
         self.send("wire", self.ipv4(ethernet(GUEST, BROADCAST, payload.ljust(46, b"\x00")), checksum=True))
         self.sockets["p1"].settimeout(20)
@@ -169,7 +169,7 @@ def outer_ipv6(bench):
     sound = bench.ipv6()
 
     def extended(kind, *headers):
-        """Puts extension headers in front of UDP; each is its bytes behind the next-header octet."""
+        """Inserts extension headers before UDP; each is given as its bytes after the next-header octet."""
         kinds = [kind] * len(headers) + [17]
         chain = b"".join(bytes([following]) + body for following, body in zip(kinds[1:], headers))
         length = struct.pack("!H", len(chain) + len(sound) - 54)
@@ -216,7 +216,7 @@ def bench():
         yield made
 
 
-def test_each_packet_raises_its_counter_and_no_other(bench):
+def test_each_packet_raises_exactly_its_counter(bench):
     cases = [(name, reason, "wire", packet) for group in (outer_ipv4, outer_udp, vxlan, outer_ipv6) for name, reason, packet in group(bench)]
     cases += [(name, reason, where, frame) for name, reason, where, frame in access(bench)]
     assert len(cases) >= 40
@@ -230,7 +230,7 @@ def test_each_packet_raises_its_counter_and_no_other(bench):
     assert not wrong, "\n".join(wrong)
 
 
-def test_memory_stays_flat_and_traffic_goes_on(bench):
+def test_memory_stays_flat_and_traffic_continues(bench):
     packets = [packet for group in (outer_ipv4, outer_udp, vxlan, outer_ipv6) for _, _, packet in group(bench)]
 
     def storm(rounds):
@@ -246,8 +246,8 @@ def test_memory_stays_flat_and_traffic_goes_on(bench):
     assert growth < 4 << 20, f"{growth} bytes more after {200 * len(packets)} malformed packets"
 
 
-def test_ipv4_fragments_come_whole_or_not_at_all(bench):
-    """The kernel reassembles for the packet socket's fan-out group; a fragment that stays alone goes nowhere."""
+def test_ipv4_fragments_are_reassembled_or_dropped(bench):
+    """The kernel reassembles for the packet socket's fan-out group; an incomplete datagram is not delivered."""
     before = bench.chatter.undisturbed(bench.daemon.drops)
     payload = b"sent in two pieces".ljust(200, b"\x00")
     packet = bench.ipv4(ethernet(GUEST, BROADCAST, payload), id=77, flags=0)
@@ -255,7 +255,7 @@ def test_ipv4_fragments_come_whole_or_not_at_all(bench):
     first = patch(patch(packet[:cut], 16, struct.pack("!H", cut - 14)), 20, b"\x20\x00", fix=True)
     second = packet[:34] + packet[cut:]
     second = patch(patch(second, 16, struct.pack("!H", len(second) - 14)), 20, struct.pack("!H", 104 // 8), fix=True)
-    bench.send("wire", patch(first, 18, b"\x00\x4c", fix=True))  # another datagram: its second half never comes
+    bench.send("wire", patch(first, 18, b"\x00\x4c", fix=True))  # another datagram, whose second half never comes
     bench.send("wire", first)
     bench.send("wire", second)
     bench.sockets["p1"].settimeout(20)

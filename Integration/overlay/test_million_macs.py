@@ -1,4 +1,4 @@
-"""A million addresses: learned, looked up, shown, aged and flushed, while a ping goes on.
+"""A million addresses: learned, looked up, shown, aged and flushed, while a ping runs.
 
     generator ── port2 ┐
                        hv1 ── switch ── hv2 ── vm2
@@ -20,7 +20,7 @@ BULK = 5002
 
 
 def write_pcap(path, first, count, destination):
-    """`count` frames of 60 bytes, each from an address of its own."""
+    """`count` frames of 60 bytes, each from a different address."""
     tail = struct.pack("!H", 0x88B5) + bytes(46)
     head = struct.pack("=IIII", 0, 0, 60, 60) + mac_bytes(destination)
     with open(path, "wb") as file:
@@ -36,7 +36,7 @@ def site(lab):
     for namespace, device in ((site.hosts[0].namespace, "port2"), (generator.namespace, "eth0")):
         namespace.ip(f"link set {device} up")
     daemon = site.daemons[0]
-    # Frames to the port's own pinned address end there: learning costs no flooding.
+    # Frames to the port's own pinned address are not forwarded: learning costs no flooding.
     daemon.config["vnis"].append({"vni": BULK, "flood": "none", "ageing-seconds": 0})
     daemon.config["ports"].append({"name": "gen", "kind": "netdev", "device": "port2", "vni": BULK, "macs": [mac_number(1, 0x06)]})
     daemon.write_config()
@@ -50,7 +50,7 @@ def bulk_count(site):
 
 
 def learn_all(site):
-    """Plays all frames, again where the learner could not keep up, until all are known."""
+    """Sends all frames, and again those that the learner missed, until all addresses are known."""
     chunks = []
     for first in range(0, COUNT, 100_000):
         path = site.lab.directory / f"macs-{first}.pcap"
@@ -67,7 +67,7 @@ def learn_all(site):
 
 
 class Pinger:
-    """A ping that goes on in the background; `stop` tells how many echoes were sent and answered."""
+    """A ping in the background; `stop` returns how many echoes were sent and answered."""
 
     def __init__(self, source, target):
         self.process = source.namespace.popen("ping", "-n", "-q", "-i", "0.02", "-W", "5", target.ipv4, stdout=subprocess.PIPE, text=True)
@@ -84,21 +84,21 @@ def test_million_addresses(site):
     pinger = Pinger(*site.guests)
     learn_all(site)
     sent, answered = pinger.stop()
-    assert answered > sent * 0.9, f"traffic went on while learning: {answered} of {sent}"
+    assert answered > sent * 0.9, f"traffic continued while learning: {answered} of {sent}"
     assert daemon.ctl("status")["macs"] >= COUNT
 
-    # Showing all of them disturbs nobody: no echo is lost.
+    # Showing all of them disturbs no traffic: no echo is lost.
     pinger = Pinger(*site.guests)
     rows = daemon.ctl("show", "mac-table", "--vni", BULK, timeout=120)
     sent, answered = pinger.stop()
-    own = site.generator.namespace.mac("eth0")  # its stack speaks, too
+    own = site.generator.namespace.mac("eth0")  # its stack sends too
     rows = [row for row in rows if row["mac"] != own]
     assert len({row["mac"] for row in rows}) == len(rows) == COUNT + 1
     assert sum(row["type"] == "learned" and row["port"] == "gen" for row in rows) == COUNT
-    assert answered >= sent - 1, f"{sent - answered} of {sent} echoes were lost while the table was shown"  # the last may be on its way
+    assert answered >= sent - 1, f"{sent - answered} of {sent} echoes were lost while the table was shown"  # the last may be in flight
 
-    # Looked up: frames to known addresses behind the port find it, whichever they are. They come from a second VLAN-less
-    # station on hv1 by way of the underlay, so that they have to be looked up and not sent back.
+    # Looked up: frames to known addresses behind the port are delivered, whatever the address. They come from a second station over
+    # the underlay, so that they are looked up and not sent back.
     some = random.Random(9).sample(range(COUNT), 500)
     daemon.ctl("port", "delete", "vm1")
     daemon.ctl("port", "add", "--name", "vm1", "--kind", "netdev", "--device", "port1", "--vni", BULK)
@@ -123,6 +123,6 @@ def test_million_addresses_are_flushed_and_age(site):
     daemon.reload("configuration reloaded")
     wait_until(lambda: bulk_count(site) == 1, lambda: f"all have aged: {bulk_count(site)}", 120)
     sent, answered = pinger.stop()
-    assert answered > sent * 0.9, f"traffic went on: {answered} of {sent}"
-    # The rest is untouched.
+    assert answered > sent * 0.9, f"traffic continued: {answered} of {sent}"
+    # The rest is unaffected.
     assert site.guests[1].mac in daemon.macs("--vni", VNI)

@@ -1,4 +1,4 @@
-"""A VNI is in its group while it has a port that is up, and the switch knows it."""
+"""A VNI's group is joined while the VNI has a port that is up, and the switch sees the membership."""
 import pytest
 
 from lab import Site, wait_until
@@ -40,7 +40,7 @@ def test_shared_group_is_left_with_its_last_port(lab):
     daemon.wait_ports_up()
     site.wait_joined()
     daemon.ctl("port", "delete", "vm1")
-    # Still joined for the other VNI: what would remove it has been done when the answer is here.
+    # Still joined for the other VNI: by the time of the answer, the group would have been left.
     assert [row["joined"] for row in daemon.ctl("show", "multicast") if row["group"] == site.group] == [True]
     assert site.switch.members(site.group) == {"hv1"}
     daemon.ctl("port", "delete", "other")
@@ -48,7 +48,7 @@ def test_shared_group_is_left_with_its_last_port(lab):
 
 
 def test_more_groups_than_a_socket_may_join(lab):
-    """The kernel refuses a socket's 21st group."""
+    """The kernel rejects a socket's 21st group."""
     site = Site(lab, vtepd=1, wait=False)
     daemon = site.daemons[0]
     groups = {5100 + number: f"239.2.0.{number}" for number in range(1, 51)}

@@ -1,4 +1,4 @@
-"""The first packet is not lost because a neighbour had to be resolved first."""
+"""The first packet is not lost while a neighbour is being resolved."""
 import pytest
 
 from lab import Site
@@ -14,7 +14,7 @@ def test_first_ping_of_a_new_pair_after_a_flush(lab, flood, ipv6):
     site.wait_all_pings()
     vm1, vm2 = site.guests
     for number in range(10, 15):
-        # A new pair: addresses that no table on the way has seen.
+        # A new pair: addresses that are in no table on the path.
         for guest, octet in ((vm1, 1), (vm2, 2)):
             guest.namespace.ip(f"link set eth0 address 02:00:00:00:{number:02x}:{octet:02x}")
             guest.namespace.ip(f"address add 10.0.{number}.{octet}/24 dev eth0")
@@ -25,7 +25,7 @@ def test_first_ping_of_a_new_pair_after_a_flush(lab, flood, ipv6):
 
 
 def test_held_frames_come_in_order(lab):
-    """The peer answers no ARP for a while; what was sent meanwhile arrives afterwards, in order."""
+    """The peer does not answer ARP for a while; frames sent in the meantime then arrive in order."""
     site = Site(lab, vtepd=2, flood="replicate")
     site.wait_all_pings()
     vm1, vm2 = site.guests

@@ -1,4 +1,4 @@
-"""VTEPs in different subnets, and two ways between them (`Routed`)."""
+"""VTEPs in different subnets, with two paths between them (`Routed`)."""
 import pytest
 
 from lab import Capture, wait_until
@@ -15,7 +15,7 @@ def test_one_router(lab, ipv6):
 
 
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
-def test_two_next_hops_share_and_stand_in_for_each_other(lab, ipv6):
+def test_two_next_hops_share_traffic_and_fail_over(lab, ipv6):
     site = Routed(lab, ipv6)
     vm1, vm2 = site.guests
     vm1.wait_ping(vm2.ipv4)
@@ -30,12 +30,12 @@ def test_two_next_hops_share_and_stand_in_for_each_other(lab, ipv6):
     ways = [[ports.split(",") for ports, in capture.stop().fields("udp.srcport", only="udp.dstport == 7")] for capture in captures]
     shares = [len(way) for way in ways]
     assert sum(shares) == 400 and min(shares) >= 100, f"both next hops carry traffic: {shares}"
-    # A flow keeps its way and its outer port.
+    # A flow keeps its path and its outer source port.
     flows = [{inner: outer for outer, inner in way} for way in ways]
     assert not set(flows[0]) & set(flows[1])
     assert all(flows[index][inner] == outer for index, way in enumerate(ways) for outer, inner in way)
 
-    # The link to the first router goes: everything takes the second.
+    # The link to the first router fails: all traffic takes the second.
     site.hosts[0].ip("link set u0 down")
     wait_until(lambda: len(site.daemons[0].vtep(site.addresses[1])["next_hops"]) == 1
                or sum(hop["state"] == "resolved" for hop in site.daemons[0].vtep(site.addresses[1])["next_hops"]) == 1,
@@ -45,8 +45,8 @@ def test_two_next_hops_share_and_stand_in_for_each_other(lab, ipv6):
     assert len(receiver.wait(200)) == 200
 
 
-def test_next_hop_that_stops_answering_is_left(lab):
-    """The router goes, the link stays: only the neighbour's state tells."""
+def test_next_hop_that_stops_answering_is_abandoned(lab):
+    """The router fails but the link stays up: only the neighbour's state shows it."""
     site = Routed(lab)
     vm1, vm2 = site.guests
     vm1.wait_ping(vm2.ipv4)

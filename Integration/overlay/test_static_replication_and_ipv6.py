@@ -1,4 +1,4 @@
-"""Without any multicast: head-end replication and static addresses; and with IPv6 below, against the kernel's VXLAN device."""
+"""Without multicast: head-end replication and static addresses; also over IPv6, against the kernel's VXLAN device."""
 import pytest
 
 from lab import Capture, Site
@@ -24,7 +24,7 @@ def test_replication_without_multicast(lab, ipv6):
     address = "ipv6.dst" if ipv6 else "ip.dst"
     copies = sent.stop().fields(address, only='frame contains "one copy each"')
     assert sorted(copies) == sorted((site.address(host),) for host in [site.hosts[1], *site.kernels])
-    # Nothing of it came to the group, and nobody joined one.
+    # Nothing was sent to the group, and nobody joined one.
     assert capture.stop().packets() == []
     assert site.switch.members(site.group) == set()
 

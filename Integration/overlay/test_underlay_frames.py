@@ -1,4 +1,4 @@
-"""Frames on the underlay that are not for this host: dropped as the kernel drops them, and counted."""
+"""Underlay frames for other hosts are dropped as in the kernel, and counted."""
 import signal
 
 import pytest
@@ -16,7 +16,7 @@ STATION = mac_number(0xA1)
 
 
 class Wire:
-    """A host whose VTEP is vtepd (or the kernel's) on a cable to the test. What it takes, its guest sees."""
+    """A host whose VTEP is vtepd (or the kernel) on a cable to the test. Accepted packets reach its guest."""
 
     def __init__(self, lab, device="u0", group=None, name="hv1"):
         self.host, self.far = lab.namespace(name), lab.namespace(f"far-{name}")
@@ -69,7 +69,7 @@ class Wire:
         return build(self.from_mac, to_mac, source, destination or OURS[family], inner)
 
     def taken(self):
-        """What the guest has seen, in order."""
+        """What the guest has received, in order."""
         return [frame[14:].rstrip(b"\x00").decode() for frame in self.capture.packets()]
 
     def drops(self, reason):
@@ -79,7 +79,7 @@ class Wire:
 @pytest.mark.parametrize("who", ["vtepd", "kernel"])
 @pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
 def test_frame_for_another_host(lab, family, who):
-    """A promiscuous interface hears everything; only frames for its own address, and for groups, count."""
+    """A promiscuous interface receives everything; only frames for its own address and for groups count."""
     wire = Wire(lab, group=True)
     wire.start(family) if who == "vtepd" else wire.start_kernel(family)
     wire.host.ip("link set u0 promisc on")
@@ -128,7 +128,7 @@ def test_group_frame_with_a_unicast_packet(lab, family):
 
 @pytest.mark.parametrize("who", ["vtepd", "kernel"])
 def test_bridge_takes_the_addresses_of_its_ports(lab, who):
-    """What counts is what the kernel makes of a frame, not the interface's own address alone."""
+    """What counts is the kernel's classification of a frame, not the interface's own address alone."""
     wire = Wire(lab, device="br7", group=True)
     wire.start(4) if who == "vtepd" else wire.start_kernel(4)
     wire.host.ip("link set br7 promisc on")
@@ -143,7 +143,8 @@ def test_bridge_takes_the_addresses_of_its_ports(lab, who):
 
 
 def test_priority_tag_on_the_underlay(lab):
-    """802.1p switches send VLAN 0, which is a priority and no VLAN. The kernel takes such frames; another VLAN's it does not."""
+    """802.1p switches send VLAN 0, which is a priority and not a VLAN. The kernel accepts such frames, but not those of another
+    VLAN."""
     wire = Wire(lab).start(4)
     ours = wire.host.mac("u0")
     wire.raw.send(tagged(wire.packet(4, "VLAN 9", ours), 9))
@@ -160,7 +161,7 @@ def test_priority_tag_on_the_underlay(lab):
 def test_full_ring_is_counted(lab):
     wire = Wire(lab).start(4)
     packet = wire.packet(4, "many", wire.host.mac("u0"))
-    chatter = Chatter(wire.guest)  # flooded to nobody: dropped and counted, too
+    chatter = Chatter(wire.guest)  # flooded to nobody: also dropped and counted
     dropped = lambda: sum(wire.daemon.drops().values())
     before = chatter.undisturbed(dropped)
     wire.daemon.process.send_signal(signal.SIGSTOP)
@@ -172,7 +173,7 @@ def test_full_ring_is_counted(lab):
     wait_until(lambda: wire.daemon.ctl("show", "underlay")[0]["missed"] > 0, "what found the ring full is counted")
 
     def places():
-        """Where they all are: at the guest, or in a counter."""
+        """Where all of them are: at the guest, or in a counter."""
         return len(wire.taken()), wire.daemon.ctl("show", "underlay")[0]["missed"], dropped() - before - chatter.count()
 
     wait_until(lambda: sum(places()) == 6000, lambda: f"each of 6000 is somewhere: {places()}")

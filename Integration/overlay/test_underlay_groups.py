@@ -1,4 +1,4 @@
-"""Groups are joined again when the underlay's interface went and came back, and `joined` is what the kernel has."""
+"""Groups are rejoined when the underlay's interface disappears and returns, and `joined` matches the kernel's list."""
 import pytest
 
 from lab import Site, wait_until
@@ -57,7 +57,7 @@ def test_interface_moved_away_and_back(lab, ipv6):
     assert index(ours, "u0") == before
     groups.wait_all()
     groups.site.guests[1].wait_ping(groups.site.guests[0].ipv4)
-    # Faster than anybody looks.
+    # Faster than any poll.
     ours.run("sh", "-c", f"ip link set u0 netns {elsewhere.full_name}; ip -n {elsewhere.full_name} link set u0 netns {ours.full_name}")
     groups.address()
     groups.wait_all()
@@ -94,7 +94,7 @@ def test_interface_that_loses_its_ip_down_or_renamed(lab, ipv6):
 
 
 def test_renamed_interface_works_on(lab):
-    """An interface in use is followed by its index: also its link and MTU."""
+    """An interface in use is tracked by its index, including its link and MTU."""
     site = Site(lab, vtepd=1, kernel=1)
     ours, daemon = site.hosts[0].namespace, site.daemons[0]
     site.wait_joined()

@@ -1,4 +1,4 @@
-"""IPsec policies of the host do not hold for packets of a packet socket: that is told, or refused."""
+"""The host's IPsec policies do not apply to packet sockets: vtepd reports this, or refuses to start."""
 import re
 
 import pytest
@@ -34,7 +34,7 @@ class Tunnel:
 
 
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
-def test_policy_is_told(lab, ipv6):
+def test_policy_is_reported(lab, ipv6):
     tunnel = Tunnel(lab, None, ipv6)
     tunnel.add()
     index = tunnel.index()
@@ -42,7 +42,7 @@ def test_policy_is_told(lab, ipv6):
     tunnel.site.start()
     vm1, vm2 = tunnel.site.guests
     vm1.wait_ping(vm2.ipv4)
-    # The fact that the warning is about: it went in the clear, and no ESP came.
+    # The fact behind the warning: the packet went in the clear, and no ESP was sent.
     ways = wire.fields("udp.dstport", "esp.spi", only="vxlan or esp")
     assert ways and all(way == ("4789", "") or way[0].startswith("4789") and not way[1] for way in ways)
     line = f"the IPsec policy dir out src {tunnel.own}/{tunnel.length} dst {tunnel.far}/{tunnel.length} proto udp dport 4789 index {index}"
@@ -51,7 +51,7 @@ def test_policy_is_told(lab, ipv6):
     tunnel.delete()
     wait_until(lambda: tunnel.problems() == [], lambda: f"{tunnel.problems()}")
 
-    # Policies that appear later, in either direction; others are not our business.
+    # Policies that appear later, in either direction; others do not concern us.
     for more in ("proto tcp dport 4789", "proto udp dport 4790", "proto udp sport 4789 dport 4790"):
         tunnel.add(more=more)
     tunnel.add("in")
@@ -60,7 +60,7 @@ def test_policy_is_told(lab, ipv6):
     tunnel.delete("in")
     tunnel.add(more="")
     wait_until(lambda: len(tunnel.problems()) == 1 and "dir out" in tunnel.problems()[0], lambda: f"{tunnel.problems()}")
-    # An exception goes before it.
+    # An exception takes precedence.
     tunnel.host.ip(f"xfrm policy add {tunnel.selector('out')} priority 10 action allow")
     wait_until(lambda: tunnel.problems() == [], lambda: f"{tunnel.problems()}")
     vm1.wait_ping(vm2.ipv4)
@@ -73,7 +73,7 @@ def test_policy_is_refused(lab):
     assert tunnel.daemon.process.wait(60) == 2
     text = tunnel.daemon.log()
     assert "underlay.ipsec-policy: refuse: the IPsec policy dir out" in text
-    # The remedy as it is printed.
+    # The remedy as printed.
     command = re.search(r"\((ip xfrm policy delete dir out index \d+)\)", text)[1]
     tunnel.host.ip(command.removeprefix("ip "))
     tunnel.site.start()

@@ -1,4 +1,4 @@
-"""What the underlay lacks is said where an operator looks, and is followed when it comes: addresses, interfaces, routes."""
+"""Missing parts of the underlay (addresses, interfaces, routes) are reported where operators look, and used once they appear."""
 import time
 
 import pytest
@@ -14,7 +14,7 @@ def test_address_that_comes_late_and_goes(lab, ipv6):
     own, far, length = site.address(site.hosts[0]), site.address(site.kernels[0]), 64 if ipv6 else 24
     host.ip(f"address delete {own}/{length} dev u0")
     if ipv6:
-        # What is left must not be taken for it.
+        # The remaining address must not be mistaken for it.
         host.ip("address add 2001:db8::77/64 dev u0 nodad")
     else:
         host.ip("address add 192.0.2.77/24 dev u0")
@@ -34,7 +34,7 @@ def test_address_that_comes_late_and_goes(lab, ipv6):
         vtep = daemon.vtep(far)
         assert (vtep["state"], vtep["reason"], vtep["next_hops"]) == ("unreachable", f"this host does not have {own}", [])
         assert len(problems()) == 1 and own in problems()[0]
-        # The capture tells of a packet some time after it has left.
+        # The capture sees a packet some time after it was sent.
         wait_until(lambda: captured_and_quiet() is not None, "what was sent before is captured")
         before, packets = daemon.drops().get("own-address-missing", 0), len(leaving.packets())
         assert vm1.ping(vm2.ipv4) == 0
@@ -44,7 +44,7 @@ def test_address_that_comes_late_and_goes(lab, ipv6):
     site.start()
     assert f"underlay.addresses {own}: this host does not have it" in daemon.log()
     nothing_is_sent()
-    # The remedy as it is printed, on the uplink.
+    # The remedy as printed, on the uplink.
     words = problems()[0].split("(")[1].split(" dev lo")[0].split()
     assert words[:3] == ["ip", "address", "add"]
     host.ip(f"address add {words[3].split('/')[0]}/{length} dev u0" + (" nodad" if ipv6 else ""))
@@ -55,7 +55,7 @@ def test_address_that_comes_late_and_goes(lab, ipv6):
     host.ip(f"address delete {own}/{length} dev u0")
     wait_until(problems, "it is missing again")
     nothing_is_sent()
-    # On any interface, and as a prefix that is local, it is the host's.
+    # The host has the address if it is on any interface, or part of a local prefix.
     host.ip(f"route add local {own} dev lo")
     wait_until(lambda: not problems(), "it is there")
     vm1.wait_ping(vm2.ipv4)
@@ -79,13 +79,13 @@ def test_interface_without_ethernet_header(lab):
     assert text in daemon.log() and "(a tap, not a tun)" in daemon.log()
     # The remedy.
     host.ip("link delete t0")
-    assert check().returncode == 0, "what is not there yet may come"
+    assert check().returncode == 0, "an interface may appear later"
     host.ip("tuntap add dev t0 mode tap")
     host.ip("link set t0 up")
     host.ip("address add 192.0.2.1/24 dev t0")
     assert check().returncode == 0
     daemon.start()
-    # In place of a running one: refused, and said.
+    # Replacing a running one: rejected, with the reason.
     host.ip("tuntap add dev t1 mode tun")
     daemon.config["underlay"]["device"] = ["t0", "t1"]
     daemon.reload("its packets have no Ethernet header")
@@ -117,7 +117,7 @@ def test_route_by_another_interface(lab):
     assert [hop["device"] for hop in daemon.vtep(far)["next_hops"]] == ["x0"]
 
 
-def test_other_obstacles_are_told(lab):
+def test_other_obstacles_are_reported(lab):
     site = Site(lab, vtepd=1, kernel=1, flood="replicate")
     host, daemon = site.hosts[0].namespace, site.daemons[0]
     far = site.address(site.kernels[0])

@@ -1,4 +1,4 @@
-"""The route of our packets is the kernel's: next-hop objects, and rules about UDP and its port."""
+"""The kernel routes our packets: next-hop objects, and rules about UDP and its port."""
 import pytest
 
 from lab import wait_until
@@ -37,7 +37,7 @@ def test_next_hop_objects(lab, ipv6, compat):
     route(10)
     wait_hops(site, first, second)
     vm1.wait_ping(vm2.ipv4)
-    # Members change, and nothing is said about the route. The same next hop is shown once, whatever number it has.
+    # Members change without a notification about the route. The same next hop is shown once, whatever its ID.
     host.ip("nexthop replace id 10 group 1/3")
     wait_hops(site, first)
     host.ip("nexthop replace id 10 group 2")
@@ -54,7 +54,7 @@ def test_next_hop_objects(lab, ipv6, compat):
     route(10)
     wait_hops(site, first)
     vm1.wait_ping(vm2.ipv4)
-    # With its last next hop the route goes, too.
+    # With its last next hop, the route disappears too.
     for number in (1, 2, 3):
         host.ip(f"{family} nexthop delete id {number}")
     wait_until(lambda: hops(site) == [], lambda: f"nothing is left: {hops(site)}")
@@ -71,7 +71,7 @@ def test_rules_about_our_port(lab, ipv6):
     host.ip(f"{family} route add {far}/{length} via {second[0]} dev {second[1]} table 100")
 
     def kernel():
-        """How the kernel would send a packet of ours."""
+        """How the kernel would route our packet."""
         out = host.ip(f"{family} route get {far} from {site.addresses[0]} ipproto udp dport 4789")
         return out.split("via ")[1].split()[0], out.split("dev ")[1].split()[0]
 
@@ -93,7 +93,7 @@ def test_rules_about_our_port(lab, ipv6):
         assert kernel() == second
         host.ip(f"{family} rule delete {rule} lookup 100")
         wait_hops(site, first)
-    # The port changes, and with it the rule that counts.
+    # The port changes, and with it the matching rule.
     daemon = site.daemons[0]
     daemon.config["underlay"]["udp-port"] = 4790
     daemon.reload("configuration reloaded")

@@ -1,4 +1,4 @@
-"""Two uplinks: what is flooded arrives once, whichever uplink it comes by, also while one is down or silent."""
+"""Two uplinks: flooded packets arrive once, whichever uplink they use, also while one is down or silent."""
 import pytest
 
 from lab import Capture, Guest, Site, Vtepd, wait_until
@@ -42,7 +42,7 @@ def test_two_uplinks_in_one_segment(lab):
         assert receiver.count(text) == COUNT
 
     arrives_once("both", True)
-    # What we send, we hear by the other uplink. It is no loop, and goes to the peer once.
+    # Packets that we send return on the other uplink. This is not a loop, and the peer receives them once.
     receiver = Receiver(vm2)
     flood(vm1, "sent")
     wait_until(lambda: receiver.count("sent") >= COUNT, "all arrive")
@@ -56,7 +56,7 @@ def test_two_uplinks_in_one_segment(lab):
     wait_until(lambda: site.switch.members(site.group) == {"hv1", "hv1b", "hv2"}, lambda: f"{site.switch.members(site.group)}")
     arrives_once("both again", True)
 
-    # An uplink that is up and silent: the switch no longer sends by it. The other takes over within a second or so.
+    # An uplink is up but silent: the switch no longer sends there. The other one takes over within about a second.
     for silent, text in (("hv1b", "u1 silent"), ("hv1", "u0 silent")):
         bridge = ["bridge", "-n", site.switch.namespace.full_name, "link", "set", "dev", silent, "state"]
         run(*bridge, 0)
@@ -74,7 +74,7 @@ def test_two_uplinks_in_one_segment(lab):
 
 @pytest.mark.parametrize("family", [4, 6], ids=["IPv4", "IPv6"])
 def test_two_leaves(lab, family):
-    """Each uplink in a segment of its own; both leaves forward the group. Senders that only one leaf delivers pass, too."""
+    """Each uplink in its own segment; both leaves forward the group. Senders delivered by only one leaf pass too."""
     host, leaves = lab.namespace("hv1"), [lab.namespace("leaf1"), lab.namespace("leaf2")]
     for number, leaf in enumerate(leaves):
         veth(host, f"u{number}", leaf, "host")
@@ -119,7 +119,7 @@ def test_two_leaves(lab, family):
     wait_until(lambda: daemon.drops().get("uplink-duplicate", 0) == COUNT, lambda: f"each copy is counted: {daemon.drops()}")
     assert [receiver.count(text) for text in ("both", "first leaf", "second leaf")] == [COUNT] * 3
 
-    # One sender, two groups, and a leaf for each: both are delivered.
+    # One sender with two groups, each through a different leaf: both are delivered.
     everything = Capture(guest.namespace, "eth0", inbound=True)
     for number in range(COUNT):
         send("tree 1", number, (0,), sender=4)

@@ -1,4 +1,4 @@
-"""What vtepd sends, judged by tshark: no warning anywhere, and every field as RFC 7348 and RFC 6040 want it."""
+"""vtepd's packets, dissected by tshark: no warnings, and every field as in RFC 7348 and RFC 6040."""
 import pytest
 
 from lab import Capture, Site
@@ -9,7 +9,7 @@ WARNINGS = "_ws.expert.severity >= 6291456"  # Warn is 0x600000, Error 0x800000
 
 
 def outer(field):
-    """tshark gives every occurrence of a field, outermost first."""
+    """tshark returns every occurrence of a field, outermost first."""
     return field.split(",")[0]
 
 
@@ -50,14 +50,14 @@ def test_no_warning_and_right_fields(lab, ipv6, checksum):
         assert hops == "61" and ethernet == next_hop
         assert (source, destination) == (site.address(site.hosts[0]), site.address(site.hosts[1]))
         assert int(last, 16 if ipv6 else 10) != 0, "flow label, or DF"
-    # DSCP and ECN of the inner packet are the outer's.
+    # The outer header has the inner packet's DSCP and ECN.
     mark = "ipv6.tclass" if ipv6 else "ip.dsfield"
     marked = capture.fields(mark, only="icmp && ip.dsfield == 0xba")
     assert marked and all(int(outer(field), 16) == 0xBA for field, in marked)
 
 
 def test_ipv6_checksum_off(lab):
-    """RFC 6935: a zero checksum in IPv6, sent and accepted when both sides are configured for it."""
+    """RFC 6935: a zero checksum in IPv6, sent and accepted if both sides are configured for it."""
     site = Site(lab, vtepd=2, flood="replicate", ipv6=True, underlay={"udp-checksum": "off", "udp6-zero-checksum-rx": True})
     capture = Capture(site.switch.namespace, "hv1", "udp port 4789", inbound=True)
     site.wait_all_pings()
@@ -95,7 +95,7 @@ def test_source_ports_spread_flows_and_keep_each(lab, ipv6):
     assert len(seen) == 1000 and min(seen) >= 49152
     assert len(set(seen)) >= 900
     assert len(set(ports(flows[:1] * 100))) == 1
-    # The same flows again take the same ports.
+    # The same flows use the same ports again.
     assert ports(flows) == seen
 
 

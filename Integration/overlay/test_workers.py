@@ -1,4 +1,4 @@
-"""Workers: more than one, polling or sleeping, with hugepages and without."""
+"""Workers: several, polling or sleeping, with and without hugepages."""
 import pathlib
 import time
 
@@ -38,12 +38,12 @@ def test_idle_adaptive_daemon_sleeps_and_wakes(lab):
     daemon = site.daemons[0]
 
     def share():
-        """CPU time over elapsed time: a ratio within one run, whatever the machine does."""
+        """CPU time over elapsed time: a ratio within one run, independent of the machine."""
         cpu, clock = daemon.cpu_seconds(), time.monotonic()
         time.sleep(4)
         return (daemon.cpu_seconds() - cpu) / (time.monotonic() - clock)
 
-    # The first seconds may still see neighbours and memberships settle.
+    # In the first seconds, neighbours and memberships may still be settling.
     idle = min(share() for _ in range(3))
     assert idle < 0.05, f"idle daemon takes {idle:.1%} of a CPU"
     assert site.guests[0].ping(site.guests[1].ipv4, 5) == 5
@@ -78,7 +78,7 @@ def test_hugepages_are_optional(lab, mode):
 def test_hugepages_required(lab):
     before = int(HUGEPAGES.read_text())
     wanted = max(before, 256)
-    HUGEPAGES.write_text(str(wanted))  # the pool is the machine's: it is only ever made larger
+    HUGEPAGES.write_text(str(wanted))  # the pool belongs to the machine: it is only ever enlarged
     if int(HUGEPAGES.read_text()) < wanted:
         pytest.skip(f"the kernel gave {HUGEPAGES.read_text().strip()} of {wanted} hugepages")
     site = Site(lab, vtepd=2, flood="replicate", dataplane={"hugepages": "required"})
