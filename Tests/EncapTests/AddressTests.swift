@@ -24,7 +24,7 @@ import Testing
     #expect(mac(text).description == text)
   }
 
-  @Test func otherSpellingsAreUnderstood() {
+  @Test func otherSpellingsAreParsed() {
     #expect(mac("02-00-5E-10-FE-01") == mac("02:00:5e:10:fe:01"))
     #expect(mac("AA:BB:CC:DD:EE:FF").description == "aa:bb:cc:dd:ee:ff")
   }
@@ -49,13 +49,13 @@ import Testing
     #expect(!mac("01:80:c2:00:01:00").isLinkLocalControl && !mac("00:80:c2:00:00:00").isLinkLocalControl)
   }
 
-  @Test func orderIsThatOfTheOctets() {
+  @Test func orderFollowsTheOctets() {
     #expect(mac("00:ff:ff:ff:ff:ff") < mac("01:00:00:00:00:00"))
   }
 }
 
 @Suite struct IPAddressTests {
-  /// Canonical forms (RFC 5952) of what stands beside them.
+  /// Canonical forms (RFC 5952) of the adjacent texts.
   @Test(arguments: [
     ("192.0.2.1", "192.0.2.1"), ("0.0.0.0", "0.0.0.0"), ("255.255.255.255", "255.255.255.255"),
     ("::", "::"), ("::1", "::1"), ("1::", "1::"), ("2001:DB8::0001", "2001:db8::1"),
@@ -82,8 +82,8 @@ import Testing
     #expect(IPAddress(text) == nil)
   }
 
-  /// The C library is the reference for what is an address and which.
-  @Test func randomTextIsReadAsTheLibraryReadsIt() {
+  /// The C library is the reference for which texts are addresses, and for their value.
+  @Test func randomTextIsReadLikeTheLibrary() {
     var generator = SeededGenerator(state: 5952)
     let alphabet = Array("0123456789abcdefF:::::..ff0012")
     var accepted = 0
@@ -157,7 +157,7 @@ import Testing
 }
 
 @Suite struct IPPrefixTests {
-  @Test func containsItsAddressesOnly() {
+  @Test func containsOnlyItsAddresses() {
     let prefix = IPPrefix("192.0.2.128/25")
     #expect(prefix?.contains(ip("192.0.2.128")) == true && prefix?.contains(ip("192.0.2.255")) == true)
     #expect(prefix?.contains(ip("192.0.2.127")) == false && prefix?.contains(ip("::1")) == false)

@@ -1,4 +1,4 @@
-// VXLAN packets that other implementations sent, from public captures of the tcpdump and Zeek projects' test suites.
+// VXLAN packets from other implementations, from public captures of the tcpdump and Zeek projects' test suites.
 import Encap
 import Testing
 

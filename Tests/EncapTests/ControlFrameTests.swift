@@ -36,7 +36,8 @@ import Testing
   }
 
   @Test(arguments: [
-    // LLDP by its EtherType; an LLC frame that is no BPDU; a BPDU's bytes to a station; CDP, SNAP with another protocol; three tags.
+    // LLDP by its EtherType; an LLC frame that is not a BPDU; a BPDU's bytes to a station; CDP, SNAP with another protocol; three
+    // tags.
     ("01 80 c2 00 00 00", "", "88cc 4242 0300 0000 0000 0000"), ("01 80 c2 00 00 00", "", "0026 fefe 0300 0000 0000 0000"),
     ("02 00 00 00 00 02", "", bpdu), ("01 00 0c cc cc cd", "", "0032 aaaa 0300 000c 2000 0000"), ("01 80 c2 00 00 0e", "", bpdu),
     ("01 80 c2 00 00 00", "8100 0001 8100 0001 8100 0001", bpdu),

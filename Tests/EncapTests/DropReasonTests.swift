@@ -1,4 +1,4 @@
-// The names scripts rely on, and the lines operators read.
+// The names that scripts rely on, and the texts that operators read.
 import Encap
 import Testing
 

@@ -25,7 +25,7 @@ import Testing
   func combination(_ row: (inner: UInt8, outer: UInt8, result: UInt8?)) {
     #expect(ECN.decapsulated(outer: row.outer | 0xfc, inner: row.inner | 0xb8) == row.result)
     for tags in ECNTests.tags {
-      // IPv4, DSCP EF, with a right header checksum.
+      // IPv4, DSCP EF, with a correct header checksum.
       var four =
         [UInt8](repeating: 2, count: 12) + [8, 0] + bytes("4500002800014000401100000a0100010a010002") + [1, 2, 3]
       four[15] = 0xb8 | row.inner
@@ -59,15 +59,15 @@ import Testing
     }
   }
 
-  /// 0xffff as checksum field would come out of the incremental update as 0.
+  /// The incremental update would turn a checksum field of 0xffff into 0.
   @Test func framesWithoutChangeStayAsTheyAre() {
     let frame = [UInt8](repeating: 2, count: 12) + bytes("0800 45030028000140004011ffff0a0100010a010002")
     var changed = frame
     #expect(buffer.decapsulateECN(3, &changed) && changed == frame)
   }
 
-  /// Cut anywhere: nothing beyond the end is touched, and a header that is not whole is left alone.
-  @Test func cutFrames() {
+  /// Truncated anywhere: nothing beyond the end is touched, and an incomplete header is left alone.
+  @Test func truncatedFrames() {
     for tags in ECNTests.tags {
       for ip in [
         bytes("0800 4500002800014000401100000a0100010a010002"),

@@ -1,4 +1,4 @@
-// The view of an Ethernet header with and without tag.
+// The view of an Ethernet header, with and without a tag.
 import Encap
 import Testing
 
@@ -42,7 +42,7 @@ import Testing
     #expect(view?.isPriorityTagged == true && view?.isTagged == true && view?.priority == 7 && view?.vlanID == 0)
   }
 
-  @Test func runtsAreNoFrames() {
+  @Test func runtsAreRejected() {
     let tagged = bytes("010203040506 0a0b0c0d0e0f 8100 0064 0800")
     let untagged = bytes("010203040506 0a0b0c0d0e0f 0800")
     for count in 0..<18 { #expect(fields(Array(tagged[..<count])) == nil) }

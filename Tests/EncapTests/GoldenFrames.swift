@@ -1,4 +1,4 @@
-// Frames with right checksums, made by an independent packet library, for the checksum tests.
+// Frames with correct checksums, built by an independent packet library, for the checksum tests.
 import Encap
 import Testing
 
@@ -7,7 +7,7 @@ struct GoldenFrame: Sendable, CustomTestStringConvertible {
   var isUDP: Bool
   /// Where the transport header begins, and where the IP packet ends.
   var transportOffset, ipEnd: Int
-  /// The checksum field while the sender has left it unfinished: the folded pseudo-header sum.
+  /// The checksum field as an unfinished sender leaves it: the folded pseudo-header sum.
   var unfinished: UInt16
   var frame: [UInt8]
 

@@ -1,4 +1,4 @@
-// Outer headers as an independent packet library builds them, field by field, for OuterHeaderTests.
+// Outer headers built field by field with an independent packet library, for OuterHeaderTests.
 import Encap
 import Testing
 
@@ -10,7 +10,7 @@ struct GoldenHeader: Sendable, CustomTestStringConvertible {
   var hasChecksum: Bool
   var vni: UInt32
   var hash: UInt32
-  /// Of the inner header; zero where there is none.
+  /// Of the inner header; zero if there is none.
   var innerTrafficClass, innerHopLimit: UInt8
   var headerByteCount: Int
   var udpPort: UInt16

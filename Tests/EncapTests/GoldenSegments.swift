@@ -1,4 +1,4 @@
-// Large TCP segments and what they are cut into, made by an independent packet library.
+// Large TCP segments and the parts they are split into, built by an independent packet library.
 import Encap
 import Testing
 

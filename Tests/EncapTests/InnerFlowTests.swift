@@ -1,4 +1,4 @@
-// The flow hash: what makes a flow, and how evenly flows spread over source ports.
+// The flow hash: what identifies a flow, and how evenly flows spread over source ports.
 import Encap
 import Testing
 
@@ -44,7 +44,7 @@ import Testing
   private func hash(_ frame: [UInt8]) -> UInt32 { buffer.flow(frame).hash }
 
   @Test(arguments: [UInt8(6), 17, 132])
-  func portsMakeAFlow(_ proto: UInt8) {
+  func portsIdentifyAFlow(_ proto: UInt8) {
     let four = hash(InnerFlowTests.ipv4(proto: proto))
     #expect(hash(InnerFlowTests.ipv4(proto: proto, sourcePort: 1112)) != four)
     #expect(hash(InnerFlowTests.ipv4(proto: proto, destinationPort: 2223)) != four)
@@ -54,7 +54,7 @@ import Testing
   }
 
   @Test(arguments: [UInt8(1), 2, 47, 50, 58, 112])
-  func otherProtocolsGoByAddresses(_ proto: UInt8) {
+  func otherProtocolsHashByAddresses(_ proto: UInt8) {
     #expect(
       hash(InnerFlowTests.ipv4(proto: proto))
         == hash(InnerFlowTests.ipv4(proto: proto, sourcePort: 9, destinationPort: 9)))
@@ -63,7 +63,7 @@ import Testing
         == hash(InnerFlowTests.ipv6(proto: proto, sourcePort: 9, destinationPort: 9)))
   }
 
-  @Test func addressesAndProtocolMakeAFlow() {
+  @Test func addressesAndProtocolIdentifyAFlow() {
     let frames = [
       InnerFlowTests.ipv4(), InnerFlowTests.ipv4(proto: 6), InnerFlowTests.ipv4(proto: 132),
       InnerFlowTests.ipv4(proto: 1),
@@ -77,7 +77,7 @@ import Testing
     #expect(Set(frames.map(hash)).count == frames.count)
   }
 
-  /// Whatever else a packet of a flow carries, it goes the same way.
+  /// Other contents of a flow's packets do not change its path.
   @Test(arguments: [UInt8(6), 17, 132])
   func sameFlowSameHash(_ proto: UInt8) {
     let four = hash(InnerFlowTests.ipv4(proto: proto))
@@ -101,7 +101,7 @@ import Testing
   }
 
   @Test(arguments: [UInt8(6), 17])
-  func allFragmentsGoOneWay(_ proto: UInt8) {
+  func allFragmentsTakeOnePath(_ proto: UInt8) {
     let first = hash(InnerFlowTests.ipv4(proto: proto, fragment: 0x2000))
     #expect(hash(InnerFlowTests.ipv4(proto: proto, sourcePort: 7, destinationPort: 8, fragment: 0x20b9)) == first)
     #expect(hash(InnerFlowTests.ipv4(proto: proto, sourcePort: 9, destinationPort: 10, fragment: 0x0172)) == first)
@@ -110,7 +110,7 @@ import Testing
       return hash(InnerFlowTests.ipv6(proto: proto, sourcePort: port, extensions: header, firstHeader: 44))
     }
     #expect(fragment(1, 100) == fragment(1481, 200) && fragment(1, 100) == fragment(2960, 300))
-    // A first fragment that goes on with options has the same key as the others.
+    // A first fragment followed by options has the same key as the others.
     let options: [UInt8] = [60, 0, 0, 1, 0, 0, 0, 1, proto, 0, 1, 4, 0, 0, 0, 0]
     let later: [UInt8] = [60, 0, 5, 0xc8, 0, 0, 0, 1, 9, 9, 9, 9, 9, 9, 9, 9]
     #expect(
@@ -120,7 +120,7 @@ import Testing
     #expect(fragment(0, 1111) == hash(InnerFlowTests.ipv6(proto: proto)))
   }
 
-  @Test func arpGoesByAddresses() {
+  @Test func arpHashesByAddresses() {
     func arp(_ operation: UInt8, _ sender: String, _ target: String, _ hardware: UInt8 = 1) -> UInt32 {
       hash(
         [UInt8](repeating: 0xff, count: 6) + [2, 0, 0, 0, 1, hardware] + bytes("0806 0001 0800 0604 00") + [operation]
@@ -132,7 +132,7 @@ import Testing
     #expect(arp(1, "10.0.0.2", "10.0.0.1") != request)
   }
 
-  @Test func otherFramesGoByMACAndType() {
+  @Test func otherFramesHashByMACAndType() {
     let frame = InnerFlowTests.ethernet + bytes("88cc 0207 0400 0102")
     var frames = [frame]
     for position in [0, 5, 6, 11, 12, 13] {
@@ -171,7 +171,7 @@ import Testing
     #expect(hash(shortHeader) == hash(InnerFlowTests.ipv4(fragment: 0x2000)))
   }
 
-  @Test func cutAnywhereNothingBeyondIsRead() {
+  @Test func truncatedFramesAreNotReadBeyondTheEnd() {
     let options: [UInt8] = [60, 1, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 17, 0, 1, 4, 0, 0, 0, 0]
     for frame in [
       InnerFlowTests.ipv4(tags: InnerFlowTests.twoTags), InnerFlowTests.ipv4(options: 40),
@@ -184,7 +184,7 @@ import Testing
     }
   }
 
-  /// 1,000 flows that differ little still spread: random choice of 1,000 in 16,384 gives about 970 different ports.
+  /// 1,000 flows with small differences still spread: random choice of 1,000 in 16,384 gives about 970 different ports.
   @Test func smallDifferencesSpread() {
     let series: [(String, (Int) -> [UInt8])] = [
       ("source port", { InnerFlowTests.ipv4(sourcePort: UInt16(32_768 + $0)) }),
@@ -226,7 +226,7 @@ import Testing
     }
   }
 
-  /// Each bit of addresses and ports flips each bit of the hash about every second time.
+  /// Each bit of addresses and ports flips each bit of the hash about half of the time.
   @Test func avalanche() {
     var generator = SeededGenerator(state: 77)
     var flips = [[Int]](repeating: [Int](repeating: 0, count: 32), count: 96)

@@ -1,4 +1,4 @@
-// Requests of guests: sound ones are understood, all others refused without a look beyond the frame; and the headers of
+// Guests' offload requests: valid ones are understood, all others rejected without reading beyond the frame; and the headers of
 // segments, octet by octet.
 import Encap
 import Testing
@@ -25,11 +25,11 @@ import Testing
   func largeSegmentIsUnderstood(_ golden: GoldenSegmentation) {
     let size = golden.request.segmentByteCount
     #expect(check(golden.large, segment: size) == .sound(golden.request, byteCount: golden.large.count))
-    // Padding behind the packet is none of it.
+    // Padding after the packet is not part of it.
     #expect(check(golden.large + [1, 2, 3], segment: size) == .sound(golden.request, byteCount: golden.large.count))
   }
 
-  /// The frame goes on in further buffers: the first must hold the headers, and no more.
+  /// The frame continues in further buffers: the first must hold the headers, and no more.
   @Test(arguments: goldenSegmentations)
   func headersMustBeContiguous(_ golden: GoldenSegmentation) {
     let size = golden.request.segmentByteCount
@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test(arguments: goldenSegmentations)
-  func cutFramesAreRefused(_ golden: GoldenSegmentation) {
+  func truncatedFramesAreRefused(_ golden: GoldenSegmentation) {
     for count in 0..<golden.large.count {
       let frame = Array(golden.large[..<count])
       #expect(check(frame, segment: golden.request.segmentByteCount) == .refused(.offloadHeaders), "\(count) octets")
@@ -58,7 +58,7 @@ import Testing
     for size in [0, -1, limit + 1, 65_536, .max / 2] {
       #expect(check(golden.large, segment: size) == .refused(.offloadSegmentSize), "\(size)")
     }
-    // No longer than one segment: nothing to cut.
+    // No longer than one segment: nothing to split.
     var whole = golden.request
     whole.segmentByteCount = 0
     let payload = golden.large.count - golden.request.headerByteCount
@@ -67,7 +67,7 @@ import Testing
     }
   }
 
-  @Test func moreSegmentsThanAnyPathNeedsAreRefused() throws {
+  @Test func tooManySegmentsAreRefused() throws {
     var frame = try #require(goldenSegmentations.first).large
     frame.setBig16(52 + 64_000, at: 16)
     let head = Array(frame[..<66])
@@ -80,14 +80,14 @@ import Testing
   }
 
   @Test(arguments: goldenSegmentations)
-  func segmentsAreRightToTheOctet(_ golden: GoldenSegmentation) throws {
+  func segmentsAreCorrectToTheOctet(_ golden: GoldenSegmentation) throws {
     let request = golden.request
     let payload = Array(golden.large[request.headerByteCount...])
     var made: [[UInt8]] = []
     for (index, start) in stride(from: 0, to: payload.count, by: request.segmentByteCount).enumerated() {
       let part = payload[start..<min(start + request.segmentByteCount, payload.count)]
       var headers = Array(golden.large[..<request.headerByteCount])
-      // Whatever the field held: the large segment's sum is of no use to its parts.
+      // Whatever the field holds: the large segment's sum is useless for its parts.
       headers.setBig16(0xa5a5, at: request.checksumOffset)
       var array = headers.mutableSpan
       var span = array.mutableBytes
@@ -116,18 +116,18 @@ import Testing
     frame.removeLast(frame.count - byteCount)
     finish(&frame, request)
     #expect(frame == Array(golden.frame[..<byteCount]))
-    // UDP cannot be cut up.
+    // UDP cannot be segmented.
     if golden.isUDP { #expect(check(golden.frame, segment: 8) == .refused(.offloadHeaders)) }
   }
 
   @Test(arguments: goldenFrames)
-  func cutHeadersAreRefused(_ golden: GoldenFrame) {
+  func truncatedHeadersAreRefused(_ golden: GoldenFrame) {
     for count in 0..<golden.ipEnd {
       #expect(check(Array(golden.frame[..<count])) == .refused(.offloadHeaders), "\(count) octets")
     }
   }
 
-  /// Everything a request can be wrong about: offset and new value in a frame of TCP, or of UDP, over IPv4.
+  /// Everything that can be wrong in a request: offset and new value in a frame of TCP, or of UDP, over IPv4.
   @Test(arguments: [
     ("TCP over IPv4", 12, [UInt8(8), 6]), ("TCP over IPv4", 14, [0x44]), ("TCP over IPv4", 14, [0x4f]),
     ("TCP over IPv4", 14, [0x65]), ("TCP over IPv4", 16, [0xff, 0xff]), ("TCP over IPv4", 16, [0, 19]),
@@ -143,7 +143,7 @@ import Testing
     #expect(check(frame, segment: 100) == .refused(.offloadHeaders))
   }
 
-  /// Any bytes, any size: never a look beyond the frame, and what is found sound lies within it.
+  /// Any bytes, any size: nothing is read beyond the frame, and an accepted request lies within it.
   @Test func noiseIsHarmless() {
     var random = SeededGenerator(state: 3)
     for _ in 0..<20_000 {

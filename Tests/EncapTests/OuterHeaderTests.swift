@@ -13,7 +13,7 @@ import Testing
   }
 
   @Test(arguments: goldenHeaders)
-  func everyFieldIsAsAnIndependentLibraryWritesIt(_ golden: GoldenHeader) {
+  func everyFieldMatchesAnIndependentLibrary(_ golden: GoldenHeader) {
     let header = OuterHeader(
       source: ip(golden.source), destination: ip(golden.destination), sourceMAC: mac("02:00:00:00:00:0a"),
       destinationMAC: mac(golden.destinationMAC), udpPort: golden.udpPort, ttl: golden.ttl, dscp: golden.dscp,
@@ -27,12 +27,12 @@ import Testing
     #expect(written[..<header.byteCount] == golden.packet[..<header.byteCount])
   }
 
-  /// A DSCP set afterwards gives the header that has it from the start; ECN and checksums are right.
+  /// Setting a DSCP afterwards gives the same header as setting it from the start; ECN and checksums are correct.
   @Test func priorityReplacesTheDSCP() {
     let inner = [UInt8](repeating: 0x5a, count: 64)
     for (from, to) in [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")] {
       for dscp in 0..<UInt8(64) {
-        // CE of the inner packet; the DSCP before, inherited or fixed, does not matter.
+        // CE in the inner packet; the previous DSCP, inherited or fixed, does not matter.
         let flow = InnerFlow(hash: 0x1234_5678, trafficClass: 0x03, hopLimit: 9)
         let wanted = encapsulate(inner, with: header(from: from, to: to, dscp: dscp), vni: 5001, flow: flow)
         let old = header(from: from, to: to, dscp: dscp ^ 0x2a)
@@ -106,7 +106,7 @@ import Testing
     let header = header(from: source, to: isIPv6 ? "2001:db8::2" : "192.0.2.2", checksum: true)
     let field = isIPv6 ? 60 : 40
     var allOnes = 0
-    // Over all values of one word of the payload, the sum passes through the value whose complement is zero.
+    // Over all values of one payload word, the sum passes through the value whose complement is zero.
     for word in UInt16.min...UInt16.max {
       let inner = [UInt8](repeating: 0, count: 14) + [UInt8(word >> 8), UInt8(word & 0xff), 7]
       let packet = encapsulate(

@@ -1,8 +1,8 @@
-// The faults a packet from the underlay can have, one per entry, and the one reason each is dropped for.
+// The possible faults of an underlay packet, one per entry, each with its single drop reason.
 import Encap
 import Testing
 
-/// A packet that differs from a sound one in one respect.
+/// A packet that differs from a valid one in one respect.
 struct Fault: Sendable, CustomTestStringConvertible {
   var testDescription: String
   var base: Base
@@ -31,7 +31,7 @@ func setSource(_ text: String) -> @Sendable (inout [UInt8]) -> Void {
   }
 }
 
-/// Puts IPv6 extension headers between the IPv6 header and UDP; the first octet of each is the type of the next.
+/// Inserts IPv6 extension headers between the IPv6 header and UDP; the first octet of each is the type of the next.
 func insertExtensions(_ types: [UInt8], _ headers: [[UInt8]]) -> @Sendable (inout [UInt8]) -> Void {
   { packet in
     var chain: [UInt8] = []

@@ -1,6 +1,6 @@
 import Testing
 
-// Decapsulation: what is accepted, what is somebody else's, and which reason each fault has.
+// Decapsulation: what is accepted, what is not for us, and the drop reason of each fault.
 @testable import Encap
 
 @Suite struct OuterPacketTests {
@@ -33,11 +33,11 @@ import Testing
   }
 
   @Test(arguments: [Fault.Base.ipv4, .ipv4Checksum, .ipv6, .ipv6Checksum])
-  func soundPacketsAreAccepted(_ base: Fault.Base) {
+  func validPacketsAreAccepted(_ base: Fault.Base) {
     expectAccepted(OuterPacketTests.sound(base), base)
   }
 
-  @Test func everydayPacketsTakeTheShortCut() {
+  @Test func commonPacketsTakeTheShortPath() {
     for base in [Fault.Base.ipv4, .ipv4Checksum] {
       let bytes = UnsafeRawBufferPointer(buffer.load(OuterPacketTests.sound(base))).bytes
       #expect(PlainOuterIPv4(bytes, udpPort: 4789) != nil)
@@ -45,8 +45,8 @@ import Testing
     }
   }
 
-  /// Exactly one value in 65,535 makes the checksum of a header right, two where it may be all zeros or all ones.
-  @Test func headerChecksumOfTheShortCut() {
+  /// Exactly one value in 65,535 makes a header checksum correct, two where it may be all zeros or all ones.
+  @Test func headerChecksumOfTheShortPath() {
     var packet = OuterPacketTests.sound(.ipv4)
     let right = packet.big16(24)
     for value in UInt16.min ... .max {
@@ -77,7 +77,7 @@ import Testing
     #expect(covered == Set(own))
   }
 
-  @Test func zeroChecksumOverIPv6IsAMatterOfPolicy() {
+  @Test func zeroChecksumOverIPv6DependsOnThePolicy() {
     let result = buffer.parse(OuterPacketTests.sound(.ipv6), policy: DecapPolicy())
     #expect(result.outcome == .dropped && result.reason == .udp6ZeroChecksum)
     #expect(buffer.parse(OuterPacketTests.sound(.ipv6Checksum), policy: DecapPolicy()).outcome == .accepted)
@@ -91,7 +91,7 @@ import Testing
     }
   }
 
-  @Test func bytesBehindUDPAreCutOff() {
+  @Test func bytesAfterUDPAreCutOff() {
     var packet = OuterPacketTests.sound(.ipv4) + [0xee, 0xee, 0xee]
     packet.setBig16(packet.big16(16) + 3, at: 16)
     packet.repairIPv4Checksum()
@@ -163,7 +163,7 @@ import Testing
     }
   }
 
-  @Test func anotherPortCanBeOurs() {
+  @Test func anotherPortCanBeConfigured() {
     var packet = OuterPacketTests.sound(.ipv4)
     packet.setBig16(8472, at: 36)
     #expect(buffer.parse(packet).outcome == .notVXLAN)
@@ -174,7 +174,7 @@ import Testing
   func packetsOfOtherImplementations(_ captured: CapturedPacket) {
     let result = buffer.parse(captured.packet, policy: DecapPolicy(udpPort: captured.udpPort))
     #expect(result.outcome == captured.outcome, "\(result)")
-    // The dropped ones were taken on a sending veth, where the kernel has not computed the checksum.
+    // The dropped ones were captured on a sending veth, where the kernel has not computed the checksum.
     if captured.outcome == .dropped { #expect(result.reason == .udpChecksum) }
     guard captured.outcome == .accepted else { return }
     #expect(result.vni.rawValue == captured.vni)

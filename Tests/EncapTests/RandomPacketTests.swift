@@ -1,4 +1,4 @@
-// Properties over random input: what goes in comes out, and nothing hostile traps or reads beyond its end.
+// Properties over random input: encapsulated frames come out unchanged, and nothing hostile traps or reads beyond its end.
 import Encap
 import Testing
 
@@ -46,7 +46,7 @@ import Testing
     }
   }
 
-  /// The short cuts and the long way agree on every packet: a packet with an outer tag removed is what it was.
+  /// The short and the general path agree on every packet: removing an outer tag restores the original.
   @Test func aTagInTheFrameChangesNoFlow() {
     var generator = SeededGenerator(state: 12)
     for _ in 0..<4_000 {
@@ -73,7 +73,7 @@ import Testing
     }
   }
 
-  /// Mutations of sound packets. Whatever is accepted must lie inside the packet; the guard page sees to the rest.
+  /// Mutations of valid packets. Whatever is accepted must lie inside the packet; the guard page checks the rest.
   @Test func mutatedPackets() {
     var generator = SeededGenerator(state: 0xf022)
     let seeds =
@@ -83,7 +83,7 @@ import Testing
     for _ in 0..<25_000 {
       var packet = seeds[Int.random(in: 0..<seeds.count, using: &generator)]
       for _ in 0..<Int.random(in: 1...4, using: &generator) {
-        // Mostly the headers, where decisions fall.
+        // Mostly in the headers, where decisions are made.
         let end = Bool.random(using: &generator) ? min(packet.count, 80) : packet.count
         guard end > 0 else { break }
         let position = Int.random(in: 0..<end, using: &generator)
@@ -107,18 +107,18 @@ import Testing
       if result.outcome == .accepted {
         #expect(result.innerByteCount >= 14 && result.innerOffset + result.innerByteCount <= packet.count)
         #expect(!result.source.isMulticast && !result.source.isUnspecified && !result.source.isLoopback)
-        // And what is inside goes on through the rest of the module.
+        // The contents then pass through the rest of the module.
         var inner = Array(packet[result.innerOffset..<result.innerOffset + result.innerByteCount])
         _ = buffer.flow(inner)
         _ = buffer.decapsulateECN(UInt8.random(in: 0...255, using: &generator), &inner)
         #expect(inner.count == result.innerByteCount)
       }
     }
-    // The mutations reach all verdicts, so the test tests something.
+    // The mutations must reach all verdicts, or the test would prove nothing.
     #expect(outcomes.values.allSatisfy { $0 > 500 } && outcomes.count == 3, "\(outcomes)")
   }
 
-  @Test func randomFramesThroughEverythingThatReadsThem() {
+  @Test func randomFramesThroughEveryReader() {
     var generator = SeededGenerator(state: 99)
     for _ in 0..<15_000 {
       var frame = Array(randomFrame(&generator).prefix(Int.random(in: 0...120, using: &generator)))

@@ -1,4 +1,4 @@
-// What stations say of themselves in ARP (RFC 826) and ND (RFC 4861), octet by octet.
+// The addresses that stations announce in ARP (RFC 826) and ND (RFC 4861), octet by octet.
 
 import Testing
 
@@ -57,7 +57,7 @@ struct StationAddressTests {
     #expect(claimed(nd(type: 135, from: address(7), target: address(9), code: 1)) == nil)
   }
 
-  @Test("cut off anywhere")
+  @Test("truncated anywhere")
   func truncated() {
     for frame in [arp(), nd(type: 136, from: address(7), target: address(9))] {
       for count in 0..<frame.count { #expect(claimed(Array(frame.prefix(count))) == nil) }

@@ -1,10 +1,10 @@
-// What the tests of this module share: bytes from hexadecimal text, an exactly bounded packet buffer, a seeded generator,
-// and a checksum written a second time in the plainest way.
+// Shared by the tests of this module: bytes from hexadecimal text, an exactly bounded packet buffer, a seeded generator, and the
+// checksum in its plainest form.
 import Encap
 import Glibc
 import Testing
 
-/// The bytes of hexadecimal text; blanks and line breaks do not count.
+/// The bytes of hexadecimal text; spaces and line breaks are ignored.
 func bytes(_ hex: String) -> [UInt8] {
   var result: [UInt8] = []
   var high: UInt8?
@@ -22,8 +22,8 @@ func bytes(_ hex: String) -> [UInt8] {
   return result
 }
 
-/// Memory that ends at an inaccessible page: one octet read or written beyond the packet kills the test. The octets in
-/// front of the packet are 0xa5.
+/// Memory that ends at an inaccessible page: one octet read or written beyond the packet kills the test. The octets before the
+/// packet are 0xa5.
 final class GuardedBuffer {
   private let base: UnsafeMutableRawPointer
   private let pageByteCount = 4096
@@ -44,7 +44,8 @@ final class GuardedBuffer {
     return buffer
   }
 
-  /// Parses by both ways: what the short cut takes, the long way must accept with the same result, but for the source.
+  /// Parses on both paths: whatever the short path accepts, the general path must accept with the same result, except for the
+  /// source.
   func parse(_ packet: [UInt8], policy: DecapPolicy = DecapPolicy()) -> OuterPacket {
     let bytes = UnsafeRawBufferPointer(load(packet)).bytes
     let result = OuterPacket(parsing: bytes, policy: policy)
@@ -77,7 +78,7 @@ final class GuardedBuffer {
   }
 }
 
-/// A small generator with a seed (SplitMix64), so that a failure repeats.
+/// A small generator with a seed (SplitMix64), so that failures can be repeated.
 struct SeededGenerator: RandomNumberGenerator {
   var state: UInt64
 
@@ -94,7 +95,7 @@ struct SeededGenerator: RandomNumberGenerator {
   }
 }
 
-/// The folded one's-complement sum, word by word as RFC 1071 words it.
+/// The folded one's-complement sum, word by word as in RFC 1071.
 func referenceSum(_ data: [UInt8]) -> UInt16 {
   var sum = 0
   for offset in stride(from: 0, to: data.count, by: 2) {
@@ -112,7 +113,7 @@ extension Array where Element == UInt8 {
     self[offset + 1] = UInt8(truncatingIfNeeded: value)
   }
 
-  /// Makes the IPv4 header checksum right again after a test changed the header at 14.
+  /// Corrects the IPv4 header checksum after a test has changed the header at 14.
   mutating func repairIPv4Checksum() {
     setBig16(0, at: 24)
     setBig16(~referenceSum(Array(self[14..<14 + Int(self[14] & 0xf) * 4])), at: 24)

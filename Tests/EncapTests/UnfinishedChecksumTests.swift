@@ -1,4 +1,4 @@
-// Repair of checksums that a veth sender left to hardware.
+// Completing checksums that a veth sender left to hardware.
 import Encap
 import Testing
 
@@ -12,7 +12,7 @@ import Testing
   }
 
   @Test(arguments: goldenFrames)
-  func unfinishedBecomesRight(_ golden: GoldenFrame) {
+  func unfinishedChecksumsAreCompleted(_ golden: GoldenFrame) {
     var frame = unfinished(golden)
     #expect(frame != golden.frame)
     #expect(buffer.finishChecksum(&frame) == .finished)
@@ -20,15 +20,15 @@ import Testing
   }
 
   @Test(arguments: goldenFrames)
-  func rightStaysRight(_ golden: GoldenFrame) {
+  func correctChecksumsStay(_ golden: GoldenFrame) {
     var frame = golden.frame
     #expect(buffer.finishChecksum(&frame) == .complete)
     #expect(frame == golden.frame)
   }
 
-  /// A guest's own mistake is not ours to mend.
+  /// A guest's own mistake is not ours to repair.
   @Test(arguments: goldenFrames)
-  func wrongStaysWrong(_ golden: GoldenFrame) {
+  func wrongChecksumsStayWrong(_ golden: GoldenFrame) {
     var frame = golden.frame
     frame.setBig16(golden.unfinished ^ 0x0100, at: golden.fieldOffset)
     let before = frame
@@ -38,7 +38,7 @@ import Testing
   @Test(arguments: goldenFrames)
   func cutFramesAreTruncatedAndUntouched(_ golden: GoldenFrame) {
     let whole = unfinished(golden)
-    // Where a header is not whole either, nothing is known about the frame.
+    // If a header is incomplete too, nothing is known about the frame.
     let header = golden.transportOffset
     for count in 0..<golden.ipEnd {
       var frame = Array(whole[..<count])
@@ -48,7 +48,7 @@ import Testing
     }
   }
 
-  @Test func superFrameCutByTheRing() throws {
+  @Test func largeFrameTruncatedByTheRing() throws {
     var frame = try #require(goldenFrames.first { $0.name == "UDP over IPv4, 1500 octets" }).frame
     frame.setBig16(48_000, at: 16)
     #expect(buffer.finishChecksum(&frame) == .truncated)
@@ -79,7 +79,7 @@ import Testing
     }
   }
 
-  /// A UDP length that lies must not lead beyond the packet, even when the field fits it.
+  /// A false UDP length must not lead beyond the packet, even if the checksum field fits it.
   @Test(arguments: [UInt16(7), 0, 21, 4_000])
   func udpLengthThatContradictsIP(_ length: UInt16) throws {
     let golden = try #require(goldenFrames.first { $0.name == "UDP over IPv4" })
@@ -90,7 +90,7 @@ import Testing
     #expect(buffer.finishChecksum(&frame) == .complete && frame == before)
   }
 
-  /// Behind a routing header the checksum covers another destination, so the field cannot be recognised.
+  /// After a routing header the checksum covers another destination, so the field cannot be recognised.
   @Test func routingHeaderIsLeftAlone() throws {
     let golden = try #require(goldenFrames.first { $0.name == "UDP behind a hop-by-hop header" })
     var frame = unfinished(golden)

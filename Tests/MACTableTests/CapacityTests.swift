@@ -1,4 +1,4 @@
-// Size: a million entries and their memory, how full the table gets, and who gives way when it is.
+// Size: a million entries and their memory, how full the table gets, and what is evicted when it is full.
 
 import Encap
 import Testing
@@ -32,7 +32,7 @@ struct CapacityTests {
     table.flush(domain: 1)
     #expect(found() == 0 && table.count == 0)
     #expect(table.learnedCount(domain: 1) == 0)
-    // The ghosts still hold every slot, and make room.
+    // The flushed entries still occupy every slot, and make room.
     #expect(learnAll(nowSeconds: 500) == 1_000_000)
     #expect(table.evictions == 0)
     #expect(found() == 1_000_000)
@@ -42,7 +42,7 @@ struct CapacityTests {
     #expect(table.count == 0 && !table.reader.find(address(0)).isHit)
   }
 
-  /// Address patterns as guests and attackers choose them, several random seeds each: full means full.
+  /// Address patterns chosen by guests and attackers, several random seeds each: full means full.
   @Test(arguments: 0..<6) func fillsUpWithoutEviction(pattern: Int) throws {
     for round in 0..<4 {
       let capacity = [500, 5000, 20000, 20011][round]
@@ -68,7 +68,7 @@ struct CapacityTests {
     }
   }
 
-  /// Tables with fewer slots than they may hold entries, or just so many: a search for a free slot often finds none.
+  /// Tables with fewer slots than their entry limit, or just as many: a search for a free slot often finds none.
   @Test func crampedTables() throws {
     for capacity in stride(from: 8, through: 60, by: 4) {
       let table = MACTable(
@@ -89,7 +89,7 @@ struct CapacityTests {
     }
   }
 
-  /// Static entries find room wherever a learned one can go, and the error when there is none leaves all as it was.
+  /// Static entries fit wherever a learned one could go; if there is no room, the error leaves everything as it was.
   @Test func staticEntriesInCrampedTable() throws {
     let table = MACTable(capacity: 100, portCount: 1, vtepCount: 0, domainCount: 2, halfBucketCount: 4)
     for index in 0..<100 as Range<UInt64> { _ = table.learn(key(1, index), at: .port(0, vlan: 0), nowSeconds: 0) }
@@ -106,7 +106,7 @@ struct CapacityTests {
     try table.checkStructure()
   }
 
-  @Test func floodingPortOnlyLosesItsOwn() throws {
+  @Test func floodingPortLosesOnlyItsOwnEntries() throws {
     let table = try MACTable(capacity: 10_000, portCount: 8, vtepCount: 8, domainCount: 4)
     var victims: [MACKey: MACLocation] = [:]
     for index in 0..<3000 as Range<UInt64> {
@@ -119,7 +119,7 @@ struct CapacityTests {
       try table.setStatic(key(0, index), at: .port(7, vlan: 0), type: .static)
       victims[key(0, index)] = .port(7, vlan: 0)
     }
-    // The flooding port's own stations keep talking: some that were there before, and some that come later.
+    // The flooding port's own stations keep sending: some that were there before, and some that come later.
     let talkers = (0..<10 as Range<UInt64>).map { key(0, 0x0200_0000_0000 + $0) }
     for talker in talkers.prefix(5) { _ = table.learn(talker, at: .port(7, vlan: 0), nowSeconds: 0) }
     for index in 0..<50_000 as Range<UInt64> {
@@ -138,20 +138,20 @@ struct CapacityTests {
     #expect(table.count(port: 7) == 7000)
     #expect(victims.allSatisfy { table.reader.find($0.key).location == $0.value && table.reader.find($0.key).isHit })
     #expect(talkers.allSatisfy { table.reader.find($0).isHit })
-    // Of the flood, the latest addresses are the ones that are left.
+    // Of the flood, the latest addresses remain.
     let isLeft = (0..<50_000 as Range<UInt64>).map { table.reader.find(key(1, 0x0600_0000_0000 + $0)).isHit }
     #expect(isLeft.suffix(6000).allSatisfy { $0 } && !isLeft.prefix(40_000).contains(true))
   }
 
-  /// The one that holds most gives way, also to others, until both hold the same.
-  @Test func heaviestOwnerGivesWayToOthers() throws {
+  /// The heaviest owner is evicted, for others too, until both hold the same number.
+  @Test func heaviestOwnerIsEvictedForOthers() throws {
     let table = try MACTable(capacity: 1000, portCount: 2, vtepCount: 2, domainCount: 1)
     for index in 0..<900 as Range<UInt64> { _ = table.learn(key(0, index), at: .vtep(0), nowSeconds: 0) }
     for index in 1000..<9000 as Range<UInt64> { _ = table.learn(key(0, index), at: .port(1, vlan: 0), nowSeconds: 1) }
     #expect(abs(table.count(vtep: 0) - 500) <= 1 && abs(table.count(port: 1) - 500) <= 1)
   }
 
-  @Test func oldestGivesWayFirst() throws {
+  @Test func oldestIsEvictedFirst() throws {
     let table = try MACTable(capacity: 100, portCount: 1, vtepCount: 0, domainCount: 1)
     for index in 0..<100 as Range<UInt64> { _ = table.learn(key(0, index), at: .port(0, vlan: 0), nowSeconds: 5) }
     for index in 0..<50 as Range<UInt64> {
@@ -161,7 +161,7 @@ struct CapacityTests {
     #expect((50..<100 as Range<UInt64>).allSatisfy { table.reader.find(key(0, $0)).isHit })
   }
 
-  @Test func expiredGiveWayBeforeOthersAreEvicted() throws {
+  @Test func expiredEntriesAreReplacedBeforeOthers() throws {
     let table = try MACTable(capacity: 100, portCount: 1, vtepCount: 0, domainCount: 2)
     table.configureDomain(1, ageSeconds: 10, limit: 0)
     _ = table.learn(key(0, 1), at: .port(0, vlan: 0), nowSeconds: 0)

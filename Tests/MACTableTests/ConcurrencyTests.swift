@@ -1,5 +1,5 @@
-// Readers against a busy writer: what a reader finds belongs to what it asked for, and what is always there is always
-// found. An entry's place follows from its address, so a mix-up shows. Run with ThreadSanitizer as well.
+// Readers against a busy writer: a reader's result belongs to its key, and permanent entries are always found. An entry's location
+// follows from its address, so a mix-up is detected. Run with ThreadSanitizer as well.
 
 import Encap
 import Foundation
@@ -32,12 +32,12 @@ import Testing
     var pages = 0
   }
 
-  /// What the readers do together before the writer stops.
+  /// What the readers must have done before the writer stops.
   static let lookupCount = 3_000_000
 
-  /// - capacity: so small that slots change hands all the time, or large enough for long displacement paths.
-  @Test(arguments: [8, 100, 3000]) func readersSeeWholeEntriesAndMissNone(capacity: Int) throws {
-    // Few slots to spare, so that entries are displaced all the time.
+  /// - capacity: so small that slots are reused all the time, or large enough for long displacement paths.
+  @Test(arguments: [8, 100, 3000]) func readersSeeCompleteEntriesAndMissNone(capacity: Int) throws {
+    // Few slots to spare, so entries are displaced all the time.
     let table = MACTable(
       capacity: capacity, portCount: Int(Self.indexCount), vtepCount: Int(Self.indexCount), domainCount: 4,
       halfBucketCount: capacity / 7 + 4)
@@ -90,7 +90,7 @@ import Testing
         Bool.random(using: &random) ? 1 : 2, .random(in: 0..<transientCount, using: &random))
       switch Int.random(in: 0..<100, using: &random) {
       case 0..<60:
-        // Never full: an eviction could take an entry that has to stay.
+        // Never full: an eviction could remove a permanent entry.
         if table.count < capacity {
           _ = table.learn(key, at: Self.place(key, isRemote: .random(using: &random)), nowSeconds: 1)
         }
@@ -120,7 +120,7 @@ import Testing
   /// A flush holds for every lookup that starts after it.
   @Test func flushIsSeenAtOnce() throws {
     let table = try MACTable(capacity: 1000, portCount: 2, vtepCount: 2, domainCount: 2)
-    // Odd: entries may be there; even: they are flushed.
+    // Odd: entries may exist; even: they are flushed.
     let phase = Atomic<UInt64>(0)
     let isStopped = Atomic(false)
     let seenAfterFlush = Atomic(0)
@@ -161,7 +161,7 @@ import Testing
   }
 }
 
-/// A thread of its own that can be waited for; the concurrency pool is not for loops that spin.
+/// A dedicated thread that can be joined; the concurrency pool is not for spinning loops.
 final class TestThread: Sendable {
   private let done = DispatchSemaphore(value: 0)
 

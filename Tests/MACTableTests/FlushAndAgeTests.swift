@@ -47,7 +47,7 @@ struct FlushAndAgeTests {
     try table.checkStructure()
   }
 
-  /// Learned entries are gone where `isGone` says so, and static ones where `isStaticGone` does, and nowhere else.
+  /// Learned entries are gone where `isGone` is true, static ones where `isStaticGone` is, and nowhere else.
   private func expect(
     learnedGone isGone: (DomainIndex, MACLocation) -> Bool, staticGone isStaticGone: (DomainIndex, MACLocation) -> Bool,
     sourceLocation: SourceLocation = #_sourceLocation
@@ -145,7 +145,7 @@ struct FlushAndAgeTests {
     }
     #expect(table.refusedByLimit(domain: 1) == 0)
     #expect(table.count(domain: 1) == 0 && table.count(port: 2) == 0 && table.count(vtep: 3) == 0)
-    // The indices now belong to other objects, which learn and are flushed in their turn.
+    // The indices now belong to other objects, which learn and are flushed in turn.
     #expect(table.learn(key(1, 999), at: .vtep(3), nowSeconds: 2) == .added)
     #expect(table.learn(key(1, 998), at: .port(2, vlan: 0), nowSeconds: 2) == .added)
     table.flush(domain: 1)
@@ -174,8 +174,8 @@ struct FlushAndAgeTests {
     }
   }
 
-  /// A ghost would come to life when its generation came round, had its slot not been freed by then.
-  @Test func generationsComeRoundWithoutGhosts() {
+  /// If its slot were not freed in time, a flushed entry would reappear when its generation wraps around.
+  @Test func generationsWrapAroundWithoutGhosts() {
     let ghost = key(0, 1)
     _ = table.learn(ghost, at: .port(0, vlan: 0), nowSeconds: 1)
     table.flush(domain: 0)
@@ -203,7 +203,7 @@ struct FlushAndAgeTests {
     }
   }
 
-  @Test func domainsAgeEachAtItsPace() throws {
+  @Test func domainsAgeIndependently() throws {
     try fill()
     for domain in DomainIndex.first(4) {
       table.configureDomain(domain, ageSeconds: UInt32(domain.rawValue) * 100, limit: 0)
@@ -216,7 +216,7 @@ struct FlushAndAgeTests {
     try expect(learnedGone: { domain, _ in domain > 0 }, staticGone: none)
   }
 
-  @Test func sweepGoesOnWhereItLeft() {
+  @Test func sweepContinuesWhereItStopped() {
     table.configureDomain(0, ageSeconds: 10, limit: 0)
     for address in 0..<1000 as Range<UInt64> { _ = table.learn(key(0, address), at: .vtep(0), nowSeconds: 0) }
     var reclaimed = 0

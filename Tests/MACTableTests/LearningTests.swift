@@ -89,7 +89,7 @@ struct LearningTests {
     #expect(!table.reader.find(station).isHit)
   }
 
-  @Test func configuredEntriesStandAboveLearned() throws {
+  @Test func configuredEntriesOverrideLearned() throws {
     _ = table.learn(station, at: .port(0, vlan: 0), nowSeconds: 0)
     try table.setStatic(station, at: .vtep(1), type: .controller)
     #expect(table.reader.find(station).type == .controller)
@@ -99,7 +99,7 @@ struct LearningTests {
     #expect(table.learnedCount(domain: 2) == 0 && table.count(domain: 2) == 1)
   }
 
-  @Test func operatorStandsAboveController() throws {
+  @Test func operatorOverridesController() throws {
     try table.setStatic(station, at: .vtep(1), type: .controller)
     try table.setStatic(station, at: .vtep(2), type: .static)
     #expect(table.reader.find(station).type == .static)
@@ -145,7 +145,7 @@ struct LearningTests {
     #expect(table.count == 0)
   }
 
-  @Test func domainLimitRefusesAndCounts() throws {
+  @Test func domainLimitRejectsAndCounts() throws {
     table.configureDomain(1, ageSeconds: 0, limit: 3)
     try table.setStatic(key(1, 100), at: .vtep(0), type: .static)
     for address in 0..<5 as Range<UInt64> {
@@ -156,7 +156,7 @@ struct LearningTests {
     #expect(table.learn(key(1, 0), at: .vtep(1), nowSeconds: 0) == .moved)
     #expect(table.learn(key(0, 3), at: .vtep(0), nowSeconds: 0) == .added)
     #expect(table.learnedCount(domain: 1) == 3 && table.count(domain: 1) == 4)
-    // A configured entry in a learned one's place makes room for another.
+    // A configured entry that replaces a learned one makes room for another.
     try table.setStatic(key(1, 0), at: .vtep(0), type: .static)
     #expect(table.learn(key(1, 3), at: .vtep(0), nowSeconds: 0) == .added)
     #expect(table.learn(key(1, 4), at: .vtep(0), nowSeconds: 0) == .refusedByLimit)

@@ -1,4 +1,4 @@
-// MACTableModel: what the table shall do, written with dictionaries and no regard for speed, to compare with.
+// MACTableModel: the expected behaviour of the table, written with dictionaries and without regard for speed, for comparison.
 
 import Encap
 import MACTable
@@ -32,7 +32,7 @@ struct MACTableModel {
 
   func count(domain: DomainIndex) -> Int { entries.count { $0.key.domain == domain } }
 
-  /// The outcome in a table that has room.
+  /// The outcome in a table with free space.
   mutating func learn(_ key: MACKey, at location: MACLocation, nowSeconds: UInt32) -> MACTable.LearnOutcome {
     if var entry = entries[key] {
       if entry.location == location {

@@ -1,4 +1,4 @@
-// The guard against addresses that move to and fro: who is frozen, where, for how long, and who never is.
+// The guard against flapping addresses: which are frozen, where and for how long, and which never are.
 
 import Encap
 import Testing
@@ -16,7 +16,7 @@ struct MoveGuardTests {
     table.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300)
   }
 
-  /// Learns the station at places in turn, a second apart; the outcome of the last.
+  /// Learns the station in the given locations in turn, a second apart; returns the last outcome.
   @discardableResult private func visit(_ places: [MACLocation], from seconds: UInt32, _ station: MACKey? = nil) -> MACTable.LearnOutcome {
     var outcome = MACTable.LearnOutcome.refreshed
     for (number, place) in places.enumerated() {
@@ -42,7 +42,7 @@ struct MoveGuardTests {
     let move = MACMove(key: station, first: first, second: second, moves: 6, frozenSinceSeconds: 106)
     #expect(table.frozenMove(station) == move)
     #expect(table.moves(nowSeconds: 110) == [move])
-    // The other place neither gets it nor makes the entry older.
+    // The other location neither gets it nor refreshes the entry.
     #expect(table.learn(station, at: second, nowSeconds: 107) == .refusedFrozen)
     #expect(table.learn(station, at: first, nowSeconds: 108) == .refreshed)
     #expect(found().location == first && found().isFrozen)
@@ -56,28 +56,28 @@ struct MoveGuardTests {
     #expect(!found().isFrozen && found().location == a && table.frozenMove(station) == nil)
   }
 
-  @Test func sixMovesInTheWindowAreFiveTooFewBefore() {
-    // One move each 37 seconds: never more than five within 180.
+  @Test func onlyTheSixthMoveInTheWindowFreezes() {
+    // One move every 37 seconds: never more than five within 180.
     for number in 0..<40 {
       #expect(visit([number % 2 == 0 ? a : b], from: UInt32(number) * 37) != .frozen, "move \(number)")
     }
-    // Each 36 seconds: the sixth is the one too many.
+    // Every 36 seconds: the sixth is one too many.
     var outcomes: [MACTable.LearnOutcome] = []
     for number in 0..<6 { outcomes.append(visit([number % 2 == 0 ? a : b], from: 10_000 + UInt32(number) * 36)) }
     #expect(outcomes.count { $0 == .frozen } == 1 && outcomes.last == .frozen)
   }
 
-  @Test func honestMigrationsAreLeftAlone() {
+  @Test func realMigrationsAreLeftAlone() {
     let places: [MACLocation] = [a, b, .vtep(0), .vtep(1), .port(3, vlan: 9)]
     visit(places, from: 0)
-    // Frames that were on their way while it moved, a while later.
+    // Frames that were in flight during the move arrive a while later.
     visit([a, b], from: 200)
     #expect(!found().isFrozen && table.frozen.isEmpty)
     #expect(table.moves(nowSeconds: 201) == [MACMove(key: station, first: a, second: b, moves: 2)])
     #expect(table.moves(nowSeconds: 400).isEmpty)
   }
 
-  @Test func placeLeftBeforeTheQuarrelIsNotFirst() {
+  @Test func locationLeftBeforeTheFlappingIsNotFirst() {
     // It migrated from VTEP 0 to port 1; then a second station with its address came up at port 2.
     visit([.vtep(0), a, b, a, b, a], from: 0)
     #expect(table.learn(station, at: b, nowSeconds: 9) == .frozen)
@@ -157,7 +157,7 @@ struct MoveGuardTests {
     #expect(table.moves(nowSeconds: 0).isEmpty)
     table.configureMoveGuard(moves: 1, windowSeconds: 10, holdSeconds: 20)
     #expect(visit([a, b], from: 0) == .frozen)
-    // A shorter time holds for those that are frozen; without a guard nobody is.
+    // A shorter time also applies to frozen addresses; without a guard nothing is frozen.
     table.configureMoveGuard(moves: 1, windowSeconds: 10, holdSeconds: 5)
     #expect(table.releaseFrozen(nowSeconds: 8).count == 1)
     #expect(visit([a, b], from: 20) == .frozen)
@@ -165,12 +165,12 @@ struct MoveGuardTests {
     #expect(!found().isFrozen && found().isHit && table.frozen.isEmpty)
   }
 
-  @Test func memoryIsBoundedAndOthersMovesPushNobodyOut() throws {
+  @Test func memoryIsBoundedAndOtherMovesEvictNoSuspect() throws {
     let large = try MACTable(capacity: 20_000, portCount: 4, vtepCount: 4, domainCount: 4)
     large.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300)
     for number in 0..<18_000 { _ = large.learn(key(0, UInt64(number)), at: a, nowSeconds: 0) }
     _ = large.learn(station, at: a, nowSeconds: 0)
-    // Between two moves of the station thousands of others move once: far more than there is room for.
+    // Between two moves of the station thousands of others move once: far more than fit.
     var outcomes: [MACTable.LearnOutcome] = []
     for round in 0..<8 {
       let place = round % 2 == 0 ? b : a
@@ -184,7 +184,7 @@ struct MoveGuardTests {
     #expect(large.moves(nowSeconds: 8).count <= 20_000 / 8)
   }
 
-  @Test func reportedOnlyIsFollowedAndToldOnceInAWindow() {
+  @Test func reportOnlyFollowsAndReportsOncePerWindow() {
     table.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300, freezes: false)
     let claim = MACTable.LearnOutcome.movedTooOften(MACMove(key: station, first: a, second: b, moves: 6))
     for (begin, loudest) in [(UInt32(100), 106), (1000, 1005)] as [(UInt32, UInt32)] {
@@ -200,11 +200,11 @@ struct MoveGuardTests {
         #expect(found().location == place && !found().isPinned)
       }
     }
-    // More than allowed, and no end of it.
+    // More than allowed, without end.
     #expect(table.moves(nowSeconds: 1100) == [MACMove(key: station, first: a, second: b, moves: 6)])
   }
 
-  @Test func theDomainsActionStandsAboveTheTables() {
+  @Test func theDomainsActionOverridesTheTables() {
     let toAndFro = (0..<20).map { $0 % 2 == 0 ? a : b }
     table.configureDomain(2, ageSeconds: 0, limit: 0, freezesMoves: false)
     visit(toAndFro, from: 100)
@@ -212,7 +212,7 @@ struct MoveGuardTests {
     let other = key(3, 0x0200_0000_0001)
     visit(toAndFro, from: 100, other)
     #expect(found(other).isFrozen)
-    // The other way round; what is frozen and would no longer be is released.
+    // The other way round; a frozen address that would no longer be frozen is released.
     table.configureMoveGuard(moves: 5, windowSeconds: 180, holdSeconds: 300, freezes: false)
     #expect(!found(other).isFrozen && table.frozenMove(other) == nil)
     table.configureDomain(2, ageSeconds: 0, limit: 0, freezesMoves: true)

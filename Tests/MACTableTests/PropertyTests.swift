@@ -1,4 +1,4 @@
-// Random operations on a table and on its model; after each, both must say the same.
+// Random operations on a table and its model; after each, both must agree.
 
 import Encap
 import Testing
@@ -27,7 +27,7 @@ struct PropertyTests {
     #expect(run.table.ghostCount == 0)
   }
 
-  /// A table too small for what comes: what it gives up must be a learned entry, and what it keeps must be right.
+  /// A table too small for its input: it may evict only learned entries, and what it keeps must be correct.
   @Test(arguments: 1...12 as ClosedRange<UInt64>) func staysConsistentWhenFull(seed: UInt64) throws {
     var random = SeededGenerator(seed: seed)
     // Some seeds: so few slots that a search for a free one often fails.
@@ -47,7 +47,7 @@ struct PropertyTests {
     var model = MACTableModel()
     var now: UInt32 = 1000
     let addressCount: UInt64
-    /// Whether the table may evict; then the model follows it.
+    /// Whether the table may evict; the model then follows it.
     var mayLose = false
 
     init(capacity: Int, addressCount: UInt64, halfBucketCount: Int? = nil) throws {
@@ -106,7 +106,7 @@ struct PropertyTests {
         model.remove { $1.type == .learned }
       case 940..<950:
         let age = UInt32.random(in: 0...20, using: &random)
-        // In a full table a lower limit would hide the evictions that this is about.
+        // In a full table a lower limit would hide the evictions under test.
         let limit = UInt32.random(in: 0...(mayLose ? 0 : 30), using: &random)
         table.configureDomain(domain, ageSeconds: age, limit: limit)
         model.ageSeconds[domain] = age
@@ -161,7 +161,7 @@ struct PropertyTests {
       return entry.type == .learned && age > 0 && now - entry.lastSeenSeconds >= age
     }
 
-    /// Takes over what a sweep or an eviction removed: learned entries only, and only expired ones if none may be lost.
+    /// Removes what a sweep or an eviction removed: learned entries only, and only expired ones if none may be lost.
     func follow() {
       for (key, entry) in model.entries where !table.reader.find(key).isHit {
         #expect(entry.type == .learned)
@@ -211,7 +211,7 @@ struct PropertyTests {
 }
 
 extension MACTable {
-  /// The lists, the heap and the counts against the slots.
+  /// Checks the lists, the heap and the counts against the slots.
   func checkStructure() throws {
     let ownerCount = portCount + vtepCount
     var listed = Set<UInt32>()

@@ -31,7 +31,7 @@ extension MACTable {
   }
 }
 
-/// xorshift64*: the same operations in every run of a seed.
+/// xorshift64*: the same operations in every run with the same seed.
 struct SeededGenerator: RandomNumberGenerator {
   var state: UInt64
 

@@ -1,4 +1,4 @@
-// Flood lists that are accepted, and those that are refused with their reason.
+// Flood lists that are accepted, and those that are rejected with their reason.
 
 import Encap
 import Testing

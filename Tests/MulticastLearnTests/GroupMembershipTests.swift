@@ -1,4 +1,4 @@
-// Memberships as the kernel has them, and as a switch that snoops IGMP and MLD sees them.
+// Memberships as the kernel lists them, and as a switch with IGMP and MLD snooping sees them.
 
 import Encap
 import Glibc
@@ -90,7 +90,7 @@ import Testing
       #expect(membership?.sockets.count { $0.isIPv4 } == 5)
       let socketCount = membership?.sockets.count
 
-      // A place that becomes free is used again.
+      // A freed slot is reused.
       for number in 0..<20 {
         membership?.remove(vni: vni(number), group: address("239.1.2.\(number)"))
         try membership?.add(vni: vni(number), group: address("239.1.3.\(number)"))
@@ -131,7 +131,7 @@ import Testing
     }
   }
 
-  @Test func interfaceThatIsMadeAgainIsJoinedAgain() throws {
+  @Test func recreatedInterfaceIsRejoined() throws {
     try here.run {
       let membership = GroupMembership()
       let old = try index("u0")
@@ -145,7 +145,7 @@ import Testing
       #expect(try joined("239.1.1.1") && joined("ff05::100"))
       #expect(membership.memberships.allSatisfy { $0.isJoined })
 
-      // With the old index: left out, then given again.
+      // With the old index: removed from the list, then added again.
       let current = try index("u0")
       try here.ip("link del u0")
       try here.ip("link add u0 index \(current) type veth peer name p0 netns \(there.name)")
@@ -156,9 +156,9 @@ import Testing
     }
   }
 
-  /// Nobody says that the interface was away: what the kernel lists is compared.
+  /// Nobody reports that the interface was away: the kernel's list is compared.
   @Test(arguments: ["moved", "made again", "small MTU"])
-  func whatTheKernelDroppedIsJoinedAgain(how: String) throws {
+  func membershipsDroppedByTheKernelAreRejoined(how: String) throws {
     // Empty, so that the interface keeps its index there.
     let elsewhere = try TestNamespace()
     try here.run {
@@ -191,7 +191,7 @@ import Testing
       #expect(membership.memberships.allSatisfy { $0.isJoined })
       #expect(membership.verify() == [])
 
-      // Gone for good: no longer joined, whatever the sockets say.
+      // Gone for good: no longer joined, whatever the sockets report.
       try here.ip("link del u0")
       membership.verify()
       #expect(membership.memberships.allSatisfy { !$0.isJoined })
@@ -239,7 +239,7 @@ import Testing
     }
   }
 
-  @Test func whatIsNoGroupIsRefused() throws {
+  @Test func invalidGroupsAreRefused() throws {
     let membership = GroupMembership()
     #expect(throws: FloodError.groupNotMulticast(address("192.0.2.1"))) {
       try membership.add(vni: vni(1), group: address("192.0.2.1"))
@@ -247,12 +247,12 @@ import Testing
     #expect(membership.memberships == [])
   }
 
-  /// A bridge between host ports q0, q1 that snoops and queries; joins show in its multicast database.
+  /// A bridge between host ports q0, q1 with snooping and a querier; joins show in its multicast database.
   private func snoopingBridge() throws -> TestNamespace {
     let bridge = try TestNamespace()
     try bridge.ip("link add br0 type bridge mcast_snooping 1")
     try bridge.ip("addr add 10.0.0.254/24 dev br0")
-    // The intervals come before the querier: it floods everything for the response interval it finds when it starts.
+    // The intervals must be set before the querier: at its start it floods everything for the configured response interval.
     try bridge.ip(
       "link set br0 type bridge mcast_igmp_version 3 mcast_query_interval 200 mcast_query_response_interval 100 "
         + "mcast_membership_interval 600 mcast_startup_query_interval 100 mcast_last_member_interval 20")
@@ -282,7 +282,7 @@ import Testing
       membership?.remove(vni: vni(5002), group: address(group))
       #expect(try eventually { try !isInDatabase() })
 
-      // The same when everything is closed at once.
+      // The same if everything is closed at once.
       try membership?.add(vni: vni(5001), group: address(group))
       #expect(try eventually { try isInDatabase() })
       membership = nil
@@ -291,7 +291,7 @@ import Testing
   }
 
   @Test func membershipSocketsReceiveNothing() throws {
-    // Multicast to the group, sent from the other end, is counted by the kernel as "no port", not queued.
+    // Multicast to the group, sent from the other end, is counted by the kernel as "no port" and not queued.
     try there.ip("addr add 10.0.0.2/24 dev p0")
     try here.run {
       let membership = GroupMembership()

@@ -1,4 +1,4 @@
-// The kernel's lists of groups, as Linux 6.18 writes them.
+// The kernel's lists of groups, in the format of Linux 6.18.
 
 import Encap
 import Testing

@@ -1,4 +1,4 @@
-// IPsec policies as the kernel lists them, and which packets they are about.
+// IPsec policies as the kernel lists them, and which packets they match.
 
 import Encap
 import Testing
@@ -29,13 +29,13 @@ import Testing
       #expect(all.map(\.isSpecial) == [false, false, false, true])
       #expect(all[1].description == "dir out src 192.0.2.1/32 dst 192.0.2.0/24 proto udp dport 4789 index \(all[1].index) priority 20")
       #expect(all[2].description == "dir in src 2001:db8::/32 dst ::/0 proto 6 sport 7 index \(all[2].index) priority 30")
-      // The number is the one that `ip xfrm policy` takes.
+      // The number is the one that `ip xfrm policy` accepts.
       try host.ip("xfrm policy delete dir out index \(all[1].index)")
       #expect(try policies.all().count == 3)
     }
   }
 
-  @Test func whatTheyAreAbout() throws {
+  @Test func policiesThatMatchOurPackets() throws {
     let host = try TestNamespace()
     try host.run {
       let policies = try #require(try IPsecPolicies())

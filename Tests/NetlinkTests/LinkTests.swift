@@ -40,7 +40,7 @@ import Testing
     withExtendedLifetime(there) {}
   }
 
-  @Test func linkIsTakenUpAndDown() throws {
+  @Test func linkIsSetUpAndDown() throws {
     let here = try TestNamespace()
     let there = try TestNamespace()
     try here.ip("link add u0 type veth peer name p0 netns \(there.name)")
@@ -68,7 +68,7 @@ import Testing
       let index = try #require(try netlink.link(named: "u0")).index
       try netlink.setMTU(index: index, mtu: 1400)
       #expect(try netlink.link(index: index)?.mtu == 1400)
-      // The message comes from the kernel.
+      // The message is the kernel's.
       let error = #expect(throws: NetlinkError.self) { try netlink.setMTU(index: index, mtu: 10) }
       #expect(error?.code == EINVAL)
       #expect(error?.description == "interface \(index): set MTU 10: Invalid argument (mtu less than device minimum)")
@@ -114,7 +114,7 @@ import Testing
     let staying = (0..<2000).map { "10.8.\($0 / 250).\($0 % 250)" }
     let additions = (leaving + staying).map { "addr add \($0)/32 dev lo" }
     try withTemporaryFile(additions.joined(separator: "\n")) { try here.ip("-batch \($0)") }
-    // Each address that leaves moves all behind it one place forward, past the place where a dump continues.
+    // Each address that is removed moves the following ones forward, past the point where a dump continues.
     let removals = leaving.map { "addr del \($0)/32 dev lo" } + ["link set lo mtu 60000"]
     try withTemporaryFile(removals.joined(separator: "\n")) { batch in
       try withTemporaryFile("ip -n \(here.name) -batch \(batch) >/dev/null 2>&1 &") { script in

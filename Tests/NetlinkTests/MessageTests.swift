@@ -1,4 +1,4 @@
-// Golden bytes: messages a Linux 6.18 kernel sent, read without a kernel. Integers are in host byte order (little endian),
+// Golden bytes: messages from a Linux 6.18 kernel, parsed without a kernel. Integers are in host byte order (little endian),
 // addresses in network byte order.
 
 import Encap
@@ -7,7 +7,7 @@ import Testing
 
 @testable import Netlink
 
-/// Lays hexadecimal text out as a received datagram and calls `body` with it.
+/// Converts hexadecimal text to a received datagram and calls `body` with it.
 private func withDatagram<Value>(_ hex: String, _ body: (UnsafeRawBufferPointer) -> Value) -> Value {
   let bytes = hex.split(whereSeparator: \.isWhitespace).map { UInt8($0, radix: 16)! }
   let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 16)
@@ -32,7 +32,7 @@ private func address(_ text: String) -> IPAddress { IPAddress(text)! }
 @Suite struct MessageTests {
   // nlmsghdr: length 100, RTM_NEWLINK; ifinfomsg: AF_UNSPEC, type 1, index 2, flags 0x11043 (UP, RUNNING, LOWER_UP);
   // IFNAME "u0"; OPERSTATE 6; MTU 1500; CARRIER 1; ADDRESS; LINKINFO { KIND "veth" }; LINK_NETNSID 0.
-  // Statistics and the like are left out, and the length adapted.
+  // Statistics and the like are omitted, and the length is adapted.
   static let link = """
     64 00 00 00 10 00 00 00 01 00 00 00 ef 4e 00 00
     00 00 01 00 02 00 00 00 43 10 01 00 00 00 00 00
@@ -62,7 +62,7 @@ private func address(_ text: String) -> IPAddress { IPAddress(text)! }
     #expect(link.map(\.isRunning) == [isRunning])
   }
 
-  @Test func bridgePortMessageIsNoLink() {
+  @Test func bridgePortMessageIsNotALink() {
     // ifi_family AF_BRIDGE (7).
     #expect(parse(Self.link.replacing("00 00 01 00 02", with: "07 00 01 00 02")) { Link($0) } == [])
   }
@@ -133,7 +133,7 @@ private func address(_ text: String) -> IPAddress { IPAddress(text)! }
     #expect(found.map(\.isResolved) == [false])
   }
 
-  @Test func neighborStatesAreTold() {
+  @Test func neighborStatesAreDistinguished() {
     let states: [(UInt16, Neighbor.State, resolved: Bool)] = [
       (0x01, .incomplete, false), (0x02, .reachable, true), (0x04, .stale, true), (0x08, .delay, true),
       (0x10, .probe, true), (0x20, .failed, false), (0x40, .noarp, true), (0x80, .permanent, true), (0x00, .none, false),
@@ -146,12 +146,12 @@ private func address(_ text: String) -> IPAddress { IPAddress(text)! }
     }
   }
 
-  @Test func truncatedMessagesAreNothing() {
+  @Test func truncatedMessagesAreRejected() {
     let bytes = Self.link.split(whereSeparator: \.isWhitespace)
     for length in 0..<bytes.count {
       #expect(parse(bytes[..<length].joined(separator: " ")) { Link($0) } == [], "\(length) bytes")
     }
-    // nlmsg_len says less than the family header needs, and with attributes cut at every length.
+    // nlmsg_len is less than the family header needs; then with attributes, truncated at every length.
     for length in 16..<bytes.count {
       var short = bytes[..<length].map { String($0) }
       short[0] = String(length, radix: 16)
@@ -160,7 +160,7 @@ private func address(_ text: String) -> IPAddress { IPAddress(text)! }
   }
 
   // NLMSG_ERROR (2), flags ACK_TLVS (0x200): -EINVAL; the request in full (44 bytes); MSG "Invalid NTF_* flag ...".
-  @Test func acknowledgementCarriesTheKernelsWords() {
+  @Test func acknowledgementCarriesTheKernelsText() {
     let found = parse(
       """
       6c 00 00 00 02 00 00 02 13 00 00 00 ef 4e 00 00
@@ -177,7 +177,7 @@ private func address(_ text: String) -> IPAddress { IPAddress(text)! }
   }
 
   // -ENODEV, the request echoed, no text; and success, capped (flags 0x100).
-  @Test func acknowledgementWithoutWords() {
+  @Test func acknowledgementWithoutText() {
     let found = parse(
       """
       40 00 00 00 02 00 00 00 14 00 00 00 ef 4e 00 00
@@ -275,7 +275,7 @@ private func address(_ text: String) -> IPAddress { IPAddress(text)! }
   }
 
   @Test func severalMessagesMakeOneRoute() {
-    // The older shape of IPv6 multipath: a message for each next hop, told apart by GATEWAY and OIF only.
+    // The older form of IPv6 multipath: one message per next hop, distinguished only by GATEWAY and OIF.
     let template = """
       48 00 00 00 18 00 02 00 0a 00 00 00 ef 4e 00 00
       0a 40 00 00 fe 03 00 01 00 00 00 00 08 00 0f 00
@@ -295,7 +295,7 @@ private func address(_ text: String) -> IPAddress { IPAddress(text)! }
   }
 
   @Test func nextHopListEndsAtABadLength() {
-    // The second rtnh_len claims more than the attribute has, then less than its own header.
+    // The second rtnh_len is longer than the attribute, then shorter than its own header.
     for length in ["ff 00", "04 00"] {
       let hex = Self.multipath4.replacing("10 00 10 00 03", with: "\(length) 10 00 03")
       #expect(parse(hex) { Route($0) }.map(\.nextHops.count) == [1])

@@ -105,7 +105,7 @@ import Testing
     }
   }
 
-  @Test func manyRouteChangesAreOne() throws {
+  @Test func manyRouteChangesAreReportedOnce() throws {
     try here.run {
       let monitor = try NetlinkMonitor()
       let commands = (0..<200).map { "route add 198.51.100.\($0)/32 dev u0" }.joined(separator: "\n")
@@ -141,7 +141,7 @@ import Testing
         try withTemporaryFile(commands) { try here.ip("-batch \($0)") }
       }
       _ = try collect(monitor) { $0.contains(.resync) }
-      // And it goes on.
+      // And it continues.
       try here.ip("link set u0 mtu 1400")
       _ = try collect(monitor) {
         $0.contains { if case .link(let link) = $0 { link.name == "u0" && link.mtu == 1400 } else { false } }

@@ -1,4 +1,4 @@
-// Neighbour resolution by the kernel, in ARP and Neighbor Discovery.
+// Neighbour resolution by the kernel, with ARP and Neighbor Discovery.
 
 import Encap
 import Glibc
@@ -42,7 +42,7 @@ import Testing
       #expect(try netlink.neighbor(target, interfaceIndex: u0) == nil)
       #expect(
         try eventually {
-          // Without management the kernel tries once, and the other end may still be settling.
+          // Without management the kernel tries once, and the other end may not be ready yet.
           if try netlink.neighbor(target, interfaceIndex: u0)?.state != .incomplete {
             try netlink.requestNeighbor(target, interfaceIndex: u0, managed: managed)
           }
@@ -65,14 +65,14 @@ import Testing
       let found = try #require(try netlink.neighbor(target, interfaceIndex: u0))
       #expect(!found.isManaged)
       #expect(found.isResolved, "it stays known")
-      // Neither an entry that is not managed, nor none, nor an interface that is none is an error.
+      // Unmanaged entries, missing entries and unknown interfaces are not errors.
       try netlink.releaseNeighbor(target, interfaceIndex: u0)
       try netlink.releaseNeighbor(address("10.0.0.77"), interfaceIndex: u0)
     }
   }
 
   @Test(arguments: ["10.0.0.2", "2001:db8::2"])
-  func entriesOfOthersStayAsTheyAre(text: String) throws {
+  func entriesOfOthersAreUnchanged(text: String) throws {
     let target = address(text)
     try here.ip("neigh add \(text) lladdr 02:00:00:00:00:99 dev u0 nud permanent")
     try inHere { netlink, u0 in
@@ -100,7 +100,7 @@ import Testing
       let monitor = try NetlinkMonitor()
       try netlink.requestNeighbor(target, interfaceIndex: u0, managed: true)
       var failures = 0
-      // The kernel keeps trying, and says each time that it failed.
+      // The kernel keeps trying, and reports each failure.
       #expect(
         try eventually {
           try monitor.read {
@@ -141,7 +141,7 @@ import Testing
             }
             return isNotified
           }, "\(command)")
-        // Asking again is all it takes.
+        // Requesting it again is enough.
         try netlink.requestNeighbor(target, interfaceIndex: u0, managed: true)
         #expect(
           try eventually {
@@ -155,7 +155,7 @@ import Testing
   @Test(arguments: ["10.0.0.2", "2001:db8::2"])
   func newAddressOfANeighborIsNotified(text: String) throws {
     let target = address(text)
-    // It announces the new address, as a router does that takes over.
+    // It announces the new address, like a router that takes over.
     try there.exec("sysctl -qw net.ipv4.conf.p0.arp_notify=1 net.ipv6.conf.p0.ndisc_notify=1")
     try inHere { netlink, u0 in
       let monitor = try NetlinkMonitor()

@@ -1,4 +1,4 @@
-// Route lookups against real tables: two routers, of which one may lose its carrier.
+// Route lookups against real tables: two routers, one of which may lose its carrier.
 
 import Encap
 import Testing
@@ -126,7 +126,7 @@ final class TwoUplinks {
       try lab.router.ip("link set p1 up")
       second.isUsable = true
       #expect(try eventually { try hops() == [first, second] })
-      // Administratively down and up again: the kernel turns its list around, we do not.
+      // Administratively down and up again: the kernel reverses its list, we do not.
       for up in [false, true] {
         try netlink.setLink(index: u0, up: up)
         let firstNow = NextHop(gateway: first.gateway, interfaceIndex: u0, isUsable: up)
@@ -234,7 +234,7 @@ final class TwoUplinks {
   }
 
   @Test func ruleThatHidesARouteIsNotOverridden() throws {
-    // The source is configured, so "no route" is the answer, though there is one without the source.
+    // The source is configured, so "no route" is the answer, although there is a route without the source.
     let lab = try TwoUplinks()
     try lab.host.ip("route add 192.0.2.0/24 via 10.0.0.2")
     try lab.host.ip("rule add from 10.1.0.1 unreachable")

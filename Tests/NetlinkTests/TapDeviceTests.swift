@@ -1,4 +1,4 @@
-// Tap descriptors, and what they tell about an interface that has moved to another namespace.
+// Tap descriptors, and what they reveal about an interface that has moved to another namespace.
 
 import Glibc
 import Testing
@@ -6,7 +6,7 @@ import Testing
 @testable import Netlink
 
 @Suite(.enabled(if: isRoot, needsRoot)) struct TapDeviceTests {
-  /// Opens a queue of a tap interface, making the interface when it does not exist; in the thread's namespace.
+  /// Opens a queue of a tap interface in the thread's namespace, creating the interface if it does not exist.
   private func openTap(_ name: String, isMultiQueue: Bool = false) throws -> Int32 {
     let fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC)
     try #require(fd >= 0)
@@ -37,7 +37,7 @@ import Testing
     #expect(TapDevice.interfaceName(of: null) == nil)
     #expect(TapDevice.interfaceName(of: -1) == nil)
 
-    // TUNSETQUEUE with IFF_DETACH_QUEUE: what DPDK does with the descriptor it keeps the interface alive by.
+    // TUNSETQUEUE with IFF_DETACH_QUEUE: what DPDK does with the descriptor that keeps the interface alive.
     var request = [UInt8](repeating: 0, count: 40)
     request[17] = 0x04
     let setQueue: UInt = 0x4004_54d9

@@ -1,5 +1,5 @@
-// TestNamespace: a network namespace that lives as long as the value, and running `ip` and the like in it. Works without
-// Foundation, whose helper threads would be born into the namespace of the thread that happens to start them.
+// TestNamespace: a network namespace that lives as long as the value, and commands such as `ip` in it. Works without Foundation,
+// whose helper threads would stay in the namespace of the thread that happens to start them.
 
 import Glibc
 import Testing
@@ -31,7 +31,7 @@ final class TestNamespace {
 
   deinit { _ = try? shell("ip netns del \(name)") }
 
-  /// Runs `ip -n NAME ARGUMENTS`; arguments are separated by blanks.
+  /// Runs `ip -n NAME ARGUMENTS`; arguments are separated by spaces.
   @discardableResult
   func ip(_ arguments: String) throws -> String { try shell("ip -n \(name) \(arguments)") }
 
@@ -52,7 +52,7 @@ final class TestNamespace {
     return try body()
   }
 
-  /// Joins `end` here with `otherEnd` in another namespace by a veth pair; both ends up.
+  /// Connects `end` here with `otherEnd` in another namespace by a veth pair; both ends up.
   func connect(_ end: String, to other: TestNamespace, _ otherEnd: String) throws {
     try ip("link add \(end) type veth peer name \(otherEnd) netns \(other.name)")
     try ip("link set \(end) up")
@@ -67,7 +67,7 @@ final class TestNamespace {
   }
 }
 
-/// Runs a command whose words are separated by blanks, and waits for it.
+/// Runs a command whose words are separated by spaces, and waits for it.
 /// - Returns: its standard output and standard error.
 @discardableResult
 func shell(_ command: String) throws -> String {
@@ -103,7 +103,7 @@ func shell(_ command: String) throws -> String {
 }
 
 /// Waits until `condition` holds.
-/// - Returns: false when it does not within a generous time.
+/// - Returns: false if it does not within a generous time.
 func eventually(seconds: Int = 30, _ condition: () throws -> Bool) rethrows -> Bool {
   for _ in 0..<(seconds * 50) {
     if try condition() { return true }
@@ -112,7 +112,7 @@ func eventually(seconds: Int = 30, _ condition: () throws -> Bool) rethrows -> B
   return false
 }
 
-/// Gives `body` the path of a file with that content.
+/// Calls `body` with the path of a file with this content.
 func withTemporaryFile(_ content: String, _ body: (String) throws -> Void) throws {
   var path = Array("/tmp/vtnlXXXXXX".utf8CString)
   let fd = mkstemp(&path)

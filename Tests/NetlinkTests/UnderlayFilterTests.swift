@@ -1,5 +1,5 @@
-// The socket filter, run by the kernel: a Unix datagram socket applies a filter just as a packet socket does, so every
-// frame below is sent through one.
+// The socket filter, run by the kernel: a Unix datagram socket applies a filter just like a packet socket, so every frame below is
+// sent through one.
 
 import Encap
 import Glibc
@@ -28,7 +28,7 @@ import Testing
   }
 
   private func udp(_ port: UInt16) -> [UInt8] {
-    // Source port 4789 as well, so that looking at the wrong one shows.
+    // Source port 4789 as well, so that comparing the wrong port is detected.
     [0x12, 0xb5, UInt8(port >> 8), UInt8(port & 0xff), 0, 16, 0, 0] + [8, 0, 0, 0, 0, 0, 100, 0]
   }
 
@@ -102,7 +102,7 @@ import Testing
   }
 
   @Test func truncatedFramesDoNotPass() throws {
-    // Up to and with the destination port.
+    // Up to and including the destination port.
     for (frame, needed) in [(ipv4(udp(4789)), 14 + 24), (ipv6(udp(4789)), 14 + 44)] {
       for length in 1..<frame.count {
         #expect(try passes(Array(frame[..<length])) == (length >= needed), "\(length) bytes")

@@ -18,7 +18,7 @@ import Testing
     try there.address("10.0.0.2/24", "2001:db8::2/64", on: "p0")
   }
 
-  /// Sends datagrams from `there` until an ICMP port unreachable is the answer to one.
+  /// Sends datagrams from `there` until one is answered with an ICMP port unreachable.
   /// - Returns: whether one came, within `attempts` × 50 ms.
   private func isRefused(_ destination: String, port: UInt16, attempts: Int) throws -> Bool {
     try there.run {
@@ -64,7 +64,7 @@ import Testing
     #expect(reservation.port == 4789)
     #expect(try !isRefused(destination, port: 4789, attempts: 20))
     #expect(try isRefused(destination, port: 4790, attempts: 600), "other ports answer as before")
-    // What arrived was dropped, not queued: receive queues in /proc/net/udp are empty.
+    // The datagrams were dropped, not queued: receive queues in /proc/net/udp are empty.
     let queues = try here.exec("ss -lunH sport = :4789").split(separator: "\n").map {
       $0.split(separator: " ", omittingEmptySubsequences: true)[1]
     }
@@ -84,13 +84,13 @@ import Testing
     }
   }
 
-  /// A child that another test is starting may hold a copy of a closed socket until it runs its program.
+  /// A child process that another test is starting may hold a copy of a closed socket until it runs its program.
   private func canReserve(_ port: UInt16) -> Bool {
     eventually { (try? UDPPortReservation(port: port)) != nil }
   }
 
   @Test(arguments: ["10.0.0.1", "2001:db8::1"])
-  func kernelVXLANDeviceIsInTheWay(local: String) throws {
+  func kernelVXLANDeviceBlocksThePort(local: String) throws {
     try here.ip("link add vx0 type vxlan id 1 local \(local) dev u0 dstport 4789")
     try here.ip("link set vx0 up")
     try here.run {
@@ -103,7 +103,7 @@ import Testing
     }
   }
 
-  /// A packet socket on an interface, as DPDK opens it.
+  /// A packet socket on an interface, opened like DPDK's.
   private func packetSocket(_ interfaceIndex: Int32) throws -> Int32 {
     let everything = UInt16(0x0003).bigEndian
     let fd = socket(AF_PACKET, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), Int32(everything))
@@ -122,7 +122,7 @@ import Testing
     return fd
   }
 
-  /// UDP destination ports of the frames waiting on a packet socket, with whether each was sent by this host.
+  /// UDP destination ports of the frames waiting on a packet socket, each with whether this host sent it.
   private func receivedPorts(_ fd: Int32) -> [(port: Int, isOutgoing: Bool)] {
     var frame = [UInt8](repeating: 0, count: 2048)
     var ports: [(Int, Bool)] = []
@@ -148,7 +148,7 @@ import Testing
       let sockets = try (0..<3).map { _ in try packetSocket(u0) }
       let other = try packetSocket(1)
       defer { for fd in sockets + [other] { close(fd) } }
-      // Other tests of this process may have sockets on an interface of the same number.
+      // Other tests of this process may have sockets on an interface with the same index.
       let found = PacketSocket.sockets(boundTo: u0)
       #expect(Set(found).isSuperset(of: sockets))
       #expect(!found.contains(other))
@@ -167,7 +167,7 @@ import Testing
       close(tuned)
     }
     try UnderlayFilter(udpPort: 4789).attach(toSocket: tuned)
-    _ = receivedPorts(tuned) // what came before
+    _ = receivedPorts(tuned) // what arrived before
     let reservation = try here.run { try UDPPortReservation(port: 4789) }
 
     // From there to port 4789 and to 4790; the answer to the latter leaves here.
@@ -201,8 +201,8 @@ import Testing
       close(sender)
     }
     try UnderlayFilter(udpPort: 4789).attach(toSocket: receiver)
-    _ = receivedPorts(receiver) // what came before the filter
-    // VXLAN to 10.0.0.1; the UDP source port tells which frame it is. The kernel takes a tag out of the frame.
+    _ = receivedPorts(receiver) // what arrived before the filter
+    // VXLAN to 10.0.0.1; the UDP source port identifies the frame. The kernel removes a tag from the frame.
     let mac = try here.run { try #require(try NetlinkSocket().link(named: "u0")).mac }
     let ours = (0..<6).map { UInt8(truncatingIfNeeded: mac.bits >> UInt64(40 - 8 * $0)) }
     func frame(_ sourcePort: UInt8, tag: [UInt8], to destination: [UInt8]? = nil) -> [UInt8] {
@@ -224,7 +224,7 @@ import Testing
       })
     #expect(seen == [2, 4], "a priority tag (VLAN 0) and none")
 
-    // What is not for this host is cut to a length that says so. A multicast IP address in a frame to us is fine.
+    // Frames for other hosts are truncated to a marker length. A multicast IP address in a frame to us is fine.
     try here.ip("link set u0 promisc on")
     var toGroup = frame(8, tag: [], to: [1, 0, 0x5e, 1, 1, 1])
     toGroup.replaceSubrange(30..<34, with: [239, 1, 1, 1])
@@ -247,8 +247,8 @@ import Testing
     let tuned = try here.run { try packetSocket(try #require(try NetlinkSocket().link(named: "u0")).index) }
     defer { close(tuned) }
     try BPFProgram.incomingOnly.attach(toSocket: tuned)
-    _ = receivedPorts(tuned) // what came before
-    // The question comes in, the refusal leaves; then one of our own.
+    _ = receivedPorts(tuned) // what arrived before
+    // The request comes in and the ICMP error leaves; then a frame of our own.
     #expect(try isRefused("10.0.0.1", port: 4790, attempts: 600))
     try here.run {
       let fd = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)

@@ -1,4 +1,4 @@
-// ClusterPolicyTests: which member of a cluster will do.
+// ClusterPolicyTests: which member of a cluster is suitable.
 
 import Testing
 
@@ -12,7 +12,7 @@ import Testing
       name: "db", model: model, isConnected: connected, isLeader: leader, clusterID: TestSchema.id(cluster), serverID: nil, index: index)
   }
 
-  @Test func theLeaderWillDoAndOthersNot() {
+  @Test func onlyTheLeaderIsSuitable() {
     var policy = ClusterPolicy(requiresLeader: true)
     #expect(policy.objection(to: member(), "db") == nil)
     #expect(policy.objection(to: member(leader: false), "db")?.contains("is not the cluster's leader") == true)
@@ -20,7 +20,7 @@ import Testing
     #expect(policy.objection(to: nil, "db")?.contains("does not have the database db") == true)
   }
 
-  @Test func aFollowerWillDoWhereThereIsNoChoice() {
+  @Test func aFollowerIsSuitableWithoutAlternative() {
     var policy = ClusterPolicy(requiresLeader: false)
     #expect(policy.objection(to: member(leader: false), "db") == nil)
     #expect(policy.objection(to: member(connected: false, leader: false), "db") != nil)
@@ -33,15 +33,15 @@ import Testing
     #expect(policy.objection(to: member(.relay, connected: false, leader: false), "db") != nil)
   }
 
-  @Test func aMemberThatLagsBehindWillNotDo() {
+  @Test func aLaggingMemberIsUnsuitable() {
     var policy = ClusterPolicy(requiresLeader: true)
     #expect(policy.objection(to: member(index: 10), "db") == nil)
     #expect(policy.objection(to: member(index: 12), "db") == nil)
     #expect(policy.objection(to: member(index: 11), "db")?.contains("at index 11, but 12 was seen") == true)
-    // A follower's log does not count: it may be cut back.
+    // A follower's log index does not count: its log may be truncated.
     #expect(policy.objection(to: member(leader: false, index: 99), "db") != nil)
     #expect(policy.objection(to: member(index: 12), "db") == nil)
-    // Another cluster in its place counts anew.
+    // Another cluster in its place starts its own index.
     #expect(policy.objection(to: member(cluster: 2, index: 3), "db") == nil)
     #expect(policy.objection(to: member(cluster: 2, index: 2), "db") != nil)
   }

@@ -1,4 +1,4 @@
-// Values of columns: reading by type, writing, and the differences of update2.
+// Column values: reading by type, writing, and the differences of update2.
 
 import Testing
 
@@ -70,7 +70,7 @@ import Testing
     check(OVSDBDatum(2), OVSDBDatum(set: [1, 3]), OVSDBDatum(set: [1, 2, 3]))
     check(OVSDBDatum(set: [1, 2, 3]), OVSDBDatum(set: [1, 3]), OVSDBDatum(2))
     check(OVSDBDatum(set: [1, 2]), .emptySet, OVSDBDatum(set: [1, 2]))
-    // At most one: the new value, not a difference.
+    // At most one element: the new value, not a difference.
     let optional = ColumnType(key: BaseType(.integer), minimum: 0, maximum: 1)
     #expect(OVSDBDatum(1).applying(OVSDBDatum(1), type: optional) == OVSDBDatum(1))
     #expect(OVSDBDatum(1).applying(.emptySet, type: optional) == .emptySet)
@@ -94,7 +94,7 @@ import Testing
     #expect(OVSDBDatum.emptyMap.applying(old, type: type) == old)
   }
 
-  /// The definition of the difference, computed with dictionaries and sets of the standard library.
+  /// The definition of the difference, computed with the standard library's dictionaries and sets.
   @Test func randomDifferencesLeadToTheNewValue() {
     for _ in 0..<2000 {
       func set() -> Set<Int64> { Set((0..<Int.random(in: 0...6)).map { _ in Int64.random(in: 0..<9) }) }

@@ -1,4 +1,4 @@
-// EventMailboxTests: events that are not taken in time are merged, and say the same as all of them.
+// EventMailboxTests: events not taken in time are merged, and are equivalent to all of them.
 
 import Testing
 
@@ -30,7 +30,7 @@ import Testing
     if case nil = await mailbox.next() { true } else { false }
   }
 
-  @Test func whatIsTakenInTimeIsLeftAlone() async throws {
+  @Test func eventsTakenInTimeAreUnchanged() async throws {
     let mailbox = EventMailbox()
     for number in 1...3 {
       mailbox.post(.changed([change(number, nil, "a")], replica(number)))
@@ -43,7 +43,7 @@ import Testing
     let mailbox = EventMailbox()
     mailbox.post(.changed([change(1, "a", "b"), change(2, nil, "x")], replica(1)))
     mailbox.post(.changed([change(3, "gone", nil), change(1, "b", "c")], replica(2)))
-    // Came and went: nothing to tell.
+    // Inserted and deleted: nothing to report.
     mailbox.post(.changed([change(2, "x", nil)], replica(3)))
     mailbox.post(.disconnected("first"))
     mailbox.post(.disconnected("last"))
@@ -55,7 +55,7 @@ import Testing
     #expect(await isOver(mailbox))
   }
 
-  @Test func aFreshSnapshotSaysAllThatWasBefore() async throws {
+  @Test func aFreshSnapshotReplacesEverythingBefore() async throws {
     let mailbox = EventMailbox()
     mailbox.post(.changed([change(1, "a", "b")], replica(1)))
     mailbox.post(.disconnected("lost"))

@@ -1,4 +1,4 @@
-// JSON: what is taken and what is not, in any pieces, within limits.
+// JSON: what is accepted and what is not, however the stream is split, within limits.
 
 import Testing
 
@@ -51,7 +51,7 @@ import Testing
     #expect(error?.description == "JSON, byte 5: ';' where ',' or the end was expected")
   }
 
-  /// Three messages in a row, with all that can be cut in the middle of.
+  /// Three messages in a row, containing everything that a split could affect.
   private static let stream = #" {"a":"x\"}\\","b":[1,-2.5e3,"é\ud83d\ude00"]}[{"}":"]"}]"# + "\n\t{}  "
 
   @Test func aStreamMayBeCutAnywhere() throws {
@@ -76,7 +76,7 @@ import Testing
     #expect(values == whole)
   }
 
-  @Test func aStreamOfSomethingElseIsRefusedAtOnce() {
+  @Test func aStreamThatIsNotJSONIsRefusedAtOnce() {
     for text in ["GET / HTTP/1.1", "7", "\"a\"", "]", "}{", "\u{16}\u{3}\u{1}"] {
       var parser = JSONParser()
       #expect(throws: JSONError.self, "\(text)") { try parser.feed(text.utf8) }
@@ -89,7 +89,7 @@ import Testing
     #expect(throws: JSONError(.tooDeep(limit: 8), offset: 8)) { try parser.feed("{".utf8) }
     let text = String(repeating: "[", count: 100_000) + String(repeating: "]", count: 100_000)
     #expect(throws: JSONError(.tooDeep(limit: 64), offset: 64)) { try parse(text) }
-    // A bracket in a string is none, and one that was closed does not count.
+    // A bracket in a string does not count, nor does a closed one.
     var other = JSONParser(limits: JSONLimits(depth: 2))
     #expect(try other.feed(#"[["[[[["],[],[],[]]"#.utf8).count == 1)
   }
@@ -102,7 +102,7 @@ import Testing
     #expect(throws: JSONError(.tooLong(limit: 10), offset: 10)) { try atOnce.feed(#"["3456789"]"#.utf8) }
   }
 
-  /// A quadratic parser would look at 100 MB tens of thousands of times over.
+  /// A quadratic parser would examine 100 MB tens of thousands of times.
   @Test(.timeLimit(.minutes(4))) func largeMessagesInSmallPiecesTakeLinearTime() throws {
     var parser = JSONParser()
     let piece = Array((#"["0123456789abcde","# + String(repeating: #""0123456789abcde","#, count: 160) + "0],").utf8)
@@ -115,7 +115,7 @@ import Testing
     #expect(values.last == [])
   }
 
-  /// Changed bytes give a value or an error, and never anything else.
+  /// Changed bytes give a value or an error, and nothing else.
   @Test func mutatedTextNeverCrashes() {
     let seed = Array(Self.stream.utf8) + Array(#"{"n":-1.5e-7,"t":[true,false,null],"u":"\u00e9\ud83d\ude00"}"#.utf8)
     let alphabet = Array(#"{}[]",:\u0189dabcdef-+.eE tfn"#.utf8) + [0, 0x1f, 0x7f, 0x80, 0xc3, 0xff]

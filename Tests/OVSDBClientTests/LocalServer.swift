@@ -1,4 +1,4 @@
-// LocalServer: a real ovsdb-server on a unix socket, and a session with it over blocking I/O.
+// LocalServer: a real ovsdb-server on a Unix socket, and a session with it over blocking I/O.
 
 import Glibc
 import Testing

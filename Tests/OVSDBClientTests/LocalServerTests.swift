@@ -1,11 +1,11 @@
-// The session against a real ovsdb-server: every operation, every way of monitoring, locks, and a restart.
+// The session against a real ovsdb-server: every operation, every monitor method, locks, and a restart.
 
 import Testing
 
 @testable import OVSDBClient
 
 @Suite(.enabled(if: LocalServer.isInstalled, LocalServer.isMissing)) struct LocalServerTests {
-  @Test func everyOperationDoesWhatItSays() throws {
+  @Test func everyOperationWorks() throws {
     let server = try LocalServer()
     var client = Conversation()
     try client.connect(to: server)
@@ -79,7 +79,7 @@ import Testing
     let id = try client.session.transact([
       .wait(table: "Logical_Switch", where: [], columns: ["name"], isEqual: true, rows: [["name": "ls"]], timeoutMilliseconds: nil)
     ])
-    // The server is answering others meanwhile.
+    // In the meantime the server answers others.
     #expect(try client.transact([.comment("x")]).get() == [.done])
     client.session.cancel(id)
     #expect(try client.outcome(of: id) == .failure(.refused(method: "transact", error: "canceled", details: nil)))
@@ -154,7 +154,7 @@ import Testing
     try client.connect(to: server)
     #expect(client.session.replica?.rows("Logical_Switch").count == 20)
     #expect(client.session.replica?.rows("Logical_Switch").contains { $0.value["name"] == "another" } == true)
-    // A server that was killed does not know the transaction, and tells everything.
+    // A killed server does not remember the transaction, and sends everything.
     server.stop()
     client.close("killed")
     try server.start()

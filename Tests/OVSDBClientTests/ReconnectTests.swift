@@ -1,4 +1,4 @@
-// ReconnectTests: the script of connections that come and go, with a clock that only the test moves.
+// ReconnectTests: connections that come and go, with a clock that only the test advances.
 
 import Testing
 
@@ -29,7 +29,7 @@ import Testing
     #expect(pauses == [1, 2, 4, 8, 8, 8])
   }
 
-  @Test func aConnectionThatLivedBeginsAnew() {
+  @Test func aWorkingConnectionResetsThePause() {
     var machine = Reconnect([Self.one], now: 0)
     var now = 0.0
     for _ in 0..<4 {
@@ -37,7 +37,7 @@ import Testing
       machine.ended(.failed("refused"), now: now)
       now += 8
     }
-    // Connected, but of no use: the pause stays long.
+    // Connected, but the database was not replicated: the pause stays long.
     _ = machine.next(now: now)
     machine.connected(now: now)
     #expect(machine.status(now: now)[0].state == .active)
@@ -74,7 +74,7 @@ import Testing
     #expect(machine.next(now: 1) == .wait(until: 3))
   }
 
-  @Test func anElectionIsNotWaitedForLong() {
+  @Test func electionsAreRetriedSoon() {
     var machine = Reconnect([Self.one, Self.two], now: 0)
     var now = 0.0
     for _ in 0..<5 {
@@ -86,7 +86,7 @@ import Testing
       #expect(machine.next(now: now) == .wait(until: now + 1))
       now += 1
     }
-    // The leader is found, and lost again: the other one is tried at once.
+    // The leader is found and lost again: the other one is tried at once.
     guard case .connect(let leader) = machine.next(now: now) else { return #expect(Bool(false)) }
     machine.connected(now: now)
     machine.becameUseful(now: now)
@@ -95,7 +95,7 @@ import Testing
     #expect(other != leader)
   }
 
-  @Test func renewingKeepsTheRemoteAndWaitsForNothing() {
+  @Test func renewingKeepsTheRemoteWithoutPause() {
     var machine = Reconnect([Self.one, Self.two], now: 0)
     _ = machine.next(now: 0)
     machine.connected(now: 0)

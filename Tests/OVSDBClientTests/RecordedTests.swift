@@ -1,4 +1,4 @@
-// Messages of real servers and controllers (Fixtures/record says how they were made): replayed whole, cut anywhere, and damaged.
+// Messages of real servers and controllers (recorded with Fixtures/record): replayed whole, split anywhere, and damaged.
 
 import Glibc
 import Testing
@@ -6,7 +6,7 @@ import Testing
 @testable import OVSDBClient
 
 @Suite struct RecordedTests {
-  /// What a session with ovsdb-server was sent, and what `select` told in the end.
+  /// The server's messages to a session, and the final answer to `select`.
   struct Recording: Sendable, CustomTestStringConvertible {
     var name: String
     var bytes: [UInt8]
@@ -45,7 +45,7 @@ import Testing
     return (session, events)
   }
 
-  /// Whether the replica is what `select` told.
+  /// Whether the replica equals the answer to `select`.
   private func check(_ session: Session, _ rows: [UInt8], sourceLocation: SourceLocation = #_sourceLocation) throws {
     let replica = try #require(session.replica, sourceLocation: sourceLocation)
     let tables = replica.schema.tables.keys.sorted()
@@ -59,7 +59,7 @@ import Testing
     }
   }
 
-  @Test(arguments: names) func theReplicaIsWhatSelectTells(_ name: String) throws {
+  @Test(arguments: names) func theReplicaEqualsSelect(_ name: String) throws {
     let recording = try Recording(name)
     let (session, events) = replay([recording.bytes[...]])
     #expect(session.isReady && events.allSatisfy { $0.failure == nil })
@@ -67,8 +67,8 @@ import Testing
     try check(session, recording.rows)
   }
 
-  /// Whoever applies the changes has what the replica has, after each event.
-  @Test(arguments: names) func theChangesAreThoseOfTheReplica(_ name: String) throws {
+  /// Applying the changes yields the replica, after each event.
+  @Test(arguments: names) func theChangesAddUpToTheReplica(_ name: String) throws {
     let (_, events) = replay([try Recording(name).bytes[...]])
     var shadow: [String: [RowID: OVSDBRow]] = [:]
     var count = 0
@@ -90,7 +90,7 @@ import Testing
     #expect(count > 10)
   }
 
-  @Test func aReconnectToAClusterIsToldTheDifference() throws {
+  @Test func aReconnectToAClusterFetchesTheDifference() throws {
     let first = try Recording("cluster-first")
     let second = try Recording("cluster-second")
     #expect(String(decoding: second.bytes, as: UTF8.self).contains(#""result":[true,"#))
@@ -99,7 +99,7 @@ import Testing
     let (after, events) = replay([second.bytes[...]], into: session)
     #expect(events.allSatisfy { $0.failure == nil })
     try check(after, second.rows)
-    // Without what was there before, the difference is of no use, and that is noticed.
+    // Without the previous contents the difference is useless, and this is detected.
     #expect(replay([second.bytes[...]]).1.last?.failure != nil)
   }
 
@@ -138,7 +138,7 @@ import Testing
     for value in values { #expect(try JSONValue(parsing: value.encoded) == value) }
   }
 
-  /// Damaged messages are refused, or mean something else; more they cannot do.
+  /// Damaged messages are rejected or mean something else, and nothing worse.
   @Test func damagedRecordingsNeverCrash() throws {
     let alphabet = Array(#"{}[]",:\u0189dabcdef-+.eE tfn"#.utf8) + [0, 0x1f, 0x80, 0xc3, 0xff]
     var refused = 0

@@ -1,4 +1,4 @@
-// RemoteTests: the notation of remotes, right and wrong.
+// RemoteTests: the notation of remotes, valid and invalid.
 
 import Testing
 

@@ -1,4 +1,4 @@
-// ScriptedServer: drives a session by hand: what it sends is taken apart, and answers are texts.
+// ScriptedServer: drives a session by hand: it parses the session's output, and its answers are texts.
 
 import Testing
 
@@ -47,7 +47,7 @@ struct ScriptedServer {
     return send(#"{"id":\#(message["id"] ?? .null),"result":\#(result),"error":null}"#)
   }
 
-  /// Expects a request and refuses it.
+  /// Expects a request and rejects it.
   mutating func refuse(_ method: String, _ error: String, sourceLocation: SourceLocation = #_sourceLocation) throws -> [SessionEvent] {
     let message = try expect(method, sourceLocation: sourceLocation)
     return send(#"{"error":\#(error),"id":\#(message["id"] ?? .null),"result":null}"#)

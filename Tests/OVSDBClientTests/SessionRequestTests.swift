@@ -88,7 +88,7 @@ import Testing
     guard case .transaction(id, .failure(.unknownOutcome("reset by peer"))) = events.first else { throw Unexpected() }
     guard case .reply(other, .failure(.unknownOutcome)) = events.last else { throw Unexpected() }
     #expect(events.count == 2)
-    // The next connection begins without what was left of this one.
+    // The next connection starts without leftovers of this one.
     server.open()
     _ = try server.expect("get_schema")
     #expect(try server.next() == nil)

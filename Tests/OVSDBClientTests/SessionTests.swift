@@ -30,7 +30,7 @@ import Testing
     #expect(changes[0].new?["set"] == OVSDBDatum(set: [1, 3]))
     #expect(changes[0].changedColumns == ["n", "set"])
     #expect(changes[1].old == nil && changes[1].new?["name"] == OVSDBDatum(""))
-    // The snapshot before is still what it was.
+    // The previous snapshot is unchanged.
     #expect(replica.rows("T").count == 1 && replica["T", a]?["n"] == .emptySet)
     #expect(server.session.replica?.lastTransaction == a)
 
@@ -56,7 +56,7 @@ import Testing
     #expect(events.first?.replica?.lastTransaction == b)
   }
 
-  @Test func aServerThatForgotGivesEverythingAnew() throws {
+  @Test func aServerThatForgotSendsEverything() throws {
     var server = ScriptedServer()
     _ = try server.connect(#"{"T":{"\#(a)":{"initial":{"name":"x"}}}}"#, transaction: a)
     _ = server.session.closed("gone", now: server.now)
@@ -74,7 +74,7 @@ import Testing
     #expect(try server.expect("monitor_cond_since")["params"]?.elements?.last == .string(RowID.zero.description))
   }
 
-  @Test func anOlderServerIsMonitoredWithWhatItKnows() throws {
+  @Test func anOlderServerIsMonitoredWithItsOwnMethods() throws {
     var server = ScriptedServer()
     server.open()
     #expect(try server.refuse("get_schema", #"{"error":"unknown database"}"#).isEmpty)
@@ -134,7 +134,7 @@ import Testing
     _ = try server.expect("get_schema")
   }
 
-  @Test func aFollowerWillDoWhereThatIsWanted() throws {
+  @Test func aFollowerIsAcceptedIfConfigured() throws {
     var server = ScriptedServer(requiresLeader: false)
     server.open()
     _ = try server.introduce(#"{"name":"db","model":"clustered","connected":true,"leader":false}"#)

@@ -1,4 +1,4 @@
-// TLSTests: two TLS end points that exchange bytes in memory: the right ones connect, and each wrong one is refused for its reason.
+// TLSTests: two TLS endpoints that exchange bytes in memory: valid ones connect, and each invalid one is rejected for its reason.
 
 import COpenSSL
 import Foundation
@@ -12,9 +12,9 @@ private struct Wire {
   let server: TLSEngine
   var clientError: TLSError?
   var serverError: TLSError?
-  /// Everything that has been on the wire.
+  /// Everything that was sent on the wire.
   var seen: [UInt8] = []
-  /// The octet on the wire that changes on its way.
+  /// The octet that changes in transit.
   var damagedOctet: Int?
   var isDamaged: Bool { damagedOctet.map { $0 < seen.count } ?? false }
 
@@ -25,7 +25,7 @@ private struct Wire {
     self.server = try TLSEngine(TLSContext(TLSMaterial(reading: server)), .server)
   }
 
-  /// Carries bytes until nobody has any. `pieces`: how many at once.
+  /// Carries bytes until neither side has any. `pieces`: how many bytes at once.
   mutating func settle(pieces: Int = .max) {
     var isMoving = true
     while isMoving {
@@ -51,7 +51,7 @@ private struct Wire {
   private mutating func advance(_ engine: TLSEngine, _ isClient: Bool) {
     do {
       try engine.advance()
-      // Alerts, and what TLS 1.3 sends after the handshake, come here.
+      // Alerts and TLS 1.3's messages after the handshake arrive here.
       if engine.isEstablished {
         var none = [UInt8](repeating: 0, count: 0)
         _ = try none.withUnsafeMutableBytes { try engine.read(into: $0) }
@@ -72,7 +72,7 @@ private struct Wire {
   }
 
   @Test(arguments: [TLS1_2_VERSION, TLS1_3_VERSION], [1, 100, Int.max])
-  func rightOnesConnectInBothVersionsAndAnyPieces(version: Int32, pieces: Int) throws {
+  func validPeersConnectInBothVersionsAndAnyPieces(version: Int32, pieces: Int) throws {
     let folder = try Self.right()
     var wire = try Wire(client: folder.settings("client"), server: folder.settings("server"), clientVersion: version)
     wire.settle(pieces: pieces)
@@ -95,7 +95,7 @@ private struct Wire {
     }
   }
 
-  @Test func closingIsTold() throws {
+  @Test func closingIsReported() throws {
     let folder = try Self.right()
     var wire = try Wire(client: folder.settings("client"), server: folder.settings("server"))
     wire.settle()
@@ -117,7 +117,7 @@ private struct Wire {
     }
   }
 
-  /// What is wrong with the server, seen by a client; and the other way round.
+  /// What is wrong with the server, from a client's point of view; and the other way round.
   @Test(arguments: [
     ("expired", TLSError.Reason.expired, "it has expired"),
     ("early", .notYetValid, "it is not valid yet"),
@@ -150,7 +150,7 @@ private struct Wire {
       #expect(error.description.contains(words) && error.description.contains("CN=\(name)"), "\(error)")
       #expect(!error.remedy.isEmpty)
       #expect(!(isServer ? wire.client : wire.server).isEstablished)
-      // The other side hears why, as far as TLS has words for it.
+      // The other side learns the reason, as far as TLS can express it.
       #expect((isServer ? wire.serverError : wire.clientError)?.reason == .refusedByPeer)
     }
   }
@@ -186,7 +186,7 @@ private struct Wire {
     }
   }
 
-  /// Every fault of our own files is said with its path.
+  /// Every fault in our own files is reported with its path.
   @Test(arguments: [
     ("missing key", TLSError.Reason.fileUnreadable, "nowhere.key", "No such file"),
     ("folder", .fileUnreadable, "/tmp", "Is a directory"),
@@ -236,20 +236,21 @@ private struct Wire {
     #expect(try TLSMaterial(reading: folder.settings("client")) != before)
   }
 
-  /// Whatever the bytes of a handshake become on the way, it ends with an error or not at all, and never with a peer that is not verified.
+  /// However the bytes of a handshake are damaged in transit, it ends with an error or not at all, and never with an unverified
+  /// peer.
   @Test func damagedHandshakesAreRefused() throws {
     let folder = try Self.right()
     var random = SystemRandomNumberGenerator()
     for _ in 0..<200 {
       var wire = try Wire(client: folder.settings("client"), server: folder.settings("server"))
-      // The version in the first record is not looked at (RFC 8446 §5.1).
+      // The version in the first record is ignored (RFC 8446 §5.1).
       wire.damagedOctet = Int.random(in: 3..<4000, using: &random)
       wire.settle(pieces: Int.random(in: 1...2000, using: &random))
       if wire.client.isEstablished && wire.server.isEstablished { #expect(!wire.isDamaged) }
     }
   }
 
-  /// A chain: our certificate, then the one between it and the authority.
+  /// A chain: our certificate, then the intermediate one.
   @Test func aChainOfCertificatesIsSent() throws {
     let folder = try Self.right()
     try folder.issue("between", by: "ca", extensions: "basicConstraints=critical,CA:TRUE")

@@ -1,4 +1,4 @@
-// TestCertificates: authorities and certificates, good and bad, made by the openssl command when a test needs them.
+// TestCertificates: authorities and certificates, valid and invalid, created by the openssl command when a test needs them.
 
 import Foundation
 import Testing
@@ -58,7 +58,7 @@ final class TestCertificates: Sendable {
       "-in", file("\(name).csr"), "-out", file("\(name).pem"), "-startdate", start, "-enddate", end, "-extfile", file("\(name).ext"))
   }
 
-  /// Settings of the one called `name`, who trusts `authority`.
+  /// Settings of `name`, which trusts `authority`.
   func settings(_ name: String, trusts authority: String = "ca", peerNames: [String] = []) -> TLSSettings {
     TLSSettings(
       privateKeyPath: file("\(name).key"), certificatePath: file("\(name).pem"), caCertificatePath: file("\(authority).pem"),

@@ -1,4 +1,4 @@
-// A small database for scripted sessions, and the texts that a server sends about it.
+// A small database for scripted sessions, and a server's messages about it.
 
 @testable import OVSDBClient
 

@@ -1,4 +1,4 @@
-// Values: one representation for equal ones, and their text forms.
+// Values: equal values have one representation, and text forms.
 
 import Testing
 

@@ -1,4 +1,4 @@
-// The client against scripted daemons: answers in pieces, pages, refusals, silence, hang-ups and nonsense.
+// The client against scripted daemons: answers in pieces, pages, errors, silence, closed connections and nonsense.
 
 import FoundationEssentials
 import Glibc
@@ -6,14 +6,14 @@ import Testing
 
 @testable import VTEPControl
 
-/// A daemon that accepts one client and plays a script on its connection.
+/// A daemon that accepts one client and runs a script on its connection.
 private final class ScriptedDaemon: Sendable {
   let path: String
   private let listener: Int32
 
   init() throws {
     path = "/tmp/vtep-client-test-\(getpid())-\(UInt32.random(in: 0...UInt32.max)).sock"
-    // Other tests start programs, which must not keep our connections open.
+    // Other tests start programs, which must not inherit our connections.
     listener = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = try #require(sockaddr_un(path: path))
     let result = withUnsafePointer(to: &address) {
@@ -27,7 +27,7 @@ private final class ScriptedDaemon: Sendable {
     unlink(path)
   }
 
-  /// Runs the script in a thread of its own; it ends with the connection closed.
+  /// Runs the script in its own thread; at the end the connection is closed.
   func play(_ script: @escaping @Sendable (Connection) -> Void) {
     let listener = listener
     Thread.start {
@@ -79,7 +79,7 @@ private let answer = #"{"jsonrpc":"2.0","id":1,"result":{"changed":true}}"# + "\
     return try client.send(request)
   }
 
-  @Test func requestIsAsTheProtocolSays() throws {
+  @Test func requestFollowsTheProtocol() throws {
     let daemon = try ScriptedDaemon()
     daemon.play { connection in
       let line = connection.readLine()
@@ -101,7 +101,7 @@ private let answer = #"{"jsonrpc":"2.0","id":1,"result":{"changed":true}}"# + "\
     #expect(try send(FlushMACs(), to: daemon).changed)
   }
 
-  @Test func pagesAreAskedForUntilTheLast() throws {
+  @Test func pagesAreRequestedUntilTheLast() throws {
     let daemon = try ScriptedDaemon()
     daemon.play { connection in
       for (id, next) in [(1, "5"), (2, "9"), (3, "null")] {

@@ -1,4 +1,4 @@
-// What goes over the control socket, byte for byte: scripts read these keys, and every one must always be there.
+// The control socket's format, byte for byte: scripts read these keys, and each must always be present.
 
 import FoundationEssentials
 import Testing

@@ -1,4 +1,4 @@
-// How the daemon reads request lines: good ones, ones that are no requests, and parameters that are wrong.
+// How the daemon reads request lines: valid ones, lines that are not requests, and wrong parameters.
 
 import FoundationEssentials
 import Testing

@@ -1,5 +1,5 @@
 // `vtepctl binding add|delete` as edits of the desired state: one entry at a time, consistent with `port set` and with profiles;
-// and the check of a change, which looks only at what differs, finds what the full check finds.
+// and the check of a change, which examines only the differences, finds the same problems as the full check.
 
 import Encap
 import Testing
@@ -36,7 +36,7 @@ import VTEPControl
     #expect(added.ports["bm1"]?.vlans == [100: vni5001, 200: vni5001, 4094: vni5002])
     #expect(try added.applying(AddBinding(port: "bm1", vlan: 200, vni: 5001)) == added)
     #expect(try added.applying(DeleteBinding(port: "bm1", vlan: 200)) == state)
-    // The same as what `port set` says as a whole.
+    // The same as the whole list given to `port set`.
     let whole = SetPort(name: "bm1", settings: ["vlans": .map(["100": .number(5001), "200": .number(5001), "4094": .number(5002)])])
     #expect(try state.applying(whole) == added)
   }
@@ -57,7 +57,7 @@ import VTEPControl
   @Test func firstAndLastVLAN() throws {
     let added = try state.applying(AddBinding(port: "vm1", vlan: 1, vni: 5002))
     #expect(added.ports["vm1"]?.vlans == [1: vni5002])
-    // As if it had never been there: `config show` says nothing of vlans.
+    // As if it had never existed: `config show` does not list vlans.
     #expect(try added.applying(DeleteBinding(port: "vm1", vlan: 1)) == state)
   }
 
@@ -97,7 +97,7 @@ import VTEPControl
     expectRefusal(DeleteBinding(port: "p"), of: shared, .refused, "from profile trunk; change the profile")
   }
 
-  @Test func aChangeIsCheckedLikeTheWhole() throws {
+  @Test func aChangeIsCheckedLikeTheWholeState() throws {
     let stranger = VNI(truncating: 77)
     let breaks: [(inout DesiredState) -> Void] = [
       { _ in }, { $0.vnis[self.vni5001] = nil }, { $0.vnis[self.vni5002]?.ageingSeconds = .max }, { $0.ports["bm1"]?.vlans[5] = stranger },

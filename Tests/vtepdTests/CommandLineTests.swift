@@ -1,4 +1,4 @@
-// vtepctl as a process against a control server: exit statuses, tables, JSON, paging, and a reader that goes away.
+// vtepctl as a process against a control server: exit statuses, tables, JSON, paging, and a reader that disconnects.
 
 import Foundation
 import Testing
@@ -6,7 +6,7 @@ import VTEPControl
 
 @testable import vtepd
 
-/// What a run of vtepctl left behind.
+/// The results of a run of vtepctl.
 private struct Run: CustomStringConvertible {
   var status: Int32
   var output: String
@@ -14,7 +14,7 @@ private struct Run: CustomStringConvertible {
 
   var description: String { "status \(status)\n\(output.prefix(2000))\n\(errors)" }
 
-  /// Runs the vtepctl that was built beside this test.
+  /// Runs the vtepctl built with this test.
   init(_ arguments: [String], shell script: String? = nil) throws {
     let bundle = try #require(CommandLine.arguments.first)
     let executable = URL(filePath: bundle).deletingLastPathComponent().appending(path: "vtepctl")
@@ -58,7 +58,7 @@ private struct Run: CustomStringConvertible {
     #expect(result.output.isEmpty && !result.errors.isEmpty, "\(result)")
   }
 
-  @Test func helpAndCompletionsAreNoErrors() throws {
+  @Test func helpAndCompletionsSucceed() throws {
     for arguments in ["--help", "help", "show --help", "mac add --help", "completions bash", "completions zsh", "completions fish"] {
       let result = try Run(words(arguments))
       #expect(result.status == 0 && result.output.contains("vtepctl") && result.errors.isEmpty, "\(arguments): \(result)")
@@ -71,7 +71,7 @@ private struct Run: CustomStringConvertible {
       let result = try run(directory.socketPath, arguments)
       #expect(result.status == 3 && result.output.isEmpty && result.errors.contains("is vtepd running?"), "\(arguments): \(result)")
     }
-    // A daemon that accepts and says nothing.
+    // A daemon that accepts and does not answer.
     let silent = try ControlSocket(path: directory.socketPath)
     let result = try run(directory.socketPath, "--timeout 0.2 status")
     #expect(result.status == 3 && result.errors.contains("no answer within 0.2 s"), "\(result)")
@@ -94,7 +94,7 @@ private struct Run: CustomStringConvertible {
     }
   }
 
-  @Test func changesAreMadeAndSaidOnce() async throws {
+  @Test func changesAreMadeAndReportedOnce() async throws {
     let handler = try RecordingHandler()
     try await withServer(handler: handler) { path throws in
       for arguments in [
@@ -193,7 +193,7 @@ private struct Run: CustomStringConvertible {
     }
   }
 
-  @Test func readerMayGoAway() async throws {
+  @Test func readerMayDisconnect() async throws {
     try await withServer(handler: RecordingHandler(macCount: 1 << 40)) { path throws in
       let script = #"set -o pipefail; "$0" --socket "$1" show mac-table | head -n 3"#
       let result = try Run([path], shell: script)

@@ -1,4 +1,4 @@
-// The list of configuration keys that the manual page is made from.
+// The list of configuration keys for the manual page.
 
 import Testing
 
@@ -16,7 +16,7 @@ import Testing
     #expect(keys.contains(key))
   }
 
-  @Test func nothingTwiceAndNothingThatIsRefused() {
+  @Test func keysAreUniqueAndAccepted() {
     #expect(Set(keys).count == keys.count)
     #expect(!keys.contains("metrics") && !keys.contains("profiles.NAME.device"))
   }

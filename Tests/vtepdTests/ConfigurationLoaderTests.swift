@@ -1,4 +1,4 @@
-// Good configurations: every key arrives where it belongs, defaults hold, and what is written back loads as the same.
+// Valid configurations: every key takes effect, defaults apply, and written configurations load as the same.
 
 import Encap
 import MulticastLearn
@@ -133,16 +133,16 @@ import VTEPControl
     let b = try #require(configuration.desired.ports["b"])
     #expect(b.policy.storm == StormLimits(broadcast: 0, unknownUnicast: 5, unknownMulticast: 10_000))
     #expect(!a.hasBPDUGuard && a.probesLoops && a.linkProtocols == .drop && !b.probesLoops)
-    // What is written back says the mode and what was typed, and means the same.
+    // The output contains the mode and what was typed, and means the same.
     #expect(try load(try configuration.yaml()) == configuration)
     #expect(try !configuration.yaml().contains("10000"))
-    // Ports that come later have them, too; a hypervisor has none.
+    // Ports added later have them too; a hypervisor has none.
     configuration.desired = try configuration.desired.applying(
       AddPort(name: "c", settings: ["kind": .text("netdev"), "device": .text("dc"), "vni": .number(7)]))
     #expect(configuration.desired.ports["c"]?.policy.storm == a.policy.storm)
     let other = try load(text.replacing("mode: gateway", with: "mode: hypervisor"))
     #expect(other.desired.ports["a"]?.policy.storm == StormLimits() && other.desired.ports["a"]?.probesLoops == false)
-    // A mode that changes in the file waits for the next start.
+    // A changed mode in the file needs a restart.
     let merged = try configuration.desired.merging(from: configuration.desired, to: other.desired)
     #expect(merged.ports["a"]?.policy.storm == a.policy.storm)
   }
@@ -162,7 +162,7 @@ import VTEPControl
     var configuration = try load(fullConfigurationText)
     let text = try configuration.yaml()
     #expect(try load(text) == configuration)
-    // Names that YAML takes for something else, and values that differ from the defaults in the other direction.
+    // Names that YAML would interpret, and values that differ from the defaults in the other direction.
     for name in ["null", "true", "1e3", "0x10", "~", "a: b", "- x", "ünïcode", "#no comment", " blank ", "'", "\"", "a\nb"] {
       configuration.name = name
       configuration.mode = .hypervisor
@@ -184,7 +184,7 @@ import VTEPControl
       String(repeating: "[", count: 100_000), String(repeating: "- ", count: 100_000),
       String(repeating: "{a: ", count: 900) + String(repeating: "}", count: 900),
     ] {
-      // On a task, where the stack is smaller than the main thread's.
+      // On a task, whose stack is smaller than the main thread's.
       let isRefused = await Task.detached { (try? ConfigurationLoader(hostName: "h").load(text: text, file: "f")) == nil }.value
       #expect(isRefused)
     }

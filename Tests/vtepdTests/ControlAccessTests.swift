@@ -1,4 +1,4 @@
-// Who may give which command: the rule as a value, and a server that asks the kernel who its clients are.
+// Who may run which command: the rule as a value, and a server that asks the kernel who its clients are.
 
 import Glibc
 import Testing
@@ -35,10 +35,10 @@ import VTEPControl
     #expect(nothing.contains("usermod -aG vtepd-view USER"))
   }
 
-  /// Needs another user than root, whom nothing is refused.
+  /// Needs a user other than root, who may do everything.
   @Test(.enabled(if: geteuid() == 0, "becoming another user needs root"))
-  func theKernelSaysWhoAsks() async throws {
-    // Above every group that Debian hands out; the client below gets the first and the last of many.
+  func theKernelIdentifiesClients() async throws {
+    // Above every group that Debian assigns; the client below gets the first and the last of many.
     let view: gid_t = 3_000_000_001
     try await withServer(handler: RecordingHandler(), groups: ControlGroups(change: 3_000_000_000, view: view)) { path in
       let directory = String(path.dropLast("/vtepd.sock".count))

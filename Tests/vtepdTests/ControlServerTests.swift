@@ -1,5 +1,5 @@
-// The control server over real sockets, with clients that misbehave: garbage, half lines, endless lines, readers that do
-// not read, crowds, and the sockets of dead and living daemons.
+// The control server over real sockets, with clients that misbehave: garbage, partial lines, endless lines, readers that do not
+// read, crowds, and the sockets of dead and living daemons.
 
 import Glibc
 import Logging
@@ -66,7 +66,7 @@ import VTEPControl
     withExtendedLifetime(socket) {}
   }
 
-  @Test func missingDirectoryIsMade() throws {
+  @Test func missingDirectoryIsCreated() throws {
     let directory = try ScratchDirectory()
     let path = directory.path + "/run/vtepd.sock"
     _ = try ControlSocket(path: path)
@@ -74,7 +74,7 @@ import VTEPControl
     #expect(rmdir(directory.path + "/run") == 0)
   }
 
-  @Test func garbageIsAnsweredAndTheConnectionGoesOn() async throws {
+  @Test func garbageIsAnsweredAndTheConnectionContinues() async throws {
     try await withServer(handler: RecordingHandler()) { path in
       let client = try RawClient(path)
       for (line, code) in [
@@ -88,14 +88,14 @@ import VTEPControl
       }
       client.write([0xff, 0xfe, 0x80, 0x0a])
       #expect(try #require(client.readLine()).contains("-32700"))
-      // Blank lines and notifications have no answer; what follows has.
+      // Blank lines and notifications get no answer; what follows does.
       client.write("\n \r\n" + #"{"jsonrpc":"2.0","method":"status"}"# + "\n" + statusLine)
       let answer = try #require(client.readLine())
       #expect(answer.contains(#""id":1"#) && answer.contains(#""state":"running""#))
     }
   }
 
-  @Test func halfLinesArePutTogether() async throws {
+  @Test func partialLinesAreJoined() async throws {
     try await withServer(handler: RecordingHandler()) { path in
       let client = try RawClient(path)
       for byte in statusLine.utf8 {
@@ -106,7 +106,7 @@ import VTEPControl
       // Many in one piece.
       client.write(String(repeating: statusLine, count: 50))
       for _ in 0..<50 { #expect(try #require(client.readLine()).contains("running")) }
-      // The rest of a line never comes.
+      // The rest of a line never arrives.
       client.write(String(statusLine.dropLast(5)))
       client.closeSendingSide()
       #expect(client.readLine() == nil)
@@ -125,7 +125,7 @@ import VTEPControl
     }
   }
 
-  @Test func tooLongALineEndsTheConnection() async throws {
+  @Test func overlongLineClosesTheConnection() async throws {
     var limits = ControlServer.Limits()
     limits.requestByteCount = 4096
     try await withServer(handler: RecordingHandler(), limits: limits) { path in
@@ -136,7 +136,7 @@ import VTEPControl
         #expect(try #require(client.readLine()).contains("longer than 4096 bytes"))
         #expect(client.readLine() == nil)
       }
-      // The longest line that is allowed, and one byte more.
+      // The longest allowed line, and one byte more.
       let padding = String(repeating: " ", count: 4096 - statusLine.utf8.count)
       let client = try RawClient(path)
       client.write(padding + statusLine)
@@ -146,7 +146,7 @@ import VTEPControl
     }
   }
 
-  @Test func largeRequestsAreTaken() async throws {
+  @Test func largeRequestsAreAccepted() async throws {
     try await withServer(handler: RecordingHandler()) { path in
       var client = try ControlClient(socketPath: path, timeoutSeconds: 60)
       let comment = "#" + String(repeating: "x", count: 3 << 20) + "\n"
@@ -154,10 +154,10 @@ import VTEPControl
     }
   }
 
-  @Test func clientThatDoesNotReadHoldsUpOnlyItself() async throws {
+  @Test func clientThatDoesNotReadBlocksOnlyItself() async throws {
     try await withServer(handler: RecordingHandler()) { path in
       let client = try RawClient(path)
-      // Asks and asks without reading, until the daemon takes no more: it stops reading while an answer waits.
+      // Sends requests without reading, until the daemon accepts no more: it stops reading while an answer waits.
       let requests = Array(String(repeating: statusLine, count: 1000).utf8)
       let enough = 16 << 20
       var taken = 0
@@ -171,7 +171,7 @@ import VTEPControl
       #expect(taken < enough, "requests are read although their answers are not")
       let isAnotherAnswered = try isAnswered(path)
       #expect(isAnotherAnswered)
-      // Once it reads it gets every answer.
+      // Once the client reads, it gets every answer.
       client.closeSendingSide()
       var answerCount = 0
       while let line = client.readLine() {
@@ -191,7 +191,7 @@ import VTEPControl
       let stuck = try RawClient(path)
       stuck.write(String(repeating: #"{"jsonrpc":"2.0","id":1,"method":"show.mac-table"}"# + "\n", count: 10))
       #expect(silent.readLine() == nil)
-      // Their places are free again.
+      // Their slots are free again.
       try await eventually("a new client is served") { (try? isAnswered(path)) == true }
       var lineCount = 0
       while stuck.readLine() != nil { lineCount += 1 }
@@ -199,7 +199,7 @@ import VTEPControl
     }
   }
 
-  @Test func longestIdleClientGivesWay() async throws {
+  @Test func longestIdleClientIsDisconnected() async throws {
     var limits = ControlServer.Limits()
     limits.clientCount = 8
     try await withServer(handler: RecordingHandler(), limits: limits) { path in
@@ -208,7 +208,7 @@ import VTEPControl
         client.write(statusLine)
         #expect(try #require(client.readLine()).contains("running"))
       }
-      // The first has been idle longest, until it asks again.
+      // The first has been idle longest, until it sends another request.
       crowd[0].write(statusLine)
       #expect(try #require(crowd[0].readLine()).contains("running"))
       let newcomer = try RawClient(path)
@@ -255,7 +255,7 @@ import VTEPControl
 
   @Test func staleSocketIsReplaced() async throws {
     let directory = try ScratchDirectory()
-    // What kill -9 leaves behind: a bound socket whose owner is gone.
+    // What kill -9 leaves behind: a bound socket without an owner.
     let dead = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
     var address = try #require(sockaddr_un(path: directory.socketPath))
     let result = withUnsafePointer(to: &address) {
@@ -301,7 +301,7 @@ import VTEPControl
       let silent = try RawClient(directory.socketPath)
       let stuck = try RawClient(directory.socketPath)
       stuck.write(String(repeating: #"{"jsonrpc":"2.0","id":1,"method":"show.mac-table"}"# + "\n", count: 10))
-      // The answer has begun, and its end does not fit into the socket.
+      // The answer has begun, and the rest does not fit into the socket.
       let begin = stuck.read()
       #expect(begin == UInt8(ascii: "{"))
       running.cancel()

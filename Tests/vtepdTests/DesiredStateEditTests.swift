@@ -1,4 +1,4 @@
-// Run-time changes as edits of the desired state: what they change, when they change nothing, and what they refuse.
+// Run-time changes as edits of the desired state: what they change, when they change nothing, and what they reject.
 
 import Encap
 import MulticastLearn
@@ -53,7 +53,7 @@ import VTEPControl
     expectRefusal(SetVNI(AddVNI(vni: 9, macLimit: 1)), .notFound, "no VNI 9")
   }
 
-  @Test func existingVNIKeepsWhatIsNotGiven() throws {
+  @Test func existingVNIKeepsUnsetKeys() throws {
     #expect(try state.applying(AddVNI(vni: 5001)) == state)
     #expect(try state.applying(AddVNI(vni: 5001, flood: "multicast")) == state)
     #expect(try state.applying(AddVNI(vni: 5002, flood: "replicate")) == state)

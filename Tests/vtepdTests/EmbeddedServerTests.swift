@@ -1,4 +1,4 @@
-// EmbeddedServerTests: the parts of our own database server: processes, locks, log lines, databases.
+// EmbeddedServerTests: the parts of the embedded database server: processes, locks, log lines, databases.
 
 import Foundation
 import Glibc
@@ -9,18 +9,18 @@ import Testing
 @testable import vtepd
 
 @Suite struct EmbeddedServerTests {
-  /// Asked without a shell, which blocks signals while it starts a program.
-  @Test func aProgramGetsNothingOfOurs() async throws {
-    // A descriptor without close-on-exec. Signals are ignored by this process and others, for example SIGPIPE.
+  /// Started without a shell, which would block signals while it starts a program.
+  @Test func aProgramInheritsNothing() async throws {
+    // A descriptor without close-on-exec. This process and others ignore signals, for example SIGPIPE.
     let opened = open("/dev/null", O_RDONLY)
-    let descriptor = fcntl(opened, F_DUPFD, 100) // no number that the program's own files get
+    let descriptor = fcntl(opened, F_DUPFD, 100) // a number that the program's own files do not get
     close(opened)
     defer { close(descriptor) }
     let files = try await ChildProcess.run("/bin/ls", ["/proc/self/fd"])
     #expect(!files.split(separator: "\n").contains("\(descriptor)"), "\(files)")
     let status = try await ChildProcess.run("/bin/cat", ["/proc/self/status", "/proc/self/stat"])
     let signals = status.split(separator: "\n").filter { $0.hasPrefix("SigBlk") || $0.hasPrefix("SigIgn") }
-    // The C library keeps two signals for itself.
+    // The C library reserves two signals.
     let none = ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", "SigIgn:\t0000000180000000"]
     #expect(signals.count == 2 && signals.allSatisfy { none.contains(String($0)) }, "\(status)")
     let fields = try #require(status.split(separator: ")").last).split(separator: " ")
@@ -49,7 +49,7 @@ import Testing
     #expect(lineBox.all.last == "told")
   }
 
-  @Test func aLockTellsItsHolder() async throws {
+  @Test func aLockNamesItsHolder() async throws {
     let path = "/tmp/vtepd-lock-\(getpid())"
     defer { unlink(path) }
     #expect(FileLock.holder(of: path) == nil)
@@ -77,12 +77,12 @@ import Testing
     #expect(ServerLogLine(line).text == text)
   }
 
-  @Test func aDatabaseIsMadeOnceAndLeftAlone() async throws {
+  @Test func aDatabaseIsCreatedOnceAndLeftAlone() async throws {
     let folder = "/tmp/vtepd-db-\(getpid())"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let database = DatabaseFile(tools: try OVSDBTools.find(), folder: folder, log: quietLogger)
-    // What an interrupted attempt has left.
+    // Leftovers of an interrupted attempt.
     try "half".write(toFile: "\(folder)/vtep.db.new", atomically: false, encoding: .utf8)
     try await database.prepare()
     let made = try Data(contentsOf: URL(filePath: database.path))

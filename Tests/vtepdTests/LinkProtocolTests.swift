@@ -1,4 +1,4 @@
-// Settings of link-local protocols and guards: read, written, inherited, and refused where two taps would have one name.
+// Settings of link-local protocols and guards: read, written, inherited, and rejected if two taps would have the same name.
 
 import Testing
 import VTEP

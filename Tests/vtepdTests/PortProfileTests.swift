@@ -1,4 +1,4 @@
-// Profiles and the keys that they share with ports: read, overridden, applied to every port, and written back.
+// Profiles and the keys they share with ports: read, overridden, applied to every port, and written back.
 
 import Encap
 import Testing
@@ -54,7 +54,7 @@ private let head = """
 
     """
 
-  @Test func portsTakeFromProfilesWhatTheyDoNotSay() throws {
+  @Test func portsTakeUnsetKeysFromProfiles() throws {
     let ports = try load(full).desired.ports
     let a = try #require(ports["a"])
     let b = try #require(ports["b"])
@@ -83,7 +83,7 @@ private let head = """
   @Test func changedProfileReachesAllItsPorts() throws {
     let old = try load(full)
     let new = try load(full.replacing("mac-limit: 4", with: "mac-limit: 9"))
-    // Meanwhile vtepctl has changed one port and added another.
+    // In the meantime vtepctl has changed one port and added another.
     var running = old.desired
     running.ports["a"]?.mtu = 1300
     var added = PortSettings(name: "x", kind: .tap, device: "tx")
@@ -99,7 +99,7 @@ private let head = """
     #expect(old.desired.changes(to: new.desired) == ["profile tenant changed", "port a changed", "port b changed"])
   }
 
-  @Test func profileInUseCannotGo() throws {
+  @Test func profileInUseCannotBeRemoved() throws {
     let old = try load("profiles: {p: {vni: 1}, q: {vni: 2}}\n")
     let new = try load("profiles: {q: {vni: 2}}\n")
     var running = old.desired
@@ -113,7 +113,7 @@ private let head = """
   @Test(arguments: [
     ("ports: [{name: a, kind: tap, device: ta, profile: p}]\n", ["f:3:51: there is no profile 'p'"]),
     ("profiles: {p: {vni: 9}}\n", ["f:3:21: VNI 9 is not defined"]),
-    // Blamed once, where it is said.
+    // Reported once, at the place of the mistake.
     ("profiles: {p: {vni: 9}}\nports: [{name: a, kind: tap, device: ta, profile: p}]\n", ["f:3:21: VNI 9 is not defined"]),
     ("profiles: {p: {mac: 9}}\n", ["f:3:16: profile p: unknown key 'mac'"]),
     ("profiles: {p: {device: x}}\n", ["f:3:16: profile p: unknown key 'device'"]),
@@ -155,7 +155,7 @@ private let head = """
     try load(full).desired.applying(SetPort(name: name, settings: settings))
   }
 
-  @Test func setChangesWhatIsGivenAndNothingElse() throws {
+  @Test func setChangesOnlyTheGivenKeys() throws {
     let before = try load(full).desired
     var port = try #require(before.ports["b"])
     port.options.macLimit = 7
@@ -171,14 +171,14 @@ private let head = """
     #expect(try after.applying(SetPort(name: "b", settings: ["kind": .text("tap"), "device": .text("tb")])) == after)
   }
 
-  @Test func unsetKeysAreTheProfilesAgain() throws {
+  @Test func unsetKeysRevertToTheProfile() throws {
     let port = try #require(try set(["mac-limit": .null, "storm-control": .map(["broadcast": .null]), "enabled": .null]).ports["b"])
     #expect(port.policy.macLimit == 4 && port.policy.storm.broadcast == 10 && port.isEnabled)
     let alone = try #require(try set(["profile": .null]).ports["b"])
     #expect(alone.policy.egress == PortPolicy.Rate() && alone.policy.ingress.bits == 5_000_000)
   }
 
-  @Test func whatCannotChangeLiveIsRefusedWithTheRemedy() throws {
+  @Test func changesThatNeedARestartAreRefusedWithTheRemedy() throws {
     func refusal(_ settings: [String: SettingValue], _ name: String = "b") -> ControlError? {
       #expect(throws: ControlError.self) { try set(settings, name) }
     }

@@ -1,4 +1,4 @@
-// Random configurations: what is written is read as the same.
+// Random configurations: what is written is read back as the same.
 
 import Encap
 import MulticastLearn
@@ -8,7 +8,7 @@ import VTEP
 @testable import vtepd
 
 @Suite struct RandomConfigurationTests {
-  /// Settings of every kind, names that look like something else among them: written, read again, and written again.
+  /// Settings of every kind, with names that look like something else: written, read again, and written again.
   @Test(arguments: 0..<100) func isReadAsItWasWritten(seed: Int) throws {
     var random = SeededGenerator(seed: UInt64(seed))
     let configuration = random.configuration()

@@ -1,5 +1,5 @@
-// RecordingHandler: stands where the data plane's adapter stands, so that the control server and vtepctl can be tested
-// over a real socket without DPDK. Changes go through the same edits of the desired state as in the daemon.
+// RecordingHandler: replaces the data plane's adapter, so that the control server and vtepctl can be tested over a real socket
+// without DPDK. Changes go through the same edits of the desired state as in the daemon.
 
 import Encap
 import Synchronization
@@ -11,7 +11,7 @@ import VTEPControl
 final class RecordingHandler: ControlHandler {
   let desired: Mutex<DesiredState>
   let daemonState = Mutex(DaemonStatus.State.running)
-  /// Rows of the MAC table that never existed; row n is made from n.
+  /// Rows of a MAC table that never existed; row n is computed from n.
   let macCount: UInt64
   let largestPage = Mutex(0)
 
@@ -80,7 +80,7 @@ final class RecordingHandler: ControlHandler {
     [OVSDBRemoteRow(remote: "ssl:192.0.2.1:6640", state: "BACKOFF", sinceSeconds: 3, lastError: "it has expired")]
   }
   func handle(_ request: ShowWorkers) async throws(ControlError) -> [WorkerRow] {
-    // No JSON has a form for this: the answer cannot be encoded.
+    // JSON cannot represent this: the answer cannot be encoded.
     [WorkerRow(worker: 0, busyPercent: .infinity)]
   }
   func handle(_ request: AddMAC) async throws(ControlError) -> ChangeAnswer { try change(request) }

@@ -1,4 +1,4 @@
-// ServerFixture: a control server on a socket of its own, and a raw client that can misbehave.
+// ServerFixture: a control server on its own socket, and a raw client that can misbehave.
 
 import Foundation
 import Glibc
@@ -26,7 +26,7 @@ final class ScratchDirectory: Sendable {
   var socketPath: String { path + "/vtepd.sock" }
 }
 
-/// Runs every job on a thread of its own: the clients of these tests block, and the server needs the common pool.
+/// Runs every job on its own thread: the clients of these tests block, and the server needs the common pool.
 final class ThreadExecutor: TaskExecutor {
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
@@ -69,7 +69,7 @@ final class RawClient: Sendable {
 
   deinit { close(descriptor) }
 
-  /// Returns the number of bytes that were taken.
+  /// Returns the number of bytes accepted.
   @discardableResult
   func write(_ bytes: [UInt8], flags: Int = 0) -> Int {
     var sent = 0
@@ -105,7 +105,7 @@ final class RawClient: Sendable {
   func closeSendingSide() { shutdown(descriptor, Int32(SHUT_WR)) }
 }
 
-/// Polls until something holds.
+/// Polls until the condition holds.
 func eventually(_ comment: Comment, _ condition: () async throws -> Bool) async throws {
   let end = ContinuousClock.now + .seconds(60)
   while ContinuousClock.now < end {
@@ -115,7 +115,7 @@ func eventually(_ comment: Comment, _ condition: () async throws -> Bool) async 
   Issue.record(comment)
 }
 
-/// Says only what should not happen.
+/// Logs only what should not happen.
 var quietLogger: Logger {
   var logger = Logger(label: "test")
   logger.logLevel = .error

@@ -1,5 +1,5 @@
-// Wrong configurations: each must be refused with every problem at the right line and column. The place of an expected
-// problem is marked by » in the text, so that the expectation does not depend on what the loader counts.
+// Wrong configurations: each must be rejected with every problem at the right line and column. The position of an expected problem
+// is marked by » in the text, so the expectation does not depend on how the loader counts.
 
 import Testing
 
@@ -19,7 +19,7 @@ struct WrongConfiguration: CustomTestStringConvertible, Sendable {
 
   var testDescription: String { name }
 
-  /// The text without marks, and where they stood.
+  /// The text without marks, and their positions.
   var parsed: (text: String, positions: [FilePosition]) {
     var text = ""
     var positions: [FilePosition] = []

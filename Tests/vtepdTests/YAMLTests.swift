@@ -1,4 +1,4 @@
-// YAML as it is read and written: places, limits, and text that looks like something else.
+// YAML reading and writing: positions, limits, and text that looks like something else.
 
 import Testing
 
@@ -28,7 +28,7 @@ import Testing
     #expect(values["k"]?.mapping?["y"]?.position == FilePosition(line: 5, column: 6))
   }
 
-  @Test func nothingIsNoDocument() throws {
+  @Test func emptyTextIsNoDocument() throws {
     for text in ["", "\n", "# only this\n", "%YAML 1.1\n---\n...\n"] { #expect(try YAMLNode.parse(text)?.text ?? "" == "") }
     #expect(try YAMLNode.parse("") == nil)
   }
@@ -54,8 +54,8 @@ import Testing
     #expect(error.position == FilePosition(line: 1, column: YAMLNode.maximumDepth + 1))
   }
 
-  /// Each line stands for ten times the line above.
-  @Test func aliasesThatMultiplyAreRefusedAtOnce() throws {
+  /// Each line expands to ten times the line above.
+  @Test func exponentialAliasesAreRefusedAtOnce() throws {
     var text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     for level in 1..<60 {
       text += "a\(level): &a\(level) [" + Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", ") + "]\n"
@@ -65,7 +65,7 @@ import Testing
     #expect(error.position?.line == 7)
   }
 
-  /// The library compares each with all before it.
+  /// The library compares each with all earlier ones.
   @Test func manyDirectivesAreRefusedAtOnce() throws {
     let error = try #require(throws: YAMLError.self) {
       _ = try YAMLNode.parse((0..<100_000).map { "%TAG !t\($0)! x\n" }.joined() + "---\na: 1\n")
@@ -74,13 +74,13 @@ import Testing
     #expect(try YAMLNode.parse("%TAG !t! x\n---\na: !t!y 1\n")?.mapping?["a"]?.plainText == "1")
   }
 
-  @Test func anAliasIsWhatItStandsForLast() throws {
+  @Test func anAliasUsesTheLatestAnchor() throws {
     let values = try mapping("a: &x 1\nb: *x\nc: &x {k: 2}\nd: *x\n")
     #expect(values["b"]?.plainText == "1" && values["b"]?.position == FilePosition(line: 1, column: 4))
     #expect(values["d"]?.mapping?["k"]?.plainText == "2")
   }
 
-  @Test(arguments: [3, 200]) func theLastOfEqualKeysCounts(_ count: Int) throws {
+  @Test(arguments: [3, 200]) func theLastOfEqualKeysWins(_ count: Int) throws {
     var values = try mapping((0..<count).map { "k\($0): \($0)\n" }.joined() + "k1: again\n\"k1\": last\n[k1]: no key\n")
     #expect(values.lastIndex(of: "k1") == count + 1)
     #expect(values["k1"]?.text == "last" && values["k2"]?.text == "2" && values["[k1]"] == nil)

@@ -1,4 +1,4 @@
-// What goes on for a while although the database no longer asks for it, and what does not.
+// What stays for a while although it is gone from the database, and what does not.
 
 import Encap
 import OVSDBClient
@@ -9,7 +9,7 @@ import VTEP
 
 @Suite("Controller hold")
 struct ControllerHoldTests {
-  /// A database, what follows it, and what would run.
+  /// A database, its follower, and the resulting running state.
   private struct Run {
     var database: FakeDatabase
     var mapping = ControllerMapping(switchName: "hv1")
@@ -72,7 +72,7 @@ struct ControllerHoldTests {
     return (run, id)
   }
 
-  @Test("a key that is taken away and given back changes nothing", arguments: [nil, 0] as [Int64?])
+  @Test("a key that is withdrawn and restored changes nothing", arguments: [nil, 0] as [Int64?])
   func restart(key: Int64?) throws {
     var (run, id) = try withNetwork()
     let before = run.running
@@ -85,7 +85,7 @@ struct ControllerHoldTests {
     #expect(run.hold.rows(run.mapping) == [vni: id])
     run.wait(11)
     run.setKey(id, 5000)
-    // Neither the flood list nor the addresses are there yet.
+    // Neither the flood list nor the addresses are back yet.
     #expect(run.running == before)
     #expect(!run.complete.contains(vni))
     run.change(run.database.addGroup("unknown-dst", id, via: ["192.0.2.3"]).changes)
@@ -96,7 +96,7 @@ struct ControllerHoldTests {
     #expect(run.hold.isEmpty)
   }
 
-  @Test("a key that is not given back is gone after 12 s")
+  @Test("a network whose key is not restored is removed after 12 s")
   func withdrawn() throws {
     var (run, id) = try withNetwork()
     run.setKey(id, nil)
@@ -108,7 +108,7 @@ struct ControllerHoldTests {
     #expect(run.hold.isEmpty)
   }
 
-  @Test("a connection that is lost meanwhile does not prolong it")
+  @Test("a lost connection does not prolong the hold")
   func disconnected() throws {
     var (run, id) = try withNetwork()
     run.setKey(id, nil)
@@ -116,7 +116,7 @@ struct ControllerHoldTests {
     run.database.delete(.logicalSwitch, id)
   }
 
-  @Test("what is said clearly is done at once")
+  @Test("unambiguous changes are applied at once")
   func clear() throws {
     // Another key.
     var (run, id) = try withNetwork()
@@ -131,7 +131,7 @@ struct ControllerHoldTests {
     // Deleted.
     run.change(run.database.delete(.logicalSwitch, id))
     #expect(run.running == ControllerLayer())
-    // The key is another's.
+    // Another switch uses the key.
     (run, id) = try withNetwork()
     run.setKey(id, 0)
     let other = run.database.addSwitch("ls1", key: nil)
@@ -141,13 +141,13 @@ struct ControllerHoldTests {
     #expect(run.running.bindings == [.init(port: "p2", vlan: 0): vni])
     #expect(run.complete == [vni])
     #expect(run.hold.isEmpty)
-    // A name of its own under the same key: another network.
+    // A different name under the same key: another network.
     (run, id) = try withNetwork()
     run.change(run.database.set(.logicalSwitch, id, ["name": OVSDBDatum("renamed")]))
     #expect(run.complete == [vni])
   }
 
-  @Test("a database that is found empty is not believed for long")
+  @Test("an empty database is ignored only for a while")
   func foundEmpty() throws {
     var (run, _) = try withNetwork()
     let before = run.running
@@ -157,7 +157,7 @@ struct ControllerHoldTests {
     #expect(run.running == before)
     #expect(run.hold.networks[vni]?.reason == .databaseEmpty)
     #expect(run.hold.lasting(run.running) == before)
-    // What comes into it counts, and the rest stays until it is told.
+    // New contents count, and the rest stays until the hold ends.
     let id = run.database.addSwitch("ls0", key: 5000)
     run.connect()
     #expect(run.running == before)
@@ -169,7 +169,7 @@ struct ControllerHoldTests {
     #expect(run.running.switches[vni]?.flood == [])
   }
 
-  @Test("a database that has something else is believed")
+  @Test("a database with other contents is applied at once")
   func foundOther() throws {
     var (run, _) = try withNetwork()
     run.database = try FakeDatabase()
@@ -177,7 +177,7 @@ struct ControllerHoldTests {
     run.database.addSwitch("ls1", key: 7000)
     run.connect()
     #expect(run.running.switches.keys.map(\.rawValue) == [7000])
-    // The logical switch is there and has no key: the controller has said so while we were away.
+    // The logical switch exists without a key: the controller withdrew it while we were away.
     (run, _) = try withNetwork()
     run.database = try FakeDatabase()
     run.register()

@@ -1,4 +1,4 @@
-// From rows of a database to what the data plane is to do.
+// From rows of a database to edits of the data plane.
 
 import Encap
 import OVSDBClient
@@ -58,7 +58,7 @@ struct ControllerMappingTests {
     #expect(mapping.faults == DatabaseFaults())
   }
 
-  @Test("a change of one address is one address, and nothing else")
+  @Test("changing one address edits one address, and nothing else")
   func one() throws {
     var database = try database()
     let ls = database.addSwitch("ls0", key: 5000)
@@ -79,7 +79,7 @@ struct ControllerMappingTests {
     #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: nil)])
     #expect(edit.layer == nil)
 
-    // A locator that comes with its address.
+    // A locator inserted together with its address.
     change = database.add("02:00:00:00:00:01", ls, via: "192.0.2.250")
     edit = mapping.update(change.changes, database.replica)
     #expect(edit.layer == nil)
@@ -124,7 +124,7 @@ struct ControllerMappingTests {
     #expect(edit.layer?.switches[vni]?.replication == .sourceNode)
   }
 
-  @Test("locators with a tunnel key of their own")
+  @Test("locators with their own tunnel key")
   func locatorKeys() throws {
     var database = try database()
     let ls = database.addSwitch("ls0", key: 5000)
@@ -159,7 +159,7 @@ struct ControllerMappingTests {
     #expect(loaded(new).mapping.faults == DatabaseFaults())
   }
 
-  @Test("two rows about one address: the first by identifier counts, and it is a fault until one goes")
+  @Test("two rows for one address: the lowest UUID counts, and it is a fault until one is deleted")
   func contradiction() throws {
     var database = try database()
     let ls = database.addSwitch("ls0", key: 5000)
@@ -175,7 +175,7 @@ struct ControllerMappingTests {
     #expect(mapping.faults == DatabaseFaults())
   }
 
-  @Test("rows that refer to nothing, and values that are none")
+  @Test("rows that refer to nothing, and invalid values")
   func nonsense() throws {
     var database = try database()
     let ls = database.addSwitch("ls0", key: 5000)
@@ -194,7 +194,7 @@ struct ControllerMappingTests {
       _ = mapping.update(database.delete(.ucastMacsRemote, try #require(change.inserted.last)), database.replica)
       #expect(mapping.faults == DatabaseFaults(), "\(text) \(ip)")
     }
-    // A binding to a logical switch that is not there.
+    // A binding to a logical switch that does not exist.
     var (mapping, _) = loaded(database)
     _ = mapping.update(database.bind("p2", [7: RowID.random()]), database.replica)
     #expect(mapping.faults.ofPorts == ["p2": [.invalidVLANMap]])
@@ -202,7 +202,7 @@ struct ControllerMappingTests {
     #expect(mapping.faults.ofPorts.isEmpty)
   }
 
-  @Test("two logical switches with one VNI: the first by identifier has it")
+  @Test("two logical switches with one VNI: the lowest UUID gets it")
   func sharedVNI() throws {
     var database = try database()
     let first = database.addSwitch("b", key: 5000)
@@ -217,7 +217,7 @@ struct ControllerMappingTests {
     #expect(mapping.faults == DatabaseFaults())
   }
 
-  @Test("what we do not do is a fault where the schema wants it")
+  @Test("unsupported features are faults in the schema's columns")
   func unsupported() throws {
     var database = try database()
     let ls = database.addSwitch("ls0", key: 5000)

@@ -1,5 +1,5 @@
-// Random transactions of a controller: what the mapping has told, change by change, is what a simple reading of the database says,
-// and what a mapping says that starts from the database as it is.
+// Random transactions of a controller: the mapping's incremental edits add up to a simple reading of the database, and to a mapping
+// that starts from the current database.
 
 import Encap
 import OVSDBClient
@@ -8,7 +8,7 @@ import VTEP
 
 @testable import vtepd
 
-/// What the reconciler would know after edits.
+/// What the reconciler would know after the edits.
 private struct Told: Equatable {
   var layer = ControllerLayer()
   var addresses: [VNI: [MACAddress: TunnelDestination]] = [:]
@@ -43,7 +43,7 @@ private struct Model {
       let key = row.tunnelKey.flatMap { $0 == 0 ? nil : VNI($0) }
       return TunnelDestination(address, key: key == vni ? nil : key)
     }
-    // The last one written wins, so the first by identifier comes last.
+    // The last one written wins, so the lowest UUID is written last.
     for row in replica.all(HardwareVTEP.UcastMAC.self, in: .ucastMacsRemote).values.sorted(by: { $0.id > $1.id }) {
       guard let vni = vnis[row.logicalSwitch], let mac = MACAddress(row.mac), !mac.isMulticast else { continue }
       addresses[vni, default: [:]][mac] = destination(row.locator, vni)
@@ -144,7 +144,7 @@ struct ControllerPropertyTests {
     return FakeDatabase.changes(from: before, to: database.replica)
   }
 
-  /// As a server would have it: a logical switch goes with what refers to it.
+  /// Like a server: a logical switch is deleted with its references.
   private func remove(_ id: RowID, from database: inout FakeDatabase) {
     let reference = OVSDBDatum(id)
     var operations: [OVSDBOperation] = ["Ucast_Macs_Remote", "Mcast_Macs_Remote"].map {

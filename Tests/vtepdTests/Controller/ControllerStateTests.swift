@@ -1,4 +1,4 @@
-// What is kept over a restart, and how long a wiped database is not believed.
+// What is kept across a restart, and how long a wiped database is ignored.
 
 import Encap
 import Foundation
@@ -28,7 +28,7 @@ struct ControllerStateTests {
     [vni: [MACAddress(bits: 0x0200_0000_0001): near, MACAddress(bits: 0x0200_0000_0002): keyed]]
   }
 
-  @Test("what was written is read")
+  @Test("saved state is restored")
   func roundTrip() throws {
     let edit = try ControllerStateFile.edit(ControllerStateFile.text(layer, addresses))
     #expect(edit.layer == layer)
@@ -44,7 +44,7 @@ struct ControllerStateTests {
     #expect(edit.layer?.bindings == layer.bindings)
   }
 
-  @Test("cut off anywhere, or from another version: not used")
+  @Test("truncated anywhere, or from another version: not used")
   func broken() {
     let text = ControllerStateFile.text(layer, addresses)
     for count in 0..<(text.count - 1) {

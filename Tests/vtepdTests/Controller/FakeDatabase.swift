@@ -1,5 +1,5 @@
-// A database server in miniature: carries out operations on a replica, as RFC 7047 §5.2 says, and tells what has changed. Rows that
-// nobody refers to go, where the schema says so. What a test does to a database, it does with the operations of a controller.
+// A miniature database server: applies operations to a replica as in RFC 7047 §5.2, and reports the changes. Unreferenced rows are
+// deleted if the schema says so. Tests change the database only through a controller's operations.
 
 import Encap
 import Foundation
@@ -13,8 +13,8 @@ struct FakeDatabase {
   private var nextID: UInt64 = 1
 
   /// - Parameters:
-  ///   - without: columns that the schema lacks, as `Table.column`.
-  ///   - with: further string columns.
+  ///   - without: columns missing from the schema, as `Table.column`.
+  ///   - with: additional string columns.
   init(without: Set<String> = [], with: [String] = []) throws {
     let text = try String(contentsOfFile: "/usr/share/openvswitch/vtep.ovsschema", encoding: .utf8)
     var parser = JSONParser()
@@ -35,7 +35,7 @@ struct FakeDatabase {
 
   /// Carries out one transaction.
   ///
-  /// - Returns: the changes, and the rows that were inserted.
+  /// - Returns: the changes, and the inserted rows.
   @discardableResult
   mutating func transact(_ operations: [OVSDBOperation]) -> (changes: [TableChange], inserted: [RowID]) {
     let before = replica
@@ -147,7 +147,7 @@ struct FakeDatabase {
     replica.all(HardwareVTEP.LogicalSwitch.self, in: .logicalSwitch).values.sorted { $0.name < $1.name }
   }
 
-  /// Our Physical_Switch with ports, as a publisher has written it.
+  /// Our Physical_Switch with ports, as written by a publisher.
   func ports(of name: String = "hv1") -> [HardwareVTEP.PhysicalPort] {
     replica.physicalSwitch(named: name).map { replica.ports(of: $0) } ?? []
   }
@@ -173,7 +173,7 @@ struct FakeDatabase {
     replica.all(HardwareVTEP.Locator.self, in: .locator).values.first { $0.destinationIP == ip && $0.tunnelKey == key }?.id
   }
 
-  /// - Returns: the changes; the row comes last of what was inserted.
+  /// - Returns: the changes; the row is the last one inserted.
   @discardableResult
   mutating func add(_ mac: String, _ logicalSwitch: RowID, via ip: String, key: Int64? = nil) -> (changes: [TableChange], inserted: [RowID])
   {
@@ -220,7 +220,7 @@ struct FakeDatabase {
     transact([.delete(table: table.rawValue, where: [.row(id)])]).changes
   }
 
-  /// A row as it is, whether the schema would allow it or not.
+  /// Inserts a row as it is, whether the schema allows it or not.
   mutating func force(_ table: HardwareVTEP.Table, _ values: [String: OVSDBDatum]) -> RowID {
     let id = RowID(high: 0x6000, low: nextID)
     nextID += 1

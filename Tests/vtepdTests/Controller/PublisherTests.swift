@@ -1,4 +1,4 @@
-// What the switch writes into the database: all that is missing, once, and nothing that others own.
+// What the switch writes into the database: everything that is missing, once, and nothing that others own.
 
 import Encap
 import OVSDBClient
@@ -28,7 +28,7 @@ struct PublisherTests {
     var database: FakeDatabase
     var publisher = Publisher(adoptionEndSeconds: 300)
 
-    /// Publishes; what a second look would write besides is a failure.
+    /// Publishes; it is a failure if a second comparison would write more.
     mutating func publish(
       _ state: SwitchState, counters: Publisher.Counters? = nil, now: Double = 0, sourceLocation: SourceLocation = #_sourceLocation
     ) -> [OVSDBOperation] {
@@ -67,7 +67,7 @@ struct PublisherTests {
     #expect(bench.publish(state()) == [])
   }
 
-  @Test("rows that are there already are taken over, with the bindings they have; others' rows are not touched")
+  @Test("existing rows are adopted with their bindings; others' rows are not touched")
   func takenOver() throws {
     var bench = try bench()
     let ls = bench.database.addSwitch("ls0", key: 5000)
@@ -107,7 +107,7 @@ struct PublisherTests {
     return (bench, logicalSwitch)
   }
 
-  @Test("stations with our locator, and the flood set; both go with the binding")
+  @Test("stations with our locator, and the flood set; both are removed with the binding")
   func stations() throws {
     var (bench, ls) = try bound()
     _ = bench.publish(
@@ -124,7 +124,7 @@ struct PublisherTests {
     #expect(floods.map(\.mac) == ["unknown-dst"])
     #expect(bench.database.count(.locator) == 1)
 
-    // An address that is learned later; and one station less.
+    // A later address, and one station less.
     _ = bench.publish(
       state {
         $0.boundVNIs = [vni]
@@ -137,7 +137,7 @@ struct PublisherTests {
     #expect(bench.database.count(.locator) == 0)
   }
 
-  @Test("a locator that the controller has made is used again")
+  @Test("a locator inserted by the controller is reused")
   func locatorReuse() throws {
     var (bench, ls) = try bound()
     bench.database.add("02:00:00:00:00:99", ls, via: "192.0.2.1")
@@ -161,7 +161,7 @@ struct PublisherTests {
     #expect(bench.macs() == ["02:00:00:00:00:77": ""])
   }
 
-  @Test("after a restart: nothing is written; who stays silent goes in the end, who turns up elsewhere at once")
+  @Test("after a restart nothing is written; silent stations are removed in the end, stations that appear elsewhere at once")
   func restart() throws {
     var (bench, ls) = try bound()
     let full = state {
@@ -191,7 +191,7 @@ struct PublisherTests {
         $0.stations = [station(1)]
       }, now: 300)
     #expect(bench.macs().keys.sorted() == ["02:00:00:00:00:01"])
-    // One that was known, and is not any more, goes at once.
+    // A known station that disappears is removed at once.
     _ = bench.publish(state { $0.boundVNIs = [vni] }, now: 301)
     #expect(bench.macs() == [:])
   }
@@ -211,7 +211,7 @@ struct PublisherTests {
     #expect(bench.database.ports().map(\.faults) == [[], []])
   }
 
-  @Test("routers, ACLs and BFD: told in their own rows")
+  @Test("routers, ACLs and BFD: reported in their own rows")
   func unsupported() throws {
     var (bench, ls) = try bound()
     let made = bench.database.transact([
@@ -228,7 +228,7 @@ struct PublisherTests {
     #expect(bench.database.replica.one(HardwareVTEP.ACL.self, in: .acl, made.inserted[1])?.faults == ["unspecified_fault"])
   }
 
-  @Test("counters of bindings go on after a restart, and idle ones are not written")
+  @Test("counters of bindings continue after a restart, and idle ones are not written")
   func counters() throws {
     var (bench, ls) = try bound()
     bench.database.bind("p1", [100: ls])
@@ -252,7 +252,7 @@ struct PublisherTests {
     #expect(bench.publish(bound, counters: counted(0)) == [])
     _ = bench.publish(bound, counters: counted(3))
     #expect(try stats().packetsFromLocal == 10)
-    // The binding goes, and its row with it.
+    // The binding is removed, and its row with it.
     _ = bench.publish(bound, counters: [:])
     #expect(bench.database.count(.logicalBindingStats) == 0)
   }
@@ -272,7 +272,7 @@ struct PublisherTests {
     #expect(bench.macs().count == 1)
   }
 
-  @Test("many stations come in batches")
+  @Test("many stations are written in batches")
   func batches() throws {
     var (bench, _) = try bound()
     let many = state {
