@@ -1,4 +1,4 @@
-# Everything a person or CI does with this repository. `make demo` and `make test` work on a fresh Debian 12 or 13 with Swift.
+# Entry points for people and CI. `make demo` and `make test` work on a fresh Debian 12 or 13 with Swift.
 
 # One build serves the daemon, its tests and the benchmark: -enable-testing only keeps internal symbols visible.
 SWIFT_FLAGS = -c release -Xswiftc -enable-testing
@@ -15,7 +15,7 @@ build: ## Build vtepd and vtepctl (.build/release)
 	@scripts/setup build
 	scripts/swift build $(SWIFT_FLAGS)
 
-demo: ## Show the main job: three hosts, one multicast group, guests that talk
+demo: ## Show the main task: three hosts, one multicast group, guests that reach each other
 	@scripts/setup demo
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd
 	scripts/swift build $(SWIFT_FLAGS) --product vtepctl
@@ -24,7 +24,7 @@ demo: ## Show the main job: three hosts, one multicast group, guests that talk
 test: ## Set up, build, and run every test
 	@SWIFT_FLAGS="$(SWIFT_FLAGS)" scripts/test
 
-test-quick: ## Unit tests, lint, and one integration test of each area
+test-quick: ## Unit tests, lint, and one integration test per area
 	@SWIFT_FLAGS="$(SWIFT_FLAGS)" scripts/test --quick
 
 unit: ## Build everything, and run the unit tests
@@ -44,7 +44,7 @@ bench: ## Measure the data plane against the bare receive-transmit loop, OVSDB a
 	.build/release/vtepd-bench
 	@scripts/bench-instructions
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
-	@if [ "$$(id -u)" = 0 ]; then scripts/bench-control && scripts/bench-offloads; else echo "no bench-control, no comparison of offloads: they want root"; fi
+	@if [ "$$(id -u)" = 0 ]; then scripts/bench-control && scripts/bench-offloads; else echo "bench-control and bench-offloads skipped: they need root"; fi
 	scripts/swift build $(SWIFT_FLAGS) --product ovsdb-bench
 	@scripts/bench-ovsdb
 
@@ -52,16 +52,16 @@ fuzz: ## Fuzz each decoder for a minute (FUZZ_SECONDS)
 	@scripts/setup build
 	@scripts/fuzz
 
-hot-audit: build ## Prove that the packet path makes no Swift runtime call
+hot-audit: build ## Prove that the packet path makes no Swift runtime calls
 	@scripts/hot-audit
 
 install: build ## Install under PREFIX (default /usr/local)
 	install -D -m 755 .build/release/vtepd $(DESTDIR)$(PREFIX)/sbin/vtepd
 	install -D -m 755 .build/release/vtepctl $(DESTDIR)$(PREFIX)/bin/vtepctl
 
-package: ## Build vtepd_VERSION_ARCH.deb for this Debian: it needs no Swift
+package: ## Build vtepd_VERSION_ARCH.deb for this Debian; its users need no Swift
 	@scripts/setup package
 	@scripts/package
 
-package-test: package ## See the package live on two bare machines without Swift
+package-test: package ## Test the package on two bare machines without Swift
 	@scripts/package-test

@@ -1,4 +1,5 @@
-// The program that scripts/fuzz builds: libFuzzer's entries. VTEPD_FUZZ_TARGET names the target; without it the targets are listed.
+// The program built by scripts/fuzz: libFuzzer's entry points. VTEPD_FUZZ_TARGET names the target; without it the targets are
+// listed.
 
 import FoundationEssentials
 import Glibc
@@ -8,8 +9,8 @@ private nonisolated(unsafe) let input = GuardedInput()
 
 private func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-/// VTEPD_FUZZ_UNPACK: a folder, to which all kept inputs are written, a file for each. VTEPD_FUZZ_KEEP: a folder, whose files become
-/// the target's capture in the repository.
+/// VTEPD_FUZZ_UNPACK: a folder to which all seeds are written, one file each. VTEPD_FUZZ_KEEP: a folder whose files become the
+/// target's capture in the repository.
 @_cdecl("LLVMFuzzerInitialize")
 public func initialize(_: UnsafeMutableRawPointer, _: UnsafeMutableRawPointer) -> CInt {
   guard let name = environment("VTEPD_FUZZ_TARGET") else {

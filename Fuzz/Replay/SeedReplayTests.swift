@@ -1,5 +1,5 @@
-// Every kept input runs through its target again, without libFuzzer. Among the suites that share DPDK's environment, because the targets
-// of the data plane use it.
+// Every seed runs through its target again, without libFuzzer. Among the suites that share DPDK's environment, because the
+// data-plane targets use it.
 
 import Testing
 

@@ -1,12 +1,13 @@
-// A guest's frame on its walk through the data plane: it is delivered, tunnelled, flooded or dropped for one reason, and what leaves by
-// a tunnel decapsulates to what the guest sent.
+// A guest's frame in the data plane: it is delivered, tunnelled, flooded, or dropped for one reason, and a tunnelled frame
+// decapsulates to what the guest sent.
 
 import Encap
 
 @testable import VTEP
 @testable import VTEPTests
 
-/// The first four octets of an input: how the ports are set up, what the driver says about the frame, size of segments in two.
+/// The first four octets of an input: how the ports are set up, what the driver reports about the frame, and the segment size in
+/// two octets.
 struct AccessOptions {
   static let byteCount = 4
   static let samples: [[UInt8]] = [
@@ -15,7 +16,7 @@ struct AccessOptions {
   ]
 
   enum Features: UInt8 {
-    /// Ordinary ports; senders that leave checksums to us; guests with offloads, control frames, tags that are carried.
+    /// Ordinary ports; senders that leave checksums to us; guests with offloads, control frames and carried tags.
     case none, checksums, all
   }
 
@@ -35,11 +36,11 @@ struct AccessOptions {
     case 2: received = .large(segment: UInt16(octets[2]) << 8 | UInt16(octets[3]))
     default: received = .looked
     }
-    // A port that offers nothing gets no word from its driver.
+    // A port without offloads gets no report from its driver.
     if features != .all { received = .plain }
   }
 
-  /// One plane for each set-up.
+  /// One plane per set-up.
   var plane: FuzzPlane {
     get throws {
       let key = Array("\(family) \(attachment) \(features)".utf8)
@@ -73,7 +74,7 @@ struct AccessOptions {
   let options = AccessOptions(input.prefix(AccessOptions.byteCount))
   let frame = Array(input.dropFirst(AccessOptions.byteCount))
   let plane = try options.plane
-  // Headers in the first buffer, as drivers fill it before they take another.
+  // Headers in the first buffer: drivers fill it before they use another.
   let segments = Array(repeating: 1500, count: max(frame.count - 1, 0) / 1500)
   let outcome = try plane.outcome(of: frame, at: .vm1, segments: segments, as: options.received)
 
@@ -94,13 +95,13 @@ struct AccessOptions {
   }
   guard options.features == .none else { return }
   for frames in outcome.local.values {
-    // The tag of another binding of the same VLAN says the same, priority included, in the TPID of its port.
+    // The tag of another binding of the same VLAN means the same, including its priority, with its port's TPID.
     let local = options.attachment == .tagged ? Array(frame[..<12] + [0x81, 0] + frame[14...]) : expected
     try require(frames.allSatisfy { $0 == local }, "another frame at a port")
   }
 }
 
-/// How many frames the driver's word makes of one.
+/// How many frames result from one, according to the driver's report.
 private func segmentCount(_ frame: [UInt8], _ options: AccessOptions) -> Int {
   guard case .large(let size) = options.received, size > 0 else { return 1 }
   let first = Array(frame.prefix(1500))
@@ -109,7 +110,7 @@ private func segmentCount(_ frame: [UInt8], _ options: AccessOptions) -> Int {
   return (end - request.headerByteCount + Int(size) - 1) / Int(size)
 }
 
-/// What a frame of an ordinary guest is in its VNI: a tag of its binding, or one with a priority only, is taken off.
+/// An ordinary guest's frame in its VNI: its binding's tag, or a priority tag, is removed.
 private func frameInside(_ frame: [UInt8], _ options: AccessOptions) -> [UInt8] {
   guard frame.count >= 18, EtherType.isTag(frame.big16(at: 12)) else { return frame }
   return Array(frame[..<12] + frame[16...])

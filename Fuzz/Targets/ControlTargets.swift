@@ -1,5 +1,5 @@
-// Text that people and programs give the daemon: lines of the control socket, configuration files, and the file in which it keeps what
-// the controller has said.
+// Text that people and programs give the daemon: lines of the control socket, configuration files, and the file with the saved
+// controller state.
 
 import Encap
 import FoundationEssentials
@@ -15,7 +15,7 @@ import VTEPControl
 
 private let lineLimit = 8192
 
-/// The lines in a stream that comes in pieces; ends with nil where a line is too long.
+/// The lines of a stream that arrives in pieces; ends with nil if a line is too long.
 private func lines(of pieces: [[UInt8]]) -> [Data?] {
   var buffer = LineBuffer(byteLimit: lineLimit)
   var lines: [Data?] = []
@@ -57,12 +57,12 @@ private func answer(_ line: Data, _ handler: RecordingHandler, _ access: Control
     throw Finding(description: "an error without words")
   }
   try require(!message.contains(where: \.isNewline), "a message of several lines: \(message)")
-  // The handler's answer to `show workers` has a number that JSON has no form for.
+  // The handler's answer to `show workers` contains a number that JSON cannot represent.
   let isKnown = message.hasPrefix("cannot encode the answer")
   try require(code != Int64(ControlError.Code.internalError.rawValue) || isKnown, "an internal error: \(message)")
 }
 
-/// Runs an asynchronous function that never waits for anything.
+/// Runs an asynchronous function that never suspends.
 private func runInPlace<Value: Sendable>(_ body: @escaping @Sendable () async -> Value) throws -> Value {
   let box = Box<Value>()
   Task.detached(executorPreference: InPlace.executor) { box.value = await body() }
@@ -119,7 +119,7 @@ private let fullConfiguration = Result { try ConfigurationLoader(hostName: "h").
 @Sendable func fuzzControllerState(_ input: UnsafeMutableRawBufferPointer) throws {
   guard let text = String(validating: input, as: UTF8.self) else { return }
   if let edit = try? ControllerStateFile.edit(text), let layer = edit.layer { try checkKept(layer, edit.addresses) }
-  // A controller's names are any text.
+  // A controller's names can be any text.
   var layer = ControllerLayer()
   layer.switches[VNI(truncating: 1)] = LogicalSwitchSettings(name: text)
   try checkKept(layer, [])
@@ -135,7 +135,7 @@ private func checkKept(_ layer: ControllerLayer, _ addresses: [ControllerEdit.Ad
   }
   let read = again.addresses.reduce(into: ControllerStateFile.Addresses()) { $0[$1.vni, default: [:]][$1.mac] = $1.destination }
   var kept = layer
-  // Names lose their line ends.
+  // Names lose their line breaks.
   for (vni, settings) in layer.switches { kept.switches[vni]?.name = String(settings.name.map { $0.isNewline ? " " : $0 }) }
   try require(again.layer == kept && read == table, "written and read as another")
 }

@@ -1,4 +1,4 @@
-// The data plane on memory ports, for the targets that send a frame through it: what became of the frame, over all ports, counters and
+// The data plane on memory ports, for the targets that send a frame through it: the frame's fate, over all ports, counters and
 // buffers. Each frame must leave, or be dropped for one reason.
 
 import CDPDK
@@ -8,12 +8,12 @@ import Encap
 @testable import VTEPTests
 
 final class FuzzPlane {
-  /// What a frame became.
+  /// What happened to a frame.
   struct Outcome {
     var local: [Place: [[UInt8]]] = [:]
     var tunnelled: [[UInt8]] = []
     var drops: [DropReason: Int] = [:]
-    /// The kernel's: not VXLAN.
+    /// Left to the kernel: not VXLAN.
     var ignored = 0
     /// Handed to the slow path.
     var punted = 0
@@ -21,24 +21,24 @@ final class FuzzPlane {
     var flooded = 0
 
     var sentCount: Int { tunnelled.count + local.values.reduce(0) { $0 + $1.count } }
-    /// Copies and segments that left, or did not.
+    /// Copies and segments that were sent, or were not.
     var count: Int { sentCount + drops.values.reduce(0, +) + ignored + punted }
   }
 
   let fixture: DataplaneFixture
 
   init(_ family: Family, _ attachment: Attachment, _ change: (inout ForwardingModel) -> Void) throws {
-    // Several live side by side, each with its own snapshot.
+    // Several exist side by side, each with its own snapshot.
     fixture = try DataplaneFixture(family, attachment, TestRuntime.shared(), shared: TestRuntime.sharedState())
     fixture.change(change)
   }
 
-  /// Sends one frame, and collects all that comes of it.
+  /// Sends one frame and collects all results.
   func outcome(of frame: [UInt8], at place: Place, segments: [Int] = [], as received: MemoryPort.Received = .plain) throws -> Outcome {
     let test = fixture.test
     let freeBuffers = test.freeBufferCount
     fixture.base = CounterValues(test.counters[0])
-    // What goes to the slow path has a budget for each twentieth of a second, which is not the subject here.
+    // The slow path has a budget for each twentieth of a second, which is not tested here.
     fixture.worker.serveSlowPath()
     fixture.sendRaw(frame, at: place, segments: segments, as: received)
     fixture.run()

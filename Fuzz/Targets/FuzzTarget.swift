@@ -1,15 +1,15 @@
-// What is fuzzed: one target for each decoder, with the properties that hold for any input. The fuzzer (Fuzz/Fuzzer.swift) and the
+// The fuzz targets: one for each decoder, with the properties that hold for any input. The fuzzer (Fuzz/Fuzzer.swift) and the
 // replay of the seeds in the unit tests (Fuzz/Replay) share this list.
 
-/// One decoder, or a walk of the data plane.
+/// One decoder, or a path through the data plane.
 struct FuzzTarget: Sendable {
-  /// Also the folder of its seeds, Fuzz/seeds/NAME.
+  /// Also the name of its seed folder, Fuzz/seeds/NAME.
   let name: String
-  /// Whether it takes the packets of Fuzz/seeds/packets, and what is put in front of them: options of the target. Empty: it does not.
+  /// The target's options to put in front of the packets in Fuzz/seeds/packets. Empty: the target does not take packets.
   var packetOptions: [[UInt8]] = []
-  /// Where the input begins is a multiple of this; nothing behind its end can be read.
+  /// The alignment of the start of an input, in bytes; nothing beyond its end can be read.
   var alignment = 1
-  /// - Throws: `Finding`, when a property does not hold.
+  /// - Throws: `Finding` if a property does not hold.
   let run: @Sendable (UnsafeMutableRawBufferPointer) throws -> Void
 
   static let all = [
@@ -29,7 +29,7 @@ struct FuzzTarget: Sendable {
   ]
 }
 
-/// A property that does not hold.
+/// A violated property.
 struct Finding: Error, CustomStringConvertible {
   let description: String
 }

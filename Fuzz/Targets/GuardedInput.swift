@@ -1,9 +1,9 @@
-// Memory for inputs that ends at an inaccessible page: one octet read or written behind the input ends the process.
+// Memory for inputs that ends at an inaccessible page: one octet read or written beyond the input ends the process.
 
 import Glibc
 
 final class GuardedInput {
-  /// Longer inputs are of no use to any target.
+  /// No target needs longer inputs.
   static let capacity = 1 << 20
 
   private let end: UnsafeMutableRawPointer

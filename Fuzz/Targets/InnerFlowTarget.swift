@@ -1,4 +1,4 @@
-// What is read of, and written into, an inner frame on its way: flow, tags, link-local control, congestion marks, unfinished checksums.
+// Everything read from or written to an inner frame: flow, tags, link-local control, congestion marks, unfinished checksums.
 
 @testable import Encap
 @testable import VTEPTests
@@ -6,7 +6,7 @@
 @Sendable func fuzzInnerFlow(_ input: UnsafeMutableRawBufferPointer) throws {
   let original = Array(input)
   let frame = UnsafeRawBufferPointer(input).bytes
-  // Nothing but their own bounds keeps these from the frame's end.
+  // Only their own bounds checks keep these from reading beyond the frame's end.
   _ = EthernetView(frame)?.vlanTCI
   _ = (ControlFrame.isBPDU(frame) && frame.byteCount < 14, LoopProbe(parsing: frame, at: 0))
   guard original.count >= 14 else { return }
@@ -36,7 +36,7 @@ private func areEqual(_ left: InnerFlow, _ right: InnerFlow) -> Bool {
   left.hash == right.hash && left.trafficClass == right.trafficClass && left.hopLimit == right.hopLimit
 }
 
-/// RFC 6040: only the ECN field changes, and with it the IPv4 header checksum, which stays as right as it was.
+/// RFC 6040: only the ECN field changes, and with it the IPv4 header checksum, which stays as correct as it was.
 private func checkECN(_ input: UnsafeMutableRawBufferPointer, _ original: [UInt8]) throws {
   let network = NetworkLayer(of: original.span.bytes)
   let flow = InnerFlow(frame: original.span.bytes)
@@ -65,7 +65,7 @@ private func checkECN(_ input: UnsafeMutableRawBufferPointer, _ original: [UInt8
   input.copyBytes(from: original)
 }
 
-/// Only the checksum changes, and once it is finished there is nothing left to do.
+/// Only the checksum changes, and once it is completed there is nothing left to do.
 private func checkUnfinishedChecksum(_ input: UnsafeMutableRawBufferPointer, _ original: [UInt8]) throws {
   var span = input.mutableBytes
   let outcome = UnfinishedChecksum.finish(frame: &span)

@@ -1,5 +1,5 @@
-// Datagrams of the kernel's netlink: links, addresses, neighbours, routes, next-hop objects, IPsec policies, acknowledgements. Whatever
-// the type of a message says, it is read as each of them.
+// The kernel's netlink datagrams: links, addresses, neighbours, routes, next-hop objects, IPsec policies, acknowledgements. Each
+// message is parsed as every one of them, whatever its type.
 
 import CMNL
 import Encap
@@ -22,7 +22,7 @@ import Encap
       _ = policy.matches(from: IPAddress(ipv4: 1), to: IPAddress(ipv4: 2), udpPort: 4789)
     }
     _ = (NextHopObject(message), message.nextHopObjectID)
-    // The kind of a message must not matter.
+    // The type of a message must not matter.
     _ = (Link(message).map { "\($0)" }, Neighbor(message).map { "\($0)" })
     if let route = Route(message) { routes.append(route) }
     return true

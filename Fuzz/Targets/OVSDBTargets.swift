@@ -1,8 +1,8 @@
-// What an OVSDB server says (RFC 7047): its JSON, and everything behind that: envelopes, schemas, rows, differences, results.
+// The messages of an OVSDB server (RFC 7047): their JSON, and everything in it: envelopes, schemas, rows, differences, results.
 
 import OVSDBClient
 
-/// Whatever comes is refused or read, the same in one piece as in two, and what was read can be written and read again.
+/// Any input is rejected or read, with the same result in one piece as in two, and what was read can be written and read again.
 @Sendable func fuzzJSON(_ input: UnsafeMutableRawBufferPointer) throws {
   let bytes = Array(input)
   let limits = JSONLimits(depth: 16, byteCount: 4096)
@@ -25,7 +25,7 @@ import OVSDBClient
 
 private let start = ContinuousClock.now
 
-/// A session that has been told `text`.
+/// A session that has received `text`.
 private func session(told text: String, asking operations: [OVSDBOperation] = []) -> Session {
   var session = Session(SessionConfiguration(database: "db", limits: JSONLimits(depth: 16, byteCount: 1 << 16)))
   session.opened(now: start)
@@ -58,7 +58,7 @@ private let introduction: String = {
 private let contents =
   #"{"id":5,"error":null,"result":[false,"00000000-0000-0000-0000-000000000009",{"T":{"00000000-0000-0000-0000-000000000001":{"initial":{}}}}]}"#
 
-/// Just connected; asking for the contents; replicated, and waiting for the answer to transaction 6.
+/// Just connected; requesting the contents; replicated, and waiting for the answer to transaction 6.
 private let beginnings = [
   session(told: ""), session(told: introduction),
   session(
@@ -66,7 +66,7 @@ private let beginnings = [
     asking: [.insert(table: "T", row: [:]), .select(table: "T", where: []), .comment(""), .delete(table: "T", where: [])]),
 ]
 
-/// The first byte says how far the conversation has come, the others are what the server says then.
+/// The first byte selects the state of the session, the others are the server's next messages.
 @Sendable func fuzzSession(_ input: UnsafeMutableRawBufferPointer) throws {
   guard input.count > 1 else { return }
   var session = beginnings[Int(input[0]) % beginnings.count]
@@ -75,7 +75,7 @@ private let beginnings = [
     switch event {
     case .connected(let replica): before = replica
     case .changed(let changes, let replica):
-      // The changes lead from the replica before to this one.
+      // The changes lead from the previous replica to this one.
       var rows = before?.tables ?? [:]
       for change in changes {
         try require(rows[change.table]?[change.id] == change.old, "the row before is another")

@@ -1,5 +1,5 @@
-// What a guest asks to be done about its frame: a request that is found sound fits the frame, and the segments that are made of a large
-// one are what its sender would have sent. Cut up, tunnelled and joined again, they are the same.
+// A guest's offload requests: an accepted request fits the frame, and the segments made from a large one are what its sender would
+// have sent. Split, tunnelled and joined again, they are the same.
 
 import CDPDK
 import Encap
@@ -10,7 +10,7 @@ import Encap
 /// The first three octets of an input.
 struct OffloadOptions {
   static let byteCount = 3
-  /// In front of packets of captures: a checksum alone; segments of no, few, many and too many octets; headers that are cut.
+  /// In front of captured packets: only a checksum; segments of no, few, many and too many octets; truncated headers.
   static let samples: [[UInt8]] = [
     [0, 0, 0], [0x80, 0, 0], [0x80, 64, 0], [0x85, 0xb4, 0], [0x83, 0xe9, 17], [0xff, 0xff, 0], [0, 0, 3],
   ]
@@ -27,7 +27,7 @@ struct OffloadOptions {
   }
 }
 
-/// A frame of any length with a request, and what was found.
+/// A frame of any length with a request, and the verdict.
 private func check(_ input: UnsafeMutableRawBufferPointer, _ options: OffloadOptions) -> OffloadRequest.Finding {
   let frame = UnsafeMutableRawBufferPointer(rebasing: input[OffloadOptions.byteCount...])
   let first = min(options.firstByteCount ?? frame.count, frame.count)
@@ -85,7 +85,7 @@ private func check(_ input: UnsafeMutableRawBufferPointer, _ options: OffloadOpt
   try require(test.freeBufferCount == before, "packet buffers leaked")
 }
 
-/// Cuts a packet up; it stays the caller's.
+/// Splits a packet, which stays the caller's.
 private func cut(_ mbuf: Mbuf, _ pool: OpaquePointer) throws -> [[UInt8]] {
   var segmenter = Segmenter(mbuf, pool: pool)
   var segments: [[UInt8]] = []
@@ -97,7 +97,7 @@ private func cut(_ mbuf: Mbuf, _ pool: OpaquePointer) throws -> [[UInt8]] {
   return segments
 }
 
-/// What is summed up for the checksum of a TCP segment or UDP datagram, which is then 0.
+/// The octets covered by the checksum of a TCP segment or UDP datagram, whose field is set to 0.
 private func sum(_ frame: [UInt8], _ request: OffloadRequest) -> UInt16 {
   let ip = request.linkByteCount
   let addresses = request.isIPv6 ? frame[ip + 8..<ip + 40] : frame[ip + 12..<ip + 20]
@@ -116,7 +116,7 @@ private func checkFinished(_ mbuf: Mbuf, _ request: OffloadRequest, _ frame: [UI
   var pseudo = frame
   pseudo.replaceSubrange(field, with: [0, 0])
   pseudo.replaceSubrange(request.transportOffset..., with: [UInt8](repeating: 0, count: frame.count - request.transportOffset))
-  // With nothing behind the pseudo-header, its sum is what the sender had to leave.
+  // Without octets after the pseudo-header, its sum is what the sender had to leave.
   let expected = ~sum(pseudo, request)
   if frame.big16(at: field.lowerBound) == expected { try require(sum(bytes, request) % 0xffff == 0, "the checksum is wrong") }
 }
@@ -145,14 +145,14 @@ private func checkSegments(_ segments: [[UInt8]], of frame: [UInt8], _ request: 
     }
     func sequence(_ bytes: [UInt8]) -> UInt32 { UInt32(bytes.big16(at: tcp + 4)) << 16 | UInt32(bytes.big16(at: tcp + 6)) }
     try require(sequence(segment) == sequence(frame) &+ UInt32(index * size), "segment \(index) has another sequence number")
-    // FIN and PSH with the last one, CWR with the first one.
+    // FIN and PSH on the last segment, CWR on the first.
     let flags = frame[tcp + 13] & (isLast ? 0xff : 0xf6) & (index == 0 ? 0xff : 0x7f)
     try require(segment[tcp + 13] == flags, "segment \(index) has flags \(segment[tcp + 13])")
     try require(sum(segment, request) % 0xffff == 0, "segment \(index) has a wrong TCP checksum")
   }
 }
 
-/// Segments that arrive by a tunnel, for a guest that takes large ones: what it gets is, cut up again, what was sent.
+/// Tunnelled segments for a guest that accepts large ones: splitting what it receives gives what was sent.
 private func checkJoining(_ segments: [[UInt8]], _ request: OffloadRequest) throws {
   guard request.linkByteCount == 14, segments.count <= 48, segments[0].count <= 1514 else { return }
   let plane = try joining.get()

@@ -1,10 +1,10 @@
-// Decapsulation: the short cuts and the long way agree, what is accepted lies within the packet, and what is written from it is read
-// again as the same.
+// Decapsulation: the short and the general path agree, an accepted packet's contents lie within it, and writing and reading them
+// again gives the same.
 
 @testable import Encap
 @testable import VTEPTests
 
-/// What a packet was found to be.
+/// The verdict on a packet.
 private struct Verdict: Equatable {
   var reason: DropReason?
   var innerOffset = 0
@@ -14,7 +14,7 @@ private struct Verdict: Equatable {
   var destination = IPAddress(high: 0, low: 0)
   var trafficClass: UInt8 = 0
 
-  /// Nil for a packet that is not VXLAN.
+  /// Nil if the packet is not VXLAN.
   init?(_ packet: OuterPacket) {
     switch packet.outcome {
     case .notVXLAN: return nil

@@ -1,9 +1,9 @@
-// The inputs that are kept: files of one input each, and captures (pcap) of many. A capture of Ethernet frames holds packets, which
-// every target that takes packets gets; one of the private link type 147 holds inputs as they are.
+// The seeds: files with one input each, and captures (pcap) with many. A capture of Ethernet frames holds packets, for every target
+// that takes packets; one of the private link type 147 holds raw inputs.
 
 import FoundationEssentials
 
-/// One kept input, and what to call it.
+/// One seed and its name.
 struct Seed {
   var name: String
   var bytes: [UInt8]
@@ -12,7 +12,7 @@ struct Seed {
 extension FuzzTarget {
   private static let repository = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
 
-  /// All inputs that are kept for this target: those of the repository, and those that the fuzzer has left on this machine.
+  /// All inputs for this target: the repository's seeds, and those that the fuzzer has left on this machine.
   func seeds() throws -> [Seed] {
     var folders = ["Fuzz/seeds/\(name)", ".build/fuzz-corpus/\(name)"]
     if !packetOptions.isEmpty { folders.append("Fuzz/seeds/packets") }
@@ -34,11 +34,11 @@ extension FuzzTarget {
     }
   }
 
-  /// Puts the inputs in the files of a folder into one capture in the repository.
+  /// Puts the input files of a folder into one capture in the repository.
   func keep(_ folder: String) throws {
     let files = try FileManager.default.contentsOfDirectory(atPath: folder)
     let inputs = try files.map { [UInt8](try Data(contentsOf: URL(filePath: "\(folder)/\($0)"))) }
-    // Sorted, so that what stays the same does not differ.
+    // Sorted, so that unchanged inputs cause no difference.
     let packets = inputs.sorted { $0.count != $1.count ? $0.count < $1.count : $0.lexicographicallyPrecedes($1) }
     let capture = Capture(linkType: Capture.inputs, packets: packets)
     let path = Self.repository + "/Fuzz/seeds/" + name
@@ -47,7 +47,7 @@ extension FuzzTarget {
   }
 }
 
-/// A capture file of libpcap, little-endian, in microseconds.
+/// A libpcap capture file, little-endian, with microseconds.
 struct Capture {
   /// LINKTYPE_USER0: records are inputs of the target.
   static let inputs: UInt32 = 147

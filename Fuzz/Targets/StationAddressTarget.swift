@@ -1,4 +1,5 @@
-// Which address a station claims in ARP (RFC 826) and neighbour discovery (RFC 4861): only one that a host can have, and only its own.
+// The address that a station claims in ARP (RFC 826) and neighbour discovery (RFC 4861): only one that a host can have, and only
+// its own.
 
 import Encap
 import MACTable

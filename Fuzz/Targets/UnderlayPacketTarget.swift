@@ -1,5 +1,5 @@
-// A packet from the underlay on its walk through the data plane: it is delivered, flooded, dropped for one reason or left to the kernel,
-// as decapsulation says, and nothing goes back into a tunnel.
+// A packet from the underlay in the data plane: it is delivered, flooded, dropped for one reason or left to the kernel, as
+// decapsulation decides, and nothing goes back into a tunnel.
 
 import Encap
 
@@ -12,10 +12,10 @@ struct UnderlayOptions {
 
   var family: Family
   var attachment: Attachment
-  /// The guests take what is joined, tags are carried and control frames tunnelled.
+  /// The guests accept joined segments; tags are carried and control frames tunnelled.
   var hasFeatures: Bool
   var acceptsZeroUDP6Checksum: Bool
-  /// The packet comes in two buffers.
+  /// The packet arrives in two buffers.
   var isSplit: Bool
 
   init(_ octet: UInt8) {
@@ -26,7 +26,7 @@ struct UnderlayOptions {
     isSplit = octet & 16 != 0
   }
 
-  /// One plane for each set-up.
+  /// One plane per set-up.
   var plane: FuzzPlane {
     get throws {
       let key = "\(family) \(attachment) \(hasFeatures) \(acceptsZeroUDP6Checksum)"
@@ -50,7 +50,7 @@ struct UnderlayOptions {
   guard let first = input.first else { return }
   let options = UnderlayOptions(first)
   let packet = Array(input.dropFirst())
-  // What a buffer holds.
+  // The contents of a buffer.
   guard packet.count <= 1900 else { return }
   let plane = try options.plane
   let outcome = try plane.outcome(of: packet, at: .uplink, segments: options.isSplit && packet.count > 60 ? [60] : [])
@@ -67,9 +67,9 @@ struct UnderlayOptions {
   case .accepted:
     try require(outcome.ignored == 0, "ours, and yet \(outcome)")
     let inner = Array(packet[outer.innerOffset..<outer.innerOffset + outer.innerByteCount])
-    // Of a flooded packet, copies may be too big.
+    // Copies of a flooded packet may be too big.
     if outcome.drops.keys.contains(where: { $0 != .tooBigForPort }) { try require(outcome.count == 1, "dropped, and yet \(outcome)") }
-    // Neither tags nor marks of congestion or priority: the frame is as it was.
+    // Without tags, congestion marks and priorities the frame is unchanged.
     guard outer.trafficClass == 0, !EtherType.isTag(inner.big16(at: 12)) else { return }
     for frames in outcome.local.values {
       try require(frames.allSatisfy { $0 == plane.fixture.onWire(inner) }, "another frame at a port")
