@@ -1,34 +1,34 @@
 // swift-tools-version: 6.2
-// The package: one target per module of docs/architecture.md, and nothing imported that the module graph does not allow
-// (scripts/lint checks that).
+// The package: one target per module of docs/architecture.md, with only the imports that the module graph allows (checked by
+// scripts/lint).
 import PackageDescription
 
-/// DPDK's static-inline functions use SSE4.2 on x86-64, for C and for the Swift they are inlined into.
+/// DPDK's static-inline functions use SSE4.2 on x86-64, in C and in the Swift code that inlines them.
 #if arch(x86_64)
   let dpdkFlags = ["-march=x86-64-v2"]
 #else
   let dpdkFlags: [String] = []
 #endif
 let dpdkSettings: [SwiftSetting] = [.unsafeFlags(dpdkFlags.flatMap { ["-Xcc", $0] })]
-/// Header views are `~Escapable` and need lifetime annotations; the packet path insists on inlining (Swift 6.3 has that
-/// without the switch).
+/// Header views are `~Escapable` and need lifetime annotations; the packet path requires inlining (Swift 6.3 supports that without
+/// the switch).
 let viewSettings: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"), .enableExperimentalFeature("InlineAlways"),
 ]
 
-/// What SwiftPM sees of a system library's headers: nothing. It does see those that a C file includes. So whatever imports the library
-/// depends on such a file, too, and is compiled again after an upgrade, with the functions that it inlines.
+/// SwiftPM ignores changes in a system library's headers, but tracks the headers that a C file includes. So everything that imports
+/// the library also depends on such a file, and is recompiled after an upgrade, with the functions that it inlines.
 func headers(of library: String, flags: [String] = []) -> Target {
   .target(
     name: library + "Headers", dependencies: [.target(name: library)], publicHeadersPath: ".",
     cSettings: [.unsafeFlags(flags + ["-w"])])
 }
 
-/// What scripts/version says, where make builds. It concerns one C file, so that a commit does not compile everything anew.
+/// The output of scripts/version, if make runs the build. It affects only one C file, so a commit does not recompile everything.
 let versionSettings: [CSetting] =
   Context.environment["VTEPD_VERSION"].map { [.define("VTEPD_VERSION", to: "\"\($0)\"")] } ?? []
 
-/// What the fuzz targets look into, and the fixtures that they share with the tests.
+/// What the fuzz targets need access to, and the fixtures that they share with the tests.
 let fuzzDependencies: [Target.Dependency] = [
   "Encap", "MACTable", "Netlink", "CMNL", "VTEP", "CDPDK", "CDPDKHeaders", "OVSDBClient", "VTEPControl", "vtepd", "VTEPTests", "vtepdTests",
   .product(name: "NIOCore", package: "swift-nio"),
@@ -48,7 +48,7 @@ let package = Package(
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
   ],
   targets: [
-    // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; ours has only -I and -l.
+    // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; our own file has only -I and -l.
     .systemLibrary(name: "CDPDK", pkgConfig: "\(Context.packageDirectory)/pkgconfig/vtep-dpdk.pc"),
     .systemLibrary(name: "CMNL", pkgConfig: "libmnl"),
     .systemLibrary(name: "CSpawn"),
@@ -139,15 +139,15 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
       ]),
-    // Replays the kept inputs of all fuzz targets.
+    // Replays the seeds of all fuzz targets.
     .testTarget(
       name: "FuzzTests", dependencies: fuzzDependencies, path: "Fuzz", exclude: ["Fuzzer.swift", "hostile-packets", "seeds"],
       swiftSettings: viewSettings + dpdkSettings),
   ]
 )
 
-// libFuzzer brings its own main and instruments everything, so this is built only when scripts/fuzz asks for it, in a folder of its own:
-// the fuzz targets become a program, the fixtures that they share with the tests libraries, and so does the daemon, whose main goes.
+// libFuzzer brings its own main and instruments everything, so this is built only on request of scripts/fuzz, in a folder of its
+// own: the fuzz targets become a program, the shared fixtures become libraries, and so does the daemon, without its main.
 if Context.environment["VTEPD_FUZZ"] != nil, let daemon = package.targets.first(where: { $0.name == "vtepd" }) {
   package.products = []
   package.targets.removeAll { $0.type == .test || $0.type == .executable }

@@ -1,5 +1,5 @@
-// `make bench`: loads a table of a real ovsdb-server as vtepd does, and then changes one row of it. scripts/bench-ovsdb starts
-// the server and runs `ovsdb-client monitor` beside this program; the figure that counts is the ratio.
+// `make bench`: loads a table from a real ovsdb-server as vtepd does, and then changes one row of it. scripts/bench-ovsdb starts
+// the server and compares with `ovsdb-client monitor`; the figure that counts is the ratio.
 
 import ArgumentParser
 import Glibc
@@ -30,7 +30,7 @@ struct OVSDBBench: AsyncParsableCommand {
     guard case .connected(let replica)? = await events.next() else { throw CleanExit.message("no connection to \(remote)") }
     let loaded = clock.now - start
 
-    // Another row like those that are there, again and again.
+    // Another row like the existing ones, repeatedly.
     var latencies: [Duration] = []
     var costs: [Int] = []
     if let model = replica.all(HardwareVTEP.UcastMAC.self, in: table).values.first {

@@ -1,6 +1,6 @@
-// `make bench`: the forwarding pipelines on one core, beside the bare receive → transmit loop on the same devices in
-// the same run. Source: net_pcap playing a file in a loop; sink: net_null. The figure that counts is the ratio: it
-// says what forwarding costs, whatever this machine does at the moment.
+// `make bench`: the forwarding pipelines on one core, compared with the bare receive → transmit loop on the same devices in the
+// same run. Source: net_pcap playing a file in a loop; sink: net_null. The figure that counts is the ratio: the cost of forwarding,
+// independent of the machine's current load.
 
 import ArgumentParser
 import CDPDK
@@ -13,13 +13,13 @@ import MACTable
 @main
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "vtepd-bench", abstract: "Measures the forwarding pipelines beside the bare receive-transmit loop.")
+    commandName: "vtepd-bench", abstract: "Compares the forwarding pipelines with the bare receive-transmit loop.")
 
   /// Rounds of bare loop and pipeline, alternating; the median is reported.
   static let rounds = 7
   static let secondsPerRound = 0.7
 
-  @Option(help: "Forward this many packets and report nothing: for counting instructions from outside.")
+  @Option(help: "Forward this many packets and print nothing, for counting instructions externally.")
   var packets: Int?
 
   @Option(help: "With --packets: which pipeline.")
@@ -59,7 +59,7 @@ struct Bench: ParsableCommand {
 
   private static func measure(_ scenario: Scenario) -> (bare: Rate, pipeline: Rate, ratio: Double) {
     var worker = scenario.worker()
-    // Both loops once for nothing: memory touched, entries learned.
+    // A warm-up of both loops: memory is touched, entries are learned.
     _ = scenario.bareLoop(seconds: 0.2)
     _ = scenario.pipelineLoop(&worker, seconds: 0.2)
     var bare: [Rate] = []
@@ -69,7 +69,7 @@ struct Bench: ParsableCommand {
       pipeline.append(scenario.pipelineLoop(&worker, seconds: secondsPerRound))
     }
     scenario.check(worker)
-    // The ratio of neighbours in time, so that a slow phase of the machine hits both.
+    // The ratio of adjacent rounds, so that a slow phase of the machine affects both.
     let ratios = zip(bare, pipeline).map { $1.packetsPerSecond / $0.packetsPerSecond }
     return (median(bare), median(pipeline), ratios.sorted()[rounds / 2])
   }
@@ -102,7 +102,7 @@ struct Bench: ParsableCommand {
   }
 }
 
-/// Packets over time.
+/// Packets per second.
 struct Rate {
   var packets: Int
   var tscCycles: UInt64

@@ -117,7 +117,7 @@ final class Scenario {
 
   func worker() -> Worker { Worker(context) }
 
-  /// Receive and transmit, nothing between.
+  /// Receive and transmit, nothing in between.
   private func bareRound() -> Int {
     let count = cdpdk_rx_burst(source.portID, 0, bareFrames, UInt16(Limits.burst))
     return Int(cdpdk_tx_burst(sink.portID, 0, bareFrames, count))
@@ -153,7 +153,7 @@ final class Scenario {
     return Rate(packets: packets, tscCycles: now &- start)
   }
 
-  /// A benchmark of frames that were dropped would be worth nothing.
+  /// A benchmark of dropped frames would be worthless.
   func check(_ worker: borrowing Worker) {
     let output = direction == .encapsulation ? Self.underlay : Self.access
     let received = worker.counters.ports[Int(direction == .encapsulation ? Self.access : Self.underlay)].rxPackets.value

@@ -30,7 +30,7 @@ enum TrafficFile {
     return bytes
   }
 
-  /// The same frame as its VTEP sends it to us.
+  /// The same frame as sent to us by its VTEP.
   static func packet(carrying frame: [UInt8], index: Int) -> [UInt8] {
     let header = OuterHeader(
       source: vtep(index), destination: ownVTEP, sourceMAC: vtepMAC(index), destinationMAC: ownMAC, udpPort: 4789,
