@@ -25,7 +25,7 @@ def port_faults(site, port="p1"):
 
 def test_logical_switch_without_key(site):
     site.ctl("add-ls", "ls0", "--", "bind-ls", "hv1", "p1", 100, "ls0")
-    text = wait_until(lambda: told(site), lambda: f"the operator is told:\n{site.daemon.log()[-2000:]}")[0]
+    text = wait_until(lambda: told(site), lambda: f"the operator gets the report:\n{site.daemon.log()[-2000:]}")[0]
     assert text.startswith("port p1: VLAN 100 is bound to logical switch 'ls0', which has no tunnel_key;")
     assert text in site.daemon.log() and text in site.daemon.table("show", "ovsdb")
     # Only the port concerned: a controller stops using a switch that has a fault.
@@ -34,7 +34,7 @@ def test_logical_switch_without_key(site):
     command = re.search(r"\((vtep-ctl .*)\)", text).group(1).replace("=VNI", "=5000")
     site.ctl(*shlex.split(command)[1:])
     site.wait_vni()
-    wait_until(lambda: told(site) == [], lambda: f"nothing is left to say: {told(site)}")
+    wait_until(lambda: told(site) == [], lambda: f"no reports are left: {told(site)}")
     site.wait_faults(set(), "Physical_Port", "port_fault_status", "p1")
     assert "resolved: port p1" in site.daemon.log()
 
@@ -48,12 +48,12 @@ def test_locator_keys_do_not_replace_the_missing_key(site):
          "row": {"encapsulation_type": "vxlan_over_ipv4", "dst_ip": "192.0.2.2", "tunnel_key": 7000}},
         {"op": "insert", "table": "Ucast_Macs_Remote",
          "row": {"MAC": "02:00:00:00:00:99", "logical_switch": switch, "locator": ["named-uuid", "l"]}})
-    wait_until(lambda: any("locators' tunnel keys do not replace it" in text for text in told(site)), lambda: f"it is told: {told(site)}")
+    wait_until(lambda: any("locators' tunnel keys do not replace it" in text for text in told(site)), lambda: f"it is reported: {told(site)}")
     assert site.daemon.ctl("show", "vnis") == [] and site.faults() == set()
     # They count once the logical switch has a key.
     site.ctl("set", "Logical_Switch", "ls0", "tunnel_key=5000")
     site.wait_mac("02:00:00:00:00:99", vtep="192.0.2.2")
-    wait_until(lambda: told(site) == [], lambda: f"nothing is left to say: {told(site)}")
+    wait_until(lambda: told(site) == [], lambda: f"no reports are left: {told(site)}")
 
 
 def test_unbound_logical_switch_is_no_fault(site):

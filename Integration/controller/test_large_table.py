@@ -87,7 +87,7 @@ def test_a_hundred_thousand_addresses(lab):
     site.server.kill()
     assert site.bm.ping(site.vm.ipv4, count=3) == 3
     site.server.start()
-    wait_until(lambda: site.daemon.log().count("is replicated") == 2, lambda: f"all is told again:\n{site.daemon.log()[-3000:]}", 120)
+    wait_until(lambda: site.daemon.log().count("is replicated") == 2, lambda: f"everything is sent again:\n{site.daemon.log()[-3000:]}", 120)
     assert known(site.daemon) >= COUNT + 10
     assert site.bm.ping(site.vm.ipv4, count=3) == 3
     connection = Connection(site.server.socket)

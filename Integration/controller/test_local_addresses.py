@@ -40,7 +40,7 @@ def test_addresses_appear_within_a_second_and_go_with_the_binding(lab):
     site.daemon.ctl("port", "delete", "p2")
     wait_until(lambda: site.local_macs() == {}, lambda: f"no address is left: {site.local_macs()}")
     wait_until(lambda: site.ctl("list-ports", "hv1").split() == ["p1"], "the port is gone from the database")
-    wait_until(lambda: site.rows("Mcast_Macs_Local") == [], "nobody has to flood to us")
+    wait_until(lambda: site.rows("Mcast_Macs_Local") == [], "nobody floods to us any more")
     site.daemon.ctl("port", "add", "--name", "p2", "--kind", "netdev", "--device", "port2")
     wait_until(lambda: site.ctl("list-ports", "hv1").split() == ["p1", "p2"], "the port is back")
 
@@ -103,7 +103,7 @@ def test_nothing_is_written_when_nothing_changed(lab):
         return contents() == before
 
     # The port is down: its learned address is removed. Configured ones would stay.
-    wait_until(settled, "the database has come to rest", 90)
+    wait_until(settled, "the database has settled", 90)
     before = contents()
     site.daemon.stop()
     site.daemon.start()

@@ -123,7 +123,7 @@ def test_wiped_database_is_not_applied_at_once(lab):
     assert lost_while(site, forget) < 100
     assert [row["source"] for row in site.daemon.ctl("show", "vnis")] == ["ovsdb"]
     assert site.bm.ping(site.vm.ipv4, count=3) == 3
-    wait_until(lambda: site.daemon.ctl("show", "vnis") == [], lambda: f"the database is believed:\n{site.daemon.log()[-2000:]}", 60)
+    wait_until(lambda: site.daemon.ctl("show", "vnis") == [], lambda: f"the database is applied:\n{site.daemon.log()[-2000:]}", 60)
     assert site.bm.ping(site.vm.ipv4, count=3) == 0
     site.connect()
     site.bm.wait_ping(site.vm.ipv4)

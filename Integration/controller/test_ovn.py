@@ -153,7 +153,7 @@ def test_key_of_a_deleted_network_is_reused(ovn):
     ovn.gateway.vtep_ctl("add-ls", "ls1", "--", "bind-ls", "ps0", "tsrv", 100, "ls1")
     wait_until(lambda: ovn.gateway.vtep_ctl("get", "Logical_Switch", "ls1", "tunnel_key") == key, "the key is given on")
     wait_until(lambda: [(row["vlan"], row["vni"]) for row in ovn.daemon.ctl("show", "bindings")] == [(100, int(key))],
-               lambda: f"the new network alone is bound: {ovn.daemon.ctl('show', 'bindings')}")
+               lambda: f"only the new network is bound: {ovn.daemon.ctl('show', 'bindings')}")
     capture = Capture(ovn.host.namespace, "u0", "udp port 4789")
     assert ovn.server.ping(ovn.guests[0].ipv4, 3) == 0
     assert capture.fields("vxlan.vni", only="vxlan") == [] and "ls0" not in {row["logical_switch"] for row in ovn.daemon.ovsdb()["held"]}
@@ -175,7 +175,7 @@ def test_both_families(lab):
     def encapsulation():
         return central.sbctl("--columns=ip", "--bare", "find", "encap", "chassis_name=ps0")
 
-    wait_until(lambda: encapsulation() == host.ipv4, lambda: f"hypervisors are told {host.ipv4}: {encapsulation()}")
+    wait_until(lambda: encapsulation() == host.ipv4, lambda: f"hypervisors get {host.ipv4}: {encapsulation()}")
     daemon.config["ovsdb"]["tunnel-address"] = "2001:db8::1"
     daemon.reload("configuration reloaded")
-    wait_until(lambda: encapsulation() == "2001:db8::1", lambda: f"hypervisors are told the other: {encapsulation()}")
+    wait_until(lambda: encapsulation() == "2001:db8::1", lambda: f"hypervisors get the other address: {encapsulation()}")

@@ -136,7 +136,7 @@ def test_a_member_without_its_cluster_is_abandoned(site):
         cluster.members[number].kill()
     # No member can say what the database contains now; the known state stays.
     wait_until(lambda: all(row["state"] not in ("ACTIVE", "IDLE") for row in daemon.ctl("show", "ovsdb")),
-               lambda: f"the member is left: {daemon.ctl('show', 'ovsdb')}\n{daemon.log()[-2000:]}", 90)
+               lambda: f"the member is abandoned: {daemon.ctl('show', 'ovsdb')}\n{daemon.log()[-2000:]}", 90)
     errors = [row["last_error"] or "" for row in daemon.ctl("show", "ovsdb")]
     assert any("is not the cluster's leader" in error or "lost contact with its cluster" in error for error in errors), errors
     assert daemon.ovsdb()["logical_switches"] == 1

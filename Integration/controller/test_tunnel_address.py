@@ -28,7 +28,7 @@ def published(site):
 
 
 def wait_published(site, address):
-    wait_until(lambda: published(site) == (address, {address}), lambda: f"{address} alone is published: {published(site)}")
+    wait_until(lambda: published(site) == (address, {address}), lambda: f"only {address} is published: {published(site)}")
     assert site.daemon.ovsdb()["tunnel_address"] == address
 
 
@@ -51,7 +51,7 @@ def test_other_address_family_is_reported(lab):
     def faults():
         return site.daemon.ovsdb()["faults"]
 
-    text = wait_until(faults, lambda: f"the operator is told:\n{site.daemon.log()[-2000:]}")[0]
+    text = wait_until(faults, lambda: f"the operator gets the report:\n{site.daemon.log()[-2000:]}")[0]
     assert "1 VTEPs of the controller have IPv6 addresses" in text
     assert text in site.daemon.log() and text in site.daemon.table("show", "ovsdb")
     key, value = text.rsplit("ovsdb.", 1)[1].split(" publishes")[0].split(": ")
@@ -59,7 +59,7 @@ def test_other_address_family_is_reported(lab):
     site.daemon.reload("configuration reloaded: ovsdb changed")
     wait_published_address = site.host.ipv6
     wait_until(lambda: published(site)[0] == wait_published_address, lambda: f"{wait_published_address} is published: {published(site)}")
-    wait_until(lambda: faults() == [], lambda: f"nothing is left to say: {faults()}")
+    wait_until(lambda: faults() == [], lambda: f"no reports are left: {faults()}")
     assert site.faults() == set()
 
 

@@ -141,7 +141,7 @@ def test_key_is_reused_by_another_network(site, taken):
         site.ctl("add-ls", "ls1", "--", "set", "Logical_Switch", "ls1", f"tunnel_key={VNI}", "replication_mode=source_node",
                  "--", "bind-ls", "hv1", "p2", 0, "ls1")
         wait_until(lambda: [(row["port"], row["vni"]) for row in site.daemon.ctl("show", "bindings")] == [("p2", VNI)],
-                   lambda: f"p2 alone is bound: {site.daemon.ctl('show', 'bindings')}")
+                   lambda: f"only p2 is bound: {site.daemon.ctl('show', 'bindings')}")
         assert held(site) == []
         assert not {site.bm.mac, site.vm.mac, *OTHERS} & set(site.daemon.macs())
         capture = Capture(site.host.namespace, "u0", "udp port 4789")

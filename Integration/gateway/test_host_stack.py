@@ -226,7 +226,7 @@ def test_later_address_is_reported(lab):
     scene.daemon.start().wait_ports_up()
     scene.ns.ip("address add 10.9.9.1/24 dev port1")
     wait_until(lambda: any("port1 has the address 10.9.9.1/24" in note for note in scene.daemon.port("p1")["notes"]),
-               lambda: f"the port says so: {scene.daemon.port('p1')}")
+               lambda: f"the port reports it: {scene.daemon.port('p1')}")
     scene.ns.ip("address delete 10.9.9.1/24 dev port1")
     wait_until(lambda: not any("10.9.9.1" in note for note in scene.daemon.port("p1")["notes"]), "and no longer")
 

@@ -304,7 +304,7 @@ def test_bpdu_guard_shuts_the_port_for_a_while(lab):
     assert pair.received_before_marker(1) == []
 
 
-@pytest.mark.parametrize("remedy", ["enabled", "guard off", "made anew"])
+@pytest.mark.parametrize("remedy", ["enabled", "guard off", "re-created"])
 def test_operator_brings_a_shut_port_back(lab, remedy):
     pair = Pair(lab, {"bpdu-guard": True})
     daemon = pair.near

@@ -126,7 +126,7 @@ def test_probe_of_another_vni_is_no_loop(lab):
     host.ip("link set lb up")
     daemon.start()
     wait_until(lambda: "VNIs 5001 and 77 are joined outside" in daemon.log() and "VNIs 77 and 5001" in daemon.log(),
-               lambda: f"the log says so: {daemon.log()}")
+               lambda: f"the log reports it: {daemon.log()}")
     wait_until(lambda: daemon.drops()["loop-probe"] >= 6, "probes keep coming")
     assert not shut_ports(daemon) and daemon.log().count("are joined outside") == 2
 
@@ -182,7 +182,7 @@ def test_loop_behind_one_port_and_forged_probes(lab):
     wait_until(lambda: len(mirror.seen) >= 3, "probes arrive", 30)
     mirror.stop()
     assert len({bytes(frame) for frame in mirror.seen}) == 1 and len(mirror.seen[0]) == 60
-    wait_until(lambda: daemon.drops().get("loop-probe", 0) >= 3 * 12, lambda: f"none goes further: {daemon.drops()}")
+    wait_until(lambda: daemon.drops().get("loop-probe", 0) >= 3 * 12, lambda: f"none is forwarded: {daemon.drops()}")
     assert not shut_ports(daemon)
 
     mirror = Mirror(guest.namespace)

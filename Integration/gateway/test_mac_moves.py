@@ -88,7 +88,7 @@ def test_claimed_twice(lab, first, second):
     assert 0 <= row["frozen_s"] <= HOLD and row["release_s"] <= HOLD
     assert scene.where() == first.name
     line = f"VNI {VNI}: {CLAIMED} moved 6 times between {first.name} and {second.name}; frozen at {first.name} for {HOLD} s"
-    wait_until(lambda: line in daemon.log(), lambda: f"the log says so: {daemon.log()}")
+    wait_until(lambda: line in daemon.log(), lambda: f"the log reports it: {daemon.log()}")
     for word in (CLAIMED, "frozen", first.name, second.name):
         assert word in daemon.table("show", "mac-moves")
 

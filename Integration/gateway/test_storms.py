@@ -64,7 +64,7 @@ class Scene:
         try:
             echo.wait_answers(20)
             enough = lambda: all(self.lasted(arrived) > SECONDS + 0.7 for arrived in arrivals)
-            wait_until(enough, "the storm has raged long enough", 60, 0.5)
+            wait_until(enough, "the storm has lasted long enough", 60, 0.5)
         finally:
             end = time.time_ns()
             for raging in storms:

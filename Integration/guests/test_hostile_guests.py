@@ -168,7 +168,7 @@ def test_garbage_in_the_ring(lab, site, poison):
     guest = VirtioGuest(lab, path, listens=False).boot()
     wait_state(daemon, "bad", "up")
     assert guest.send(udp_flow(GUEST, "ff:ff:ff:ff:ff:ff", 1))
-    wait_until(lambda: daemon.port("bad")["rx_packets"] == 1, "the guest was a good one")
+    wait_until(lambda: daemon.port("bad")["rx_packets"] == 1, "the guest was well-behaved")
     poison(guest, guest.rings[1])
     os.eventfd_write(guest.rings[1].kick, 1)
     row = wait_state(daemon, "bad", "down")
@@ -224,7 +224,7 @@ def test_frames_larger_than_all_memory(lab):
     guest = VirtioGuest(lab, path, listens=False).boot()
     wait_state(daemon, "bad", "up")
     assert guest.send(udp_flow(GUEST, one.mac, 1))
-    wait_until(lambda: GUEST in daemon.macs(), "the guest was a good one")
+    wait_until(lambda: GUEST in daemon.macs(), "the guest was well-behaved")
 
     # The same worker serves the sender's queue and the hostile guest's: the time spent on giant frames would show too.
     seen = Capture(one.namespace, "eth0", "ether proto 0x88b5", inbound=True)

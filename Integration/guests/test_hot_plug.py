@@ -151,7 +151,7 @@ def test_rounds_with_a_guest_that_talks(lab):
         guest = VirtioGuest(lab, path, listens=False).boot()
         for frame in range(200):
             guest.send(udp_flow("02:00:00:00:99:01", "ff:ff:ff:ff:ff:ff", frame))
-        wait_until(lambda: daemon.port("plug")["rx_packets"] > 0, lambda: f"frames come: {daemon.port('plug')}\n{daemon.log()}")
+        wait_until(lambda: daemon.port("plug")["rx_packets"] > 0, lambda: f"frames arrive: {daemon.port('plug')}\n{daemon.log()}")
         for frame in range(200):
             guest.send(udp_flow("02:00:00:00:99:01", "ff:ff:ff:ff:ff:ff", frame))
         control.ask("port.delete", name="plug")

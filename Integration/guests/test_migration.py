@@ -60,7 +60,7 @@ def test_one_frame_updates_every_vtep(lab, announcement, flood):
     capture = Capture(site.switch.namespace, "hv2", "udp port 4789", inbound=True)
     sockets[1].send(announcement(MOVED))
     wait_until(lambda: [place(daemon, MOVED) for daemon in site.daemons] == ["192.0.2.2", "vm2", "192.0.2.2"],
-               lambda: f"all know the new place: {[place(daemon, MOVED) for daemon in site.daemons]}")
+               lambda: f"all know the new location: {[place(daemon, MOVED) for daemon in site.daemons]}")
     wait_until(lambda: fdb(site.kernels[0], MOVED) == "192.0.2.2", "the kernel knows the new place")
     # One frame: one packet to the group, or one to each peer.
     moved = [packet for packet in capture.stop().packets() if mac_bytes(MOVED) in packet]

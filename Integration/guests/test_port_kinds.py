@@ -164,7 +164,7 @@ def test_flows_to_a_guest_take_all_its_queues(lab, site, vlan):
                     count += 1
             return count == flows * rounds
 
-        wait_until(all_there, lambda: f"all frames come, not {count}", interval=0.005)
+        wait_until(all_there, lambda: f"all frames arrive, not {count}", interval=0.005)
         assert all(order == sorted(order) for order in orders.values())
         return found
 
@@ -183,7 +183,7 @@ def test_flows_to_a_guest_take_all_its_queues(lab, site, vlan):
 def test_guest_with_more_queues_than_the_port(lab, site):
     daemon = site.daemons[0]
     guests = [VirtioGuest(lab, add_vm(daemon, name), queues=3).boot() for name in ("g1", "g2")]
-    wait_until(lambda: "raise queues" in "".join(daemon.port("g1")["notes"]), lambda: f"the port says so: {daemon.port('g1')}")
+    wait_until(lambda: "raise queues" in "".join(daemon.port("g1")["notes"]), lambda: f"the port reports it: {daemon.port('g1')}")
     wait_state(daemon, "g2", "up")
     assert daemon.port("g1")["queues"] == 1
     exchange(*guests, GUEST, OTHER)
@@ -218,7 +218,7 @@ def test_idle_ports_cost_nothing_and_wake_at_once(lab, site):
             late += time.monotonic() - start > 0.2
         return late
 
-    wait_until(lambda: misses() < 10, "a sleeping worker hears the guest's kicks")
+    wait_until(lambda: misses() < 10, "a sleeping worker notices the guest's kicks")
 
 
 def test_disabled_port_takes_the_guests_link_down(lab, site):

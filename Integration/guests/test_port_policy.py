@@ -92,7 +92,7 @@ def test_more_sources_than_allowed(lab):
     pair.daemon.ctl("mac", "delete", "--vni", VNI, "--mac", sources[1])
     # An address removed while it was being added keeps its slot for a second.
     passed = lambda: (pair.raw.send(pair.marker(3, sources[9])), sources[9] in pair.daemon.macs())[1]
-    wait_until(passed, "a new source takes the place", interval=0.2)
+    wait_until(passed, "a new source takes the slot", interval=0.2)
     receive(pair.free_raw, lambda frame: frame == pair.marker(3, sources[9]))
     pair.check_neighbour()
     assert pair.daemon.drops()["port-mac-limit"] >= 16

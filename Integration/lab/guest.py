@@ -120,7 +120,7 @@ class VirtualMachine:
         """Migrates the running guest to another VirtualMachine of the same kind, which takes its place."""
         path = target.directory / "incoming"
         target.start(incoming=path)
-        wait_until(path.exists, lambda: f"{target.name} can take the guest:\n{target.log()}", seconds)
+        wait_until(path.exists, lambda: f"{target.name} is ready for the guest:\n{target.log()}", seconds)
         self.qmp("migrate", uri=f"unix:{path}")
 
         def moved():

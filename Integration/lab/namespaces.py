@@ -27,7 +27,7 @@ def wait_until(condition, what, seconds=30, interval=0.05):
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain until {what() if callable(what) else what}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(interval)
 
 

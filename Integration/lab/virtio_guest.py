@@ -239,4 +239,4 @@ class VirtioGuest:
             seen.extend(self.frames())
             return next((frame for frame in seen if accept(frame)), None)
 
-        return wait_until(found, lambda: f"a frame comes; there were {len(seen)} others", seconds, 0.005)
+        return wait_until(found, lambda: f"a frame arrives; there were {len(seen)} others", seconds, 0.005)

@@ -107,7 +107,7 @@ def test_running_daemon_refuses_and_runs_on(lab):
         daemon.config_path.write_text(wrong)
         refused = daemon.log().count("not reloaded")
         daemon.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: daemon.log().count("not reloaded") > refused, lambda: f"the log tells of it: {daemon.log()[-2000:]}")
+        wait_until(lambda: daemon.log().count("not reloaded") > refused, lambda: f"the log reports it: {daemon.log()[-2000:]}")
         assert f"{daemon.config_path}:" in daemon.log().rsplit("not reloaded", 1)[1]
         for command in ("check", "apply"):
             with pytest.raises(Refused) as refusal:

@@ -31,7 +31,7 @@ def test_incomplete_file_removes_nothing(daemon, rest):
     daemon.config_path.write_text(whole[:end])
     daemon.process.send_signal(signal.SIGHUP)
     expected = {"two ports": "2 of 4 ports go (t1, t2)", "no port": "4 of 4 ports go (t0, t1, t2, vm1)"}[rest]
-    wait_until(lambda: daemon.log().count("applying it once") > before, lambda: f"the log says that it waits:\n{daemon.log()}")
+    wait_until(lambda: daemon.log().count("applying it once") > before, lambda: f"the log reports the wait:\n{daemon.log()}")
     assert expected in daemon.log()
     assert len(ports(daemon)) == 4
     daemon.config_path.write_text(whole)

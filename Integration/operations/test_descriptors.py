@@ -77,7 +77,7 @@ def test_control_continues_without_descriptors(lab, daemon):
     daemon.ctl("port", "add", "--name", "t", "--kind", "tap", "--device", "tap9", "--vni", VNI)
     limit(daemon, 24)
     held = clients(lab, daemon, 28)
-    wait_until(lambda: "out of file descriptors" in daemon.log(), lambda: f"the log says so:\n{daemon.log()}")
+    wait_until(lambda: "out of file descriptors" in daemon.log(), lambda: f"the log reports it:\n{daemon.log()}")
     assert daemon.ctl("status")["state"] == "running"
     # Even the reserve does not suffice: nobody can connect, but nothing spins.
     held += clients(lab, daemon, 30)

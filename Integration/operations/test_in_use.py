@@ -55,7 +55,7 @@ def test_tap_of_another_daemon(lab, two):
     second.write_config()
     second.start(wait=False)
     wait_until(lambda: second.process.poll() is None and "tap tapA is in use by another process" in second.log(),
-               lambda: f"the log says so: {second.log()}")
+               lambda: f"the log reports it: {second.log()}")
     wait_until(second.socket_path.exists, "the control socket is there")
     wait_until(lambda: second.ctl("status")["unattached"] == ["x"], "status tells")
     assert second.stop() == 0

@@ -141,7 +141,7 @@ def test_reload_applies_only_the_difference(lab):
     # Changes that need a restart are reported, and nothing breaks.
     daemon.config["dataplane"]["workers"] = 2
     daemon.reload("configuration reloaded")
-    wait_until(lambda: "takes effect when vtepd is restarted" in daemon.log(), "the log says so")
+    wait_until(lambda: "takes effect when vtepd is restarted" in daemon.log(), "the log reports it")
     assert vm1.ping(vm2.ipv4, 3) == 3
 
 

@@ -51,7 +51,7 @@ def test_reload_during_the_start_is_applied_afterwards(lab, delay):
     time.sleep(delay)
     daemon.process.send_signal(signal.SIGHUP)
     daemon.wait_running()
-    wait_until(lambda: "configuration reloaded" in daemon.log(), lambda: f"the signal is obeyed:\n{daemon.log()}")
+    wait_until(lambda: "configuration reloaded" in daemon.log(), lambda: f"the signal takes effect:\n{daemon.log()}")
     assert daemon.stop() == 0
 
 

@@ -76,14 +76,14 @@ def test_lost_lines_are_counted(stuck):
     text = []
     # More than the queue can hold.
     fill(daemon, 60, pause=0.2)
-    found = wait_until(told, lambda: f"the log says what is lost: {''.join(text)[-2000:]}", 60, interval=0.0005)
+    found = wait_until(told, lambda: f"the log reports the lost lines: {''.join(text)[-2000:]}", 60, interval=0.0005)
     assert int(found.group(1)) > 0
     # The rest arrives, in order, and continues.
     assert "is running" in "".join(text)
     before = len("".join(text))
     daemon.write_config()
     daemon.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: told() and "configuration reloaded" in "".join(text)[before:], "the log goes on", interval=0.0005)
+    wait_until(lambda: told() and "configuration reloaded" in "".join(text)[before:], "the log continues", interval=0.0005)
     assert daemon.stop() == 0
 
 

@@ -67,7 +67,7 @@ def test_next_hop_that_stops_answering_is_abandoned(lab):
         finally:
             receiver.stop()
 
-    wait_until(all_arrive, lambda: f"all flows take the second way: {site.daemons[0].vtep(site.addresses[1])}", 90)
+    wait_until(all_arrive, lambda: f"all flows take the second path: {site.daemons[0].vtep(site.addresses[1])}", 90)
 
 
 def test_route_changes_are_followed(lab):

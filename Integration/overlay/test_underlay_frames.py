@@ -136,7 +136,7 @@ def test_bridge_takes_the_addresses_of_its_ports(lab, who):
     assert ours != wire.host.mac("br7")
     for text, mac in (("no", SOMEBODY), ("the bridge's", "02:00:00:00:07:01"), ("the port's", ours), ("no", SOMEBODY)):
         wire.raw.send(wire.packet(4, text, mac))
-    wait_until(lambda: "the port's" in wire.taken(), lambda: f"both are taken: {wire.taken()}")
+    wait_until(lambda: "the port's" in wire.taken(), lambda: f"both are accepted: {wire.taken()}")
     assert wire.taken() == ["the bridge's", "the port's"]
     if who == "vtepd":
         assert wire.drops("outer-mac-other-host") == 2
@@ -176,4 +176,4 @@ def test_full_ring_is_counted(lab):
         """Where all of them are: at the guest, or in a counter."""
         return len(wire.taken()), wire.daemon.ctl("show", "underlay")[0]["missed"], dropped() - before - chatter.count()
 
-    wait_until(lambda: sum(places()) == 6000, lambda: f"each of 6000 is somewhere: {places()}")
+    wait_until(lambda: sum(places()) == 6000, lambda: f"each of 6000 is accounted for: {places()}")

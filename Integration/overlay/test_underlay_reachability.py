@@ -105,7 +105,7 @@ def test_route_by_another_interface(lab):
     site.switch.connect(host, "x0", "other", "198.51.100.1/24")
     host.ip(f"route add {far}/32 dev x0")
     wait_until(lambda: daemon.vtep(far)["reason"] == "the route leaves by x0, which is not in underlay.device",
-               lambda: f"the reason is told: {daemon.vtep(far)}")
+               lambda: f"the reason is reported: {daemon.vtep(far)}")
     assert daemon.vtep(far)["state"] == "unreachable"
     assert site.guests[0].ping(site.guests[1].ipv4) == 0
     wait_until(lambda: daemon.drops().get("route-not-underlay", 0) > 0, lambda: f"it is counted: {daemon.drops()}")

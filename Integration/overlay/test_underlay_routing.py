@@ -48,7 +48,7 @@ def test_next_hop_objects(lab, ipv6, compat):
     host.ip(f"{family} nexthop add id 4 blackhole")
     route(4)
     wait_until(lambda: "blackhole" in (site.daemons[0].vtep(site.addresses[1])["reason"] or ""),
-               lambda: f"the reason is told: {site.daemons[0].vtep(site.addresses[1])}")
+               lambda: f"the reason is reported: {site.daemons[0].vtep(site.addresses[1])}")
     assert hops(site) == []
     host.ip("nexthop replace id 10 group 3")
     route(10)

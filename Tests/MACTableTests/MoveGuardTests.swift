@@ -107,7 +107,7 @@ struct MoveGuardTests {
   }
 
   @Test(
-    "what is flushed, replaced or goes with its place is released",
+    "an entry that is flushed, replaced or removed with its location is released",
     arguments: [
       { $0.flush(key(2, 0x0200_0000_0001)) }, { $0.flush(domain: 2) }, { $0.flush(port: 1) }, { $0.flushAll() }, { $0.removeAll(port: 1) },
       { $0.removeAll(domain: 2) }, { $0.flush(domain: 2, port: 1) }, { $0.remove(key(2, 0x0200_0000_0001)) },
@@ -141,7 +141,7 @@ struct MoveGuardTests {
   }
 
   @Test(
-    "whoever gets an index next is not told of another's moves",
+    "a reused index does not inherit another's moves",
     arguments: [{ $0.removeAll(domain: 2) }, { $0.removeAll(port: 1) }, { $0.removeAll(vtep: 0) }] as [@Sendable (MACTable) -> Void])
   func indexesAreUsedAgain(_ remove: @Sendable (MACTable) -> Void) {
     visit([a, .vtep(0), a, b], from: 0)

@@ -103,7 +103,7 @@ struct Conversation {
       guard write(descriptor, output, output.count) == output.count else { throw LocalServer.Failure(text: "write: errno \(errno)") }
       if try condition(self) { return }
       var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-      guard ContinuousClock.now < deadline else { throw LocalServer.Failure(text: "waited in vain") }
+      guard ContinuousClock.now < deadline else { throw LocalServer.Failure(text: "timed out") }
       guard poll(&entry, 1, 1000) > 0 else { continue }
       let count = read(descriptor, &buffer, buffer.count)
       guard count > 0 else { throw LocalServer.Failure(text: "the server has hung up") }

@@ -52,7 +52,7 @@ import VTEPControl
         guard case .refused(let refusal) = error else { throw error }
         #expect(refusal.code == .internalError)
       }
-      #expect(try client.send(GetStatus()).name == "h", "the connection goes on")
+      #expect(try client.send(GetStatus()).name == "h", "the connection stays open")
     }
   }
 
