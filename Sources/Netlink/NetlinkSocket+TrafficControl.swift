@@ -13,7 +13,7 @@ struct IngressDrop: Equatable {
 }
 
 extension NetlinkSocket {
-  /// The ingress parent of both possible qdiscs, `ingress` and `clsact`.
+  /// Handles shared by both possible qdiscs, `ingress` and `clsact`.
   private static let ingressHandle: UInt32 = 0xffff_0000
   private static let ingressParent: UInt32 = 0xffff_fff1
   private static let ingressFilters: UInt32 = 0xffff_fff2

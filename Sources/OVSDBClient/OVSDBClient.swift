@@ -1,6 +1,6 @@
 // OVSDBClient: keeps a replica of a database across connections. Reconnect decides when and where to connect, Connection carries
 // bytes, Session turns them into events, and ClusterPolicy decides when to switch to another member.
-// Aspects: +Connections (dialing, listening, serving).
+// Aspects: +Connections (dialling, listening, serving).
 
 import Logging
 import NIOCore

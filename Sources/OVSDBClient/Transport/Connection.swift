@@ -29,7 +29,7 @@ struct Connection: Sendable {
       case .dial(let host, let port):
         let isName = (try? SocketAddress(ipAddress: host, port: port)) == nil
         return try await bootstrap.connect(host: host, port: port) { prepare($0, tls, .client(serverName: isName ? host : nil)) }
-      case .listen: preconditionFailure("a passive remote is not dialed")
+      case .listen: preconditionFailure("a passive remote is not dialled")
       }
     } catch {
       throw OVSDBError.connection(reason(error))
