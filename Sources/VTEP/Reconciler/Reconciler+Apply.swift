@@ -13,12 +13,16 @@ extension Reconciler {
   /// - Throws: `.refused` or `.environment`; the running state is as before.
   public func apply(_ new: DesiredState) throws(VTEPError) {
     let configured = new
-    if let problem = configured.problems(since: self.configured).first {
+    let changedByOperator = self.configured.changedVNIs(in: configured)
+    if let problem = configured.problems(since: self.configured, changedVNIs: changedByOperator).first {
       throw VTEPError(.refused, "configuration", "\(problem)")
     }
     try checkOwners(configured)
     let (new, conflicts) = configured.merged()
-    guard desired.vnis == new.vnis || domains.count + new.vnis.keys.count(where: { domains[$0] == nil }) <= Limits.domains else {
+    // Comparing 10,000 VNIs is most of the work of a small change: once is enough.
+    let hasController = new.controller != ControllerLayer() || desired.controller != ControllerLayer()
+    let changedVNIs = hasController ? desired.changedVNIs(in: new) : changedByOperator
+    guard domains.count + changedVNIs.count(where: { domains[$0] == nil && new.vnis[$0] != nil }) <= Limits.domains else {
       throw VTEPError(.refused, "vnis", "more than \(Limits.domains) VNIs")
     }
 
@@ -42,27 +46,28 @@ extension Reconciler {
     note(conflicts)
     if let newReservation { reservation = newReservation }
     for tap in openedTaps { puntTaps[tap.name] = tap }
-    checkOwnAddresses()
     model.decapPolicy = DecapPolicy(
       udpPort: new.underlay.udpPort, acceptsZeroUDP6Checksum: new.underlay.acceptsZeroUDP6Checksum)
     model.priorities = new.underlay.priorities
     detachUnderlay(keeping: new.underlay.devices)
 
-    // Bindings may change many times a second: what only VNIs and the underlay concern is left alone then.
-    let changedVNIs = old.changedVNIs(in: new)
-    removeDomains(old: old, new: new)
-    if !changedVNIs.isEmpty || old.underlay != new.underlay {
-      for address in configuredVTEPs(new) where vtep(address, isConfigured: true) == nil {
+    if old.underlay.addresses != new.underlay.addresses || old.underlay.udpPort != new.underlay.udpPort { stale.routes = true }
+    if old.underlay != new.underlay { stale.memberships = true }
+    if old.underlay != new.underlay || underlay.hasNewPolicies { stale.adjacencies = true }
+    // Bindings may change many times a second, and one VNI of thousands: nothing else is looked at then.
+    let hasOtherDomains = replaceDomains(changedVNIs, new)
+    vnisWithStatics.subtract(changedVNIs)
+    vnisWithStatics.formUnion(changedVNIs.filter { new.vnis[$0]?.macs.isEmpty == false })
+    if !changedVNIs.isEmpty {
+      let named = (old: Self.vteps(named: changedVNIs, in: old), new: Self.vteps(named: changedVNIs, in: new))
+      for address in named.new where vtep(address, isConfigured: true) == nil {
         log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
       }
-      unconfigureVTEPs()
-      if old.underlay.addresses != new.underlay.addresses || old.underlay.udpPort != new.underlay.udpPort { stale.routes = true }
+      if !named.old.isSubset(of: named.new) { unconfigureVTEPs() }
       stale.vnis.formUnion(changedVNIs)
-      stale.adjacencies = true
       stale.controllerEntries = true
-      stale.memberships = true
     }
-    replacePorts(new, opened: opened, rebindsAll: !changedVNIs.isEmpty)
+    replacePorts(new, opened: opened, rebindsAll: hasOtherDomains)
     for (name, reason) in unattached { noteUnattached(name, reason) }
     settle()
     for (name, record) in ports where record.device != nil && !record.settings.wantsDevice { lose(name) }
@@ -142,14 +147,17 @@ extension Reconciler {
   }
 
   /// Takes the records of VNIs that are no longer wanted away and makes those of new ones.
-  private func removeDomains(old: DesiredState, new: DesiredState) {
-    guard old.vnis != new.vnis else { return }
-    for (vni, record) in domains where new.vnis[vni] == nil {
+  ///
+  /// - Returns: whether there were any.
+  private func replaceDomains(_ changed: Set<VNI>, _ new: DesiredState) -> Bool {
+    let gone = changed.filter { new.vnis[$0] == nil }
+    for vni in gone {
+      guard let record = domains.removeValue(forKey: vni) else { continue }
       stale.goneDomains.insert(record.index)
       model.domains[Int(record.index)] = ForwardingModel.Domain()
-      domains[vni] = nil
     }
-    for vni in new.vnis.keys where domains[vni] == nil {
+    let added = changed.filter { new.vnis[$0] != nil && domains[$0] == nil }
+    for vni in added {
       // The limit was checked before anything changed.
       guard let index = domainIndexes.take() else { continue }
       while model.domains.count <= Int(index) { model.domains.append(ForwardingModel.Domain()) }
@@ -159,6 +167,7 @@ extension Reconciler {
       baselines.reset(domain: index, counters: counters)
       shared.pointee.stormStates[Int(index)] = StormState(now: cdpdk_cycles())
     }
+    return !gone.isEmpty || !added.isEmpty
   }
 
   /// Puts the new set of ports in place of the old one; a port that keeps its device keeps its index.

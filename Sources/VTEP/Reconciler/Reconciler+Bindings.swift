@@ -77,9 +77,9 @@ extension Reconciler {
   private func markTunnels() {
     var tunnelling: Set<DomainIndex> = []
     for record in ports.values where record.settings.linkProtocols == .tunnel { tunnelling.formUnion(record.bound.values) }
-    for index in model.domains.indices where model.domains[index].entry.tunnelsControl != tunnelling.contains(DomainIndex(index)) {
-      model.domains[index].entry.tunnelsControl.toggle()
-    }
+    for index in tunnellingDomains.subtracting(tunnelling) { model.domains[Int(index)].entry.tunnelsControl = false }
+    for index in tunnelling { model.domains[Int(index)].entry.tunnelsControl = true }
+    tunnellingDomains = tunnelling
   }
 
   /// Forgets what was learned at places that are bound no more.

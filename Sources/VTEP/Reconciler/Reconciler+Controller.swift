@@ -232,9 +232,9 @@ extension Reconciler {
 
   /// Chooses again among service nodes, after a change of what can be reached.
   func chooseServiceNodes() {
-    for settings in desired.vnis.values {
-      guard let logicalSwitch = settings.logicalSwitch, logicalSwitch.replication == .serviceNode,
-        let domain = domains[settings.vni]
+    for vni in desired.controller.switches.keys {
+      guard let settings = desired.vnis[vni], let logicalSwitch = settings.logicalSwitch, logicalSwitch.replication == .serviceNode,
+        let domain = domains[vni]
       else { continue }
       model.domains[Int(domain.index)].flood = indexes(of: logicalSwitch.flood, .serviceNode)
       for (mac, destinations) in logicalSwitch.groups {
@@ -259,9 +259,9 @@ extension Reconciler {
   // -- multicast addresses -----------------------------------------------------------------------------------------------
 
   /// Makes the lists of VTEPs behind multicast addresses anew. Lists that are gone stay until the table has forgotten them.
-  func rebuildLists() {
-    for settings in desired.vnis.values {
-      guard let logicalSwitch = settings.logicalSwitch else { continue }
+  func rebuildLists(of vnis: Set<VNI>) {
+    for vni in vnis {
+      guard let settings = desired.vnis[vni], let logicalSwitch = settings.logicalSwitch else { continue }
       for (mac, destinations) in logicalSwitch.groups {
         let group = ControllerStore.Group(vni: settings.vni, mac: mac)
         guard let list = controller.lists[group] ?? takeIndex(VTEPEntry(isList: true)) else { continue }

@@ -41,7 +41,8 @@ extension Reconciler {
         stale.routes = true
       }
     }
-    learn(unknown)
+    settle()
+    if !unknown.isEmpty { learn(unknown) }
     if !moves.isEmpty { tell(moves) }
   }
 

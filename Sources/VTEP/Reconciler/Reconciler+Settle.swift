@@ -111,7 +111,7 @@ extension Reconciler {
     if work.memberships {
       updateMemberships()
     } else {
-      updateMemberships(of: Set(work.domains.map { model.domains[Int($0)].entry.vni }))
+      updateMemberships(of: work.vnis.union(work.domains.map { model.domains[Int($0)].entry.vni }))
     }
     if work.ports || work.slowPath { updateSlowPath() }
   }

@@ -107,7 +107,7 @@ extension Reconciler {
     // The table may name an index only after every worker has it.
     stale.hasNewIndexes = true
     baselines.reset(vtep: index, counters: counters)
-    findRoute(address)
+    if !stale.routes { findRoute(address) }
     return record
   }
 
@@ -347,7 +347,7 @@ extension Reconciler {
     }
   }
 
-  /// Gives VTEPs seen for the first time an index and a header, and then learns what was seen behind them.
+  /// Gives VTEPs seen for the first time an index and a header, and then learns what was seen behind them. Settles.
   func learn(_ sightings: [Learner.UnknownVTEP]) {
     var located = sightings.compactMap { sighting in
       vtep(sighting.address, isConfigured: false).map { (key: sighting.key, index: $0.index) }

@@ -25,12 +25,24 @@ extension Reconciler {
       model.domains[index].storm = settings.storm.isLimited ? StormEntry(settings.storm) : nil
       model.domains[index].peers = Array(Set(peerAddresses(settings).compactMap { underlay.vteps[$0]?.index }))
     }
-    rebuildLists()
+    rebuildLists(of: vnis)
   }
 
   /// VTEPs that the operator named for a VNI.
   private func peerAddresses(_ settings: VNISettings) -> [IPAddress] {
     settings.flood.destinations.filter { !$0.isMulticast } + settings.macs.values
+  }
+
+  /// VTEPs and groups that the settings of some VNIs name.
+  static func vteps(named vnis: Set<VNI>, in state: DesiredState) -> Set<IPAddress> {
+    var named: Set<IPAddress> = []
+    for vni in vnis {
+      guard let settings = state.vnis[vni] else { continue }
+      named.formUnion(settings.flood.destinations)
+      named.formUnion(settings.macs.values)
+      for destinations in settings.logicalSwitch?.groups.values.map(\.self) ?? [] { named.formUnion(destinations.map(\.address)) }
+    }
+    return named
   }
 
   /// All VTEPs and groups that the operator named.
@@ -74,8 +86,8 @@ extension Reconciler {
   /// The static entries that the operator's state asks for.
   func staticEntries() -> [MACKey: MACLocation] {
     var entries: [MACKey: MACLocation] = [:]
-    for settings in desired.vnis.values where !settings.macs.isEmpty {
-      guard let domain = domains[settings.vni] else { continue }
+    for vni in vnisWithStatics {
+      guard let settings = desired.vnis[vni], let domain = domains[vni] else { continue }
       for (mac, address) in settings.macs {
         guard let vtep = underlay.vteps[address] else { continue }
         entries[MACKey(domain: domain.index, mac: mac)] = .vtep(vtep.index)

@@ -50,6 +50,10 @@ public actor Reconciler {
   var queuesWithoutDescriptor: Set<ReceiveQueue> = []
   var domains: [VNI: DomainRecord] = [:]
   var domainIndexes = IndexPool<DomainIndex>(limit: Limits.domains)
+  /// Domains that take link-local control frames from the overlay.
+  var tunnellingDomains: Set<DomainIndex> = []
+  /// VNIs with static remote addresses.
+  var vnisWithStatics: Set<VNI> = []
   var underlay: UnderlayState
   var memberships: GroupMembership
   var reservation: UDPPortReservation
@@ -189,6 +193,8 @@ public actor Reconciler {
     try startThreads(monitor)
     do throws(VTEPError) {
       try attachUnderlay(desired.underlay)
+      stale.routes = true
+      stale.memberships = true
       try apply(desired)
     } catch {
       await stop()

@@ -46,7 +46,16 @@ extension DesiredState {
   /// - Parameter old: a state without problems that this one was made from. What is alike in both is not looked at again: with
   ///   thousands of VNIs and bindings a change must not cost a check of all of them.
   public func problems(since old: DesiredState? = nil) -> [Problem] {
-    let changedVNIs = old?.changedVNIs(in: self) ?? Set(vnis.keys)
+    problems(since: old, changedVNIs: old?.changedVNIs(in: self) ?? Set(vnis.keys))
+  }
+
+  /// As `problems(since:)`, for those who know which VNIs may differ from the other state.
+  public func problems(since old: DesiredState, differingVNIs: Set<VNI>) -> [Problem] {
+    problems(since: old, changedVNIs: old.underlay == underlay ? differingVNIs : Set(vnis.keys).union(old.vnis.keys))
+  }
+
+  /// - Parameter changedVNIs: `old.changedVNIs(in: self)`; without `old`, all.
+  func problems(since old: DesiredState?, changedVNIs: Set<VNI>) -> [Problem] {
     // When VNIs or profiles go, references to them become invalid.
     let losesNone = old.map { old in
       changedVNIs.allSatisfy { vnis[$0] != nil || old.vnis[$0] == nil } && old.profiles == profiles && old.hasController == hasController

@@ -47,9 +47,17 @@ public struct DesiredState: Equatable, Sendable {
 extension DesiredState {
   /// The VNIs that differ, or depend on something that differs, in another state; includes added and removed ones.
   func changedVNIs(in new: DesiredState) -> Set<VNI> {
-    if underlay != new.underlay { return Set(vnis.keys).union(new.vnis.keys) }
+    underlay == new.underlay ? differingVNIs(in: new) : Set(vnis.keys).union(new.vnis.keys)
+  }
+
+  /// The VNIs whose settings differ in another state; includes added and removed ones.
+  public func differingVNIs(in new: DesiredState) -> Set<VNI> {
+    // Costs nothing when only ports have changed: both states share one dictionary then.
     if vnis == new.vnis { return [] }
-    return Set(vnis.keys).union(new.vnis.keys).filter { vnis[$0] != new.vnis[$0] }
+    var differing: Set<VNI> = []
+    for (vni, settings) in vnis where new.vnis[vni] != settings { differing.insert(vni) }
+    for vni in new.vnis.keys where vnis[vni] == nil { differing.insert(vni) }
+    return differing
   }
 }
 

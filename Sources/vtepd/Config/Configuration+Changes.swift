@@ -14,9 +14,8 @@ extension DesiredState {
     if old.underlay != new.underlay { merged.underlay = new.underlay }
     merged.hasController = new.hasController
     if old.protection != new.protection { merged.protection = new.protection }
-    for vni in Set(old.vnis.keys).union(new.vnis.keys) where old.vnis[vni] != new.vnis[vni] {
-      merged.vnis[vni] = new.vnis[vni]
-    }
+    let differing = old.differingVNIs(in: new)
+    for vni in differing { merged.vnis[vni] = new.vnis[vni] }
     for name in Set(old.profiles.keys).union(new.profiles.keys) where old.profiles[name] != new.profiles[name] {
       merged.profiles[name] = new.profiles[name]
     }
@@ -25,7 +24,7 @@ extension DesiredState {
       merged.ports[name] = new.ports[name]
     }
     merged.resolveProfiles()
-    if let error = ControlError(merged.problems(since: self)) { throw error }
+    if let error = ControlError(merged.problems(since: self, differingVNIs: differing)) { throw error }
     return merged
   }
 
@@ -33,7 +32,7 @@ extension DesiredState {
   func changes(to new: DesiredState) -> [String] {
     var lines = underlay == new.underlay ? [] : ["underlay changed"]
     if protection != new.protection { lines.append("protection changed") }
-    for vni in Set(vnis.keys).union(new.vnis.keys).sorted() {
+    for vni in differingVNIs(in: new).sorted() {
       if let line = Self.change("vni \(vni)", vnis[vni], new.vnis[vni]) { lines.append(line) }
     }
     for name in Set(profiles.keys).union(new.profiles.keys).sorted() {
