@@ -31,10 +31,10 @@ struct PortRecord {
   var isUp: Bool { status.state == .up }
   var isShut: Bool { fault?.isShut == true }
 
-  /// The port as it is now. A disabled one is down, whatever its device does.
-  func readStatus() -> PortStatus {
-    var status = device.map { driver.status($0, link: link, settings: settings) } ?? PortStatus()
-    if let fault, fault.isShut || device == nil {
+  /// The port's status with a device in this state. A disabled port is down, whatever its device does.
+  func status(of device: PortStatus) -> PortStatus {
+    var status = device
+    if let fault, fault.isShut || self.device == nil {
       if fault.cause != .attachment { status.state = .down }
       status.remark = fault.remark
     }

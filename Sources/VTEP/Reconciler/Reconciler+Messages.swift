@@ -8,6 +8,7 @@ extension Reconciler {
   func handleMessages() {
     var unknown: [Learner.UnknownVTEP] = []
     var moves: [Learner.MoveReport] = []
+    var hasOtherAddresses = false
     for message in mailbox.takeAll() {
       switch message {
       case .unknownVTEP(let sighting):
@@ -15,61 +16,74 @@ extension Reconciler {
       case .macMove(let report):
         moves.append(report)
       case .device(let portID):
-        updateDevice(portID: portID)
+        state.updateDevice(portID: portID)
       case .alarm(let alarm):
-        heed(alarm)
+        state.heed(alarm)
       case .puntTapLost(let name):
-        losePuntTap(named: name)
-      case .kernel(.link(let link)):
-        updateUnderlayLink(link)
-        updatePortLink(link)
-      case .kernel(.linkRemoved(let index, let name)):
-        removeUnderlayLink(index: index)
-        removePortLink(index: index, name: name)
-      case .kernel(.neighbor(let neighbor)):
-        if note(neighbor) { stale.adjacencies = true }
-      case .kernel(.neighborRemoved(let interfaceIndex, let address)):
-        noteRemoval(NeighborKey(interfaceIndex: interfaceIndex, address: address))
-      case .kernel(.addressesChanged):
-        stale.addresses = true
-        stale.routes = true
-      case .kernel(.routesChanged):
-        stale.routes = true
-      case .kernel(.resync):
-        resynchronize()
-        stale.addresses = true
-        stale.routes = true
+        effects.losePuntTap(named: name, state.ports)
+        state.stale.slowPath = true
+      case .kernel(let change):
+        heed(change)
+        switch change {
+        case .addressesChanged, .resync: hasOtherAddresses = true
+        default: break
+        }
       }
     }
-    settle()
-    if !unknown.isEmpty { learn(unknown) }
+    if hasOtherAddresses { updateHostSides() }
+    state.settle()
+    if !unknown.isEmpty { state.learn(unknown) }
+    publishReports()
     if !moves.isEmpty { tell(moves) }
+  }
+
+  private func heed(_ change: NetlinkChange) {
+    switch change {
+    case .link(let link):
+      follow(link)
+    case .linkRemoved(let index, let name):
+      state.removeUnderlayLink(index: index)
+      state.removePortLink(index: index, name: name)
+    case .neighbor(let neighbor):
+      if state.note(neighbor) { state.stale.adjacencies = true }
+    case .neighborRemoved(let interfaceIndex, let address):
+      state.noteRemoval(NeighborKey(interfaceIndex: interfaceIndex, address: address))
+    case .addressesChanged, .routesChanged:
+      state.stale.routes = true
+    case .resync:
+      resynchronize()
+      state.stale.routes = true
+    }
+  }
+
+  private func follow(_ link: Link) {
+    state.updateUnderlayLink(link)
+    guard let port = state.updatePortLink(link) else { return }
+    updateHostSides { $0 == port }
+    state.refresh(port)
   }
 
   /// The kernel's messages were lost: reads everything.
   private func resynchronize() {
     log.notice("netlink: changes were lost, reading everything again")
-    readNeighbors()
+    state.readNeighbors()
     let links: [Link]
     do {
-      links = try underlay.netlink.links()
+      links = try effects.netlink.links()
     } catch {
       log.warning("links: \(error)")
       return
     }
-    for device in underlay.devices {
+    for device in state.underlay.devices {
       if let link = device.link, !links.contains(where: { $0.index == link.index }) {
-        removeUnderlayLink(index: link.index)
+        state.removeUnderlayLink(index: link.index)
       }
     }
-    for record in ports.values {
+    for record in state.ports.values {
       if let link = record.link, !links.contains(where: { $0.index == link.index }) {
-        removePortLink(index: link.index, name: link.name)
+        state.removePortLink(index: link.index, name: link.name)
       }
     }
-    for link in links {
-      updateUnderlayLink(link)
-      updatePortLink(link)
-    }
+    for link in links { follow(link) }
   }
 }

@@ -12,8 +12,8 @@ extension Reconciler {
   func tell(_ reports: [Learner.MoveReport]) {
     let now = MonotonicClock.seconds()
     if moveLines.second != now { moveLines = (now, 0) }
-    let state = runningState
-    let names = state.indexNames
+    let running = runningState
+    let names = running.indexNames
     for report in reports {
       moveLines.count += 1
       guard moveLines.count <= Self.moveLinesPerSecond else {
@@ -22,14 +22,14 @@ extension Reconciler {
       }
       switch report {
       case .frozen(let move):
-        guard let report = state.report(move, names, now: now) else { continue }
+        guard let report = running.report(move, names, now: now) else { continue }
         log.warning(
           """
           VNI \(report.vni): \(report.mac) moved \(report.moves) times between \(report.first) and \(report.second); frozen at \
-          \(report.first) for \(desired.protection.macMove.holdSeconds) s
+          \(report.first) for \(state.desired.protection.macMove.holdSeconds) s
           """)
       case .followed(let move):
-        guard let report = state.report(move, names, now: now) else { continue }
+        guard let report = running.report(move, names, now: now) else { continue }
         let reason = report.mac.isVirtualRouter ? "the address of a virtual router" : "mac-move action: report"
         log.warning(
           """
@@ -37,7 +37,7 @@ extension Reconciler {
           (\(reason))
           """)
       case .released(let move):
-        guard let report = state.report(move, names, now: now) else { continue }
+        guard let report = running.report(move, names, now: now) else { continue }
         log.notice("VNI \(report.vni): \(report.mac) is no longer frozen")
       }
     }

@@ -35,10 +35,10 @@ extension Reconciler {
       table: learner.reader.changeCount, stations: learner.stations.withLock { $0.changeCount })
     guard current != version else { return nil }
     var vnis: [DomainIndex: VNI] = [:]
-    for (vni, record) in domains where desired.vnis[vni]?.logicalSwitch != nil { vnis[record.index] = vni }
+    for (vni, record) in state.domains.records where state.desired.vnis[vni]?.logicalSwitch != nil { vnis[record.index] = vni }
     var keys: Set<MACKey> = []
     if !vnis.isEmpty {
-      let indexes = ports.values.map(\.index)
+      let indexes = state.ports.values.map(\.index)
       for index in indexes {
         // One port at a time: the learner must get its turn.
         for entry in learner.write({ $0.entries(port: index) }) where vnis[entry.key.domain] != nil { keys.insert(entry.key) }
@@ -62,7 +62,7 @@ extension Reconciler {
     guard learner.stations.withLock({ !$0.contested.isEmpty }) else { return }
     let reader = learner.reader
     let places = Set(
-      ports.values.filter(\.isUp).flatMap { record in
+      state.ports.values.filter(\.isUp).flatMap { record in
         record.bound.map { Unbound(domain: $0.value, place: .port(record.index, vlan: $0.key)) }
       })
     learner.stations.withLock { stations in

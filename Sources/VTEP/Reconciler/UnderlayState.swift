@@ -24,26 +24,10 @@ struct NeighborKey: Hashable {
   var address: IPAddress
 }
 
-/// A remote VTEP or a multicast group.
-struct VTEPRecord {
-  var index: VTEPIndex
-  var address: IPAddress
-  /// Named by the operator (peer, static address, group); others are forgotten when nothing is known behind them.
-  var isConfigured: Bool
-  var route: Route?
-  var sinceSeconds: UInt32
-
-  var isGroup: Bool { address.isMulticast }
-}
-
 struct UnderlayState {
-  let netlink: NetlinkSocket
   var devices: [UnderlayDevice] = []
-  var vteps: [IPAddress: VTEPRecord] = [:]
-  var vtepIndexes = IndexPool<VTEPIndex>(limit: Limits.vteps)
-  /// Nil when the kernel has no IPsec.
-  let ipsec: IPsecPolicies?
-  /// Those that were there when they were read last, in the order in which the kernel asks them.
+  var vteps = VTEPTable()
+  /// IPsec policies: those that were there when they were read last, in the order in which the kernel asks them.
   var policies: [IPsecPolicy] = []
   /// They have been read and not yet applied.
   var hasNewPolicies = false
@@ -62,11 +46,6 @@ struct UnderlayState {
   /// Reported failed a moment ago. A flush, too, first reports an entry failed and then removed: only one that is not
   /// removed at once counts as failed.
   var doubtfulNeighbors: Set<NeighborKey> = []
-
-  init(netlink: NetlinkSocket, ipsec: IPsecPolicies? = nil) {
-    self.netlink = netlink
-    self.ipsec = ipsec
-  }
 
   func device(interfaceIndex: Int32) -> UnderlayDevice? {
     devices.first { $0.link?.index == interfaceIndex }

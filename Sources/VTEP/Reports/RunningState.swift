@@ -33,7 +33,6 @@ public struct RunningState: @unchecked Sendable {
   let dataplane: DataplaneSettings
   let ports: [String: Port]
   let domains: [VNI: DomainRecord]
-  /// Its sockets are the reconciler's alone.
   let underlay: UnderlayState
   let model: ForwardingModel
   let baselines: CounterBaselines
@@ -59,9 +58,10 @@ extension Reconciler {
   /// The records as they are at this moment.
   var runningState: RunningState {
     RunningState(
-      desired: desired, dataplane: dataplane, ports: ports.mapValues(RunningState.Port.init), domains: domains, underlay: underlay,
-      model: model, baselines: baselines, tunnels: controller.tunnels, ticks: ticks, puntFaults: puntFaults, preparations: preparations,
-      activity: activity, contexts: contexts, counters: counters, learner: learner)
+      desired: state.desired, dataplane: dataplane, ports: state.ports.byName.mapValues(RunningState.Port.init),
+      domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines,
+      tunnels: state.controller.tunnels, ticks: state.ticks, puntFaults: effects.puntFaults, preparations: state.preparations,
+      activity: activity, contexts: contexts, counters: effects.counters, learner: learner)
   }
 
   /// Makes the records visible to reports.

@@ -40,4 +40,15 @@ struct ForwardingModel {
   var ownIPv6 = IPAddress(high: 0, low: 0)
   var decapPolicy: DecapPolicy
   var priorities = PriorityMap()
+
+  /// Forwards nothing.
+  init(workers: Int) {
+    receiveQueues = Array(repeating: [], count: workers)
+    decapPolicy = DecapPolicy(udpPort: 4789, acceptsZeroUDP6Checksum: false)
+  }
+
+  init(receiveQueues: [[ReceiveQueue]], decapPolicy: DecapPolicy) {
+    self.receiveQueues = receiveQueues
+    self.decapPolicy = decapPolicy
+  }
 }

@@ -19,7 +19,7 @@ struct UnderlayStateTests {
   }
 
   private func state(_ devices: [UnderlayDevice]) throws -> UnderlayState {
-    var state = UnderlayState(netlink: try NetlinkSocket())
+    var state = UnderlayState()
     state.devices = devices
     return state
   }

@@ -1,4 +1,4 @@
-// Reconciler+Migration: guests that arrive: their addresses are announced, and before that the VNI can be prepared: its
+// ControlState+Migration: guests that arrive: their addresses are announced, and before that the VNI can be prepared: its
 // group joined and the VTEPs that matter resolved, for a while.
 
 import Encap
@@ -14,13 +14,14 @@ struct Preparation {
   var secondsLeft: Int { max(Int(Int32(bitPattern: endSeconds &- MonotonicClock.seconds())), 0) }
 }
 
-extension Reconciler {
+extension ControlState {
   /// Seconds that an announcement stays in the snapshots: a worker takes a new one within a fraction of that.
   private static let announcementSeconds: UInt32 = 2
 
   /// Announces the addresses of ports that have come up since the last call. The next snapshot carries it.
-  func announcePorts() {
-    for (name, record) in ports where record.isUp != record.isAnnounced {
+  mutating func announcePorts() {
+    for record in ports.values where record.isUp != record.isAnnounced {
+      let name = record.settings.name
       ports[name]?.isAnnounced = record.isUp
       guard record.isUp, record.settings.isAnnounced else { continue }
       var count = 0
@@ -34,14 +35,14 @@ extension Reconciler {
               serial: announcementSerial, key: MACKey(domain: domain.index, mac: mac), place: .port(record.index, vlan: vlan)))
         }
       }
-      lastAnnouncement = MonotonicClock.seconds()
-      log.info("port \(name): \(count) addresses are announced")
+      lastAnnouncement = effects.nowSeconds
+      effects.log.info("port \(name): \(count) addresses are announced")
     }
   }
 
   /// Takes announcements out that are sent.
-  func forgetAnnouncements() {
-    guard !model.announcements.isEmpty, MonotonicClock.seconds() &- lastAnnouncement > Self.announcementSeconds else { return }
+  mutating func forgetAnnouncements() {
+    guard !model.announcements.isEmpty, effects.nowSeconds &- lastAnnouncement > Self.announcementSeconds else { return }
     model.announcements = []
   }
 
@@ -52,7 +53,7 @@ extension Reconciler {
   ///   - seconds: how long it stays ready without a port.
   /// - Returns: whether it was not ready, or not for all of `vteps`.
   /// - Throws: `.refused` for an unknown VNI, or an address that no other VTEP can have.
-  public func prepare(vni: VNI, vteps: [IPAddress], seconds: UInt32) throws(VTEPError) -> Bool {
+  mutating func prepare(vni: VNI, vteps: [IPAddress], seconds: UInt32) throws(VTEPError) -> Bool {
     let operation = "port prepare"
     guard domains[vni] != nil else { throw VTEPError(.refused, operation, "VNI \(vni) is not defined", remedy: "add it first") }
     for address in vteps {
@@ -62,10 +63,10 @@ extension Reconciler {
     }
     let old = preparations[vni]
     let all = (old?.vteps ?? []).union(vteps)
-    preparations[vni] = Preparation(endSeconds: MonotonicClock.seconds() &+ seconds, vteps: all)
+    preparations[vni] = Preparation(endSeconds: effects.nowSeconds &+ seconds, vteps: all)
     if all != old?.vteps ?? [] {
       for address in all where vtep(address, isConfigured: true) == nil {
-        log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
+        effects.log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
       }
       stale.adjacencies = true
     }
@@ -75,8 +76,8 @@ extension Reconciler {
   }
 
   /// Ends preparations whose time is over, or whose VNI is gone.
-  func endPreparations() {
-    let now = MonotonicClock.seconds()
+  mutating func endPreparations() {
+    let now = effects.nowSeconds
     let over = preparations.filter { vni, preparation in
       domains[vni] == nil || Int32(bitPattern: now &- preparation.endSeconds) >= 0
     }

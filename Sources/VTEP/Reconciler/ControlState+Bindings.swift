@@ -1,18 +1,13 @@
-// Reconciler+Bindings: which domain the frames of a port and VLAN belong to. Ports may have thousands of bindings, and one of them
+// ControlState+Bindings: which domain the frames of a port and VLAN belong to. Ports may have thousands of bindings, and one of them
 // may change many times a second: only what differs is done.
 
 import Encap
 import MACTable
 
-extension Reconciler {
-  /// A place whose domain has changed, or that has one no more.
-  struct Unbound: Hashable {
-    var domain: DomainIndex
-    var place: MACLocation
-  }
-
+extension ControlState {
   /// Brings a port's bindings in line with its settings and the VNIs that there are.
-  func rebind(_ record: inout PortRecord) {
+  mutating func rebind(_ name: String) {
+    guard let record = ports[name] else { return }
     let old = record.bound
     var wanted: [UInt16: DomainIndex] = [:]
     wanted.reserveCapacity(old.count + 1)
@@ -27,7 +22,7 @@ extension Reconciler {
       let target = LocalTarget(port: record.index, vlan: vlan)
       model.domains[Int(domain)].locals.removeAll { $0 == target }
     }
-    let counters = counters
+    let counters = effects.counters
     for (vlan, domain) in wanted where old[vlan] != domain {
       concerned.insert(domain)
       model.domains[Int(domain)].locals.append(LocalTarget(port: record.index, vlan: vlan))
@@ -36,13 +31,13 @@ extension Reconciler {
     for domain in concerned {
       model.domains[Int(domain)].locals.sort { ($0.port, $0.vlan) < ($1.port, $1.vlan) }
     }
-    record.bound = wanted
+    ports[name]?.bound = wanted
     model.vlanMaps[Int(record.index)] = VLANMap(wanted)
     stale.domains.formUnion(concerned)
   }
 
   /// Ends all bindings of a port that goes.
-  func unbind(_ record: PortRecord) {
+  mutating func unbind(_ record: PortRecord) {
     let concerned = Set(record.bound.values)
     for domain in concerned { model.domains[Int(domain)].locals.removeAll { $0.port == record.index } }
     model.vlanMaps[Int(record.index)] = nil
@@ -50,7 +45,7 @@ extension Reconciler {
   }
 
   /// Makes the workers' entries of all ports from what is wanted and what is there.
-  func rebuildPorts() {
+  mutating func rebuildPorts() {
     for record in ports.values {
       let index = Int(record.index)
       let untagged = record.bound[0]
@@ -74,7 +69,7 @@ extension Reconciler {
   }
 
   /// Has the domains of ports that tunnel link-local control frames take them from the overlay, and no others.
-  private func markTunnels() {
+  private mutating func markTunnels() {
     var tunnelling: Set<DomainIndex> = []
     for record in ports.values where record.settings.linkProtocols == .tunnel { tunnelling.formUnion(record.bound.values) }
     for index in tunnellingDomains.subtracting(tunnelling) { model.domains[Int(index)].entry.tunnelsControl = false }
@@ -83,7 +78,7 @@ extension Reconciler {
   }
 
   /// Forgets what was learned at places that are bound no more.
-  func flush(_ unbound: Set<Unbound>, in table: MACTable) {
+  static func flush(_ unbound: Set<Unbound>, in table: MACTable) {
     for port in Set(unbound.map(\.place.port)) {
       table.flush(port: port) { domain, place in unbound.contains(Unbound(domain: domain, place: place)) }
     }

@@ -1,58 +1,26 @@
-// Reconciler+Controller: what a controller wants, put into the data plane. Logical switches and bindings become a new
+// ControlState+Controller: what a controller wants, put into the data plane. Logical switches and bindings become a new
 // desired state, as any operator's change does; remote addresses go straight into the MAC table, each for itself.
 
 import Encap
 import MACTable
 
-extension Reconciler {
+extension ControlState {
   /// Table entries written at once: the learner must get its turn.
   private static let batch = 4096
   /// Waiting addresses that are tried again at once.
   private static let retries = 16_384
 
-  /// Carries out what has changed in the controller's mind. What cannot be now is told by `controllerReport`, and tried again.
-  public func apply(_ edit: ControllerEdit) {
-    if let layer = edit.layer { apply(layer) }
+  /// Enters what has changed of a controller's remote addresses. What cannot be now is told by the reconciler's `controllerReport`, and
+  /// tried again.
+  mutating func enter(_ edit: ControllerEdit) {
     var addresses = edit.addresses
     if !edit.complete.isEmpty { addresses += controller.missing(in: addresses, of: edit.complete) }
     place(addresses.filter { controller.note($0) })
     settle()
   }
 
-  /// All that the controller wants and has been told.
-  public func controllerState() -> (layer: ControllerLayer, addresses: [VNI: [MACAddress: TunnelDestination]]) {
-    (configured.controller, controller.addresses)
-  }
-
-  /// The bindings that the controller made, as far as they run.
-  public func controlledBindings() -> [ControllerLayer.Binding: VNI] {
-    var bindings: [ControllerLayer.Binding: VNI] = [:]
-    for (name, port) in desired.ports {
-      for (vlan, vni) in port.bindings where port.controlledVLANs.contains(vlan) {
-        bindings[ControllerLayer.Binding(port: name, vlan: vlan)] = vni
-      }
-    }
-    return bindings
-  }
-
-  public func controllerReport() -> ControllerReport {
-    let behind = Set(controller.uses.keys.map(\.address)).subtracting(desired.underlay.addresses)
-    let useless = behind.compactMap { address in
-      desired.underlay.reasonAgainst(TunnelDestination(address)).map { "\(address) is \($0)" }
-    }
-    let flooded = desired.vnis.values.flatMap { settings in
-      (settings.logicalSwitch?.flood ?? []) + (settings.logicalSwitch?.groups.values.flatMap(\.self) ?? [])
-    }
-    let all = behind.union(flooded.map(\.address))
-    let ipv4Count = all.count(where: \.isIPv4)
-    return ControllerReport(
-      conflicts: controller.conflicts, uselessDestinations: useless.sorted(), addressesWithoutRoom: controller.waiting.count,
-      destinationsWithoutRoom: controller.withoutIndex.count,
-      addresses: controller.addresses.values.reduce(0) { $0 + $1.count }, ipv4Destinations: ipv4Count,
-      ipv6Destinations: all.count - ipv4Count)
-  }
-
-  private func apply(_ layer: ControllerLayer) {
+  /// Puts a controller's layer in place.
+  mutating func apply(_ layer: ControllerLayer) {
     controller.waitingLayer = nil
     controller.keepVNIs(of: layer)
     guard layer != configured.controller else { return }
@@ -72,12 +40,12 @@ extension Reconciler {
     } catch {
       // The controller's part cannot be wrong: what contradicts the operator's is left out. So it was something else.
       controller.waitingLayer = layer
-      log.error("changes of the controller: \(error); trying again")
+      effects.log.error("changes of the controller: \(error); trying again")
     }
   }
 
   /// Once a second: what could not be done.
-  func retryController() {
+  mutating func retryController() {
     if let layer = controller.waitingLayer { apply(layer) }
     guard !controller.waiting.isEmpty else { return }
     let waiting = Array(controller.waiting.prefix(Self.retries))
@@ -97,9 +65,11 @@ extension Reconciler {
   }
 
   /// Tells of conflicts that are new, and of the end of others.
-  func note(_ conflicts: [ControllerConflict]) {
-    for conflict in conflicts where !controller.conflicts.contains(conflict) { log.warning("not as the controller wants: \(conflict)") }
-    for conflict in controller.conflicts where !conflicts.contains(conflict) { log.notice("no longer: \(conflict)") }
+  mutating func note(_ conflicts: [ControllerConflict]) {
+    for conflict in conflicts where !controller.conflicts.contains(conflict) {
+      effects.log.warning("not as the controller wants: \(conflict)")
+    }
+    for conflict in controller.conflicts where !conflicts.contains(conflict) { effects.log.notice("no longer: \(conflict)") }
     controller.conflicts = conflicts
   }
 
@@ -112,7 +82,7 @@ extension Reconciler {
     var location: MACLocation?
   }
 
-  private func place(_ addresses: [ControllerEdit.Address]) {
+  private mutating func place(_ addresses: [ControllerEdit.Address]) {
     guard !addresses.isEmpty else { return }
     var placements: [Placement] = []
     placements.reserveCapacity(addresses.count)
@@ -139,8 +109,8 @@ extension Reconciler {
     if addresses.contains(where: { $0.destination == nil }) || placements.count < addresses.count { unconfigureVTEPs() }
   }
 
-  private func write(_ placements: ArraySlice<Placement>) {
-    let refused = learner.write { table -> [ControllerEdit.Address] in
+  private mutating func write(_ placements: ArraySlice<Placement>) {
+    let refused = effects.write { table -> [ControllerEdit.Address] in
       var refused: [ControllerEdit.Address] = []
       for placement in placements {
         guard let location = placement.location else {
@@ -160,25 +130,24 @@ extension Reconciler {
   }
 
   /// After a change of the VNIs: those that the controller has got or got back need their entries.
-  func updateControllerEntries(goneVNIs: Set<DomainIndex>) {
+  mutating func updateControllerEntries(goneVNIs: Set<DomainIndex>) {
     controller.installedGroups = controller.installedGroups.filter { !goneVNIs.contains($0.key.domain) }
     updateGroupEntries()
     var addresses: [ControllerEdit.Address] = []
     for (vni, entries) in controller.addresses {
       guard let domain = domains[vni], !domain.hasControllerEntries, desired.vnis[vni]?.logicalSwitch != nil else { continue }
-      domains[vni]?.hasControllerEntries = true
+      domains.noteControllerEntries(of: vni)
       addresses += entries.map { ControllerEdit.Address(vni: vni, mac: $0.key, destination: $0.value) }
     }
     place(addresses)
   }
 
   /// Static entries have gone: the controller may have said something about these addresses, too.
-  func restoreControllerEntries(_ keys: [MACKey]) {
+  mutating func restoreControllerEntries(_ keys: [MACKey]) {
     guard !controller.addresses.isEmpty, !keys.isEmpty else { return }
-    let vnis = Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) })
     place(
       keys.compactMap { key in
-        guard let vni = vnis[key.domain], let destination = controller.addresses[vni]?[key.mac] else { return nil }
+        guard let vni = domains.vni(at: key.domain), let destination = controller.addresses[vni]?[key.mac] else { return nil }
         return ControllerEdit.Address(vni: vni, mac: key.mac, destination: destination)
       })
   }
@@ -192,7 +161,7 @@ extension Reconciler {
   }
 
   /// The VTEP index of a destination, made if there is none. Nil when the table of VTEPs is full.
-  func index(of destination: TunnelDestination) -> VTEPIndex? {
+  mutating func index(of destination: TunnelDestination) -> VTEPIndex? {
     guard let record = vtep(destination.address, isConfigured: true) else {
       controller.withoutIndex.insert(destination)
       return nil
@@ -212,18 +181,16 @@ extension Reconciler {
   }
 
   /// An index beside those of the VTEPs proper.
-  private func takeIndex(_ entry: VTEPEntry) -> VTEPIndex? {
-    guard let index = underlay.vtepIndexes.take() else { return nil }
+  private mutating func takeIndex(_ entry: VTEPEntry) -> VTEPIndex? {
+    guard let index = underlay.vteps.takeIndex(stale: &stale) else { return nil }
     while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
     model.vteps[Int(index)] = ForwardingModel.VTEP(entry: entry)
-    stale.adjacencies = true
-    stale.hasNewIndexes = true
-    baselines.reset(vtep: index, counters: contexts.map(\.pointee.counters))
+    baselines.reset(vtep: index, counters: effects.counters)
     return index
   }
 
   /// Indexes that flooded frames go to. Of service nodes one is chosen: the first that can be reached.
-  func indexes(of destinations: [TunnelDestination], _ replication: LogicalSwitchSettings.Replication) -> [VTEPIndex] {
+  mutating func indexes(of destinations: [TunnelDestination], _ replication: LogicalSwitchSettings.Replication) -> [VTEPIndex] {
     let all = destinations.compactMap { index(of: $0) }
     guard replication == .serviceNode else { return all }
     let reachable = all.first { model.vteps[Int($0)].adjacencies.contains(where: \.isResolved) }
@@ -231,7 +198,8 @@ extension Reconciler {
   }
 
   /// Chooses again among service nodes, after a change of what can be reached.
-  func chooseServiceNodes() {
+  mutating func chooseServiceNodes() {
+    countVisits(desired.controller.switches.count)
     for vni in desired.controller.switches.keys {
       guard let settings = desired.vnis[vni], let logicalSwitch = settings.logicalSwitch, logicalSwitch.replication == .serviceNode,
         let domain = domains[vni]
@@ -245,7 +213,7 @@ extension Reconciler {
   }
 
   /// Gives indexes back that no address refers to any more.
-  func forgetIdleTunnels() {
+  mutating func forgetIdleTunnels() {
     let flooded = Set(
       desired.vnis.values.flatMap { settings in
         (settings.logicalSwitch?.flood ?? []) + (settings.logicalSwitch?.groups.values.flatMap(\.self) ?? [])
@@ -259,7 +227,7 @@ extension Reconciler {
   // -- multicast addresses -----------------------------------------------------------------------------------------------
 
   /// Makes the lists of VTEPs behind multicast addresses anew. Lists that are gone stay until the table has forgotten them.
-  func rebuildLists(of vnis: Set<VNI>) {
+  mutating func rebuildLists(of vnis: Set<VNI>) {
     for vni in vnis {
       guard let settings = desired.vnis[vni], let logicalSwitch = settings.logicalSwitch else { continue }
       for (mac, destinations) in logicalSwitch.groups {
@@ -272,7 +240,7 @@ extension Reconciler {
   }
 
   /// Brings the table's multicast entries in line with the lists. Every worker must know these.
-  private func updateGroupEntries() {
+  private mutating func updateGroupEntries() {
     var entries: [MACKey: MACLocation] = [:]
     var gone: [VTEPIndex] = []
     for (group, list) in controller.lists {
@@ -284,7 +252,7 @@ extension Reconciler {
       }
     }
     let old = controller.installedGroups
-    controller.installedGroups = learner.write { table in
+    controller.installedGroups = effects.write { table in
       for key in old.keys where entries[key] == nil { table.removeController(key) }
       // What finds no room is flooded to all.
       return entries.filter { (try? table.setStatic($0.key, at: $0.value, type: .controller)) != nil }

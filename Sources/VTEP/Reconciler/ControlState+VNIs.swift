@@ -1,12 +1,13 @@
-// Reconciler+VNIs: bridge domains: bindings of ports, flood lists, group memberships, static addresses.
+// ControlState+VNIs: bridge domains: bindings of ports, flood lists, group memberships, static addresses.
 
 import Encap
 import MACTable
 import MulticastLearn
 
-extension Reconciler {
+extension ControlState {
   /// Makes the model's domains of these VNIs from their settings; bindings stay. The VTEPs that they name must have their indexes.
-  func rebuildDomains(of vnis: Set<VNI>) {
+  mutating func rebuildDomains(of vnis: Set<VNI>) {
+    countVisits(vnis.count)
     for vni in vnis {
       guard let record = domains[vni], let settings = desired.vnis[vni] else { continue }
       let index = Int(record.index)
@@ -52,27 +53,31 @@ extension Reconciler {
   }
 
   /// Joins the groups of VNIs that have a port up or are prepared for one, leaves the others.
-  func updateMemberships() {
-    updateMembershipInterfaces()
+  mutating func updateMemberships() {
+    followInterfaces()
     updateMemberships(of: Set(desired.vnis.keys).union(joined.keys))
   }
 
   /// The same where only these VNIs are concerned.
-  func updateMemberships(of vnis: Set<VNI>) {
+  mutating func updateMemberships(of vnis: Set<VNI>) {
+    countVisits(vnis.count)
     for vni in vnis { updateMembership(vni) }
   }
 
-  private func updateMembership(_ vni: VNI) {
+  /// Memberships follow the interfaces that are there.
+  func followInterfaces() { effects.setMembershipInterfaces(underlay.devices.compactMap { $0.link?.index }) }
+
+  private mutating func updateMembership(_ vni: VNI) {
     let wanted = wantedGroup(vni)
     guard joined[vni] != wanted else { return }
-    if let group = joined[vni] { memberships.remove(vni: vni, group: group) }
+    if let group = joined[vni] { effects.leave(group, vni: vni) }
     joined[vni] = wanted
     guard let wanted else { return }
     do {
-      try memberships.add(vni: vni, group: wanted)
+      try effects.join(wanted, vni: vni)
     } catch {
       // Kept and tried again with every tick; `show multicast` tells.
-      log.warning("group \(wanted) of VNI \(vni): \(error)")
+      effects.log.warning("group \(wanted) of VNI \(vni): \(error)")
     }
   }
 
@@ -84,9 +89,10 @@ extension Reconciler {
   }
 
   /// The static entries that the operator's state asks for.
-  func staticEntries() -> [MACKey: MACLocation] {
+  mutating func staticEntries() -> [MACKey: MACLocation] {
+    countVisits(domains.withStatics.count)
     var entries: [MACKey: MACLocation] = [:]
-    for vni in vnisWithStatics {
+    for vni in domains.withStatics {
       guard let settings = desired.vnis[vni], let domain = domains[vni] else { continue }
       for (mac, address) in settings.macs {
         guard let vtep = underlay.vteps[address] else { continue }
@@ -104,7 +110,7 @@ extension Reconciler {
   }
 
   /// Brings the table's static entries in line, and the limits of these VNIs. Every index they name must be known to all workers.
-  func updateTable(limitsOf vnis: Set<VNI> = []) {
+  mutating func updateTable(limitsOf vnis: Set<VNI> = []) {
     let entries = staticEntries()
     let old = installedStatics
     let limits = vnis.compactMap { vni in
@@ -115,7 +121,7 @@ extension Reconciler {
       }
     }
     let guarded = desired.protection.macMove
-    let failures = learner.write { table -> [String] in
+    let failures = effects.write { table -> [String] in
       var failures: [String] = []
       table.configureMoveGuard(
         moves: Int(guarded.moves), windowSeconds: guarded.windowSeconds, holdSeconds: guarded.holdSeconds,
@@ -135,6 +141,6 @@ extension Reconciler {
     }
     installedStatics = entries
     restoreControllerEntries(old.keys.filter { entries[$0] == nil })
-    for failure in failures { log.error("\(failure)") }
+    for failure in failures { effects.log.error("\(failure)") }
   }
 }

@@ -1,25 +1,32 @@
-// Reconciler+SlowPath: what the slow path is to do: taps of ports that punt, and places that probe for loops.
+// LiveEffects+PuntTaps: what the slow path is to do: taps of ports that punt, and places that probe for loops.
 
 import Encap
 import Glibc
 import MACTable
 import Netlink
 
-extension Reconciler {
+extension LiveEffects {
   /// Makes the taps that `new` asks for and that are not there. Nobody knows them yet. At the start of the daemon a port whose tap
   /// cannot be made goes without until it can be.
-  func openPuntTaps(for new: DesiredState) throws(VTEPError) -> [TapInterface] {
+  func openPuntTaps(for new: DesiredState, isFirst: Bool) throws(VTEPError) -> [TapInterface] {
     var taps: [TapInterface] = []
     for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
       guard let name = settings.puntTapName, puntTaps[name] == nil, puntFaults[settings.name] == nil else { continue }
       do throws(VTEPError) {
         taps.append(try openPuntTap(name, port: settings.name))
       } catch {
-        guard !hasStarted else { throw error }
+        guard isFirst else { throw error }
         note(puntFault: error, port: settings.name)
       }
     }
     return taps
+  }
+
+  /// Puts taps to use whose ports run now.
+  func adopt(_ taps: [TapInterface], _ ports: PortTable, probeIntervalSeconds: UInt32) {
+    guard !taps.isEmpty else { return }
+    for tap in taps { puntTaps[tap.name] = tap }
+    updateSlowPath(ports, probeIntervalSeconds: probeIntervalSeconds)
   }
 
   private func note(puntFault error: VTEPError, port: String) {
@@ -27,8 +34,10 @@ extension Reconciler {
   }
 
   /// Makes the taps that could not be made before.
-  func retryPuntTaps() {
-    guard !puntFaults.isEmpty else { return }
+  ///
+  /// - Returns: whether any were missing.
+  func retryPuntTaps(_ ports: PortTable) -> Bool {
+    guard !puntFaults.isEmpty else { return false }
     for port in puntFaults.keys {
       guard let name = ports[port]?.settings.puntTapName, puntTaps[name] == nil else {
         puntFaults[port] = nil
@@ -42,13 +51,13 @@ extension Reconciler {
         note(puntFault: error, port: port)
       }
     }
-    stale.slowPath = true
+    return true
   }
 
   private func openPuntTap(_ name: String, port: String) throws(VTEPError) -> TapInterface {
     do throws(NetlinkError) {
       let tap = try TapInterface(name: name)
-      if let link = try underlay.netlink.link(named: name) { try underlay.netlink.setLink(index: link.index, up: true) }
+      if let link = try netlink.link(named: name) { try netlink.setLink(index: link.index, up: true) }
       return tap
     } catch {
       let isTaken = error.code == EBUSY
@@ -59,7 +68,7 @@ extension Reconciler {
   }
 
   /// Somebody has deleted a tap: it is made anew.
-  func losePuntTap(named name: String) {
+  func losePuntTap(named name: String, _ ports: PortTable) {
     guard puntTaps.removeValue(forKey: name) != nil,
       let port = ports.values.first(where: { $0.settings.puntTapName == name })?.settings.name
     else { return }
@@ -69,11 +78,10 @@ extension Reconciler {
     } catch {
       note(puntFault: error, port: port)
     }
-    stale.slowPath = true
   }
 
   /// Brings taps and probes in line with the ports.
-  func updateSlowPath() {
+  func updateSlowPath(_ ports: PortTable, probeIntervalSeconds: UInt32) {
     var taps: [PortIndex: TapInterface] = [:]
     var names: Set<String> = []
     var targets: [ProbeTarget] = []
@@ -90,7 +98,7 @@ extension Reconciler {
       }
     }
     slowPath.setTaps(taps)
-    slowPath.setProbes(targets, intervalSeconds: desired.protection.loopProbe.intervalSeconds)
+    slowPath.setProbes(targets, intervalSeconds: probeIntervalSeconds)
     for (name, tap) in puntTaps where !names.contains(name) {
       puntTaps[name] = nil
       delete(tap)
@@ -102,9 +110,9 @@ extension Reconciler {
     tap.setCarrier(isOn: record.isUp)
     do throws(NetlinkError) {
       // Not when it was moved to another namespace.
-      guard let link = try underlay.netlink.link(named: tap.name) else { return }
-      if let mac = record.device?.mac, mac != link.mac { try underlay.netlink.setAddress(index: link.index, mac) }
-      if let mtu = record.status.mtu, mtu != link.mtu { try underlay.netlink.setMTU(index: link.index, mtu: mtu) }
+      guard let link = try netlink.link(named: tap.name) else { return }
+      if let mac = record.device?.mac, mac != link.mac { try netlink.setAddress(index: link.index, mac) }
+      if let mtu = record.status.mtu, mtu != link.mtu { try netlink.setMTU(index: link.index, mtu: mtu) }
     } catch {
       log.warning("port \(record.settings.name): punt tap \(tap.name): \(error)")
     }
@@ -112,11 +120,11 @@ extension Reconciler {
 
   /// The slow path may hold the tap for a moment still; its name is to be free at once.
   private func delete(_ tap: TapInterface) {
-    guard TapDevice.interfaceName(of: tap.descriptor) == tap.name, let found = try? underlay.netlink.link(named: tap.name),
+    guard TapDevice.interfaceName(of: tap.descriptor) == tap.name, let found = try? netlink.link(named: tap.name),
       found.kind == "tun"
     else { return }
     do {
-      try underlay.netlink.deleteLink(index: found.index)
+      try netlink.deleteLink(index: found.index)
     } catch {
       log.warning("punt tap \(tap.name): \(error)")
     }

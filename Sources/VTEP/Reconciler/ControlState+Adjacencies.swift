@@ -1,0 +1,143 @@
+// ControlState+Adjacencies: routes and neighbours become adjacencies (prebuilt outer headers) of the VTEPs. Neighbours are resolved
+// before a frame needs them and kept resolved.
+
+import Encap
+import MACTable
+import Netlink
+
+extension ControlState {
+  /// Adjacencies of one VTEP at most; the weights of a route are scaled down to fit.
+  private static let maxAdjacencies = 64
+
+  /// Reads the kernel's neighbour table.
+  mutating func readNeighbors() {
+    do {
+      for neighbor in try effects.neighbors() { note(neighbor) }
+    } catch {
+      effects.log.warning("neighbours: \(error)")
+    }
+  }
+
+  /// True when the adjacencies may change.
+  @discardableResult
+  mutating func note(_ neighbor: Neighbor) -> Bool {
+    guard underlay.device(interfaceIndex: neighbor.interfaceIndex) != nil else { return false }
+    let key = NeighborKey(interfaceIndex: neighbor.interfaceIndex, address: neighbor.address)
+    if neighbor.isResolved, let mac = neighbor.mac {
+      underlay.doubtfulNeighbors.remove(key)
+      let wasFailed = underlay.failedNeighbors.remove(key) != nil
+      let old = underlay.neighbors.updateValue(mac, forKey: key)
+      return wasFailed || old != mac
+    }
+    if neighbor.isFailed, !underlay.failedNeighbors.contains(key) { underlay.doubtfulNeighbors.insert(key) }
+    return false
+  }
+
+  /// Neighbours that were reported failed and have not been removed or resolved since are dead: frames wait, or take
+  /// another next hop.
+  mutating func giveUpDoubtfulNeighbors(_ doubtful: Set<NeighborKey>) {
+    let dead = doubtful.intersection(underlay.doubtfulNeighbors)
+    guard !dead.isEmpty else { return }
+    for key in dead { underlay.neighbors[key] = nil }
+    underlay.failedNeighbors.formUnion(dead)
+    underlay.doubtfulNeighbors.subtract(dead)
+    stale.adjacencies = true
+  }
+
+  /// The kernel forgot a neighbour: asks for it again; the address we know stays in use meanwhile.
+  mutating func noteRemoval(_ key: NeighborKey) {
+    underlay.doubtfulNeighbors.remove(key)
+    if underlay.wanted.contains(key) {
+      request(key)
+    } else {
+      underlay.neighbors[key] = nil
+      underlay.failedNeighbors.remove(key)
+    }
+  }
+
+  private func request(_ key: NeighborKey) {
+    do {
+      try effects.request(key)
+    } catch {
+      effects.log.warning("neighbour \(key.address): \(error)")
+    }
+  }
+
+  /// Has the kernel resolve every next hop that is needed now, and none besides.
+  mutating func updateNeighborRequests() {
+    var wanted: Set<NeighborKey> = []
+    for record in underlay.vteps.values where !record.isGroup {
+      guard let route = record.route, route.type == .unicast else { continue }
+      for hop in route.nextHops {
+        guard let device = underlay.device(interfaceIndex: hop.interfaceIndex), device.isUp else { continue }
+        wanted.insert(NeighborKey(interfaceIndex: hop.interfaceIndex, address: hop.gateway ?? record.address))
+      }
+    }
+    let added = wanted.subtracting(underlay.wanted)
+    for key in underlay.wanted.subtracting(wanted) {
+      effects.release(key)
+      underlay.failedNeighbors.remove(key)
+    }
+    underlay.wanted = wanted
+    for key in added { request(key) }
+    if !added.isEmpty { readNeighbors() }
+  }
+
+  /// Asks again for next hops that have no address.
+  func retryNeighbors() {
+    for key in underlay.wanted where underlay.neighbors[key] == nil { request(key) }
+  }
+
+  mutating func releaseNeighbors() {
+    for key in underlay.wanted {
+      effects.release(key)
+    }
+    underlay.wanted = []
+  }
+
+  // -- adjacencies --------------------------------------------------------------------------------------------------
+
+  mutating func rebuildAdjacencies() {
+    applyPolicies()
+    updateNeighborRequests()
+    let settings = desired.underlay
+    for device in underlay.devices {
+      model.ports[Int(device.portIndex)].isUp = device.isUp
+      model.ports[Int(device.portIndex)].mac = device.link?.mac ?? .zero
+    }
+    for record in underlay.vteps.values {
+      model.vteps[Int(record.index)].adjacencies = adjacencies(record, settings)
+      model.vteps[Int(record.index)].entry.obstacle = underlay.obstacle(record)?.dropReason ?? .noRoute
+    }
+    for (destination, index) in controller.tunnels {
+      let record = underlay.vteps[destination.address]
+      model.vteps[Int(index)].adjacencies = record.map { adjacencies($0, settings, hasOwnKey: true) } ?? []
+      model.vteps[Int(index)].entry.obstacle = record.flatMap(underlay.obstacle)?.dropReason ?? .noRoute
+    }
+    chooseServiceNodes()
+  }
+
+  private func adjacencies(_ record: VTEPRecord, _ settings: UnderlaySettings, hasOwnKey: Bool = false) -> [Adjacency] {
+    guard let source = settings.ownAddress(like: record.address) else { return [] }
+    let hops = underlay.usableHops(record)
+    var total = hops.reduce(0) { $0 + $1.weight }
+    let divisor = hops.reduce(0) { Self.greatestCommonDivisor($0, $1.weight) }
+    if divisor > 1 { total /= divisor }
+    return hops.flatMap { hop -> [Adjacency] in
+      guard let link = hop.device.link else { return [] }
+      let mac = record.isGroup ? record.address.multicastMAC : underlay.neighbors[hop.neighbor]
+      let mtu = min(link.mtu, record.route?.mtu ?? link.mtu)
+      let header = settings.header(to: record.address, from: source, sourceMAC: link.mac, nextHop: mac ?? .zero, hasOwnKey: hasOwnKey)
+      let adjacency = Adjacency(
+        header: header, port: hop.device.portIndex, isResolved: mac != nil,
+        maxInnerByteCount: UInt32(max(mtu + 14 - header.byteCount, 0)))
+      let share = hop.weight / max(divisor, 1)
+      let copies = total <= Self.maxAdjacencies ? share : max(share * Self.maxAdjacencies / total, 1)
+      return Array(repeating: adjacency, count: copies)
+    }
+  }
+
+  private static func greatestCommonDivisor(_ first: Int, _ second: Int) -> Int {
+    second == 0 ? first : greatestCommonDivisor(second, first % second)
+  }
+}

@@ -1,0 +1,156 @@
+// ControlState+Ports: devices of access ports: attach, follow up and down, detach; what differs between the kinds is in
+// their PortDriver. Receive queues are shared out among the workers here.
+
+import Encap
+import MACTable
+import Netlink
+
+extension ControlState {
+  // -- receive queues -------------------------------------------------------------------------------------------------
+
+  /// Gives each queue to the worker that has fewest, which waits for it from then on.
+  ///
+  /// - Parameter count: the first queues of the device; nil: all.
+  mutating func addQueues(of device: EthernetDevice, portIndex: PortIndex, count: Int? = nil) {
+    for queue in 0..<(count ?? device.queueCount) {
+      let worker =
+        model.receiveQueues.indices.min { model.receiveQueues[$0].count < model.receiveQueues[$1].count } ?? 0
+      let entry = ReceiveQueue(port: portIndex, queue: UInt16(queue))
+      model.receiveQueues[worker].append(entry)
+      if !effects.watch(device, queue: queue, worker: worker) { queuesWithoutDescriptor.insert(entry) }
+    }
+    updateNaps()
+  }
+
+  mutating func removeQueues(portIndex: PortIndex, device: EthernetDevice?) {
+    for worker in model.receiveQueues.indices { model.receiveQueues[worker].removeAll { $0.port == portIndex } }
+    if let device { effects.unwatch(device) }
+    queuesWithoutDescriptor = queuesWithoutDescriptor.filter { $0.port != portIndex }
+    updateNaps()
+  }
+
+  /// A worker with a queue that nothing can wait for sleeps in short naps.
+  private func updateNaps() {
+    effects.setNaps(model.receiveQueues.map { queues in queues.contains { queuesWithoutDescriptor.contains($0) } })
+  }
+
+  // -- attach and detach ------------------------------------------------------------------------------------------------
+
+  /// Opens the port's device. Nil: the port waits for what it attaches to, or is disabled.
+  mutating func open(_ settings: PortSettings) throws(VTEPError) -> OpenedPort? {
+    guard settings.wantsDevice else { return nil }
+    // What still holds the same place has to go first.
+    if !stale.closing.isEmpty { settle() }
+    return try effects.open(settings, guestMTU: guestMTU, ownSockets: Set(ports.values.compactMap { $0.device?.ownedSocket }))
+  }
+
+  /// MTU in bytes with which encapsulated frames fit the underlay.
+  var guestMTU: Int {
+    let overhead = desired.underlay.addresses.contains { !$0.isIPv4 } ? 70 : 50
+    return (underlay.devices.compactMap { $0.link?.mtu }.min() ?? 1500) - overhead
+  }
+
+  /// Puts an opened device to use.
+  mutating func use(_ opened: OpenedPort, port name: String) {
+    guard var record = ports[name] else { return }
+    let device = opened.device
+    record.device = device
+    record.link = opened.link
+    record.hostSide = opened.hostSide
+    if record.fault?.cause == .attachment { record.fault = nil }
+    record.status = record.status(of: effects.status(of: record))
+    record.wasUp = record.isUp
+    ports[name] = record
+    var entry = PortEntry()
+    entry.portID = device.portID
+    entry.sendsSegments = device.sendsSegments
+    entry.isHardware = device.isHardware
+    entry.wakesOnRequest = device.wakesOnRequest
+    model.ports[Int(record.index)] = entry
+    if !record.settings.isEnabled || record.isShut { effects.setCarrier(record, isOn: false) }
+    updateQueues(name)
+    ports.touch(name, stale: &stale)
+    effects.log.notice("port \(name): attached to \(record.settings.attachment.place), \(record.status.state)")
+    if let remark = record.status.remark { effects.log.warning("port \(name): \(remark)") }
+  }
+
+  /// Has workers poll and use the queues that are there. The next snapshot tells them.
+  mutating func updateQueues(_ name: String) {
+    guard let record = ports[name], let device = record.device else { return }
+    model.ports[Int(record.index)].transmitQueues = UInt16(max(record.status.transmitQueues, 1))
+    let count = min(record.status.receiveQueues, device.queueCount)
+    guard count != record.polledQueues else { return }
+    removeQueues(portIndex: record.index, device: device)
+    addQueues(of: device, portIndex: record.index, count: count)
+    ports[name]?.polledQueues = count
+  }
+
+  // -- following what ports are attached to --------------------------------------------------------------------------------
+
+  /// A link of our namespace appeared or changed.
+  ///
+  /// - Returns: the port that goes on with it.
+  mutating func updatePortLink(_ link: Link) -> String? {
+    guard let name = ports.name(device: link.name), let record = ports[name] else { return nil }
+    if record.driver.awaitsInterface, record.link?.index != link.index {
+      if record.device != nil { lose(name) }
+      reopen(name)
+      return nil
+    }
+    ports[name]?.link = link
+    return name
+  }
+
+  /// A link left our namespace. A tap lives on elsewhere; a netdev port waits for the interface to come back.
+  mutating func removePortLink(index: Int32, name linkName: String) {
+    guard let name = ports.name(linkIndex: index), let record = ports[name] else { return }
+    if record.driver.awaitsInterface {
+      effects.log.warning("port \(name): interface \(linkName) is gone; waiting for it to come back")
+      lose(name)
+    } else {
+      // What was set on the interface went with it.
+      ports[name]?.link = nil
+      ports[name]?.hostSide = HostSide()
+      refresh(name)
+    }
+  }
+
+  /// Gives the port's device up; the port stays.
+  mutating func lose(_ name: String) {
+    guard let record = ports[name] else { return }
+    removeQueues(portIndex: record.index, device: record.device)
+    ports.lose(name, stale: &stale)
+    model.ports[Int(record.index)] = PortEntry()
+  }
+
+  /// Opens the device of a port that has none.
+  mutating func reopen(_ name: String) {
+    guard let record = ports[name], record.device == nil else { return }
+    do throws(VTEPError) {
+      guard let opened = try open(record.settings) else { return }
+      use(opened, port: name)
+    } catch {
+      noteUnattached(name, "\(error)")
+    }
+  }
+
+  /// Takes note of ports whose state shows only by asking (taps in other namespaces).
+  mutating func pollPorts() {
+    for name in ports.keys { refresh(name) }
+  }
+
+  /// A device reported a change.
+  mutating func updateDevice(portID: UInt16) {
+    if let name = ports.name(portID: portID) { refresh(name) }
+  }
+
+  /// Reads the state of a port that has a device.
+  mutating func refresh(_ name: String) {
+    guard let record = ports[name], record.device != nil,
+      let old = ports.update(name, device: effects.status(of: record), stale: &stale), let status = ports[name]?.status
+    else { return }
+    updateQueues(name)
+    if old.state != status.state { effects.log.notice("port \(name): \(status.state)") }
+    if let remark = status.remark, remark != old.remark { effects.log.warning("port \(name): \(remark)") }
+  }
+}

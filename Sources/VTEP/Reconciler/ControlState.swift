@@ -1,0 +1,59 @@
+// ControlState: the records behind the data plane, and what follows from each change of theirs. A value without threads: whoever has one
+// (the reconciler, or a unit test) tells it what has happened, and it acts through `ReconcilerEffects`. Changes are noted in `stale`, and
+// `settle` carries them out. Aspects: +Apply (operator's changes), +Settle, +Ports, +Faults, +Bindings, +VNIs, +Underlay, +Adjacencies,
+// +Controller, +Migration.
+
+import Encap
+import MACTable
+import Netlink
+
+struct ControlState {
+  let effects: any ReconcilerEffects
+
+  /// What the operator wants, and the controller beside it.
+  var configured: DesiredState
+  /// What runs now: `configured`, both parts in one.
+  var desired: DesiredState
+  /// Goes up with every change of `configured` and `desired`.
+  var revision: UInt64 = 0
+  /// The first configuration runs.
+  var hasStarted = false
+  /// Fifths of a second since the start.
+  var ticks = 0
+
+  var model: ForwardingModel
+  var stale = StaleState()
+  var ports = PortTable()
+  var domains = DomainTable()
+  var underlay = UnderlayState()
+  var controller = ControllerStore()
+  var guards = Guards()
+  var baselines = CounterBaselines()
+
+  /// Receive queues that workers cannot wait for.
+  var queuesWithoutDescriptor: Set<ReceiveQueue> = []
+  /// The group that each VNI with a port up has joined.
+  var joined: [VNI: IPAddress] = [:]
+  /// Static entries that the table has.
+  var installedStatics: [MACKey: MACLocation] = [:]
+  /// Domains that take link-local control frames from the overlay.
+  var tunnellingDomains: Set<DomainIndex> = []
+  var announcementSerial: UInt64 = 0
+  /// When the latest announcement was made, on the monotonic clock.
+  var lastAnnouncement: UInt32 = 0
+  var preparations: [VNI: Preparation] = [:]
+  /// VNIs whose settings or entries were looked at since the start: the work of a change is to be in proportion to it.
+  private(set) var visitedVNIs = 0
+
+  /// Runs an underlay without VNIs and ports.
+  init(_ underlay: UnderlaySettings, workers: Int, effects: any ReconcilerEffects) {
+    self.effects = effects
+    desired = DesiredState(underlay: underlay)
+    configured = desired
+    model = ForwardingModel(workers: workers)
+    stale.routes = true
+    stale.memberships = true
+  }
+
+  mutating func countVisits(_ count: Int) { visitedVNIs += count }
+}

@@ -1,0 +1,72 @@
+// LiveEffects+Kernel: routes, neighbours, groups and interfaces of ports, as the reconciler asks the kernel for them.
+
+import Encap
+import MulticastLearn
+import Netlink
+
+extension LiveEffects {
+  func owned(_ addresses: [IPAddress]) throws(NetlinkError) -> Set<IPAddress> { try netlink.owned(addresses) }
+
+  func route(to address: IPAddress, from source: IPAddress?, udpPort: UInt16) throws(NetlinkError) -> Route? {
+    try netlink.route(to: address, from: source, udpPort: udpPort)
+  }
+
+  func neighbors() throws(NetlinkError) -> [Neighbor] { try netlink.neighbors() }
+
+  func request(_ neighbor: NeighborKey) throws(NetlinkError) {
+    try netlink.requestNeighbor(neighbor.address, interfaceIndex: neighbor.interfaceIndex, managed: true)
+  }
+
+  func release(_ neighbor: NeighborKey) {
+    try? netlink.releaseNeighbor(neighbor.address, interfaceIndex: neighbor.interfaceIndex)
+  }
+
+  func policies(isFirst: Bool) throws(NetlinkError) -> [IPsecPolicy]? {
+    guard let ipsec, ipsec.haveChanged() || isFirst else { return nil }
+    return try ipsec.all()
+  }
+
+  func join(_ group: IPAddress, vni: VNI) throws { try memberships.add(vni: vni, group: group) }
+
+  func leave(_ group: IPAddress, vni: VNI) { memberships.remove(vni: vni, group: group) }
+
+  func setMembershipInterfaces(_ indexes: [Int32]) {
+    memberships.setInterfaces(indexes)
+    verifyMemberships()
+  }
+
+  /// Joins again what the kernel has dropped.
+  func verifyMemberships() {
+    let missing = memberships.verify()
+    if !missing.isEmpty { log.notice("groups: \(missing.count) that the kernel had dropped are joined again") }
+  }
+
+  /// Restores a port's interface.
+  func release(_ hostSide: HostSide, subject: String) {
+    hostSide.claim?.release()
+    do {
+      try hostSide.guardian?.remove(netlink)
+    } catch {
+      log.warning("\(subject): the host's IP stack is still kept off: \(error)")
+    }
+  }
+
+  /// The socket that keeps the kernel from answering packets to `udpPort`.
+  func reserve(udpPort: UInt16) throws(VTEPError) -> UDPPortReservation {
+    try VTEPError.wrap("underlay.udp-port") { () throws(NetlinkError) in try UDPPortReservation(port: udpPort) }
+  }
+
+  /// Puts a reserved port to use: the filters of underlay devices follow.
+  func adopt(_ reservation: UDPPortReservation, udpPort: UInt16, _ devices: [UnderlayDevice]) {
+    self.reservation = reservation
+    for device in devices {
+      for descriptor in device.device?.descriptors ?? [] {
+        do {
+          try UnderlayFilter(udpPort: udpPort).attach(toSocket: descriptor)
+        } catch {
+          log.error("underlay.device \(device.name): \(error)")
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,167 @@
+// LiveEffects: the reconciler's effects on DPDK, workers, MAC table and kernel. Aspects: +Kernel, +PuntTaps.
+
+import CDPDK
+import Encap
+import Logging
+import MACTable
+import MulticastLearn
+import Netlink
+
+/// For the reconciler's thread only.
+final class LiveEffects: ReconcilerEffects {
+  let log: Logger
+  let runtime: DPDKRuntime
+  let dataplane: DataplaneSettings
+  let shared: UnsafeMutablePointer<SharedState>
+  let contexts: [UnsafeMutablePointer<WorkerContext>]
+  let learner: Learner
+  let mailbox: Mailbox
+  let slowPath: SlowPath
+  let netlink: NetlinkSocket
+  /// Nil when the kernel has no IPsec.
+  let ipsec: IPsecPolicies?
+  var memberships = GroupMembership()
+  var reservation: UDPPortReservation
+  /// Makes the addresses of taps the same after a restart.
+  let hostName: String
+  /// Folder of ports' sockets.
+  let runDirectory: String
+  private var publisher: SnapshotPublisher
+
+  /// By the taps' names.
+  var puntTaps: [String: TapInterface] = [:]
+  /// Why ports have no punt tap, by their names.
+  var puntFaults: [String: String] = [:]
+
+  init(
+    log: Logger, runtime: DPDKRuntime, dataplane: DataplaneSettings, shared: UnsafeMutablePointer<SharedState>,
+    contexts: [UnsafeMutablePointer<WorkerContext>], learner: Learner, mailbox: Mailbox, slowPath: SlowPath, publisher: SnapshotPublisher,
+    netlink: NetlinkSocket, reservation: UDPPortReservation, hostName: String, runDirectory: String
+  ) throws(VTEPError) {
+    self.log = log
+    self.runtime = runtime
+    self.dataplane = dataplane
+    self.shared = shared
+    self.contexts = contexts
+    self.learner = learner
+    self.mailbox = mailbox
+    self.slowPath = slowPath
+    self.publisher = publisher
+    self.netlink = netlink
+    ipsec = try VTEPError.wrap("IPsec policies") { () throws(NetlinkError) in try IPsecPolicies() }
+    self.reservation = reservation
+    self.hostName = hostName
+    self.runDirectory = runDirectory
+  }
+
+  var nowSeconds: UInt32 { MonotonicClock.seconds() }
+
+  // -- workers and MAC table ---------------------------------------------------------------------------------------------
+
+  func publish(_ model: ForwardingModel) {
+    publisher.publish(model)
+    log.debug("snapshot \(publisher.generation)")
+    wakeWorkers()
+  }
+
+  func waitForWorkers() {
+    publisher.waitForWorkers()
+    learner.drain()
+  }
+
+  func wakeWorkers() {
+    for context in contexts { cdpdk_event_signal(context.pointee.wakeEvent) }
+  }
+
+  func write<Result>(_ body: (MACTable) -> sending Result) -> Result { learner.write(body) }
+
+  func learn(_ entries: [(key: MACKey, index: VTEPIndex)]) {
+    let now = nowSeconds
+    learner.write { table in
+      for (key, index) in entries { learner.learn(key, at: .vtep(index), in: table, now: now) }
+    }
+  }
+
+  /// The log tells of them as of all others, when the reconciler takes its messages.
+  func report(released moves: [MACMove]) {
+    for move in moves { mailbox.post(.macMove(.released(move))) }
+  }
+
+  func resetLimits(port: PortIndex) { shared.pointee.policyStates[Int(port)].reset(now: cdpdk_cycles()) }
+
+  func resetLimits(domain: DomainIndex) { shared.pointee.stormStates[Int(domain)] = StormState(now: cdpdk_cycles()) }
+
+  var counters: [WorkerCounters] { contexts.map(\.pointee.counters) + [slowPath.counters] }
+
+  // -- devices -----------------------------------------------------------------------------------------------------------
+
+  /// What drivers of ports need.
+  func portHost(guestMTU: Int = 1500, ownSockets: Set<String> = []) -> PortHost {
+    PortHost(
+      runtime: runtime, netlink: netlink, hostName: hostName, runDirectory: runDirectory, guestMTU: guestMTU, ownSockets: ownSockets,
+      mailbox: mailbox)
+  }
+
+  func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort? {
+    let count = settings.kind.driver.descriptorCount(settings.attachment)
+    guard DescriptorLimit.free >= count else {
+      throw VTEPError(
+        .refused, "port \(settings.name): attach",
+        "too few of \(DescriptorLimit.soft) file descriptors are free for the \(count) that it needs",
+        remedy: "delete other ports, or raise the limit on open files (systemd: LimitNOFILE=, shell: ulimit -n) and restart")
+    }
+    return try settings.kind.driver.open(settings, on: portHost(guestMTU: guestMTU, ownSockets: ownSockets))
+  }
+
+  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: EthernetDevice) {
+    let subject = "underlay.device \(name)"
+    guard let link = try VTEPError.wrap(subject, { () throws(NetlinkError) in try netlink.link(named: name) }) else {
+      throw VTEPError(.environment, subject, "no such interface", remedy: "create it or name another")
+    }
+    try UnderlayCheck.checkCarriesFrames(link)
+    return (
+      link,
+      try EthernetDevice.openPacketSocket(
+        link: link, queues: dataplane.workers, filterPort: udpPort, promiscuous: false, runtime: runtime, subject: subject)
+    )
+  }
+
+  func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError) {
+    try settings.kind.driver.adjust(link, settings, on: portHost(guestMTU: guestMTU))
+  }
+
+  func close(_ closing: StaleState.Closing) {
+    do {
+      try closing.device?.remove(subject: closing.subject)
+      if let pool = closing.device?.pool { runtime.retire(pool) }
+    } catch {
+      log.error("\(error)")
+    }
+    release(closing.hostSide, subject: closing.subject)
+  }
+
+  func status(of record: PortRecord) -> PortStatus {
+    record.device.map { record.driver.status($0, link: record.link, settings: record.settings) } ?? PortStatus()
+  }
+
+  func setCarrier(_ record: PortRecord, isOn: Bool) {
+    if let device = record.device { record.driver.setCarrier(device, isOn: isOn) }
+  }
+
+  func watch(_ device: EthernetDevice, queue: Int, worker: Int) -> Bool {
+    guard queue < device.descriptors.count else { return false }
+    let descriptor = device.descriptors[queue]
+    _ = cdpdk_epoll_add(contexts[worker].pointee.epoll, descriptor, UInt64(descriptor), device.wakesOnRequest ? 1 : 0)
+    return true
+  }
+
+  func unwatch(_ device: EthernetDevice) {
+    for context in contexts {
+      for descriptor in device.descriptors { _ = cdpdk_epoll_remove(context.pointee.epoll, descriptor) }
+    }
+  }
+
+  func setNaps(_ naps: [Bool]) {
+    for (context, naps) in zip(contexts, naps) { context.pointee.napsOnly.pointee = naps }
+  }
+}

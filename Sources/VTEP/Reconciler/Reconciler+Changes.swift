@@ -1,0 +1,99 @@
+// Reconciler+Changes: changes that the operator and the controller make, and what the controller is told about them.
+
+import Encap
+import MACTable
+import Netlink
+
+extension Reconciler {
+  public var configured: DesiredState { state.configured }
+  /// Goes up with every change of what is wanted.
+  public var revision: UInt64 { state.revision }
+
+  /// Replaces the running state by what `edit` makes of it; no other change comes between.
+  ///
+  /// - Returns: whether anything changed.
+  /// - Throws: what `edit` throws, or as `apply`; the running state is as before.
+  @discardableResult
+  public func change(_ edit: @Sendable (DesiredState) throws -> DesiredState) throws -> Bool {
+    let new = try edit(state.configured)
+    guard new != state.configured else { return false }
+    try apply(new)
+    return true
+  }
+
+  /// Makes `new` the running state.
+  ///
+  /// - Throws: `.refused` or `.environment`; the running state is as before.
+  public func apply(_ new: DesiredState) throws(VTEPError) {
+    defer { publishReports() }
+    let (old, port) = (state.desired.underlay.udpPort, new.underlay.udpPort)
+    let taps = try effects.openPuntTaps(for: new, isFirst: !state.hasStarted)
+    let reservation = old == port ? nil : try effects.reserve(udpPort: port)
+    try state.apply(new)
+    if let reservation { effects.adopt(reservation, udpPort: port, state.underlay.devices) }
+    effects.adopt(taps, state.ports, probeIntervalSeconds: new.protection.loopProbe.intervalSeconds)
+  }
+
+  /// Carries out what has changed in the controller's mind. What cannot be now is told by `controllerReport`, and tried again.
+  public func apply(_ edit: ControllerEdit) {
+    defer { publishReports() }
+    if let layer = edit.layer { state.apply(layer) }
+    state.enter(edit)
+  }
+
+  /// Forgets learned addresses, of everything or of what is named (all names must fit).
+  ///
+  /// - Throws: `.refused` when a name is unknown.
+  public func flush(vni: VNI? = nil, port: String? = nil, vtep: IPAddress? = nil) throws(VTEPError) {
+    try state.flush(vni: vni, port: port, vtep: vtep)
+  }
+
+  /// Makes a VNI ready for a guest that is about to land; see `ControlState.prepare`.
+  public func prepare(vni: VNI, vteps: [IPAddress], seconds: UInt32) throws(VTEPError) -> Bool {
+    defer { publishReports() }
+    return try state.prepare(vni: vni, vteps: vteps, seconds: seconds)
+  }
+
+  /// Ends the time that a port is shut or taken down for.
+  ///
+  /// - Returns: whether it was.
+  public func release(port name: String) -> Bool {
+    defer { publishReports() }
+    return state.release(port: name)
+  }
+
+  // -- for the controller --------------------------------------------------------------------------------------------------
+
+  /// All that the controller wants and has been told.
+  public func controllerState() -> (layer: ControllerLayer, addresses: [VNI: [MACAddress: TunnelDestination]]) {
+    (state.configured.controller, state.controller.addresses)
+  }
+
+  /// The bindings that the controller made, as far as they run.
+  public func controlledBindings() -> [ControllerLayer.Binding: VNI] {
+    var bindings: [ControllerLayer.Binding: VNI] = [:]
+    for (name, port) in state.desired.ports {
+      for (vlan, vni) in port.bindings where port.controlledVLANs.contains(vlan) {
+        bindings[ControllerLayer.Binding(port: name, vlan: vlan)] = vni
+      }
+    }
+    return bindings
+  }
+
+  public func controllerReport() -> ControllerReport {
+    let behind = Set(state.controller.uses.keys.map(\.address)).subtracting(state.desired.underlay.addresses)
+    let useless = behind.compactMap { address in
+      state.desired.underlay.reasonAgainst(TunnelDestination(address)).map { "\(address) is \($0)" }
+    }
+    let flooded = state.desired.vnis.values.flatMap { settings in
+      (settings.logicalSwitch?.flood ?? []) + (settings.logicalSwitch?.groups.values.flatMap(\.self) ?? [])
+    }
+    let all = behind.union(flooded.map(\.address))
+    let ipv4Count = all.count(where: \.isIPv4)
+    return ControllerReport(
+      conflicts: state.controller.conflicts, uselessDestinations: useless.sorted(), addressesWithoutRoom: state.controller.waiting.count,
+      destinationsWithoutRoom: state.controller.withoutIndex.count,
+      addresses: state.controller.addresses.values.reduce(0) { $0 + $1.count }, ipv4Destinations: ipv4Count,
+      ipv6Destinations: all.count - ipv4Count)
+  }
+}

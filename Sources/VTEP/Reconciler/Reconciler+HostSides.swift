@@ -1,0 +1,54 @@
+// Reconciler+HostSides: keeps the host's IP stack off the interfaces of ports, as long as the operator does not use them.
+
+import Encap
+import Netlink
+
+extension Reconciler {
+  /// Brings the guards of interfaces in line with what the host uses them for. A tap that the operator gives to the host is the
+  /// host's end of the VNI from then on.
+  func updateHostSides(where isMeant: (String) -> Bool = { _ in true }) {
+    let concerned = state.ports.values.filter { $0.device != nil && $0.link != nil && isMeant($0.settings.name) }
+    guard !concerned.isEmpty else { return }
+    let users: InterfaceUsers
+    do {
+      users = try InterfaceUsers(effects.netlink)
+    } catch {
+      log.warning("interfaces of ports: \(error)")
+      return
+    }
+    for record in concerned {
+      let name = record.settings.name
+      guard let link = record.link, record.driver.hostMayUseInterface || record.driver.awaitsInterface else { continue }
+      var hostSide = record.hostSide
+      switch (users.use(of: link), record.driver.hostMayUseInterface) {
+      case (let use?, true) where hostSide.guardian != nil:
+        effects.release(hostSide, subject: "port \(name)")
+        hostSide = HostSide()
+        log.notice("port \(name): \(link.name) \(use.what): the host takes part in what the port is bound to")
+      case (nil, _) where hostSide.guardian == nil:
+        hostSide = effects.portHost().guardHost(link, claim: hostSide.claim ?? (try? InterfaceClaim(link)))
+      case (let use, false):
+        hostSide.remark = use.map { "\(link.name) \($0.what), which is cut off: \($0.undo)" }
+      default: break
+      }
+      guard hostSide.remark != record.hostSide.remark || hostSide.guardian != record.hostSide.guardian else { continue }
+      if let remark = hostSide.remark { log.warning("port \(name): \(remark)") }
+      state.ports[name]?.hostSide = hostSide
+      state.readStatus(name)
+    }
+  }
+
+  /// Restores interfaces that a killed daemon has left guarded and that are no port's any more.
+  func releaseLeftGuards() {
+    let own = Set(state.ports.values.compactMap { $0.hostSide.guardian == nil ? nil : $0.link?.index })
+    do throws(NetlinkError) {
+      for link in try effects.netlink.links() where !own.contains(link.index) {
+        guard let left = try HostStackGuard(leftOn: link, effects.netlink), let claim = try? InterfaceClaim(link) else { continue }
+        try withExtendedLifetime(claim) { () throws(NetlinkError) in try left.remove(effects.netlink) }
+        log.notice("\(link.name): the host's IP stack was kept off it by a daemon that is gone; restored")
+      }
+    } catch {
+      log.warning("interfaces that a killed daemon may have left guarded: \(error)")
+    }
+  }
+}

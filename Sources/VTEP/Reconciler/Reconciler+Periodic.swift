@@ -1,0 +1,96 @@
+// Reconciler+Periodic: five times a second, what no event tells.
+
+import CDPDK
+import Encap
+import MACTable
+import Netlink
+
+extension Reconciler {
+  func tick() {
+    state.ticks += 1
+    state.pollPorts()
+    checkRings()
+    state.openShutPorts()
+    // Those that were in doubt at the last tick already, so that each has had a moment.
+    state.giveUpDoubtfulNeighbors(doubtfulAtLastTick)
+    doubtfulAtLastTick = state.underlay.doubtfulNeighbors
+    effects.memberships.retry()
+    state.forgetAnnouncements()
+    state.endPreparations()
+    effects.runtime.freeRetiredPools()
+    if state.ticks % PortFault.ticksPerSecond == 0 { everySecond() }
+    if state.ticks % (10 * PortFault.ticksPerSecond) == 0 {
+      state.forgetIdleTunnels()
+      state.forgetIdleVTEPs()
+    }
+    state.settle()
+    publishReports()
+  }
+
+  private func everySecond() {
+    state.retryNeighbors()
+    effects.verifyMemberships()
+    state.followPolicies()
+    countMissedPackets()
+    remakeSockets()
+    state.retryPorts()
+    if effects.retryPuntTaps(state.ports) { state.stale.slowPath = true }
+    state.retryController()
+    sampleActivity()
+  }
+
+  /// Takes note of what the workers have done, for figures over the time since the look before.
+  private func sampleActivity() {
+    let now = contexts.map { WorkerActivity($0.pointee.counters.activity) }
+    activity = now.indices.map { (before: activity.isEmpty ? now[$0] : activity[$0].latest, latest: now[$0]) }
+  }
+
+  /// What the kernel could not put into a receive ring.
+  private func countMissedPackets() {
+    for index in state.underlay.devices.indices {
+      for socket in state.underlay.devices[index].device?.descriptors ?? [] {
+        state.underlay.devices[index].missed &+= UInt64(PacketSocket.takeDropCount(socket))
+      }
+    }
+  }
+
+  /// Makes sockets anew that somebody has removed: nobody could connect to them any more. Ports whose peer is connected go on with
+  /// it, and those that share their socket.
+  private func remakeSockets() {
+    let host = effects.portHost()
+    var missing: [String: [String]] = [:]
+    var connected: Set<String> = []
+    for record in state.ports.values where record.device != nil && record.settings.attachment.role == .server {
+      guard let socket = record.settings.attachment.socket else { continue }
+      let path = host.path(socket)
+      if record.isUp { connected.insert(path) }
+      if UnixSocketPath.isMissing(path) { missing[path, default: []].append(record.settings.name) }
+    }
+    for (path, names) in missing where !connected.contains(path) {
+      log.warning("ports \(names.sorted().joined(separator: ", ")): somebody has removed \(path); making it again")
+      for name in names { state.lose(name) }
+      for name in names { state.reopen(name) }
+    }
+  }
+
+  /// Takes down ports whose guest's rings make no sense.
+  private func checkRings() {
+    let free = rte_mempool_avail_count(effects.runtime.pool)
+    if let address = VanishedMemory.takeAddress() { memoryVanished(address) }
+    for record in state.ports.values where record.isUp {
+      // Without free buffers nothing is taken from a ring: that need not be the guest's fault.
+      let patience = (record.device?.pool?.freeCount ?? free) > UInt32(Limits.burst * 8) ? Self.patienceTicks : .max
+      guard let reason = record.device?.watch?.ringFault(polledQueues: record.polledQueues, patience: patience) else { continue }
+      state.takeDown(record.settings.name, reason)
+    }
+  }
+
+  private func memoryVanished(_ address: UInt) {
+    let owners = state.ports.values.filter { $0.device?.watch?.guestHas(address: address) == true }
+    for record in owners { state.takeDown(record.settings.name, "the hypervisor took memory of the guest away") }
+    if owners.isEmpty { log.error("a vhost-user peer shares memory that is not there; a page of it was replaced") }
+  }
+
+  /// Two seconds.
+  private static let patienceTicks = 2 * PortFault.ticksPerSecond
+}

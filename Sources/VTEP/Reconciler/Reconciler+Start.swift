@@ -1,0 +1,94 @@
+// Reconciler+Start: what the reconciler is made of: DPDK, shared state, MAC table, rings, and a context for each worker.
+
+import CDPDK
+import Encap
+import Logging
+import MACTable
+import Netlink
+
+/// Queues between workers and the other threads.
+struct MessageQueues {
+  var learn: [LearnRing] = []
+  var punts: [SlowPathRing] = []
+  let injections: SlowPathRing
+
+  init(workers: Int) throws(VTEPError) {
+    for worker in 0..<workers {
+      learn.append(try LearnRing(worker: worker))
+      punts.append(try SlowPathRing(name: "punt-\(worker)"))
+    }
+    injections = try SlowPathRing(name: "inject")
+  }
+}
+
+extension Reconciler {
+  static func startDPDK(
+    _ dataplane: DataplaneSettings, _ desired: DesiredState, _ netlink: NetlinkSocket, _ log: Logger
+  ) throws(VTEPError) -> DPDKRuntime {
+    var mtus = try portMTUs(desired, netlink)
+    for name in desired.underlay.devices {
+      guard let link = try VTEPError.wrap("underlay.device \(name)", { () throws(NetlinkError) in try netlink.link(named: name) })
+      else {
+        throw VTEPError(.environment, "underlay.device \(name)", "no such interface", remedy: "create it or name another")
+      }
+      mtus.append(link.mtu)
+    }
+    return try DPDKRuntime(
+      settings: dataplane, maxFrameByteCount: EthernetDevice.bufferByteCount(mtu: mtus.max() ?? 1500), log: { log.notice("\($0)") })
+  }
+
+  /// MTUs that ports have by their settings, or by interfaces that exist by now.
+  private static func portMTUs(_ desired: DesiredState, _ netlink: NetlinkSocket) throws(VTEPError) -> [Int] {
+    var mtus = desired.ports.values.compactMap(\.mtu)
+    for port in desired.ports.values where port.kind == .netdev {
+      guard let name = port.attachment.device else { continue }
+      let link = try VTEPError.wrap("port \(port.name)", { () throws(NetlinkError) in try netlink.link(named: name) })
+      if let link { mtus.append(link.mtu) }
+    }
+    return mtus
+  }
+
+  static func makeSharedState(workers: Int) throws(VTEPError) -> UnsafeMutablePointer<SharedState> {
+    guard let rcu = cdpdk_rcu_create(UInt32(workers)) else {
+      throw VTEPError(.environment, "RCU state", VTEPError.errnoText(cdpdk_errno()))
+    }
+    let shared = UnsafeMutablePointer<SharedState>.allocate(capacity: 1)
+    shared.initialize(to: SharedState(learnerEvent: cdpdk_event_create(), rcu: rcu))
+    return shared
+  }
+
+  static func makeTable(_ dataplane: DataplaneSettings) throws(VTEPError) -> MACTable {
+    do {
+      return try MACTable(
+        capacity: dataplane.macTableSize, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+    } catch {
+      throw VTEPError(
+        .environment, "MAC table of \(dataplane.macTableSize) entries", "\(error)", remedy: "lower dataplane.mac-table-size")
+    }
+  }
+
+  /// The workers' contexts. They live as long as the process.
+  static func makeContexts(
+    _ dataplane: DataplaneSettings, _ shared: UnsafeMutablePointer<SharedState>, _ learner: Learner, _ queues: MessageQueues,
+    _ pool: OpaquePointer
+  ) -> [UnsafeMutablePointer<WorkerContext>] {
+    let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)
+    locks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
+    let rings = UnsafeMutablePointer<LearnRing>.allocate(capacity: queues.learn.count)
+    rings.initialize(from: queues.learn, count: queues.learn.count)
+    return (0..<dataplane.workers).map { index in
+      let context = UnsafeMutablePointer<WorkerContext>.allocate(capacity: 1)
+      let naps = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
+      naps.initialize(to: false)
+      context.initialize(
+        to: WorkerContext(
+          index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRings: rings,
+          workers: queues.learn.count, punts: queues.punts[index], injections: index == 0 ? queues.injections : nil,
+          pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
+          epoll: cdpdk_epoll_create(),
+          wakeEvent: cdpdk_event_create(), napsOnly: naps))
+      _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, UInt64(context.pointee.wakeEvent), 0)
+      return context
+    }
+  }
+}

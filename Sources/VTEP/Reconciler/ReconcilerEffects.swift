@@ -1,0 +1,75 @@
+// ReconcilerEffects: everything that the reconciler does or asks outside its records. `LiveEffects` does it; unit tests record it.
+
+import Encap
+import Logging
+import MACTable
+import Netlink
+
+protocol ReconcilerEffects: AnyObject {
+  var log: Logger { get }
+  /// The monotonic clock.
+  var nowSeconds: UInt32 { get }
+
+  // -- workers and MAC table ---------------------------------------------------------------------------------------------
+
+  /// Makes the model current. Workers see it with their next round.
+  func publish(_ model: ForwardingModel)
+  /// Returns when no worker uses anything older than what was published last, and what they had learned by then is in the table.
+  func waitForWorkers()
+  /// Runs `body` as the MAC table's writer.
+  func write<Result>(_ body: (MACTable) -> sending Result) -> Result
+  func learn(_ entries: [(key: MACKey, index: VTEPIndex)])
+  /// Addresses are no longer frozen.
+  func report(released moves: [MACMove])
+  /// Begins the counts of a port's or a domain's rate limits anew.
+  func resetLimits(port: PortIndex)
+  func resetLimits(domain: DomainIndex)
+  /// Those of the workers and of the slow path.
+  var counters: [WorkerCounters] { get }
+
+  // -- devices -----------------------------------------------------------------------------------------------------------
+
+  /// Opens a port's device. Nil: what it attaches to is not there yet.
+  ///
+  /// - Parameters:
+  ///   - guestMTU: MTU in bytes with which a guest's frames fit the underlay.
+  ///   - ownSockets: paths of the sockets that ports serve.
+  func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort?
+  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: EthernetDevice)
+  /// Applies changed settings to the device of a port.
+  func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError)
+  /// Gives back what was held for a port or an underlay device. No worker uses it any more.
+  func close(_ closing: StaleState.Closing)
+  /// What the device of a port says.
+  func status(of record: PortRecord) -> PortStatus
+  /// Tells the far end of a device that stays open whether the port is enabled.
+  func setCarrier(_ record: PortRecord, isOn: Bool)
+  /// Wakes a worker when packets wait in a queue.
+  ///
+  /// - Returns: whether that is possible.
+  func watch(_ device: EthernetDevice, queue: Int, worker: Int) -> Bool
+  func unwatch(_ device: EthernetDevice)
+  /// Per worker: it has a queue that nothing can wait for, and sleeps in short naps.
+  func setNaps(_ naps: [Bool])
+
+  // -- kernel ------------------------------------------------------------------------------------------------------------
+
+  /// Which of these addresses the host has.
+  func owned(_ addresses: [IPAddress]) throws(NetlinkError) -> Set<IPAddress>
+  func route(to address: IPAddress, from source: IPAddress?, udpPort: UInt16) throws(NetlinkError) -> Route?
+  func neighbors() throws(NetlinkError) -> [Neighbor]
+  /// Has the kernel resolve a neighbour and keep it resolved.
+  func request(_ neighbor: NeighborKey) throws(NetlinkError)
+  func release(_ neighbor: NeighborKey)
+  /// Nil: the IPsec policies have not changed since they were read, and this is not the first time.
+  func policies(isFirst: Bool) throws(NetlinkError) -> [IPsecPolicy]?
+  func join(_ group: IPAddress, vni: VNI) throws
+  func leave(_ group: IPAddress, vni: VNI)
+  /// The interfaces on which groups are joined.
+  func setMembershipInterfaces(_ indexes: [Int32])
+
+  // -- slow path ---------------------------------------------------------------------------------------------------------
+
+  /// Brings punt taps and loop probes in line with the ports.
+  func updateSlowPath(_ ports: PortTable, probeIntervalSeconds: UInt32)
+}

@@ -1,0 +1,212 @@
+// What the reconciler does, and in which order, when the configuration or the ports change. `RecordedEffects` checks with each effect that
+// nothing names what workers do not know, and that nothing is closed that they use.
+
+import Encap
+import MACTable
+import Testing
+
+@testable import VTEP
+
+private let group = IPAddress(ipv4: 0xef01_0101)
+private func vni(_ number: UInt32) -> VNI { VNI(truncating: number) }
+private func peer(_ number: UInt32) -> IPAddress { IPAddress(ipv4: 0xc000_0300 + number) }
+private func mac(_ number: UInt64) -> MACAddress { MACAddress(bits: 0x0200_0000_0000 + number) }
+
+private func port(_ name: String, _ vni: UInt32) -> PortSettings {
+  var port = PortSettings(name: name, kind: .tap, device: name)
+  port.options.vni = VNI(truncating: vni)
+  return port
+}
+
+extension ControlState {
+  /// Applies an edit of what is wanted.
+  fileprivate mutating func change(_ edit: (inout DesiredState) -> Void) throws(VTEPError) {
+    var new = configured
+    edit(&new)
+    try apply(new)
+  }
+}
+
+@Suite("Control state")
+struct ControlStateTests {
+  private let effects: RecordedEffects
+  private var state: ControlState
+
+  init() throws {
+    effects = try RecordedEffects()
+    let underlay = UnderlaySettings(addresses: [IPAddress(ipv4: 0xc000_0201)], devices: ["u0"])
+    state = ControlState(underlay, workers: 1, effects: effects)
+    try state.attachUnderlay(underlay)
+    try state.apply(state.configured)
+    state.hasStarted = true
+    _ = effects.take()
+  }
+
+  private func lookup(_ vni: UInt32, _ mac: MACAddress) -> MACLocation? {
+    guard let domain = state.domains[VNI(truncating: vni)] else { return nil }
+    let key = MACKey(domain: domain.index, mac: mac)
+    let found = effects.table.reader.lookup(key, hash: effects.table.reader.hash(key))
+    return found.isHit ? found.location : nil
+  }
+
+  @Test("a new VNI and port: opened first, published, waited for, and only then named by the table")
+  mutating func create() throws {
+    try state.change { new in
+      new.vnis[vni(5)] = VNISettings(vni: vni(5), flood: .multicast(group: group))
+      new.vnis[vni(5)]?.macs = [mac(1): peer(1)]
+      new.ports["vm1"] = port("vm1", 5)
+      new.ports["vm1"]?.macs = [mac(2)]
+    }
+    let found = effects.take()
+    let order: [RecordedEffects.Effect] = [.open("vm1"), .request(peer(1)), .publish, .wait, .write, .join(group, vni(5)), .slowPath]
+    #expect(found.filter(order.contains).reduce(into: []) { if $0.last != $1 { $0.append($1) } } == order)
+    #expect(lookup(5, mac(1)) == underlayLocation(peer(1)))
+    #expect(lookup(5, mac(2)) == state.ports["vm1"].map { .port($0.index, vlan: 0) })
+    #expect(state.model.domains.first?.locals.count == 1)
+    #expect(state.stale.isEmpty)
+  }
+
+  private func underlayLocation(_ address: IPAddress) -> MACLocation? { state.underlay.vteps[address].map { .vtep($0.index) } }
+
+  @Test("a change of one VNI leaves the others, the ports and their devices alone")
+  mutating func changeOne() throws {
+    try state.change { new in
+      for number in 1...100 as ClosedRange<UInt32> {
+        new.vnis[vni(number)] = VNISettings(vni: vni(number), flood: .replicate(peers: [peer(number % 10)]))
+      }
+      new.ports["vm1"] = port("vm1", 5)
+    }
+    _ = effects.take()
+    let visits = state.visitedVNIs
+    try state.change { $0.vnis[vni(50)]?.ageingSeconds = 17 }
+    let found = effects.take()
+    #expect(found.contains(.publish))
+    #expect(!found.contains(.wait))
+    #expect(!found.contains(.open("vm1")) && !found.contains(.close("port vm1")))
+    #expect(state.visitedVNIs - visits <= 5)
+  }
+
+  @Test("a port and a VNI that go: leave the table first, are closed afterwards, and the group is left")
+  mutating func delete() throws {
+    try state.change { new in
+      new.vnis[vni(5)] = VNISettings(vni: vni(5), flood: .multicast(group: group))
+      new.ports["vm1"] = port("vm1", 5)
+      new.ports["vm1"]?.macs = [mac(2)]
+    }
+    _ = effects.take()
+    try state.change { new in
+      new.vnis = [:]
+      new.ports = [:]
+    }
+    let found = effects.take()
+    let order: [RecordedEffects.Effect] = [.publish, .wait, .write, .close("port vm1"), .leave(group, vni(5))]
+    #expect(found.filter(order.contains).reduce(into: []) { if $0.last != $1 { $0.append($1) } } == order)
+    #expect(effects.table.count == 0)
+    #expect(state.model.ports.allSatisfy { !$0.isAttached || $0.isUnderlay })
+  }
+
+  @Test("an index is used again only after workers and table have forgotten what it stood for")
+  mutating func reuse() throws {
+    try state.change { new in
+      new.vnis[vni(5)] = VNISettings(vni: vni(5), flood: .none)
+      new.vnis[vni(5)]?.macs = [mac(1): peer(1)]
+      new.ports["vm1"] = port("vm1", 5)
+      new.ports["vm1"]?.macs = [mac(2)]
+    }
+    let old = (domain: state.domains[vni(5)]?.index, port: state.ports["vm1"]?.index)
+    // In one change: the indexes of what goes are not free yet.
+    try state.change { new in
+      new.vnis = [vni(6): VNISettings(vni: vni(6), flood: .none)]
+      new.ports = ["vm2": port("vm2", 6)]
+    }
+    #expect(state.domains[vni(6)]?.index != old.domain)
+    #expect(state.ports["vm2"]?.index != old.port)
+    // In the next they are.
+    try state.change { new in
+      new.vnis[vni(7)] = VNISettings(vni: vni(7), flood: .none)
+      new.ports["vm3"] = port("vm3", 7)
+    }
+    #expect(state.domains[vni(7)]?.index == old.domain)
+    #expect(state.ports["vm3"]?.index == old.port)
+    #expect(lookup(7, mac(1)) == nil && lookup(7, mac(2)) == nil)
+  }
+
+  @Test("two changes in one batch make one snapshot")
+  mutating func batch() throws {
+    try state.change { new in
+      new.vnis[vni(5)] = VNISettings(vni: vni(5), flood: .none)
+      for name in ["vm1", "vm2"] { new.ports[name] = port(name, 5) }
+    }
+    _ = effects.take()
+    for name in ["vm1", "vm2"] { effects.statuses[name] = PortStatus() }
+    state.pollPorts()
+    #expect(effects.effects.isEmpty)
+    state.settle()
+    #expect(effects.count(.publish) == 1 && effects.count(.wait) == 1)
+    #expect(["vm1", "vm2"].allSatisfy { state.ports[$0]?.isUp == false })
+    _ = effects.take()
+    state.settle()
+    #expect(effects.effects.isEmpty)
+  }
+
+  @Test("a device that cannot be opened leaves everything as it was, and the devices that were opened before it are closed")
+  mutating func failure() throws {
+    try state.change { new in
+      new.vnis[vni(5)] = VNISettings(vni: vni(5), flood: .none)
+      new.ports["vm1"] = port("vm1", 5)
+    }
+    let (before, model) = (state, state.model)
+    _ = effects.take()
+    effects.broken = ["vm3"]
+    #expect(throws: VTEPError.self) {
+      try state.change { new in
+        new.vnis[vni(6)] = VNISettings(vni: vni(6), flood: .replicate(peers: [peer(1)]))
+        for name in ["vm2", "vm3", "vm4"] { new.ports[name] = port(name, 6) }
+      }
+    }
+    #expect(effects.take() == [.open("vm2"), .close("port vm2")])
+    #expect(state.configured == before.configured && state.desired == before.desired && state.revision == before.revision)
+    #expect(state.ports.keys == before.ports.keys && state.domains[vni(6)] == nil && state.underlay.vteps[peer(1)] == nil)
+    #expect(state.stale.isEmpty)
+    #expect(state.model.domains.count == model.domains.count && state.model.receiveQueues.map(\.count) == model.receiveQueues.map(\.count))
+    // The indexes that the change would have taken are free.
+    effects.broken = []
+    try state.change { $0.ports["vm3"] = port("vm3", 5) }
+    #expect(state.ports["vm3"]?.isUp == true)
+  }
+
+  @Test("an underlay that cannot be opened gives the port back its device that had to make room")
+  mutating func failureOfUnderlay() throws {
+    try state.change { new in
+      new.vnis[vni(5)] = VNISettings(vni: vni(5), flood: .none)
+      new.ports["vm1"] = port("vm1", 5)
+    }
+    effects.broken = ["u1"]
+    #expect(throws: VTEPError.self) {
+      try state.change { new in
+        new.underlay.devices = ["u0", "u1"]
+        // The same interface with more queues: the device is opened anew.
+        new.ports["vm1"]?.attachment.queues = 2
+      }
+    }
+    #expect(state.ports["vm1"]?.device != nil && state.ports["vm1"]?.isUp == true)
+    #expect(state.ports["vm1"]?.settings.attachment.queues == 1)
+    #expect(state.underlay.devices.map(\.name) == ["u0"])
+  }
+
+  @Test("30 ports that change at one poll make one snapshot, and no VNI but theirs is looked at")
+  mutating func manyPorts() throws {
+    let names = (1...30).map { "vm\($0)" }
+    try state.change { new in
+      for number in 1...10_000 as ClosedRange<UInt32> { new.vnis[vni(number)] = VNISettings(vni: vni(number), flood: .none) }
+      for (number, name) in names.enumerated() { new.ports[name] = port(name, UInt32(number + 1)) }
+    }
+    _ = effects.take()
+    let visits = state.visitedVNIs
+    for name in names { effects.statuses[name] = PortStatus() }
+    state.pollPorts()
+    state.settle()
+    #expect(effects.count(.publish) == 1)
+    #expect(state.visitedVNIs - visits == 30)
+  }
+}

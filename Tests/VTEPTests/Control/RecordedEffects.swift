@@ -1,0 +1,170 @@
+// RecordedEffects: the reconciler's effects without DPDK, kernel or threads. They are written down, and two rules are checked with each:
+// what the MAC table names is known to every worker, and a device that is closed is used by none.
+
+import Encap
+import Logging
+import MACTable
+import Netlink
+import Testing
+
+@testable import VTEP
+
+final class RecordedEffects: ReconcilerEffects {
+  enum Effect: Equatable {
+    case publish, wait, write, slowPath
+    case open(String), close(String), carrier(String, Bool)
+    case join(IPAddress, VNI), leave(IPAddress, VNI)
+    case request(IPAddress), release(IPAddress)
+    case freed([MACAddress])
+  }
+
+  var effects: [Effect] = []
+  /// What workers may use: all that was published since they were last waited for, and what was current then.
+  private(set) var models = [ForwardingModel(workers: 1)]
+  let table: MACTable
+  var nowSeconds: UInt32 = 1000
+  let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+  let counters = [WorkerCounters()]
+
+  /// What devices say, by their ports' names; others are up.
+  var statuses: [String: PortStatus] = [:]
+  /// Ports that cannot be opened.
+  var broken: Set<String> = []
+  private var nextDevice: UInt16 = 0
+
+  init() throws {
+    table = try MACTable(capacity: 1024, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+  }
+
+  /// Returns what has happened since the last call.
+  func take() -> [Effect] {
+    defer { effects = [] }
+    return effects
+  }
+
+  func count(_ effect: Effect) -> Int { effects.count { $0 == effect } }
+
+  // -- workers and MAC table ---------------------------------------------------------------------------------------------
+
+  func publish(_ model: ForwardingModel) {
+    effects.append(.publish)
+    models.append(model)
+    // What the table still names may be gone, but it must not be something else.
+    for entry in entries {
+      #expect(Set(models.compactMap { vni(entry, $0) }).count <= 1, "\(entry) is in a domain that has become another's")
+      #expect(Set(models.compactMap { address(entry, $0) }).count <= 1, "\(entry) is behind a VTEP that has become another")
+    }
+  }
+
+  func waitForWorkers() {
+    effects.append(.wait)
+    models.removeFirst(models.count - 1)
+  }
+
+  func write<Result>(_ body: (MACTable) -> sending Result) -> Result {
+    effects.append(.write)
+    let result = body(table)
+    checkTable()
+    return result
+  }
+
+  /// Workers look an address up in the table, and its index in whatever snapshot they have.
+  private func checkTable() {
+    for entry in entries {
+      #expect(models.allSatisfy { vni(entry, $0) != nil }, "\(entry) is in a domain that a worker does not know")
+      guard entry.location.isVTEP else { continue }
+      #expect(models.allSatisfy { address(entry, $0) != nil }, "\(entry) is behind a VTEP that a worker does not know")
+    }
+  }
+
+  private var entries: [MACTable.Entry] {
+    var cursor = 0
+    return table.entries(from: &cursor, limit: .max)
+  }
+
+  private func vni(_ entry: MACTable.Entry, _ model: ForwardingModel) -> VNI? {
+    let index = Int(entry.key.domain)
+    return index < model.domains.count && model.domains[index].entry.isInUse ? model.domains[index].entry.vni : nil
+  }
+
+  private func address(_ entry: MACTable.Entry, _ model: ForwardingModel) -> IPAddress? {
+    guard entry.location.isVTEP else { return nil }
+    let index = Int(entry.location.vtep)
+    return index < model.vteps.count && model.vteps[index].entry.isInUse ? model.vteps[index].entry.address : nil
+  }
+
+  func learn(_ entries: [(key: MACKey, index: VTEPIndex)]) {
+    for (key, index) in entries { _ = table.learn(key, at: .vtep(index), nowSeconds: nowSeconds) }
+    checkTable()
+  }
+
+  func report(released moves: [MACMove]) { effects.append(.freed(moves.map(\.key.mac))) }
+  func resetLimits(port: PortIndex) {}
+  func resetLimits(domain: DomainIndex) {}
+
+  // -- devices -----------------------------------------------------------------------------------------------------------
+
+  func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort? {
+    guard !broken.contains(settings.name) else { throw VTEPError(.environment, "port \(settings.name)", "broken") }
+    effects.append(.open(settings.name))
+    return OpenedPort(device: makeDevice(), link: link(settings.attachment.device ?? ""))
+  }
+
+  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: EthernetDevice) {
+    guard !broken.contains(name) else { throw VTEPError(.environment, "underlay.device \(name)", "broken") }
+    return (link(name), makeDevice())
+  }
+
+  private func makeDevice() -> EthernetDevice {
+    nextDevice += 1
+    return EthernetDevice(
+      portID: nextDevice, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 0x0200_0000_0000 | UInt64(nextDevice)), descriptors: []
+    )
+  }
+
+  /// The underlay is interface 1.
+  private func link(_ name: String) -> Link {
+    Link(
+      index: name == "u0" ? 1 : Int32(nextDevice) + 100, name: name, mac: MACAddress(bits: 0x0200_0000_0001), mtu: 1500, isUp: true,
+      isRunning: true)
+  }
+
+  func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError) {}
+
+  func close(_ closing: StaleState.Closing) {
+    effects.append(.close(closing.subject))
+    guard let device = closing.device else { return }
+    for model in models {
+      #expect(!model.ports.contains { $0.isAttached && $0.portID == device.portID }, "\(closing.subject) is closed and in use")
+    }
+  }
+
+  func status(of record: PortRecord) -> PortStatus {
+    guard record.device != nil else { return PortStatus() }
+    var up = PortStatus()
+    up.state = .up
+    up.receiveQueues = 1
+    return statuses[record.settings.name] ?? up
+  }
+
+  func setCarrier(_ record: PortRecord, isOn: Bool) { effects.append(.carrier(record.settings.name, isOn)) }
+  func watch(_ device: EthernetDevice, queue: Int, worker: Int) -> Bool { true }
+  func unwatch(_ device: EthernetDevice) {}
+  func setNaps(_ naps: [Bool]) {}
+
+  // -- kernel ------------------------------------------------------------------------------------------------------------
+
+  func owned(_ addresses: [IPAddress]) throws(NetlinkError) -> Set<IPAddress> { Set(addresses) }
+  func route(to address: IPAddress, from source: IPAddress?, udpPort: UInt16) throws(NetlinkError) -> Route? {
+    Route(type: .unicast, nextHops: [NextHop(gateway: nil, interfaceIndex: 1)])
+  }
+  func neighbors() throws(NetlinkError) -> [Neighbor] { [] }
+  func request(_ neighbor: NeighborKey) throws(NetlinkError) { effects.append(.request(neighbor.address)) }
+  func release(_ neighbor: NeighborKey) { effects.append(.release(neighbor.address)) }
+  func policies(isFirst: Bool) throws(NetlinkError) -> [IPsecPolicy]? { nil }
+  func join(_ group: IPAddress, vni: VNI) throws { effects.append(.join(group, vni)) }
+  func leave(_ group: IPAddress, vni: VNI) { effects.append(.leave(group, vni)) }
+  func setMembershipInterfaces(_ indexes: [Int32]) {}
+
+  func updateSlowPath(_ ports: PortTable, probeIntervalSeconds: UInt32) { effects.append(.slowPath) }
+}
