@@ -44,7 +44,7 @@ extension ControlState {
     stale.adjacencies = true
   }
 
-  /// The kernel forgot a neighbour: asks for it again; the address we know stays in use meanwhile.
+  /// The kernel removed a neighbour: requests it again; the known address stays in use meanwhile.
   mutating func noteRemoval(_ key: NeighborKey) {
     underlay.doubtfulNeighbors.remove(key)
     if underlay.wanted.contains(key) {
@@ -63,7 +63,7 @@ extension ControlState {
     }
   }
 
-  /// Has the kernel resolve every next hop that is needed now, and none besides.
+  /// Requests every next hop that is needed now, and releases all others.
   mutating func updateNeighborRequests() {
     var wanted: Set<NeighborKey> = []
     for record in underlay.vteps.values where !record.isGroup {
@@ -83,7 +83,7 @@ extension ControlState {
     if !added.isEmpty { readNeighbors() }
   }
 
-  /// Asks again for next hops that have no address.
+  /// Repeats requests for next hops without an address.
   func retryNeighbors() {
     for key in underlay.wanted where underlay.neighbors[key] == nil { request(key) }
   }

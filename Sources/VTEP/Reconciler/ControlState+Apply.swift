@@ -1,5 +1,5 @@
 // ControlState+Apply: the operator's changes. What can fail comes first and is undone on failure; then the records change in one step.
-// Traffic that the change does not concern loses nothing.
+// Unchanged ports and VNIs lose no traffic.
 
 import Encap
 import MACTable
@@ -196,12 +196,12 @@ extension ControlState {
     // What the status says may be news.
     updateQueues(name)
     if old.settings.isEnabled != record.settings.isEnabled { effects.setCarrier(record, isOn: record.settings.isEnabled) }
-    // What the guest claimed before sources were checked, it need not be.
+    // Addresses learned before sources were checked may be spoofed.
     if record.settings.policy.hasAntiSpoofing && !old.settings.policy.hasAntiSpoofing { stale.silentPorts.insert(record.index) }
     if let now = ports[name], now.isUp != old.isUp { effects.log.notice("port \(name): \(now.status.state)") }
   }
 
-  /// VTEPs that the operator no longer names live on as long as something is known behind them.
+  /// VTEPs that are no longer configured stay as long as addresses are known behind them.
   mutating func unconfigureVTEPs() {
     countVisits(desired.vnis.count)
     for index in underlay.vteps.unconfigure(allBut: configuredVTEPs(desired), stale: &stale) { forgetVTEP(index: index) }
@@ -209,7 +209,7 @@ extension ControlState {
 
   // -- flushing --------------------------------------------------------------------------------------------------------
 
-  /// Forgets learned addresses, of everything or of what is named (all names must fit).
+  /// Flushes learned addresses: all, or those that match every given name.
   ///
   /// - Throws: `.refused` when a name is unknown.
   func flush(vni: VNI? = nil, port: String? = nil, vtep: IPAddress? = nil) throws(VTEPError) {

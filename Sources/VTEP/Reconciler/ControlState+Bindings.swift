@@ -1,11 +1,11 @@
-// ControlState+Bindings: which domain the frames of a port and VLAN belong to. Ports may have thousands of bindings, and one of them
-// may change many times a second: only what differs is done.
+// ControlState+Bindings: which domain the frames of a port and VLAN belong to. Ports may have thousands of bindings, and single
+// ones may change many times a second: only differences cost anything.
 
 import Encap
 import MACTable
 
 extension ControlState {
-  /// Brings a port's bindings in line with its settings and the VNIs that there are.
+  /// Updates a port's bindings from its settings and the existing VNIs.
   mutating func rebind(_ name: String) {
     guard let record = ports[name] else { return }
     let old = record.bound
@@ -36,7 +36,7 @@ extension ControlState {
     stale.domains.formUnion(concerned)
   }
 
-  /// Ends all bindings of a port that goes.
+  /// Removes all bindings of a port that is deleted.
   mutating func unbind(_ record: PortRecord) {
     let concerned = Set(record.bound.values)
     for domain in concerned { model.domains[Int(domain)].locals.removeAll { $0.port == record.index } }
@@ -68,7 +68,7 @@ extension ControlState {
     markTunnels()
   }
 
-  /// Has the domains of ports that tunnel link-local control frames take them from the overlay, and no others.
+  /// Marks the domains of ports that tunnel link-local control frames: only these accept them from the overlay.
   private mutating func markTunnels() {
     var tunnelling: Set<DomainIndex> = []
     for record in ports.values where record.settings.linkProtocols == .tunnel { tunnelling.formUnion(record.bound.values) }
@@ -77,7 +77,7 @@ extension ControlState {
     tunnellingDomains = tunnelling
   }
 
-  /// Forgets what was learned at places that are bound no more.
+  /// Flushes addresses learned at places that are no longer bound.
   static func flush(_ unbound: Set<Unbound>, in table: MACTable) {
     for port in Set(unbound.map(\.place.port)) {
       table.flush(port: port) { domain, place in unbound.contains(Unbound(domain: domain, place: place)) }

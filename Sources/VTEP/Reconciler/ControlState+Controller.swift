@@ -1,5 +1,5 @@
-// ControlState+Controller: what a controller wants, put into the data plane. Logical switches and bindings become a new
-// desired state, as any operator's change does; remote addresses go straight into the MAC table, each for itself.
+// ControlState+Controller: applies what a controller configures. Logical switches and bindings become a new desired state, like an
+// operator's change; remote addresses go straight into the MAC table, one by one.
 
 import Encap
 import MACTable
@@ -7,11 +7,10 @@ import MACTable
 extension ControlState {
   /// Table entries written at once: the learner must get its turn.
   private static let batch = 4096
-  /// Waiting addresses that are tried again at once.
+  /// Waiting addresses that are retried at once.
   private static let retries = 16_384
 
-  /// Enters what has changed of a controller's remote addresses. What cannot be now is told by the reconciler's `controllerReport`, and
-  /// tried again.
+  /// Enters changed remote addresses. Those that cannot be entered now are in the reconciler's `controllerReport`, and are retried.
   mutating func enter(_ edit: ControllerEdit) {
     var addresses = edit.addresses
     if !edit.complete.isEmpty { addresses += controller.missing(in: addresses, of: edit.complete) }
@@ -38,13 +37,13 @@ extension ControlState {
         try apply(new)
       }
     } catch {
-      // The controller's part cannot be wrong: what contradicts the operator's is left out. So it was something else.
+      // The controller's part itself is valid, since conflicts are left out: the cause is elsewhere, and may pass.
       controller.waitingLayer = layer
-      effects.log.error("changes of the controller: \(error); trying again")
+      effects.log.error("controller: \(error); retrying")
     }
   }
 
-  /// Once a second: what could not be done.
+  /// Once a second: retries what could not be done.
   mutating func retryController() {
     if let layer = controller.waitingLayer { apply(layer) }
     guard !controller.waiting.isEmpty else { return }
@@ -64,12 +63,12 @@ extension ControlState {
     }
   }
 
-  /// Tells of conflicts that are new, and of the end of others.
+  /// Logs new conflicts, and those that are resolved.
   mutating func note(_ conflicts: [ControllerConflict]) {
     for conflict in conflicts where !controller.conflicts.contains(conflict) {
-      effects.log.warning("not as the controller wants: \(conflict)")
+      effects.log.warning("conflict with the controller: \(conflict)")
     }
-    for conflict in controller.conflicts where !conflicts.contains(conflict) { effects.log.notice("no longer: \(conflict)") }
+    for conflict in controller.conflicts where !conflicts.contains(conflict) { effects.log.notice("conflict resolved: \(conflict)") }
     controller.conflicts = conflicts
   }
 
@@ -92,7 +91,7 @@ extension ControlState {
       var placement = Placement(address: address, key: key)
       if let destination = address.destination {
         if desired.underlay.reasonAgainst(destination) != nil {
-          // Ourselves go without saying; see `controllerReport` for others.
+          // Our own address needs no entry; for others see `controllerReport`.
           placement.location = nil
         } else if let index = index(of: destination) {
           placement.location = .vtep(index)
@@ -129,7 +128,7 @@ extension ControlState {
     controller.waiting.formUnion(refused)
   }
 
-  /// After a change of the VNIs: those that the controller has got or got back need their entries.
+  /// After a change of VNIs: writes the entries of those that the controller now owns.
   mutating func updateControllerEntries(goneVNIs: Set<DomainIndex>) {
     controller.installedGroups = controller.installedGroups.filter { !goneVNIs.contains($0.key.domain) }
     updateGroupEntries()
@@ -142,7 +141,7 @@ extension ControlState {
     place(addresses)
   }
 
-  /// Static entries have gone: the controller may have said something about these addresses, too.
+  /// Static entries are gone: the controller may have entries for the same addresses.
   mutating func restoreControllerEntries(_ keys: [MACKey]) {
     guard !controller.addresses.isEmpty, !keys.isEmpty else { return }
     place(
@@ -226,7 +225,7 @@ extension ControlState {
 
   // -- multicast addresses -----------------------------------------------------------------------------------------------
 
-  /// Makes the lists of VTEPs behind multicast addresses anew. Lists that are gone stay until the table has forgotten them.
+  /// Rebuilds the lists of VTEPs behind multicast addresses. Deleted lists stay until no table entry names them.
   mutating func rebuildLists(of vnis: Set<VNI>) {
     for vni in vnis {
       guard let settings = desired.vnis[vni], let logicalSwitch = settings.logicalSwitch else { continue }
@@ -239,7 +238,7 @@ extension ControlState {
     }
   }
 
-  /// Brings the table's multicast entries in line with the lists. Every worker must know these.
+  /// Updates the table's multicast entries from the lists, which every worker must know by now.
   private mutating func updateGroupEntries() {
     var entries: [MACKey: MACLocation] = [:]
     var gone: [VTEPIndex] = []
@@ -254,7 +253,7 @@ extension ControlState {
     let old = controller.installedGroups
     controller.installedGroups = effects.write { table in
       for key in old.keys where entries[key] == nil { table.removeController(key) }
-      // What finds no room is flooded to all.
+      // Frames to addresses without room are flooded to all.
       return entries.filter { (try? table.setStatic($0.key, at: $0.value, type: .controller)) != nil }
     }
     for list in gone { forgetVTEP(index: list) }

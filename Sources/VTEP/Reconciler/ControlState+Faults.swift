@@ -1,18 +1,18 @@
-// ControlState+Faults: ports that cannot be as they should: what they attach to is not there yet or went away, their guest breaks the
-// rules, or a guard found something. They are tried again from time to time.
+// ControlState+Faults: ports that are down for a reason: what they attach to is missing, their guest breaks the rules, or a guard shut
+// them. They are retried.
 
 extension ControlState {
-  /// Opens ports anew that found nothing the last time or lost it, and those whose time in the corner is over.
+  /// Reopens ports that found nothing to attach to or lost it, and those whose hold time is over.
   mutating func retryPorts() {
     for name in ports.deserted { lose(name) }
     for name in ports.waiting(tick: ticks) { reopen(name) }
   }
 
-  /// The port waits until it can be attached. The log tells each reason once.
+  /// The port is retried until it can be attached. Each reason is logged once.
   mutating func noteUnattached(_ name: String, _ reason: String) {
     guard let record = ports[name] else { return }
     let old = record.fault?.cause == .attachment ? record.fault : nil
-    if old?.reason != reason { effects.log.error("\(reason); port \(name) waits and is tried again") }
+    if old?.reason != reason { effects.log.error("\(reason); retrying port \(name)") }
     ports[name]?.fault = PortFault(attachment: reason, at: ticks, previous: old)
     readStatus(name)
   }
@@ -22,7 +22,7 @@ extension ControlState {
     putDown(name, PortFault(reason: reason, at: ticks, previous: ports[name]?.fault))
   }
 
-  /// Has a port down for as long as a fault says.
+  /// Keeps a port down for as long as a fault lasts.
   private mutating func putDown(_ name: String, _ fault: PortFault) {
     guard let record = ports[name] else { return }
     effects.log.error("port \(name): \(fault.isShut ? "shut" : "taken down") for \(fault.secondsLeft(at: ticks)) s: \(fault.reason)")
@@ -50,7 +50,7 @@ extension ControlState {
     }
   }
 
-  /// Opens ports again whose time is over.
+  /// Opens shut ports whose hold time is over.
   mutating func openShutPorts() {
     for name in ports.released(tick: ticks) {
       ports[name]?.fault = nil
@@ -65,7 +65,7 @@ extension ControlState {
     }
   }
 
-  /// Ends the time that a port is shut or taken down for.
+  /// Ends the hold time of a port that is shut or taken down.
   ///
   /// - Returns: whether it was.
   mutating func release(port name: String) -> Bool {

@@ -1,10 +1,10 @@
-// ControlState+Migration: guests that arrive: their addresses are announced, and before that the VNI can be prepared: its
-// group joined and the VTEPs that matter resolved, for a while.
+// ControlState+Migration: guests that arrive: their addresses are announced. Before that, the VNI can be prepared for a while: its group
+// is joined and VTEPs are resolved.
 
 import Encap
 import MACTable
 
-/// A VNI that is made ready for a guest.
+/// A VNI that is prepared for a guest.
 struct Preparation {
   /// On the monotonic clock.
   var endSeconds: UInt32
@@ -36,17 +36,17 @@ extension ControlState {
         }
       }
       lastAnnouncement = effects.nowSeconds
-      effects.log.info("port \(name): \(count) addresses are announced")
+      effects.log.info("port \(name): \(count) addresses announced")
     }
   }
 
-  /// Takes announcements out that are sent.
+  /// Removes announcements that have been sent.
   mutating func forgetAnnouncements() {
     guard !model.announcements.isEmpty, effects.nowSeconds &- lastAnnouncement > Self.announcementSeconds else { return }
     model.announcements = []
   }
 
-  /// Makes a VNI ready for a guest that is about to land: joins its group, and resolves VTEPs.
+  /// Prepares a VNI for a guest that is about to arrive: joins its group and resolves VTEPs.
   ///
   /// - Parameters:
   ///   - vteps: besides those that the VNI floods to.

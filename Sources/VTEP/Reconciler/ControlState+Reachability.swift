@@ -1,11 +1,11 @@
-// ControlState+Reachability: what the underlay lacks: a VTEP address that the host does not have, a route that leaves elsewhere, an
-// interface that cannot carry frames. The operator hears of it in the log, in `status` and in `show vteps`.
+// ControlState+Reachability: what keeps the underlay from working: a VTEP address that the host does not have, a route through another
+// interface, IPsec policies, an interface without Ethernet frames. The log, `status` and `show vteps` report it.
 
 import Encap
 import Netlink
 
 extension ControlState {
-  /// Looks which VTEP addresses the host has. With one that it lacks nothing is sent, and what comes to it is not ours.
+  /// Checks which VTEP addresses the host has. Nothing is sent from an address that it lacks, and packets to it are not ours.
   mutating func checkOwnAddresses() {
     let addresses = desired.underlay.addresses
     let missing: Set<IPAddress>
@@ -43,7 +43,7 @@ extension ControlState {
     }
   }
 
-  /// - Throws: `.refused` when the settings forbid what they ask for: packets that IPsec policies of the host are about.
+  /// - Throws: `.refused` when `ipsec-policy: refuse` is set and IPsec policies of the host match the packets.
   mutating func checkPolicies(for new: DesiredState) throws(VTEPError) {
     if readPolicies(isFirst: underlay.policies.isEmpty) { underlay.hasNewPolicies = true }
     guard new.underlay.ipsecPolicy == .refuse else { return }
@@ -62,7 +62,7 @@ extension ControlState {
     if readPolicies() || underlay.hasNewPolicies { stale.adjacencies = true }
   }
 
-  /// Which VTEPs policies are about: told once for each policy, and with `refuse` nothing is sent there.
+  /// Finds the VTEPs that policies match. Each policy is logged once; with `refuse` nothing is sent there.
   mutating func applyPolicies() {
     underlay.hasNewPolicies = false
     underlay.forbidden = []
@@ -79,7 +79,7 @@ extension ControlState {
   }
 }
 
-/// Looks at an underlay without starting anything.
+/// Checks an underlay without starting anything.
 public enum UnderlayCheck {
   /// - Throws: `.environment` for an interface whose frames have no Ethernet header.
   static func checkCarriesFrames(_ link: Link) throws(VTEPError) {
@@ -91,7 +91,7 @@ public enum UnderlayCheck {
     }
   }
 
-  /// What is wrong with the interfaces that are there already; those that are missing may come.
+  /// Problems of the interfaces that exist; missing ones may appear later.
   public static func problems(_ settings: UnderlaySettings) -> [String] {
     guard let netlink = try? NetlinkSocket() else { return [] }
     return settings.devices.compactMap { name in

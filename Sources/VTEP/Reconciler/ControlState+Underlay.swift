@@ -58,7 +58,7 @@ extension ControlState {
     }
   }
 
-  /// Has no worker use a device any more.
+  /// Takes a device away from the workers.
   private mutating func close(_ device: UnderlayDevice) {
     model.ports[Int(device.portIndex)] = PortEntry()
     removeQueues(portIndex: device.portIndex, device: device.device)
@@ -69,7 +69,7 @@ extension ControlState {
 
   /// A link appeared or changed.
   mutating func updateUnderlayLink(_ link: Link) {
-    // A device in use is followed by its index: it works on under another name.
+    // A device in use is followed by its index: it keeps working under another name.
     guard
       let position = underlay.devices.firstIndex(where: { $0.link?.index == link.index })
         ?? underlay.devices.firstIndex(where: { $0.name == link.name })
@@ -77,7 +77,7 @@ extension ControlState {
     let old = underlay.devices[position]
     guard old.link != link else { return }
     if let name = old.link?.name, old.link?.index == link.index, name != link.name {
-      effects.log.notice("underlay.device \(old.name): the interface is called \(link.name) now")
+      effects.log.notice("underlay.device \(old.name): the interface is now called \(link.name)")
     }
     if old.device != nil, old.link?.index != link.index {
       removeUnderlayLink(index: old.link?.index ?? 0)

@@ -52,7 +52,7 @@ extension ControlState {
       .union(controllerDestinations(state))
   }
 
-  /// Joins the groups of VNIs that have a port up or are prepared for one, leaves the others.
+  /// Joins the groups of VNIs that have a port up or are prepared for one, and leaves the others.
   mutating func updateMemberships() {
     followInterfaces()
     updateMemberships(of: Set(desired.vnis.keys).union(joined.keys))
@@ -76,7 +76,7 @@ extension ControlState {
     do {
       try effects.join(wanted, vni: vni)
     } catch {
-      // Kept and tried again with every tick; `show multicast` tells.
+      // Kept and retried with every tick; `show multicast` shows it.
       effects.log.warning("group \(wanted) of VNI \(vni): \(error)")
     }
   }
@@ -99,7 +99,7 @@ extension ControlState {
         entries[MACKey(domain: domain.index, mac: mac)] = .vtep(vtep.index)
       }
     }
-    // A guest that is not there claims nothing: its address may turn up behind another VTEP.
+    // The addresses of a guest that is down are not entered: they may turn up behind another VTEP.
     for port in ports.values where port.isUp {
       for (vlan, macs) in port.settings.macsByVLAN where !macs.isEmpty {
         guard let domain = port.bound[vlan] else { continue }
@@ -109,7 +109,7 @@ extension ControlState {
     return entries
   }
 
-  /// Brings the table's static entries in line, and the limits of these VNIs. Every index they name must be known to all workers.
+  /// Updates the table's static entries, and the limits of these VNIs. All workers must know every index that they name.
   mutating func updateTable(limitsOf vnis: Set<VNI> = []) {
     let entries = staticEntries()
     let old = installedStatics

@@ -1,5 +1,5 @@
 // HostSide: what a port has on the host besides its device. Above all the other side of its kernel interface, where the host's own IP
-// stack is: it hears and says nothing on an interface that leads to a tenant, unless the operator makes the host the far end of a tap.
+// stack is: on an interface that leads to a tenant it must neither receive nor send, unless the operator makes the host the far end of a tap.
 
 import Encap
 import Netlink
@@ -26,8 +26,8 @@ struct InterfaceUsers {
     addresses = try netlink.addresses()
   }
 
-  /// What an operator has made of the interface, as a clause and with the command that undoes it; nil: nothing. Addresses that
-  /// the kernel gives itself (link-local, router advertisements) are nobody's wish.
+  /// How the operator uses the interface, as a clause, and the command that undoes it; nil: not at all. Addresses that the
+  /// kernel assigns by itself (link-local, router advertisements) do not count.
   func use(of link: Link) -> (what: String, undo: String)? {
     if let master = link.masterIndex {
       let name = links.first { $0.index == master }?.name ?? "interface \(master)"
@@ -46,15 +46,15 @@ struct InterfaceUsers {
 }
 
 extension PortHost {
-  /// Keeps the host's IP stack off the interface. A kernel that cannot is no reason to be without the port.
+  /// Keeps the host's IP stack off the interface. If the kernel cannot, the port works all the same.
   ///
-  /// - Parameter claim: tells other daemons that the guard is not left over.
+  /// - Parameter claim: tells other daemons that the guard is in use.
   func guardHost(_ link: Link, claim: InterfaceClaim?) -> HostSide {
     var side = HostSide(claim: claim)
     do throws(NetlinkError) {
       side.guardian = try HostStackGuard(link, netlink) { side.remark = "\(link.name): \($0)" }
     } catch {
-      side.remark = "the host's own IP stack hears the frames of \(link.name) and may answer them: \(error)"
+      side.remark = "the host's IP stack receives the frames of \(link.name) and may answer them: \(error)"
     }
     return side
   }

@@ -35,10 +35,10 @@ extension LiveEffects {
     verifyMemberships()
   }
 
-  /// Joins again what the kernel has dropped.
+  /// Rejoins groups that the kernel has dropped.
   func verifyMemberships() {
     let missing = memberships.verify()
-    if !missing.isEmpty { log.notice("groups: \(missing.count) that the kernel had dropped are joined again") }
+    if !missing.isEmpty { log.notice("rejoined \(missing.count) multicast groups that the kernel had dropped") }
   }
 
   /// Restores a port's interface.
@@ -47,7 +47,7 @@ extension LiveEffects {
     do {
       try hostSide.guardian?.remove(netlink)
     } catch {
-      log.warning("\(subject): the host's IP stack is still kept off: \(error)")
+      log.warning("\(subject): cannot restore the host's IP stack on the interface: \(error)")
     }
   }
 

@@ -1,4 +1,4 @@
-// LiveEffects+PuntTaps: what the slow path is to do: taps of ports that punt, and places that probe for loops.
+// LiveEffects+PuntTaps: the taps of ports that punt, and where loop probes are sent: what the slow path works on.
 
 import Encap
 import Glibc
@@ -6,8 +6,8 @@ import MACTable
 import Netlink
 
 extension LiveEffects {
-  /// Makes the taps that `new` asks for and that are not there. Nobody knows them yet. At the start of the daemon a port whose tap
-  /// cannot be made goes without until it can be.
+  /// Creates the taps that `new` needs and that do not exist yet. When the daemon starts, a port whose tap cannot be created
+  /// runs without it, and the tap is retried.
   func openPuntTaps(for new: DesiredState, isFirst: Bool) throws(VTEPError) -> [TapInterface] {
     var taps: [TapInterface] = []
     for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
@@ -33,7 +33,7 @@ extension LiveEffects {
     if puntFaults.updateValue("\(error)", forKey: port) != "\(error)" { log.error("\(error)") }
   }
 
-  /// Makes the taps that could not be made before.
+  /// Retries taps that could not be created.
   ///
   /// - Returns: whether any were missing.
   func retryPuntTaps(_ ports: PortTable) -> Bool {
@@ -46,7 +46,7 @@ extension LiveEffects {
       do throws(VTEPError) {
         puntTaps[name] = try openPuntTap(name, port: port)
         puntFaults[port] = nil
-        log.notice("port \(port): \(name) is there")
+        log.notice("port \(port): created \(name)")
       } catch {
         note(puntFault: error, port: port)
       }
@@ -67,12 +67,12 @@ extension LiveEffects {
     }
   }
 
-  /// Somebody has deleted a tap: it is made anew.
+  /// A tap was deleted: creates it again.
   func losePuntTap(named name: String, _ ports: PortTable) {
     guard puntTaps.removeValue(forKey: name) != nil,
       let port = ports.values.first(where: { $0.settings.puntTapName == name })?.settings.name
     else { return }
-    log.warning("port \(port): somebody deleted \(name)")
+    log.warning("port \(port): \(name) was deleted; creating it again")
     do throws(VTEPError) {
       puntTaps[name] = try openPuntTap(name, port: port)
     } catch {
@@ -118,7 +118,7 @@ extension LiveEffects {
     }
   }
 
-  /// The slow path may hold the tap for a moment still; its name is to be free at once.
+  /// The slow path may still hold the tap for a moment, but its name must be free at once.
   private func delete(_ tap: TapInterface) {
     guard TapDevice.interfaceName(of: tap.descriptor) == tap.name, let found = try? netlink.link(named: tap.name),
       found.kind == "tun"

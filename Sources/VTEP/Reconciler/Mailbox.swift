@@ -1,6 +1,6 @@
-// Mailbox: what threads outside the reconciler tell it: kernel changes, devices' changes, VTEPs seen for the first time, loops,
-// addresses that move too often. Posting never waits; the reconciler takes everything that has come in at once, so that a
-// burst of changes is one new snapshot.
+// Mailbox: messages from other threads to the reconciler: changes of the kernel and of devices, new VTEPs, alarms, addresses
+// that move too often. Posting never waits. The reconciler takes all pending messages at once, so that a burst of changes
+// makes one snapshot.
 
 import Netlink
 import Synchronization
@@ -14,7 +14,7 @@ final class Mailbox: Sendable {
     /// A port's device has changed its state.
     case device(portID: UInt16)
     case alarm(PortAlarm)
-    /// Somebody has deleted the interface.
+    /// The interface was deleted.
     case puntTapLost(String)
   }
 

@@ -1,12 +1,12 @@
-// PortFault: why a port cannot be attached, was taken down or shut, and when it is tried again.
+// PortFault: why a port cannot be attached, was taken down or is shut, and when it is retried.
 
 struct PortFault {
   enum Cause {
-    /// What the port attaches to cannot be opened: something else is in its place, or somebody else has it.
+    /// What the port attaches to cannot be opened: something else is in its place, or another process uses it.
     case attachment
-    /// The guest broke the rules of its device: that is closed.
+    /// The guest broke the rules of its device, which is closed.
     case guest
-    /// Something came in that a guard of the port does not bear. The port is as if it were disabled.
+    /// A guard of the port received what it must not receive. The port behaves as if it were disabled.
     case bpduGuard, loopProbe
   }
 
@@ -15,23 +15,23 @@ struct PortFault {
   let reason: String
   /// How often in a row.
   let count: Int
-  /// Tick of the reconciler at which the port is tried again.
+  /// Tick of the reconciler at which the port is retried.
   private(set) var endTick: Int
 
   static let ticksPerSecond = 5
   private static let firstHoldTicks = 5 * ticksPerSecond
   private static let longestHoldTicks = 60 * ticksPerSecond
-  /// Without a new fault for this time the old ones are forgotten.
+  /// Faults older than this do not count as a row.
   private static let memoryTicks = 120 * ticksPerSecond
 
   /// A guest's fault.
   ///
-  /// - Parameter previous: the port's last fault: each doubles the time that the port is held down.
+  /// - Parameter previous: the port's last fault: each in a row doubles the time for which the port stays down.
   init(reason: String, at tick: Int, previous: PortFault?) {
     self.init(.guest, reason: reason, at: tick, previous: previous, firstHold: Self.firstHoldTicks, longestHold: Self.longestHoldTicks)
   }
 
-  /// The port could not be attached: it is tried again after 1 s, then 2, 4, at most 10.
+  /// The port could not be attached: it is retried after 1 s, then 2, 4, at most 10.
   init(attachment reason: String, at tick: Int, previous: PortFault?) {
     self.init(
       .attachment, reason: reason, at: tick, previous: previous, firstHold: Self.ticksPerSecond, longestHold: 10 * Self.ticksPerSecond)
@@ -59,13 +59,13 @@ struct PortFault {
   /// For `show ports`.
   var remark: String {
     switch cause {
-    case .attachment: "cannot be attached, tried again: \(reason)"
+    case .attachment: "cannot be attached, retrying: \(reason)"
     case .guest: "taken down: \(reason)"
     case .bpduGuard, .loopProbe: "shut: \(reason)"
     }
   }
 
-  /// The port is kept down, and not for want of something to attach to.
+  /// The port is kept down although it could be attached.
   func isDown(at tick: Int) -> Bool { cause != .attachment && isHeld(at: tick) }
 
   func isHeld(at tick: Int) -> Bool { tick < endTick }

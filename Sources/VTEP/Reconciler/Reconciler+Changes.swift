@@ -1,4 +1,4 @@
-// Reconciler+Changes: changes that the operator and the controller make, and what the controller is told about them.
+// Reconciler+Changes: changes made by the operator and the controller, and reports for the controller.
 
 import Encap
 import MACTable
@@ -34,7 +34,7 @@ extension Reconciler {
     effects.adopt(taps, state.ports, probeIntervalSeconds: new.protection.loopProbe.intervalSeconds)
   }
 
-  /// Carries out what has changed in the controller's mind. What cannot be now is told by `controllerReport`, and tried again.
+  /// Applies a controller's changes. `controllerReport` lists what cannot be applied now; it is retried.
   public func apply(_ edit: ControllerEdit) {
     defer { publishReports() }
     if let layer = edit.layer { state.apply(layer) }
@@ -64,12 +64,12 @@ extension Reconciler {
 
   // -- for the controller --------------------------------------------------------------------------------------------------
 
-  /// All that the controller wants and has been told.
+  /// Everything that the controller has configured.
   public func controllerState() -> (layer: ControllerLayer, addresses: [VNI: [MACAddress: TunnelDestination]]) {
     (state.configured.controller, state.controller.addresses)
   }
 
-  /// The bindings that the controller made, as far as they run.
+  /// The controller's bindings that are in effect.
   public func controlledBindings() -> [ControllerLayer.Binding: VNI] {
     var bindings: [ControllerLayer.Binding: VNI] = [:]
     for (name, port) in state.desired.ports {

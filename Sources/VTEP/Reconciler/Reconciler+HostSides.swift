@@ -4,8 +4,7 @@ import Encap
 import Netlink
 
 extension Reconciler {
-  /// Brings the guards of interfaces in line with what the host uses them for. A tap that the operator gives to the host is the
-  /// host's end of the VNI from then on.
+  /// Follows the host's use of interfaces: a tap that the operator gives to the host becomes the host's end of the VNI.
   func updateHostSides(where isMeant: (String) -> Bool = { _ in true }) {
     let concerned = state.ports.values.filter { $0.device != nil && $0.link != nil && isMeant($0.settings.name) }
     guard !concerned.isEmpty else { return }
@@ -24,11 +23,11 @@ extension Reconciler {
       case (let use?, true) where hostSide.guardian != nil:
         effects.release(hostSide, subject: "port \(name)")
         hostSide = HostSide()
-        log.notice("port \(name): \(link.name) \(use.what): the host takes part in what the port is bound to")
+        log.notice("port \(name): \(link.name) \(use.what): the host is an endpoint of the port's VNIs now")
       case (nil, _) where hostSide.guardian == nil:
         hostSide = effects.portHost().guardHost(link, claim: hostSide.claim ?? (try? InterfaceClaim(link)))
       case (let use, false):
-        hostSide.remark = use.map { "\(link.name) \($0.what), which is cut off: \($0.undo)" }
+        hostSide.remark = use.map { "\(link.name) \($0.what), but vtepd keeps its traffic from the host; to undo that: \($0.undo)" }
       default: break
       }
       guard hostSide.remark != record.hostSide.remark || hostSide.guardian != record.hostSide.guardian else { continue }
@@ -38,14 +37,14 @@ extension Reconciler {
     }
   }
 
-  /// Restores interfaces that a killed daemon has left guarded and that are no port's any more.
+  /// Restores interfaces that a killed daemon left guarded and that belong to no port now.
   func releaseLeftGuards() {
     let own = Set(state.ports.values.compactMap { $0.hostSide.guardian == nil ? nil : $0.link?.index })
     do throws(NetlinkError) {
       for link in try effects.netlink.links() where !own.contains(link.index) {
         guard let left = try HostStackGuard(leftOn: link, effects.netlink), let claim = try? InterfaceClaim(link) else { continue }
         try withExtendedLifetime(claim) { () throws(NetlinkError) in try left.remove(effects.netlink) }
-        log.notice("\(link.name): the host's IP stack was kept off it by a daemon that is gone; restored")
+        log.notice("\(link.name): a daemon that no longer runs kept the host's IP stack off it; restored")
       }
     } catch {
       log.warning("interfaces that a killed daemon may have left guarded: \(error)")

@@ -1,4 +1,4 @@
-// Reconciler+Inquiries: what only the reconciler can say or do for those who ask: the kernel is asked anew, or the table is changed.
+// Reconciler+Inquiries: requests that the running state cannot answer: they ask the kernel or change the table.
 
 import Encap
 import MACTable
@@ -8,7 +8,7 @@ import Netlink
 extension Reconciler {
   public nonisolated var uptimeSeconds: UInt32 { MonotonicClock.seconds() &- startSeconds }
 
-  /// As the kernel has it now.
+  /// The memberships as the kernel has them now.
   public func groupReports() -> [GroupReport] {
     effects.verifyMemberships()
     let present = effects.memberships.memberships.map { membership in

@@ -1,10 +1,10 @@
-// Reconciler+Messages: what other threads have posted: changes of the kernel's, of devices, VTEPs seen for the first time, alarms.
-// All of it that has come in is handled at once, and published once.
+// Reconciler+Messages: handles what other threads have posted: changes of the kernel and of devices, new VTEPs, alarms. All pending messages
+// are handled together and published once.
 
 import Netlink
 
 extension Reconciler {
-  /// Takes everything that has happened since the last call and makes it one new snapshot.
+  /// Handles all pending messages; they make one new snapshot.
   func handleMessages() {
     var unknown: [Learner.UnknownVTEP] = []
     var moves: [Learner.MoveReport] = []
@@ -63,9 +63,9 @@ extension Reconciler {
     state.refresh(port)
   }
 
-  /// The kernel's messages were lost: reads everything.
+  /// Kernel notifications were lost: rereads everything.
   private func resynchronize() {
-    log.notice("netlink: changes were lost, reading everything again")
+    log.notice("netlink: notifications were lost; rereading everything")
     state.readNeighbors()
     let links: [Link]
     do {

@@ -1,14 +1,14 @@
-// Reconciler+Moves: addresses that are claimed in two places: what the log and `vtepctl show mac-moves` say about them. Who
-// freezes and releases them is the MAC table, on the learner's thread.
+// Reconciler+Moves: addresses seen at two places: the log lines about them. The MAC table freezes and releases them, on the learner's
+// thread.
 
 import Encap
 import MACTable
 
 extension Reconciler {
-  /// Lines a second: more would hide the rest of the log.
+  /// Lines per second; more would hide the rest of the log.
   private static let moveLinesPerSecond = 10
 
-  /// Writes to the log what the learner reports.
+  /// Logs what the learner reports.
   func tell(_ reports: [Learner.MoveReport]) {
     let now = MonotonicClock.seconds()
     if moveLines.second != now { moveLines = (now, 0) }
@@ -17,7 +17,7 @@ extension Reconciler {
     for report in reports {
       moveLines.count += 1
       guard moveLines.count <= Self.moveLinesPerSecond else {
-        if moveLines.count == Self.moveLinesPerSecond + 1 { log.warning("more addresses move to and fro: see vtepctl show mac-moves") }
+        if moveLines.count == Self.moveLinesPerSecond + 1 { log.warning("more addresses keep moving: see vtepctl show mac-moves") }
         continue
       }
       switch report {

@@ -1,4 +1,4 @@
-// Reconciler+Periodic: five times a second, what no event tells.
+// Reconciler+Periodic: five times a second: whatever no event reports.
 
 import CDPDK
 import Encap
@@ -39,13 +39,13 @@ extension Reconciler {
     sampleActivity()
   }
 
-  /// Takes note of what the workers have done, for figures over the time since the look before.
+  /// Samples the workers' activity, for figures over the last second.
   private func sampleActivity() {
     let now = contexts.map { WorkerActivity($0.pointee.counters.activity) }
     activity = now.indices.map { (before: activity.isEmpty ? now[$0] : activity[$0].latest, latest: now[$0]) }
   }
 
-  /// What the kernel could not put into a receive ring.
+  /// Counts packets for which the receive rings had no room.
   private func countMissedPackets() {
     for index in state.underlay.devices.indices {
       for socket in state.underlay.devices[index].device?.descriptors ?? [] {
@@ -54,8 +54,8 @@ extension Reconciler {
     }
   }
 
-  /// Makes sockets anew that somebody has removed: nobody could connect to them any more. Ports whose peer is connected go on with
-  /// it, and those that share their socket.
+  /// Recreates sockets that were removed, since nobody could connect to them any more. Ports with a connected peer keep it, and
+  /// so do ports that share their socket.
   private func remakeSockets() {
     let host = effects.portHost()
     var missing: [String: [String]] = [:]
@@ -67,18 +67,18 @@ extension Reconciler {
       if UnixSocketPath.isMissing(path) { missing[path, default: []].append(record.settings.name) }
     }
     for (path, names) in missing where !connected.contains(path) {
-      log.warning("ports \(names.sorted().joined(separator: ", ")): somebody has removed \(path); making it again")
+      log.warning("ports \(names.sorted().joined(separator: ", ")): \(path) was removed; creating it again")
       for name in names { state.lose(name) }
       for name in names { state.reopen(name) }
     }
   }
 
-  /// Takes down ports whose guest's rings make no sense.
+  /// Takes down ports whose guest has corrupted its virtqueues.
   private func checkRings() {
     let free = rte_mempool_avail_count(effects.runtime.pool)
     if let address = VanishedMemory.takeAddress() { memoryVanished(address) }
     for record in state.ports.values where record.isUp {
-      // Without free buffers nothing is taken from a ring: that need not be the guest's fault.
+      // Without free buffers nothing is taken from a ring: which need not be the guest's fault.
       let patience = (record.device?.pool?.freeCount ?? free) > UInt32(Limits.burst * 8) ? Self.patienceTicks : .max
       guard let reason = record.device?.watch?.ringFault(polledQueues: record.polledQueues, patience: patience) else { continue }
       state.takeDown(record.settings.name, reason)
@@ -87,8 +87,8 @@ extension Reconciler {
 
   private func memoryVanished(_ address: UInt) {
     let owners = state.ports.values.filter { $0.device?.watch?.guestHas(address: address) == true }
-    for record in owners { state.takeDown(record.settings.name, "the hypervisor took memory of the guest away") }
-    if owners.isEmpty { log.error("a vhost-user peer shares memory that is not there; a page of it was replaced") }
+    for record in owners { state.takeDown(record.settings.name, "the hypervisor removed memory that the guest uses") }
+    if owners.isEmpty { log.error("a vhost-user peer shares memory that does not exist; replaced a page of it") }
   }
 
   /// Two seconds.

@@ -1,4 +1,4 @@
-// Reconciler+Stations: the stations behind local ports in the controller's logical switches, for the controller to know.
+// Reconciler+Stations: the stations behind local ports in the controller's logical switches, which vtepd publishes to it.
 
 import Encap
 import MACTable
@@ -7,7 +7,7 @@ import MACTable
 public struct LocalStation: Hashable, Sendable {
   public var vni: VNI
   public var mac: MACAddress
-  /// What it said of itself in ARP or ND.
+  /// The address that it claimed in ARP or ND.
   public var address: IPAddress?
 
   public init(vni: VNI, mac: MACAddress, address: IPAddress?) {
@@ -18,7 +18,7 @@ public struct LocalStation: Hashable, Sendable {
 }
 
 extension Reconciler {
-  /// A version of what `localStations` says: other versions may say something else, the same one says the same.
+  /// A version of what `localStations` returns: equal versions stand for equal contents.
   public struct StationsVersion: Equatable, Sendable {
     var table: UInt64
     var stations: UInt64
@@ -30,7 +30,7 @@ extension Reconciler {
   /// - Returns: nil when that is the current one.
   public func localStations(unlike version: StationsVersion?) -> (version: StationsVersion, stations: [LocalStation])? {
     endContests()
-    // Read before what it stands for: a change meanwhile is found the next time.
+    // Read first: a change in between is then found the next time.
     let current = StationsVersion(
       table: learner.reader.changeCount, stations: learner.stations.withLock { $0.changeCount })
     guard current != version else { return nil }
@@ -44,7 +44,7 @@ extension Reconciler {
         for entry in learner.write({ $0.entries(port: index) }) where vnis[entry.key.domain] != nil { keys.insert(entry.key) }
       }
     }
-    // The controller has these elsewhere; it may think again when it hears of them.
+    // The controller has these at other places; reporting them lets it reconsider.
     for key in learner.stations.withLock({ $0.contested.keys }) where vnis[key.domain] != nil { keys.insert(key) }
     let found = keys
     let stations = learner.stations.withLock { known -> [LocalStation] in

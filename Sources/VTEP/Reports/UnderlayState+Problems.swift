@@ -1,4 +1,4 @@
-// UnderlayState+Problems: what keeps the underlay from working, in words.
+// UnderlayState+Problems: text about what keeps the underlay from working.
 
 import Encap
 import Glibc
