@@ -12,7 +12,8 @@ extension Daemon: ControlHandler {
     return DaemonStatus(
       state: state, name: configuration.name, mode: configuration.mode.rawValue, version: Version.text,
       uptimeSeconds: Int(reconciler?.uptimeSeconds ?? 0), workers: configuration.dataplane.workers,
-      ports: current?.desired.ports.count ?? 0, unattached: current?.unattachedPorts() ?? [], vnis: current?.desired.vnis.count ?? 0,
+      ports: current?.configuration.ports.count ?? 0, unattached: current?.unattachedPorts() ?? [],
+      vnis: current?.configuration.vnis.count ?? 0,
       macs: current?.macCount() ?? 0, problems: current?.problems() ?? [])
   }
 
@@ -214,7 +215,7 @@ extension Daemon: ControlHandler {
 
   func handle(_ request: ShowConfiguration) async throws(ControlError) -> ConfigurationText {
     var shown = configuration
-    shown.desired = await (try running()).configured
+    shown.desired = await (try running()).desired
     do {
       return ConfigurationText(text: try shown.yaml())
     } catch {

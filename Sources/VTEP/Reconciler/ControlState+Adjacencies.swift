@@ -12,7 +12,7 @@ extension ControlState {
   /// Reads the kernel's neighbour table.
   mutating func readNeighbors() {
     do {
-      for neighbor in try effects.neighbors() { note(neighbor) }
+      for neighbor in try effects.neighbors() { update(neighbor) }
     } catch {
       effects.log.warning("neighbours: \(error)")
     }
@@ -20,7 +20,7 @@ extension ControlState {
 
   /// True when the adjacencies may change.
   @discardableResult
-  mutating func note(_ neighbor: Neighbor) -> Bool {
+  mutating func update(_ neighbor: Neighbor) -> Bool {
     guard underlay.device(interfaceIndex: neighbor.interfaceIndex) != nil else { return false }
     let key = NeighborKey(interfaceIndex: neighbor.interfaceIndex, address: neighbor.address)
     if neighbor.isResolved, let mac = neighbor.mac {
@@ -45,7 +45,7 @@ extension ControlState {
   }
 
   /// The kernel removed a neighbour: requests it again; the known address stays in use meanwhile.
-  mutating func noteRemoval(_ key: NeighborKey) {
+  mutating func removeNeighbor(_ key: NeighborKey) {
     underlay.doubtfulNeighbors.remove(key)
     if underlay.wanted.contains(key) {
       request(key)
@@ -98,9 +98,9 @@ extension ControlState {
   // -- adjacencies --------------------------------------------------------------------------------------------------
 
   mutating func rebuildAdjacencies() {
-    applyPolicies()
+    findForbiddenVTEPs()
     updateNeighborRequests()
-    let settings = desired.underlay
+    let settings = running.underlay
     for device in underlay.devices {
       model.ports[Int(device.portIndex)].isUp = device.isUp
       model.ports[Int(device.portIndex)].mac = device.link?.mac ?? .zero

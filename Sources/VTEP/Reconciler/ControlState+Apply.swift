@@ -20,8 +20,8 @@ extension ControlState {
 
   /// A change that has been checked.
   private struct Change {
-    /// What the operator and the controller want.
-    var configured: DesiredState
+    /// What the operator and the controller ask for.
+    var desired: DesiredState
     /// Both in one.
     var new: DesiredState
     var conflicts: [ControllerConflict]
@@ -29,17 +29,17 @@ extension ControlState {
     var vnis: Set<VNI>
   }
 
-  private mutating func check(_ configured: DesiredState) throws(VTEPError) -> Change {
-    let changed = self.configured.changedVNIs(in: configured)
-    if let problem = configured.problems(since: self.configured, changedVNIs: changed).first {
+  private mutating func check(_ desired: DesiredState) throws(VTEPError) -> Change {
+    let changed = self.desired.changedVNIs(in: desired)
+    if let problem = desired.problems(since: self.desired, changedVNIs: changed).first {
       throw VTEPError(.refused, "configuration", "\(problem)")
     }
-    try checkOwners(configured)
-    let (new, conflicts) = configured.merged()
+    try checkOwners(desired)
+    let (new, conflicts) = desired.merged()
     // Comparing 10,000 VNIs is most of the work of a small change: once is enough.
-    let hasController = new.controller != ControllerLayer() || desired.controller != ControllerLayer()
+    let hasController = new.controller != ControllerLayer() || running.controller != ControllerLayer()
     let change = Change(
-      configured: configured, new: new, conflicts: conflicts, vnis: hasController ? desired.changedVNIs(in: new) : changed)
+      desired: desired, new: new, conflicts: conflicts, vnis: hasController ? running.changedVNIs(in: new) : changed)
     guard domains.hasRoom(for: change.vnis, in: new.vnis) else {
       throw VTEPError(.refused, "vnis", "more than \(Limits.domains) VNIs")
     }
@@ -120,16 +120,16 @@ extension ControlState {
   // -- what cannot -------------------------------------------------------------------------------------------------------
 
   private mutating func adopt(_ change: Change, _ acquired: Acquired) {
-    let (old, new) = (desired, change.new)
-    configured = change.configured
-    desired = new
+    let (old, new) = (running, change.new)
+    desired = change.desired
+    running = new
     revision += 1
-    note(change.conflicts)
+    logConflicts(change.conflicts)
     adoptUnderlay(new.underlay, old: old.underlay)
     // Bindings may change many times a second, and one VNI of thousands: nothing else is looked at then.
     let replaced = adoptVNIs(change.vnis, new, old: old)
     adoptPorts(new, acquired.opened, rebindsAll: !replaced.isEmpty)
-    for (name, reason) in acquired.unattached { noteUnattached(name, reason) }
+    for (name, reason) in acquired.unattached { markUnattached(name, reason) }
   }
 
   private mutating func adoptUnderlay(_ new: UnderlaySettings, old: UnderlaySettings) {
@@ -203,8 +203,8 @@ extension ControlState {
 
   /// VTEPs that are no longer configured stay as long as addresses are known behind them.
   mutating func unconfigureVTEPs() {
-    countVisits(desired.vnis.count)
-    for index in underlay.vteps.unconfigure(allBut: configuredVTEPs(desired), stale: &stale) { forgetVTEP(index: index) }
+    countVisits(running.vnis.count)
+    for index in underlay.vteps.unconfigure(allBut: configuredVTEPs(running), stale: &stale) { forgetVTEP(index: index) }
   }
 
   // -- flushing --------------------------------------------------------------------------------------------------------

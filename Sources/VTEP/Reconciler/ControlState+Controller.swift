@@ -14,7 +14,7 @@ extension ControlState {
   mutating func enter(_ edit: ControllerEdit) {
     var addresses = edit.addresses
     if !edit.complete.isEmpty { addresses += controller.missing(in: addresses, of: edit.complete) }
-    place(addresses.filter { controller.note($0) })
+    place(addresses.filter { controller.enter($0) })
     settle()
   }
 
@@ -22,17 +22,17 @@ extension ControlState {
   mutating func apply(_ layer: ControllerLayer) {
     controller.waitingLayer = nil
     controller.keepVNIs(of: layer)
-    guard layer != configured.controller else { return }
+    guard layer != desired.controller else { return }
     // A VNI that another logical switch has now is another network: nothing of the old one may be left when the new one comes.
-    let taken = configured.controller.switches.filter { vni, old in layer.switches[vni].map { $0.name != old.name } ?? false }
+    let taken = desired.controller.switches.filter { vni, old in layer.switches[vni].map { $0.name != old.name } ?? false }
     var steps = [layer]
     if !taken.isEmpty {
-      steps.insert(configured.controller.without(Set(taken.keys)), at: 0)
+      steps.insert(desired.controller.without(Set(taken.keys)), at: 0)
       controller.keepVNIs(of: steps[0])
     }
     do throws(VTEPError) {
       for step in steps {
-        var new = configured
+        var new = desired
         new.controller = step
         try apply(new)
       }
@@ -55,7 +55,7 @@ extension ControlState {
   /// Refuses to take a VNI away from the controller while it runs.
   func checkOwners(_ new: DesiredState) throws(VTEPError) {
     if new.controller.switches.isEmpty { return }
-    for (vni, settings) in desired.vnis where new.vnis[vni] != nil && new.controller.switches[vni] != nil {
+    for (vni, settings) in running.vnis where new.vnis[vni] != nil && new.controller.switches[vni] != nil {
       guard let logicalSwitch = settings.logicalSwitch else { continue }
       throw VTEPError(
         .refused, "vni \(vni)", "it belongs to the controller's logical switch '\(logicalSwitch.name)'",
@@ -64,7 +64,7 @@ extension ControlState {
   }
 
   /// Logs new conflicts, and those that are resolved.
-  mutating func note(_ conflicts: [ControllerConflict]) {
+  mutating func logConflicts(_ conflicts: [ControllerConflict]) {
     for conflict in conflicts where !controller.conflicts.contains(conflict) {
       effects.log.warning("conflict with the controller: \(conflict)")
     }
@@ -86,11 +86,11 @@ extension ControlState {
     var placements: [Placement] = []
     placements.reserveCapacity(addresses.count)
     for address in addresses {
-      guard desired.vnis[address.vni]?.logicalSwitch != nil, let domain = domains[address.vni] else { continue }
+      guard running.vnis[address.vni]?.logicalSwitch != nil, let domain = domains[address.vni] else { continue }
       let key = MACKey(domain: domain.index, mac: address.mac)
       var placement = Placement(address: address, key: key)
       if let destination = address.destination {
-        if desired.underlay.reasonAgainst(destination) != nil {
+        if running.underlay.reasonAgainst(destination) != nil {
           // Our own address needs no entry; for others see `controllerReport`.
           placement.location = nil
         } else if let index = index(of: destination) {
@@ -134,8 +134,8 @@ extension ControlState {
     updateGroupEntries()
     var addresses: [ControllerEdit.Address] = []
     for (vni, entries) in controller.addresses {
-      guard let domain = domains[vni], !domain.hasControllerEntries, desired.vnis[vni]?.logicalSwitch != nil else { continue }
-      domains.noteControllerEntries(of: vni)
+      guard let domain = domains[vni], !domain.hasControllerEntries, running.vnis[vni]?.logicalSwitch != nil else { continue }
+      domains.markControllerEntries(of: vni)
       addresses += entries.map { ControllerEdit.Address(vni: vni, mac: $0.key, destination: $0.value) }
     }
     place(addresses)
@@ -198,9 +198,9 @@ extension ControlState {
 
   /// Chooses again among service nodes, after a change of what can be reached.
   mutating func chooseServiceNodes() {
-    countVisits(desired.controller.switches.count)
-    for vni in desired.controller.switches.keys {
-      guard let settings = desired.vnis[vni], let logicalSwitch = settings.logicalSwitch, logicalSwitch.replication == .serviceNode,
+    countVisits(running.controller.switches.count)
+    for vni in running.controller.switches.keys {
+      guard let settings = running.vnis[vni], let logicalSwitch = settings.logicalSwitch, logicalSwitch.replication == .serviceNode,
         let domain = domains[vni]
       else { continue }
       model.domains[Int(domain.index)].flood = indexes(of: logicalSwitch.flood, .serviceNode)
@@ -214,7 +214,7 @@ extension ControlState {
   /// Gives indexes back that no address refers to any more.
   mutating func forgetIdleTunnels() {
     let flooded = Set(
-      desired.vnis.values.flatMap { settings in
+      running.vnis.values.flatMap { settings in
         (settings.logicalSwitch?.flood ?? []) + (settings.logicalSwitch?.groups.values.flatMap(\.self) ?? [])
       })
     controller.withoutIndex.formIntersection(flooded.union(controller.uses.keys))
@@ -228,7 +228,7 @@ extension ControlState {
   /// Rebuilds the lists of VTEPs behind multicast addresses. Deleted lists stay until no table entry names them.
   mutating func rebuildLists(of vnis: Set<VNI>) {
     for vni in vnis {
-      guard let settings = desired.vnis[vni], let logicalSwitch = settings.logicalSwitch else { continue }
+      guard let settings = running.vnis[vni], let logicalSwitch = settings.logicalSwitch else { continue }
       for (mac, destinations) in logicalSwitch.groups {
         let group = ControllerStore.Group(vni: settings.vni, mac: mac)
         guard let list = controller.lists[group] ?? takeIndex(VTEPEntry(isList: true)) else { continue }
@@ -243,7 +243,7 @@ extension ControlState {
     var entries: [MACKey: MACLocation] = [:]
     var gone: [VTEPIndex] = []
     for (group, list) in controller.lists {
-      if let domain = domains[group.vni], desired.vnis[group.vni]?.logicalSwitch?.groups[group.mac] != nil {
+      if let domain = domains[group.vni], running.vnis[group.vni]?.logicalSwitch?.groups[group.mac] != nil {
         entries[MACKey(domain: domain.index, mac: group.mac)] = .vtep(list)
       } else {
         controller.lists[group] = nil

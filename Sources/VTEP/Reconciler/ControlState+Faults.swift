@@ -9,7 +9,7 @@ extension ControlState {
   }
 
   /// The port is retried until it can be attached. Each reason is logged once.
-  mutating func noteUnattached(_ name: String, _ reason: String) {
+  mutating func markUnattached(_ name: String, _ reason: String) {
     guard let record = ports[name] else { return }
     let old = record.fault?.cause == .attachment ? record.fault : nil
     if old?.reason != reason { effects.log.error("\(reason); retrying port \(name)") }
@@ -41,7 +41,7 @@ extension ControlState {
   // -- ports that are shut -------------------------------------------------------------------------------------------------
 
   mutating func heed(_ alarm: PortAlarm) {
-    switch guards.judge(alarm, ports, desired, tick: ticks) {
+    switch guards.judge(alarm, ports, running, tick: ticks) {
     case .shut(let name, let cause, let reason, let holdSeconds):
       putDown(name, PortFault(cause, reason: reason, at: ticks, holdSeconds: holdSeconds))
     case .joined(let vnis, let how):

@@ -57,7 +57,7 @@ extension ControlState {
     let operation = "port prepare"
     guard domains[vni] != nil else { throw VTEPError(.refused, operation, "VNI \(vni) is not defined", remedy: "add it first") }
     for address in vteps {
-      if let reason = address.reasonAgainstVTEP ?? desired.underlay.reasonAgainstDestination(address) {
+      if let reason = address.reasonAgainstVTEP ?? running.underlay.reasonAgainstDestination(address) {
         throw VTEPError(.refused, operation, "vtep \(address) is \(reason)")
       }
     }

@@ -46,7 +46,7 @@ extension ControlState {
 
   /// MTU in bytes with which encapsulated frames fit the underlay.
   var guestMTU: Int {
-    let overhead = desired.underlay.addresses.contains { !$0.isIPv4 } ? 70 : 50
+    let overhead = running.underlay.addresses.contains { !$0.isIPv4 } ? 70 : 50
     return (underlay.devices.compactMap { $0.link?.mtu }.min() ?? 1500) - overhead
   }
 
@@ -130,7 +130,7 @@ extension ControlState {
       guard let opened = try open(record.settings) else { return }
       use(opened, port: name)
     } catch {
-      noteUnattached(name, "\(error)")
+      markUnattached(name, "\(error)")
     }
   }
 

@@ -7,7 +7,7 @@ import Netlink
 extension ControlState {
   /// Checks which VTEP addresses the host has. Nothing is sent from an address that it lacks, and packets to it are not ours.
   mutating func checkOwnAddresses() {
-    let addresses = desired.underlay.addresses
+    let addresses = running.underlay.addresses
     let missing: Set<IPAddress>
     do {
       missing = Set(addresses).subtracting(try effects.owned(addresses))
@@ -63,17 +63,17 @@ extension ControlState {
   }
 
   /// Finds the VTEPs that policies match. Each policy is logged once; with `refuse` nothing is sent there.
-  mutating func applyPolicies() {
+  mutating func findForbiddenVTEPs() {
     underlay.hasNewPolicies = false
     underlay.forbidden = []
     var found: [UInt32: (policy: IPsecPolicy, address: IPAddress)] = [:]
     for address in underlay.vteps.keys.sorted() where !underlay.policies.isEmpty {
-      guard let policy = underlay.restricting(address, desired.underlay) else { continue }
+      guard let policy = underlay.restricting(address, running.underlay) else { continue }
       if found[policy.index] == nil { found[policy.index] = (policy, address) }
-      if desired.underlay.ipsecPolicy == .refuse { underlay.forbidden.insert(address) }
+      if running.underlay.ipsecPolicy == .refuse { underlay.forbidden.insert(address) }
     }
     for (index, match) in found.sorted(by: { $0.key < $1.key }) where !underlay.reportedPolicies.contains(index) {
-      effects.log.warning("\(UnderlayState.policyText(match.policy, match.address, desired.underlay))")
+      effects.log.warning("\(UnderlayState.policyText(match.policy, match.address, running.underlay))")
     }
     underlay.reportedPolicies = Set(found.keys)
   }

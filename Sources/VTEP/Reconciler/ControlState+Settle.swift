@@ -54,7 +54,7 @@ extension ControlState {
       updateMemberships(of: work.vnis.union(work.domains.compactMap { domains.vni(at: $0) }))
     }
     if work.ports || work.slowPath {
-      effects.updateSlowPath(ports, probeIntervalSeconds: desired.protection.loopProbe.intervalSeconds)
+      effects.updateSlowPath(ports, probeIntervalSeconds: running.protection.loopProbe.intervalSeconds)
     }
   }
 

@@ -86,7 +86,7 @@ extension ControlState {
     underlay.devices[position].link = link
     if underlay.devices[position].device == nil {
       do throws(VTEPError) {
-        underlay.devices[position].device = try effects.openUnderlay(link.name, udpPort: desired.underlay.udpPort).device
+        underlay.devices[position].device = try effects.openUnderlay(link.name, udpPort: running.underlay.udpPort).device
         enterUnderlayPort(underlay.devices[position])
         effects.log.notice("underlay.device \(link.name): attached")
       } catch {

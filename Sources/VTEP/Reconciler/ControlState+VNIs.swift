@@ -9,7 +9,7 @@ extension ControlState {
   mutating func rebuildDomains(of vnis: Set<VNI>) {
     countVisits(vnis.count)
     for vni in vnis {
-      guard let record = domains[vni], let settings = desired.vnis[vni] else { continue }
+      guard let record = domains[vni], let settings = running.vnis[vni] else { continue }
       let index = Int(record.index)
       model.domains[index].entry.vni = vni
       model.domains[index].entry.isInUse = true
@@ -55,7 +55,7 @@ extension ControlState {
   /// Joins the groups of VNIs that have a port up or are prepared for one, and leaves the others.
   mutating func updateMemberships() {
     followInterfaces()
-    updateMemberships(of: Set(desired.vnis.keys).union(joined.keys))
+    updateMemberships(of: Set(running.vnis.keys).union(joined.keys))
   }
 
   /// The same where only these VNIs are concerned.
@@ -82,7 +82,7 @@ extension ControlState {
   }
 
   private func wantedGroup(_ vni: VNI) -> IPAddress? {
-    guard let settings = desired.vnis[vni], let domain = domains[vni], case .multicast(let group) = settings.flood else { return nil }
+    guard let settings = running.vnis[vni], let domain = domains[vni], case .multicast(let group) = settings.flood else { return nil }
     let isUsed =
       preparations[vni] != nil || model.domains[Int(domain.index)].locals.contains { model.ports[Int($0.port)].isUp }
     return isUsed ? group : nil
@@ -93,7 +93,7 @@ extension ControlState {
     countVisits(domains.withStatics.count)
     var entries: [MACKey: MACLocation] = [:]
     for vni in domains.withStatics {
-      guard let settings = desired.vnis[vni], let domain = domains[vni] else { continue }
+      guard let settings = running.vnis[vni], let domain = domains[vni] else { continue }
       for (mac, address) in settings.macs {
         guard let vtep = underlay.vteps[address] else { continue }
         entries[MACKey(domain: domain.index, mac: mac)] = .vtep(vtep.index)
@@ -114,13 +114,13 @@ extension ControlState {
     let entries = staticEntries()
     let old = installedStatics
     let limits = vnis.compactMap { vni in
-      if let settings = desired.vnis[vni], let domain = domains[vni] {
+      if let settings = running.vnis[vni], let domain = domains[vni] {
         (domain.index, settings.ageingSeconds, settings.macLimit, settings.macMoveAction.map { $0 == .freeze })
       } else {
         nil
       }
     }
-    let guarded = desired.protection.macMove
+    let guarded = running.protection.macMove
     let failures = effects.write { table -> [String] in
       var failures: [String] = []
       table.configureMoveGuard(

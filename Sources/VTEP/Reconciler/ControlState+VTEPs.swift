@@ -7,7 +7,7 @@ import Netlink
 extension ControlState {
   /// The record of a VTEP or group, made if there is none. Nil when the table is full, or the address is our own.
   mutating func vtep(_ address: IPAddress, isConfigured: Bool) -> VTEPRecord? {
-    if underlay.vteps[address] == nil, desired.underlay.addresses.contains(address) { return nil }
+    if underlay.vteps[address] == nil, running.underlay.addresses.contains(address) { return nil }
     guard
       let (record, isNew) = underlay.vteps.enter(
         address, isConfigured: isConfigured, nowSeconds: effects.nowSeconds, stale: &stale)
@@ -44,8 +44,8 @@ extension ControlState {
   private mutating func findRoute(_ address: IPAddress) {
     guard let record = underlay.vteps[address], !record.isGroup else { return }
     do {
-      let source = desired.underlay.ownAddress(like: address)
-      underlay.vteps.setRoute(try effects.route(to: address, from: source, udpPort: desired.underlay.udpPort), to: address)
+      let source = running.underlay.ownAddress(like: address)
+      underlay.vteps.setRoute(try effects.route(to: address, from: source, udpPort: running.underlay.udpPort), to: address)
     } catch {
       effects.log.warning("route to \(address): \(error)")
     }
@@ -58,7 +58,7 @@ extension ControlState {
   // -- stations behind VTEPs that are seen for the first time ----------------------------------------------------------------
 
   /// Gives VTEPs seen for the first time an index and a header, and then learns what was seen behind them. Settles.
-  mutating func learn(_ sightings: [Learner.UnknownVTEP]) {
+  mutating func enter(_ sightings: [Learner.UnknownVTEP]) {
     var located = sightings.compactMap { sighting in
       vtep(sighting.address, isConfigured: false).map { (key: sighting.key, index: $0.index) }
     }

@@ -10,11 +10,11 @@ import Netlink
 struct ControlState {
   let effects: any ReconcilerEffects
 
-  /// What the operator wants, and the controller beside it.
-  var configured: DesiredState
-  /// What runs now: `configured`, both parts in one.
+  /// What the operator asks for, and the controller beside it.
   var desired: DesiredState
-  /// Goes up with every change of `configured` and `desired`.
+  /// What runs now: `desired`, both parts in one.
+  var running: DesiredState
+  /// Goes up with every change of `desired` and `running`.
   var revision: UInt64 = 0
   /// The first configuration runs.
   var hasStarted = false
@@ -48,8 +48,8 @@ struct ControlState {
   /// Runs an underlay without VNIs and ports.
   init(_ underlay: UnderlaySettings, workers: Int, effects: any ReconcilerEffects) {
     self.effects = effects
-    desired = DesiredState(underlay: underlay)
-    configured = desired
+    running = DesiredState(underlay: underlay)
+    desired = running
     model = ForwardingModel(workers: workers)
     stale.routes = true
     stale.memberships = true

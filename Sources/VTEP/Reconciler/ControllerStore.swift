@@ -73,10 +73,10 @@ struct ControllerStore {
   /// A layer that could not be applied; tried again.
   var waitingLayer: ControllerLayer?
 
-  /// Notes one address.
+  /// Enters one address, or removes it.
   ///
   /// - Returns: whether it is news.
-  mutating func note(_ address: ControllerEdit.Address) -> Bool {
+  mutating func enter(_ address: ControllerEdit.Address) -> Bool {
     let old =
       if let destination = address.destination {
         addresses[address.vni, default: [:]].updateValue(destination, forKey: address.mac)

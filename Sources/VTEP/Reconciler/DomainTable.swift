@@ -61,7 +61,7 @@ struct DomainTable {
     return replacement
   }
 
-  mutating func noteControllerEntries(of vni: VNI) { records[vni]?.hasControllerEntries = true }
+  mutating func markControllerEntries(of vni: VNI) { records[vni]?.hasControllerEntries = true }
 
   /// No worker and no entry of the MAC table names the index any more.
   mutating func giveBack(_ index: DomainIndex) { indexes.giveBack(index) }

@@ -16,7 +16,7 @@ extension LiveEffects {
         taps.append(try openPuntTap(name, port: settings.name))
       } catch {
         guard isFirst else { throw error }
-        note(puntFault: error, port: settings.name)
+        recordPuntFault(error, port: settings.name)
       }
     }
     return taps
@@ -29,7 +29,7 @@ extension LiveEffects {
     updateSlowPath(ports, probeIntervalSeconds: probeIntervalSeconds)
   }
 
-  private func note(puntFault error: VTEPError, port: String) {
+  private func recordPuntFault(_ error: VTEPError, port: String) {
     if puntFaults.updateValue("\(error)", forKey: port) != "\(error)" { log.error("\(error)") }
   }
 
@@ -48,7 +48,7 @@ extension LiveEffects {
         puntFaults[port] = nil
         log.notice("port \(port): created \(name)")
       } catch {
-        note(puntFault: error, port: port)
+        recordPuntFault(error, port: port)
       }
     }
     return true
@@ -76,7 +76,7 @@ extension LiveEffects {
     do throws(VTEPError) {
       puntTaps[name] = try openPuntTap(name, port: port)
     } catch {
-      note(puntFault: error, port: port)
+      recordPuntFault(error, port: port)
     }
   }
 

@@ -5,7 +5,8 @@ import MACTable
 import Netlink
 
 extension Reconciler {
-  public var configured: DesiredState { state.configured }
+  /// What the operator and the controller ask for.
+  public var desired: DesiredState { state.desired }
   /// Goes up with every change of what is wanted.
   public var revision: UInt64 { state.revision }
 
@@ -15,8 +16,8 @@ extension Reconciler {
   /// - Throws: what `edit` throws, or as `apply`; the running state is as before.
   @discardableResult
   public func change(_ edit: @Sendable (DesiredState) throws -> DesiredState) throws -> Bool {
-    let new = try edit(state.configured)
-    guard new != state.configured else { return false }
+    let new = try edit(state.desired)
+    guard new != state.desired else { return false }
     try apply(new)
     return true
   }
@@ -26,7 +27,7 @@ extension Reconciler {
   /// - Throws: `.refused` or `.environment`; the running state is as before.
   public func apply(_ new: DesiredState) throws(VTEPError) {
     defer { publishReports() }
-    let (old, port) = (state.desired.underlay.udpPort, new.underlay.udpPort)
+    let (old, port) = (state.running.underlay.udpPort, new.underlay.udpPort)
     let taps = try effects.openPuntTaps(for: new, isFirst: !state.hasStarted)
     let reservation = old == port ? nil : try effects.reserve(udpPort: port)
     try state.apply(new)
@@ -66,13 +67,13 @@ extension Reconciler {
 
   /// Everything that the controller has configured.
   public func controllerState() -> (layer: ControllerLayer, addresses: [VNI: [MACAddress: TunnelDestination]]) {
-    (state.configured.controller, state.controller.addresses)
+    (state.desired.controller, state.controller.addresses)
   }
 
   /// The controller's bindings that are in effect.
   public func controlledBindings() -> [ControllerLayer.Binding: VNI] {
     var bindings: [ControllerLayer.Binding: VNI] = [:]
-    for (name, port) in state.desired.ports {
+    for (name, port) in state.running.ports {
       for (vlan, vni) in port.bindings where port.controlledVLANs.contains(vlan) {
         bindings[ControllerLayer.Binding(port: name, vlan: vlan)] = vni
       }
@@ -81,11 +82,11 @@ extension Reconciler {
   }
 
   public func controllerReport() -> ControllerReport {
-    let behind = Set(state.controller.uses.keys.map(\.address)).subtracting(state.desired.underlay.addresses)
+    let behind = Set(state.controller.uses.keys.map(\.address)).subtracting(state.running.underlay.addresses)
     let useless = behind.compactMap { address in
-      state.desired.underlay.reasonAgainst(TunnelDestination(address)).map { "\(address) is \($0)" }
+      state.running.underlay.reasonAgainst(TunnelDestination(address)).map { "\(address) is \($0)" }
     }
-    let flooded = state.desired.vnis.values.flatMap { settings in
+    let flooded = state.running.vnis.values.flatMap { settings in
       (settings.logicalSwitch?.flood ?? []) + (settings.logicalSwitch?.groups.values.flatMap(\.self) ?? [])
     }
     let all = behind.union(flooded.map(\.address))

@@ -32,7 +32,7 @@ extension Reconciler {
     }
     if hasOtherAddresses { updateHostSides() }
     state.settle()
-    if !unknown.isEmpty { state.learn(unknown) }
+    if !unknown.isEmpty { state.enter(unknown) }
     publishReports()
     if !moves.isEmpty { tell(moves) }
   }
@@ -45,9 +45,9 @@ extension Reconciler {
       state.removeUnderlayLink(index: index)
       state.removePortLink(index: index, name: name)
     case .neighbor(let neighbor):
-      if state.note(neighbor) { state.stale.adjacencies = true }
+      if state.update(neighbor) { state.stale.adjacencies = true }
     case .neighborRemoved(let interfaceIndex, let address):
-      state.noteRemoval(NeighborKey(interfaceIndex: interfaceIndex, address: address))
+      state.removeNeighbor(NeighborKey(interfaceIndex: interfaceIndex, address: address))
     case .addressesChanged, .routesChanged:
       state.stale.routes = true
     case .resync:

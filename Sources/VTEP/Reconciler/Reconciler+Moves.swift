@@ -26,7 +26,7 @@ extension Reconciler {
         log.warning(
           """
           VNI \(report.vni): \(report.mac) moved \(report.moves) times between \(report.first) and \(report.second); frozen at \
-          \(report.first) for \(state.desired.protection.macMove.holdSeconds) s
+          \(report.first) for \(state.running.protection.macMove.holdSeconds) s
           """)
       case .followed(let move):
         guard let report = running.report(move, names, now: now) else { continue }

@@ -35,7 +35,7 @@ extension Reconciler {
       table: learner.reader.changeCount, stations: learner.stations.withLock { $0.changeCount })
     guard current != version else { return nil }
     var vnis: [DomainIndex: VNI] = [:]
-    for (vni, record) in state.domains.records where state.desired.vnis[vni]?.logicalSwitch != nil { vnis[record.index] = vni }
+    for (vni, record) in state.domains.records where state.running.vnis[vni]?.logicalSwitch != nil { vnis[record.index] = vni }
     var keys: Set<MACKey> = []
     if !vnis.isEmpty {
       let indexes = state.ports.values.map(\.index)

@@ -16,7 +16,7 @@ extension RunningState {
     guard let vni = names.vnis[move.key.domain], let first = place(at: move.first, names), let second = place(at: move.second, names)
     else { return nil }
     let frozen = move.frozenSinceSeconds.map { now &- min($0, now) }
-    let hold = desired.protection.macMove.holdSeconds
+    let hold = configuration.protection.macMove.holdSeconds
     return MACMoveReport(
       vni: vni, mac: move.key.mac, first: first, second: second, moves: move.moves, frozenSeconds: frozen,
       releaseSeconds: frozen.map { hold - min($0, hold) })

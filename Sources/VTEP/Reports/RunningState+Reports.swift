@@ -59,7 +59,7 @@ extension RunningState {
     }
     let names = portNames
     let reports = zip(part, macs).compactMap { record, macs -> VNIReport? in
-      guard let settings = desired.vnis[record.key] else { return nil }
+      guard let settings = configuration.vnis[record.key] else { return nil }
       let bound = Set(model.domains[Int(record.value.index)].locals.map(\.port))
       return VNIReport(
         settings: settings, ports: bound.compactMap { names[$0] }.sorted(), macs: macs.count,
@@ -96,7 +96,7 @@ extension RunningState {
       return VTEPReport(
         address: record.address, isGroup: record.isGroup,
         vnis: Set(behind.domains.compactMap { vnis[$0] }).union(named[record.address] ?? []).sorted(), macs: behind.macs,
-        nextHops: nextHops(record), obstacle: underlay.obstacleText(record, desired.underlay),
+        nextHops: nextHops(record), obstacle: underlay.obstacleText(record, configuration.underlay),
         mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(),
         traffic: indexes.reduce(TrafficReport()) { $0 + baselines.traffic(vtep: $1, counters) })
     }
@@ -106,7 +106,7 @@ extension RunningState {
   /// The VNIs whose settings name some of these VTEPs and groups.
   private func vnisByVTEP(_ addresses: Set<IPAddress>) -> [IPAddress: Set<VNI>] {
     var named: [IPAddress: Set<VNI>] = [:]
-    for (vni, settings) in desired.vnis {
+    for (vni, settings) in configuration.vnis {
       for address in settings.flood.destinations where addresses.contains(address) { named[address, default: []].insert(vni) }
       for address in settings.macs.values where addresses.contains(address) { named[address, default: []].insert(vni) }
     }
@@ -135,7 +135,7 @@ extension RunningState {
 
   public func underlayReport() -> UnderlayReport {
     return UnderlayReport(
-      settings: desired.underlay, missingAddresses: underlay.missingAddresses,
+      settings: configuration.underlay, missingAddresses: underlay.missingAddresses,
       devices: underlay.devices.map { device in
         UnderlayReport.Device(
           name: device.name, mtu: device.link?.mtu, isUp: device.isUp, traffic: baselines.traffic(port: device.portIndex, counters),

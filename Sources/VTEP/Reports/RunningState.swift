@@ -29,7 +29,8 @@ public struct RunningState: @unchecked Sendable {
     }
   }
 
-  public let desired: DesiredState
+  /// What runs: the part of the operator and that of the controller.
+  public let configuration: DesiredState
   let dataplane: DataplaneSettings
   let ports: [String: Port]
   let domains: [VNI: DomainRecord]
@@ -58,7 +59,7 @@ extension Reconciler {
   /// The records as they are at this moment.
   var runningState: RunningState {
     RunningState(
-      desired: state.desired, dataplane: dataplane, ports: state.ports.byName.mapValues(RunningState.Port.init),
+      configuration: state.running, dataplane: dataplane, ports: state.ports.byName.mapValues(RunningState.Port.init),
       domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines,
       tunnels: state.controller.tunnels, ticks: state.ticks, puntFaults: effects.puntFaults, preparations: state.preparations,
       activity: activity, contexts: contexts, counters: effects.counters, learner: learner)

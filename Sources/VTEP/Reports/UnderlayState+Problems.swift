@@ -18,8 +18,8 @@ extension RunningState {
     guard !underlay.reportedPolicies.isEmpty else { return [] }
     var seen: Set<UInt32> = []
     return underlay.vteps.keys.sorted().compactMap { address in
-      guard let policy = underlay.restricting(address, desired.underlay), seen.insert(policy.index).inserted else { return nil }
-      return UnderlayState.policyText(policy, address, desired.underlay)
+      guard let policy = underlay.restricting(address, configuration.underlay), seen.insert(policy.index).inserted else { return nil }
+      return UnderlayState.policyText(policy, address, configuration.underlay)
     }
   }
 }

@@ -61,7 +61,7 @@ extension ControllerAgent {
     state.heldSwitches = hold.rows(mapping)
     let report = await reconciler.controllerReport()
     state.faults = mapping.faults.union(Self.faults(report)).union(keyFaults)
-    if let message = familyNote(report, state.tunnelAddress, await reconciler.configured.underlay.addresses) {
+    if let message = familyNote(report, state.tunnelAddress, await reconciler.desired.underlay.addresses) {
       state.faults.messages.insert(message)
     }
     tell(state.faults.messages)
@@ -72,7 +72,7 @@ extension ControllerAgent {
   private func description(_ reconciler: Reconciler) async -> SwitchState {
     let revision = await reconciler.revision
     if let described, described.revision == revision { return described.state }
-    let desired = await reconciler.configured
+    let desired = await reconciler.desired
     var state = SwitchState(name: name, description: "vtepd \(Version.text)")
     state.tunnelAddress = settings.tunnelAddress(among: desired.underlay.addresses)
     state.managementIPs = HostAddresses.management(besides: desired.underlay.addresses)

@@ -124,7 +124,7 @@ actor ControllerAgent {
 
   private func apply(_ edit: ControllerEdit, isSnapshot: Bool, _ reconciler: Reconciler) async {
     hasNews = true
-    let running = await reconciler.configured.controller
+    let running = await reconciler.desired.controller
     let (softened, added) = hold.follow(edit, mapping, running: running, isSnapshot: isSnapshot, now: now)
     tell(added)
     await carryOut(softened, reconciler)

@@ -21,7 +21,7 @@ private func port(_ name: String, _ vni: UInt32) -> PortSettings {
 extension ControlState {
   /// Applies an edit of what is wanted.
   fileprivate mutating func change(_ edit: (inout DesiredState) -> Void) throws(VTEPError) {
-    var new = configured
+    var new = desired
     edit(&new)
     try apply(new)
   }
@@ -37,7 +37,7 @@ struct ControlStateTests {
     let underlay = UnderlaySettings(addresses: [IPAddress(ipv4: 0xc000_0201)], devices: ["u0"])
     state = ControlState(underlay, workers: 1, effects: effects)
     try state.attachUnderlay(underlay)
-    try state.apply(state.configured)
+    try state.apply(state.desired)
     state.hasStarted = true
     _ = effects.take()
   }
@@ -165,7 +165,7 @@ struct ControlStateTests {
       }
     }
     #expect(effects.take() == [.open("vm2"), .close("port vm2")])
-    #expect(state.configured == before.configured && state.desired == before.desired && state.revision == before.revision)
+    #expect(state.desired == before.desired && state.running == before.running && state.revision == before.revision)
     #expect(state.ports.keys == before.ports.keys && state.domains[vni(6)] == nil && state.underlay.vteps[peer(1)] == nil)
     #expect(state.stale.isEmpty)
     #expect(state.model.domains.count == model.domains.count && state.model.receiveQueues.map(\.count) == model.receiveQueues.map(\.count))
