@@ -21,6 +21,11 @@ public struct ControlClient: ~Copyable {
   ///
   /// - Throws: `refused` when the daemon refuses; after any other error the connection is unusable.
   public mutating func send<Request: ControlRequest>(_ request: Request) throws(ControlClientError) -> Request.Answer {
+    try read(exchange(request), as: Request.Answer.self, method: Request.method)
+  }
+
+  /// Sends a command and waits for the line of its answer.
+  private mutating func exchange<Request: ControlRequest>(_ request: Request) throws(ControlClientError) -> Data {
     lastIdentifier += 1
     let identifier = JSONRPC.Identifier.number(lastIdentifier)
     let deadline = Deadline(seconds: timeoutSeconds)
@@ -41,9 +46,9 @@ public struct ControlClient: ~Copyable {
       guard let farewell = try? stream.readLine(method: method, deadline: deadline) else {
         throw .unreachable(operation: operation, path: path, code: code)
       }
-      return try read(farewell, as: Request.self, identifier: identifier)
+      return farewell
     }
-    return try read(stream.readLine(method: method, deadline: deadline), as: Request.self, identifier: identifier)
+    return try stream.readLine(method: method, deadline: deadline)
   }
 
   /// Reads a long answer page by page; `body` gets each page's rows, and returns whether to continue.
@@ -63,18 +68,46 @@ public struct ControlClient: ~Copyable {
     }
   }
 
-  private func read<Request: ControlRequest>(
-    _ line: Data, as type: Request.Type, identifier: JSONRPC.Identifier
-  ) throws(ControlClientError) -> Request.Answer {
-    let response: JSONRPC.Response<Request.Answer>
+  /// As `forEachPage`, with rows as the daemon wrote them: JSON, undecoded.
+  ///
+  /// - Throws: as `send`.
+  public mutating func forEachPageOfText<Request: PagedRequest>(
+    of request: Request, _ body: ([Data]) -> Bool
+  ) throws(ControlClientError) {
+    var request = request
+    while true {
+      let line = try exchange(request)
+      let page = try read(line, as: PageEnd.self, method: Request.method)
+      let rows = line.withUnsafeBytes { text in
+        var scanner = JSONScanner(text)
+        let hasRows = scanner.enterMember("result") && scanner.enterMember("rows")
+        return hasRows ? scanner.elements().map { Data(text[$0]) } : []
+      }
+      guard body(rows), let next = page.next else { return }
+      guard next != request.cursor else {
+        throw .malformedAnswer(method: Request.method, reason: "page \(next) follows itself")
+      }
+      request.cursor = next
+    }
+  }
+
+  /// What follows a page whose rows are not decoded.
+  private struct PageEnd: Decodable {
+    var next: UInt64?
+  }
+
+  private func read<Answer: Decodable>(
+    _ line: Data, as type: Answer.Type, method: String
+  ) throws(ControlClientError) -> Answer {
+    let response: JSONRPC.Response<Answer>
     do {
-      response = try JSONDecoder().decode(JSONRPC.Response<Request.Answer>.self, from: line)
+      response = try JSONDecoder().decode(JSONRPC.Response<Answer>.self, from: line)
     } catch {
-      throw .malformedAnswer(method: Request.method, reason: "\(error)")
+      throw .malformedAnswer(method: method, reason: "\(error)")
     }
     if let error = response.error { throw .refused(error) }
-    guard response.id == identifier, let result = response.result else {
-      throw .malformedAnswer(method: Request.method, reason: "neither a result nor an error for this request")
+    guard response.id == .number(lastIdentifier), let result = response.result else {
+      throw .malformedAnswer(method: method, reason: "neither a result nor an error for this request")
     }
     return result
   }

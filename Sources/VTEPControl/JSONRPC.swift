@@ -82,9 +82,7 @@ public enum JSONRPC {
 
   /// One message as one line: JSON without line breaks, keys in alphabetical order, and a newline.
   public static func line(_ message: some Encodable) throws -> Data {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    var data = try encoder.encode(message)
+    var data = try JSONLine.encode(message)
     data.append(UInt8(ascii: "\n"))
     return data
   }

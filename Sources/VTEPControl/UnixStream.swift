@@ -62,9 +62,14 @@ struct UnixStream: ~Copyable {
   mutating func readLine(method: String, deadline: Deadline) throws(ControlClientError) -> Data {
     var scanned = 0
     while true {
-      if let end = pending[(pending.startIndex + scanned)...].firstIndex(of: UInt8(ascii: "\n")) {
-        let line = Data(pending[..<end])
-        pending = Data(pending[(end + 1)...])
+      let end: Int? = pending.withUnsafeBytes { bytes in
+        guard let start = bytes.baseAddress, let found = memchr(start + scanned, Int32(UInt8(ascii: "\n")), bytes.count - scanned)
+        else { return nil }
+        return UnsafeRawPointer(found) - start
+      }
+      if let end {
+        let line = pending.prefix(end)
+        pending = Data(pending.dropFirst(end + 1))
         return line
       }
       scanned = pending.count

@@ -34,7 +34,10 @@ struct Session {
   ) throws where Request.Answer == [Row] {
     let rows = try ask(request)
     var printer = RowPrinter(format: format, columns: columns)
-    try printer.print(rows)
+    switch format {
+    case .table: printer.print(rows)
+    case .json: for row in rows { printer.print(try JSONLine.encode(row)) }
+    }
     printer.finish()
   }
 
@@ -42,37 +45,32 @@ struct Session {
   func list<Request: PagedRequest>(_ request: Request, _ columns: [Column<Request.Row>]) throws {
     var client = try connect()
     var printer = RowPrinter(format: format, columns: columns)
-    var failure: (any Error)?
-    try client.forEachPage(of: request) { rows in
-      do {
-        try printer.print(rows)
-      } catch {
-        failure = error
+    switch format {
+    case .table:
+      try client.forEachPage(of: request) { rows in
+        printer.print(rows)
+        return true
       }
-      return failure == nil
+    case .json:
+      try client.forEachPageOfText(of: request) { rows in
+        for row in rows { printer.print(row) }
+        return true
+      }
     }
-    if let failure { throw failure }
     printer.finish()
   }
 
   /// Prints one JSON object.
   func printObject(_ value: some Encodable) throws {
-    Output.standard.write(try Self.encoder.encode(value))
+    Output.standard.write(try JSONLine.encode(value))
     Output.standard.write("\n")
-  }
-
-  fileprivate static var encoder: JSONEncoder {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return encoder
   }
 }
 
 /// Prints rows as they arrive: one JSON array with a row per line, or one table.
-private struct RowPrinter<Row: Encodable> {
+private struct RowPrinter<Row> {
   private let format: OutputFormat
   private var table: Table<Row>
-  private let encoder = Session.encoder
   private var rowCount = 0
 
   init(format: OutputFormat, columns: [Column<Row>]) {
@@ -80,17 +78,16 @@ private struct RowPrinter<Row: Encodable> {
     table = Table(columns)
   }
 
-  mutating func print(_ rows: [Row]) throws {
-    guard !rows.isEmpty else { return }
-    switch format {
-    case .table: Output.standard.write(table.lines(for: rows))
-    case .json:
-      for row in rows {
-        Output.standard.write(rowCount == 0 ? "[\n" : ",\n")
-        Output.standard.write(try encoder.encode(row))
-        rowCount += 1
-      }
-    }
+  /// For a table.
+  mutating func print(_ rows: [Row]) {
+    if !rows.isEmpty { Output.standard.write(table.lines(for: rows)) }
+  }
+
+  /// For JSON.
+  mutating func print(_ row: Data) {
+    Output.standard.write(rowCount == 0 ? "[\n" : ",\n")
+    Output.standard.write(row)
+    rowCount += 1
   }
 
   mutating func finish() {

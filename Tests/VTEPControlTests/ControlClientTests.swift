@@ -120,6 +120,26 @@ private let answer = #"{"jsonrpc":"2.0","id":1,"result":{"changed":true}}"# + "\
     #expect(vnis == [1, 3])
   }
 
+  @Test func rowsArePassedOnAsTheyAre() throws {
+    let daemon = try ScriptedDaemon()
+    daemon.play { connection in
+      for (id, next) in [(1, "5"), (2, "null")] {
+        _ = connection.readLine()
+        connection.write(#"{"jsonrpc":"2.0","id":\#(id),"result":{"rows":[{"of a later version":\#(id)}],"next":\#(next)}}"# + "\n")
+      }
+      _ = connection.readLine()
+      connection.write(#"{"jsonrpc":"2.0","id":3,"error":{"code":-32001,"message":"no"}}"# + "\n")
+    }
+    var client = try ControlClient(socketPath: daemon.path, timeoutSeconds: 30)
+    var rows: [String] = []
+    try client.forEachPageOfText(of: ShowMACTable()) { page in
+      rows += page.map { String(decoding: $0, as: UTF8.self) }
+      return true
+    }
+    #expect(rows == [#"{"of a later version":1}"#, #"{"of a later version":2}"#])
+    #expect(throws: ControlClientError.self) { try client.forEachPageOfText(of: ShowMACTable()) { _ in true } }
+  }
+
   @Test func pageThatFollowsItselfEndsTheWalk() throws {
     let daemon = try ScriptedDaemon()
     daemon.play { connection in

@@ -50,7 +50,10 @@ import VTEPControl
           import socket, sys
           client = socket.socket(socket.AF_UNIX)
           client.connect(sys.argv[1])
-          client.sendall(b'{"jsonrpc":"2.0","id":1,"method":"%s","params":{"vni":1}}\\n' % sys.argv[2].encode())
+          try:
+              client.sendall(b'{"jsonrpc":"2.0","id":1,"method":"%s","params":{"vni":1}}\\n' % sys.argv[2].encode())
+          except BrokenPipeError:
+              pass  # who is refused at once reads why
           print(client.makefile().readline())
           """, path, method,
         ])
