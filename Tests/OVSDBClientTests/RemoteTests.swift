@@ -30,7 +30,7 @@ import Testing
     ("", "is not a remote"), ("db.example.net", "is not a remote"), ("http:example.net:80", "unknown scheme 'http'"),
     ("tcp::6640", "there is no host"),
     ("tcp:2001:db8::1:6640", "brackets"), ("tcp:[2001:db8::1:6640", "not closed"), ("tcp:[::1]6640", "must follow the bracket"),
-    ("tcp:[db]:6640", "only an IPv6 address"), ("tcp:db:0", "from 1 to 65535"), ("tcp:db:65536", "from 1 to 65535"),
+    ("tcp:[db]:6640", "only IPv6 addresses"), ("tcp:db:0", "from 1 to 65535"), ("tcp:db:65536", "from 1 to 65535"),
     ("tcp:db:x", "not 'x'"),
     ("tcp:db:+1", "from 1 to 65535"), ("unix:db.sock", "absolute"), ("unix:/" + String(repeating: "x", count: 107), "longer than 107"),
     ("ptcp:127.0.0.1:6640", "from 1 to 65535"), ("pssl:6640:::1", "brackets"), ("pssl:6640:[::1]:1", "nothing after it"),
