@@ -59,16 +59,17 @@ actor Daemon {
   func apply(_ new: Configuration) async throws(ControlError) -> ConfigurationAnswer {
     let reconciler = try running()
     let old = configuration
+    let differing = old.desired.differingVNIs(in: new.desired)
     do {
       try await ovsdb.check(new.ovsdb)
-      try await reconciler.change { try $0.merging(from: old.desired, to: new.desired) }
+      try await reconciler.change { try $0.merging(from: old.desired, to: new.desired, differing: differing) }
     } catch {
       throw Self.refusal(error)
     }
     configuration = new
     if old.ovsdb != nil, new.ovsdb == nil { await controller.withdraw() }
     await ovsdb.apply(new.ovsdb)
-    return ConfigurationAnswer(changes: old.changes(to: new), needsRestart: old.keysNeedingRestart(for: new))
+    return ConfigurationAnswer(changes: old.changes(to: new, differing: differing), needsRestart: old.keysNeedingRestart(for: new))
   }
 
   /// Carries out a command that edits the desired state.

@@ -8,13 +8,14 @@ extension DesiredState {
   /// This (running) state with what differs between two versions of the file. VNIs, ports and settings that both versions
   /// have alike stay as they run, whoever made them.
   ///
+  /// - Parameter differing: `old.differingVNIs(in: new)`, from callers that need it more than once.
   /// - Throws: `refused` when the outcome contradicts itself.
-  func merging(from old: DesiredState, to new: DesiredState) throws(ControlError) -> DesiredState {
+  func merging(from old: DesiredState, to new: DesiredState, differing: Set<VNI>? = nil) throws(ControlError) -> DesiredState {
     var merged = self
     if old.underlay != new.underlay { merged.underlay = new.underlay }
     merged.hasController = new.hasController
     if old.protection != new.protection { merged.protection = new.protection }
-    let differing = old.differingVNIs(in: new)
+    let differing = differing ?? old.differingVNIs(in: new)
     for vni in differing { merged.vnis[vni] = new.vnis[vni] }
     for name in Set(old.profiles.keys).union(new.profiles.keys) where old.profiles[name] != new.profiles[name] {
       merged.profiles[name] = new.profiles[name]
@@ -29,10 +30,10 @@ extension DesiredState {
   }
 
   /// One line for each object that differs.
-  func changes(to new: DesiredState) -> [String] {
+  func changes(to new: DesiredState, differing: Set<VNI>? = nil) -> [String] {
     var lines = underlay == new.underlay ? [] : ["underlay changed"]
     if protection != new.protection { lines.append("protection changed") }
-    for vni in differingVNIs(in: new).sorted() {
+    for vni in (differing ?? differingVNIs(in: new)).sorted() {
       if let line = Self.change("vni \(vni)", vnis[vni], new.vnis[vni]) { lines.append(line) }
     }
     for name in Set(profiles.keys).union(new.profiles.keys).sorted() {
@@ -53,8 +54,8 @@ extension DesiredState {
 
 extension Configuration {
   /// One line for each part that differs and can be applied now.
-  func changes(to new: Configuration) -> [String] {
-    desired.changes(to: new.desired) + (ovsdb == new.ovsdb ? [] : ["ovsdb changed"])
+  func changes(to new: Configuration, differing: Set<VNI>? = nil) -> [String] {
+    desired.changes(to: new.desired, differing: differing) + (ovsdb == new.ovsdb ? [] : ["ovsdb changed"])
   }
 
   /// What a new file takes away, in words: one that is cut off does so, too. Nil: nothing.
