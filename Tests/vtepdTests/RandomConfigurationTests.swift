@@ -34,7 +34,7 @@ extension SeededGenerator {
     options.mtu = maybe { $0.number(68...9216) }
     options.isEnabled = maybe { _ in false }
     options.offloads = maybe { $0.oneOf(PortOffloads.allCases) }
-    options.hasAntiSpoofing = maybe { _ in false }
+    options.antiSpoofing = maybe { _ in false }
     options.isIsolated = maybe { $0.oneOf([true, false]) }
     options.tpid = maybe { $0.oneOf(PortTPID.allCases) }
     options.linkProtocols = maybe { $0.oneOf([.drop, .tunnel]) }

@@ -197,7 +197,7 @@ extension ControlState {
     updateQueues(name)
     if old.settings.isEnabled != record.settings.isEnabled { effects.setCarrier(record, isOn: record.settings.isEnabled) }
     // Addresses learned before sources were checked may be spoofed.
-    if record.settings.policy.hasAntiSpoofing && !old.settings.policy.hasAntiSpoofing { stale.silentPorts.insert(record.index) }
+    if record.settings.policy.antiSpoofing && !old.settings.policy.antiSpoofing { stale.silentPorts.insert(record.index) }
     if let now = ports[name], now.isUp != old.isUp { effects.log.notice("port \(name): \(now.status.state)") }
   }
 

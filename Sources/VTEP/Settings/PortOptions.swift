@@ -14,7 +14,7 @@ public struct PortOptions: Equatable, Sendable {
   public var isEnabled: Bool?
   /// Checksum and segmentation offloads of the guest.
   public var offloads: PortOffloads?
-  public var hasAntiSpoofing: Bool?
+  public var antiSpoofing: Bool?
   /// Announce the port's static addresses to the other VTEPs when it comes up.
   public var isAnnounced: Bool?
   /// The port reaches only the overlay and ports that are not isolated.
@@ -71,7 +71,7 @@ extension PortOptions {
     options.mtu = mtu ?? below.mtu
     options.isEnabled = isEnabled ?? below.isEnabled
     options.offloads = offloads ?? below.offloads
-    options.hasAntiSpoofing = hasAntiSpoofing ?? below.hasAntiSpoofing
+    options.antiSpoofing = antiSpoofing ?? below.antiSpoofing
     options.isAnnounced = isAnnounced ?? below.isAnnounced
     options.isIsolated = isIsolated ?? below.isIsolated
     options.tpid = tpid ?? below.tpid

@@ -13,7 +13,7 @@ public struct PortPolicy: Equatable, Sendable {
   }
 
   /// Accept the port's static addresses as sources, and no others.
-  public var hasAntiSpoofing = false
+  public var antiSpoofing = false
   /// Learned addresses behind the port; 0: no limit.
   public var macLimit: UInt32 = 0
   /// From the guest.
@@ -27,7 +27,7 @@ public struct PortPolicy: Equatable, Sendable {
 
   /// - Parameter options: the port's own options over the inherited ones.
   init(_ options: PortOptions) {
-    hasAntiSpoofing = options.hasAntiSpoofing ?? false
+    antiSpoofing = options.antiSpoofing ?? false
     macLimit = options.macLimit ?? 0
     ingress = Rate(options.ingress)
     egress = Rate(options.egress)

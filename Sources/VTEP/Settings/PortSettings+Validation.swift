@@ -38,7 +38,7 @@ extension PortSettings {
 extension PortSettings {
   /// Contradictions that appear once the profile is applied.
   func policyProblems() -> [DesiredState.Problem] {
-    guard policy.hasAntiSpoofing else { return [] }
+    guard policy.antiSpoofing else { return [] }
     func problem(_ message: String) -> DesiredState.Problem {
       DesiredState.Problem(.port(name), ["anti-spoofing"], message)
     }

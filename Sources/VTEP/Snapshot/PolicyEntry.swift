@@ -21,7 +21,7 @@ struct PolicyEntry {
   init(_ settings: PortSettings) {
     let policy = settings.policy
     isDisabled = !settings.isEnabled
-    checksSources = policy.hasAntiSpoofing
+    checksSources = policy.antiSpoofing
     macLimit = policy.macLimit
     ingress = RateEntry(policy.ingress)
     egress = RateEntry(policy.egress)

@@ -7,7 +7,7 @@ extension PortSettings {
   var policyFeatures: PortFeatures {
     let policy = policy
     var features: PortFeatures = []
-    if !isEnabled || policy.hasAntiSpoofing || policy.macLimit > 0 || policy.ingress.isLimited || policy.storm.isLimited {
+    if !isEnabled || policy.antiSpoofing || policy.macLimit > 0 || policy.ingress.isLimited || policy.storm.isLimited {
       features.insert(.isPoliced)
     }
     if policy.egress.isLimited { features.insert(.limitsEgress) }
@@ -16,7 +16,7 @@ extension PortSettings {
 
   /// With anti-spoofing: all permitted (VLAN, source) pairs, ascending.
   var allowedSources: [UInt64] {
-    guard policy.hasAntiSpoofing else { return [] }
+    guard policy.antiSpoofing else { return [] }
     return bindings.flatMap { vlan, _ in macs(vlan: vlan).map { PolicyEntry.source($0, vlan: vlan) } }.sorted()
   }
 }

@@ -15,7 +15,7 @@ struct PortOptionsTests {
     options.mtu = 1400
     options.isEnabled = false
     options.offloads = .off
-    options.hasAntiSpoofing = true
+    options.antiSpoofing = true
     options.isAnnounced = true
     options.isIsolated = true
     options.tpid = .service

@@ -45,7 +45,7 @@ extension DataplaneTests {
       try DataplaneFixture.run(.ipv4, attachment) { plane in
         let own = [Self.one, Topology.guest(0x11), Topology.guest(0x12)]
         plane.limit(.vm1) { settings in
-          settings.options.hasAntiSpoofing = true
+          settings.options.antiSpoofing = true
           if attachment == .tagged { settings.vlanMACs = [attachment.vlan: own] } else { settings.macs = own }
         }
         for mac in own { try plane.setStatic(mac, at: .port(Place.vm1.rawValue, vlan: attachment.vlan)) }
@@ -67,7 +67,7 @@ extension DataplaneTests {
     func spoofingAcrossVLANs() throws {
       try DataplaneFixture.run(.ipv4, .tagged) { plane in
         plane.limit(.vm1) { settings in
-          settings.options.hasAntiSpoofing = true
+          settings.options.antiSpoofing = true
           settings.vlans[7] = Topology.otherVNI
           settings.vlanMACs = [7: [Self.one], plane.attachment.vlan: [Self.two]]
         }
@@ -279,7 +279,7 @@ extension DataplaneTests {
       try DataplaneFixture.run { plane in
         plane.limit(.vm1) { settings in
           settings.macs = [Self.one]
-          settings.options.hasAntiSpoofing = true
+          settings.options.antiSpoofing = true
           settings.options.ingress.packets = 1000
           settings.options.storm.broadcast = 4
         }

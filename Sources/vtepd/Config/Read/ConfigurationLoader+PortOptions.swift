@@ -30,7 +30,7 @@ extension ConfigurationLoader {
     options.mtu = section.integer("mtu", in: PortOptions.mtuRange)
     options.isEnabled = section.boolean("enabled")
     options.offloads = section.choice("offloads", as: PortOffloads.self)
-    options.hasAntiSpoofing = section.boolean("anti-spoofing")
+    options.antiSpoofing = section.boolean("anti-spoofing")
     options.isAnnounced = section.boolean("announce")
     options.isIsolated = section.boolean("isolated")
     options.tpid = section.node("tpid").flatMap { node in

@@ -50,7 +50,7 @@ extension PortOptions {
     if let mtu { pairs.append(("mtu", YAMLNode(number: mtu))) }
     if let offloads { pairs.append(("offloads", YAMLNode(text: offloads.rawValue))) }
     if let isEnabled { pairs.append(("enabled", YAMLNode(flag: isEnabled))) }
-    if let hasAntiSpoofing { pairs.append(("anti-spoofing", YAMLNode(flag: hasAntiSpoofing))) }
+    if let antiSpoofing { pairs.append(("anti-spoofing", YAMLNode(flag: antiSpoofing))) }
     if let isAnnounced { pairs.append(("announce", YAMLNode(flag: isAnnounced))) }
     if let isIsolated { pairs.append(("isolated", YAMLNode(flag: isIsolated))) }
     if let tpid { pairs.append(("tpid", YAMLNode(text: tpid.text))) }

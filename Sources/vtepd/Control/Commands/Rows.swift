@@ -159,7 +159,7 @@ extension PortLimits {
     let policy = report.settings.policy
     let drops = report.policyDrops.filter { $0.count > 0 }.map { ($0.reason.name, $0.count) }
     self.init(
-      antiSpoofing: policy.hasAntiSpoofing, macLimit: policy.macLimit, macs: report.learnedMACs, ingressBits: policy.ingress.bits,
+      antiSpoofing: policy.antiSpoofing, macLimit: policy.macLimit, macs: report.learnedMACs, ingressBits: policy.ingress.bits,
       ingressPackets: policy.ingress.packets, egressBits: policy.egress.bits, egressPackets: policy.egress.packets,
       stormBroadcast: policy.storm.broadcast, stormUnknownUnicast: policy.storm.unknownUnicast,
       stormUnknownMulticast: policy.storm.unknownMulticast, drops: Dictionary(uniqueKeysWithValues: drops))
