@@ -24,11 +24,20 @@ private final class JSONLineEncoder: Encoder {
 
   var bytes: [UInt8] = []
   private var open: [Open] = []
+  /// How many were open when the current value began.
+  private var base = 0
 
   let codingPath: [any CodingKey] = []
   let userInfo: [CodingUserInfoKey: Any] = [:]
 
+  /// A value that asks again gets the object that it has begun: two parts of a row may make one object (`PortRow`).
   func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
+    guard open.count > base, open[base].isObject else { return object(keyedBy: type) }
+    end(to: base + 1)
+    return KeyedEncodingContainer(Members<Key>(encoder: self, depth: base + 1))
+  }
+
+  fileprivate func object<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> {
     KeyedEncodingContainer(Members<Key>(encoder: self, depth: begin(isObject: true)))
   }
 
@@ -85,10 +94,12 @@ private final class JSONLineEncoder: Encoder {
   // -- values --------------------------------------------------------------------------------------------------------------------
 
   func encode(_ value: some Encodable) throws {
-    let depth = open.count
+    let (depth, outer) = (open.count, base)
     let start = bytes.count
+    base = depth
     try value.encode(to: self)
     end(to: depth)
+    base = outer
     if bytes.count == start { bytes += "{}".utf8 }
   }
 
@@ -164,7 +175,7 @@ private struct Members<Key: CodingKey>: KeyedEncodingContainerProtocol {
 
   func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type, forKey key: Key) -> KeyedEncodingContainer<Nested> {
     begin(key)
-    return encoder.container(keyedBy: type)
+    return encoder.object(keyedBy: type)
   }
   func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
     begin(key)
@@ -207,7 +218,7 @@ private struct Elements: UnkeyedEncodingContainer {
 
   mutating func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) -> KeyedEncodingContainer<Nested> {
     begin()
-    return encoder.container(keyedBy: type)
+    return encoder.object(keyedBy: type)
   }
   mutating func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer {
     begin()

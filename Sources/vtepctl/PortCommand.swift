@@ -7,17 +7,6 @@ struct PortCommand: CommandGroup {
   static let configuration = CommandConfiguration(
     commandName: "port", abstract: "Adds, changes and deletes access ports.", subcommands: [Add.self, Set.self, Prepare.self, Delete.self])
 
-  enum Kind: String, ExpressibleByArgument, CaseIterable {
-    case tap, netdev
-    case vhostUser = "vhost-user"
-    case memif
-    case virtioUser = "virtio-user"
-    case dpdk
-  }
-  enum Offloads: String, ExpressibleByArgument, CaseIterable { case auto, off }
-  enum LinkProtocols: String, ExpressibleByArgument, CaseIterable { case drop, tunnel, punt }
-  enum Role: String, ExpressibleByArgument, CaseIterable { case client, server }
-
   static let portSocketOption = "port-socket"
 
   /// Assigns `--socket` after `port add` and `port set` to the port: the argument parser would give it to the root command, which
@@ -58,7 +47,7 @@ struct PortCommand: CommandGroup {
     @OptionGroup var options: CommandOptions
 
     func validate() throws {
-      guard settings.kind != nil else { throw ValidationError("Missing expected argument '--kind <kind>'") }
+      guard settings.values["kind"] != nil else { throw ValidationError("Missing expected argument '--kind <kind>'") }
     }
 
     func run(_ session: Session) throws {

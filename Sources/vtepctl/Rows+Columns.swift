@@ -97,14 +97,11 @@ extension PortRow {
       Column("DEVICE") { $0.device },
       Column("STATE") { row in
         let seconds = row.shutSeconds.map { " (shut, \($0) s)" } ?? ""
-        return row.state.rawValue + (row.enabled ? seconds : " (disabled)")
+        return row.state.rawValue + (row.isOn("enabled") ? seconds : " (disabled)")
       },
       Column("MAC") { $0.mac.orDash },
       Column(number: "MTU") { $0.mtu.orDash },
-      Column(number: "VNI") { $0.vni.orDash },
-      Column("VLANS") { row in row.vlans.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }.listed },
-      Column("TPID") { $0.tpid },
-      Column("ISOLATED") { $0.isolated ? "yes" : "no" },
+    ] + settingColumns + [
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },
       Column(number: "RX BYTES") { "\($0.rxBytes)" },
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
@@ -112,13 +109,39 @@ extension PortRow {
       Column(number: "DROPS") { "\($0.drops)" },
       Column(number: "QUEUES") { "\($0.queues)" },
       Column(number: "GUEST MTU") { $0.guestMTU.orDash },
-      Column("OFFLOADS") { $0.offloads },
       Column("FEATURES") { $0.features.listed },
       Column("LIMITS") { $0.limits.text },
-      Column("L2 PROTOCOLS") { $0.puntTap.map { "punt to \($0)" } ?? $0.linkProtocols },
-      Column("GUARDS") { [$0.bpduGuard ? "bpdu-guard" : nil, $0.loopProbe ? "loop-probe" : nil].compactMap(\.self).listed },
+      Column("L2 PROTOCOLS") { row in row.puntTap.map { "punt to \($0)" } ?? row.settings["l2-protocols"].cell },
+      Column("GUARDS") { row in ["bpdu-guard", "loop-probe"].filter(row.isOn).listed },
       Column("NOTES") { $0.notes.isEmpty ? "" : $0.notes.joined(separator: "; ") },
     ]
+  }
+}
+
+extension PortRow {
+  /// The keys that have a column of their own.
+  private static var settingColumns: [Column<PortRow>] {
+    PortKey.all.compactMap { key in
+      guard case .column(let title) = key.display else { return nil }
+      guard case .number = key.form else { return Column(title) { $0.settings[key.name].cell } }
+      return Column(number: title) { $0.settings[key.name].cell }
+    }
+  }
+
+  private func isOn(_ key: String) -> Bool { settings[key] == .flag(true) }
+}
+
+extension SettingValue? {
+  /// For tables.
+  fileprivate var cell: String {
+    switch self {
+    case nil, .null: "-"
+    case .flag(let flag): flag ? "yes" : "no"
+    case .number(let number): "\(number)"
+    case .text(let text): text
+    case .list(let list): list.map { Optional($0).cell }.listed
+    case .map(let map): map.sorted { (Int($0.key) ?? 0) < (Int($1.key) ?? 0) }.map { "\($0.key):\(Optional($0.value).cell)" }.listed
+    }
   }
 }
 
@@ -143,21 +166,23 @@ extension PortLimits {
     func limit(_ text: String, _ reason: String) -> String {
       text + (drops[reason].map { " (\($0) dropped)" } ?? "")
     }
-    func rate(_ name: String, _ bits: UInt64, _ packets: UInt64, _ reason: String) -> String {
+    func number(_ key: String) -> Int64 { if case .number(let number)? = settings[key] { number } else { 0 } }
+    func rate(_ name: String, bits: Int64 = 0, packets: Int64, _ reason: String) -> String? {
       let units = [bits > 0 ? "\(bits) bit/s" : nil, packets > 0 ? "\(packets) packets/s" : nil].compactMap(\.self)
-      return limit("\(name) " + units.joined(separator: " "), reason)
+      return units.isEmpty ? nil : limit("\(name) " + units.joined(separator: " "), reason)
     }
-    var parts: [String] = []
-    if antiSpoofing { parts.append(limit("anti-spoofing", "source-spoofed")) }
+    var parts: [String?] = []
+    if settings["anti-spoofing"] == .flag(true) { parts.append(limit("anti-spoofing", "source-spoofed")) }
+    let macLimit = number("mac-limit")
     if macLimit > 0 { parts.append(limit("macs \(macs)/\(macLimit)", "port-mac-limit")) }
-    if ingressBits + ingressPackets > 0 { parts.append(rate("ingress", ingressBits, ingressPackets, "ingress-rate-limit")) }
-    if egressBits + egressPackets > 0 { parts.append(rate("egress", egressBits, egressPackets, "egress-rate-limit")) }
-    for (name, packets) in [
-      ("broadcast", stormBroadcast), ("unknown-unicast", stormUnknownUnicast), ("unknown-multicast", stormUnknownMulticast),
-    ] where packets > 0 {
-      parts.append(rate(name, 0, packets, "storm-\(name)"))
+    for direction in ["ingress", "egress"] {
+      let (bits, packets) = (number("rate-limit.\(direction).bits"), number("rate-limit.\(direction).packets"))
+      parts.append(rate(direction, bits: bits, packets: packets, "\(direction)-rate-limit"))
     }
-    return parts.listed
+    for name in ["broadcast", "unknown-unicast", "unknown-multicast"] {
+      parts.append(rate(name, packets: number("storm-control.\(name)"), "storm-\(name)"))
+    }
+    return parts.compactMap(\.self).listed
   }
 }
 

@@ -36,12 +36,17 @@ import Testing
       try json(VTEPRow(address: "192.0.2.2", state: .resolving, nextHops: [NextHopRow(address: "192.0.2.254", device: "eth0")]))
         == #"{"address":"192.0.2.2","macs":0,"mtu":null,"next_hops":[{"address":"192.0.2.254","device":"eth0","mac":null,"state":null}],"reason":null,"rx_bytes":0,"rx_packets":0,"state":"resolving","tx_bytes":0,"tx_packets":0,"vnis":[]}"#
         + "\n")
+    let limited = PortLimits(
+      settings: Dictionary(uniqueKeysWithValues: PortKey.all.filter { $0.display == .limits }.map { ($0.name, .number(0)) }))
     let limits =
-      #""limits":{"anti_spoofing":false,"drops":{},"egress_bits":0,"egress_packets":0,"ingress_bits":0,"ingress_packets":0,"mac_limit":0,"#
+      #""limits":{"anti_spoofing":0,"drops":{},"egress_bits":0,"egress_packets":0,"ingress_bits":0,"ingress_packets":0,"mac_limit":0,"#
       + #""macs":0,"storm_broadcast":0,"storm_unknown_multicast":0,"storm_unknown_unicast":0},"#
     #expect(
-      try json(PortRow(name: "p", kind: "tap", device: "t", state: .waiting, vlans: [100: 5001], drops: .max))
-        == #"{"bpdu_guard":false,"device":"t","drops":18446744073709551615,"enabled":true,"features":[],"guest_mtu":null,"isolated":false,"kind":"tap","l2_protocols":"drop",\#(limits)"loop_probe":false,"mac":null,"mtu":null,"name":"p","notes":[],"offloads":"auto","profile":null,"punt_tap":null,"queues":0,"rx_bytes":0,"rx_packets":0,"shut":null,"shut_s":null,"state":"waiting","tpid":"any","tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
+      try json(
+        PortRow(
+          PortState(name: "p", kind: "tap", device: "t", state: .waiting, limits: limited, drops: .max),
+          settings: ["bpdu-guard": .flag(false), "vlans": .map(["100": .number(5001)]), "l2-protocols": .text("drop")]))
+        == #"{"announce":null,"bpdu_guard":false,"device":"t","drops":18446744073709551615,"enabled":null,"features":[],"guest_mtu":null,"isolated":null,"kind":"tap","l2_protocols":"drop",\#(limits)"loop_probe":null,"mac":null,"mtu":null,"name":"p","notes":[],"offloads":null,"profile":null,"punt_tap":null,"queues":0,"rx_bytes":0,"rx_packets":0,"shut":null,"shut_s":null,"state":"waiting","tpid":null,"tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
         + "\n")
     #expect(
       try json(BindingRow(port: "p", vni: 5001, source: .config, txBytes: 1))

@@ -82,7 +82,7 @@ import VTEPControl
   @Test func profilesAreOverridden() throws {
     var options = PortOptions()
     options.vni = vni5001
-    options.vlans = [7: vni5001, 8: vni5002]
+    options.vlans.own = [7: vni5001, 8: vni5002]
     var port = PortSettings(name: "p", kind: .tap, device: "t9")
     port.profile = "trunk"
     let shared = DesiredState(
@@ -93,7 +93,7 @@ import VTEPControl
     #expect(deleted.ports["p"]?.vlans == [8: vni5002])
     // Nothing is left, and nothing is taken from the profile again.
     let none = try deleted.applying(DeleteBinding(port: "p", vlan: 8))
-    #expect(none.ports["p"]?.vlans == [:] && none.ports["p"]?.options.vlans == [:])
+    #expect(none.ports["p"]?.vlans == [:] && none.ports["p"]?.options.vlans.own == [:])
     expectRefusal(DeleteBinding(port: "p"), of: shared, .refused, "from profile trunk; change the profile")
   }
 

@@ -158,9 +158,9 @@ private let head = """
   @Test func setChangesOnlyTheGivenKeys() throws {
     let before = try load(full).desired
     var port = try #require(before.ports["b"])
-    port.options.macLimit = 7
-    port.options.egress.packets = 9
-    port.options.isEnabled = true
+    port.macLimit = 7
+    port.egressPackets = 9
+    port.isEnabled = true
     let given: [String: SettingValue] = [
       "mac-limit": .number(7), "rate-limit": .map(["egress": .map(["packets": .number(9)])]), "enabled": .flag(true),
     ]

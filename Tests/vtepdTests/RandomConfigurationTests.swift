@@ -32,16 +32,16 @@ extension SeededGenerator {
   fileprivate mutating func options() -> PortOptions {
     var options = PortOptions()
     options.mtu = maybe { $0.number(68...9216) }
-    options.isEnabled = maybe { _ in false }
-    options.offloads = maybe { $0.oneOf(PortOffloads.allCases) }
-    options.antiSpoofing = maybe { _ in false }
-    options.isIsolated = maybe { $0.oneOf([true, false]) }
-    options.tpid = maybe { $0.oneOf(PortTPID.allCases) }
-    options.linkProtocols = maybe { $0.oneOf([.drop, .tunnel]) }
-    options.macLimit = maybe { UInt32($0.number(0...1000)) }
-    options.ingress.bits = maybe { UInt64($0.number(0...1_000_000)) }
-    options.egress.packets = maybe { UInt64($0.number(0...1_000_000)) }
-    options.storm.broadcast = maybe { UInt64($0.number(0...1000)) }
+    options.isEnabled.own = maybe { _ in false }
+    options.offloads.own = maybe { $0.oneOf(PortOffloads.allCases) }
+    options.antiSpoofing.own = maybe { _ in false }
+    options.isIsolated.own = maybe { $0.oneOf([true, false]) }
+    options.tpid.own = maybe { $0.oneOf(PortTPID.allCases) }
+    options.linkProtocols.own = maybe { $0.oneOf([.drop, .tunnel]) }
+    options.macLimit.own = maybe { UInt32($0.number(0...1000)) }
+    options.ingressBits.own = maybe { UInt64($0.number(0...1_000_000)) }
+    options.egressPackets.own = maybe { UInt64($0.number(0...1_000_000)) }
+    options.stormBroadcast.own = maybe { UInt64($0.number(0...1000)) }
     return options
   }
 
@@ -73,7 +73,7 @@ extension SeededGenerator {
       port.options = options()
       port.profile = state.profiles.keys.sorted().first
       if let vni = state.vnis.keys.sorted().first {
-        port.options.vlans = maybe { [UInt16($0.number(1...4094)): vni] }
+        port.options.vlans.own = maybe { [UInt16($0.number(1...4094)): vni] }
       }
       state.ports[port.name] = port
     }

@@ -58,7 +58,11 @@ final class RecordingHandler: ControlHandler {
   }
   func handle(_ request: ShowVTEPs) async throws(ControlError) -> Page<VTEPRow> { Page([]) }
   func handle(_ request: ShowPorts) async throws(ControlError) -> [PortRow] {
-    [PortRow(name: "vm1", kind: "tap", device: "tap-vm1", state: .up, vlans: [100: 5001])]
+    [
+      PortRow(
+        PortState(name: "vm1", kind: "tap", device: "tap-vm1", state: .up),
+        settings: ["vlans": .map(["100": .number(5001)]), "vni": .number(5002), "tpid": .text("any"), "isolated": .flag(false)])
+    ]
   }
   func handle(_ request: ShowBindings) async throws(ControlError) -> Page<BindingRow> {
     Page([

@@ -110,10 +110,10 @@ extension PortSettings {
 
   /// Removes a binding, whether from the port or from its profile.
   fileprivate mutating func unbind(_ vlan: UInt16) {
-    let tagged = vlans.filter { $0.key != vlan }
+    let tagged = self.vlans.filter { $0.key != vlan }
     let untagged = vlan == 0 ? nil : vni
-    inherited.vni = nil
-    (options.vni, options.vlans) = (untagged, tagged)
+    for layer in inherited.indices { inherited[layer].vni = nil }
+    (options.vni, options.vlans.own) = (untagged, tagged)
   }
 }
 

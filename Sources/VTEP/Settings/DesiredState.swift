@@ -38,7 +38,7 @@ public struct DesiredState: Equatable, Sendable {
   /// Gives each port its profile's options and the defaults. Call it after every change of profiles or of a port's profile.
   public mutating func resolveProfiles() {
     for (name, port) in ports {
-      let inherited = (port.profile.flatMap { profiles[$0] } ?? PortOptions()).over(portDefaults)
+      let inherited = [port.profile.flatMap { profiles[$0] }, portDefaults].compactMap(\.self)
       if port.inherited != inherited { ports[name]?.inherited = inherited }
     }
   }

@@ -12,7 +12,7 @@ extension PortOptions {
       problems.append(DesiredState.Problem(subject, path, message))
     }
     if let vni, state.vnis[vni] == nil { report(["vni"], "VNI \(vni) is not defined") }
-    let wrong = (vlans ?? [:]).filter { !(1...4094).contains($0.key) || state.vnis.index(forKey: $0.value) == nil }
+    let wrong = (vlans.own ?? [:]).filter { !(1...4094).contains($0.key) || state.vnis.index(forKey: $0.value) == nil }
     for (vlan, vni) in wrong.sorted(by: { $0.key < $1.key }) {
       if !(1...4094).contains(vlan) { report(["vlans", "\(vlan)"], "VLAN \(vlan) is not from 1 to 4094") }
       if state.vnis[vni] == nil { report(["vlans", "\(vlan)", "vni"], "VNI \(vni) of VLAN \(vlan) is not defined") }

@@ -1,101 +1,59 @@
-// PortOptions: the settings that a port and a profile have in common. A port sets some of them itself and takes the rest from its
-// profile; options that neither sets have a default (PortSettings).
+// PortOptions: the settings that ports and profiles have in common. A port sets some of them itself and takes the rest from its profile or,
+// failing that, from the defaults of the mode; PortSettings reads each of them through these layers.
+//
+// A new setting is a property here, a row in VTEPControl/PortKeys, and a line in vtepd's PortFields.
 
 import Encap
 
-/// Settings of a port, or of all ports of a profile; nil: not set here.
+/// A setting, and the value that holds where no layer sets it.
+public struct PortOption<Value: Equatable & Sendable>: Equatable, Sendable {
+  /// Nil: not set in this layer.
+  public var own: Value?
+  public let fallback: Value
+
+  init(_ fallback: Value) {
+    self.fallback = fallback
+  }
+}
+
+/// One layer of settings: those of a port, of a profile, or of a mode. A setting without a fallback is an optional.
 public struct PortOptions: Equatable, Sendable {
   /// Binding of untagged frames.
   public var vni: VNI?
   /// Bindings of tagged frames: VLAN identifier (1...4094) to VNI. Set as a whole.
-  public var vlans: [UInt16: VNI]?
-  /// Interface MTU in bytes.
+  public var vlans = PortOption<[UInt16: VNI]>([:])
+  /// Interface MTU in bytes; nil: tap gets the underlay's MTU less the overhead, netdev keeps its own.
   public var mtu: Int?
-  public var isEnabled: Bool?
   /// Checksum and segmentation offloads of the guest.
-  public var offloads: PortOffloads?
-  public var antiSpoofing: Bool?
+  public var offloads = PortOption(PortOffloads.auto)
+  /// Administrative state: a disabled port is down and carries nothing.
+  public var isEnabled = PortOption(true)
+  /// Accept the port's static addresses as sources, and no others.
+  public var antiSpoofing = PortOption(false)
   /// Announce the port's static addresses to the other VTEPs when it comes up.
-  public var isAnnounced: Bool?
+  public var isAnnounced = PortOption(false)
   /// The port reaches only the overlay and ports that are not isolated.
-  public var isIsolated: Bool?
-  /// Type of the tags that are removed and added.
-  public var tpid: PortTPID?
-  /// Learned addresses behind the port; 0: no limit.
-  public var macLimit: UInt32?
+  public var isIsolated = PortOption(false)
+  /// TPID of the tags that are removed and added.
+  public var tpid = PortOption(PortTPID.any)
   /// What to do with link-local control frames.
-  public var linkProtocols: LinkProtocols?
+  public var linkProtocols = PortOption(LinkProtocols.drop)
   /// A BPDU shuts the port.
-  public var hasBPDUGuard: Bool?
+  public var hasBPDUGuard = PortOption(false)
   /// The port sends loop probes, and may be shut when one returns.
-  public var probesLoops: Bool?
-  public var ingress = RateOptions()
-  public var egress = RateOptions()
-  public var storm = StormOptions()
+  public var probesLoops = PortOption(false)
+  /// Learned addresses behind the port; 0: no limit.
+  public var macLimit = PortOption<UInt32>(0)
+  /// Rate limits from the guest, in bits and packets per second; 0: no limit.
+  public var ingressBits = PortOption<UInt64>(0)
+  public var ingressPackets = PortOption<UInt64>(0)
+  /// Rate limits to the guest.
+  public var egressBits = PortOption<UInt64>(0)
+  public var egressPackets = PortOption<UInt64>(0)
+  /// Storm control, in packets per second from the guest; 0: no limit.
+  public var stormBroadcast = PortOption<UInt64>(0)
+  public var stormUnknownUnicast = PortOption<UInt64>(0)
+  public var stormUnknownMulticast = PortOption<UInt64>(0)
 
   public init() {}
-
-  /// A rate limit; 0: no limit.
-  public struct RateOptions: Equatable, Sendable {
-    /// Bits per second.
-    public var bits: UInt64?
-    /// Packets per second.
-    public var packets: UInt64?
-
-    public init(bits: UInt64? = nil, packets: UInt64? = nil) {
-      self.bits = bits
-      self.packets = packets
-    }
-  }
-
-  /// Storm control, in packets per second; 0: no limit.
-  public struct StormOptions: Equatable, Sendable {
-    public var broadcast: UInt64?
-    public var unknownUnicast: UInt64?
-    public var unknownMulticast: UInt64?
-
-    public init(broadcast: UInt64? = nil, unknownUnicast: UInt64? = nil, unknownMulticast: UInt64? = nil) {
-      self.broadcast = broadcast
-      self.unknownUnicast = unknownUnicast
-      self.unknownMulticast = unknownMulticast
-    }
-  }
-}
-
-extension PortOptions {
-  /// These settings, completed by those of a lower layer.
-  func over(_ below: PortOptions) -> PortOptions {
-    var options = PortOptions()
-    options.vni = vni ?? below.vni
-    options.vlans = vlans ?? below.vlans
-    options.mtu = mtu ?? below.mtu
-    options.isEnabled = isEnabled ?? below.isEnabled
-    options.offloads = offloads ?? below.offloads
-    options.antiSpoofing = antiSpoofing ?? below.antiSpoofing
-    options.isAnnounced = isAnnounced ?? below.isAnnounced
-    options.isIsolated = isIsolated ?? below.isIsolated
-    options.tpid = tpid ?? below.tpid
-    options.macLimit = macLimit ?? below.macLimit
-    options.linkProtocols = linkProtocols ?? below.linkProtocols
-    options.hasBPDUGuard = hasBPDUGuard ?? below.hasBPDUGuard
-    options.probesLoops = probesLoops ?? below.probesLoops
-    options.ingress = ingress.over(below.ingress)
-    options.egress = egress.over(below.egress)
-    options.storm = storm.over(below.storm)
-    return options
-  }
-}
-
-extension PortOptions.RateOptions {
-  func over(_ below: Self) -> Self {
-    Self(bits: bits ?? below.bits, packets: packets ?? below.packets)
-  }
-}
-
-extension PortOptions.StormOptions {
-  func over(_ below: Self) -> Self {
-    Self(
-      broadcast: broadcast ?? below.broadcast, unknownUnicast: unknownUnicast ?? below.unknownUnicast,
-      unknownMulticast: unknownMulticast ?? below.unknownMulticast)
-  }
 }

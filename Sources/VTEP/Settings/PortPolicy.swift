@@ -1,4 +1,4 @@
-// PortPolicy: the limits in force on what a port may send and receive: its own options over those of its profile.
+// PortPolicy: the limits in force on what a port may send and receive.
 
 /// Limits of a port.
 public struct PortPolicy: Equatable, Sendable {
@@ -25,24 +25,17 @@ public struct PortPolicy: Equatable, Sendable {
   /// Nothing is limited.
   public init() {}
 
-  /// - Parameter options: the port's own options over the inherited ones.
-  init(_ options: PortOptions) {
-    antiSpoofing = options.antiSpoofing ?? false
-    macLimit = options.macLimit ?? 0
-    ingress = Rate(options.ingress)
-    egress = Rate(options.egress)
-    storm = StormLimits(options.storm)
+  init(_ port: PortSettings) {
+    antiSpoofing = port.antiSpoofing
+    macLimit = port.macLimit
+    ingress = Rate(bits: port.ingressBits, packets: port.ingressPackets)
+    egress = Rate(bits: port.egressBits, packets: port.egressPackets)
+    storm = StormLimits(
+      broadcast: port.stormBroadcast, unknownUnicast: port.stormUnknownUnicast, unknownMulticast: port.stormUnknownMulticast)
   }
 
   /// Largest rates that the configuration accepts.
   public static let maximumBits = 1_000_000_000_000
   public static let maximumPackets = 1_000_000_000
   public static let maximumMACLimit = 1 << 24
-}
-
-extension PortPolicy.Rate {
-  /// An absent value means no limit.
-  init(_ options: PortOptions.RateOptions) {
-    self.init(bits: options.bits ?? 0, packets: options.packets ?? 0)
-  }
 }

@@ -11,15 +11,35 @@ extension PortSettings {
 
   /// The offer to the guest is fixed when its device opens.
   var deviceIdentity: DeviceIdentity {
-    DeviceIdentity(attachment: attachment, offersOffloads: kind.driver.offersOffloads && offloads == .auto)
+    DeviceIdentity(attachment: attachment, offersOffloads: kind.driver.offersOffloads && self.offloads == .auto)
   }
 
   /// The port should have a device. Some kinds close the device of a disabled port, so that the guest's link goes down.
-  var wantsDevice: Bool { isEnabled || !kind.driver.closesWhenDisabled }
+  var wantsDevice: Bool { self.isEnabled || !kind.driver.closesWhenDisabled }
+
+  /// The VNI that untagged frames are bound to. (The method of the same name hides the option.)
+  public var vni: VNI? {
+    get { self[dynamicMember: \.vni] }
+    set { options.vni = newValue }
+  }
 
   /// The VNI that a VLAN is bound to; 0 = untagged.
   public func vni(vlan: UInt16) -> VNI? {
-    vlan == 0 ? vni : vlans[vlan]
+    vlan == 0 ? vni : self.vlans[vlan]
+  }
+
+  /// Changes one binding in place, since there may be thousands of bindings and many changes in a row.
+  ///
+  /// - Parameters:
+  ///   - vlan: 1...4094, or 0 for untagged frames.
+  ///   - vni: nil: no binding, except for the profile's untagged one.
+  public mutating func bind(vlan: UInt16, to vni: VNI?) {
+    if vlan == 0 {
+      options.vni = vni
+    } else {
+      if options.vlans.own == nil { options.vlans.own = self.vlans }
+      options.vlans.own?[vlan] = vni
+    }
   }
 
   /// Static addresses of a binding; VLAN 0 = untagged.
@@ -35,7 +55,7 @@ extension PortSettings {
   /// All (VLAN, VNI) pairs; VLAN 0 = untagged.
   var bindings: [(vlan: UInt16, vni: VNI)] {
     let untagged = vni.map { (vlan: UInt16(0), vni: $0) }
-    return [untagged].compactMap(\.self) + vlans.sorted { $0.key < $1.key }.map { (vlan: $0.key, vni: $0.value) }
+    return [untagged].compactMap(\.self) + self.vlans.sorted { $0.key < $1.key }.map { (vlan: $0.key, vni: $0.value) }
   }
 }
 
@@ -44,7 +64,7 @@ extension PortSettings {
   ///
   /// `punt-` and the port's name; if that is longer than ten bytes, its first five, a dash and a hash of four digits.
   public var puntTapName: String? {
-    guard linkProtocols == .punt else { return nil }
+    guard self.linkProtocols == .punt else { return nil }
     guard name.utf8.count > 10 else { return "punt-\(name)" }
     let digits = String(PortHost.hash(name) & 0xffff, radix: 16)
     return "punt-\(name.prefix(5))-\(String(repeating: "0", count: 4 - digits.count))\(digits)"

@@ -22,7 +22,7 @@ extension PortSettings {
     }
     for (vlan, macs) in vlanMACs.sorted(by: { $0.key < $1.key }) {
       let path = ["vlan-macs", "\(vlan)"]
-      if vlans[vlan] == nil, !state.hasController { report(path, "vlan-macs: VLAN \(vlan) is not among the port's vlans") }
+      if self.vlans[vlan] == nil, !state.hasController { report(path, "vlan-macs: VLAN \(vlan) is not among the port's vlans") }
       if Set(macs).count < macs.count { report(path, "vlan-macs: an address of VLAN \(vlan) is given twice") }
       for mac in macs {
         if let reason = mac.reasonAgainstStation { report(path, "mac \(mac) is \(reason)") }

@@ -1,8 +1,9 @@
-// PortSettings: one access port (`ports`). PortSettings+Options combines its options, its profile and the defaults.
+// PortSettings: one access port (`ports`). Its options are read through all layers: `port.mtu` is the port's own, or else its profile's.
 
 import Encap
 
 /// One access port and the VNIs of its frames.
+@dynamicMemberLookup
 public struct PortSettings: Equatable, Sendable {
   public var name: String
   public var attachment: PortAttachment
@@ -14,15 +15,15 @@ public struct PortSettings: Equatable, Sendable {
   public var profile: String?
   /// The options that the port itself sets.
   public var options = PortOptions()
-  /// The options of its profile, or else the defaults; see `DesiredState.resolveProfiles`.
-  public internal(set) var inherited = PortOptions()
+  /// The layers below its own options: its profile's, then the mode's; see `DesiredState.resolveProfiles`.
+  public internal(set) var inherited: [PortOptions] = []
   /// VLANs (0 = untagged) that the controller has bound; see `DesiredState.merged`.
   public internal(set) var controlledVLANs: Set<UInt16> = []
 
   /// The port without its profile's options and the defaults.
   public var own: PortSettings {
     var own = self
-    own.inherited = PortOptions()
+    own.inherited = []
     return own
   }
 
@@ -39,4 +40,30 @@ public struct PortSettings: Equatable, Sendable {
     attachment.device = device
     self.init(name: name, attachment: attachment)
   }
+
+  /// The effective value of an option. Setting it sets the port's own.
+  public subscript<Value>(dynamicMember option: WritableKeyPath<PortOptions, PortOption<Value>>) -> Value {
+    get {
+      if let own = options[keyPath: option].own { return own }
+      for layer in inherited {
+        if let value = layer[keyPath: option].own { return value }
+      }
+      return options[keyPath: option].fallback
+    }
+    set { options[keyPath: option].own = newValue }
+  }
+
+  /// The effective value of an option that may have none. Nil leaves it to the layers below.
+  public subscript<Value>(dynamicMember option: WritableKeyPath<PortOptions, Value?>) -> Value? {
+    get {
+      if let own = options[keyPath: option] { return own }
+      for layer in inherited {
+        if let value = layer[keyPath: option] { return value }
+      }
+      return nil
+    }
+    set { options[keyPath: option] = newValue }
+  }
+
+  public var policy: PortPolicy { PortPolicy(self) }
 }

@@ -13,12 +13,6 @@ public struct StormLimits: Equatable, Sendable {
     self.unknownMulticast = unknownMulticast
   }
 
-  /// An absent value means no limit.
-  public init(_ options: PortOptions.StormOptions) {
-    self.init(
-      broadcast: options.broadcast ?? 0, unknownUnicast: options.unknownUnicast ?? 0, unknownMulticast: options.unknownMulticast ?? 0)
-  }
-
   public var isLimited: Bool { broadcast > 0 || unknownUnicast > 0 || unknownMulticast > 0 }
 
   /// The limits by their configuration keys.

@@ -7,7 +7,7 @@ extension PortSettings {
   var policyFeatures: PortFeatures {
     let policy = policy
     var features: PortFeatures = []
-    if !isEnabled || policy.antiSpoofing || policy.macLimit > 0 || policy.ingress.isLimited || policy.storm.isLimited {
+    if !self.isEnabled || policy.antiSpoofing || policy.macLimit > 0 || policy.ingress.isLimited || policy.storm.isLimited {
       features.insert(.isPoliced)
     }
     if policy.egress.isLimited { features.insert(.limitsEgress) }

@@ -17,9 +17,11 @@ extension Configuration {
       switch self {
       case .hypervisor: break
       case .gateway:
-        options.probesLoops = true
+        options.probesLoops.own = true
         // A trunk to a rack of servers stays far below; a loop reaches a million.
-        options.storm = PortOptions.StormOptions(broadcast: 10_000, unknownUnicast: 10_000, unknownMulticast: 10_000)
+        options.stormBroadcast.own = 10_000
+        options.stormUnknownUnicast.own = 10_000
+        options.stormUnknownMulticast.own = 10_000
       }
       return options
     }

@@ -169,7 +169,7 @@ struct ControlTablesTests {
 
   @Test("a BPDU shuts a port that guards against it, and only while that is up")
   mutating func bpdu() throws {
-    let (ports, state) = guarded { $0.options.hasBPDUGuard = $0.name == "a" }
+    let (ports, state) = guarded { $0.hasBPDUGuard = $0.name == "a" }
     var guards = Guards()
     let (guarding, other) = try (#require(ports["a"]).index, #require(ports["b"]).index)
     #expect(
@@ -184,7 +184,7 @@ struct ControlTablesTests {
   @Test("of two ports with a loop between them the later name is shut if both probe, else the one that does")
   mutating func loops() throws {
     for (probing, shut) in [(["a", "b"], "b"), (["a"], "a"), (["b"], "b")] {
-      let (ports, state) = guarded { $0.options.probesLoops = probing.contains($0.name) }
+      let (ports, state) = guarded { $0.probesLoops = probing.contains($0.name) }
       for sender in probing {
         var guards = Guards()
         let receiver = try #require(ports[sender == "a" ? "b" : "a"]).index
@@ -199,7 +199,7 @@ struct ControlTablesTests {
 
   @Test("VNIs that are joined outside are told of once")
   mutating func joined() throws {
-    let (ports, state) = guarded { $0.options.probesLoops = true }
+    let (ports, state) = guarded { $0.probesLoops = true }
     var guards = Guards()
     let alarm = PortAlarm.loop(try probe(ports, "a", vni: 6), .port(try #require(ports["b"]).index, vlan: 0))
     #expect(guards.judge(alarm, ports, state, tick: 0) == .joined([vni(6), vni(5)], how: "a probe of port a came in at port b"))
@@ -208,7 +208,7 @@ struct ControlTablesTests {
 
   @Test("a loop over the overlay: the VTEP with the higher address gives way at once, the other after three intervals")
   mutating func overlayLoops() throws {
-    let (ports, state) = guarded { $0.options.probesLoops = true }
+    let (ports, state) = guarded { $0.probesLoops = true }
     let sent = try probe(ports, "a")
     var guards = Guards()
     #expect(guards.judge(.loop(sent, .overlay(vni(5), sender: peer(1))), ports, state, tick: 0) != nil)

@@ -7,40 +7,34 @@ import Testing
 
 @Suite("Port options")
 struct PortOptionsTests {
-  /// Says everything.
-  private var full: PortOptions {
-    var options = PortOptions()
-    options.vni = VNI(truncating: 7)
-    options.vlans = [5: VNI(truncating: 7)]
-    options.mtu = 1400
-    options.isEnabled = false
-    options.offloads = .off
-    options.antiSpoofing = true
-    options.isAnnounced = true
-    options.isIsolated = true
-    options.tpid = .service
-    options.macLimit = 9
-    options.linkProtocols = .punt
-    options.hasBPDUGuard = true
-    options.probesLoops = true
-    options.ingress = .init(bits: 1, packets: 2)
-    options.egress = .init(bits: 3, packets: 4)
-    options.storm = .init(broadcast: 5, unknownUnicast: 6, unknownMulticast: 7)
-    return options
+  private func state(profile: PortOptions, defaults: PortOptions) -> DesiredState {
+    var port = PortSettings(name: "p", kind: .tap, device: "t")
+    port.profile = "q"
+    return DesiredState(
+      underlay: UnderlaySettings(addresses: [], devices: []), ports: ["p": port], profiles: ["q": profile], portDefaults: defaults)
   }
 
-  @Test("every setting comes from below when it is not said above, and not otherwise")
-  func layers() {
-    // A setting that is new must be set above, or this test would not see it.
-    for child in Mirror(reflecting: full).children {
-      #expect("\(child.value)" != "nil", "\(child.label ?? "?") is not set")
-    }
-    #expect(PortOptions().over(full) == full)
-    #expect(full.over(PortOptions()) == full)
-    var other = full
-    other.mtu = 1500
-    other.storm.broadcast = 0
-    #expect(other.over(full) == other)
-    #expect(full.over(other) == full)
+  @Test("an option is the port's own, or else the profile's, the mode's, or its fallback")
+  func layers() throws {
+    var profile = PortOptions()
+    var defaults = PortOptions()
+    var port = try #require(state(profile: profile, defaults: defaults).ports["p"])
+    #expect(port.isEnabled && port.macLimit == 0 && port.mtu == nil && port.vni == nil && port.vlans.isEmpty)
+
+    (defaults.macLimit.own, defaults.mtu, defaults.vni) = (1, 1001, VNI(truncating: 1))
+    port = try #require(state(profile: profile, defaults: defaults).ports["p"])
+    #expect(port.macLimit == 1 && port.mtu == 1001 && port.vni == VNI(truncating: 1))
+
+    (profile.macLimit.own, profile.mtu, profile.vni) = (2, 1002, VNI(truncating: 2))
+    port = try #require(state(profile: profile, defaults: defaults).ports["p"])
+    #expect(port.macLimit == 2 && port.mtu == 1002 && port.vni == VNI(truncating: 2))
+
+    (port.macLimit, port.mtu, port.vni) = (0, 1003, VNI(truncating: 3))
+    #expect(port.macLimit == 0 && port.mtu == 1003 && port.vni == VNI(truncating: 3))
+    #expect(port.options.macLimit.own == 0)
+
+    port.options.macLimit.own = nil
+    (port.mtu, port.vni) = (nil, nil)
+    #expect(port.macLimit == 2 && port.mtu == 1002 && port.vni == VNI(truncating: 2))
   }
 }

@@ -55,7 +55,7 @@ extension DataplaneTests {
     func requestedByTheHypervisor() throws {
       try DataplaneFixture.run { plane in
         plane.limit(.vm1) { settings in
-          settings.options.antiSpoofing = true
+          settings.antiSpoofing = true
           settings.macs = [Topology.guest(0x31)]
         }
         let frame = Self.frame(Topology.guest(0x31))

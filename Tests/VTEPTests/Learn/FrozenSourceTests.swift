@@ -81,7 +81,7 @@ extension DataplaneTests {
     @Test("a frozen source takes no place of a port's limit")
     func limit() throws {
       try DataplaneFixture.run { plane in
-        plane.limit(.vm2) { $0.options.macLimit = 2 }
+        plane.limit(.vm2) { $0.macLimit = 2 }
         plane.freeze(mac, at: .port(Place.vm1.rawValue, vlan: 0), second: .port(Place.vm2.rawValue, vlan: 0))
         for _ in 0..<3 { plane.send(.udp(from: mac, to: Topology.guest(3)), from: .vm2) }
         plane.expect(drops: [.vm2: [.sourceFrozen: 3]])

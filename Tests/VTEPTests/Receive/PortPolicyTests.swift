@@ -45,7 +45,7 @@ extension DataplaneTests {
       try DataplaneFixture.run(.ipv4, attachment) { plane in
         let own = [Self.one, Topology.guest(0x11), Topology.guest(0x12)]
         plane.limit(.vm1) { settings in
-          settings.options.antiSpoofing = true
+          settings.antiSpoofing = true
           if attachment == .tagged { settings.vlanMACs = [attachment.vlan: own] } else { settings.macs = own }
         }
         for mac in own { try plane.setStatic(mac, at: .port(Place.vm1.rawValue, vlan: attachment.vlan)) }
@@ -67,7 +67,7 @@ extension DataplaneTests {
     func spoofingAcrossVLANs() throws {
       try DataplaneFixture.run(.ipv4, .tagged) { plane in
         plane.limit(.vm1) { settings in
-          settings.options.antiSpoofing = true
+          settings.antiSpoofing = true
           settings.vlans[7] = Topology.otherVNI
           settings.vlanMACs = [7: [Self.one], plane.attachment.vlan: [Self.two]]
         }
@@ -80,7 +80,7 @@ extension DataplaneTests {
     func macLimitWithinOneBurst() throws {
       try DataplaneFixture.run { plane in
         // Guest 1 is known at the port already.
-        plane.limit(.vm1) { $0.options.macLimit = 3 }
+        plane.limit(.vm1) { $0.macLimit = 3 }
         let new = (0x40..<0x4a).map { Frame.udp(from: Topology.guest($0), to: Self.two) }
         let old = Frame.udp(from: Self.one, to: Self.two)
         // Twice in one burst: the same sources are let through the second time, too.
@@ -104,7 +104,7 @@ extension DataplaneTests {
           plane.run()
           plane.applyLearnEvents()
         }
-        plane.limit(.vm1) { $0.options.macLimit = 2 }
+        plane.limit(.vm1) { $0.macLimit = 2 }
         try plane.setStatic(Self.two, at: .port(Place.vm2.rawValue, vlan: 0))
         sendAndLearn(0x40)
         sendAndLearn(0x41)
@@ -143,7 +143,7 @@ extension DataplaneTests {
     @Test("static addresses take no place, and a place promised to what is never learned is free after a second")
     func macLimitAndPromises() throws {
       try DataplaneFixture.run { plane in
-        plane.limit(.vm2) { $0.options.macLimit = 2 }
+        plane.limit(.vm2) { $0.macLimit = 2 }
         try plane.setStatic(Topology.guest(0x50), at: .port(Place.vm2.rawValue, vlan: 0))
         func frame(_ number: UInt64) -> Frame { .udp(from: Topology.guest(number), to: Self.one) }
         // The learner never enters 0x51: the VNI may be at its own limit.
@@ -160,7 +160,7 @@ extension DataplaneTests {
     @Test("packets a second: a tenth of a second's worth at once, then the rate")
     func packetRate() throws {
       try DataplaneFixture.run { plane in
-        plane.limit(.vm1) { $0.options.ingress.packets = 1000 }
+        plane.limit(.vm1) { $0.ingressPackets = 1000 }
         let frame = Frame.udp(from: Self.one, to: Self.two)
         for _ in 0..<250 { plane.send(frame, from: .vm1) }
         plane.expect(local: [.vm2: Array(repeating: frame, count: 100)], drops: [.vm1: [.ingressRateLimit: 150]])
@@ -178,7 +178,7 @@ extension DataplaneTests {
     func bitRate() throws {
       try DataplaneFixture.run { plane in
         // One byte per microsecond; the bucket holds 100,000 bytes.
-        plane.limit(.vm1) { $0.options.ingress = PortOptions.RateOptions(bits: 8_000_000, packets: 2000) }
+        plane.limit(.vm1) { ($0.ingressBits, $0.ingressPackets) = (8_000_000, 2000) }
         let long = Frame.udp(from: Self.one, to: Self.two, byteCount: 1000)
         #expect(long.count == 1000)
         for _ in 0..<150 { plane.send(long, from: .vm1) }
@@ -193,7 +193,7 @@ extension DataplaneTests {
     @Test("egress: counted at the port that would have got the frame")
     func egressRate() throws {
       try DataplaneFixture.run { plane in
-        plane.limit(.vm2) { $0.options.egress.packets = 1000 }
+        plane.limit(.vm2) { $0.egressPackets = 1000 }
         let frame = Frame.udp(from: Self.one, to: Self.two)
         let other = Frame.udp(from: Self.one, to: Topology.guest(3))
         for _ in 0..<130 {
@@ -215,15 +215,15 @@ extension DataplaneTests {
     struct Storm: CustomTestStringConvertible, Sendable {
       var reason: DropReason
       var destination: MACAddress
-      var options: PortOptions.StormOptions
+      var option: WritableKeyPath<PortOptions, PortOption<UInt64>> & Sendable
 
       var testDescription: String { reason.name }
 
       static let all = [
-        Storm(reason: .stormBroadcast, destination: .broadcast, options: .init(broadcast: 10)),
-        Storm(reason: .stormUnknownUnicast, destination: Topology.guest(0x77), options: .init(unknownUnicast: 10)),
+        Storm(reason: .stormBroadcast, destination: .broadcast, option: \.stormBroadcast),
+        Storm(reason: .stormUnknownUnicast, destination: Topology.guest(0x77), option: \.stormUnknownUnicast),
         Storm(
-          reason: .stormUnknownMulticast, destination: MACAddress(bits: 0x0100_5e01_0101), options: .init(unknownMulticast: 10)),
+          reason: .stormUnknownMulticast, destination: MACAddress(bits: 0x0100_5e01_0101), option: \.stormUnknownMulticast),
       ]
     }
 
@@ -231,7 +231,7 @@ extension DataplaneTests {
     func storm(_ storm: Storm) throws {
       try DataplaneFixture.run { plane in
         plane.changeDomain { $0.flood = [] }
-        plane.limit(.vm1) { $0.options.storm = storm.options }
+        plane.limit(.vm1) { $0[dynamicMember: storm.option] = 10 }
         func frames(_ count: Int, to destination: MACAddress, from source: MACAddress = Self.one) -> [Frame] {
           Array(repeating: .udp(from: source, to: destination), count: count)
         }
@@ -261,7 +261,7 @@ extension DataplaneTests {
     @Test("a change of the snapshot refills no bucket, and a clock that is behind takes none")
     func bucketsOutliveSnapshots() throws {
       try DataplaneFixture.run { plane in
-        plane.limit(.vm1) { $0.options.ingress.packets = 1000 }
+        plane.limit(.vm1) { $0.ingressPackets = 1000 }
         let frame = Frame.udp(from: Self.one, to: Self.two)
         plane.pass(milliseconds: 5000)
         for _ in 0..<102 { plane.send(frame, from: .vm1) }
@@ -279,9 +279,9 @@ extension DataplaneTests {
       try DataplaneFixture.run { plane in
         plane.limit(.vm1) { settings in
           settings.macs = [Self.one]
-          settings.options.antiSpoofing = true
-          settings.options.ingress.packets = 1000
-          settings.options.storm.broadcast = 4
+          settings.antiSpoofing = true
+          settings.ingressPackets = 1000
+          settings.stormBroadcast = 4
         }
         try plane.setStatic(Self.one, at: .port(Place.vm1.rawValue, vlan: 0))
         plane.changeDomain { $0.flood = [] }

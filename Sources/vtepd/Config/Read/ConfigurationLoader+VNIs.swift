@@ -24,7 +24,13 @@ extension ConfigurationLoader {
     settings.ageingSeconds =
       section.integer("ageing-seconds", in: 0...Int(VNISettings.maximumAgeingSeconds)).map { UInt32($0) } ?? settings.ageingSeconds
     settings.macLimit = section.integer("mac-limit", in: 0...(16 << 20)).map { UInt32($0) } ?? settings.macLimit
-    if let storm = readStormControl(&section) { settings.storm = StormLimits(storm) }
+    if var storm = section.section("storm-control") {
+      let range = 0...StormLimits.maximum
+      settings.storm.broadcast = storm.integer("broadcast", in: range).map(UInt64.init) ?? 0
+      settings.storm.unknownUnicast = storm.integer("unknown-unicast", in: range).map(UInt64.init) ?? 0
+      settings.storm.unknownMulticast = storm.integer("unknown-multicast", in: range).map(UInt64.init) ?? 0
+      storm.finish()
+    }
     if var moves = section.section("mac-move") {
       settings.macMoveAction = moves.choice("action", as: ProtectionSettings.MACMove.Action.self)
       moves.finish()

@@ -32,6 +32,14 @@ final class ConfigurationReader {
     var hasFreeKeys = false
   }
 
+  /// A value to be read, and what messages call it.
+  struct Value {
+    let node: YAMLNode
+    let name: String
+    let subject: DesiredState.Problem.Subject
+    let reader: ConfigurationReader
+  }
+
   init(isRecording: Bool = false) {
     self.isRecording = isRecording
   }

@@ -22,7 +22,7 @@ extension Configuration {
     ]
     if !desired.profiles.isEmpty {
       let profiles = desired.profiles.sorted { $0.key < $1.key }
-      sections.append(("profiles", .block(profiles.map { ($0.key, .block($0.value.pairs)) })))
+      sections.append(("profiles", .block(profiles.map { ($0.key, $0.value.node) })))
     }
     sections.append(("ports", .block(desired.ports.values.sorted { $0.name < $1.name }.map(\.node))))
     if let ovsdb { sections.append(("ovsdb", ovsdb.node)) }

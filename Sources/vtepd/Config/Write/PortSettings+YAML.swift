@@ -1,84 +1,48 @@
-// PortSettings+YAML: ports and profiles in the file's own format. What a port takes from its profile is the profile's to say.
+// PortSettings+YAML: ports and profiles in the file's own format, by the table of PortFields. What a port takes from its profile, the profile
+// says.
 
-import Encap
 import VTEP
+import VTEPControl
 
 extension PortSettings {
   var node: YAMLNode {
-    var pairs = [("name", YAMLNode(text: name)), ("kind", YAMLNode(text: kind.rawValue))] + attachment.pairs
-    if let profile { pairs.append(("profile", YAMLNode(text: profile))) }
-    pairs += options.pairs
-    if !macs.isEmpty { pairs.append(("macs", .flow(macs.map { YAMLNode(text: "\($0)") }))) }
-    let tagged = vlanMACs.filter { !$0.value.isEmpty }.sorted { $0.key < $1.key }
-    if !tagged.isEmpty {
-      pairs.append(("vlan-macs", .flow(tagged.map { ($0.key, .flow($0.value.map { YAMLNode(text: "\($0)") })) })))
-    }
-    return .block(pairs)
+    let fields = PortField.all.filter { $0.key.scope != .attachment || kind.takes($0.key.name) }
+    return .block([("name", YAMLNode(text: name)), ("kind", YAMLNode(text: kind.rawValue))] + pairs(of: fields))
   }
-}
 
-extension PortAttachment {
-  /// The keys that the kind takes.
-  fileprivate var pairs: [(String, YAMLNode)] {
-    (kind.requiredKeys + kind.optionalKeys).compactMap { key in
-      let value: YAMLNode? =
-        switch key {
-        case .device: device.map { YAMLNode(text: $0) }
-        case .socket: socket.map { YAMLNode(text: $0) }
-        case .devargs: devargs.map { YAMLNode(text: $0) }
-        case .role: YAMLNode(text: role.rawValue)
-        case .queues: YAMLNode(number: queues)
-        case .memifID: YAMLNode(number: memifID)
-        case .socketOwner: socketOwner.map { YAMLNode(text: $0) }
-        case .socketGroup: socketGroup.map { YAMLNode(text: $0) }
-        case .socketMode: socketMode.map { YAMLNode(text: "0" + String($0, radix: 8)) }
-        }
-      return value.map { (key.rawValue, $0) }
+  /// The keys that have a value of their own, with these values.
+  ///
+  /// - Parameter depth: of the mapping that they are for.
+  fileprivate func pairs(of fields: [PortField], depth: Int = 0) -> [(String, YAMLNode)] {
+    fields.byKey(at: depth).compactMap { name, fields in
+      if let field = fields.first, field.key.path.count == depth + 1 { return field.own(self).map { (name, YAMLNode(setting: $0)) } }
+      let inner = pairs(of: fields, depth: depth + 1)
+      return inner.isEmpty ? nil : (name, .flow(inner))
     }
   }
 }
 
 extension PortOptions {
-  /// Keys that are said here, with their values.
-  var pairs: [(String, YAMLNode)] {
-    var pairs: [(String, YAMLNode)] = []
-    if let vni { pairs.append(("vni", YAMLNode(number: vni.rawValue))) }
-    if let vlans {
-      let entries = vlans.sorted { $0.key < $1.key }
-      pairs.append(("vlans", .flow(entries.map { ($0.key, YAMLNode(number: $0.value.rawValue)) })))
-    }
-    if let mtu { pairs.append(("mtu", YAMLNode(number: mtu))) }
-    if let offloads { pairs.append(("offloads", YAMLNode(text: offloads.rawValue))) }
-    if let isEnabled { pairs.append(("enabled", YAMLNode(flag: isEnabled))) }
-    if let antiSpoofing { pairs.append(("anti-spoofing", YAMLNode(flag: antiSpoofing))) }
-    if let isAnnounced { pairs.append(("announce", YAMLNode(flag: isAnnounced))) }
-    if let isIsolated { pairs.append(("isolated", YAMLNode(flag: isIsolated))) }
-    if let tpid { pairs.append(("tpid", YAMLNode(text: tpid.text))) }
-    if let linkProtocols { pairs.append(("l2-protocols", YAMLNode(text: linkProtocols.rawValue))) }
-    if let hasBPDUGuard { pairs.append(("bpdu-guard", YAMLNode(flag: hasBPDUGuard))) }
-    if let probesLoops { pairs.append(("loop-probe", YAMLNode(flag: probesLoops))) }
-    if let macLimit { pairs.append(("mac-limit", YAMLNode(number: macLimit))) }
-    pairs += Self.mapping("rate-limit", Self.mapping("ingress", ingress.pairs) + Self.mapping("egress", egress.pairs))
-    pairs += Self.mapping("storm-control", storm.pairs)
-    return pairs
-  }
-
-  /// A mapping under a key; nothing when it is empty.
-  private static func mapping(_ key: String, _ pairs: [(String, YAMLNode)]) -> [(String, YAMLNode)] {
-    pairs.isEmpty ? [] : [(key, .flow(pairs))]
+  /// A profile's keys.
+  var node: YAMLNode {
+    var settings = PortSettings(name: "", attachment: PortAttachment(.tap))
+    settings.options = self
+    return .block(settings.pairs(of: PortField.options))
   }
 }
 
-extension PortOptions.RateOptions {
-  fileprivate var pairs: [(String, YAMLNode)] {
-    [("bits", bits), ("packets", packets)].compactMap { key, value in value.map { (key, YAMLNode(number: $0)) } }
-  }
-}
-
-extension PortOptions.StormOptions {
-  fileprivate var pairs: [(String, YAMLNode)] {
-    [("broadcast", broadcast), ("unknown-unicast", unknownUnicast), ("unknown-multicast", unknownMulticast)].compactMap {
-      key, value in value.map { (key, YAMLNode(number: $0)) }
+extension YAMLNode {
+  /// On one line. Mappings are by VLAN.
+  fileprivate init(setting: SettingValue) {
+    switch setting {
+    case .null: self.init(content: .scalar("null", isPlain: true))
+    case .flag(let flag): self.init(flag: flag)
+    case .number(let number): self.init(number: number)
+    case .text(let text): self.init(text: text)
+    case .list(let list): self = .flow(list.map { YAMLNode(setting: $0) })
+    case .map(let map):
+      let entries = map.compactMap { key, value in Int(key).map { ($0, YAMLNode(setting: value)) } }
+      self = .flow(entries.sorted { $0.0 < $1.0 })
     }
   }
 }

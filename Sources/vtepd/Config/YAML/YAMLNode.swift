@@ -80,10 +80,14 @@ struct YAMLMapping: Equatable, Sendable {
     set {
       switch (lastIndex(of: key), newValue) {
       case (let index?, let value?): pairs[index].value = value
-      case (nil, let value?): pairs.append(Pair(key: YAMLNode(text: key), value: value))
-      case (_, nil): pairs.removeAll { $0.key.text == key }
+      case (nil, let value?):
+        pairs.append(Pair(key: YAMLNode(text: key), value: value))
+        if lastIndexes.isEmpty { index() } else { lastIndexes[key] = pairs.count - 1 }
+      case (_?, nil):
+        pairs.removeAll { $0.key.text == key }
+        index()
+      case (nil, nil): break
       }
-      index()
     }
   }
 

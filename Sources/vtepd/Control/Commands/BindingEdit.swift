@@ -37,7 +37,7 @@ extension DeleteBinding: DesiredStateEdit {
     if let vlan {
       settings.vlanMACs[vlan] = nil
       // As it was before its first binding.
-      if settings.vlans.isEmpty, settings.options.vlans != nil, !settings.inheritsVLANs { settings.options.vlans = nil }
+      if settings.vlans.isEmpty, !settings.inheritsVLANs { settings.options.vlans.own = nil }
     } else {
       if let profile = settings.profile, settings.vni != nil {
         throw ControlError(.refused, "port \(port) gets its untagged binding from profile \(profile); change the profile")
@@ -50,7 +50,7 @@ extension DeleteBinding: DesiredStateEdit {
 
 extension PortSettings {
   /// Its profile binds tagged frames.
-  fileprivate var inheritsVLANs: Bool { inherited.vlans != nil }
+  fileprivate var inheritsVLANs: Bool { inherited.contains { $0.vlans.own != nil } }
 }
 
 private func checkVLAN(_ vlan: UInt16?) throws(ControlError) {

@@ -29,7 +29,7 @@ extension SetPort: DesiredStateEdit {
       throw ControlError(fixed: "kind", port: name)
     }
     let new = try PortSettings(name: name, settings, replacing: old)
-    if let key = new.attachment.firstDifference(from: old.attachment) {
+    if let key = new.attachmentDifference(from: old) {
       throw ControlError(fixed: key, port: name)
     }
     try new.checkOffloads(against: old)
@@ -51,20 +51,13 @@ extension ControlError {
   }
 }
 
-extension PortAttachment {
-  fileprivate func firstDifference(from old: PortAttachment) -> String? {
-    if kind != old.kind { return "kind" }
-    let values: [(Key, Bool)] = [
-      (.device, device == old.device), (.socket, socket == old.socket), (.role, role == old.role), (.queues, queues == old.queues),
-      (.memifID, memifID == old.memifID), (.devargs, devargs == old.devargs), (.socketOwner, socketOwner == old.socketOwner),
-      (.socketGroup, socketGroup == old.socketGroup), (.socketMode, socketMode == old.socketMode),
-    ]
-    return values.first { !$0.1 }?.0.rawValue
-  }
-}
-
 extension PortSettings {
-  /// The key of the configuration file by which the two differ, among those that can change; nil: they do not.
+  /// The key of the attachment in which the two differ; nil: none.
+  fileprivate func attachmentDifference(from old: PortSettings) -> String? {
+    PortField.attachments.first { $0.own(self) != $0.own(old) }?.key.name
+  }
+
+  /// The key of the configuration file in which the two differ, among those that can change; nil: they do not.
   fileprivate func firstDifference(from old: PortSettings) -> String? {
     let (new, old) = (node.mapping ?? YAMLMapping(), old.node.mapping ?? YAMLMapping())
     return (new.pairs + old.pairs).compactMap(\.key.text).filter { new[$0] != old[$0] }.min()
@@ -72,7 +65,7 @@ extension PortSettings {
 
   /// - Throws: `refused` when the guest's driver has negotiated other offloads with the device.
   fileprivate func checkOffloads(against old: PortSettings) throws(ControlError) {
-    guard kind != .vhostUser || offloads == old.offloads else {
+    guard kind != .vhostUser || self.offloads == old.offloads else {
       throw ControlError(fixed: "offloads", port: name)
     }
   }
@@ -99,7 +92,7 @@ extension YAMLMapping {
     for (key, value) in settings.sorted(by: { $0.key < $1.key }) {
       switch value {
       case .null: self[key] = nil
-      case .map(let inner) where ["rate-limit", "ingress", "egress", "storm-control"].contains(key):
+      case .map(let inner) where PortKey.groups.contains(key):
         var mapping = self[key]?.mapping ?? YAMLMapping()
         mapping.lay(inner)
         self[key] = YAMLNode(content: .mapping(mapping))

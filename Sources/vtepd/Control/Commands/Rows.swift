@@ -120,27 +120,29 @@ extension DestinationRow {
 
 extension PortRow {
   init(_ report: PortReport) {
-    let state: State =
+    let state: PortState.Link =
       switch report.status.state {
       case .up: .up
       case .down: .down
       case .waiting: .waiting
       }
-    let vlans = report.settings.vlans.map { (Int($0.key), $0.value.rawValue) }
     self.init(
-      name: report.settings.name, kind: report.settings.kind.rawValue, device: report.settings.attachment.place,
-      state: state,
-      mac: report.mac.map(\.description), mtu: report.mtu, vni: report.settings.vni?.rawValue,
-      vlans: Dictionary(uniqueKeysWithValues: vlans), profile: report.settings.profile, isolated: report.settings.isIsolated,
-      tpid: report.settings.tpid.text, enabled: report.settings.isEnabled,
-      limits: PortLimits(report), rxPackets: report.traffic.rxPackets,
-      rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets, txBytes: report.traffic.txBytes,
-      drops: report.drops, features: report.status.features,
-      queues: min(report.status.receiveQueues, report.status.transmitQueues), guestMTU: report.status.guestMTU,
-      offloads: report.settings.offloads.rawValue, linkProtocols: report.settings.linkProtocols.rawValue,
-      puntTap: report.settings.puntTapName, bpduGuard: report.settings.hasBPDUGuard, loopProbe: report.settings.probesLoops,
-      shut: report.shutReason, shutSeconds: report.shutSeconds,
-      notes: report.notes)
+      PortState(
+        name: report.settings.name, kind: report.settings.kind.rawValue, device: report.settings.attachment.place, state: state,
+        mac: report.mac.map(\.description), mtu: report.mtu, limits: PortLimits(report), rxPackets: report.traffic.rxPackets,
+        rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets, txBytes: report.traffic.txBytes, drops: report.drops,
+        features: report.status.features, queues: min(report.status.receiveQueues, report.status.transmitQueues),
+        guestMTU: report.status.guestMTU, puntTap: report.settings.puntTapName, shut: report.shutReason, shutSeconds: report.shutSeconds,
+        notes: report.notes),
+      settings: report.settings.shown { $0 != .none && $0 != .limits })
+  }
+}
+
+extension PortSettings {
+  /// Values in force, of the keys that are displayed in a certain way.
+  fileprivate func shown(_ isShown: (PortKey.Display) -> Bool) -> [String: SettingValue] {
+    let values = PortField.all.filter { isShown($0.key.display) }.map { ($0.key.name, $0.effective(self)) }
+    return Dictionary(uniqueKeysWithValues: values).compactMapValues(\.self)
   }
 }
 
@@ -156,13 +158,9 @@ extension BindingRow {
 
 extension PortLimits {
   init(_ report: PortReport) {
-    let policy = report.settings.policy
     let drops = report.policyDrops.filter { $0.count > 0 }.map { ($0.reason.name, $0.count) }
     self.init(
-      antiSpoofing: policy.antiSpoofing, macLimit: policy.macLimit, macs: report.learnedMACs, ingressBits: policy.ingress.bits,
-      ingressPackets: policy.ingress.packets, egressBits: policy.egress.bits, egressPackets: policy.egress.packets,
-      stormBroadcast: policy.storm.broadcast, stormUnknownUnicast: policy.storm.unknownUnicast,
-      stormUnknownMulticast: policy.storm.unknownMulticast, drops: Dictionary(uniqueKeysWithValues: drops))
+      settings: report.settings.shown { $0 == .limits }, macs: report.learnedMACs, drops: Dictionary(uniqueKeysWithValues: drops))
   }
 }
 
