@@ -44,7 +44,7 @@ private func lines(of pieces: [[UInt8]]) -> [Data?] {
 }
 
 private func answer(_ line: Data, _ handler: RecordingHandler, _ access: ControlAccess) throws {
-  let dispatcher = ControlDispatcher(handler: handler, user: 0, access: access)
+  let dispatcher = ControlDispatcher(commands: handler.commands, user: 0, access: access)
   guard let answer = try runInPlace({ await dispatcher.answer(to: line) }) else { return }
   try require(answer.last == UInt8(ascii: "\n") && !answer.dropLast().contains(UInt8(ascii: "\n")), "an answer is no line")
   guard case .object(let members)? = try? JSONValue(parsing: answer.dropLast(), depth: 64) else {

@@ -4,6 +4,7 @@
 public struct AddBinding: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "binding.add"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var port: String
@@ -27,6 +28,7 @@ public struct AddBinding: ControlRequest {
 public struct DeleteBinding: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "binding.delete"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var port: String

@@ -4,6 +4,8 @@
 public struct CheckConfiguration: ControlRequest {
   public typealias Answer = ConfigurationAnswer
   public static let method = "config.check"
+  // It compares a text with what runs, and changes nothing.
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   /// File name for messages; the daemon does not open it.
@@ -23,6 +25,7 @@ public struct CheckConfiguration: ControlRequest {
 public struct ApplyConfiguration: ControlRequest {
   public typealias Answer = ConfigurationAnswer
   public static let method = "config.apply"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   /// File name for messages; the daemon does not open it.
@@ -60,6 +63,7 @@ public struct ConfigurationAnswer: Codable, Equatable, Sendable {
 public struct ShowConfiguration: ControlRequest {
   public typealias Answer = ConfigurationText
   public static let method = "config.show"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public init() {}

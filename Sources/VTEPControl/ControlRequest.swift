@@ -10,7 +10,7 @@ public protocol ControlRequest: Codable, Equatable, Sendable {
   associatedtype Answer: Codable & Equatable & Sendable
   /// The JSON-RPC method name, e.g. `mac.add`.
   static var method: String { get }
-  /// Whether it only reads; ControlAccess.swift lists all.
+  /// Whether it only reads. There is no default: each command says so.
   static var access: ControlAccess { get }
   /// Every parameter name. The daemon refuses others: a misspelt filter must not flush everything.
   static var parameterNames: [String] { get }

@@ -4,6 +4,7 @@
 public struct GetStatus: ControlRequest {
   public typealias Answer = DaemonStatus
   public static let method = "status"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public init() {}

@@ -4,6 +4,7 @@
 public struct AddMAC: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "mac.add"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32
@@ -30,6 +31,7 @@ public struct AddMAC: ControlRequest {
 public struct DeleteMAC: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "mac.delete"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32
@@ -47,6 +49,7 @@ public struct DeleteMAC: ControlRequest {
 public struct FlushMACs: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "mac.flush"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32?

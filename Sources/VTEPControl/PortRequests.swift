@@ -4,6 +4,7 @@
 public struct AddPort: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "port.add"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var name: String
@@ -22,6 +23,7 @@ public struct AddPort: ControlRequest {
 public struct SetPort: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "port.set"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var name: String
@@ -40,6 +42,7 @@ public struct SetPort: ControlRequest {
 public struct PreparePort: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "port.prepare"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32
@@ -61,6 +64,7 @@ public struct PreparePort: ControlRequest {
 public struct DeletePort: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "port.delete"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var name: String

@@ -5,6 +5,7 @@ public struct ShowBindings: PagedRequest {
   public typealias Row = BindingRow
   public typealias Answer = Page<BindingRow>
   public static let method = "show.bindings"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var port: String?

@@ -4,6 +4,7 @@
 public struct ShowDrops: ControlRequest {
   public typealias Answer = [DropRow]
   public static let method = "show.drops"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   /// Counters that are zero, too.

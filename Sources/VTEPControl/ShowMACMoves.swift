@@ -5,6 +5,7 @@ public struct ShowMACMoves: PagedRequest {
   public typealias Row = MACMoveRow
   public typealias Answer = Page<MACMoveRow>
   public static let method = "show.mac-moves"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var cursor: UInt64?

@@ -6,6 +6,7 @@ public struct ShowMACTable: PagedRequest {
   public typealias Row = MACTableRow
   public typealias Answer = Page<MACTableRow>
   public static let method = "show.mac-table"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32?

@@ -4,6 +4,7 @@
 public struct ShowMulticast: ControlRequest {
   public typealias Answer = [MulticastRow]
   public static let method = "show.multicast"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public init() {}

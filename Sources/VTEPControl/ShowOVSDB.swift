@@ -4,6 +4,7 @@
 public struct ShowOVSDB: ControlRequest {
   public typealias Answer = [OVSDBRemoteRow]
   public static let method = "show.ovsdb"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public init() {}
@@ -15,6 +16,7 @@ public struct ShowOVSDB: ControlRequest {
 public struct ReleaseHold: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "ovsdb.release-hold"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public init() {}

@@ -4,6 +4,7 @@
 public struct ShowPorts: ControlRequest {
   public typealias Answer = [PortRow]
   public static let method = "show.ports"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public init() {}

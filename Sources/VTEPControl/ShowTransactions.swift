@@ -4,6 +4,7 @@
 public struct ShowTransactions: ControlRequest {
   public typealias Answer = [TransactionRow]
   public static let method = "ovsdb.transactions"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   /// Most transactions to return; nil: all that are recorded.

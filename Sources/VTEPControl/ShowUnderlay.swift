@@ -4,6 +4,7 @@
 public struct ShowUnderlay: ControlRequest {
   public typealias Answer = [UnderlayRow]
   public static let method = "show.underlay"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public init() {}

@@ -5,6 +5,7 @@ public struct ShowVNIs: PagedRequest {
   public typealias Row = VNIRow
   public typealias Answer = Page<VNIRow>
   public static let method = "show.vnis"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var cursor: UInt64?

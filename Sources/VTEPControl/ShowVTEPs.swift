@@ -5,6 +5,7 @@ public struct ShowVTEPs: PagedRequest {
   public typealias Row = VTEPRow
   public typealias Answer = Page<VTEPRow>
   public static let method = "show.vteps"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var cursor: UInt64?

@@ -4,6 +4,7 @@
 public struct ShowWorkers: ControlRequest {
   public typealias Answer = [WorkerRow]
   public static let method = "show.workers"
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public init() {}

@@ -4,6 +4,7 @@
 public struct AddVNI: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "vni.add"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32
@@ -63,6 +64,7 @@ public struct AddVNI: ControlRequest {
 public struct SetVNI: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "vni.set"
+  public static let access = ControlAccess.change
   public static let parameterNames = AddVNI.parameterNames
 
   public var settings: AddVNI
@@ -84,6 +86,7 @@ public struct SetVNI: ControlRequest {
 public struct DeleteVNI: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "vni.delete"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32
@@ -99,6 +102,7 @@ public struct DeleteVNI: ControlRequest {
 public struct AddPeer: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "peer.add"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32
@@ -116,6 +120,7 @@ public struct AddPeer: ControlRequest {
 public struct DeletePeer: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "peer.delete"
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var vni: UInt32

@@ -82,7 +82,7 @@ struct VTEPDaemon: AsyncParsableCommand {
       try RunDirectory.create(configuration.runDirectory)
       try await daemon.ovsdb.check(configuration.ovsdb)
       control = try ControlServer(
-        socketPath: configuration.runDirectory + "/vtepd.sock", handler: daemon, logger: log)
+        socketPath: configuration.runDirectory + "/vtepd.sock", commands: daemon.commands, logger: log)
     } catch {
       Self.complain("vtepd: \(error)")
       throw ExitCode(2)

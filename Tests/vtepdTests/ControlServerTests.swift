@@ -15,6 +15,12 @@ import VTEPControl
     return try client.send(GetStatus()).state == .running
   }
 
+  @Test func theDaemonHasAllThatTheHandlerHas() throws {
+    let configuration = try ConfigurationLoader(hostName: "h").load(text: fullConfigurationText, file: "f")
+    let daemon = Daemon(configuration: configuration, path: "f", log: quietLogger)
+    #expect(Set(daemon.commands.methods).isSuperset(of: try RecordingHandler().commands.methods))
+  }
+
   @Test func everyCommandReachesItsMethod() async throws {
     try await withServer(handler: RecordingHandler()) { path in
       var client = try ControlClient(socketPath: path, timeoutSeconds: 60)
@@ -263,7 +269,7 @@ import VTEPControl
     }
     try #require(result == 0)
     close(dead)
-    let server = try ControlServer(socketPath: directory.socketPath, handler: RecordingHandler(), logger: quietLogger)
+    let server = try ControlServer(socketPath: directory.socketPath, commands: RecordingHandler().commands, logger: quietLogger)
     let task = Task { try await server.run() }
     try await withTaskExecutorPreference(ThreadExecutor()) {
       let isServed = try isAnswered(directory.socketPath)
@@ -295,7 +301,7 @@ import VTEPControl
     var limits = ControlServer.Limits()
     limits.idleTimeout = .hours(1)
     let server = try ControlServer(
-      socketPath: directory.socketPath, handler: RecordingHandler(macCount: 1 << 40), limits: limits, logger: quietLogger)
+      socketPath: directory.socketPath, commands: RecordingHandler(macCount: 1 << 40).commands, limits: limits, logger: quietLogger)
     let running = Task { try await server.run() }
     try await withTaskExecutorPreference(ThreadExecutor()) {
       let silent = try RawClient(directory.socketPath)
@@ -317,7 +323,7 @@ import VTEPControl
   @Test func gracefulShutdownEndsTheService() async throws {
     let directory = try ScratchDirectory()
     let path = directory.socketPath
-    let server = try ControlServer(socketPath: path, handler: RecordingHandler(), logger: quietLogger)
+    let server = try ControlServer(socketPath: path, commands: RecordingHandler().commands, logger: quietLogger)
     let group = ServiceGroup(services: [server], logger: quietLogger)
     let running = Task { try await group.run() }
     try await withTaskExecutorPreference(ThreadExecutor()) {

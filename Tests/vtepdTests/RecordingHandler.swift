@@ -1,4 +1,4 @@
-// RecordingHandler: replaces the data plane's adapter, so that the control server and vtepctl can be tested over a real socket
+// RecordingHandler: replaces the daemon, so that the control server and vtepctl can be tested over a real socket
 // without DPDK. Changes go through the same edits of the desired state as in the daemon.
 
 import Encap
@@ -8,7 +8,7 @@ import VTEPControl
 
 @testable import vtepd
 
-final class RecordingHandler: ControlHandler {
+final class RecordingHandler: Sendable {
   let desired: Mutex<DesiredState>
   let daemonState = Mutex(DaemonStatus.State.running)
   /// Rows of a MAC table that never existed; row n is computed from n.
@@ -27,6 +27,42 @@ final class RecordingHandler: ControlHandler {
   static func row(_ number: UInt64) -> MACTableRow {
     let mac = MACAddress(bits: 0x0200_0000_0000 | number)
     return MACTableRow(vni: 5001, mac: "\(mac)", type: .learned, location: .vtep, vtep: "192.0.2.2", ageSeconds: 1, moves: 0)
+  }
+
+  var commands: ControlCommands {
+    var commands = ControlCommands()
+    commands.add(GetStatus.self, handle)
+    commands.add(ShowMACTable.self, handle)
+    commands.add(ShowMACMoves.self, handle)
+    commands.add(ShowVNIs.self, handle)
+    commands.add(ShowVTEPs.self, handle)
+    commands.add(ShowPorts.self, handle)
+    commands.add(ShowBindings.self, handle)
+    commands.add(ShowDrops.self, handle)
+    commands.add(ShowMulticast.self, handle)
+    commands.add(ShowUnderlay.self, handle)
+    commands.add(ShowTransactions.self, handle)
+    commands.add(ReleaseHold.self, handle)
+    commands.add(ShowOVSDB.self, handle)
+    commands.add(ShowWorkers.self, handle)
+    commands.add(DeleteMAC.self, handle)
+    commands.add(FlushMACs.self, handle)
+    commands.add(PreparePort.self, handle)
+    commands.add(CheckConfiguration.self, handle)
+    commands.add(ApplyConfiguration.self, handle)
+    commands.add(ShowConfiguration.self, handle)
+    commands.add(AddMAC.self, change)
+    commands.add(AddVNI.self, change)
+    commands.add(SetVNI.self, change)
+    commands.add(DeleteVNI.self, change)
+    commands.add(AddPeer.self, change)
+    commands.add(DeletePeer.self, change)
+    commands.add(AddPort.self, change)
+    commands.add(SetPort.self, change)
+    commands.add(DeletePort.self, change)
+    commands.add(AddBinding.self, change)
+    commands.add(DeleteBinding.self, change)
+    return commands
   }
 
   private func change(_ edit: some DesiredStateEdit) throws(ControlError) -> ChangeAnswer {
@@ -87,20 +123,9 @@ final class RecordingHandler: ControlHandler {
     // JSON cannot represent this: the answer cannot be encoded.
     [WorkerRow(worker: 0, busyPercent: .infinity)]
   }
-  func handle(_ request: AddMAC) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: DeleteMAC) async throws(ControlError) -> ChangeAnswer { throw ControlError(.notFound, "no such entry") }
   func handle(_ request: FlushMACs) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: true) }
-  func handle(_ request: AddVNI) async throws(ControlError) -> ChangeAnswer { try change(request) }
-  func handle(_ request: SetVNI) async throws(ControlError) -> ChangeAnswer { try change(request) }
-  func handle(_ request: DeleteVNI) async throws(ControlError) -> ChangeAnswer { try change(request) }
-  func handle(_ request: AddPeer) async throws(ControlError) -> ChangeAnswer { try change(request) }
-  func handle(_ request: DeletePeer) async throws(ControlError) -> ChangeAnswer { try change(request) }
-  func handle(_ request: AddPort) async throws(ControlError) -> ChangeAnswer { try change(request) }
-  func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: PreparePort) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: true) }
-  func handle(_ request: DeletePort) async throws(ControlError) -> ChangeAnswer { try change(request) }
-  func handle(_ request: AddBinding) async throws(ControlError) -> ChangeAnswer { try change(request) }
-  func handle(_ request: DeleteBinding) async throws(ControlError) -> ChangeAnswer { try change(request) }
   func handle(_ request: CheckConfiguration) async throws(ControlError) -> ConfigurationAnswer {
     do throws(ConfigurationError) {
       _ = try ConfigurationLoader(hostName: "h").load(text: request.text, file: request.file)

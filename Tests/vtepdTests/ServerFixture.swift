@@ -36,12 +36,12 @@ final class ThreadExecutor: TaskExecutor {
 
 /// Runs a server while `body` runs; returns when it has stopped.
 func withServer(
-  handler: any ControlHandler, groups: ControlGroups = ControlGroups(), limits: ControlServer.Limits = .init(),
+  handler: RecordingHandler, groups: ControlGroups = ControlGroups(), limits: ControlServer.Limits = .init(),
   _ body: (String) async throws -> Void
 ) async throws {
   let directory = try ScratchDirectory()
   let server = try ControlServer(
-    socketPath: directory.socketPath, handler: handler, groups: groups, limits: limits, logger: quietLogger)
+    socketPath: directory.socketPath, commands: handler.commands, groups: groups, limits: limits, logger: quietLogger)
   try await withThrowingTaskGroup(of: Void.self) { group in
     group.addTask { try await server.run() }
     try await withTaskExecutorPreference(ThreadExecutor()) { try await body(directory.socketPath) }

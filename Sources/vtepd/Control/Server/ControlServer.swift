@@ -21,7 +21,7 @@ final class ControlServer: Service {
   }
 
   private let socket: ControlSocket
-  private let handler: any ControlHandler
+  private let commands: ControlCommands
   private let groups: ControlGroups
   private let limits: Limits
   private let group: any EventLoopGroup
@@ -32,11 +32,11 @@ final class ControlServer: Service {
   ///
   /// - Throws: when the socket cannot be opened, e.g. because another daemon serves it.
   init(
-    socketPath: String, handler: any ControlHandler, groups: ControlGroups = .ofSystem, limits: Limits = Limits(),
+    socketPath: String, commands: ControlCommands, groups: ControlGroups = .ofSystem, limits: Limits = Limits(),
     group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
   ) throws(ControlServerError) {
     socket = try ControlSocket(path: socketPath, mode: groups.socketMode)
-    self.handler = handler
+    self.commands = commands
     self.groups = groups
     self.limits = limits
     self.group = group
@@ -101,7 +101,7 @@ final class ControlServer: Service {
       let peer = try await ControlPeer(of: channel)
       let access = groups.access(of: peer)
       var connection = ControlConnection(
-        channel: client, dispatcher: ControlDispatcher(handler: handler, user: peer.user, access: access ?? .read),
+        channel: client, dispatcher: ControlDispatcher(commands: commands, user: peer.user, access: access ?? .read),
         requestByteLimit: limits.requestByteCount)
       guard access != nil else {
         // At once, so that clients without access do not occupy places.

@@ -1,9 +1,16 @@
-// BindingEdit: `vtepctl binding add|delete` as edits of the desired state: single entries of the list that `port set --vni --vlan`
+// BindingCommands: `vtepctl binding add|delete` as edits of the desired state: single entries of the list that `port set --vni --vlan`
 // sets as a whole.
 
 import Encap
 import VTEP
 import VTEPControl
+
+extension Daemon {
+  nonisolated func addBindingCommands(to commands: inout ControlCommands) {
+    commands.add(AddBinding.self, change)
+    commands.add(DeleteBinding.self, change)
+  }
+}
 
 extension AddBinding: DesiredStateEdit {
   func edit(_ state: inout DesiredState) throws(ControlError) {

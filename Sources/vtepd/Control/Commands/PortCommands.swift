@@ -1,8 +1,50 @@
-// PortEdit: `vtepctl port add|set|delete` as edits of the desired state. A command's keys are merged over those that the
-// configuration file would have for the port, and read by the file's reader: every key of the file is a key of the command.
+// PortCommands: `vtepctl port add|set|prepare|delete`. The first two are edits of the desired state: a command's keys are merged over those
+// that the configuration file would have for the port, and read by the file's reader: every key of the file is a key of the command.
 
+import Encap
 import VTEP
 import VTEPControl
+
+extension Daemon {
+  nonisolated func addPortCommands(to commands: inout ControlCommands) {
+    commands.add(AddPort.self, handle)
+    commands.add(SetPort.self, handle)
+    commands.add(PreparePort.self, handle)
+    commands.add(DeletePort.self, change)
+  }
+
+  func handle(_ request: AddPort) async throws(ControlError) -> ChangeAnswer {
+    // The file may name an interface that appears later; a command must name an existing one.
+    if case .text(let kind)? = request.settings["kind"], PortKind(rawValue: kind)?.awaitsInterface == true,
+      case .text(let device)? = request.settings["device"], !(await (try running()).interfaceExists(device))
+    {
+      throw ControlError(.refused, "port \(request.name): there is no interface '\(device)'")
+    }
+    return try await change(request)
+  }
+
+  func handle(_ request: SetPort) async throws(ControlError) -> ChangeAnswer {
+    var answer = try await change(request)
+    // Enabling a port reopens it at once, even if a guard shut it.
+    if request.settings["enabled"] == .flag(true), await (try running()).release(port: request.name) { answer.changed = true }
+    return answer
+  }
+
+  func handle(_ request: PreparePort) async throws(ControlError) -> ChangeAnswer {
+    let reconciler = try running()
+    let vni = try VNI(parameter: request.vni)
+    var vteps: [IPAddress] = []
+    for text in request.vteps { vteps.append(try IPAddress(parameter: text, "vtep")) }
+    guard (1...86400).contains(request.seconds) else {
+      throw ControlError(.invalidParameters, "seconds must be from 1 to 86400, not \(request.seconds)")
+    }
+    do {
+      return ChangeAnswer(changed: try await reconciler.prepare(vni: vni, vteps: vteps, seconds: request.seconds))
+    } catch {
+      throw Self.refusal(error)
+    }
+  }
+}
 
 extension AddPort: DesiredStateEdit {
   func edit(_ state: inout DesiredState) throws(ControlError) {
