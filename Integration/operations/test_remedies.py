@@ -1,11 +1,14 @@
 """The remedy that `show drops` gives for a reason is followed to the letter, and the frames pass."""
+import re
+import socket
 import struct
+import threading
 
 import pytest
 
 from lab import Site, VirtioGuest, wait_until
 from lab.frames import ethernet, internet_checksum, mac_bytes, mac_number, tagged, udp_flow
-from lab.hosts import Guest
+from lab.hosts import Guest, no_whole_segments
 from lab.site import VNI
 
 SOL_PACKET, PACKET_VNET_HDR = 263, 15
@@ -299,3 +302,33 @@ def test_vlan_4095_and_unbound_ones(lab):
     bench.raw_two.settimeout(10)
     while bench.raw_two.recv(4096) != frame:
         pass
+
+
+def test_segments_that_gro_joins_at_a_netdev_port(lab):
+    """TCP all but stands still; the port's note names the command, and with it the rest of the stream arrives."""
+    bench = Bench(lab)
+    no_whole_segments(bench.one.namespace, "eth0")
+    bench.host.run("ethtool", "-K", "port1", "gro", "on")
+
+    def note():
+        return next((text for text in bench.daemon.port("vm1")["notes"] if "GRO" in text), "")
+
+    wait_until(note, lambda: f"the port says so: {bench.daemon.port('vm1')}")
+    with bench.two.namespace.entered():
+        listener = socket.create_server((bench.two.ipv4, 5000))
+    with bench.one.namespace.entered():
+        sender = socket.create_connection((bench.two.ipv4, 5000))
+    receiver, _ = listener.accept()
+    receiver.settimeout(60)
+    size, received = 20_000_000, 0
+    thread = threading.Thread(target=lambda: (sender.sendall(bytes(size)), sender.close()))
+    thread.start()
+    wait_until(lambda: bench.dropped("frame-truncated") > 2, lambda: f"joined segments are dropped: {bench.daemon.drops()}")
+    command = re.search(r"\((ethtool -K port1 gro off)\)", note())[1]
+    bench.host.run(*command.split())
+    while part := receiver.recv(1 << 20):
+        received += len(part)
+    thread.join()
+    listener.close()
+    assert received == size
+    wait_until(lambda: not note(), "the note is gone")

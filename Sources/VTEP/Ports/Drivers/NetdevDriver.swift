@@ -63,9 +63,18 @@ enum NetdevDriver: PortDriver {
   }
 
   private static func remark(_ link: Link?) -> String? {
-    guard let link, link.kind == "veth" else { return nil }
-    return
-      "\(link.name) is a veth: vtepd completes checksums that its peer left unfinished; segments larger"
-      + " than the MTU are dropped as frame-truncated (ethtool -K PEER tso off gso off)"
+    guard let link else { return nil }
+    var remarks: [String] = []
+    if link.kind == "veth" {
+      remarks.append(
+        "\(link.name) is a veth: vtepd completes checksums that its peer left unfinished; segments larger"
+          + " than the MTU are dropped as frame-truncated (ethtool -K PEER tso off gso off)")
+    }
+    if link.hasGRO {
+      remarks.append(
+        "\(link.name) has GRO on: segments that it joins to more than the MTU are dropped as frame-truncated"
+          + " (ethtool -K \(link.name) gro off)")
+    }
+    return remarks.isEmpty ? nil : remarks.joined(separator: "; ")
   }
 }

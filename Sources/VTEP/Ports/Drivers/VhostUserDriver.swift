@@ -52,7 +52,10 @@ enum VhostUserDriver: PortDriver {
       return
         "the guest sends on \(usedQueues) queues, but the port has \(device.queueCount): configure fewer in the hypervisor, or raise queues"
     }
-    return device.pool == nil ? "no memory for the port's own packet buffers: raise dataplane.memory-mb, or trust the guest" : nil
+    guard device.pool == nil else { return nil }
+    return
+      "no memory for the port's own packet buffers, so it uses the common ones, which this guest can exhaust for all ports:"
+      + " raise dataplane.memory-mb and restart vtepd"
   }
 }
 

@@ -107,7 +107,7 @@ extension Daemon {
     return Part(Array(all[range]), end: range.upperBound, total: all.count)
   }
 
-  /// Some of a list's rows.
+  /// A slice of a list's rows.
   private struct Part<Report> {
     private let reports: [Report]
     private let next: UInt64?
