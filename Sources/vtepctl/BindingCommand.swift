@@ -7,7 +7,7 @@ struct BindingCommand: CommandGroup {
   static let configuration = CommandConfiguration(
     commandName: "binding", abstract: "Binds the VLANs of a port to VNIs, one at a time.", subcommands: [Add.self, Delete.self])
 
-  struct Place: ParsableArguments {
+  struct PortVLAN: ParsableArguments {
     @Option(help: "Name of the port.") var port: String
     @Option(help: "VLAN identifier, 1 to 4094; untagged frames if omitted.") var vlan: UInt16?
 
@@ -22,26 +22,26 @@ struct BindingCommand: CommandGroup {
       abstract: "Binds a VLAN of a port, or its untagged frames, to a VNI.",
       discussion: "Refused if the VLAN is already bound to another VNI. Other bindings are not disturbed.")
 
-    @OptionGroup var place: Place
+    @OptionGroup var frames: PortVLAN
     @Option(help: "VNI that the frames belong to.") var vni: UInt32
     @Option(help: "Static MAC address behind the binding; repeatable.") var mac: [String] = []
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
     func run(_ session: Session) throws {
-      try session.change(AddBinding(port: place.port, vlan: place.vlan, vni: vni, macs: mac.isEmpty ? nil : mac))
+      try session.change(AddBinding(port: frames.port, vlan: frames.vlan, vni: vni, macs: mac.isEmpty ? nil : mac))
     }
   }
 
   struct Delete: ClientCommand {
     static let configuration = CommandConfiguration(abstract: "Deletes a binding and its static addresses.")
 
-    @OptionGroup var place: Place
+    @OptionGroup var frames: PortVLAN
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
     func run(_ session: Session) throws {
-      try session.change(DeleteBinding(port: place.port, vlan: place.vlan))
+      try session.change(DeleteBinding(port: frames.port, vlan: frames.vlan))
     }
   }
 }

@@ -21,14 +21,14 @@ enum EntryPoint {
       try command.run()
       Output.standard.flush()
     } catch {
-      exit(report(error))
+      exit(explain(error))
     }
   }
 
   /// Says what went wrong.
   ///
   /// - Returns: the exit status.
-  private static func report(_ error: any Error) -> Int32 {
+  private static func explain(_ error: any Error) -> Int32 {
     Output.standard.flush()
     switch error {
     case ControlClientError.refused(let refusal):

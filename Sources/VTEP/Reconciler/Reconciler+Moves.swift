@@ -22,14 +22,14 @@ extension Reconciler {
       }
       switch report {
       case .frozen(let move):
-        guard let report = running.report(move, names, now: now) else { continue }
+        guard let report = running.moveReport(move, names, now: now) else { continue }
         log.warning(
           """
           VNI \(report.vni): \(report.mac) moved \(report.moves) times between \(report.first) and \(report.second); frozen at \
           \(report.first) for \(state.running.protection.macMove.holdSeconds) s
           """)
       case .followed(let move):
-        guard let report = running.report(move, names, now: now) else { continue }
+        guard let report = running.moveReport(move, names, now: now) else { continue }
         let reason = report.mac.isVirtualRouter ? "the address of a virtual router" : "mac-move action: report"
         log.warning(
           """
@@ -37,7 +37,7 @@ extension Reconciler {
           (\(reason))
           """)
       case .released(let move):
-        guard let report = running.report(move, names, now: now) else { continue }
+        guard let report = running.moveReport(move, names, now: now) else { continue }
         log.notice("VNI \(report.vni): \(report.mac) is no longer frozen")
       }
     }

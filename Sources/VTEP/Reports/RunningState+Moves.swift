@@ -8,11 +8,11 @@ extension RunningState {
   public func moveReports() -> [MACMoveReport] {
     let now = MonotonicClock.seconds()
     let names = indexNames
-    return learner.write { $0.moves(nowSeconds: now) }.compactMap { report($0, names, now: now) }
+    return learner.write { $0.moves(nowSeconds: now) }.compactMap { moveReport($0, names, now: now) }
   }
 
   /// Nil when the VNI or a place is gone.
-  func report(_ move: MACMove, _ names: IndexNames, now: UInt32) -> MACMoveReport? {
+  func moveReport(_ move: MACMove, _ names: IndexNames, now: UInt32) -> MACMoveReport? {
     guard let vni = names.vnis[move.key.domain], let first = place(at: move.first, names), let second = place(at: move.second, names)
     else { return nil }
     let frozen = move.frozenSinceSeconds.map { now &- min($0, now) }

@@ -70,10 +70,10 @@ extension DesiredState {
     var problems: [Problem] = []
     var owners: [String: String] = [:]
     for device in underlay.devices { owners[device] = "the underlay" }
-    var places: [Place: String] = [:]
+    var addressOwners: [StaticAddress: String] = [:]
     if ports.values.contains(where: { !$0.macs.isEmpty || !$0.vlanMACs.isEmpty }) {
       for (vni, settings) in vnis where !settings.macs.isEmpty {
-        for mac in settings.macs.keys { places[Place(vni: vni, mac: mac)] = "a remote VTEP" }
+        for mac in settings.macs.keys { addressOwners[StaticAddress(vni: vni, mac: mac)] = "a remote VTEP" }
       }
     }
     let names = ports.keys.sorted()
@@ -96,7 +96,7 @@ extension DesiredState {
       for (vlan, macs) in port.macsByVLAN.sorted(by: { $0.vlan < $1.vlan }) {
         guard let vni = port.vni(vlan: vlan) else { continue }
         for mac in Set(macs).sorted() {
-          guard let owner = places.updateValue("port \(name)", forKey: Place(vni: vni, mac: mac)) else { continue }
+          guard let owner = addressOwners.updateValue("port \(name)", forKey: StaticAddress(vni: vni, mac: mac)) else { continue }
           problems.append(
             Problem(
               .port(name), vlan == 0 ? ["macs", "\(mac)"] : ["vlan-macs", "\(vlan)"],
@@ -107,8 +107,8 @@ extension DesiredState {
     return problems
   }
 
-  /// The scope in which a static MAC address is unique.
-  private struct Place: Hashable {
+  /// A static MAC address is unique in its VNI.
+  private struct StaticAddress: Hashable {
     var vni: VNI
     var mac: MACAddress
   }

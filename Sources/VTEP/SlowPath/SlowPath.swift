@@ -15,12 +15,12 @@ final class SlowPath: Sendable {
     var targets: [ProbeTarget] = []
     /// Beside `targets`.
     var probes: [LoopProbe] = []
-    var tokens: [Place: UInt64] = [:]
+    var tokens: [ProbeKey: UInt64] = [:]
     var intervalSeconds: UInt32 = 1
   }
 
   /// Where probes are sent, as a key.
-  private struct Place: Hashable {
+  private struct ProbeKey: Hashable {
     var port: PortIndex
     var vlan: UInt16
     var vni: VNI
@@ -73,7 +73,7 @@ final class SlowPath: Sendable {
       state.targets = targets
       state.tokens = [:]
       state.probes = targets.map { target in
-        let place = Place(port: target.port, vlan: target.vlan, vni: target.vni)
+        let place = ProbeKey(port: target.port, vlan: target.vlan, vni: target.vni)
         let token = old[place] ?? .random(in: .min ... .max)
         state.tokens[place] = token
         return LoopProbe(
@@ -146,7 +146,7 @@ final class SlowPath: Sendable {
   /// Only a frame with the token came from the port, so that a guest cannot cause another guest's port to be shut.
   private func report(_ item: SlowPathItem) {
     let probe = item.probe
-    let token = state.withLock { $0.tokens[Place(port: PortIndex(probe.port), vlan: probe.vlan, vni: probe.vni)] }
+    let token = state.withLock { $0.tokens[ProbeKey(port: PortIndex(probe.port), vlan: probe.vlan, vni: probe.vni)] }
     guard token == probe.token else { return }
     let place: PortAlarm.ReturnPlace =
       item.port == .absent ? .overlay(item.vni, sender: item.vtep) : .port(item.port, vlan: item.vlan)

@@ -9,7 +9,7 @@ import VTEP
 
 struct ControllerMapping: Sendable {
   /// The key of a remote address.
-  struct Place: Hashable, Sendable {
+  struct AddressKey: Hashable, Sendable {
     var logicalSwitch: RowID
     var mac: MACAddress
   }
@@ -35,9 +35,9 @@ struct ControllerMapping: Sendable {
 
   private var layerFaults = DatabaseFaults()
   /// The row of each remote address; if there are several, the one with the lowest UUID.
-  private var rows: [Place: RowID] = [:]
+  private var rows: [AddressKey: RowID] = [:]
   /// All rows of addresses that have several.
-  private var rivals: [Place: Set<RowID>] = [:]
+  private var rivals: [AddressKey: Set<RowID>] = [:]
   /// Rows that cannot be understood, and why.
   private var unreadable: [RowID: String] = [:]
   /// Rows with an unusable locator, and why.
@@ -58,7 +58,7 @@ struct ControllerMapping: Sendable {
   }
 
   /// Whether the database has this remote address.
-  func isRemote(_ place: Place) -> Bool { rows[place] != nil }
+  func isRemote(_ place: AddressKey) -> Bool { rows[place] != nil }
 
   /// How many remote addresses the database has.
   var addressCount: Int { rows.count }
@@ -98,7 +98,7 @@ struct ControllerMapping: Sendable {
   /// Follows changes that led to `replica`.
   mutating func update(_ changes: [TableChange], _ replica: Replica) -> ControllerEdit {
     self.replica = replica
-    var touched: Set<Place> = []
+    var touched: Set<AddressKey> = []
     var changedLocators: Set<RowID> = []
     var needsLayer = false
     for change in changes {
@@ -157,7 +157,7 @@ struct ControllerMapping: Sendable {
   /// Notes a row.
   ///
   /// - Returns: the address that the row describes; nil: it cannot be read.
-  private mutating func note(_ id: RowID, _ row: OVSDBRow) -> Place? {
+  private mutating func note(_ id: RowID, _ row: OVSDBRow) -> AddressKey? {
     switch Self.place(id, row) {
     case .failure(let reason):
       unreadable[id] = reason.text
@@ -174,7 +174,7 @@ struct ControllerMapping: Sendable {
   }
 
   /// Forgets a row as it was.
-  private mutating func forget(_ id: RowID, _ row: OVSDBRow) -> Place? {
+  private mutating func forget(_ id: RowID, _ row: OVSDBRow) -> AddressKey? {
     unreadable[id] = nil
     unreachable[id] = nil
     guard case .success(let place) = Self.place(id, row) else { return nil }
@@ -192,17 +192,17 @@ struct ControllerMapping: Sendable {
     var text: String
   }
 
-  private static func place(_ id: RowID, _ row: OVSDBRow) -> Result<Place, Unreadable> {
+  private static func place(_ id: RowID, _ row: OVSDBRow) -> Result<AddressKey, Unreadable> {
     guard let typed = HardwareVTEP.UcastMAC(id, row) else {
       return .failure(Unreadable(text: "its address, logical switch or locator is missing"))
     }
     guard let mac = MACAddress(typed.mac) else { return .failure(Unreadable(text: "'\(typed.mac)' is not a MAC address")) }
     if let reason = mac.reasonAgainstStation { return .failure(Unreadable(text: "\(mac) is \(reason)")) }
-    return .success(Place(logicalSwitch: typed.logicalSwitch, mac: mac))
+    return .success(AddressKey(logicalSwitch: typed.logicalSwitch, mac: mac))
   }
 
   /// The address in the data plane's form; nil if its logical switch is not forwarded.
-  private mutating func address(of place: Place) -> ControllerEdit.Address? {
+  private mutating func address(of place: AddressKey) -> ControllerEdit.Address? {
     guard let vni = vnis[place.logicalSwitch] else {
       if let id = rows[place], let replica, replica[HardwareVTEP.Table.logicalSwitch.rawValue, place.logicalSwitch] == nil {
         unreachable[id] = "there is no logical switch \(place.logicalSwitch)"

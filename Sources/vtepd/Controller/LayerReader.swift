@@ -52,7 +52,7 @@ struct LayerReader {
 
   private mutating func readMulticast() {
     let all = replica.all(HardwareVTEP.McastMAC.self, in: .mcastMacsRemote).values.sorted { $0.id < $1.id }
-    var seen: Set<ControllerMapping.Place> = []
+    var seen: Set<ControllerMapping.AddressKey> = []
     for row in all {
       guard let vni = vnis[row.logicalSwitch] else { continue }
       let mac = row.isUnknownDestination ? MACAddress.broadcast : MACAddress(row.mac)
@@ -60,7 +60,7 @@ struct LayerReader {
         faults.report(.unspecified, "Mcast_Macs_Remote: '\(row.mac)' is not a multicast address")
         continue
       }
-      guard seen.insert(ControllerMapping.Place(logicalSwitch: row.logicalSwitch, mac: mac)).inserted else {
+      guard seen.insert(ControllerMapping.AddressKey(logicalSwitch: row.logicalSwitch, mac: mac)).inserted else {
         faults.report(
           .unspecified, "conflicting rows of Mcast_Macs_Remote for \(row.mac); using the one with the lowest UUID")
         continue

@@ -9,10 +9,10 @@ extension Publisher {
   mutating func publishAddresses(_ plan: inout Plan, now: Double) {
     let (own, extra) = ownAddresses(&plan)
     for row in extra { plan.add(row.deletion(from: .ucastMacsLocal)) }
-    var present: Set<ControllerMapping.Place> = []
+    var present: Set<ControllerMapping.AddressKey> = []
     for station in plan.state.stations.sorted(by: { ($0.vni, $0.mac) < ($1.vni, $1.mac) }) {
       guard let logicalSwitch = plan.logicalSwitches[station.vni] else { continue }
-      let place = ControllerMapping.Place(logicalSwitch: logicalSwitch, mac: station.mac)
+      let place = ControllerMapping.AddressKey(logicalSwitch: logicalSwitch, mac: station.mac)
       present.insert(place)
       let address = station.address?.description ?? ""
       if let row = own[place] {
@@ -41,14 +41,16 @@ extension Publisher {
   }
 
   /// An address published before our start, in a logical switch that is still bound here, and not claimed by anyone else.
-  private func isAdopted(_ place: ControllerMapping.Place, _ plan: Plan, now: Double) -> Bool {
+  private func isAdopted(_ place: ControllerMapping.AddressKey, _ plan: Plan, now: Double) -> Bool {
     guard now < adoptionEndSeconds, !known.contains(place), !plan.isRemote(place) else { return false }
     return plan.state.boundVNIs.contains { plan.logicalSwitches[$0] == place.logicalSwitch }
   }
 
   /// Our rows by key, plus duplicates and rows without a valid key.
-  private func ownAddresses(_ plan: inout Plan) -> (own: [ControllerMapping.Place: HardwareVTEP.UcastMAC], extra: [HardwareVTEP.UcastMAC]) {
-    var own: [ControllerMapping.Place: HardwareVTEP.UcastMAC] = [:]
+  private func ownAddresses(_ plan: inout Plan) -> (
+    own: [ControllerMapping.AddressKey: HardwareVTEP.UcastMAC], extra: [HardwareVTEP.UcastMAC]
+  ) {
+    var own: [ControllerMapping.AddressKey: HardwareVTEP.UcastMAC] = [:]
     var extra: [HardwareVTEP.UcastMAC] = []
     let (locators, former) = (plan.ownLocatorIDs, plan.formerLocatorIDs)
     guard !locators.isEmpty || !former.isEmpty else { return ([:], []) }
@@ -60,7 +62,7 @@ extension Publisher {
         extra.append(row)
         continue
       }
-      let place = ControllerMapping.Place(logicalSwitch: row.logicalSwitch, mac: mac)
+      let place = ControllerMapping.AddressKey(logicalSwitch: row.logicalSwitch, mac: mac)
       if let other = own[place] {
         own[place] = other.id < row.id ? other : row
         extra.append(other.id < row.id ? row : other)

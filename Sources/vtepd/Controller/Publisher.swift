@@ -9,7 +9,7 @@ import VTEP
 struct Publisher {
   /// Local addresses that we have published, or found published and confirmed. Others with our locator are from before our start:
   /// they stay for a while, because the stations may not have sent anything yet.
-  var known: Set<ControllerMapping.Place> = []
+  var known: Set<ControllerMapping.AddressKey> = []
   /// When to remove addresses from before our start, on the caller's clock.
   let adoptionEndSeconds: Double
   private var hasEndedAdoption = false
@@ -41,7 +41,7 @@ struct Publisher {
     /// Logical switches that are forwarded, with or without a key.
     let logicalSwitches: [VNI: RowID]
     /// Whether the controller places the address elsewhere.
-    let isRemote: (ControllerMapping.Place) -> Bool
+    let isRemote: (ControllerMapping.AddressKey) -> Bool
     var operations: [OVSDBOperation] = []
     /// Our locator was inserted in this transaction.
     private var hasNewLocator = false

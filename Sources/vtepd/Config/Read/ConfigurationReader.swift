@@ -10,13 +10,13 @@ final class ConfigurationReader {
   /// the list of all keys only.
   let isRecording: Bool
   private(set) var problems: [ConfigurationProblem] = []
-  private var positions: [Place: FilePosition] = [:]
+  private var positions: [ValuePath: FilePosition] = [:]
 
   /// Values that are known to be wrong, where the desired state holds a stand-in.
-  private var settled: Set<Place> = []
+  private var settled: Set<ValuePath> = []
 
   /// A value of the desired state: the subject, and the keys that lead to the value.
-  private struct Place: Hashable {
+  private struct ValuePath: Hashable {
     var subject: DesiredState.Problem.Subject
     var path: [String]
   }
@@ -45,7 +45,7 @@ final class ConfigurationReader {
   }
 
   /// Remembers what a mapping is asked for.
-  func note(_ position: FilePosition, _ edit: (inout SectionKeys) -> Void) {
+  func record(_ position: FilePosition, _ edit: (inout SectionKeys) -> Void) {
     guard isRecording else { return }
     edit(&sections[position, default: SectionKeys()])
   }
@@ -57,23 +57,23 @@ final class ConfigurationReader {
   /// Remembers where a value stands. Of two equal elements the later one counts: it is the one at fault.
   func remember(_ position: FilePosition, _ subject: DesiredState.Problem.Subject, _ path: @autoclosure () -> [String] = []) {
     guard isRecording else { return }
-    positions[Place(subject: subject, path: path())] = position
+    positions[ValuePath(subject: subject, path: path())] = position
   }
 
   /// Says that a value's problem is reported already, so that its stand-in is not reported again.
   func settle(_ subject: DesiredState.Problem.Subject, _ path: [String]) {
-    settled.insert(Place(subject: subject, path: path))
+    settled.insert(ValuePath(subject: subject, path: path))
   }
 
   func isSettled(_ problem: DesiredState.Problem) -> Bool {
-    settled.contains(Place(subject: problem.subject, path: problem.path))
+    settled.contains(ValuePath(subject: problem.subject, path: problem.path))
   }
 
   /// Reports a problem of the desired state where its value stands, or else where the nearest key above it stands.
   func report(_ problem: DesiredState.Problem) {
     var path = problem.path
-    while !path.isEmpty, positions[Place(subject: problem.subject, path: path)] == nil { path.removeLast() }
-    let position = positions[Place(subject: problem.subject, path: path)] ?? FilePosition(line: 1, column: 1)
+    while !path.isEmpty, positions[ValuePath(subject: problem.subject, path: path)] == nil { path.removeLast() }
+    let position = positions[ValuePath(subject: problem.subject, path: path)] ?? FilePosition(line: 1, column: 1)
     report(position, problem.message)
   }
 

@@ -29,7 +29,7 @@ struct ConfigurationSection {
     self.reader = reader
     self.title = title
     position = node.position
-    reader.note(position) { _ in }
+    reader.record(position) { _ in }
     guard let mapping = node.mapping ?? (node.isNull ? YAMLMapping() : nil) else {
       reader.report(node.position, "\(title) must be a mapping of keys to values, not \(node.shortDescription)")
       return nil
@@ -49,7 +49,7 @@ struct ConfigurationSection {
 
   /// All keys with their values, for mappings whose keys are data.
   var all: [Entry] {
-    reader.note(position) { $0.hasFreeKeys = true }
+    reader.record(position) { $0.hasFreeKeys = true }
     return entries
   }
 
@@ -63,7 +63,7 @@ struct ConfigurationSection {
   /// The entry of a key; nil when the key is absent.
   mutating func entry(_ key: String) -> Entry? {
     knownKeys.append(key)
-    reader.note(position) { if !$0.keys.contains(key) { $0.keys.append(key) } }
+    reader.record(position) { if !$0.keys.contains(key) { $0.keys.append(key) } }
     return mapping.lastIndex(of: key).map { Entry(key: key, position: mapping.pairs[$0].key.position, value: mapping.pairs[$0].value) }
   }
 
@@ -87,7 +87,7 @@ struct ConfigurationSection {
   /// Keys that a later version of the daemon will know.
   mutating func refuse(_ keys: [String]) {
     laterKeys += keys
-    reader.note(position) { $0.keys.removeAll { keys.contains($0) } }
+    reader.record(position) { $0.keys.removeAll { keys.contains($0) } }
     for entry in entries where keys.contains(entry.key) {
       reader.report(entry.position, "\(title): '\(entry.key)' is not available in this version")
     }

@@ -29,7 +29,7 @@ struct ControlClients {
     return (clock, evicted?.close)
   }
 
-  mutating func note(_ id: UInt64, isBusy: Bool) {
+  mutating func recordActivity(_ id: UInt64, isBusy: Bool) {
     clock += 1
     clients[id]?.isBusy = isBusy
     clients[id]?.lastActivity = clock

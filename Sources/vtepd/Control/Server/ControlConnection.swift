@@ -15,7 +15,7 @@ struct ControlConnection {
   /// Longest line, newline included.
   let requestByteLimit: Int
   /// Called on every activity, with whether a request is being answered.
-  var noteActivity: @Sendable (_ isBusy: Bool) -> Void = { _ in }
+  var onActivity: @Sendable (_ isBusy: Bool) -> Void = { _ in }
 
   /// Answers until the client closes or violates the protocol.
   ///
@@ -24,15 +24,15 @@ struct ControlConnection {
     try await open { inbound in
       var lines = LineBuffer(byteLimit: requestByteLimit)
       for try await bytes in inbound {
-        noteActivity(false)
+        onActivity(false)
         lines.append(bytes)
         while let line = lines.next() {
-          noteActivity(true)
+          onActivity(true)
           let answer = await dispatcher.answer(to: line)
-          noteActivity(false)
+          onActivity(false)
           guard let answer else { continue }
           try await write(answer)
-          noteActivity(false)
+          onActivity(false)
         }
         if lines.isOverflowing {
           let error = ControlError(.invalidRequest, "the request is longer than \(requestByteLimit) bytes")

@@ -113,7 +113,7 @@ final class ControlServer: Service {
         return try await connection.refuse(ControlError(.unavailable, "the daemon is already serving \(limit) requests; try again"))
       }
       defer { clients.withLock { $0.remove(id) } }
-      connection.noteActivity = { isBusy in self.clients.withLock { $0.note(id, isBusy: isBusy) } }
+      connection.onActivity = { isBusy in self.clients.withLock { $0.recordActivity(id, isBusy: isBusy) } }
       try await connection.serve()
     } catch {
       logger.debug("control connection ended", metadata: ["reason": "\(error)"])
