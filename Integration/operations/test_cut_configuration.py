@@ -30,7 +30,7 @@ def test_incomplete_file_removes_nothing(daemon, rest):
     before = daemon.log().count("applying it once")
     daemon.config_path.write_text(whole[:end])
     daemon.process.send_signal(signal.SIGHUP)
-    expected = {"two ports": "2 of 4 ports go (t1, t2)", "no port": "4 of 4 ports go (t0, t1, t2, vm1)"}[rest]
+    expected = {"two ports": "2 of 4 ports will be removed (t1, t2)", "no port": "4 of 4 ports will be removed (t0, t1, t2, vm1)"}[rest]
     wait_until(lambda: daemon.log().count("applying it once") > before, lambda: f"the log reports the wait:\n{daemon.log()}")
     assert expected in daemon.log()
     assert len(ports(daemon)) == 4
@@ -42,18 +42,18 @@ def test_incomplete_file_removes_nothing(daemon, rest):
 def test_file_that_stays_unchanged_is_applied(daemon):
     del daemon.config["ports"][2:]
     daemon.reload("configuration reloaded: port t1 deleted, port t2 deleted")
-    assert "2 of 4 ports go (t1, t2); applying it once the file has been unchanged for 2 s" in daemon.log()
+    assert "2 of 4 ports will be removed (t1, t2); applying it once the file has been unchanged for 2 s" in daemon.log()
     assert ports(daemon) == ["t0", "vm1"]
     daemon.config["ports"] = None
     daemon.reload("configuration reloaded: port t0 deleted, port vm1 deleted")
-    assert "2 of 2 ports go (t0, vm1)" in daemon.log() and ports(daemon) == []
+    assert "2 of 2 ports will be removed (t0, vm1)" in daemon.log() and ports(daemon) == []
 
 
 def test_stop_while_it_waits(daemon):
     daemon.config["ports"] = []
     daemon.write_config()
     daemon.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "4 of 4 ports go" in daemon.log(), "it waits")
+    wait_until(lambda: "4 of 4 ports will be removed" in daemon.log(), "it waits")
     assert daemon.stop() == 0
     assert "not reloaded" not in daemon.log()
 

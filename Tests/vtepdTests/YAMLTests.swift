@@ -50,7 +50,7 @@ import Testing
     func nested(_ depth: Int) -> String { String(repeating: "[", count: depth) + String(repeating: "]", count: depth) }
     #expect(try YAMLNode.parse(nested(YAMLNode.maximumDepth - 1)) != nil)
     let error = try #require(throws: YAMLError.self) { _ = try YAMLNode.parse(nested(YAMLNode.maximumDepth + 1)) }
-    #expect(error.message.contains("more than 100 lists and mappings inside one another"))
+    #expect(error.message.contains("lists and mappings are nested more than 100 deep"))
     #expect(error.position == FilePosition(line: 1, column: YAMLNode.maximumDepth + 1))
   }
 
@@ -61,7 +61,7 @@ import Testing
       text += "a\(level): &a\(level) [" + Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ", ") + "]\n"
     }
     let error = try #require(throws: YAMLError.self) { _ = try YAMLNode.parse(text) }
-    #expect(error.message.contains("aliases stand for more than 4000000 values"))
+    #expect(error.message.contains("aliases expand to more than 4000000 values"))
     #expect(error.position?.line == 7)
   }
 

@@ -1,15 +1,15 @@
-// Configuration+Changes: what a new configuration file changes: applied to the running state, told to the operator.
+// Configuration+Changes: what a new configuration file changes, as an edit of the running state and as text for the operator.
 
 import Encap
 import VTEP
 import VTEPControl
 
 extension DesiredState {
-  /// This (running) state with what differs between two versions of the file. VNIs, ports and settings that both versions
-  /// have alike stay as they run, whoever made them.
+  /// Applies the difference between two versions of the file to this (running) state. VNIs, ports and settings that are the same in both
+  /// versions keep their running values, even if those came from vtepctl.
   ///
   /// - Parameter differing: `old.differingVNIs(in: new)`, from callers that need it more than once.
-  /// - Throws: `refused` when the outcome contradicts itself.
+  /// - Throws: `refused` when the result is not valid.
   func merging(from old: DesiredState, to new: DesiredState, differing: Set<VNI>? = nil) throws(ControlError) -> DesiredState {
     var merged = self
     if old.underlay != new.underlay { merged.underlay = new.underlay }
@@ -20,7 +20,7 @@ extension DesiredState {
     for name in Set(old.profiles.keys).union(new.profiles.keys) where old.profiles[name] != new.profiles[name] {
       merged.profiles[name] = new.profiles[name]
     }
-    // A port whose profile alone has changed is as it was: vtepctl may have changed it since.
+    // Compares the ports' own settings: a port does not count as changed because its profile changed.
     for name in Set(old.ports.keys).union(new.ports.keys) where old.ports[name]?.own != new.ports[name]?.own {
       merged.ports[name] = new.ports[name]
     }
@@ -58,26 +58,26 @@ extension Configuration {
     desired.changes(to: new.desired, differing: differing) + (ovsdb == new.ovsdb ? [] : ["ovsdb changed"])
   }
 
-  /// What a new file takes away, in words: one that is cut off does so, too. Nil: nothing.
+  /// What a new file would remove, for the log: a truncated file removes things, too. Nil: nothing.
   ///
-  /// - Parameter isWhole: the file's last line has its end.
+  /// - Parameter isWhole: the file's last line ends with a newline.
   func loss(to new: Configuration, isWhole: Bool) -> String? {
     guard new != self else { return nil }
     func gone<Key: Hashable & Comparable, Value>(_ what: String, _ old: [Key: Value], _ new: [Key: Value]) -> String? {
       let names = old.keys.filter { new[$0] == nil }.sorted()
       guard !names.isEmpty else { return nil }
       let listed = names.prefix(5).map { "\($0)" }.joined(separator: ", ") + (names.count > 5 ? ", …" : "")
-      return "\(names.count) of \(old.count) \(what) go (\(listed))"
+      return "\(names.count) of \(old.count) \(what) will be removed (\(listed))"
     }
     let losses = [
       gone("ports", desired.ports, new.desired.ports), gone("VNIs", desired.vnis, new.desired.vnis),
-      ovsdb != nil && new.ovsdb == nil ? "the controller goes" : nil,
-      isWhole ? nil : "the last line has no end, as in a file that is being written",
+      ovsdb != nil && new.ovsdb == nil ? "the controller will be removed" : nil,
+      isWhole ? nil : "the last line is incomplete, as in a file that is being written",
     ].compactMap(\.self)
     return losses.isEmpty ? nil : losses.joined(separator: ", ")
   }
 
-  /// Keys whose new value takes effect with the next start only.
+  /// Keys whose new value takes effect only after a restart.
   func keysNeedingRestart(for new: Configuration) -> [String] {
     var keys: [String] = []
     if name != new.name { keys.append("name") }

@@ -1,5 +1,4 @@
-// Configuration+Mode: what kind of host this is, turned into defaults. The one place that asks for the mode: all else sees
-// settings. docs/configuration.md lists them key by key.
+// Configuration+Mode: the defaults that follow from `mode`. Nothing else depends on the mode. docs/configuration.md lists these defaults.
 
 import VTEP
 
@@ -11,14 +10,14 @@ extension Configuration {
     /// Ports lead to servers, appliances and other switches.
     case gateway
 
-    /// What holds for ports where neither they nor their profiles say anything.
+    /// Defaults for options that neither a port nor its profile sets.
     var portDefaults: PortOptions {
       var options = PortOptions()
       switch self {
       case .hypervisor: break
       case .gateway:
         options.probesLoops.own = true
-        // A trunk to a rack of servers stays far below; a loop reaches a million.
+        // A trunk to a rack of servers sends far fewer; a loop sends a million.
         options.stormBroadcast.own = 10_000
         options.stormUnknownUnicast.own = 10_000
         options.stormUnknownMulticast.own = 10_000

@@ -1,5 +1,5 @@
-// Configuration: what the configuration file says, as values. ConfigurationLoader makes it from YAML,
-// Configuration+YAML writes it back; the data plane sees `dataplane` once and `desired` after every change.
+// Configuration: the content of the configuration file. ConfigurationLoader reads it from YAML, Configuration+YAML writes it back. The data
+// plane gets `dataplane` once, and `desired` after every change.
 
 import VTEP
 
@@ -7,9 +7,9 @@ import VTEP
 struct Configuration: Equatable, Sendable {
   var name: String
   var mode = Mode.hypervisor
-  /// Sockets; absolute.
+  /// Folder of the sockets; absolute.
   var runDirectory = "/run/vtepd"
-  /// What must survive a restart; absolute.
+  /// Folder of what must survive a restart; absolute.
   var stateDirectory = "/var/lib/vtepd"
   var dataplane = DataplaneSettings()
   var desired: DesiredState

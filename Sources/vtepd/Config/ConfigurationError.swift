@@ -1,4 +1,4 @@
-// ConfigurationError: all that is wrong with a configuration file, in the order of the file.
+// ConfigurationError: every problem of a configuration file, in the order of the file.
 
 import VTEPControl
 

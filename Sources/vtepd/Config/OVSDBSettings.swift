@@ -1,4 +1,4 @@
-// OVSDBSettings: what the `ovsdb:` section says: where the database of the controller is, or that we serve it ourselves.
+// OVSDBSettings: the `ovsdb:` section: where the controller's database is, or that vtepd serves it.
 
 import Encap
 import OVSDBClient
@@ -9,15 +9,15 @@ struct OVSDBSettings: Equatable, Sendable {
   var remotes: [Remote] = []
   /// Needed for `ssl:` and `pssl:`. Our own server uses it for such targets in Manager rows.
   var tls: TLSSettings?
-  /// Silence after which the server is asked whether it is there, and again after which the connection is given up; 0: never.
+  /// Silence after which vtepd sends an echo request, and silence after that which closes the connection; 0: never.
   var inactivityProbeSeconds = 5
-  /// How long what a wiped database said before is still honoured.
+  /// How long vtepd keeps forwarding on the previous contents of a database that turns out to be empty.
   var staleHoldSeconds = 300
 
-  /// Of `underlay.addresses`, the one that others are to send to; nil: see `tunnelAddress(among:)`.
+  /// The one of `underlay.addresses` that is published; nil: see `tunnelAddress(among:)`.
   var tunnelAddress: IPAddress?
 
-  /// The address that is published: in `tunnel_ips` there is one, for controllers take any of several.
+  /// The published address. `tunnel_ips` has only one: of several, controllers pick an arbitrary one.
   func tunnelAddress(among addresses: [IPAddress]) -> IPAddress? {
     tunnelAddress ?? addresses.first(where: \.isIPv4) ?? addresses.first
   }

@@ -4,7 +4,7 @@ import Encap
 import OVSDBClient
 
 extension ConfigurationLoader {
-  /// - Parameter addresses: those of the underlay; empty: wrong, and reported.
+  /// - Parameter addresses: those of the underlay; empty if they are invalid, which is reported elsewhere.
   func readOVSDB(_ node: YAMLNode, addresses: [IPAddress], _ reader: ConfigurationReader) -> OVSDBSettings {
     var settings = OVSDBSettings()
     guard var section = ConfigurationSection(node, title: "ovsdb", reader: reader) else { return settings }
@@ -34,7 +34,7 @@ extension ConfigurationLoader {
     return settings
   }
 
-  /// Remotes that are wrong are reported and left out.
+  /// Invalid remotes are reported and left out.
   private func readRemotes(_ nodes: [YAMLNode], _ reader: ConfigurationReader) -> [Remote] {
     var remotes: [Remote] = []
     for node in nodes {
@@ -55,7 +55,7 @@ extension ConfigurationLoader {
     return remotes
   }
 
-  /// - Returns: whether any of the three is there; that some are missing is reported.
+  /// - Returns: whether any of the three is present. Reports missing ones.
   private func readFiles(
     _ section: inout ConfigurationSection, _ settings: inout OVSDBSettings, _ reader: ConfigurationReader
   ) -> Bool {

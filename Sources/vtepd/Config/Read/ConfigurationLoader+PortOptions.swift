@@ -9,12 +9,12 @@ extension ConfigurationLoader {
     guard let section = ConfigurationSection(node, title: "profiles", reader: reader) else { return [:] }
     var profiles: [String: PortOptions] = [:]
     for entry in section.all {
-      // A profile that cannot be read exists all the same, so that its ports are not blamed.
+      // An unreadable profile still exists, so that the ports that name it are not reported as well.
       profiles[entry.key] = PortOptions()
       let subject = DesiredState.Problem.Subject.profile(entry.key)
       reader.remember(entry.position, subject)
       guard var keys = ConfigurationSection(entry.value, title: "profile \(entry.key)", reader: reader) else { continue }
-      // A port of which nothing is used but its options.
+      // Only its options are used.
       var settings = PortSettings(name: entry.key, attachment: PortAttachment(.tap))
       read(PortField.options, &keys, subject, into: &settings)
       keys.finish()

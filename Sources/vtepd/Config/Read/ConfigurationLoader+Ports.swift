@@ -4,7 +4,7 @@ import VTEP
 import VTEPControl
 
 extension ConfigurationLoader {
-  /// - Returns: nil when the port cannot even be named.
+  /// - Returns: nil without a valid name, kind and place to attach it to.
   func readPort(_ node: YAMLNode, _ reader: ConfigurationReader) -> PortSettings? {
     guard var section = ConfigurationSection(node, title: "port", reader: reader) else { return nil }
     let name = section.required("name").flatMap { reader.text($0, "name") }

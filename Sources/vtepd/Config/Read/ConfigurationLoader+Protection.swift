@@ -1,9 +1,9 @@
-// ConfigurationLoader+Protection: the `protection:` section, guards that hold for all ports and VNIs.
+// ConfigurationLoader+Protection: the `protection:` section, guards for all ports and VNIs.
 
 import VTEP
 
 extension ConfigurationLoader {
-  /// - Parameter defaults: what holds for keys that are not given.
+  /// - Parameter defaults: values of absent keys.
   func readProtection(_ node: YAMLNode, defaults: ProtectionSettings, _ reader: ConfigurationReader) -> ProtectionSettings {
     var settings = defaults
     guard var section = ConfigurationSection(node, title: "protection", reader: reader) else { return settings }

@@ -5,10 +5,10 @@ import MulticastLearn
 import VTEP
 
 extension ConfigurationLoader {
-  /// - Returns: nil when not even the VNI's number can be read.
+  /// - Returns: nil if the VNI's number cannot be read.
   func readVNI(_ node: YAMLNode, _ reader: ConfigurationReader) -> VNISettings? {
     guard var section = ConfigurationSection(node, title: "VNI", reader: reader) else { return nil }
-    // Every key is read even without a number, so that its problems are reported, too.
+    // Reads the other keys even without a number, to report their problems, too.
     let number = section.required("vni")
     let vni = number.flatMap { reader.vni($0, "vni") }
     let subject = DesiredState.Problem.Subject.vni(vni ?? VNI(truncating: 0))

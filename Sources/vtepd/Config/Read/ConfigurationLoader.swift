@@ -1,5 +1,5 @@
-// ConfigurationLoader: from the text of a configuration file to a Configuration, or to every problem in it at once.
-// The only reader of the file format: at start, for --check, on SIGHUP, and for `vtepctl config check` and `apply`.
+// ConfigurationLoader: turns the text of a configuration file into a Configuration, or reports all problems in it at once. The only reader of
+// the file format: at start, for --check, on SIGHUP, and for `vtepctl config check` and `apply`.
 
 import Encap
 import FoundationEssentials
@@ -17,14 +17,14 @@ struct ConfigurationLoader {
 
   /// Reads a file.
   ///
-  /// - Throws: every problem of the file, or the one that kept it from being read.
+  /// - Throws: all problems of the file, or why it cannot be read.
   func load(path: String) throws(ConfigurationError) -> Configuration {
     try load(bytes: bytes(path: path), file: path)
   }
 
-  /// A file as it is.
+  /// The bytes of a file.
   ///
-  /// - Throws: what kept it from being read.
+  /// - Throws: why it cannot be read.
   func bytes(path: String) throws(ConfigurationError) -> Data {
     do {
       return try Data(contentsOf: URL(filePath: path))
@@ -35,7 +35,7 @@ struct ConfigurationLoader {
 
   /// Reads a file's bytes.
   ///
-  /// - Throws: as `load(text:file:)`, or that they are no UTF-8 text.
+  /// - Throws: as `load(text:file:)`, or because they are not UTF-8 text.
   func load(bytes: Data, file: String) throws(ConfigurationError) -> Configuration {
     guard let text = String(validating: bytes, as: UTF8.self) else {
       // Byte order marks of UTF-16, and of UTF-32 (which in little endian begins with that of UTF-16).
@@ -51,7 +51,7 @@ struct ConfigurationLoader {
   /// - Parameter file: the name for messages.
   /// - Throws: every problem of the text, sorted by position.
   func load(text: String, file: String) throws(ConfigurationError) -> Configuration {
-    // A byte order mark says nothing about UTF-8, and some editors put one there.
+    // UTF-8 needs no byte order mark, but some editors write one.
     let text = text.unicodeScalars.first == "\u{feff}" ? String(text.unicodeScalars.dropFirst()) : text
     let root: YAMLNode
     do throws(YAMLError) {
@@ -61,7 +61,7 @@ struct ConfigurationLoader {
     }
     let (configuration, problems) = examine(root, isRecording: false)
     if problems.isEmpty { return configuration }
-    // Once more, to say where.
+    // Again, this time recording positions for the messages.
     throw ConfigurationError(file: file, problems: examine(root, isRecording: true).problems.inFileOrder)
   }
 
@@ -72,7 +72,7 @@ struct ConfigurationLoader {
     return (configuration, reader.problems)
   }
 
-  /// The top level. Values that are wrong are replaced by defaults, so that the rest is checked all the same.
+  /// Reads the top level. Defaults replace invalid values, so that the rest is checked as well.
   func read(_ root: YAMLNode, with reader: ConfigurationReader) -> Configuration {
     var configuration = Configuration(name: hostName, desired: DesiredState(underlay: UnderlaySettings(addresses: [], devices: [])))
     guard var file = ConfigurationSection(root, title: "the file", reader: reader) else {
@@ -114,7 +114,7 @@ struct ConfigurationLoader {
     return configuration
   }
 
-  /// What a missing underlay lacks goes without saying.
+  /// Do not report the keys of a missing underlay.
   func settleUnderlay(_ reader: ConfigurationReader) {
     reader.settle(.underlay, ["addresses"])
     reader.settle(.underlay, ["device"])
@@ -149,7 +149,7 @@ struct ConfigurationLoader {
 }
 
 extension [ConfigurationProblem] {
-  /// Sorted by position; at the same position in the order of discovery. The same problem twice is shown once.
+  /// Sorted by position, then by the order of discovery; without duplicates.
   fileprivate var inFileOrder: [ConfigurationProblem] {
     let start = FilePosition(line: 0, column: 0)
     let sorted = enumerated().sorted {

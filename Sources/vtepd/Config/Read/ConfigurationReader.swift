@@ -1,18 +1,17 @@
-// ConfigurationReader: collects problems while the loader walks through the YAML tree, and remembers where each value
-// stood, so that what DesiredState finds wrong later can be shown at its line. Also the conversion of single values.
+// ConfigurationReader: collects problems while the loader walks through the YAML tree, and records the position of each value, so that
+// problems that DesiredState finds later can be reported with a line number. It also converts single values.
 
 import Encap
 import VTEP
 
-/// The state of one loading. A class, because every section of the file writes into the same one.
+/// The state of one pass over a file. A class, because all sections share it.
 final class ConfigurationReader {
-  /// Whether it remembers where values stand and which keys were asked for. That takes time and is needed for messages and for
-  /// the list of all keys only.
+  /// Record positions of values and look-ups of keys. This takes time, and only messages and the list of all keys need it.
   let isRecording: Bool
   private(set) var problems: [ConfigurationProblem] = []
   private var positions: [ValuePath: FilePosition] = [:]
 
-  /// Values that are known to be wrong, where the desired state holds a stand-in.
+  /// Values that are already reported as wrong; the desired state has a placeholder for each.
   private var settled: Set<ValuePath> = []
 
   /// A value of the desired state: the subject, and the keys that lead to the value.
@@ -21,18 +20,18 @@ final class ConfigurationReader {
     var path: [String]
   }
 
-  /// What the mappings of the file were asked for, by their places.
+  /// The keys looked up in each mapping, by the mapping's position.
   private(set) var sections: [FilePosition: SectionKeys] = [:]
 
   /// The keys of one mapping.
   struct SectionKeys {
-    /// In the order in which they were asked for first.
+    /// In the order of their first look-up.
     var keys: [String] = []
-    /// Its keys are names that the operator chooses.
+    /// The operator chooses the keys.
     var hasFreeKeys = false
   }
 
-  /// A value to be read, and what messages call it.
+  /// A value to be read, and its name in messages.
   struct Value {
     let node: YAMLNode
     let name: String
@@ -44,7 +43,7 @@ final class ConfigurationReader {
     self.isRecording = isRecording
   }
 
-  /// Remembers what a mapping is asked for.
+  /// Records a look-up in a mapping.
   func record(_ position: FilePosition, _ edit: (inout SectionKeys) -> Void) {
     guard isRecording else { return }
     edit(&sections[position, default: SectionKeys()])
@@ -54,13 +53,13 @@ final class ConfigurationReader {
     problems.append(ConfigurationProblem(position: position, message: message))
   }
 
-  /// Remembers where a value stands. Of two equal elements the later one counts: it is the one at fault.
+  /// Records the position of a value. Of two equal elements, the later one counts: it is the one at fault.
   func remember(_ position: FilePosition, _ subject: DesiredState.Problem.Subject, _ path: @autoclosure () -> [String] = []) {
     guard isRecording else { return }
     positions[ValuePath(subject: subject, path: path())] = position
   }
 
-  /// Says that a value's problem is reported already, so that its stand-in is not reported again.
+  /// Marks a value as already reported, so that its placeholder is not reported as well.
   func settle(_ subject: DesiredState.Problem.Subject, _ path: [String]) {
     settled.insert(ValuePath(subject: subject, path: path))
   }
@@ -69,7 +68,7 @@ final class ConfigurationReader {
     settled.contains(ValuePath(subject: problem.subject, path: problem.path))
   }
 
-  /// Reports a problem of the desired state where its value stands, or else where the nearest key above it stands.
+  /// Reports a problem of the desired state at the position of its value or, failing that, of the nearest key above it.
   func report(_ problem: DesiredState.Problem) {
     var path = problem.path
     while !path.isEmpty, positions[ValuePath(subject: problem.subject, path: path)] == nil { path.removeLast() }
@@ -159,7 +158,7 @@ extension Array where Element == String {
 }
 
 extension String {
-  /// Digits only, with no leading zero: what every YAML reader takes for the same number.
+  /// Digits only, without a leading zero: every YAML reader reads the same number.
   fileprivate var isDecimal: Bool {
     !isEmpty && utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
       && (utf8.count == 1 || utf8.first != UInt8(ascii: "0"))

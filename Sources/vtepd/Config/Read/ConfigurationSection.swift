@@ -1,10 +1,10 @@
-// ConfigurationSection: one mapping of the configuration file. It knows which keys were asked for, so what is left at
-// the end is an unknown key; and it refuses keys that a later version brings instead of ignoring them.
+// ConfigurationSection: one mapping of the configuration file. It records which keys were looked up; any other key is unknown. Keys that a
+// later version will know are refused, not ignored.
 
 import Encap
 import VTEP
 
-/// A mapping that is being read. Call `finish()` when every key has been asked for.
+/// A mapping that is being read. Call `finish()` once all known keys have been looked up.
 struct ConfigurationSection {
   /// One key with its value.
   struct Entry {
@@ -24,7 +24,7 @@ struct ConfigurationSection {
 
   /// Opens a mapping; an empty value is an empty mapping.
   ///
-  /// Reports a node that is no mapping, keys that are no text, and duplicate keys, of which the last counts.
+  /// Reports a node that is not a mapping, keys that are not text, and duplicate keys, of which the last one counts.
   init?(_ node: YAMLNode, title: String, reader: ConfigurationReader) {
     self.reader = reader
     self.title = title
@@ -67,7 +67,7 @@ struct ConfigurationSection {
     return mapping.lastIndex(of: key).map { Entry(key: key, position: mapping.pairs[$0].key.position, value: mapping.pairs[$0].value) }
   }
 
-  /// Remembers where the values of keys stand, or the mapping for those that are absent.
+  /// Records the positions of the keys' values; for absent keys, that of the mapping.
   mutating func remember(_ keys: [String], of subject: DesiredState.Problem.Subject) {
     guard reader.isRecording else { return }
     for key in keys { reader.remember(entry(key)?.value.position ?? position, subject, [key]) }
@@ -93,7 +93,7 @@ struct ConfigurationSection {
     }
   }
 
-  /// Reports the keys that nobody asked for.
+  /// Reports the keys that were not looked up.
   func finish() {
     for entry in entries where !knownKeys.contains(entry.key) && !laterKeys.contains(entry.key) {
       let suggestion = knownKeys.closest(to: entry.key).map { ", did you mean '\($0)'?" } ?? ""

@@ -10,7 +10,7 @@ struct FloodKeys {
 
   var mode = Mode.multicast
   var group: IPAddress?
-  /// Also true when what was given is no address, which is a problem of its own.
+  /// Also true if the given value is not an address; that is reported separately.
   var isGroupGiven = false
   /// nil: not given.
   var peers: [IPAddress]?

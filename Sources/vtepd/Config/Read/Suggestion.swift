@@ -1,7 +1,7 @@
-// Suggestion: which known word was probably meant. For "did you mean" in messages about the configuration file.
+// Suggestion: the known word closest to a misspelt one, for "did you mean" in messages about the configuration file.
 
 extension Sequence where Element == String {
-  /// The word with the fewest typing errors from `word`; nil when none is near.
+  /// The word with the smallest edit distance from `word`; nil if none is close.
   func closest(to word: String) -> String? {
     let limit = Swift.max(1, word.count / 3)
     let ranked = map { (word: $0, distance: editDistance($0, word)) }

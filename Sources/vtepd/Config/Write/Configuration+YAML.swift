@@ -1,12 +1,12 @@
 // Configuration+YAML: writes a configuration in the file's own format, so that what `vtepctl config show` prints can be
-// loaded again. Every key is written, defaults too: the output says what is in force, not what was typed.
+// loaded again. It writes every key, including defaults: the output is the configuration in force.
 
 import Encap
 import MulticastLearn
 import VTEP
 
 extension Configuration {
-  /// The configuration file that says the same.
+  /// The equivalent configuration file.
   ///
   /// - Throws: as `YAMLNode.document()`.
   func yaml() throws(YAMLError) -> String {

@@ -1,5 +1,5 @@
-// PortSettings+YAML: ports and profiles in the file's own format, by the table of PortFields. What a port takes from its profile, the profile
-// says.
+// PortSettings+YAML: ports and profiles in the file's own format, by the table of PortFields. A port is written without the settings that it
+// takes from its profile.
 
 import VTEP
 import VTEPControl

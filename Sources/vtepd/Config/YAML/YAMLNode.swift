@@ -1,5 +1,5 @@
-// YAMLNode: the tree of a YAML document. Values are text: what a plain `5` or `true` means is for the reader of a key to say
-// (ConfigurationReader), since the same text is a number here and a name there.
+// YAMLNode: the tree of a YAML document. Values are text: whether a plain `5` or `true` is a number, a boolean or a name depends on the key,
+// and so ConfigurationReader decides.
 
 import Encap
 
@@ -36,7 +36,7 @@ struct YAMLNode: Equatable, Sendable {
     if case .mapping(let mapping) = content { mapping } else { nil }
   }
 
-  /// Nothing after the colon, or YAML's words for it.
+  /// An absent value, or one of YAML's words for null.
   var isNull: Bool {
     guard let plainText else { return false }
     return ["", "~", "null", "Null", "NULL"].contains(plainText)
@@ -103,7 +103,7 @@ struct YAMLMapping: Equatable, Sendable {
 // MARK: Nodes to be written
 
 extension YAMLNode {
-  /// Text, in quotes when a YAML reader could take it for something else: readers differ in what is a number, a date or a boolean.
+  /// Text, quoted if any YAML reader could take it for another type: readers disagree about numbers, dates and booleans.
   init(text: String) {
     content = .scalar(text, isPlain: text.isTextWithoutQuotes)
   }
@@ -149,7 +149,7 @@ extension String {
   /// Whether every YAML reader takes it for text as it stands.
   fileprivate var isTextWithoutQuotes: Bool {
     guard let first = utf8.first, utf8.allSatisfy(\.isPlainCharacter) else { return false }
-    // What begins otherwise is, or looks like, a number, a date, a list or the end of a document, unless it is an IPv4 address.
+    // Anything else is, or looks like, a number, a date, a list or the end of a document, unless it is an IPv4 address.
     guard first.isLetter || first == UInt8(ascii: "/") || first == UInt8(ascii: "_") else { return IPAddress(self) != nil }
     return !["y", "n", "yes", "no", "true", "false", "on", "off", "null"].contains(lowercased())
   }

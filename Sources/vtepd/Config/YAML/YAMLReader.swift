@@ -1,11 +1,11 @@
-// YAMLReader: from the text of a YAML document to its tree. libyaml parses; this puts its events together, resolves aliases, and
-// sets limits to what a small text can stand for.
+// YAMLReader: builds the tree of a YAML document from libyaml's events, resolves aliases, and limits how large a tree a small text can
+// produce.
 
 import CYAML
 
-/// What is wrong with a text that should be YAML.
+/// Why a text is not valid YAML.
 struct YAMLError: Error, Equatable, Sendable, CustomStringConvertible {
-  /// nil: of the text as a whole.
+  /// nil: the problem concerns the whole text.
   var position: FilePosition?
   var message: String
 
@@ -13,16 +13,16 @@ struct YAMLError: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension YAMLNode {
-  /// Lists and mappings inside one another.
+  /// Levels of nested lists and mappings.
   static let maximumDepth = 100
-  /// Values that all aliases of a document stand for. Shared in memory, but whoever reads them goes through each.
+  /// Values that the aliases of a document expand to, in all. Aliases share memory, but reading them visits every copy.
   static let maximumAliased = 4_000_000
   static let maximumTagDirectives = 100
 
   /// Composes the tree of a text that has one document.
   ///
   /// - Returns: nil for a text without content.
-  /// - Throws: what is no YAML, a second document, an alias of nothing, and what exceeds the limits.
+  /// - Throws: for invalid YAML, a second document, an undefined alias, or a text beyond the limits.
   static func parse(_ text: String) throws(YAMLError) -> YAMLNode? {
     try text.utf8Span.span.withUnsafeBufferPointer { (bytes) throws(YAMLError) in
       try YAMLReader(bytes).document()
@@ -33,7 +33,7 @@ extension YAMLNode {
 /// One reading.
 private final class YAMLReader {
   private let bytes: UnsafeBufferPointer<UInt8>
-  // libyaml keeps pointers to its parser, so that it must stay where it is.
+  // At a fixed address: libyaml keeps pointers into its parser.
   private let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
   private let event = UnsafeMutablePointer<yaml_event_t>.allocate(capacity: 1)
 
@@ -43,11 +43,11 @@ private final class YAMLReader {
     var size: Int
   }
   private var anchors: [String: Anchored] = [:]
-  /// Values so far, those behind aliases included.
+  /// Values so far, including those that aliases expand to.
   private var count = 0
   private var aliased = 0
 
-  /// - Parameter bytes: UTF-8, valid as long as the reader.
+  /// - Parameter bytes: UTF-8; must outlive the reader.
   init(_ bytes: UnsafeBufferPointer<UInt8>) throws(YAMLError) {
     self.bytes = bytes
     event.initialize(to: yaml_event_t())
@@ -65,7 +65,7 @@ private final class YAMLReader {
   }
 
   func document() throws(YAMLError) -> YAMLNode? {
-    // libyaml compares each with all before it.
+    // libyaml compares each directive with all earlier ones.
     let directives = bytes.indices.count { bytes[$0] == UInt8(ascii: "%") && bytes[$0...].starts(with: "%TAG".utf8) }
     guard directives <= YAMLNode.maximumTagDirectives else {
       throw YAMLError(message: "more than \(YAMLNode.maximumTagDirectives) %TAG directives")
@@ -93,7 +93,7 @@ private final class YAMLReader {
   /// The node that begins with the current event; its last event is the current one afterwards.
   private func node(depth: Int) throws(YAMLError) -> YAMLNode {
     guard depth < YAMLNode.maximumDepth else {
-      throw YAMLError(position: position, message: "more than \(YAMLNode.maximumDepth) lists and mappings inside one another")
+      throw YAMLError(position: position, message: "lists and mappings are nested more than \(YAMLNode.maximumDepth) deep")
     }
     let start = position
     let before = count
@@ -130,7 +130,7 @@ private final class YAMLReader {
       content = .mapping(YAMLMapping(pairs))
     }
     let node = YAMLNode(content: content, position: start)
-    // Only now: inside itself an anchor stands for nothing.
+    // Only now: an anchor is undefined inside its own node.
     if let anchor { anchors[anchor] = Anchored(node: node, size: count - before) }
     return node
   }
@@ -141,7 +141,7 @@ private final class YAMLReader {
     }
     aliased += anchored.size
     guard aliased <= YAMLNode.maximumAliased else {
-      throw YAMLError(position: position, message: "up to here aliases stand for more than \(YAMLNode.maximumAliased) values")
+      throw YAMLError(position: position, message: "up to here, aliases expand to more than \(YAMLNode.maximumAliased) values")
     }
     count += anchored.size
     return anchored.node
@@ -161,7 +161,7 @@ private final class YAMLReader {
     case YAML_SCANNER_ERROR, YAML_PARSER_ERROR:
       let context = parser.context.map { String(cString: $0) + ": " } ?? ""
       let rest = String(decoding: bytes, as: UTF8.self).unicodeScalars.dropFirst(parser.problem_mark.index)
-      let message = rest.first == "\t" ? "a tab, where only blanks can indent" : context + problem
+      let message = rest.first == "\t" ? "a tab; indent with blanks" : context + problem
       return YAMLError(position: FilePosition(parser.problem_mark), message: message)
     default:
       return YAMLError(message: problem)

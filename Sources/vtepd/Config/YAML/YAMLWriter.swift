@@ -1,11 +1,11 @@
-// YAMLWriter: the text of a tree, by libyaml's emitter: blocks indented by two, one line for each `isFlow` node.
+// YAMLWriter: writes a tree as text with libyaml's emitter: blocks are indented by two, and each `isFlow` node takes one line.
 
 import CYAML
 
 extension YAMLNode {
   /// The document that reads as this tree.
   ///
-  /// - Throws: what libyaml reports; but for memory it has no reason to.
+  /// - Throws: libyaml's error; in practice, only lack of memory.
   func document() throws(YAMLError) -> String {
     let writer = YAMLWriter()
     try writer.emit { yaml_stream_start_event_initialize($0, YAML_UTF8_ENCODING) }
@@ -20,7 +20,7 @@ extension YAMLNode {
 /// One writing.
 private final class YAMLWriter {
   private(set) var bytes: [UInt8] = []
-  // libyaml keeps pointers to its emitter, so that it must stay where it is.
+  // At a fixed address: libyaml keeps pointers into its emitter.
   private let emitter = UnsafeMutablePointer<yaml_emitter_t>.allocate(capacity: 1)
 
   init() {
