@@ -1,4 +1,4 @@
-// vtepd: the daemon around the data plane. Start with `VTEPDaemon` (command line), `Daemon` (what it owns) and `Daemon+Control`
+// vtepd: the daemon around the data plane. Start with `VTEPDaemon` (command line), `Daemon` (what it owns) and `DaemonCommands`
 // (commands).
 //
 // Contract. A configuration (Config/) is read as a whole or not at all; every problem is reported with its line. The control socket
