@@ -22,6 +22,8 @@ final class Scenario {
   // Ports of the snapshot: the source is the port or the underlay, the sink is the other.
   private static let access: PortIndex = 1
   private static let underlay: PortIndex = 0
+  /// The same in every run: how many addresses collide in the MAC table and among a worker's sightings depends on them.
+  private static let secrets = HashSecrets(mask: 0x5bd1_e995_2545_f491, multiplier: 0xd6e8_feb8_6659_fd93)
 
   init(_ direction: Direction, macs: Int, runtime: DPDKRuntime, folder: String) throws {
     self.direction = direction
@@ -39,7 +41,9 @@ final class Scenario {
     source = try Self.device("net_pcap0", "rx_pcap=\(path),infinite_rx=1", runtime)
     sink = try Self.device("net_null0", "", runtime)
 
-    table = try MACTable(capacity: max(65_536, macs * 2), portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+    table = try MACTable(
+      capacity: max(65_536, macs * 2), portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains,
+      secrets: Self.secrets)
     table.configureDomain(0, ageSeconds: 0, limit: 0)
     for index in 0..<TrafficFile.guests {
       _ = table.learn(
@@ -115,7 +119,7 @@ final class Scenario {
     return model
   }
 
-  func worker() -> Worker { Worker(context) }
+  func worker() -> Worker { Worker(context, sightings: Sightings(secrets: Self.secrets)) }
 
   /// Receive and transmit, nothing in between.
   private func bareRound() -> Int {

@@ -54,9 +54,10 @@ public final class MACTable: @unchecked Sendable {
   ///   - portCount: port indices are below this, at most 65536.
   ///   - vtepCount: VTEP indices are below this, at most 65536.
   ///   - domainCount: bridge-domain indices are below this, 1 to 65535.
+  ///   - secrets: for the hash.
   /// - Throws: `MACTableError` with code `invalidSize`.
   public convenience init(
-    capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int
+    capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int, secrets: HashSecrets = HashSecrets()
   ) throws(MACTableError) {
     guard (1...1 << 28).contains(capacity), (0...65536).contains(portCount), (0...65536).contains(vtepCount),
       portCount + vtepCount > 0, (1...65535).contains(domainCount)
@@ -70,12 +71,12 @@ public final class MACTable: @unchecked Sendable {
     let halfBucketCount = capacity * 100 / (8 * Self.fullLoadPercent) + 16
     self.init(
       capacity: capacity, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount,
-      halfBucketCount: halfBucketCount)
+      halfBucketCount: halfBucketCount, secrets: secrets)
   }
 
   /// - Parameter halfBucketCount: buckets of four slots in each half of the table; there may be fewer slots than the
   ///   capacity.
-  init(capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int, halfBucketCount: Int) {
+  init(capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int, halfBucketCount: Int, secrets: HashSecrets = HashSecrets()) {
     self.capacity = capacity
     self.portCount = portCount
     self.vtepCount = vtepCount
@@ -87,7 +88,7 @@ public final class MACTable: @unchecked Sendable {
     reader = MACTableReader(
       buckets: memory.buckets, lastSeen: memory.lastSeen, domainGenerations: memory.domainGenerations,
       ownerGenerations: memory.ownerGenerations, displacements: memory.displacements, changes: memory.changes, ghosts: memory.ghosts,
-      portCounts: memory.portCounts, halfBucketCount: halfBucketCount)
+      portCounts: memory.portCounts, halfBucketCount: halfBucketCount, secrets: secrets)
   }
 
   deinit { memory.deallocate() }

@@ -37,7 +37,8 @@ import Synchronization
     buckets: UnsafeMutablePointer<Atomic<UInt64>>, lastSeen: UnsafeMutablePointer<Atomic<UInt32>>,
     domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>, ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>,
     displacements: UnsafeMutablePointer<Atomic<UInt64>>, changes: UnsafeMutablePointer<Atomic<UInt64>>,
-    ghosts: UnsafeMutablePointer<Atomic<UInt64>>, portCounts: UnsafeMutablePointer<Atomic<UInt32>>, halfBucketCount: Int
+    ghosts: UnsafeMutablePointer<Atomic<UInt64>>, portCounts: UnsafeMutablePointer<Atomic<UInt32>>, halfBucketCount: Int,
+    secrets: HashSecrets
   ) {
     self.buckets = buckets
     self.lastSeen = lastSeen
@@ -48,8 +49,8 @@ import Synchronization
     self.ghosts = ghosts
     self.portCounts = portCounts
     self.halfBucketCount = UInt64(halfBucketCount)
-    mask = .random(in: .min ... .max)
-    multiplier = .random(in: .min ... .max) | 1
+    mask = secrets.mask
+    multiplier = secrets.multiplier
   }
 
   /// Mixes the key with the table's secrets, so that a guest cannot choose addresses that collide. One multiplication does

@@ -25,7 +25,7 @@ struct Worker: ~Copyable {
   /// Positions in the stage whose source must be looked up.
   let unsighted: UnsafeMutablePointer<Int32>
   var unsightedCount = 0
-  var sightings = Sightings()
+  var sightings: Sightings
 
   /// Frames of the current burst that came in through tagged bindings.
   var receivedTagged = BatchSize()
@@ -64,7 +64,8 @@ struct Worker: ~Copyable {
   /// Set from time to time: handle held frames and the slow path in the next round.
   var rareWorkIsDue = false
 
-  init(_ context: borrowing WorkerContext) {
+  init(_ context: borrowing WorkerContext, sightings: Sightings = Sightings()) {
+    self.sightings = sightings
     index = context.index
     shared = context.shared
     table = context.table

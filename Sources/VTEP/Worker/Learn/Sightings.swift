@@ -10,11 +10,13 @@ import MACTable
 struct Sightings {
   private static let indexBits: UInt64 = 12
   private let words: UnsafeMutablePointer<UInt32>
-  private let keyMultiplier = UInt64.random(in: .min ... .max) | 1
-  private let placeMultiplier = UInt64.random(in: .min ... .max) | 1
+  private let keyMultiplier: UInt64
+  private let placeMultiplier: UInt64
   private var salt: UInt64 = 0
 
-  init() {
+  init(secrets: HashSecrets = HashSecrets()) {
+    keyMultiplier = secrets.multiplier
+    placeMultiplier = secrets.mask | 1
     words = .allocate(capacity: 1 << Self.indexBits)
     words.initialize(repeating: 0, count: 1 << Self.indexBits)
   }
