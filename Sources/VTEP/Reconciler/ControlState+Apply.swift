@@ -8,8 +8,9 @@ extension ControlState {
   /// Makes `new` the running state.
   ///
   /// - Throws: `.refused` or `.environment`; the running state is as before.
-  mutating func apply(_ new: DesiredState) throws(VTEPError) {
-    let change = try check(new)
+  mutating func apply(_ new: DesiredState) throws(VTEPError) { try apply(try check(new)) }
+
+  mutating func apply(_ change: Change) throws(VTEPError) {
     let acquired = try acquire(change)
     adopt(change, acquired)
     settle()
@@ -19,7 +20,7 @@ extension ControlState {
   }
 
   /// A change that has been checked.
-  private struct Change {
+  struct Change {
     /// What the operator and the controller ask for.
     var desired: DesiredState
     /// Both in one.
@@ -29,7 +30,8 @@ extension ControlState {
     var vnis: Set<VNI>
   }
 
-  private mutating func check(_ desired: DesiredState) throws(VTEPError) -> Change {
+  /// - Throws: `.refused` for what can be seen without trying.
+  mutating func check(_ desired: DesiredState) throws(VTEPError) -> Change {
     let changed = self.desired.changedVNIs(in: desired)
     if let problem = desired.problems(since: self.desired, changedVNIs: changed).first {
       throw VTEPError(.refused, "configuration", "\(problem)")

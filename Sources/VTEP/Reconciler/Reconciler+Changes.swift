@@ -27,10 +27,11 @@ extension Reconciler {
   /// - Throws: `.refused` or `.environment`; the running state is as before.
   public func apply(_ new: DesiredState) throws(VTEPError) {
     defer { publishReports() }
+    let change = try state.check(new)
     let (old, port) = (state.running.underlay.udpPort, new.underlay.udpPort)
     let taps = try effects.openPuntTaps(for: new, isFirst: !state.hasStarted)
     let reservation = old == port ? nil : try effects.reserve(udpPort: port)
-    try state.apply(new)
+    try state.apply(change)
     if let reservation { effects.adopt(reservation, udpPort: port, state.underlay.devices) }
     effects.adopt(taps, state.ports, probeIntervalSeconds: new.protection.loopProbe.intervalSeconds)
   }
