@@ -26,7 +26,7 @@ extension NetlinkSocket {
 
   /// Tells the kernel to resolve a neighbour now, and to keep it resolved if `managed` (Linux 5.16; older kernels resolve it once).
   /// Does not change static entries or entries installed by another control plane.
-  /// - Throws: ENODEV if the interface is gone, EPERM without CAP_NET_ADMIN.
+  /// - Throws: ENODEV if the interface is gone, ENOBUFS if the kernel's table is full, EPERM without CAP_NET_ADMIN.
   public func requestNeighbor(_ address: IPAddress, interfaceIndex: Int32, managed: Bool) throws(NetlinkError) {
     if try neighbor(address, interfaceIndex: interfaceIndex)?.isMaintainedByOthers == true { return }
     if managed && supportsManagedNeighbors {
@@ -59,7 +59,11 @@ extension NetlinkSocket {
     let request = neighborRequest(
       RTM_NEWNEIGH, flags: NLM_F_ACK | flags, "resolve neighbour", address, interfaceIndex, entryFlags: NTF_USE)
     if extendedFlags != 0 { request.put(NDA_FLAGS_EXT, UInt32(extendedFlags)) }
-    try perform(request)
+    do {
+      try perform(request)
+    } catch  where error.code == ENOBUFS {
+      throw NeighborTable.isFull(error, isIPv4: address.isIPv4)
+    }
   }
 
   private func neighborRequest(
@@ -75,6 +79,16 @@ extension NetlinkSocket {
     request.putFamilyHeader(header)
     request.put(NDA_DST, bytes: address.bytes)
     return request
+  }
+}
+
+enum NeighborTable {
+  /// The kernel says ENOBUFS when a neighbour table has no room. Entries that vtepd keeps resolved are never collected.
+  static func isFull(_ error: NetlinkError, isIPv4: Bool) -> NetlinkError {
+    var full = error
+    full.detail =
+      "the kernel's neighbour table is full: raise net.ipv\(isIPv4 ? 4 : 6).neigh.default.gc_thresh3 on the host; all network namespaces share it"
+    return full
   }
 }
 

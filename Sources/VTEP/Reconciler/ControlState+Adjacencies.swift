@@ -48,19 +48,29 @@ extension ControlState {
   mutating func removeNeighbor(_ key: NeighborKey) {
     underlay.doubtfulNeighbors.remove(key)
     if underlay.wanted.contains(key) {
-      request(key)
+      underlay.neighborErrors.formUnion(request([key]))
     } else {
       underlay.neighbors[key] = nil
       underlay.failedNeighbors.remove(key)
     }
   }
 
-  private func request(_ key: NeighborKey) {
-    do {
-      try effects.request(key)
-    } catch {
-      effects.log.warning("neighbour \(key.address): \(error)")
+  /// Logs each kind of error once, with the number of next hops: thousands may fail, again and again.
+  ///
+  /// - Returns: errno of all that failed.
+  private func request(_ keys: some Sequence<NeighborKey>) -> Set<Int32> {
+    var failures: [Int32: (first: String, count: Int)] = [:]
+    for key in keys {
+      do {
+        try effects.request(key)
+      } catch {
+        failures[error.code, default: ("neighbour \(key.address): \(error)", 0)].count += 1
+      }
     }
+    for (code, failure) in failures where !underlay.neighborErrors.contains(code) {
+      effects.log.warning("\(failure.first)\(failure.count > 1 ? ", and \(failure.count - 1) other next hops" : "")")
+    }
+    return Set(failures.keys)
   }
 
   /// Requests every next hop that is needed now, and releases all others.
@@ -79,13 +89,13 @@ extension ControlState {
       underlay.failedNeighbors.remove(key)
     }
     underlay.wanted = wanted
-    for key in added { request(key) }
+    underlay.neighborErrors.formUnion(request(added))
     if !added.isEmpty { readNeighbors() }
   }
 
   /// Repeats requests for next hops without an address.
-  func retryNeighbors() {
-    for key in underlay.wanted where underlay.neighbors[key] == nil { request(key) }
+  mutating func retryNeighbors() {
+    underlay.neighborErrors = request(underlay.wanted.filter { underlay.neighbors[$0] == nil })
   }
 
   mutating func releaseNeighbors() {

@@ -39,6 +39,8 @@ struct UnderlayState {
   var missingAddresses: Set<IPAddress> = []
   /// Next hops that VTEPs need, which the kernel was asked to resolve and keep.
   var wanted: Set<NeighborKey> = []
+  /// errno of the latest requests that the kernel refused: they have been logged.
+  var neighborErrors: Set<Int32> = []
   /// The last known address of each neighbour on our devices. Kept when the kernel forgets it (`ip neigh flush`), until
   /// it is known to have failed: frames go on while it is resolved again.
   var neighbors: [NeighborKey: MACAddress] = [:]

@@ -2,7 +2,9 @@
 // nothing names what workers do not know, and that nothing is closed that they use.
 
 import Encap
+import Glibc
 import MACTable
+import Netlink
 import Testing
 
 @testable import VTEP
@@ -64,6 +66,26 @@ struct ControlStateTests {
     #expect(lookup(5, mac(2)) == state.ports["vm1"].map { .port($0.index, vlan: 0) })
     #expect(state.model.domains.first?.locals.count == 1)
     #expect(state.stale.isEmpty)
+  }
+
+  @Test("thousands of next hops that the kernel refuses make one line, and another when it refuses again after a good round")
+  mutating func refusedNeighbors() throws {
+    effects.refusal = NetlinkError("resolve neighbour", code: ENOBUFS, detail: "full")
+    try state.change { new in
+      new.vnis[vni(1)] = VNISettings(vni: vni(1), flood: .replicate(peers: (1...3000).map(peer)))
+    }
+    func warnings() -> [String] { effects.lines.take().filter { $0.hasPrefix("neighbour ") } }
+    let lines = warnings()
+    #expect(lines.count == 1 && lines[0].hasSuffix("(full), and 2999 other next hops"), "\(lines)")
+    _ = effects.take()
+    state.retryNeighbors()
+    #expect(effects.take().count == 3000)
+    #expect(warnings() == [])
+    effects.refusal = nil
+    state.retryNeighbors()
+    effects.refusal = NetlinkError("resolve neighbour", code: ENOBUFS)
+    state.retryNeighbors()
+    #expect(warnings().count == 1)
   }
 
   private func underlayLocation(_ address: IPAddress) -> MACLocation? { state.underlay.vteps[address].map { .vtep($0.index) } }

@@ -5,6 +5,7 @@ import Encap
 import Logging
 import MACTable
 import Netlink
+import Synchronization
 import Testing
 
 @testable import VTEP
@@ -23,7 +24,10 @@ final class RecordedEffects: ReconcilerEffects {
   private(set) var models = [ForwardingModel(workers: 1)]
   let table: MACTable
   var nowSeconds: UInt32 = 1000
-  let log = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+  let lines = LogLines()
+  var log: Logger { Logger(label: "test") { [lines] _ in KeepingLog(lines) } }
+  /// The kernel's answer to requests of neighbours.
+  var refusal: NetlinkError?
   let counters = [WorkerCounters()]
 
   /// What devices say, by their ports' names; others are up.
@@ -159,7 +163,10 @@ final class RecordedEffects: ReconcilerEffects {
     Route(type: .unicast, nextHops: [NextHop(gateway: nil, interfaceIndex: 1)])
   }
   func neighbors() throws(NetlinkError) -> [Neighbor] { [] }
-  func request(_ neighbor: NeighborKey) throws(NetlinkError) { effects.append(.request(neighbor.address)) }
+  func request(_ neighbor: NeighborKey) throws(NetlinkError) {
+    effects.append(.request(neighbor.address))
+    if let refusal { throw refusal }
+  }
   func release(_ neighbor: NeighborKey) { effects.append(.release(neighbor.address)) }
   func policies(isFirst: Bool) throws(NetlinkError) -> [IPsecPolicy]? { nil }
   func join(_ group: IPAddress, vni: VNI) throws { effects.append(.join(group, vni)) }
@@ -167,4 +174,34 @@ final class RecordedEffects: ReconcilerEffects {
   func setMembershipInterfaces(_ indexes: [Int32]) {}
 
   func updateSlowPath(_ ports: PortTable, probeIntervalSeconds: UInt32) { effects.append(.slowPath) }
+}
+
+/// What is logged.
+final class LogLines: Sendable {
+  private let all = Mutex<[String]>([])
+
+  func add(_ line: String) { all.withLock { $0.append(line) } }
+
+  /// Returns the lines since the last call.
+  func take() -> [String] {
+    all.withLock { lines in
+      defer { lines = [] }
+      return lines
+    }
+  }
+}
+
+private struct KeepingLog: LogHandler {
+  let lines: LogLines
+  var logLevel = Logger.Level.info
+  var metadata = Logger.Metadata()
+
+  init(_ lines: LogLines) { self.lines = lines }
+
+  subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+    get { metadata[key] }
+    set { metadata[key] = newValue }
+  }
+
+  func log(event: LogEvent) { lines.add("\(event.message)") }
 }
