@@ -6,7 +6,7 @@ import Testing
   private func mac(_ text: String) throws -> MACAddress { try #require(MACAddress(text)) }
 
   @Test func addressesThatMayBeControl() throws {
-    for text in ["01:80:c2:00:00:00", "01:80:c2:00:00:0f", "01:80:c2:00:00:21", "03:80:c2:00:00:00"] {
+    for text in ["01:80:c2:00:00:00", "01:80:c2:00:00:0f", "01:80:c2:00:00:21", "03:80:c2:00:00:00", "01:00:0c:cc:cc:cd"] {
       #expect(try mac(text).mayBeControl, "\(text)")
     }
     for text in [

@@ -25,7 +25,10 @@ struct LearningTests {
     #expect(!port.isVTEP && port.port == 0xffff && port.vlan == 4095)
     let vtep = MACLocation.vtep(0xffff)
     #expect(vtep.isVTEP && vtep.vtep == 0xffff && vtep.vlan == 0)
-    #expect(MACLocation.port(7, vlan: 0) != .vtep(7))
+    #expect(!vtep.isList)
+    let list = MACLocation.list(0xffff)
+    #expect(list.isVTEP && list.isList && list.vtep == 0xffff)
+    #expect(MACLocation.port(7, vlan: 0) != .vtep(7) && MACLocation.list(7) != .vtep(7))
   }
 
   @Test func learnsFromPortAndFromVTEP() {

@@ -2,10 +2,10 @@
 // 802.1Q-2018 clause 8.6.3 (reserved addresses) and clause 14 (BPDUs).
 
 extension MACAddress {
-  /// `01:80:c2:00:xx:xx` or `03:80:c2:00:xx:xx`: perhaps a link-local control frame, or a loop probe. One comparison for both,
-  /// in the pass over every frame; the exact checks are out of line.
+  /// `01:80:c2:00:xx:xx` or `01:00:0c:cc:xx:xx`, a mixture of the two, or the same with the U/L bit: perhaps a link-local control frame, a
+  /// BPDU or a loop probe. One comparison for all, in the pass over every frame; the exact checks are out of line.
   @inlinable @inline(__always)
-  public var mayBeControl: Bool { UInt32(truncatingIfNeeded: bits &>> 16) & 0xfdff_ffff == 0x0180_c200 }
+  public var mayBeControl: Bool { UInt32(truncatingIfNeeded: bits &>> 16) & 0xfd7f_3133 == 0x0100_0000 }
 
   /// `01:80:c2:00:00:01` and `:04`, between the two ends of a link (PAUSE, PFC): no bridge relays them, not even one with two
   /// ports (802.1Q table 8-3).

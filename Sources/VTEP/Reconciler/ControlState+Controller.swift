@@ -231,7 +231,7 @@ extension ControlState {
       guard let settings = running.vnis[vni], let logicalSwitch = settings.logicalSwitch else { continue }
       for (mac, destinations) in logicalSwitch.groups {
         let group = ControllerStore.Group(vni: settings.vni, mac: mac)
-        guard let list = controller.lists[group] ?? takeIndex(VTEPEntry(isList: true)) else { continue }
+        guard let list = controller.lists[group] ?? takeIndex(VTEPEntry()) else { continue }
         controller.lists[group] = list
         model.vteps[Int(list)].members = indexes(of: destinations, logicalSwitch.replication)
       }
@@ -244,7 +244,7 @@ extension ControlState {
     var gone: [VTEPIndex] = []
     for (group, list) in controller.lists {
       if let domain = domains[group.vni], running.vnis[group.vni]?.logicalSwitch?.groups[group.mac] != nil {
-        entries[MACKey(domain: domain.index, mac: group.mac)] = .vtep(list)
+        entries[MACKey(domain: domain.index, mac: group.mac)] = .list(list)
       } else {
         controller.lists[group] = nil
         gone.append(list)

@@ -29,8 +29,7 @@ extension RunningState {
   /// The place that a location of the MAC table stands for; nil: it is gone.
   func place(at location: MACLocation, _ names: IndexNames) -> MACReport.Place? {
     guard location.isVTEP else { return names.ports[location.port].map { .port(name: $0, vlan: location.vlan) } }
-    let vtep = model.vteps[Int(location.vtep)]
-    if vtep.entry.isList { return .vteps(vtep.members.compactMap { names.vteps[$0] }.sorted()) }
+    if location.isList { return .vteps(model.vteps[Int(location.vtep)].members.compactMap { names.vteps[$0] }.sorted()) }
     return names.vteps[location.vtep].map { .vtep($0) }
   }
 }

@@ -89,8 +89,6 @@ struct VTEPEntry {
   /// Packets may come from it or go to it.
   var isInUse = false
   var isGroup = false
-  /// The VTEPs that, besides local bindings, receive the frames to a multicast address; see `members`.
-  var isList = false
   /// Drop reason of its frames while it has no adjacencies.
   var obstacle = DropReason.noRoute
   /// VNI of the frames sent to it; nil: their domain's.
@@ -105,13 +103,25 @@ struct VTEPEntry {
 
 /// One path to a VTEP: the prebuilt outer header and the egress device.
 struct Adjacency {
-  var header: OuterHeader
+  var header: OuterHeader { didSet { plainInnerByteCount = plainLimit } }
   /// Index into `ports`.
   var port: PortIndex
   /// The next hop's MAC address is known.
-  var isResolved: Bool
+  var isResolved: Bool { didSet { plainInnerByteCount = plainLimit } }
   /// Largest inner frame that fits the path's MTU, in bytes.
-  var maxInnerByteCount: UInt32
+  var maxInnerByteCount: UInt32 { didSet { plainInnerByteCount = plainLimit } }
+  /// The same if the path needs nothing but a plain header, else 0: one comparison for the everyday frame.
+  private(set) var plainInnerByteCount: UInt32 = 0
+
+  init(header: OuterHeader, port: PortIndex, isResolved: Bool, maxInnerByteCount: UInt32) {
+    self.header = header
+    self.port = port
+    self.isResolved = isResolved
+    self.maxInnerByteCount = maxInnerByteCount
+    plainInnerByteCount = plainLimit
+  }
+
+  private var plainLimit: UInt32 { isResolved && header.isPlain ? maxInnerByteCount : 0 }
 }
 
 /// A receive queue of a worker.

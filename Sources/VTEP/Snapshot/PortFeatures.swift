@@ -15,10 +15,12 @@ struct PortFeatures: OptionSet {
 
   static let takesSegments: PortFeatures = [.takesSegmentsIPv4, .takesSegmentsIPv6]
   /// Received frames must be checked for partial checksums, offload requests and BPDUs.
-  static let inspectsReceived: PortFeatures = [.finishesChecksums, .offersOffloads, .guardsBPDU]
+  static let inspectsReceived: PortFeatures = [.finishesChecksums, .offersOffloads]
 
-  /// Bursts from the port go through `Worker.police`.
+  /// Received frames go through `Worker.police`.
   static let isPoliced = PortFeatures(rawValue: 1 << 5)
+  /// Received frames need one of these checks, or several.
+  static let checksReceived: PortFeatures = [.inspectsReceived, .isPoliced]
   /// The port reaches only the overlay and ports that are not isolated.
   static let isIsolated = PortFeatures(rawValue: 1 << 7)
   /// The untagged binding's VNI carries tags, and some VLANs have their own bindings: frames for the former must not enter the

@@ -1,6 +1,7 @@
 // Worker: one forwarding thread. It owns everything that it writes: scratch arrays, transmit batches, held frames and counters.
 // It only reads the snapshot and the MAC table. Frames pass through the extensions in this order:
-// Worker+Access (from a port) or Worker+Underlay (from the wire), Worker+Forward, Worker+Encapsulate, Worker+Transmit.
+// Worker+Access (from a port) or Worker+Underlay (from the wire), Worker+Learn, Worker+LookUp, Worker+Dispatch,
+// Worker+Deliver, Worker+Flood or Worker+Encapsulate, Worker+Transmit.
 
 import CDPDK
 import Encap
@@ -19,7 +20,7 @@ struct Worker: ~Copyable {
   let injections: SlowPathRing?
   let pool: OpaquePointer
 
-  /// The current burst, without gaps: dropped frames are removed.
+  /// The current burst; nil where a step has dropped or taken a frame.
   let frames: UnsafeMutablePointer<OpaquePointer?>
   let stage: UnsafeMutablePointer<StagedFrame>
   /// Positions in the stage whose source must be looked up.

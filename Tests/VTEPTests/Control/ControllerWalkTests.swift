@@ -17,9 +17,9 @@ extension DataplaneTests {
 
     private func addList(_ plane: DataplaneFixture, _ members: [VTEPIndex]) throws {
       plane.change { model in
-        model.vteps.append(ForwardingModel.VTEP(entry: VTEPEntry(isList: true), members: members))
+        model.vteps.append(ForwardingModel.VTEP(entry: VTEPEntry(), members: members))
       }
-      try plane.table.setStatic(MACKey(domain: Topology.domain, mac: group), at: .vtep(list), type: .controller)
+      try plane.table.setStatic(MACKey(domain: Topology.domain, mac: group), at: .list(list), type: .controller)
     }
 
     @Test("frames to a placed multicast address: local bindings, and its VTEPs only", arguments: Family.allCases, Attachment.allCases)

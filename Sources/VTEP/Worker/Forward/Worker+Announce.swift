@@ -19,7 +19,8 @@ extension Worker {
       }
       let mbuf = Mbuf(buffer)
       mbuf.withMutableBytes { AnnouncementFrame.write(into: &$0, source: announcement.key.mac) }
-      floodFromAccess(mbuf, domain: announcement.key.domain, ingress: announcement.place, isLimited: false)
+      flood(
+        mbuf, .domain, domain: announcement.key.domain, from: announcement.place, ingress: announcement.place.port, isLimited: false)
     }
   }
 }

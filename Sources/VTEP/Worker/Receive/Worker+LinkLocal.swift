@@ -17,12 +17,20 @@ extension Worker {
   /// - Returns: true when the frame was consumed; false when it continues, because it is ordinary or tunnelled.
   @inline(never)
   mutating func takeControl(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: PortIndex) -> Bool {
+    let destination = MACAddress(loading: mbuf.bytes, at: 0)
+    let features = port.pointee.features
+    let isGuarded = features.contains(.guardsBPDU) && ControlFrame.isBPDU(mbuf.bytes)
+    guard isGuarded || destination.isLinkLocalControl || destination == LoopProbe.destination else { return false }
     // Frames from a shut port are ignored.
     if snapshot.pointee.policies[Int(portIndex)].isDisabled {
       drop(mbuf, port: portIndex, .portDisabled)
       return true
     }
-    let destination = MACAddress(loading: mbuf.bytes, at: 0)
+    if isGuarded {
+      reportBPDU(portIndex)
+      drop(mbuf, port: portIndex, .bpduGuard)
+      return true
+    }
     if destination == LoopProbe.destination {
       guard let probe = ownProbe(mbuf, at: 0) else { return false }
       var item = SlowPathItem()
@@ -34,12 +42,7 @@ extension Worker {
       drop(mbuf, port: portIndex, .loopProbe)
       return true
     }
-    guard destination.isLinkLocalControl else { return false }
-    let features = port.pointee.features
-    if features.contains(.guardsBPDU) && ControlFrame.isBPDU(mbuf.bytes) {
-      reportBPDU(portIndex)
-      drop(mbuf, port: portIndex, .bpduGuard)
-    } else if destination.isMACControl {
+    if destination.isMACControl {
       drop(mbuf, port: portIndex, .linkLocalControl)
     } else if features.contains(.puntsControl) {
       punt(mbuf, portIndex: portIndex)
@@ -52,8 +55,7 @@ extension Worker {
   }
 
   /// Reports a BPDU on a guarded port, which is then shut.
-  @inline(never)
-  mutating func reportBPDU(_ portIndex: PortIndex) {
+  private mutating func reportBPDU(_ portIndex: PortIndex) {
     var item = SlowPathItem()
     item.kind = .bpdu
     item.port = portIndex

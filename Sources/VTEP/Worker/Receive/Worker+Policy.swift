@@ -1,37 +1,28 @@
-// Worker+Policy: enforces a port's limits, between steps E2 and E3 (so that dropped frames are not learned), and before a
-// batch leaves to a port. Out of line: ports without a policy pay for one flag test per burst and per batch.
+// Worker+Policy: enforces a port's limits, at the end of step E2 (so that dropped frames are neither looked up nor learned), and before
+// a batch leaves to a port. Out of line: ports without a policy pay for one flag test per frame and per batch.
 
 import CDPDK
 import Encap
 import MACTable
 
 extension Worker {
-  /// Applies a port's ingress policy to a burst that has passed step E2. The remaining frames move up in `frames` and `stage`.
-  /// A frame that one check drops takes no tokens from the following checks.
-  ///
-  /// - Returns: the number of remaining frames.
+  /// Around a burst from a port with limits: its workers share what `police` counts.
   @inline(never)
-  mutating func police(_ count: Int, portIndex: PortIndex) -> Int {
-    let policy = snapshot.pointee.policies + Int(portIndex)
-    let state = shared.pointee.policyStates + Int(portIndex)
-    unsightedCount = 0
-    var live = 0
-    lock(state)
-    for index in 0..<count {
-      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
-      if let reason = refusal(mbuf, stage + index, policy, state) {
-        drop(mbuf, port: portIndex, reason)
-        continue
-      }
-      if live != index {
-        frames[live] = mbuf.raw
-        stage[live] = stage[index]
-      }
-      startLookups(live)
-      live &+= 1
-    }
-    cdpdk_spin_unlock(&state.pointee.lock)
-    return live
+  func lockPolicy(_ portIndex: PortIndex) {
+    lock(shared.pointee.policyStates + Int(portIndex))
+  }
+
+  @inline(never)
+  func unlockPolicy(_ portIndex: PortIndex) {
+    cdpdk_spin_unlock(&shared.pointee.policyStates[Int(portIndex)].lock)
+  }
+
+  /// The last check of step E2: a port's ingress policy. A frame that one check refuses takes no tokens from the following checks.
+  ///
+  /// - Returns: the drop reason, or nil.
+  @inline(never)
+  func police(_ mbuf: Mbuf, _ staged: UnsafeMutablePointer<StagedFrame>, portIndex: PortIndex) -> DropReason? {
+    refusal(mbuf, staged, snapshot.pointee.policies + Int(portIndex), shared.pointee.policyStates + Int(portIndex))
   }
 
   /// Drops the frames of a batch that exceed the port's egress limit.
@@ -167,13 +158,14 @@ extension Worker {
     let destination = staged.pointee.destinationKey
     let flood = FloodClass(unknown: destination.mac)
     // A controller may have set a multicast address.
-    if policy.pointee.storm.isSet(flood), isKnown(destination, hash: staged.pointee.destinationHash) { return nil }
+    if policy.pointee.storm.isSet(flood), isKnown(destination) { return nil }
     let isAdmitted = policy.pointee.storm.admits(flood, &state.pointee.storm, now: state.pointee.latestCycles)
     return isAdmitted ? nil : flood.portReason
   }
 
-  private func isKnown(_ key: MACKey, hash: UInt64) -> Bool {
-    table.lookup(key, hash: hash).isHit || pendingPlace(of: key, hash: hash) != StagedFrame.noLocation
+  private func isKnown(_ key: MACKey) -> Bool {
+    let hash = table.hash(key)
+    return table.lookup(key, hash: hash).isHit || pendingPlace(of: key, hash: hash) != StagedFrame.noLocation
   }
 }
 

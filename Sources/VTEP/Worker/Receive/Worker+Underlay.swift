@@ -1,5 +1,5 @@
-// Worker+Underlay: packets from the wire. Steps D2 to D5: parse and verify the outer headers, map the VNI to a domain, apply ECN,
-// learn the source's VTEP, and look up the destination, which must be behind a local port.
+// Worker+Underlay: packets from the wire. Steps D2 and D3: parse and verify the outer headers, map the VNI to a domain, apply ECN, and
+// check the inner frame; what follows is the same for both walks (Worker+Dispatch).
 
 import CDPDK
 import Encap
@@ -8,19 +8,14 @@ import MACTable
 extension Worker {
   mutating func receiveFromUnderlay(_ count: Int, portIndex: PortIndex) {
     beginBurst()
-    var live = 0
     var byteCount: UInt64 = 0
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      guard decapsulate(mbuf, portIndex: portIndex, to: live) else { continue }
-      frames[live] = mbuf.raw
-      live &+= 1
+      if !decapsulate(mbuf, portIndex: portIndex, to: index) { frames[index] = nil }
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
-
-    learnFromVTEPs(portIndex: portIndex)
-    forwardFromUnderlay(live, portIndex: portIndex)
+    forwardFromOverlay(count, portIndex: portIndex)
   }
 
   /// Steps D2 and D3 for one packet: leaves the inner frame in the buffer.
@@ -34,9 +29,10 @@ extension Worker {
     else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
     let vtep = snapshot.pointee.vtep(atIPv4: outer.source)
     guard vtep < .own else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
-    return admit(
-      mbuf, vtep: vtep, address: IPAddress(ipv4: outer.source), vni: outer.vni, innerOffset: PlainOuterIPv4.byteCount,
-      innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass, portIndex: portIndex, to: position)
+    let arrival = Arrival(
+      vtep: vtep, sender: IPAddress(ipv4: outer.source), vni: outer.vni, innerOffset: PlainOuterIPv4.byteCount,
+      innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass)
+    return admit(mbuf, arrival, portIndex: portIndex, to: position)
   }
 
   /// The general path: IPv6, group destinations, unknown VTEPs, malformed packets, and packets for others.
@@ -75,34 +71,41 @@ extension Worker {
       drop(mbuf, port: portIndex, .uplinkDuplicate)
       return false
     }
-    return admit(
-      mbuf, vtep: vtep, address: outer.source, vni: outer.vni, innerOffset: outer.innerOffset,
-      innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass, portIndex: portIndex, to: position)
+    let arrival = Arrival(
+      vtep: vtep, sender: outer.source, vni: outer.vni, innerOffset: outer.innerOffset, innerByteCount: outer.innerByteCount,
+      trafficClass: outer.trafficClass)
+    return admit(mbuf, arrival, portIndex: portIndex, to: position)
+  }
+
+  /// What the outer headers of an accepted packet say.
+  private struct Arrival {
+    /// Absent when the sender has no index yet.
+    var vtep: VTEPIndex
+    var sender: IPAddress
+    var vni: VNI
+    var innerOffset: Int
+    var innerByteCount: Int
+    var trafficClass: UInt8
   }
 
   /// Step D3, for a packet with valid outer headers that is addressed to us.
-  ///
-  /// - Parameter vtep: absent when `address` has no index yet.
   @inline(always)
-  private mutating func admit(
-    _ mbuf: Mbuf, vtep: VTEPIndex, address: IPAddress, vni: VNI, innerOffset: Int, innerByteCount: Int,
-    trafficClass: UInt8, portIndex: PortIndex, to position: Int
-  ) -> Bool {
-    let domain = snapshot.pointee.domain(of: vni)
+  private mutating func admit(_ mbuf: Mbuf, _ arrival: Arrival, portIndex: PortIndex, to position: Int) -> Bool {
+    let domain = snapshot.pointee.domain(of: arrival.vni)
     guard domain != .absent else {
       drop(mbuf, port: portIndex, .unknownVNI)
       return false
     }
     let entry = snapshot.pointee.domains + Int(domain)
-    if entry.pointee.acceptsOnlyPeers && !isPeer(vtep, of: entry) {
+    if entry.pointee.acceptsOnlyPeers && !isPeer(arrival.vtep, of: entry) {
       drop(mbuf, port: portIndex, .peerNotAllowed)
       return false
     }
 
     // The parser has checked that the inner frame lies within the packet and has at least 14 octets.
-    let inner = EthernetHeader(unchecked: mbuf.bytes, at: innerOffset)
+    let inner = EthernetHeader(unchecked: mbuf.bytes, at: arrival.innerOffset)
     if inner.destination.mayBeControl
-      && takeInnerControl(mbuf, at: innerOffset, domain: entry, sender: address, portIndex: portIndex)
+      && takeInnerControl(mbuf, at: arrival.innerOffset, domain: entry, sender: arrival.sender, portIndex: portIndex)
     {
       return false
     }
@@ -111,8 +114,8 @@ extension Worker {
       return false
     }
     // Removes Ethernet padding behind the frame.
-    mbuf.keep(innerByteCount, from: innerOffset)
-    if trafficClass != 0, !inherit(trafficClass, mbuf) {
+    mbuf.keep(arrival.innerByteCount, from: arrival.innerOffset)
+    if arrival.trafficClass != 0, !inherit(arrival.trafficClass, mbuf) {
       drop(mbuf, port: portIndex, .ecnForbidden)
       return false
     }
@@ -121,17 +124,17 @@ extension Worker {
       return false
     }
 
-    counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(truncatingIfNeeded: innerByteCount))
+    counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(truncatingIfNeeded: arrival.innerByteCount))
     let staged = stage + position
     staged.pointee.sourceKey = MACKey(domain: domain, mac: inner.source)
     staged.pointee.destinationKey = MACKey(domain: domain, mac: inner.destination)
-    if vtep != .absent {
-      counters.vteps[Int(vtep)].addReceived(
-        packets: 1, bytes: UInt64(truncatingIfNeeded: innerOffset &+ innerByteCount &- 14))
-      staged.pointee.seenAt = entry.pointee.learnsFromVTEPs ? .vtep(vtep) : StagedFrame.noLocation
+    if arrival.vtep != .absent {
+      counters.vteps[Int(arrival.vtep)].addReceived(
+        packets: 1, bytes: UInt64(truncatingIfNeeded: arrival.innerOffset &+ arrival.innerByteCount &- 14))
+      staged.pointee.seenAt = entry.pointee.learnsFromVTEPs ? .vtep(arrival.vtep) : StagedFrame.noLocation
     } else {
       staged.pointee.seenAt = StagedFrame.noLocation
-      if entry.pointee.learnsFromVTEPs { reportUnknownVTEP(staged.pointee.sourceKey, address) }
+      if entry.pointee.learnsFromVTEPs { reportUnknownVTEP(staged.pointee.sourceKey, arrival.sender) }
     }
     startLookups(position)
     return true
@@ -201,59 +204,5 @@ extension Worker {
       if peers[middle] < vtep { low = middle + 1 } else { high = middle }
     }
     return low < Int(domain.pointee.peerCount) && peers[low] == vtep
-  }
-
-  /// Step D4. Drops frames whose source is a static address on a local port: our own frames that came back, which only the table
-  /// can tell. Also drops those whose source is frozen elsewhere. They leave gaps in `frames`.
-  private mutating func learnFromVTEPs(portIndex: PortIndex) {
-    for index in 0..<unsightedCount {
-      let position = Int(unsighted[index])
-      let staged = stage + position
-      let key = staged.pointee.sourceKey
-      let known = table.lookup(key, hash: table.hash(key))
-      if known.isHit && known.type != .learned && !known.location.isVTEP {
-        drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, .innerSourceOwn)
-        frames[position] = nil
-      } else if known.isFrozen(elsewhereThan: staged.pointee.seenAt) {
-        drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, .innerSourceFrozen)
-        frames[position] = nil
-      } else {
-        learn(staged, known)
-      }
-    }
-  }
-
-  /// Step D5.
-  @inline(always)
-  private mutating func forwardFromUnderlay(_ live: Int, portIndex: PortIndex) {
-    let table = self.table
-    for index in 0..<live {
-      guard let raw = frames[index] else { continue }
-      let mbuf = Mbuf(raw)
-      let key = stage[index].destinationKey
-      let found = table.lookup(key, hash: stage[index].destinationHash)
-      if !found.isHit {
-        forwardUnknown(mbuf, position: index, portIndex: portIndex)
-      } else if found.location.isVTEP {
-        receiveForVTEP(mbuf, found.location.vtep, domain: key.domain, portIndex: portIndex)
-      } else {
-        deliver(mbuf, to: LocalTarget(port: found.location.port, vlan: found.location.vlan), ingress: portIndex)
-      }
-    }
-  }
-
-  /// Handles a destination that is not in the table, like its counterpart in Worker+Access.
-  @inline(never)
-  private mutating func forwardUnknown(_ mbuf: Mbuf, position: Int, portIndex: PortIndex) {
-    let staged = stage + position
-    let key = staged.pointee.destinationKey
-    let place = pendingPlace(of: key, hash: staged.pointee.destinationHash)
-    if place == StagedFrame.noLocation {
-      floodFromUnderlay(mbuf, domain: key.domain, portIndex: portIndex)
-    } else if place.isVTEP {
-      receiveForVTEP(mbuf, place.vtep, domain: key.domain, portIndex: portIndex)
-    } else {
-      deliver(mbuf, to: LocalTarget(port: place.port, vlan: place.vlan), ingress: portIndex)
-    }
   }
 }

@@ -10,71 +10,102 @@ extension Worker {
   @inline(always)
   mutating func sendToVTEP(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex) {
     let entry = snapshot.pointee.vteps + Int(vtep)
+    // Read together: the entry itself is not needed any more once the flow is known.
+    let first = entry.pointee.firstAdjacency
     let count = entry.pointee.adjacencyCount
     guard count > 0 else {
-      sendWithoutRoute(mbuf, to: entry, domain: domain, ingress: ingress)
+      drop(mbuf, port: ingress, entry.pointee.obstacle)
       return
     }
     let flow = InnerFlow(frame: mbuf.bytes)
     // The hash's low bits choose the next hop, its high bits the source port, so that routers behind the next hop, which hash the
     // port, spread each share again.
-    let choice = Int(((flow.hash & 0xffff) &* count) >> 16)
-    let adjacency = snapshot.pointee.adjacencies + (Int(entry.pointee.firstAdjacency) + choice)
-    let innerByteCount = mbuf.byteCount
-    guard innerByteCount <= Int(adjacency.pointee.maxInnerByteCount) else {
-      sendUnfinished(mbuf, vtep: vtep, domain: domain, ingress: ingress, isResolved: adjacency.pointee.isResolved)
-      return
-    }
-    guard adjacency.pointee.isResolved else {
-      hold(mbuf, vtep: vtep, domain: domain, ingress: ingress)
-      return
-    }
-
-    let vni = snapshot.pointee.domains[Int(domain)].vni
-    if adjacency.pointee.header.isPlain && mbuf.isPlain {
-      // A fast path for the common case: with a constant header length it costs much less.
-      guard cdpdk_mbuf_headroom(mbuf.raw) >= UInt16(OuterHeader.ipv4ByteCount) else {
-        drop(mbuf, port: ingress, .noHeadroom)
-        return
-      }
-      cdpdk_mbuf_grow_front(mbuf.raw, UInt16(OuterHeader.ipv4ByteCount))
-      var header = MutableRawSpan(_unsafeStart: mbuf.start, byteCount: OuterHeader.ipv4ByteCount)
-      adjacency.pointee.header.writePlain(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow)
-      send(
-        mbuf, innerByteCount: innerByteCount, headerByteCount: OuterHeader.ipv4ByteCount, vtep: vtep, domain: domain,
-        port: adjacency.pointee.port)
+    let choice = ((flow.hash & 0xffff) &* count) >> 16
+    let adjacency = snapshot.pointee.adjacencies + Int(first &+ choice)
+    if mbuf.isPlain && mbuf.byteCount <= Int(adjacency.pointee.plainInnerByteCount) {
+      encapsulatePlain(mbuf, adjacency, flow, vtep: vtep, domain: domain, ingress: ingress)
     } else {
-      sendGeneral(mbuf, adjacency, vtep: vtep, domain: domain, flow: flow, ingress: ingress)
+      sendGeneral(mbuf, Tunnel(vtep: vtep, domain: domain, adjacency: adjacency, flow: flow), ingress: ingress)
     }
   }
 
-  /// The general path: IPv6, an inherited TTL, a computed checksum, a tunnel with its own VNI, and frames that are shared, have a
-  /// pending offload request, or came with a priority.
-  @inline(never)
-  private mutating func sendGeneral(
-    _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, vtep: VTEPIndex, domain: DomainIndex, flow: InnerFlow, ingress: PortIndex
+  /// Step E5 for the everyday frame and header: with a constant header length it costs much less.
+  @inline(always)
+  private mutating func encapsulatePlain(
+    _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, _ flow: InnerFlow, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex
   ) {
-    guard !mbuf.hasRequest else {
-      sendUnfinished(mbuf, vtep: vtep, domain: domain, ingress: ingress, isResolved: true)
+    guard cdpdk_mbuf_headroom(mbuf.raw) >= UInt16(OuterHeader.ipv4ByteCount) else {
+      drop(mbuf, port: ingress, .noHeadroom)
       return
     }
     let innerByteCount = mbuf.byteCount
+    cdpdk_mbuf_grow_front(mbuf.raw, UInt16(OuterHeader.ipv4ByteCount))
+    var header = MutableRawSpan(_unsafeStart: mbuf.start, byteCount: OuterHeader.ipv4ByteCount)
+    adjacency.pointee.header.writePlain(
+      into: &header, innerByteCount: innerByteCount, vni: snapshot.pointee.domains[Int(domain)].vni, flow: flow)
+    send(
+      mbuf, innerByteCount: innerByteCount, headerByteCount: OuterHeader.ipv4ByteCount, vtep: vtep, domain: domain,
+      port: adjacency.pointee.port)
+  }
+
+  /// A tunnel that has been chosen for a frame, and the path that its flow takes. It is the same for all segments of the frame.
+  struct Tunnel {
+    var vtep: VTEPIndex
+    var domain: DomainIndex
+    var adjacency: UnsafePointer<Adjacency>
+    var flow: InnerFlow
+  }
+
+  /// Everything out of the ordinary: next hops without an address, frames that do not fit, pending offload requests, and the general
+  /// headers. A frame is finished first, then encapsulated.
+  @inline(never)
+  private mutating func sendGeneral(_ mbuf: Mbuf, _ tunnel: Tunnel, ingress: PortIndex) {
+    let isPending = mbuf.hasRequest
+    guard isPending || mbuf.byteCount <= Int(tunnel.adjacency.pointee.maxInnerByteCount) else {
+      drop(mbuf, port: ingress, .tooBigForUnderlay)
+      return
+    }
+    guard tunnel.adjacency.pointee.isResolved else {
+      // Held unsegmented: its segments would fill the queue.
+      hold(mbuf, vtep: tunnel.vtep, domain: tunnel.domain, ingress: ingress)
+      return
+    }
+    if isPending {
+      finish(mbuf, for: .tunnel(tunnel), ingress: ingress)
+    } else {
+      encapsulate(mbuf, tunnel, ingress: ingress)
+    }
+  }
+
+  /// Step E5 for any finished frame: also over IPv6, with an inherited TTL, a computed checksum, or a tunnel with its own VNI, and for
+  /// frames that are shared or came with a priority.
+  @inline(never)
+  mutating func encapsulate(_ mbuf: Mbuf, _ tunnel: Tunnel, ingress: PortIndex) {
+    let adjacency = tunnel.adjacency
+    let innerByteCount = mbuf.byteCount
+    guard innerByteCount <= Int(adjacency.pointee.maxInnerByteCount) else {
+      drop(mbuf, port: ingress, .tooBigForUnderlay)
+      return
+    }
+    if mbuf.isPlain && adjacency.pointee.header.isPlain {
+      encapsulatePlain(mbuf, adjacency, tunnel.flow, vtep: tunnel.vtep, domain: tunnel.domain, ingress: ingress)
+      return
+    }
     let headerByteCount = adjacency.pointee.header.byteCount
     let innerSum = adjacency.pointee.header.computesUDPChecksum ? mbuf.partialSum(from: 0) : 0
     let chains = snapshot.pointee.ports[Int(adjacency.pointee.port)].sendsSegments
-    let dscp = mbuf.hasNotedTag ? priorityDSCP(mbuf.notedTag, adjacency, flow) : 0
+    let dscp = mbuf.hasNotedTag ? priorityDSCP(mbuf.notedTag, adjacency, tunnel.flow) : 0
     guard let packet = mbuf.prepending(headerByteCount, pool: pool, chains: chains) else {
       // Only a shared frame needs a separate buffer for the header.
       drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
       return
     }
     var header = MutableRawSpan(_unsafeStart: packet.start, byteCount: headerByteCount)
-    adjacency.pointee.header.write(
-      into: &header, innerByteCount: innerByteCount, innerSum: innerSum,
-      vni: snapshot.pointee.vteps[Int(vtep)].tunnelKey ?? snapshot.pointee.domains[Int(domain)].vni, flow: flow)
+    let vni = snapshot.pointee.vteps[Int(tunnel.vtep)].tunnelKey ?? snapshot.pointee.domains[Int(tunnel.domain)].vni
+    adjacency.pointee.header.write(into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: tunnel.flow)
     if dscp != 0 { adjacency.pointee.header.setDSCP(dscp, in: &header) }
     send(
-      packet, innerByteCount: innerByteCount, headerByteCount: headerByteCount, vtep: vtep, domain: domain,
+      packet, innerByteCount: innerByteCount, headerByteCount: headerByteCount, vtep: tunnel.vtep, domain: tunnel.domain,
       port: adjacency.pointee.port)
   }
 
@@ -112,16 +143,16 @@ extension Worker {
 
   /// Holds a frame to a station that was seen behind a VTEP without an index. There are few of these frames: more are flooded.
   @inline(never)
-  mutating func hold(_ mbuf: Mbuf, for key: MACKey, ingress: MACLocation) {
+  mutating func hold(_ mbuf: Mbuf, for key: MACKey, seenAt: MACLocation) {
     guard held.count < Limits.heldFrames, held.count(vtep: .absent) < Limits.heldFramesPerVTEP else {
-      floodFromAccess(mbuf, domain: key.domain, ingress: ingress)
+      flood(mbuf, .domain, domain: key.domain, from: seenAt, ingress: seenAt.port, isLimited: true)
       return
     }
     held.append(
       HeldFrame(
         mbuf: mbuf, vtep: .absent, address: IPAddress(high: 0, low: 0), domain: key.domain,
-        serial: snapshot.pointee.domains[Int(key.domain)].serial, ingress: ingress.port,
-        expiry: cdpdk_cycles() &+ PendingSightings.awaitCycles, station: HeldFrame.Station(key: key, seenAt: ingress)))
+        serial: snapshot.pointee.domains[Int(key.domain)].serial, ingress: seenAt.port,
+        expiry: cdpdk_cycles() &+ PendingSightings.awaitCycles, station: HeldFrame.Station(key: key, seenAt: seenAt)))
   }
 
   /// Looks a held frame's station up again.
@@ -132,16 +163,16 @@ extension Worker {
       return
     }
     let found = table.lookup(station.key, hash: table.hash(station.key))
-    if found.isHit && found.location.isVTEP {
-      sendToVTEP(frame.mbuf, vtep: found.location.vtep, domain: frame.domain, ingress: frame.ingress)
-    } else if found.isHit {
-      let isIsolated = snapshot.pointee.ports[Int(frame.ingress)].features.contains(.isIsolated)
-      forwardLocally(frame.mbuf, to: found.location, from: station.seenAt, isIsolated: isIsolated)
-    } else if now < frame.expiry {
+    if !found.isHit && now < frame.expiry {
       held.append(frame)
-    } else {
-      floodFromAccess(frame.mbuf, domain: frame.domain, ingress: station.seenAt)
+      return
     }
+    var staged = StagedFrame()
+    staged.destinationKey = station.key
+    staged.seenAt = station.seenAt
+    let port = snapshot.pointee.ports + Int(frame.ingress)
+    staged.verdict = found.isHit ? verdict(found.location, &staged, from: port, isFromOverlay: false) : .flood(.domain)
+    act(on: staged.verdict, frame.mbuf, &staged, ingress: frame.ingress, isFromOverlay: false)
   }
 
   /// Sends the held frames that can be sent now, in order of arrival, and drops those that have waited too long. Called with every

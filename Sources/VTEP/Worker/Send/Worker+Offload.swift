@@ -21,16 +21,11 @@ extension Worker {
     return true
   }
 
-  /// Notes a frame's offload request, and BPDUs that are not link-local.
+  /// Notes a frame's offload request.
   ///
   /// - Returns: the drop reason, or nil.
   @inline(never)
-  mutating func inspect(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: PortIndex) -> DropReason? {
-    // PVST+ uses an address that bridges flood.
-    if port.pointee.features.contains(.guardsBPDU) && ControlFrame.isBPDU(mbuf.bytes) {
-      reportBPDU(portIndex)
-      return .bpduGuard
-    }
+  func inspect(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> DropReason? {
     if port.pointee.features.contains(.offersOffloads) { return acceptRequest(mbuf) }
     guard port.pointee.features.contains(.finishesChecksums) else { return nil }
     let outcome = mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) }
@@ -62,69 +57,17 @@ extension Worker {
     return outcome == .finished ? .offloadHeaders : nil
   }
 
-  // -- towards a tunnel -------------------------------------------------------------------------------------------------
-
-  /// Encapsulates a frame that does not fit the underlay or has a pending offload request. Consumes the frame.
-  @inline(never)
-  mutating func sendUnfinished(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex, isResolved: Bool) {
-    guard mbuf.hasRequest else {
-      drop(mbuf, port: ingress, .tooBigForUnderlay)
-      return
-    }
-    guard isResolved else {
-      // Held unsegmented: its segments would fill the queue.
-      hold(mbuf, vtep: vtep, domain: domain, ingress: ingress)
-      return
-    }
-    finish(mbuf, for: .tunnel(vtep: vtep, domain: domain), ingress: ingress)
-  }
-
-  // -- towards a local port ---------------------------------------------------------------------------------------------
-
-  /// Delivers a frame with a pending offload request: unchanged to a port that supports it, else completed. Consumes the frame.
-  @inline(never)
-  mutating func deliverUnfinished(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex) {
-    let port = snapshot.pointee.ports + Int(target.port)
-    guard port.pointee.isUp else {
-      drop(mbuf, port: ingress, .portDown)
-      return
-    }
-    if Self.takes(port.pointee.features, mbuf) {
-      let byteCount = mbuf.wireByteCount
-      guard byteCount <= Int(port.pointee.maxFrameByteCount) || fitsWithTag(mbuf, byteCount: byteCount, to: target) else {
-        drop(mbuf, port: ingress, port.pointee.tooBigReason)
-        return
-      }
-      if target.vlan == 0 {
-        if port.pointee.features.contains(.guardsVLANs) && entersVLAN(mbuf, port) {
-          drop(mbuf, port: ingress, .carriedVLANBound)
-          return
-        }
-        transmit(mbuf, byteCount: mbuf.byteCount, port: target.port)
-      } else {
-        deliverTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)
-      }
-    } else {
-      finish(mbuf, for: .place(target), ingress: ingress)
-    }
-  }
-
-  private static func takes(_ features: PortFeatures, _ mbuf: Mbuf) -> Bool {
-    guard features.contains(.takesUnfinished) else { return false }
-    guard mbuf.wantsSegments else { return true }
-    return features.contains(mbuf.request.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4)
-  }
-
-  // -- either way -------------------------------------------------------------------------------------------------------
+  // -- on the way out ---------------------------------------------------------------------------------------------------
 
   /// Where a frame goes once it is complete.
-  private enum Exit {
-    case tunnel(vtep: VTEPIndex, domain: DomainIndex)
-    case place(LocalTarget)
+  enum Exit {
+    case tunnel(Tunnel)
+    case local(LocalTarget)
   }
 
   /// Segments a frame or completes its checksum, and sends the result on. Consumes the frame.
-  private mutating func finish(_ mbuf: Mbuf, for exit: Exit, ingress: PortIndex) {
+  @inline(never)
+  mutating func finish(_ mbuf: Mbuf, for exit: Exit, ingress: PortIndex) {
     if mbuf.wantsSegments {
       var segmenter = Segmenter(mbuf, pool: pool)
       while !segmenter.isAtEnd {
@@ -132,20 +75,23 @@ extension Worker {
           counters.drop(port: ingress, .noBuffers).pointee.add(1)
           break
         }
-        send(segment, by: exit, ingress: ingress)
+        sendFinished(segment, by: exit, ingress: ingress)
       }
       mbuf.free()
     } else if let finished = mbuf.finishingChecksum(pool: pool) {
-      send(finished, by: exit, ingress: ingress)
+      sendFinished(finished, by: exit, ingress: ingress)
     } else {
       drop(mbuf, port: ingress, .noBuffers)
     }
   }
 
-  private mutating func send(_ mbuf: Mbuf, by exit: Exit, ingress: PortIndex) {
+  private mutating func sendFinished(_ mbuf: Mbuf, by exit: Exit, ingress: PortIndex) {
     switch exit {
-    case .tunnel(let vtep, let domain): sendToVTEP(mbuf, vtep: vtep, domain: domain, ingress: ingress)
-    case .place(let target): deliver(mbuf, to: target, ingress: ingress)
+    case .tunnel(let tunnel):
+      encapsulate(mbuf, tunnel, ingress: ingress)
+    case .local(let target):
+      let port = snapshot.pointee.ports + Int(target.port)
+      put(mbuf, wireByteCount: mbuf.byteCount, to: target, port, ingress: ingress, mayJoin: true)
     }
   }
 }

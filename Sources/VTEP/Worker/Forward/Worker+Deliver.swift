@@ -1,0 +1,115 @@
+// Worker+Deliver: delivery to local ports. Steps E6 and D6. A frame is finished first (Worker+Offload), then checked against the port and
+// tagged.
+
+import CDPDK
+import Encap
+import MACTable
+
+extension Worker {
+  /// Sends a frame to a local port, tagged as the binding there requires. Consumes the frame.
+  ///
+  /// - Parameter mayBePending: false: it has no offload request.
+  @inline(always)
+  mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex, mayBePending: Bool = true) {
+    let port = snapshot.pointee.ports + Int(target.port)
+    guard port.pointee.isUp else {
+      drop(mbuf, port: ingress, .portDown)
+      return
+    }
+    if mayBePending && mbuf.hasRequest {
+      deliverPending(mbuf, to: target, port, ingress: ingress)
+    } else {
+      put(mbuf, wireByteCount: mbuf.byteCount, to: target, port, ingress: ingress, mayJoin: true)
+    }
+  }
+
+  /// A frame with a pending offload request goes unchanged to a port that supports it, and finished to any other.
+  @inline(never)
+  private mutating func deliverPending(
+    _ mbuf: Mbuf, to target: LocalTarget, _ port: UnsafePointer<PortEntry>, ingress: PortIndex
+  ) {
+    if Self.takes(port.pointee.features, mbuf) {
+      put(mbuf, wireByteCount: mbuf.wireByteCount, to: target, port, ingress: ingress, mayJoin: false)
+    } else {
+      finish(mbuf, for: .local(target), ingress: ingress)
+    }
+  }
+
+  private static func takes(_ features: PortFeatures, _ mbuf: Mbuf) -> Bool {
+    guard features.contains(.takesUnfinished) else { return false }
+    guard mbuf.wantsSegments else { return true }
+    return features.contains(mbuf.request.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4)
+  }
+
+  /// Adds a frame to the batch of a port that is up and takes the frame as it is.
+  ///
+  /// - Parameters:
+  ///   - wireByteCount: size of the largest packet that the frame becomes, in bytes.
+  ///   - mayJoin: may be joined to its predecessor, or its successors to it.
+  @inline(always)
+  mutating func put(
+    _ mbuf: Mbuf, wireByteCount: Int, to target: LocalTarget, _ port: UnsafePointer<PortEntry>, ingress: PortIndex, mayJoin: Bool
+  ) {
+    guard wireByteCount <= Int(port.pointee.maxFrameByteCount) || fitsWithTag(mbuf, byteCount: wireByteCount, to: target) else {
+      drop(mbuf, port: ingress, port.pointee.tooBigReason)
+      return
+    }
+    guard target.vlan == 0 else {
+      putTagged(mbuf, to: target, ingress: ingress, chains: port.pointee.sendsSegments)
+      return
+    }
+    let features = port.pointee.features
+    if !features.isDisjoint(with: .inspectsDelivered) {
+      if features.contains(.guardsVLANs), entersVLAN(mbuf, port) {
+        drop(mbuf, port: ingress, .carriedVLANBound)
+        return
+      }
+      if mayJoin, !features.isDisjoint(with: .takesSegments), coalesce(mbuf, port: target.port, features: features) { return }
+    }
+    transmit(mbuf, byteCount: mbuf.byteCount, port: target.port)
+  }
+
+  /// Whether a frame exceeds the port's limit only by the one tag that is allowed on top: the carried one, if none is added.
+  @inline(never)
+  private func fitsWithTag(_ mbuf: Mbuf, byteCount: Int, to target: LocalTarget) -> Bool {
+    guard target.vlan == 0, EthernetView(mbuf.bytes)?.isTagged == true else { return false }
+    return byteCount <= Int(snapshot.pointee.ports[Int(target.port)].maxFrameByteCount) + EthernetView.tagByteCount
+  }
+
+  /// Whether the carried tag of a frame for the port's untagged binding would put it into a bound VLAN.
+  @inline(never)
+  private func entersVLAN(_ mbuf: Mbuf, _ port: UnsafePointer<PortEntry>) -> Bool {
+    guard let map = port.pointee.vlanDomains, let frame = EthernetView(mbuf.bytes), frame.isTagged,
+      port.pointee.takesTag(frame.etherType)
+    else { return false }
+    return map[Int(frame.vlanID)] != .absent
+  }
+
+  /// Adds the binding's VLAN tag, with the frame's priority: the addresses move four bytes down, into the headroom, or into a
+  /// separate buffer when other ports share the frame.
+  @inline(never)
+  private mutating func putTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex, chains: Bool) {
+    let addresses = mbuf.start.loadUnaligned(as: UInt64.self)
+    let sourceTail = mbuf.start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
+    // It belongs to the first buffer, which may be a new one.
+    let request = mbuf.hasRequest ? mbuf.request : nil
+    let tag = target.vlan | mbuf.notedTag & Self.priorityMask
+    guard mbuf.removeFront(12), let tagged = mbuf.prepending(16, pool: pool, chains: chains) else {
+      drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
+      return
+    }
+    let start = tagged.start
+    start.storeBytes(of: addresses, as: UInt64.self)
+    start.storeBytes(of: sourceTail, toByteOffset: 8, as: UInt32.self)
+    start.storeBytes(of: snapshot.pointee.ports[Int(target.port)].tpid.bigEndian, toByteOffset: 12, as: UInt16.self)
+    start.storeBytes(of: tag.bigEndian, toByteOffset: 14, as: UInt16.self)
+    if var request {
+      request.linkByteCount += EthernetView.tagByteCount
+      tagged.request = request
+    }
+    // For the binding's counters, once the frame is sent.
+    tagged.notedTag = tag
+    taggedBatches |= 1 &<< UInt64(target.port.rawValue)
+    transmit(tagged, byteCount: tagged.byteCount, port: target.port)
+  }
+}

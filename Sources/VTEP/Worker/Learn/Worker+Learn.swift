@@ -1,0 +1,80 @@
+// Worker+Learn: starts the table look-ups of a burst, and looks at its source addresses. Steps E3 and D4.
+
+import CDPDK
+import Encap
+import MACTable
+
+extension Worker {
+  /// Before each burst.
+  @inline(always)
+  mutating func beginBurst() {
+    unsightedCount = 0
+    sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds)
+  }
+
+  /// Fetches the table lines that the following passes will read for a frame. Called once all checks have passed.
+  @inline(always)
+  mutating func startLookups(_ position: Int) {
+    let staged = stage + position
+    let destinationHash = table.hash(staged.pointee.destinationKey)
+    staged.pointee.destinationHash = destinationHash
+    cdpdk_prefetch(table.bucketAddresses(destinationHash).0)
+    if !sightings.contains(staged.pointee.sourceKey, staged.pointee.seenAt) {
+      unsighted[unsightedCount] = Int32(truncatingIfNeeded: position)
+      unsightedCount &+= 1
+      cdpdk_prefetch(table.bucketAddresses(table.hash(staged.pointee.sourceKey)).0)
+    }
+  }
+
+  /// Marks a source address that is known at its place as seen, and reports any other to the learner. Frames whose source must not be
+  /// where it was seen are dropped; they leave gaps.
+  @inline(never)
+  mutating func learn(portIndex: PortIndex, isFromOverlay: Bool) {
+    for index in 0..<unsightedCount {
+      let position = Int(unsighted[index])
+      let staged = stage + position
+      let key = staged.pointee.sourceKey
+      let known = table.lookup(key, hash: table.hash(key))
+      if let reason = Self.refusal(of: staged, known, isFromOverlay: isFromOverlay) {
+        drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, reason)
+        frames[position] = nil
+      } else {
+        learn(staged, known)
+      }
+    }
+  }
+
+  /// Drop reason for a source that only the table can tell: frozen elsewhere, which breaks a loop, or, in a tunnel, a static address on a
+  /// local port: our own frame that came back.
+  @inline(always)
+  private static func refusal(of staged: UnsafePointer<StagedFrame>, _ known: MACLookup, isFromOverlay: Bool) -> DropReason? {
+    if isFromOverlay && known.isHit && known.type != .learned && !known.location.isVTEP { return .innerSourceOwn }
+    guard known.isFrozen(elsewhereThan: staged.pointee.seenAt) else { return nil }
+    return isFromOverlay ? .innerSourceFrozen : .sourceFrozen
+  }
+
+  @inline(always)
+  private mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
+    let key = staged.pointee.sourceKey
+    let seenAt = staged.pointee.seenAt
+    if known.isHit && known.location == seenAt {
+      table.touch(known, nowSeconds: nowSeconds)
+      sightings.insert(key, seenAt)
+    } else if seenAt == StagedFrame.noLocation || (known.isHit && known.isPinned) {
+      // Nothing to learn, or an operator's entry takes precedence. A controller's entry is reported, so that it can be updated.
+      sightings.insert(key, seenAt)
+      if known.isHit && known.type == .controller && !seenAt.isVTEP { reportSighting(staged) }
+    } else {
+      reportSighting(staged)
+    }
+  }
+
+  @inline(never)
+  mutating func report(_ event: LearnEvent) {
+    if learnRings[index].send(event, hash: table.hash(event.key)) {
+      sentLearnEvents = true
+    } else {
+      counters.activity.pointee.learnEventsLost.add(1)
+    }
+  }
+}
