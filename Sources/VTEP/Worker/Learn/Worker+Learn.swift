@@ -12,17 +12,22 @@ extension Worker {
     sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds)
   }
 
-  /// Fetches the table lines that the following passes will read for a frame. Called once all checks have passed.
+  /// Stages a frame that has passed all checks, and fetches the table lines that the following passes will read for it.
+  ///
+  /// - Parameter seenAt: place of the source; `noLocation`: do not learn.
   @inline(always)
-  mutating func startLookups(_ position: Int) {
+  mutating func stageFrame(at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation) {
     let staged = stage + position
-    let destinationHash = table.hash(staged.pointee.destinationKey)
+    staged.pointee.sourceKey = source
+    staged.pointee.destinationKey = destination
+    staged.pointee.seenAt = seenAt
+    let destinationHash = table.hash(destination)
     staged.pointee.destinationHash = destinationHash
     cdpdk_prefetch(table.bucketAddresses(destinationHash).0)
-    if !sightings.contains(staged.pointee.sourceKey, staged.pointee.seenAt) {
+    if !sightings.contains(source, seenAt) {
       unsighted[unsightedCount] = Int32(truncatingIfNeeded: position)
       unsightedCount &+= 1
-      cdpdk_prefetch(table.bucketAddresses(table.hash(staged.pointee.sourceKey)).0)
+      cdpdk_prefetch(table.bucketAddresses(table.hash(source)).0)
     }
   }
 

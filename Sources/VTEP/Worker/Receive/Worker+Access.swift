@@ -76,24 +76,24 @@ extension Worker {
     _ mbuf: Mbuf, domain: DomainIndex, source: MACAddress, destination: MACAddress, seenAt place: MACLocation,
     port: UnsafePointer<PortEntry>, to position: Int
   ) -> Bool {
-    let staged = stage + position
-    staged.pointee.sourceKey = MACKey(domain: domain, mac: source)
-    staged.pointee.destinationKey = MACKey(domain: domain, mac: destination)
-    staged.pointee.seenAt = place
+    let source = MACKey(domain: domain, mac: source)
+    let destination = MACKey(domain: domain, mac: destination)
     let features = port.pointee.features
     if !features.isDisjoint(with: .checksReceived) {
       if !features.isDisjoint(with: .inspectsReceived), let reason = inspect(mbuf, port: port) {
         drop(mbuf, port: place.port, reason)
         return false
       }
-      if features.contains(.isPoliced), let reason = police(mbuf, staged, portIndex: place.port) {
+      if features.contains(.isPoliced),
+        let reason = police(mbuf, StagedFrame(sourceKey: source, destinationKey: destination, seenAt: place))
+      {
         // The binding has received it nevertheless.
         drop(mbuf, port: place.port, reason)
         frames[position] = nil
         return true
       }
     }
-    startLookups(position)
+    stageFrame(at: position, source: source, destination: destination, seenAt: place)
     return true
   }
 

@@ -21,8 +21,9 @@ extension Worker {
   ///
   /// - Returns: the drop reason, or nil.
   @inline(never)
-  func police(_ mbuf: Mbuf, _ staged: UnsafeMutablePointer<StagedFrame>, portIndex: PortIndex) -> DropReason? {
-    refusal(mbuf, staged, snapshot.pointee.policies + Int(portIndex), shared.pointee.policyStates + Int(portIndex))
+  func police(_ mbuf: Mbuf, _ staged: StagedFrame) -> DropReason? {
+    let port = Int(staged.seenAt.port)
+    return refusal(mbuf, staged, snapshot.pointee.policies + port, shared.pointee.policyStates + port)
   }
 
   /// Drops the frames of a batch that exceed the port's egress limit.
@@ -56,7 +57,7 @@ extension Worker {
   }
 
   private func refusal(
-    _ mbuf: Mbuf, _ staged: UnsafeMutablePointer<StagedFrame>, _ policy: UnsafePointer<PolicyEntry>,
+    _ mbuf: Mbuf, _ staged: StagedFrame, _ policy: UnsafePointer<PolicyEntry>,
     _ state: UnsafeMutablePointer<PolicyState>
   ) -> DropReason? {
     if policy.pointee.isDisabled { return .portDisabled }
@@ -93,8 +94,8 @@ extension Worker {
 
   // -- sources -----------------------------------------------------------------------------------------------------------
 
-  private func mayUse(_ staged: UnsafeMutablePointer<StagedFrame>, _ policy: UnsafePointer<PolicyEntry>) -> Bool {
-    let source = PolicyEntry.source(staged.pointee.sourceKey.mac, vlan: staged.pointee.seenAt.vlan)
+  private func mayUse(_ staged: StagedFrame, _ policy: UnsafePointer<PolicyEntry>) -> Bool {
+    let source = PolicyEntry.source(staged.sourceKey.mac, vlan: staged.seenAt.vlan)
     let sources = snapshot.pointee.allowedSources + Int(policy.pointee.firstSource)
     var low = 0
     var high = Int(policy.pointee.sourceCount)
@@ -110,10 +111,10 @@ extension Worker {
   /// The learner enters a new address a moment later. Until then the address is in `pending`, so that neither a burst of new
   /// sources nor two workers at once can exceed the limit.
   private func mayBringSource(
-    _ staged: UnsafeMutablePointer<StagedFrame>, limit: UInt32, _ state: UnsafeMutablePointer<PolicyState>
+    _ staged: StagedFrame, limit: UInt32, _ state: UnsafeMutablePointer<PolicyState>
   ) -> Bool {
-    let key = staged.pointee.sourceKey
-    let place = staged.pointee.seenAt
+    let key = staged.sourceKey
+    let place = staged.seenAt
     if sightings.contains(key, place) { return true }
     let known = table.lookup(key, hash: table.hash(key))
     // A static entry does not count as learned, and frozen ones do not get here.
@@ -153,9 +154,9 @@ extension Worker {
   // -- floods ------------------------------------------------------------------------------------------------------------
 
   private func stormReason(
-    _ staged: UnsafeMutablePointer<StagedFrame>, _ policy: UnsafePointer<PolicyEntry>, _ state: UnsafeMutablePointer<PolicyState>
+    _ staged: StagedFrame, _ policy: UnsafePointer<PolicyEntry>, _ state: UnsafeMutablePointer<PolicyState>
   ) -> DropReason? {
-    let destination = staged.pointee.destinationKey
+    let destination = staged.destinationKey
     let flood = FloodClass(unknown: destination.mac)
     // A controller may have set a multicast address.
     if policy.pointee.storm.isSet(flood), isKnown(destination) { return nil }

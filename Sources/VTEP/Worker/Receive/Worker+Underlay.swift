@@ -109,8 +109,12 @@ extension Worker {
     {
       return false
     }
-    if let reason = refusal(inner) {
-      drop(mbuf, port: portIndex, reason)
+    guard !inner.source.isMulticast else {
+      drop(mbuf, port: portIndex, .innerSourceMulticast)
+      return false
+    }
+    guard !inner.source.isZero else {
+      drop(mbuf, port: portIndex, .innerSourceZero)
       return false
     }
     // Removes Ethernet padding behind the frame.
@@ -125,18 +129,16 @@ extension Worker {
     }
 
     counters.domains[Int(domain)].addReceived(packets: 1, bytes: UInt64(truncatingIfNeeded: arrival.innerByteCount))
-    let staged = stage + position
-    staged.pointee.sourceKey = MACKey(domain: domain, mac: inner.source)
-    staged.pointee.destinationKey = MACKey(domain: domain, mac: inner.destination)
+    let source = MACKey(domain: domain, mac: inner.source)
+    var seenAt = StagedFrame.noLocation
     if arrival.vtep != .absent {
       counters.vteps[Int(arrival.vtep)].addReceived(
         packets: 1, bytes: UInt64(truncatingIfNeeded: arrival.innerOffset &+ arrival.innerByteCount &- 14))
-      staged.pointee.seenAt = entry.pointee.learnsFromVTEPs ? .vtep(arrival.vtep) : StagedFrame.noLocation
-    } else {
-      staged.pointee.seenAt = StagedFrame.noLocation
-      if entry.pointee.learnsFromVTEPs { reportUnknownVTEP(staged.pointee.sourceKey, arrival.sender) }
+      if entry.pointee.learnsFromVTEPs { seenAt = .vtep(arrival.vtep) }
+    } else if entry.pointee.learnsFromVTEPs {
+      reportUnknownVTEP(source, arrival.sender)
     }
-    startLookups(position)
+    stageFrame(at: position, source: source, destination: MACKey(domain: domain, mac: inner.destination), seenAt: seenAt)
     return true
   }
 
@@ -157,13 +159,6 @@ extension Worker {
     let known = table.lookup(key, hash: table.hash(key))
     guard !known.isHit || !known.isPinned else { return }
     report(LearnEvent(key: key, location: nil, vtep: address))
-  }
-
-  @inline(always)
-  private func refusal(_ inner: EthernetHeader) -> DropReason? {
-    if inner.source.isMulticast { return .innerSourceMulticast }
-    if inner.source.isZero { return .innerSourceZero }
-    return nil
   }
 
   /// A tag inside VXLAN stays if the VNI carries tags; otherwise the frame is dropped (RFC 7348 §6.1). A priority tag (VLAN 0) is
