@@ -112,6 +112,15 @@ struct MACTableMemory {
     path = (block + pathOffset).initializeMemory(
       as: PathNode.self, repeating: PathNode(bucket: 0, source: 0, parent: -1), count: Self.pathNodeCount)
 
+    initializeAtomics(
+      slotCount: slotCount, domainCount: domainCount, ownerGenerationCount: ownerGenerationCount, portCount: portCount)
+    for owner in 0..<ownerCount {
+      heap[owner] = UInt32(owner)
+      heapPositions[owner] = UInt32(owner)
+    }
+  }
+
+  private func initializeAtomics(slotCount: Int, domainCount: Int, ownerGenerationCount: Int, portCount: Int) {
     for bucket in 0..<slotCount / 4 {
       for word in 0..<4 {
         (buckets + bucket * 8 + word).initialize(to: Atomic(MACKey.freeSlot))
@@ -125,10 +134,6 @@ struct MACTableMemory {
     for index in 0..<domainCount * 2 { (domainGenerations + index).initialize(to: Atomic(0)) }
     for index in 0..<ownerGenerationCount { (ownerGenerations + index).initialize(to: Atomic(0)) }
     for port in 0..<portCount { (portCounts + port).initialize(to: Atomic(0)) }
-    for owner in 0..<ownerCount {
-      heap[owner] = UInt32(owner)
-      heapPositions[owner] = UInt32(owner)
-    }
   }
 
   /// Lookups go all over the table: on pages of 4 KiB each would also miss the address translation cache, so the kernel

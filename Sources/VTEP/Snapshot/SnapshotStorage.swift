@@ -19,47 +19,10 @@ final class SnapshotStorage {
       return UnsafePointer(block)
     }
 
-    var locals: [LocalTarget] = []
-    var flood: [VTEPIndex] = []
-    var peers: [VTEPIndex] = []
-    var domains: [DomainEntry] = []
-    var storms: [StormEntry] = []
-    for domain in model.domains {
-      var entry = domain.entry
-      (entry.firstLocal, entry.localCount) = (UInt32(locals.count), UInt32(domain.locals.count))
-      (entry.firstFlood, entry.floodCount) = (UInt32(flood.count), UInt32(domain.flood.count))
-      (entry.firstPeer, entry.peerCount) = (UInt32(peers.count), UInt32(domain.peers.count))
-      locals += domain.locals
-      flood += domain.flood
-      peers += domain.peers.count > 1 ? domain.peers.sorted() : domain.peers
-      if let storm = domain.storm {
-        entry.storm = UInt16(storms.count)
-        storms.append(storm)
-      }
-      domains.append(entry)
-    }
-
-    var allowedSources: [UInt64] = []
-    var policies: [PolicyEntry] = []
-    for policy in model.policies {
-      var entry = policy.entry
-      (entry.firstSource, entry.sourceCount) = (UInt32(allowedSources.count), UInt32(policy.allowedSources.count))
-      allowedSources += policy.allowedSources
-      policies.append(entry)
-    }
-
-    var adjacencies: [Adjacency] = []
-    var vteps: [VTEPEntry] = []
-    for vtep in model.vteps {
-      var entry = vtep.entry
-      entry.firstAdjacency = UInt32(adjacencies.count)
-      entry.adjacencyCount = UInt32(vtep.adjacencies.count)
-      (entry.firstMember, entry.memberCount) = (UInt32(flood.count), UInt32(vtep.members.count))
-      flood += vtep.members
-      adjacencies += vtep.adjacencies
-      vteps.append(entry)
-    }
-
+    var lists = Lists()
+    let domains = model.domains.map { lists.entry(of: $0) }
+    let policies = model.policies.map { lists.entry(of: $0) }
+    let vteps = model.vteps.map { lists.entry(of: $0) }
     let queueStarts = model.receiveQueues.reduce(into: [UInt32(0)]) { $0.append($0[$0.count - 1] + UInt32($1.count)) }
     let vniSlots = Self.vniSlots(domains)
     let (ipv4Slots, ipv6Slots) = Self.addressSlots(
@@ -69,10 +32,10 @@ final class SnapshotStorage {
     block.initialize(
       to: ForwardingSnapshot(
         generation: generation,
-        ports: store(model.ports), policies: store(policies), allowedSources: store(allowedSources), domains: store(domains),
-        storms: store(storms),
-        vteps: store(vteps), adjacencies: store(adjacencies),
-        localTargets: store(locals), floodTargets: store(flood), peers: store(peers),
+        ports: store(model.ports), policies: store(policies), allowedSources: store(lists.allowedSources), domains: store(domains),
+        storms: store(lists.storms),
+        vteps: store(vteps), adjacencies: store(lists.adjacencies),
+        localTargets: store(lists.locals), floodTargets: store(lists.flood), peers: store(lists.peers),
         vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),
         ipv4Slots: store(ipv4Slots), ipv4Mask: UInt32(ipv4Slots.count - 1),
         ipv6Slots: store(ipv6Slots), ipv6Mask: UInt32(ipv6Slots.count - 1),
@@ -85,6 +48,47 @@ final class SnapshotStorage {
     snapshot = UnsafePointer(block)
     vlanMaps = model.vlanMaps
     self.blocks = blocks
+  }
+
+  /// What entries refer to by position and count.
+  private struct Lists {
+    var locals: [LocalTarget] = []
+    var flood: [VTEPIndex] = []
+    var peers: [VTEPIndex] = []
+    var storms: [StormEntry] = []
+    var allowedSources: [UInt64] = []
+    var adjacencies: [Adjacency] = []
+
+    mutating func entry(of domain: ForwardingModel.Domain) -> DomainEntry {
+      var entry = domain.entry
+      (entry.firstLocal, entry.localCount) = (UInt32(locals.count), UInt32(domain.locals.count))
+      (entry.firstFlood, entry.floodCount) = (UInt32(flood.count), UInt32(domain.flood.count))
+      (entry.firstPeer, entry.peerCount) = (UInt32(peers.count), UInt32(domain.peers.count))
+      locals += domain.locals
+      flood += domain.flood
+      peers += domain.peers.count > 1 ? domain.peers.sorted() : domain.peers
+      if let storm = domain.storm {
+        entry.storm = UInt16(storms.count)
+        storms.append(storm)
+      }
+      return entry
+    }
+
+    mutating func entry(of policy: ForwardingModel.Policy) -> PolicyEntry {
+      var entry = policy.entry
+      (entry.firstSource, entry.sourceCount) = (UInt32(allowedSources.count), UInt32(policy.allowedSources.count))
+      allowedSources += policy.allowedSources
+      return entry
+    }
+
+    mutating func entry(of vtep: ForwardingModel.VTEP) -> VTEPEntry {
+      var entry = vtep.entry
+      (entry.firstAdjacency, entry.adjacencyCount) = (UInt32(adjacencies.count), UInt32(vtep.adjacencies.count))
+      (entry.firstMember, entry.memberCount) = (UInt32(flood.count), UInt32(vtep.members.count))
+      flood += vtep.members
+      adjacencies += vtep.adjacencies
+      return entry
+    }
   }
 
   // All elements are plain data: nothing to deinitialise.

@@ -51,34 +51,45 @@ enum WorkerLoop {
         worker.nowSeconds = MonotonicClock.seconds()
         worker.rareWorkIsDue = true
       }
-      if context.pointee.sleepsWhenIdle && idle >= idleRounds {
-        let isWoken = !context.pointee.napsOnly.pointee
-        if isWoken {
-          worker.setWakeups(true)
-          // Packets that arrived before the drivers got the request would wake nobody.
-          let late = worker.runOnce()
-          if late > 0 {
-            worker.setWakeups(false)
-            activity.pointee.packets.add(UInt64(late))
-            idle = 0
-            continue
-          }
-        }
-        cdpdk_rcu_offline(shared.pointee.rcu, thread)
-        sleep(context, holdsFrames: !worker.held.isEmpty)
-        cdpdk_rcu_online(shared.pointee.rcu, thread)
-        if isWoken { worker.setWakeups(false) }
-        // Time asleep counts as time, not as work.
-        let awake = cdpdk_cycles()
-        activity.pointee.totalCycles.add(awake &- before)
-        before = awake
-        worker.nowCycles = awake
-        nextTick = 0
-        idle = idleRounds / 2
+      guard context.pointee.sleepsWhenIdle && idle >= idleRounds else { continue }
+      let late = rest(&worker, context)
+      if late > 0 {
+        activity.pointee.packets.add(UInt64(late))
+        idle = 0
+        continue
       }
+      // Time asleep counts as time, not as work.
+      let awake = cdpdk_cycles()
+      activity.pointee.totalCycles.add(awake &- before)
+      before = awake
+      worker.nowCycles = awake
+      nextTick = 0
+      idle = idleRounds / 2
     }
     cdpdk_rcu_offline(shared.pointee.rcu, thread)
     cdpdk_rcu_unregister(shared.pointee.rcu, thread)
+  }
+
+  /// Sleeps until there is work, unless a last round finds some.
+  ///
+  /// - Returns: the number of packets of that round: they arrived before the drivers knew whom to wake.
+  private static func rest(_ worker: inout Worker, _ context: UnsafeMutablePointer<WorkerContext>) -> Int {
+    let rcu = context.pointee.shared.pointee.rcu
+    let thread = UInt32(context.pointee.index)
+    let isWoken = !context.pointee.napsOnly.pointee
+    if isWoken {
+      worker.setWakeups(true)
+      let late = worker.runOnce()
+      if late > 0 {
+        worker.setWakeups(false)
+        return late
+      }
+    }
+    cdpdk_rcu_offline(rcu, thread)
+    sleep(context, holdsFrames: !worker.held.isEmpty)
+    cdpdk_rcu_online(rcu, thread)
+    if isWoken { worker.setWakeups(false) }
+    return 0
   }
 
   /// Blocks until a receive queue has packets or the control side signals; at most a quarter of a second.
