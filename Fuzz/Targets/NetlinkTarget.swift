@@ -14,7 +14,7 @@ import Encap
   var finding: String?
   NetlinkMessage.forEach(in: UnsafeRawBufferPointer(input)) { message in
     byteCount += Int(message.header.pointee.nlmsg_len)
-    pending.note(message) { changes.append($0) }
+    pending.follow(message) { changes.append($0) }
     _ = message.acknowledgement
     if let address = InterfaceAddress(message) { finding = finding ?? checkAddress(address) }
     if let policy = IPsecPolicy(message) {

@@ -26,6 +26,6 @@ import MACTable
   }
   let key = MACKey(domain: 0, mac: MACAddress(bits: 0x0200_0000_0001))
   var stations = StationAddresses()
-  stations.note(address, of: key, nowSeconds: 0)
+  stations.record(address, of: key, nowSeconds: 0)
   try require(stations[key] == address && stations.changeCount == 1, "\(address) is not noted")
 }

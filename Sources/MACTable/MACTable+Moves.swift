@@ -35,7 +35,7 @@ extension MACTable {
     let key = key(slot)
     let freezes = freezes(key)
     guard
-      let claim = moveHistory?.note(
+      let claim = moveHistory?.record(
         key, hash: reader.hash(key), from: from, to: to, nowSeconds: nowSeconds, goesOn: !freezes)
     else { return .moved }
     var move = MACMove(key: key, first: claim.first, second: claim.second, moves: claim.moves)

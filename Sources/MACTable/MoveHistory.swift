@@ -56,7 +56,7 @@ struct MoveHistory {
   /// - Parameter hash: the table's, of `key`.
   /// - Parameter goesOn: the address keeps moving: a claim is returned once per window, and the history stays.
   /// - Returns: the claim, if there were more moves than allowed; unless `goesOn`, the address's history is then forgotten.
-  mutating func note(
+  mutating func record(
     _ key: MACKey, hash: UInt64, from: MACLocation, to: MACLocation, nowSeconds: UInt32, goesOn: Bool = false
   ) -> Claim? {
     let index = place(for: key, hash: hash, nowSeconds: nowSeconds)

@@ -46,7 +46,7 @@ public final class NetlinkMonitor {
       switch code {
       case 0:
         NetlinkMessage.forEach(in: datagram) { message in
-          pending.note(message, body)
+          pending.follow(message, body)
           return true
         }
       case EAGAIN:
@@ -68,7 +68,7 @@ struct PendingChanges {
   private var addresses = false
   private var routes = false
 
-  mutating func note(_ message: NetlinkMessage, _ body: (NetlinkChange) -> Void) {
+  mutating func follow(_ message: NetlinkMessage, _ body: (NetlinkChange) -> Void) {
     switch message.type {
     case Int(RTM_NEWLINK):
       if let link = Link(message) { body(.link(link)) }

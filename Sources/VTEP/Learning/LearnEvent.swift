@@ -37,7 +37,7 @@ struct LearnRing: @unchecked Sendable {
   func send(_ event: LearnEvent, hash: UInt64) -> Bool {
     var event = event
     guard cdpdk_ring_enqueue(ring, &event, Self.elementSize) == 0 else { return false }
-    pending.note(event.key, at: event.location, hash: hash)
+    pending.add(event.key, at: event.location, hash: hash)
     return true
   }
 

@@ -68,7 +68,7 @@ final class Learner: Sendable {
 
   /// Applies all events reported so far; not those that arrive meanwhile, or it might never end.
   func drain() {
-    _ = apply(rounds: Limits.learnEvents / Self.batch + 1)
+    _ = drain(rounds: Limits.learnEvents / Self.batch + 1)
   }
 
   /// The thread's function: returns when the shared stop flag is set.
@@ -77,7 +77,7 @@ final class Learner: Sendable {
     var nextRelease = 0.0
     while !shared.pointee.stops.load(ordering: .relaxed) {
       // Only a few rounds at a time, so that the control side also gets the lock.
-      let applied = apply(rounds: 8)
+      let applied = drain(rounds: 8)
       let now = MonotonicClock.preciseSeconds()
       if now >= nextSweep {
         nextSweep = now + 1.0 / Double(Self.slicesPerSecond)
@@ -91,7 +91,7 @@ final class Learner: Sendable {
     }
   }
 
-  private func apply(rounds: Int) -> Int {
+  private func drain(rounds: Int) -> Int {
     var total = 0
     withUnsafeTemporaryAllocation(of: LearnEvent.self, capacity: Self.batch) { events in
       guard let base = events.baseAddress else { return }
@@ -100,7 +100,7 @@ final class Learner: Sendable {
           let now = MonotonicClock.seconds()
           return rings.reduce(0) { sum, ring in
             let count = ring.receive(into: base, capacity: events.count)
-            for index in 0..<count { learn(base[index], in: table, now: now) }
+            for index in 0..<count { handle(base[index], in: table, now: now) }
             ring.decide(count)
             return sum + count
           }
@@ -112,10 +112,10 @@ final class Learner: Sendable {
     return total
   }
 
-  private func learn(_ event: LearnEvent, in table: MACTable, now: UInt32) {
+  private func handle(_ event: LearnEvent, in table: MACTable, now: UInt32) {
     if let location = event.location {
       learn(event.key, at: location, in: table, now: now)
-      if !event.station.isUnspecified { stations.withLock { $0.note(event.station, of: event.key, nowSeconds: now) } }
+      if !event.station.isUnspecified { stations.withLock { $0.record(event.station, of: event.key, nowSeconds: now) } }
     } else {
       reportUnknownVTEP(UnknownVTEP(key: event.key, address: event.vtep))
     }

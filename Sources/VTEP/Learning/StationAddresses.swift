@@ -32,7 +32,7 @@ struct StationAddresses {
   subscript(_ key: MACKey) -> IPAddress? { claims[key]?.address }
 
   /// Records that a station claims an address. IPv4 is preferred to IPv6, since the controller stores only one.
-  mutating func note(_ address: IPAddress, of key: MACKey, nowSeconds: UInt32) {
+  mutating func record(_ address: IPAddress, of key: MACKey, nowSeconds: UInt32) {
     guard let old = claims[key] else {
       guard claims.count < Self.limit else { return }
       claims[key] = Claim(address: address, seenSeconds: nowSeconds)

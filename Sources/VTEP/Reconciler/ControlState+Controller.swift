@@ -19,7 +19,7 @@ extension ControlState {
   }
 
   /// Puts a controller's layer in place.
-  mutating func apply(_ layer: ControllerLayer) {
+  mutating func follow(_ layer: ControllerLayer) {
     controller.waitingLayer = nil
     controller.keepVNIs(of: layer)
     guard layer != desired.controller else { return }
@@ -45,7 +45,7 @@ extension ControlState {
 
   /// Once a second: retries what could not be done.
   mutating func retryController() {
-    if let layer = controller.waitingLayer { apply(layer) }
+    if let layer = controller.waitingLayer { follow(layer) }
     guard !controller.waiting.isEmpty else { return }
     let waiting = Array(controller.waiting.prefix(Self.retries))
     controller.waiting.subtract(waiting)

@@ -71,7 +71,7 @@ extension ControlState {
       for index in limited { table.reclaim(port: index) }
       return work.silentPorts.union(work.gonePorts).flatMap { table.releaseFrozen(seenAt: $0) }
     }
-    if !released.isEmpty { effects.report(released: released) }
+    if !released.isEmpty { effects.post(released: released) }
     guard !work.goneDomains.isEmpty || !work.gonePorts.isEmpty else { return }
     installedStatics = installedStatics.filter { key, location in
       !work.goneDomains.contains(key.domain) && (location.isVTEP || !work.gonePorts.contains(location.port))

@@ -66,7 +66,7 @@ extension ControlState {
     guard !located.isEmpty else { return }
     // The domain may have been deleted since the frame came in.
     located.removeAll { !domainIsInUse($0.key.domain) }
-    effects.learn(located)
+    effects.enter(located)
     // Workers hold frames to these stations, and look at them again when there is a new snapshot.
     effects.publish(model)
   }

@@ -75,7 +75,7 @@ final class LiveEffects: ReconcilerEffects {
 
   func write<Result>(_ body: (MACTable) -> sending Result) -> Result { learner.write(body) }
 
-  func learn(_ entries: [(key: MACKey, index: VTEPIndex)]) {
+  func enter(_ entries: [(key: MACKey, index: VTEPIndex)]) {
     let now = nowSeconds
     learner.write { table in
       for (key, index) in entries { learner.learn(key, at: .vtep(index), in: table, now: now) }
@@ -83,7 +83,7 @@ final class LiveEffects: ReconcilerEffects {
   }
 
   /// The log tells of them as of all others, when the reconciler takes its messages.
-  func report(released moves: [MACMove]) {
+  func post(released moves: [MACMove]) {
     for move in moves { mailbox.post(.macMove(.released(move))) }
   }
 

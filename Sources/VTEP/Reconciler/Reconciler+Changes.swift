@@ -37,9 +37,9 @@ extension Reconciler {
   }
 
   /// Applies a controller's changes. `controllerReport` lists what cannot be applied now; it is retried.
-  public func apply(_ edit: ControllerEdit) {
+  public func follow(_ edit: ControllerEdit) {
     defer { publishReports() }
-    if let layer = edit.layer { state.apply(layer) }
+    if let layer = edit.layer { state.follow(layer) }
     state.enter(edit)
   }
 

@@ -18,9 +18,9 @@ protocol ReconcilerEffects: AnyObject {
   func waitForWorkers()
   /// Runs `body` as the MAC table's writer.
   func write<Result>(_ body: (MACTable) -> sending Result) -> Result
-  func learn(_ entries: [(key: MACKey, index: VTEPIndex)])
+  func enter(_ entries: [(key: MACKey, index: VTEPIndex)])
   /// Addresses are no longer frozen.
-  func report(released moves: [MACMove])
+  func post(released moves: [MACMove])
   /// Begins the counts of a port's or a domain's rate limits anew.
   func resetLimits(port: PortIndex)
   func resetLimits(domain: DomainIndex)

@@ -128,7 +128,7 @@ final class SlowPath: Sendable {
         switch item.kind {
         case .frame: deliver(item, taps[item.port])
         case .bpdu: mailbox.post(.alarm(.bpdu(port: item.port)))
-        case .returnedProbe: report(item)
+        case .returnedProbe: postLoop(item)
         }
       }
     }
@@ -144,7 +144,7 @@ final class SlowPath: Sendable {
   }
 
   /// Only a frame with the token came from the port, so that a guest cannot cause another guest's port to be shut.
-  private func report(_ item: SlowPathItem) {
+  private func postLoop(_ item: SlowPathItem) {
     let probe = item.probe
     let token = state.withLock { $0.tokens[ProbeKey(port: PortIndex(probe.port), vlan: probe.vlan, vni: probe.vni)] }
     guard token == probe.token else { return }

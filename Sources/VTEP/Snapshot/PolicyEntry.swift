@@ -6,7 +6,7 @@ import Encap
 /// What a port may send and receive.
 struct PolicyEntry {
   var isDisabled = false
-  var checksSources = false
+  var antiSpoofing = false
   /// Range of `allowedSources`.
   var firstSource: UInt32 = 0
   var sourceCount: UInt32 = 0
@@ -21,7 +21,7 @@ struct PolicyEntry {
   init(_ settings: PortSettings) {
     let policy = settings.policy
     isDisabled = !settings.isEnabled
-    checksSources = policy.antiSpoofing
+    antiSpoofing = policy.antiSpoofing
     macLimit = policy.macLimit
     ingress = RateEntry(policy.ingress)
     egress = RateEntry(policy.egress)

@@ -50,7 +50,7 @@ extension ControllerAgent {
       pauseEnd = now + Self.retrySeconds
     }
     entry.milliseconds = (now - start) * 1000
-    note(entry)
+    record(entry)
   }
 
   /// The state to publish.

@@ -66,7 +66,7 @@ actor ControllerAgent {
     if restoring {
       do {
         if let edit = try file.load() {
-          await reconciler.apply(edit)
+          await reconciler.follow(edit)
           log.notice(
             "controller: restored the saved state",
             metadata: ["logical_switches": "\(edit.layer?.switches.count ?? 0)", "addresses": "\(edit.addresses.count)"])
@@ -132,7 +132,7 @@ actor ControllerAgent {
 
   private func carryOut(_ edit: ControllerEdit, _ reconciler: Reconciler) async {
     guard edit.layer != nil || !edit.addresses.isEmpty || !edit.complete.isEmpty else { return }
-    await reconciler.apply(edit)
+    await reconciler.follow(edit)
     isUnsaved = true
   }
 
@@ -193,7 +193,7 @@ actor ControllerAgent {
     publisher = Publisher(adoptionEndSeconds: 0)
     tell([])
     guard let reconciler else { return }
-    await reconciler.apply(ControllerEdit(layer: ControllerLayer()))
+    await reconciler.follow(ControllerEdit(layer: ControllerLayer()))
     isUnsaved = true
     await save(reconciler)
   }
@@ -248,7 +248,7 @@ actor ControllerAgent {
     told = messages
   }
 
-  func note(_ transaction: TransactionLog.Entry) {
+  func record(_ transaction: TransactionLog.Entry) {
     transactions.add(transaction)
     if let error = transaction.error { log.warning("controller: \(transaction.summary): \(error)") }
   }

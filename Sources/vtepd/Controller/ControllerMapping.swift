@@ -84,7 +84,7 @@ struct ControllerMapping: Sendable {
     self = ControllerMapping(switchName: switchName)
     self.replica = replica
     remap(replica)
-    for (id, row) in replica.rows(HardwareVTEP.Table.ucastMacsRemote.rawValue) { _ = note(id, row) }
+    for (id, row) in replica.rows(HardwareVTEP.Table.ucastMacsRemote.rawValue) { _ = follow(id, row) }
     return everything()
   }
 
@@ -105,7 +105,7 @@ struct ControllerMapping: Sendable {
       switch HardwareVTEP.Table(rawValue: change.table) {
       case .ucastMacsRemote:
         if let old = change.old, let place = forget(change.id, old) { touched.insert(place) }
-        if let new = change.new, let place = note(change.id, new) { touched.insert(place) }
+        if let new = change.new, let place = follow(change.id, new) { touched.insert(place) }
         needsLayer = needsLayer || change.new != nil && !keylessBindings.isEmpty
       case .locator:
         locators.forget(change.id)
@@ -157,7 +157,7 @@ struct ControllerMapping: Sendable {
   /// Notes a row.
   ///
   /// - Returns: the address that the row describes; nil: it cannot be read.
-  private mutating func note(_ id: RowID, _ row: OVSDBRow) -> AddressKey? {
+  private mutating func follow(_ id: RowID, _ row: OVSDBRow) -> AddressKey? {
     switch Self.place(id, row) {
     case .failure(let reason):
       unreadable[id] = reason.text

@@ -97,12 +97,12 @@ final class RecordedEffects: ReconcilerEffects {
     return index < model.vteps.count && model.vteps[index].entry.isInUse ? model.vteps[index].entry.address : nil
   }
 
-  func learn(_ entries: [(key: MACKey, index: VTEPIndex)]) {
+  func enter(_ entries: [(key: MACKey, index: VTEPIndex)]) {
     for (key, index) in entries { _ = table.learn(key, at: .vtep(index), nowSeconds: nowSeconds) }
     checkTable()
   }
 
-  func report(released moves: [MACMove]) { effects.append(.freed(moves.map(\.key.mac))) }
+  func post(released moves: [MACMove]) { effects.append(.freed(moves.map(\.key.mac))) }
   func resetLimits(port: PortIndex) {}
   func resetLimits(domain: DomainIndex) {}
 

@@ -164,7 +164,7 @@ extension DataplaneTests {
       }
       for round in 0..<3 {
         for number in 0..<UInt64(Limits.learnEvents / 2) {
-          for vtep in [VTEPIndex(9), VTEPIndex(round)] { pending.note(key(number), at: .vtep(vtep), hash: reader.hash(key(number))) }
+          for vtep in [VTEPIndex(9), VTEPIndex(round)] { pending.add(key(number), at: .vtep(vtep), hash: reader.hash(key(number))) }
         }
         let found = (0..<UInt64(Limits.learnEvents / 2)).count { place($0) == .vtep(VTEPIndex(round)) }
         // Four places in each of 4,096 buckets.
@@ -175,7 +175,7 @@ extension DataplaneTests {
         pending.decide(1)
         #expect((0..<UInt64(Limits.learnEvents / 2)).allSatisfy { place($0) == nil })
         // One without a place takes a number, too.
-        pending.note(key(1), at: nil, hash: 0)
+        pending.add(key(1), at: nil, hash: 0)
         pending.decide(1)
       }
     }

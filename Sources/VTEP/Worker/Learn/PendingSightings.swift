@@ -50,7 +50,7 @@ struct PendingSightings: @unchecked Sendable {
   /// - Parameters:
   ///   - place: nil: none that frames could go to until the control side has made it.
   ///   - hash: of the MAC table, for the key.
-  func note(_ key: MACKey, at place: MACLocation?, hash: UInt64) {
+  func add(_ key: MACKey, at place: MACLocation?, hash: UInt64) {
     sentCount.pointee &+= 1
     guard let place else {
       noteAwaited(key)

@@ -34,7 +34,7 @@ extension Worker {
   /// Marks a source address that is known at its place as seen, and reports any other to the learner. Frames whose source must not be
   /// where it was seen are dropped; they leave gaps.
   @inline(never)
-  mutating func learn(portIndex: PortIndex, isFromOverlay: Bool) {
+  mutating func learnSources(portIndex: PortIndex, isFromOverlay: Bool) {
     for index in 0..<unsightedCount {
       let position = Int(unsighted[index])
       let staged = stage + position
@@ -44,7 +44,7 @@ extension Worker {
         drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, reason)
         frames[position] = nil
       } else {
-        learn(staged, known)
+        learnSource(staged, known)
       }
     }
   }
@@ -59,7 +59,7 @@ extension Worker {
   }
 
   @inline(always)
-  private mutating func learn(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
+  private mutating func learnSource(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
     let key = staged.pointee.sourceKey
     let seenAt = staged.pointee.seenAt
     if known.isHit && known.location == seenAt {
@@ -75,7 +75,7 @@ extension Worker {
   }
 
   @inline(never)
-  mutating func report(_ event: LearnEvent) {
+  mutating func sendToLearner(_ event: LearnEvent) {
     if learnRings[index].send(event, hash: table.hash(event.key)) {
       sentLearnEvents = true
     } else {

@@ -17,7 +17,7 @@ extension Worker {
     {
       event.station = address
     }
-    report(event)
+    sendToLearner(event)
   }
 
   /// Handles a flooded frame of a local station that may reveal its IP address.
@@ -25,7 +25,7 @@ extension Worker {
   mutating func reportStation(_ mbuf: Mbuf, domain: DomainIndex, at location: MACLocation) {
     guard let address = StationAddress.claimed(by: mbuf.bytes) else { return }
     let source = EthernetHeader(unchecked: mbuf.bytes, at: 0).source
-    report(
+    sendToLearner(
       LearnEvent(
         key: MACKey(domain: domain, mac: source), location: location, vtep: IPAddress(high: 0, low: 0), station: address))
   }

@@ -38,7 +38,7 @@ extension Worker {
       item.port = portIndex
       item.vlan = EthernetView(mbuf.bytes)?.vlanID ?? 0
       item.probe = probe
-      report(item, budget: portIndex)
+      sendToSlowPath(item, budget: portIndex)
       drop(mbuf, port: portIndex, .loopProbe)
       return true
     }
@@ -59,7 +59,7 @@ extension Worker {
     var item = SlowPathItem()
     item.kind = .bpdu
     item.port = portIndex
-    report(item, budget: portIndex)
+    sendToSlowPath(item, budget: portIndex)
   }
 
   private mutating func punt(_ mbuf: Mbuf, portIndex: PortIndex) {
@@ -92,7 +92,7 @@ extension Worker {
       item.vni = domain.pointee.vni
       item.vtep = sender
       item.probe = probe
-      report(item, budget: portIndex)
+      sendToSlowPath(item, budget: portIndex)
       drop(mbuf, port: portIndex, .loopProbe)
       return true
     }
@@ -112,7 +112,7 @@ extension Worker {
   // -- to and from the slow path -----------------------------------------------------------------------------------------
 
   /// An event that is not reported now will be reported with the next such frame.
-  private mutating func report(_ item: SlowPathItem, budget portIndex: PortIndex) {
+  private mutating func sendToSlowPath(_ item: SlowPathItem, budget portIndex: PortIndex) {
     guard spendBudget(portIndex), punts.send(item) else { return }
     cdpdk_event_signal(shared.pointee.slowPathEvent)
   }

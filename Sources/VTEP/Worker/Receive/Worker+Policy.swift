@@ -61,7 +61,7 @@ extension Worker {
     _ state: UnsafeMutablePointer<PolicyState>
   ) -> DropReason? {
     if policy.pointee.isDisabled { return .portDisabled }
-    if policy.pointee.checksSources && !mayUse(staged, policy) { return .sourceSpoofed }
+    if policy.pointee.antiSpoofing && !mayUse(staged, policy) { return .sourceSpoofed }
     if policy.pointee.macLimit > 0 && !mayBringSource(staged, limit: policy.pointee.macLimit, state) { return .portMACLimit }
     guard
       Self.conforms(

@@ -158,7 +158,7 @@ extension Worker {
   private mutating func reportUnknownVTEP(_ key: MACKey, _ address: IPAddress) {
     let known = table.lookup(key, hash: table.hash(key))
     guard !known.isHit || !known.isPinned else { return }
-    report(LearnEvent(key: key, location: nil, vtep: address))
+    sendToLearner(LearnEvent(key: key, location: nil, vtep: address))
   }
 
   /// A tag inside VXLAN stays if the VNI carries tags; otherwise the frame is dropped (RFC 7348 §6.1). A priority tag (VLAN 0) is
