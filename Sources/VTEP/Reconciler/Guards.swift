@@ -1,5 +1,5 @@
 // Guards: which port is shut because of what came in: a BPDU where no bridge should be, or a loop probe that came back. A value; who shuts
-// the port, and opens it after a hold time, is the reconciler (+Guards, PortFault).
+// the port, and opens it after a hold time, is the reconciler (ControlState+Faults, PortFault).
 
 import Encap
 import MACTable
