@@ -81,7 +81,7 @@ private struct OptionName: CodingKey {
 
 extension [String: SettingValue] {
   /// Sets a key inside others.
-  fileprivate mutating func set(_ value: SettingValue, at path: ArraySlice<String>) {
+  mutating func set(_ value: SettingValue, at path: ArraySlice<String>) {
     guard let first = path.first else { return }
     guard path.count > 1 else {
       self[first] = value

@@ -69,7 +69,13 @@ struct PortCommand: CommandGroup {
 
     func run(_ session: Session) throws {
       var values = settings.values
-      for key in unset { values[key] = .null }
+      for name in unset {
+        // A key, or a group of keys such as `rate-limit`.
+        guard PortKey.all.contains(where: { $0.name == name || $0.name.hasPrefix(name + ".") }) else {
+          throw CommandFailure(message: "--unset: a port has no key '\(name)'", isUsage: true)
+        }
+        values.set(.null, at: name.split(separator: ".").map(String.init)[...])
+      }
       guard !values.isEmpty else { throw CommandFailure(message: "no setting given", isUsage: true) }
       try session.change(SetPort(name: name, settings: values))
     }

@@ -158,7 +158,7 @@ extension ControlState {
     for address in named.new where vtep(address, isConfigured: true) == nil {
       effects.log.error("VTEP \(address): the table of \(Limits.vteps) VTEPs is full")
     }
-    if !named.old.isSubset(of: named.new) { unconfigureVTEPs() }
+    if controller.takeUnused() || !named.old.isSubset(of: named.new) { unconfigureVTEPs() }
     stale.controllerEntries = true
     return replaced
   }

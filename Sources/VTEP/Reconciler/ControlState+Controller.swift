@@ -105,7 +105,7 @@ extension ControlState {
     for start in stride(from: 0, to: placements.count, by: Self.batch) {
       write(placements[start..<min(start + Self.batch, placements.count)])
     }
-    if addresses.contains(where: { $0.destination == nil }) || placements.count < addresses.count { unconfigureVTEPs() }
+    if controller.takeUnused() || placements.count < addresses.count { unconfigureVTEPs() }
   }
 
   private mutating func write(_ placements: ArraySlice<Placement>) {

@@ -59,6 +59,7 @@ struct ControllerStore {
   var addresses: [VNI: [MACAddress: TunnelDestination]] = [:]
   /// How many of `addresses` are behind each destination.
   private(set) var uses: [TunnelDestination: Int] = [:]
+  private var hasUnused = false
   /// Indexes for destinations with a tunnel key.
   var tunnels: [TunnelDestination: VTEPIndex] = [:]
   /// Indexes that stand for lists of VTEPs.
@@ -108,8 +109,15 @@ struct ControllerStore {
     waiting = waiting.filter { layer.switches[$0.vni] != nil }
   }
 
+  /// Whether a destination has lost its last address since the last call.
+  mutating func takeUnused() -> Bool {
+    defer { hasUnused = false }
+    return hasUnused
+  }
+
   private mutating func release(_ destination: TunnelDestination) {
     guard let count = uses[destination] else { return }
+    if count == 1 { hasUnused = true }
     uses[destination] = count > 1 ? count - 1 : nil
   }
 }

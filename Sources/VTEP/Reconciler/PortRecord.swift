@@ -16,7 +16,7 @@ struct PortRecord {
   var hostSide = HostSide()
   /// As it was read last.
   var status = PortStatus()
-  /// What is bound, as the model has it: VLAN (0 = untagged) → domain index. See `Reconciler.rebind`.
+  /// What is bound, as the model has it: VLAN (0 = untagged) → domain index. See `ControlState.rebind`.
   var bound: [UInt16: DomainIndex] = [:]
   /// The device has been up since it was opened.
   var wasUp = false

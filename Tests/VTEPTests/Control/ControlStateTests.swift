@@ -88,6 +88,38 @@ struct ControlStateTests {
     #expect(warnings().count == 1)
   }
 
+  @Test("a VTEP that only a controller's addresses named is forgotten with the last of them")
+  mutating func controllerVTEP() throws {
+    func layer(_ name: String?) -> ControllerLayer {
+      var layer = ControllerLayer()
+      if let name { layer.switches[vni(5)] = LogicalSwitchSettings(name: name) }
+      return layer
+    }
+    func isForgotten() -> Bool {
+      _ = effects.take()
+      effects.nowSeconds += 100
+      state.forgetIdleVTEPs()
+      state.settle()
+      return effects.take().contains(.release(peer(1)))
+    }
+    let address = ControllerEdit.Address(vni: vni(5), mac: mac(1), destination: TunnelDestination(peer(1)))
+    for end in ["layer", "address", "move"] {
+      state.follow(layer("ls0"))
+      state.enter(ControllerEdit(addresses: [address]))
+      #expect(lookup(5, mac(1)) == underlayLocation(peer(1)) && underlayLocation(peer(1)) != nil)
+      #expect(!isForgotten())
+      switch end {
+      case "layer": state.follow(layer(nil))
+      case "address": state.enter(ControllerEdit(addresses: [ControllerEdit.Address(vni: vni(5), mac: mac(1), destination: nil)]))
+      default:
+        state.enter(ControllerEdit(addresses: [ControllerEdit.Address(vni: vni(5), mac: mac(1), destination: TunnelDestination(peer(2)))]))
+      }
+      #expect(isForgotten(), "\(end)")
+      state.follow(layer(nil))
+      _ = isForgotten()
+    }
+  }
+
   private func underlayLocation(_ address: IPAddress) -> MACLocation? { state.underlay.vteps[address].map { .vtep($0.index) } }
 
   @Test("a change of one VNI leaves the others, the ports and their devices alone")
