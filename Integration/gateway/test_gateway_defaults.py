@@ -37,6 +37,8 @@ def test_a_gateway_protects_itself(lab):
     # At run time too: a port added later, one that overrides, and one that restores the default.
     daemon.ctl("port", "add", "--name", "late", "--kind", "tap", "--device", "tap-late", "--vni", VNI, "--storm-broadcast", 5)
     assert storm_limits(daemon, "late") == {**STORM, "storm_broadcast": 5}
+    daemon.ctl("port", "set", "late", "--storm-unknown-unicast", 6, "--unset", "storm-control.broadcast")
+    assert storm_limits(daemon, "late") == {**STORM, "storm_unknown_unicast": 6}
     daemon.ctl("port", "set", "late", "--unset", "storm-control")
     assert storm_limits(daemon, "late") == STORM
     daemon.ctl("port", "delete", "late")

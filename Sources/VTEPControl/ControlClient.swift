@@ -78,11 +78,12 @@ public struct ControlClient: ~Copyable {
     while true {
       let line = try exchange(request)
       let page = try read(line, as: PageEnd.self, method: Request.method)
-      let rows = line.withUnsafeBytes { text in
+      let rows: [Data]? = line.withUnsafeBytes { text in
         var scanner = JSONScanner(text)
-        let hasRows = scanner.enterMember("result") && scanner.enterMember("rows")
-        return hasRows ? scanner.elements().map { Data(text[$0]) } : []
+        guard scanner.enterMember("result"), scanner.enterMember("rows") else { return nil }
+        return scanner.elements()?.map { Data(text[$0]) }
       }
+      guard let rows else { throw .malformedAnswer(method: Request.method, reason: "there are no rows") }
       guard body(rows), let next = page.next else { return }
       guard next != request.cursor else {
         throw .malformedAnswer(method: Request.method, reason: "page \(next) follows itself")

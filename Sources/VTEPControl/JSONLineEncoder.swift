@@ -157,6 +157,17 @@ private final class JSONLineEncoder: Encoder {
 
 // -- the containers of Codable: each announces where its value goes, and writes it -----------------------------------------------------
 
+/// For a superclass: its object is another than that of the value that is being encoded.
+private struct Anew: Encoder {
+  let encoder: JSONLineEncoder
+  var codingPath: [any CodingKey] { [] }
+  var userInfo: [CodingUserInfoKey: Any] { [:] }
+
+  func container<Key: CodingKey>(keyedBy type: Key.Type) -> KeyedEncodingContainer<Key> { encoder.object(keyedBy: type) }
+  func unkeyedContainer() -> any UnkeyedEncodingContainer { encoder.unkeyedContainer() }
+  func singleValueContainer() -> any SingleValueEncodingContainer { encoder.singleValueContainer() }
+}
+
 private struct Members<Key: CodingKey>: KeyedEncodingContainerProtocol {
   let encoder: JSONLineEncoder
   let depth: Int
@@ -183,11 +194,11 @@ private struct Members<Key: CodingKey>: KeyedEncodingContainerProtocol {
   }
   func superEncoder() -> any Encoder {
     encoder.beginMember("super", depth: depth)
-    return encoder
+    return Anew(encoder: encoder)
   }
   func superEncoder(forKey key: Key) -> any Encoder {
     begin(key)
-    return encoder
+    return Anew(encoder: encoder)
   }
 }
 
@@ -226,7 +237,7 @@ private struct Elements: UnkeyedEncodingContainer {
   }
   mutating func superEncoder() -> any Encoder {
     begin()
-    return encoder
+    return Anew(encoder: encoder)
   }
 }
 

@@ -68,10 +68,11 @@ struct JSONScanner {
     return false
   }
 
-  /// The elements of the array here, each as its place in the text.
-  mutating func elements() -> [Range<Int>] {
+  /// The elements of the array here, each as its place in the text; nil: there is no array.
+  mutating func elements() -> [Range<Int>]? {
     var found: [Range<Int>] = []
-    guard take(UInt8(ascii: "[")), !take(UInt8(ascii: "]")) else { return found }
+    guard take(UInt8(ascii: "[")) else { return nil }
+    if take(UInt8(ascii: "]")) { return found }
     repeat {
       skipSpace()
       let start = position

@@ -43,7 +43,7 @@ import Testing
       try element.encode(true, forKey: .first)
       try list.encode(3)
       _ = list.nestedUnkeyedContainer()
-      try [1, 2].encode(to: object.superEncoder())
+      try ["k": 1].encode(to: object.superEncoder())
     }
   }
 
@@ -79,7 +79,7 @@ import Testing
     let rows = Data(text.utf8).withUnsafeBytes { bytes in
       var scanner = JSONScanner(bytes)
       #expect(scanner.enterMember("result") && scanner.enterMember("rows"))
-      return scanner.elements().map { String(decoding: bytes[$0], as: UTF8.self).filter { $0 != " " } }
+      return scanner.elements()?.map { String(decoding: bytes[$0], as: UTF8.self).filter { $0 != " " } }
     }
     #expect(rows == [#"{"a":"],}{","b":[1,{"c":"\\\""}]}"#, "2", #""x""#])
   }
@@ -91,7 +91,7 @@ import Testing
       text[..<count].withUnsafeBytes { bytes in
         var scanner = JSONScanner(bytes)
         if scanner.enterMember("result"), scanner.enterMember("rows") {
-          for range in scanner.elements() { #expect(range.upperBound <= count) }
+          for range in scanner.elements() ?? [] { #expect(range.upperBound <= count) }
         }
       }
     }

@@ -14,10 +14,10 @@ struct PortFeatures: OptionSet {
   static let takesSegmentsIPv6 = PortFeatures(rawValue: 1 << 4)
 
   static let takesSegments: PortFeatures = [.takesSegmentsIPv4, .takesSegmentsIPv6]
-  /// Received frames must be checked for partial checksums, offload requests and BPDUs.
+  /// Received frames must be checked for partial checksums and offload requests.
   static let inspectsReceived: PortFeatures = [.finishesChecksums, .offersOffloads]
 
-  /// Received frames go through `Worker.police`.
+  /// Bursts from the port go through `Worker.policeBurst`.
   static let isPoliced = PortFeatures(rawValue: 1 << 5)
   /// Received frames need one of these checks, or several.
   static let checksReceived: PortFeatures = [.inspectsReceived, .isPoliced]

@@ -11,7 +11,6 @@ extension Worker {
 
     beginBurst()
     let isPoliced = port.pointee.features.contains(.isPoliced)
-    if isPoliced { lockPolicy(portIndex) }
     var byteCount: UInt64 = 0
     var refused = BatchSize()
     for index in 0..<count {
@@ -23,7 +22,7 @@ extension Worker {
       refused.frames &+= 1
       refused.bytes &+= frameByteCount
     }
-    if isPoliced { unlockPolicy(portIndex) }
+    if isPoliced { policeBurst(count, portIndex: portIndex) }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
     // Frames of tagged bindings were counted one by one; the rest belong to the untagged binding.
     counters.binding(port: portIndex, vlan: 0).pointee.addReceived(
@@ -84,12 +83,9 @@ extension Worker {
         drop(mbuf, port: place.port, reason)
         return false
       }
-      if features.contains(.isPoliced),
-        let reason = police(mbuf, StagedFrame(sourceKey: source, destinationKey: destination, seenAt: place))
-      {
-        // The binding has received it nevertheless.
-        drop(mbuf, port: place.port, reason)
-        frames[position] = nil
+      if features.contains(.isPoliced) {
+        // `policeBurst` follows; the binding has received the frame in any case.
+        stage[position] = StagedFrame(sourceKey: source, destinationKey: destination, seenAt: place)
         return true
       }
     }

@@ -6,24 +6,24 @@ import Encap
 import MACTable
 
 extension Worker {
-  /// Around a burst from a port with limits: its workers share what `police` counts.
+  /// The last check of step E2, for a burst from a port with limits, whose workers share what is counted: the port's ingress policy. Frames
+  /// that pass are staged.
   @inline(never)
-  func lockPolicy(_ portIndex: PortIndex) {
-    lock(shared.pointee.policyStates + Int(portIndex))
-  }
-
-  @inline(never)
-  func unlockPolicy(_ portIndex: PortIndex) {
-    cdpdk_spin_unlock(&shared.pointee.policyStates[Int(portIndex)].lock)
-  }
-
-  /// The last check of step E2: a port's ingress policy. A frame that one check refuses takes no tokens from the following checks.
-  ///
-  /// - Returns: the drop reason, or nil.
-  @inline(never)
-  func police(_ mbuf: Mbuf, _ staged: StagedFrame) -> DropReason? {
-    let port = Int(staged.seenAt.port)
-    return refusal(mbuf, staged, snapshot.pointee.policies + port, shared.pointee.policyStates + port)
+  mutating func policeBurst(_ count: Int, portIndex: PortIndex) {
+    let policy = snapshot.pointee.policies + Int(portIndex)
+    let state = shared.pointee.policyStates + Int(portIndex)
+    lock(state)
+    for index in 0..<count {
+      guard let raw = frames[index] else { continue }
+      let staged = stage[index]
+      if let reason = refusal(Mbuf(raw), staged, policy, state) {
+        drop(Mbuf(raw), port: portIndex, reason)
+        frames[index] = nil
+      } else {
+        stageFrame(at: index, source: staged.sourceKey, destination: staged.destinationKey, seenAt: staged.seenAt)
+      }
+    }
+    cdpdk_spin_unlock(&state.pointee.lock)
   }
 
   /// Drops the frames of a batch that exceed the port's egress limit.
@@ -117,7 +117,7 @@ extension Worker {
     let place = staged.seenAt
     if sightings.contains(key, place) { return true }
     let known = table.lookup(key, hash: table.hash(key))
-    // A static entry does not count as learned, and frozen ones do not get here.
+    // A static entry does not count as learned, and a frozen one is pinned.
     if known.isHit && (known.location.isAtPort(place.port) || known.isPinned) { return true }
     for index in 0..<state.pointee.pendingCount where state.pointee.pending[index] == key { return true }
 
