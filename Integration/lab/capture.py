@@ -16,8 +16,9 @@ TAG_IS_VALID, TAG_PROTOCOL_IS_VALID = 0x10, 0x40
 
 
 class Capture:
-    def __init__(self, namespace, interface, expression="", inbound=False):
-        """`inbound`: excludes frames sent on the interface."""
+    def __init__(self, namespace, interface, expression="", inbound=False, outbound=False):
+        """`inbound`, `outbound`: only frames received, or sent, on the interface."""
+        self.outbound = outbound
         self.path = namespace.lab.directory / f"{namespace.name}-{interface}-{os.urandom(3).hex()}.pcap"
         self.seen = []
         with namespace.entered():
@@ -41,9 +42,11 @@ class Capture:
         """All packets so far, as bytes, with their VLAN tags."""
         while self.socket.fileno() >= 0:
             try:
-                packet, notes, _, _ = self.socket.recvmsg(262144, 256)
+                packet, notes, _, address = self.socket.recvmsg(262144, 256)
             except BlockingIOError:
                 break
+            if self.outbound and address[2] != socket.PACKET_OUTGOING:
+                continue
             for level, kind, data in notes:
                 if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
                     status, _, _, _, _, tag, protocol = AUXDATA.unpack(data[:AUXDATA.size])
@@ -88,10 +91,12 @@ def is_chatter(frame):
 
 
 class Chatter:
-    """Frames that the guests' IP stacks send on their own, counted where they leave: vtepd counts them too."""
+    """Frames that the guests' IP stacks send on their own, counted where they leave: vtepd counts them too. Copies that are flooded back to
+    another VLAN of the guest's port do not count."""
 
     def __init__(self, *guests):
-        self.captures = [Capture(guest.namespace, guest.device, f"ip6 and ether src {guest.namespace.mac(guest.device)}") for guest in guests]
+        self.captures = [Capture(guest.namespace, guest.device, f"ip6 and ether src {guest.namespace.mac(guest.device)}", outbound=True)
+                         for guest in guests]
         self.begin = 0
 
     def total(self):
