@@ -66,9 +66,9 @@ private final class JSONLineEncoder: Encoder {
   private func sort(_ members: [(key: String, start: Int)]) {
     let sorted = members.indices.sorted { members[$0].key < members[$1].key }
     guard let first = members.first, !sorted.elementsEqual(members.indices) else { return }
-    let unsorted = bytes[first.start...]
+    // No slice may be alive when `bytes` changes: all of it would be copied.
     var text: [UInt8] = []
-    text.reserveCapacity(unsorted.count)
+    text.reserveCapacity(bytes.count - first.start)
     for index in sorted {
       // Each but the first begins behind a comma.
       let end = index + 1 < members.count ? members[index + 1].start - 1 : bytes.count

@@ -85,7 +85,7 @@ extension Worker {
       }
       if features.contains(.isPoliced) {
         // `policeBurst` follows; the binding has received the frame in any case.
-        stage[position] = StagedFrame(sourceKey: source, destinationKey: destination, seenAt: place)
+        stageForPolicing(at: position, source: source, destination: destination, seenAt: place)
         return true
       }
     }

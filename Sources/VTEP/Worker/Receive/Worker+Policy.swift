@@ -6,6 +6,11 @@ import Encap
 import MACTable
 
 extension Worker {
+  @inline(never)
+  func stageForPolicing(at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation) {
+    stage[position] = StagedFrame(sourceKey: source, destinationKey: destination, seenAt: seenAt)
+  }
+
   /// The last check of step E2, for a burst from a port with limits, whose workers share what is counted: the port's ingress policy. Frames
   /// that pass are staged.
   @inline(never)
