@@ -62,7 +62,11 @@ extension NetlinkSocket {
     do {
       try perform(request)
     } catch  where error.code == ENOBUFS {
-      throw NeighborTable.isFull(error, isIPv4: address.isIPv4)
+      // Entries that vtepd keeps resolved are never collected.
+      var full = error
+      full.detail =
+        "the kernel's neighbour table is full: raise net.ipv\(address.isIPv4 ? 4 : 6).neigh.default.gc_thresh3 on the host; all network namespaces share it"
+      throw full
     }
   }
 
@@ -79,16 +83,6 @@ extension NetlinkSocket {
     request.putFamilyHeader(header)
     request.put(NDA_DST, bytes: address.bytes)
     return request
-  }
-}
-
-enum NeighborTable {
-  /// The kernel says ENOBUFS when a neighbour table has no room. Entries that vtepd keeps resolved are never collected.
-  static func isFull(_ error: NetlinkError, isIPv4: Bool) -> NetlinkError {
-    var full = error
-    full.detail =
-      "the kernel's neighbour table is full: raise net.ipv\(isIPv4 ? 4 : 6).neigh.default.gc_thresh3 on the host; all network namespaces share it"
-    return full
   }
 }
 

@@ -57,14 +57,9 @@ public struct ControlClient: ~Copyable {
   public mutating func forEachPage<Request: PagedRequest>(
     of request: Request, _ body: ([Request.Row]) -> Bool
   ) throws(ControlClientError) {
-    var request = request
-    while true {
-      let page = try send(request)
-      guard body(page.rows), let next = page.next else { return }
-      guard next != request.cursor else {
-        throw .malformedAnswer(method: Request.method, reason: "page \(next) follows itself")
-      }
-      request.cursor = next
+    try walk(request, body) { (client, line) throws(ControlClientError) in
+      let page = try client.read(line, as: Request.Answer.self, method: Request.method)
+      return (page.rows, page.next)
     }
   }
 
@@ -74,17 +69,30 @@ public struct ControlClient: ~Copyable {
   public mutating func forEachPageOfText<Request: PagedRequest>(
     of request: Request, _ body: ([Data]) -> Bool
   ) throws(ControlClientError) {
-    var request = request
-    while true {
-      let line = try exchange(request)
-      let page = try read(line, as: PageEnd.self, method: Request.method)
+    try walk(request, body) { (client, line) throws(ControlClientError) in
+      let page = try client.read(line, as: PageEnd.self, method: Request.method)
       let rows: [Data]? = line.withUnsafeBytes { text in
         var scanner = JSONScanner(text)
         guard scanner.enterMember("result"), scanner.enterMember("rows") else { return nil }
         return scanner.elements()?.map { Data(text[$0]) }
       }
       guard let rows else { throw .malformedAnswer(method: Request.method, reason: "there are no rows") }
-      guard body(rows), let next = page.next else { return }
+      return (rows, page.next)
+    }
+  }
+
+  /// Asks for page after page.
+  ///
+  /// - Parameter rows: the rows of an answer's line, and the cursor of the next page.
+  private mutating func walk<Request: PagedRequest, Row>(
+    _ request: Request, _ body: ([Row]) -> Bool,
+    _ rows: (borrowing ControlClient, Data) throws(ControlClientError) -> ([Row], next: UInt64?)
+  ) throws(ControlClientError) {
+    var request = request
+    while true {
+      let line = try exchange(request)
+      let page = try rows(self, line)
+      guard body(page.0), let next = page.next else { return }
       guard next != request.cursor else {
         throw .malformedAnswer(method: Request.method, reason: "page \(next) follows itself")
       }
