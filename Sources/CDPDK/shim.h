@@ -273,4 +273,6 @@ static inline int cdpdk_cpu_allowed(int cpu) {
   return syscall(SYS_sched_getaffinity, 0, sizeof mask, mask) > 0 && (mask[cpu / 64] >> (cpu % 64) & 1);
 }
 
+#include "kernel.h"
+
 #endif

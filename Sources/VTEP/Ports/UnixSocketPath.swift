@@ -1,5 +1,6 @@
 // UnixSocketPath: checks and clears the path of a unix socket before DPDK uses it, since DPDK's errors come too late.
 
+import CDPDK
 import Glibc
 
 enum UnixSocketPath {

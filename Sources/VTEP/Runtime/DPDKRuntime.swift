@@ -14,6 +14,8 @@ public final class DPDKRuntime: Sendable {
   /// Largest frame that a packet buffer holds, in bytes.
   let maxFrameByteCount: Int
   nonisolated(unsafe) let pool: OpaquePointer
+  /// Buffers of nearly 64 KiB, for what exceeds the first buffer of a frame from the kernel (see `KernelIO`).
+  nonisolated(unsafe) let largePool: OpaquePointer
   /// Number of packet buffers in the pool.
   let bufferCount: Int
   private let dataRoom: UInt16
@@ -71,6 +73,31 @@ public final class DPDKRuntime: Sendable {
         remedy: "raise dataplane.memory-mb")
     }
     self.pool = pool
+    largePool = try Self.makeLargePool(settings: settings, usesHugepages: usesHugepages, log: log)
+  }
+
+  /// Large buffers of one worker: a burst waits for frames, and two bursts may be on their way.
+  private static let largeBuffersPerWorker = 3 * Limits.burst
+
+  /// No more than an eighth of the memory. With less than half of `largeBuffersPerWorker`, bursts of large segments are cut short.
+  private static func makeLargePool(
+    settings: DataplaneSettings, usesHugepages: Bool, log: (String) -> Void
+  ) throws(VTEPError) -> OpaquePointer {
+    let wanted = largeBuffersPerWorker * settings.workers
+    let footprint = bufferFootprint(dataRoom: Int(UInt16.max), usesHugepages)
+    let count = min(wanted, settings.memoryMiB * 1_048_576 / 8 / footprint)
+    if count < wanted / 2 {
+      log(
+        "dataplane.memory-mb: \(settings.memoryMiB) is little for \(settings.workers) workers: large segments from kernel interfaces"
+          + " may be dropped as no-buffers; \((wanted * footprint * 4 + 1_048_575) / 1_048_576) is enough")
+    }
+    // Without caches, which would keep buffers from the other workers.
+    guard let pool = rte_pktmbuf_pool_create("vtepd-segments", UInt32(count), 0, 0, UInt16.max, Int32(SOCKET_ID_ANY)) else {
+      throw VTEPError(
+        .environment, "packet buffers: \(count) of \(UInt16.max) bytes", VTEPError.errnoText(cdpdk_errno()),
+        remedy: "raise dataplane.memory-mb")
+    }
+    return pool
   }
 
   /// Redirects DPDK's log. Its defaults, standard error and syslog, may both block.

@@ -1,0 +1,45 @@
+// KernelFeatures: what this kernel offers to packet sockets and taps beyond the oldest one that is supported, found by trying it once
+// at start. VTEPD_WITHOUT in the environment names features that are to be taken for missing (`trains,tunnels`), for tests.
+
+import CDPDK
+import Encap
+import Glibc
+
+enum KernelFeatures {
+  /// Packet sockets take several datagrams as one (VIRTIO_NET_HDR_GSO_UDP_L4, Linux 6.2).
+  static let takesTrains = !isHidden("trains") && probeTrains()
+
+  /// A feature is to be taken for missing.
+  static func isHidden(_ name: String) -> Bool {
+    guard let list = getenv("VTEPD_WITHOUT") else { return false }
+    return String(cString: list).split(separator: ",").contains { $0 == name }
+  }
+
+  /// Sends a train of two datagrams to the host's own discard port. An older kernel refuses the header (EINVAL). With the loopback
+  /// interface down nothing can be found out: the first train on a device shows it then (see `KernelIO.send`).
+  private static func probeTrains() -> Bool {
+    let descriptor = cdpdk_packet_open()
+    guard descriptor >= 0 else { return false }
+    defer { close(descriptor) }
+    guard cdpdk_packet_option(descriptor, PACKET_VNET_HDR, 1) == 0, cdpdk_packet_bind(descriptor, Int32(if_nametoindex("lo"))) == 0
+    else { return false }
+    var frame = [UInt8](repeating: 0, count: DatagramTrain.ipv4HeaderByteCount + 16)
+    (frame[12], frame[14], frame[22], frame[23]) = (8, 0x45, 1, 17)
+    for offset in [26, 30] { (frame[offset], frame[offset + 3]) = (127, 1) }
+    (frame[35], frame[37]) = (9, 9)
+    var header = cdpdk_virtio_header()
+    header.flags = cdpdk_virtio_header.needsChecksum
+    header.segmentation = cdpdk_virtio_header.udp
+    (header.header_length, header.segment_size, header.checksum_start, header.checksum_offset) = (42, 8, 34, 6)
+    return frame.withUnsafeMutableBytes { bytes in
+      var span = MutableRawSpan(_unsafeBytes: bytes)
+      DatagramTrain.write(into: &span, headerByteCount: DatagramTrain.ipv4HeaderByteCount, payloadByteCount: 16)
+      return withUnsafeMutableBytes(of: &header) { head in
+        var pieces = [
+          iovec(iov_base: head.baseAddress, iov_len: head.count), iovec(iov_base: bytes.baseAddress, iov_len: bytes.count),
+        ]
+        return pieces.withUnsafeMutableBufferPointer { cdpdk_write_pieces(descriptor, $0.baseAddress, 2) != Int(-EINVAL) }
+      }
+    }
+  }
+}
