@@ -91,13 +91,13 @@ final class Scenario {
       receiveQueues: [[ReceiveQueue(port: receives, queue: 0)]], decapPolicy: DecapPolicy())
     model.ownIPv4 = TrafficFile.ownVTEP
     var port = PortEntry()
-    port.portID = access.portID
+    FrameDevice.ethdev(access).fill(&port)
     port.isUp = true
     port.untaggedDomain = 0
     port.maxFrameByteCount = 1514
     model.ports[Int(Self.access)] = port
     port = PortEntry()
-    port.portID = underlay.portID
+    FrameDevice.ethdev(underlay).fill(&port)
     port.isUp = true
     port.isUnderlay = true
     model.ports[Int(Self.underlay)] = port

@@ -240,6 +240,15 @@ static inline int cdpdk_epoll_add(int epfd, int fd, uint64_t data, int edge) {
   return epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &e);
 }
 static inline int cdpdk_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
+// Events, or 0 when the time is over. Before Linux 5.11 whole milliseconds.
+static inline int cdpdk_epoll_wait(int epfd, struct epoll_event *events, int n, long microseconds) {
+  if (microseconds > 0) {
+    struct timespec t = {.tv_sec = microseconds / 1000000, .tv_nsec = microseconds % 1000000 * 1000};
+    long r = syscall(SYS_epoll_pwait2, epfd, events, n, &t, NULL, 0);
+    if (r >= 0 || errno != ENOSYS) return (int)r;
+  }
+  return epoll_wait(epfd, events, n, (int)((microseconds + 999) / 1000));
+}
 static inline int cdpdk_epoll_remove(int epfd, int fd) { return epoll_ctl(epfd, EPOLL_CTL_DEL, fd, NULL); }
 // Swift's C library module lacks eventfd(2), prctl(2) and sched_getaffinity(2).
 static inline int cdpdk_event_create(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }

@@ -42,10 +42,10 @@ protocol PortDriver {
   /// The port's current status.
   ///
   /// - Parameter link: the kernel interface, if the kind has a visible one.
-  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus
+  static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus
 
   /// Tells the far end of a device that stays open whether the port is enabled.
-  static func setCarrier(_ device: EthernetDevice, isOn: Bool)
+  static func setCarrier(_ device: FrameDevice, isOn: Bool)
 
   /// Applies changed settings to a running device.
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError)
@@ -61,13 +61,13 @@ extension PortDriver {
   static var showsTPID: Bool { true }
   static var fullReason: DropReason { .transmitFull }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
-  static func setCarrier(_ device: EthernetDevice, isOn: Bool) {}
+  static func setCarrier(_ device: FrameDevice, isOn: Bool) {}
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}
 }
 
 /// A device that was just opened.
 struct OpenedPort {
-  var device: EthernetDevice
+  var device: FrameDevice
   /// The kernel interface, if there is one.
   var link: Link?
   var hostSide = HostSide()

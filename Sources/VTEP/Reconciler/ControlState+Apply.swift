@@ -183,9 +183,9 @@ extension ControlState {
     for (name, port) in opened { use(port, port: name) }
     for record in replacement.gone {
       unbind(record)
-      model.ports[Int(record.index)] = PortEntry()
+      clearEntry(at: record.index)
       model.policies[Int(record.index)] = ForwardingModel.Policy()
-      removeQueues(portIndex: record.index, device: record.device)
+      removeQueues(portIndex: record.index)
       stale.closing.append(
         StaleState.Closing(device: record.device, hostSide: record.hostSide, subject: "port \(record.settings.name)"))
     }

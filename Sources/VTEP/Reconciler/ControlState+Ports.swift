@@ -11,27 +11,48 @@ extension ControlState {
   /// Gives each queue to the worker that has fewest, which waits for it from then on.
   ///
   /// - Parameter count: the first queues of the device; nil: all.
-  mutating func addQueues(of device: EthernetDevice, portIndex: PortIndex, count: Int? = nil) {
-    for queue in 0..<(count ?? device.queueCount) {
+  mutating func addQueues(of device: FrameDevice, portIndex: PortIndex, count: Int? = nil) {
+    let descriptors = device.descriptors
+    for number in 0..<(count ?? device.queueCount) {
       let worker =
         model.receiveQueues.indices.min { model.receiveQueues[$0].count < model.receiveQueues[$1].count } ?? 0
-      let entry = ReceiveQueue(port: portIndex, queue: UInt16(queue))
-      model.receiveQueues[worker].append(entry)
-      if !effects.watch(device, queue: queue, worker: worker) { queuesWithoutDescriptor.insert(entry) }
+      latestQueueSerial += 1
+      var queue = ReceiveQueue(port: portIndex, queue: UInt16(number), kind: device.kind, serial: latestQueueSerial)
+      if number < descriptors.count { queue.descriptor = descriptors[number] }
+      // Without a free slot the queue is polled, at some cost.
+      if device.isRead, let slot = queueSlots.take() { queue.slot = slot }
+      model.receiveQueues[worker].append(queue)
+      effects.watch(queue, wakesOnRequest: device.ethernet?.wakesOnRequest == true, worker: worker)
     }
     updateNaps()
   }
 
-  mutating func removeQueues(portIndex: PortIndex, device: EthernetDevice?) {
-    for worker in model.receiveQueues.indices { model.receiveQueues[worker].removeAll { $0.port == portIndex } }
-    if let device { effects.unwatch(device) }
-    queuesWithoutDescriptor = queuesWithoutDescriptor.filter { $0.port != portIndex }
+  mutating func removeQueues(portIndex: PortIndex) {
+    for worker in model.receiveQueues.indices {
+      for queue in model.receiveQueues[worker] where queue.port == portIndex {
+        effects.unwatch(queue, worker: worker)
+        // Workers may have the slot noted a moment longer. It then names another queue, which is read once in vain.
+        if !queue.isPolled { queueSlots.giveBack(queue.slot) }
+      }
+      model.receiveQueues[worker].removeAll { $0.port == portIndex }
+    }
     updateNaps()
   }
 
   /// A worker with a queue that nothing can wait for sleeps in short naps.
   private func updateNaps() {
-    effects.setNaps(model.receiveQueues.map { queues in queues.contains { queuesWithoutDescriptor.contains($0) } })
+    effects.setNaps(model.receiveQueues.map { queues in queues.contains { $0.descriptor < 0 } })
+  }
+
+  /// Tells workers of a device.
+  mutating func enter(_ entry: PortEntry, _ device: FrameDevice, at index: PortIndex) {
+    model.ports[Int(index)] = entry
+    model.descriptors[Int(index)] = device.transmitDescriptors
+  }
+
+  mutating func clearEntry(at index: PortIndex) {
+    model.ports[Int(index)] = PortEntry()
+    model.descriptors[Int(index)] = []
   }
 
   // -- attach and detach ------------------------------------------------------------------------------------------------
@@ -62,11 +83,8 @@ extension ControlState {
     record.wasUp = record.isUp
     ports[name] = record
     var entry = PortEntry()
-    entry.portID = device.portID
-    entry.sendsSegments = device.sendsSegments
-    entry.isHardware = device.isHardware
-    entry.wakesOnRequest = device.wakesOnRequest
-    model.ports[Int(record.index)] = entry
+    device.fill(&entry)
+    enter(entry, device, at: record.index)
     if !record.settings.isEnabled || record.isShut { effects.setCarrier(record, isOn: false) }
     updateQueues(name)
     ports.touch(name, stale: &stale)
@@ -80,7 +98,7 @@ extension ControlState {
     model.ports[Int(record.index)].transmitQueues = UInt16(max(record.status.transmitQueues, 1))
     let count = min(record.status.receiveQueues, device.queueCount)
     guard count != record.polledQueues else { return }
-    removeQueues(portIndex: record.index, device: device)
+    removeQueues(portIndex: record.index)
     addQueues(of: device, portIndex: record.index, count: count)
     ports[name]?.polledQueues = count
   }
@@ -118,9 +136,9 @@ extension ControlState {
   /// Gives the port's device up; the port stays.
   mutating func lose(_ name: String) {
     guard let record = ports[name] else { return }
-    removeQueues(portIndex: record.index, device: record.device)
+    removeQueues(portIndex: record.index)
     ports.lose(name, stale: &stale)
-    model.ports[Int(record.index)] = PortEntry()
+    clearEntry(at: record.index)
   }
 
   /// Opens the device of a port that has none.

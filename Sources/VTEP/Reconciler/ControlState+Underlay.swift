@@ -33,17 +33,15 @@ extension ControlState {
   }
 
   private mutating func enterUnderlayPort(_ device: UnderlayDevice) {
-    guard let ethernet = device.device else { return }
+    guard let frames = device.device else { return }
     var entry = PortEntry()
-    entry.portID = ethernet.portID
-    entry.transmitQueues = UInt16(ethernet.queueCount)
-    entry.sendsSegments = ethernet.sendsSegments
-    entry.isHardware = ethernet.isHardware
+    frames.fill(&entry)
+    entry.transmitQueues = UInt16(frames.queueCount)
     entry.isUnderlay = true
     entry.isUp = device.isUp
     entry.mac = device.link?.mac ?? .zero
-    model.ports[Int(device.portIndex)] = entry
-    addQueues(of: ethernet, portIndex: device.portIndex)
+    enter(entry, frames, at: device.portIndex)
+    addQueues(of: frames, portIndex: device.portIndex)
   }
 
   /// Closes the devices that `names` leaves out.
@@ -60,8 +58,8 @@ extension ControlState {
 
   /// Takes a device away from the workers.
   private mutating func close(_ device: UnderlayDevice) {
-    model.ports[Int(device.portIndex)] = PortEntry()
-    removeQueues(portIndex: device.portIndex, device: device.device)
+    clearEntry(at: device.portIndex)
+    removeQueues(portIndex: device.portIndex)
     stale.closing.append(StaleState.Closing(device: device.device, subject: "underlay.device \(device.name)"))
   }
 

@@ -30,8 +30,9 @@ struct ControlState {
   var guards = Guards()
   var baselines = CounterBaselines()
 
-  /// Receive queues that workers cannot wait for.
-  var queuesWithoutDescriptor: Set<ReceiveQueue> = []
+  /// Of receive queues that workers read only when frames wait in them.
+  var queueSlots = IndexPool<QueueSlot>(limit: Limits.receiveQueues)
+  var latestQueueSerial: UInt32 = 0
   /// The group that each VNI with a port up has joined.
   var joined: [VNI: IPAddress] = [:]
   /// Static entries that the table has.

@@ -113,7 +113,7 @@ final class LiveEffects: ReconcilerEffects {
     return try settings.kind.driver.open(settings, on: portHost(guestMTU: guestMTU, ownSockets: ownSockets))
   }
 
-  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: EthernetDevice) {
+  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice) {
     let subject = "underlay.device \(name)"
     guard let link = try VTEPError.wrap(subject, { () throws(NetlinkError) in try netlink.link(named: name) }) else {
       throw VTEPError(.environment, subject, "no such interface", remedy: "create it or name another")
@@ -121,8 +121,9 @@ final class LiveEffects: ReconcilerEffects {
     try UnderlayCheck.checkCarriesFrames(link)
     return (
       link,
-      try EthernetDevice.openPacketSocket(
-        link: link, queues: dataplane.workers, filterPort: udpPort, promiscuous: false, runtime: runtime, subject: subject)
+      .ethdev(
+        try EthernetDevice.openPacketSocket(
+          link: link, queues: dataplane.workers, filterPort: udpPort, promiscuous: false, runtime: runtime, subject: subject))
     )
   }
 
@@ -133,7 +134,7 @@ final class LiveEffects: ReconcilerEffects {
   func close(_ closing: StaleState.Closing) {
     do {
       try closing.device?.remove(subject: closing.subject)
-      if let pool = closing.device?.pool { runtime.retire(pool) }
+      if let pool = closing.device?.ethernet?.pool { runtime.retire(pool) }
     } catch {
       log.error("\(error)")
     }
@@ -148,17 +149,18 @@ final class LiveEffects: ReconcilerEffects {
     if let device = record.device { record.driver.setCarrier(device, isOn: isOn) }
   }
 
-  func watch(_ device: EthernetDevice, queue: Int, worker: Int) -> Bool {
-    guard queue < device.descriptors.count else { return false }
-    let descriptor = device.descriptors[queue]
-    _ = cdpdk_epoll_add(contexts[worker].pointee.epoll, descriptor, UInt64(descriptor), device.wakesOnRequest ? 1 : 0)
-    return true
+  func watch(_ queue: ReceiveQueue, wakesOnRequest: Bool, worker: Int) {
+    guard queue.descriptor >= 0 else { return }
+    let epoll = contexts[worker].pointee.epoll
+    if queue.isPolled {
+      _ = cdpdk_epoll_add(epoll, queue.descriptor, Readiness.driverEvent | UInt64(queue.descriptor), wakesOnRequest ? 1 : 0)
+    } else {
+      _ = cdpdk_epoll_add(epoll, queue.descriptor, UInt64(queue.slot.rawValue), 1)
+    }
   }
 
-  func unwatch(_ device: EthernetDevice) {
-    for context in contexts {
-      for descriptor in device.descriptors { _ = cdpdk_epoll_remove(context.pointee.epoll, descriptor) }
-    }
+  func unwatch(_ queue: ReceiveQueue, worker: Int) {
+    if queue.descriptor >= 0 { _ = cdpdk_epoll_remove(contexts[worker].pointee.epoll, queue.descriptor) }
   }
 
   func setNaps(_ naps: [Bool]) {

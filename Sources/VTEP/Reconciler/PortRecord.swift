@@ -9,7 +9,7 @@ struct PortRecord {
   /// Index among the ports of a snapshot.
   var index: PortIndex
   /// Nil while there is nothing to attach to.
-  var device: EthernetDevice?
+  var device: FrameDevice?
   /// The interface as our network namespace sees it; nil when it is elsewhere (a tap moved into a guest's), and for
   /// ports that are no kernel interface.
   var link: Link?

@@ -7,6 +7,9 @@ import MACTable
 struct PortTable {
   private(set) var byName: [String: PortRecord] = [:]
   private var names: [PortIndex: String] = [:]
+  /// By the interface that they name, and by the index of the one that they have.
+  private var ofDevice: [String: String] = [:]
+  private var ofLink: [Int32: String] = [:]
   /// Shared with the underlay's devices.
   private var indexes = IndexPool<PortIndex>(limit: Limits.ports)
 
@@ -15,7 +18,16 @@ struct PortTable {
 
   subscript(name: String) -> PortRecord? {
     get { byName[name] }
-    _modify { yield &byName[name] }
+    _modify {
+      let linkIndex = byName[name]?.link?.index
+      defer { if byName[name]?.link?.index != linkIndex { moveLink(of: name, from: linkIndex) } }
+      yield &byName[name]
+    }
+  }
+
+  private mutating func moveLink(of name: String, from old: Int32?) {
+    if let old, ofLink[old] == name { ofLink[old] = nil }
+    if let new = byName[name]?.link?.index { ofLink[new] = name }
   }
 
   subscript(index: PortIndex) -> PortRecord? { names[index].flatMap { byName[$0] } }
@@ -44,7 +56,7 @@ struct PortTable {
     var replacement = Replacement()
     var byDevice: [PortSettings.DeviceIdentity: PortRecord] = [:]
     for record in byName.values { byDevice[record.settings.deviceIdentity] = record }
-    (byName, names) = ([:], [:])
+    (byName, names, ofDevice, ofLink) = ([:], [:], [:], [:])
     for (name, settings) in settings {
       if var record = byDevice.removeValue(forKey: settings.deviceIdentity) {
         replacement.kept.append((name, record))
@@ -67,6 +79,8 @@ struct PortTable {
   private mutating func enter(_ record: PortRecord) {
     byName[record.settings.name] = record
     names[record.index] = record.settings.name
+    if let device = record.settings.attachment.device { ofDevice[device] = record.settings.name }
+    if let link = record.link { ofLink[link.index] = record.settings.name }
   }
 
   // -- state -------------------------------------------------------------------------------------------------------------
@@ -98,7 +112,7 @@ struct PortTable {
     stale.closing.append(StaleState.Closing(device: record.device, hostSide: record.hostSide, subject: "port \(name)"))
     touch(name, isSilent: true, stale: &stale)
     byName[name]?.device = nil
-    byName[name]?.link = nil
+    self[name]?.link = nil
     byName[name]?.hostSide = HostSide()
     byName[name]?.polledQueues = 0
     byName[name]?.wasUp = false
@@ -130,9 +144,9 @@ struct PortTable {
   var surplus: [String] { byName.values.filter { $0.device != nil && !$0.settings.wantsDevice }.map(\.settings.name) }
 
   /// The port whose interface has this name.
-  func name(device: String) -> String? { byName.values.first { $0.settings.attachment.device == device }?.settings.name }
+  func name(device: String) -> String? { ofDevice[device] }
   /// The port that has this interface.
-  func name(linkIndex: Int32) -> String? { byName.values.first { $0.link?.index == linkIndex }?.settings.name }
+  func name(linkIndex: Int32) -> String? { ofLink[linkIndex] }
   /// The port that has this DPDK device.
-  func name(portID: UInt16) -> String? { byName.values.first { $0.device?.portID == portID }?.settings.name }
+  func name(portID: UInt16) -> String? { byName.values.first { $0.device?.ethernet?.portID == portID }?.settings.name }
 }

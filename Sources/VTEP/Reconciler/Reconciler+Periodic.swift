@@ -79,14 +79,14 @@ extension Reconciler {
     if let address = VanishedMemory.takeAddress() { memoryVanished(address) }
     for record in state.ports.values where record.isUp {
       // Without free buffers nothing is taken from a ring: which need not be the guest's fault.
-      let patience = (record.device?.pool?.freeCount ?? free) > UInt32(Limits.burst * 8) ? Self.patienceTicks : .max
-      guard let reason = record.device?.watch?.ringFault(polledQueues: record.polledQueues, patience: patience) else { continue }
+      let patience = (record.device?.ethernet?.pool?.freeCount ?? free) > UInt32(Limits.burst * 8) ? Self.patienceTicks : .max
+      guard let reason = record.device?.ethernet?.watch?.ringFault(polledQueues: record.polledQueues, patience: patience) else { continue }
       state.takeDown(record.settings.name, reason)
     }
   }
 
   private func memoryVanished(_ address: UInt) {
-    let owners = state.ports.values.filter { $0.device?.watch?.guestHas(address: address) == true }
+    let owners = state.ports.values.filter { $0.device?.ethernet?.watch?.guestHas(address: address) == true }
     for record in owners { state.takeDown(record.settings.name, "the hypervisor removed memory that the guest uses") }
     if owners.isEmpty { log.error("a vhost-user peer shares memory that does not exist; replaced a page of it") }
   }

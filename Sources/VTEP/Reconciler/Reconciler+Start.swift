@@ -87,7 +87,7 @@ extension Reconciler {
           pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(),
           wakeEvent: cdpdk_event_create(), napsOnly: naps))
-      _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, UInt64(context.pointee.wakeEvent), 0)
+      _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, Readiness.wakeEvent | UInt64(context.pointee.wakeEvent), 0)
       return context
     }
   }

@@ -35,7 +35,7 @@ protocol ReconcilerEffects: AnyObject {
   ///   - guestMTU: MTU in bytes with which a guest's frames fit the underlay.
   ///   - ownSockets: paths of the sockets that ports serve.
   func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort?
-  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: EthernetDevice)
+  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice)
   /// Applies changed settings to the device of a port.
   func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError)
   /// Gives back what was held for a port or an underlay device. No worker uses it any more.
@@ -44,11 +44,11 @@ protocol ReconcilerEffects: AnyObject {
   func status(of record: PortRecord) -> PortStatus
   /// Tells the far end of a device that stays open whether the port is enabled.
   func setCarrier(_ record: PortRecord, isOn: Bool)
-  /// Wakes a worker when packets wait in a queue.
+  /// Wakes a worker when frames wait in a queue that has a descriptor.
   ///
-  /// - Returns: whether that is possible.
-  func watch(_ device: EthernetDevice, queue: Int, worker: Int) -> Bool
-  func unwatch(_ device: EthernetDevice)
+  /// - Parameter wakesOnRequest: the device reports only what arrives after a request (`Worker.setWakeups`).
+  func watch(_ queue: ReceiveQueue, wakesOnRequest: Bool, worker: Int)
+  func unwatch(_ queue: ReceiveQueue, worker: Int)
   /// Per worker: it has a queue that nothing can wait for, and sleeps in short naps.
   func setNaps(_ naps: [Bool])
 

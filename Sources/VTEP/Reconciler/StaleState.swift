@@ -37,7 +37,7 @@ struct StaleState {
 
   /// A device, and what is held for it, that goes when no worker uses it any more.
   struct Closing {
-    var device: EthernetDevice?
+    var device: FrameDevice?
     var hostSide = HostSide()
     var subject: String
   }

@@ -12,7 +12,7 @@ struct UnderlayDevice {
   var portIndex: PortIndex
   var link: Link?
   /// Nil while the interface does not exist.
-  var device: EthernetDevice?
+  var device: FrameDevice?
   /// Packets to our UDP port that found the receive ring full, since the start.
   var missed: UInt64 = 0
 

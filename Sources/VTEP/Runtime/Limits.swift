@@ -3,8 +3,10 @@
 import CDPDK
 
 enum Limits {
-  /// Access ports and underlay devices together; DPDK's build has room for 32 devices.
-  static let ports = 64
+  /// Access ports and underlay devices together.
+  static let ports = 2048
+  /// Receive queues that are waited for, of all ports.
+  static let receiveQueues = 8192
   /// VTEPs and multicast groups together.
   static let vteps = 8192
   /// VNIs: enough, for example, for four ports with a different VNI in each VLAN.
@@ -13,6 +15,10 @@ enum Limits {
   static let burst = 32
   /// Most packets to collect for a device before sending them.
   static let transmitBatch = 64
+  /// Devices that a worker collects packets for at the same time.
+  static let batches = 64
+  /// Packets to take from queues before what was collected is sent.
+  static let flushPackets = 256
   /// Frames that one worker holds while next hops resolve, in all and for one VTEP.
   static let heldFrames = 1024
   static let heldFramesPerVTEP = 128

@@ -28,6 +28,8 @@ struct ForwardingModel {
   var ports = [PortEntry](repeating: PortEntry(), count: Limits.ports)
   /// Beside `ports`.
   var policies = [Policy](repeating: Policy(), count: Limits.ports)
+  /// What `PortEntry.descriptors` refers to.
+  var descriptors: [[Int32]] = Array(repeating: [], count: Limits.ports)
   /// The maps behind `PortEntry.vlanDomains`.
   var vlanMaps: [VLANMap?] = Array(repeating: nil, count: Limits.ports)
   var domains: [Domain] = []

@@ -14,8 +14,12 @@ struct LocalTarget: Equatable {
 
 /// A port as workers see it.
 struct PortEntry {
-  /// DPDK's port identifier; meaningless unless `isAttached`.
-  var portID = PortEntry.noDevice
+  /// How the device's frames move; `none`: it has no device.
+  var kind = FrameDeviceKind.none
+  /// Number of the device among those of its kind: DPDK's port identifier.
+  var device: UInt16 = 0
+  /// One per transmit queue, for kinds that send through descriptors.
+  var descriptors: UnsafePointer<Int32>?
   var transmitQueues: UInt16 = 1
   /// The kernel device is up: frames may be delivered.
   var isUp = false
@@ -44,10 +48,7 @@ struct PortEntry {
   /// Tags of the other type match the port's bindings as well.
   var takesAnyTPID = true
 
-  /// In place of a port identifier.
-  static let noDevice: UInt16 = 0xffff
-
-  var isAttached: Bool { portID != Self.noDevice }
+  var isAttached: Bool { kind != .none }
 
   /// Whether a tag with this TPID belongs to a binding.
   func takesTag(_ tpid: UInt16) -> Bool { takesAnyTPID || tpid == self.tpid }
@@ -128,6 +129,20 @@ struct Adjacency {
 struct ReceiveQueue: Hashable {
   var port: PortIndex
   var queue: UInt16
+  var kind = FrameDeviceKind.ethdev
+  /// Reports that frames wait; -1: nothing does.
+  var descriptor: Int32 = -1
+  /// What the descriptor's events name; absent: the queue is polled in every round.
+  var slot = QueueSlot.absent
+  /// Ascending, in the order in which queues were given to workers.
+  var serial: UInt32 = 0
+
+  var isPolled: Bool { slot == .absent }
+}
+
+/// The place of a receive queue that is read only when frames wait in it.
+struct QueueSlot: TypedIndex {
+  var rawValue: UInt16
 }
 
 /// Open-addressed map slot, VNI → domain.
@@ -181,9 +196,16 @@ struct ForwardingSnapshot {
   var ipv4Mask: UInt32
   var ipv6Slots: UnsafePointer<IPv6Slot>
   var ipv6Mask: UInt32
-  /// Per worker: range of `receiveQueues`.
+  /// Per worker: range of `receiveQueues`, in which those that are polled come first.
   var receiveQueues: UnsafePointer<ReceiveQueue>
   var receiveQueueStarts: UnsafePointer<UInt32>
+  /// Per worker: where its polled queues end.
+  var polledQueueEnds: UnsafePointer<UInt32>
+  /// By slot: position in `receiveQueues`; `UInt32.max`: no queue has the slot.
+  var queuesOfSlots: UnsafePointer<UInt32>
+  var slotCount: Int
+  /// Of all queues.
+  var latestQueueSerial: UInt32
   /// For the first worker, by serial.
   var announcements: UnsafePointer<Announcement>
   var announcementCount: Int
@@ -193,7 +215,8 @@ struct ForwardingSnapshot {
   var pcpOfDSCP: UnsafePointer<UInt8>
   /// Own VTEP address, host byte order; `UInt64.max`, which is no address, when IPv4 is not in use.
   var ownIPv4: UInt64
-  /// Underlay devices that are attached.
+  /// Underlay devices that are attached, by their indexes in `ports`.
+  var uplinks: UnsafePointer<PortIndex>
   var uplinkCount: Int
   var decapPolicy: DecapPolicy
 

@@ -23,7 +23,15 @@ final class SnapshotStorage {
     let domains = model.domains.map { lists.entry(of: $0) }
     let policies = model.policies.map { lists.entry(of: $0) }
     let vteps = model.vteps.map { lists.entry(of: $0) }
-    let queueStarts = model.receiveQueues.reduce(into: [UInt32(0)]) { $0.append($0[$0.count - 1] + UInt32($1.count)) }
+    let queues = QueueLists(model.receiveQueues)
+    let descriptors = store(model.descriptors.flatMap { $0 })
+    var ports = model.ports
+    var firstDescriptor = 0
+    for (index, list) in model.descriptors.enumerated() where !list.isEmpty {
+      ports[index].descriptors = descriptors + firstDescriptor
+      firstDescriptor += list.count
+    }
+    let uplinks = ports.indices.filter { ports[$0].isUnderlay && ports[$0].isAttached }.map { PortIndex($0) }
     let vniSlots = Self.vniSlots(domains)
     let (ipv4Slots, ipv6Slots) = Self.addressSlots(
       vteps, own: [model.ownIPv4, model.ownIPv6].filter { !$0.isUnspecified })
@@ -32,22 +40,45 @@ final class SnapshotStorage {
     block.initialize(
       to: ForwardingSnapshot(
         generation: generation,
-        ports: store(model.ports), policies: store(policies), allowedSources: store(lists.allowedSources), domains: store(domains),
+        ports: store(ports), policies: store(policies), allowedSources: store(lists.allowedSources), domains: store(domains),
         storms: store(lists.storms),
         vteps: store(vteps), adjacencies: store(lists.adjacencies),
         localTargets: store(lists.locals), floodTargets: store(lists.flood), peers: store(lists.peers),
         vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),
         ipv4Slots: store(ipv4Slots), ipv4Mask: UInt32(ipv4Slots.count - 1),
         ipv6Slots: store(ipv6Slots), ipv6Mask: UInt32(ipv6Slots.count - 1),
-        receiveQueues: store(model.receiveQueues.flatMap { $0 }), receiveQueueStarts: store(queueStarts),
+        receiveQueues: store(queues.all), receiveQueueStarts: store(queues.starts), polledQueueEnds: store(queues.polledEnds),
+        queuesOfSlots: store(queues.ofSlots), slotCount: queues.ofSlots.count, latestQueueSerial: queues.all.map(\.serial).max() ?? 0,
         announcements: store(model.announcements), announcementCount: model.announcements.count,
         dscpOfPCP: store(model.priorities.dscpOfPCP), pcpOfDSCP: store((0..<64).map { model.priorities.pcp(dscp: $0) }),
         ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4),
-        uplinkCount: model.ports.count { $0.isUnderlay && $0.isAttached }, decapPolicy: model.decapPolicy))
+        uplinks: store(uplinks), uplinkCount: uplinks.count, decapPolicy: model.decapPolicy))
     blocks.append(UnsafeMutableRawPointer(block))
     snapshot = UnsafePointer(block)
     vlanMaps = model.vlanMaps
     self.blocks = blocks
+  }
+
+  /// The workers' receive queues.
+  private struct QueueLists {
+    var all: [ReceiveQueue] = []
+    var starts: [UInt32] = [0]
+    var polledEnds: [UInt32] = []
+    var ofSlots: [UInt32]
+
+    init(_ workers: [[ReceiveQueue]]) {
+      let slotCount = workers.joined().compactMap { $0.isPolled ? nil : Int($0.slot) + 1 }.max() ?? 0
+      ofSlots = Array(repeating: .max, count: slotCount)
+      for queues in workers {
+        all += queues.lazy.filter(\.isPolled)
+        polledEnds.append(UInt32(all.count))
+        for queue in queues where !queue.isPolled {
+          ofSlots[Int(queue.slot)] = UInt32(all.count)
+          all.append(queue)
+        }
+        starts.append(UInt32(all.count))
+      }
+    }
   }
 
   /// What entries refer to by position and count.

@@ -14,8 +14,9 @@ struct UplinkElection: @unchecked Sendable {
   private static let sets = 4096
   /// Cycles in a unit of time, as a power of two: about half a millisecond.
   private static let unitShift: UInt64 = 20
+  private static let tagShift: UInt64 = 44
 
-  /// From high to low: 24 bits of the key's hash, never 0; 8 bits port; 32 bits time. 0 = free.
+  /// From high to low: 20 bits of the key's hash, never 0; 12 bits port; 32 bits time. 0 = free.
   private let words: UnsafeMutablePointer<Atomic<UInt64>>
   /// How long an elected uplink may be silent while another one delivers: a second.
   private let patience = Int32(truncatingIfNeeded: cdpdk_cycles_per_second() &>> unitShift)
@@ -33,20 +34,20 @@ struct UplinkElection: @unchecked Sendable {
   /// - Parameter now: in units of 2^20 cycles.
   func takes(_ hash: UInt64, at port: PortIndex, ports: UnsafePointer<PortEntry>, now: UInt32) -> Bool {
     let set = words + Int(hash & UInt64(Self.sets - 1)) * Self.ways
-    let tag = hash &>> 40 | 1
-    let elected = tag &<< 40 | UInt64(port.rawValue) &<< 32 | UInt64(now)
+    let tag = hash &>> Self.tagShift | 1
+    let elected = tag &<< Self.tagShift | UInt64(port.rawValue) &<< 32 | UInt64(now)
     while true {
       var place = set
       var word = place.pointee.load(ordering: .relaxed)
-      for way in 1..<Self.ways where word &>> 40 != tag {
+      for way in 1..<Self.ways where word &>> Self.tagShift != tag {
         let other = (set + way).pointee.load(ordering: .relaxed)
-        if other &>> 40 == tag || Self.age(other, now) > Self.age(word, now) {
+        if other &>> Self.tagShift == tag || Self.age(other, now) > Self.age(word, now) {
           place = set + way
           word = other
         }
       }
-      if word &>> 40 == tag {
-        let holder = PortIndex(UInt16(truncatingIfNeeded: word &>> 32) & 0xff)
+      if word &>> Self.tagShift == tag {
+        let holder = PortIndex(UInt16(truncatingIfNeeded: word &>> 32) & 0xfff)
         let age = Self.age(word, now)
         if holder == port, age <= 0 { return true }
         if holder != port, age < patience, ports[Int(holder)].isUp, ports[Int(holder)].isUnderlay { return false }

@@ -31,11 +31,13 @@ struct Worker: ~Copyable {
   /// Frames of the current burst that came in through tagged bindings.
   var receivedTagged = BatchSize()
 
-  /// `Limits.ports` batches of `Limits.transmitBatch` buffers.
+  /// `Limits.batches` batches of `Limits.transmitBatch` buffers: the first `batchCount` are in use, each by one port.
   let batches: UnsafeMutablePointer<OpaquePointer?>
   let batchSizes: UnsafeMutablePointer<BatchSize>
-  /// Bit n: batch n is not empty.
-  var filledBatches: UInt64 = 0
+  let batchPorts: UnsafeMutablePointer<PortIndex>
+  /// Per port: its batch, or `noBatch`.
+  let batchOfPort: UnsafeMutablePointer<UInt8>
+  var batchCount = 0
   /// Bit n: frames of tagged bindings are in batch n.
   var taggedBatches: UInt64 = 0
   /// Per batch: the segments joined into its last frame.
@@ -50,6 +52,7 @@ struct Worker: ~Copyable {
 
   var snapshot: UnsafePointer<ForwardingSnapshot>
   private var generation: UInt64 = 0
+  var readiness: Readiness
   var nowSeconds: UInt32 = 0
   /// Time-stamp counter at the end of the last round.
   var nowCycles: UInt64 = 0
@@ -80,17 +83,21 @@ struct Worker: ~Copyable {
     frames = .allocate(capacity: Limits.burst)
     stage = .allocate(capacity: Limits.burst)
     unsighted = .allocate(capacity: Limits.burst)
-    batches = .allocate(capacity: Limits.ports * Limits.transmitBatch)
-    batchSizes = .allocate(capacity: Limits.ports)
-    batchSizes.initialize(repeating: BatchSize(), count: Limits.ports)
-    joinedSegments = .allocate(capacity: Limits.ports)
-    joinedSegments.initialize(repeating: JoinedSegments(), count: Limits.ports)
+    batches = .allocate(capacity: Limits.batches * Limits.transmitBatch)
+    batchSizes = .allocate(capacity: Limits.batches)
+    batchSizes.initialize(repeating: BatchSize(), count: Limits.batches)
+    batchPorts = .allocate(capacity: Limits.batches)
+    batchOfPort = .allocate(capacity: Limits.ports)
+    batchOfPort.initialize(repeating: Self.noBatch, count: Limits.ports)
+    joinedSegments = .allocate(capacity: Limits.batches)
+    joinedSegments.initialize(repeating: JoinedSegments(), count: Limits.batches)
     sentFrames = .allocate(capacity: Limits.transmitBatch)
     queueOfFrame = .allocate(capacity: Limits.transmitBatch)
     framesOfQueue = .allocate(capacity: Limits.transmitBatch)
     slowPathBudgets = .allocate(capacity: Limits.ports)
     slowPathBudgets.initialize(repeating: Self.slowPathBudget, count: Limits.ports)
     held = HeldFrames()
+    readiness = Readiness(epoll: context.epoll)
     snapshot = Self.current(context.shared)
   }
 
@@ -102,6 +109,8 @@ struct Worker: ~Copyable {
     sightings.deallocate()
     batches.deallocate()
     batchSizes.deallocate()
+    batchPorts.deallocate()
+    batchOfPort.deallocate()
     joinedSegments.deallocate()
     sentFrames.deallocate()
     queueOfFrame.deallocate()
@@ -115,8 +124,8 @@ struct Worker: ~Copyable {
     UnsafePointer(bitPattern: shared.pointee.snapshot.load(ordering: .acquiring)).unsafelyUnwrapped
   }
 
-  /// One round: takes the current snapshot, polls every receive queue once, and sends everything. No reference to the snapshot
-  /// remains afterwards.
+  /// One round: takes the current snapshot, takes a burst from every polled receive queue and from every one in which frames wait,
+  /// and sends everything. No reference to the snapshot remains afterwards.
   ///
   /// - Returns: the number of packets received.
   mutating func runOnce() -> Int {
@@ -125,39 +134,27 @@ struct Worker: ~Copyable {
       generation = snapshot.pointee.generation
       if !held.isEmpty { releaseHeldFrames() }
       if snapshot.pointee.announcementCount > 0 && index == 0 { announce() }
+      readiness.follow(snapshot, worker: index)
     }
 
     var total = 0
     let queues = snapshot.pointee.receiveQueues
-    let end = Int(snapshot.pointee.receiveQueueStarts[index + 1])
+    let end = Int(snapshot.pointee.polledQueueEnds[index])
     var next = Int(snapshot.pointee.receiveQueueStarts[index])
     while next < end {
-      let queue = queues[next]
+      let count = receive(from: queues + next)
       next += 1
-      let port = snapshot.pointee.ports + Int(queue.port)
-      let count = Int(cdpdk_rx_burst(port.pointee.portID, queue.queue, frames, UInt16(Limits.burst)))
-      if count == 0 { continue }
-      total += count
-      if port.pointee.isHardware { prefetch(count) }
-      if port.pointee.isUnderlay {
-        receiveFromUnderlay(count, portIndex: queue.port)
-      } else {
-        receiveFromAccess(count, portIndex: queue.port)
-      }
+      if count > 0 { total += count }
     }
+    if readiness.isDue { total += receiveFromReady() }
     if rareWorkIsDue {
       rareWorkIsDue = false
       if !held.isEmpty { releaseHeldFrames() }
       serveSlowPath()
     }
-    if filledBatches != 0 { flushBatches() }
+    if batchCount != 0 { flushBatches() }
     if sentLearnEvents { wakeLearner() }
     return total
-  }
-
-  @inline(never)
-  private func prefetch(_ count: Int) {
-    for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
   }
 
   /// Counts the drop and frees the frame.

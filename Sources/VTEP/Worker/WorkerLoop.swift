@@ -6,10 +6,10 @@ import Glibc
 import Synchronization
 
 enum WorkerLoop {
-  /// Rounds without a packet before an adaptive worker goes to sleep.
+  /// Rounds without a packet before an adaptive worker goes to sleep; at most a quarter of a second.
   private static let idleRounds = 64
   /// Sleep time of a worker with a queue without a descriptor; below a millisecond.
-  private static let napMicroseconds: Int = 300
+  private static let napMicroseconds = 300
 
   /// The thread's function, for `rte_eal_remote_launch`. The argument is a `WorkerContext`.
   static let entry: @convention(c) (UnsafeMutableRawPointer?) -> Int32 = { argument in
@@ -51,7 +51,7 @@ enum WorkerLoop {
         worker.nowSeconds = MonotonicClock.seconds()
         worker.rareWorkIsDue = true
       }
-      guard context.pointee.sleepsWhenIdle && idle >= idleRounds else { continue }
+      guard context.pointee.sleepsWhenIdle && idle >= idleRounds && worker.readiness.count == 0 else { continue }
       let late = rest(&worker, context)
       if late > 0 {
         activity.pointee.packets.add(UInt64(late))
@@ -85,32 +85,12 @@ enum WorkerLoop {
         return late
       }
     }
+    let microseconds = isWoken ? (worker.held.isEmpty ? 250_000 : 20_000) : napMicroseconds
     cdpdk_rcu_offline(rcu, thread)
-    sleep(context, holdsFrames: !worker.held.isEmpty)
+    worker.readiness.wait(microseconds: microseconds)
     cdpdk_rcu_online(rcu, thread)
     if isWoken { worker.setWakeups(false) }
     return 0
-  }
-
-  /// Blocks until a receive queue has packets or the control side signals; at most a quarter of a second.
-  private static func sleep(_ context: UnsafeMutablePointer<WorkerContext>, holdsFrames: Bool) {
-    if context.pointee.napsOnly.pointee {
-      usleep(UInt32(napMicroseconds))
-      return
-    }
-    var events = epoll_event()
-    guard epoll_wait(context.pointee.epoll, &events, 1, holdsFrames ? 20 : 250) > 0 else { return }
-    let descriptor = Int32(truncatingIfNeeded: events.data.u64)
-    if descriptor == context.pointee.wakeEvent {
-      cdpdk_event_clear(descriptor)
-    } else if events.events & EPOLLERR.rawValue != 0 {
-      // A packet socket whose interface went down stays readable until its error is read, and the loop would never sleep.
-      var error: Int32 = 0
-      var size = socklen_t(MemoryLayout<Int32>.size)
-      if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error == 0 {
-        usleep(UInt32(napMicroseconds))
-      }
-    }
   }
 }
 
@@ -125,12 +105,12 @@ extension Worker {
       let queue = snapshot.pointee.receiveQueues[next]
       let port = snapshot.pointee.ports + Int(queue.port)
       guard port.pointee.wakesOnRequest else { continue }
-      let gate = WakeGate.ofDevice + Int(port.pointee.portID)
+      let gate = WakeGate.ofDevice + Int(port.pointee.device)
       guard gate.pointee.enter() else { continue }
       if isOn {
-        rte_eth_dev_rx_intr_enable(port.pointee.portID, queue.queue)
+        rte_eth_dev_rx_intr_enable(port.pointee.device, queue.queue)
       } else {
-        rte_eth_dev_rx_intr_disable(port.pointee.portID, queue.queue)
+        rte_eth_dev_rx_intr_disable(port.pointee.device, queue.queue)
       }
       gate.pointee.leave()
     }

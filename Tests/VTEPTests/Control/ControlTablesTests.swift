@@ -23,8 +23,8 @@ struct ControlTablesTests {
     return up
   }
 
-  private func device(_ portID: UInt16) -> EthernetDevice {
-    EthernetDevice(portID: portID, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 1), descriptors: [])
+  private func device(_ portID: UInt16) -> FrameDevice {
+    .ethdev(EthernetDevice(portID: portID, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 1), descriptors: []))
   }
 
   // -- ports -------------------------------------------------------------------------------------------------------------

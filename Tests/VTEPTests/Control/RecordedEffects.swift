@@ -114,16 +114,17 @@ final class RecordedEffects: ReconcilerEffects {
     return OpenedPort(device: makeDevice(), link: link(settings.attachment.device ?? ""))
   }
 
-  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: EthernetDevice) {
+  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice) {
     guard !broken.contains(name) else { throw VTEPError(.environment, "underlay.device \(name)", "broken") }
     return (link(name), makeDevice())
   }
 
-  private func makeDevice() -> EthernetDevice {
+  private func makeDevice() -> FrameDevice {
     nextDevice += 1
-    return EthernetDevice(
-      portID: nextDevice, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 0x0200_0000_0000 | UInt64(nextDevice)), descriptors: []
-    )
+    return .ethdev(
+      EthernetDevice(
+        portID: nextDevice, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 0x0200_0000_0000 | UInt64(nextDevice)),
+        descriptors: []))
   }
 
   /// The underlay is interface 1.
@@ -139,7 +140,7 @@ final class RecordedEffects: ReconcilerEffects {
     effects.append(.close(closing.subject))
     guard let device = closing.device else { return }
     for model in models {
-      #expect(!model.ports.contains { $0.isAttached && $0.portID == device.portID }, "\(closing.subject) is closed and in use")
+      #expect(!model.ports.contains { $0.isAttached && $0.device == device.ethernet?.portID }, "\(closing.subject) is closed and in use")
     }
   }
 
@@ -152,8 +153,8 @@ final class RecordedEffects: ReconcilerEffects {
   }
 
   func setCarrier(_ record: PortRecord, isOn: Bool) { effects.append(.carrier(record.settings.name, isOn)) }
-  func watch(_ device: EthernetDevice, queue: Int, worker: Int) -> Bool { true }
-  func unwatch(_ device: EthernetDevice) {}
+  func watch(_ queue: ReceiveQueue, wakesOnRequest: Bool, worker: Int) {}
+  func unwatch(_ queue: ReceiveQueue, worker: Int) {}
   func setNaps(_ naps: [Bool]) {}
 
   // -- kernel ------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ struct UnderlayStateTests {
     return UnderlayDevice(
       name: "test\(index)", portIndex: port,
       link: Link(index: index, name: "test\(index)", mac: mac, mtu: 1500, isUp: true, isRunning: isRunning),
-      device: isOpen ? ethernet : nil)
+      device: isOpen ? .ethdev(ethernet) : nil)
   }
 
   private func state(_ devices: [UnderlayDevice]) throws -> UnderlayState {

@@ -91,8 +91,7 @@ enum Topology {
     for place in Place.allCases {
       let index = Int(place.rawValue)
       var port = PortEntry()
-      port.portID = ports[index].device.portID
-      port.sendsSegments = ports[index].device.sendsSegments
+      FrameDevice.ethdev(ports[index].device).fill(&port)
       port.isUp = true
       port.isUnderlay = place.isUplink
       if !place.isUplink {

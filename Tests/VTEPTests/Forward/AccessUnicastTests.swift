@@ -152,7 +152,7 @@ extension DataplaneTests {
     @Test("to a port without a device: counted where it should have left")
     func noDevice() throws {
       try DataplaneFixture.run { plane in
-        plane.changePort(.vm2) { $0.portID = PortEntry.noDevice }
+        plane.changePort(.vm2) { $0.kind = .none }
         plane.change { $0.receiveQueues[0].removeAll { $0.port == Place.vm2.rawValue } }
         plane.send(.udp(from: guest(1), to: guest(2)), from: .vm1)
         plane.expect(drops: [.vm2: [.portDown: 1]])

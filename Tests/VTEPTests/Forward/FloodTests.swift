@@ -3,6 +3,7 @@
 
 import CDPDK
 import Encap
+import MACTable
 import Testing
 
 @testable import VTEP
@@ -28,6 +29,27 @@ extension DataplaneTests {
         #expect(plane.deltas.flooded(Topology.domain) == 3)
         plane.expect(
           local: [.vm2: frames(), .vm3: frames()], tunnelled: frames().map { plane.tunnelled(to: Topology.group, $0) })
+      }
+    }
+
+    /// More devices than a worker collects packets for at a time; they share one device here.
+    @Test("to more ports than there are batches")
+    func toManyPorts() throws {
+      try DataplaneFixture.run(.ipv4, .untagged) { plane in
+        let count = Limits.batches + 40
+        plane.change { model in
+          let other = model.ports[Int(Place.vm3.rawValue)]
+          for index in 1000..<1000 + count {
+            model.ports[index] = other
+            model.domains[Int(Topology.domain)].locals.append(LocalTarget(port: PortIndex(index), vlan: 0))
+          }
+        }
+        let frame = Frame.arpRequest(from: guest(1), target: 9)
+        plane.send(frame, from: .vm1)
+        plane.run()
+        #expect(plane.test.ports[Int(Place.vm3.rawValue)].take() == Array(repeating: frame, count: count + 1))
+        #expect(plane.test.ports[Int(Place.vm2.rawValue)].take() == [frame])
+        #expect(plane.worker.batchCount == 0)
       }
     }
 

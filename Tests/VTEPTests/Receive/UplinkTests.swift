@@ -88,6 +88,11 @@ extension DataplaneTests {
       #expect(election.takes(key, at: 0, ports: ports, now: start &+ 100), "it is heard again")
       #expect(election.takes(key, at: 1, ports: ports, now: start &+ 1_000_000))
       #expect(!election.takes(key, at: 0, ports: ports, now: start &+ 1_000_001))
+      // Ports beyond 255 are no others.
+      ports[1024].isUp = true
+      ports[1024].isUnderlay = true
+      #expect(election.takes(key, at: 1024, ports: ports, now: start &+ 1_500_000))
+      #expect(!election.takes(key, at: 0, ports: ports, now: start &+ 1_500_001))
       // Ten thousand others, of the same sets: the least recently heard one gives way.
       for other in 0..<10_000 {
         let key = UInt64(other) &* 0x9e37_79b9_7f4a_7c15

@@ -37,10 +37,11 @@ enum DPDKDriver: PortDriver {
       try? device.remove(subject: "port \(settings.name)")
       throw error
     }
-    return OpenedPort(device: device)
+    return OpenedPort(device: .ethdev(device))
   }
 
-  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
+  static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    guard let device = device.ethernet else { return PortStatus(mtu: settings.mtu) }
     var mtu: UInt16 = 0
     let hasMTU = rte_eth_dev_get_mtu(device.portID, &mtu) == 0 && mtu > 0
     return device.linkStatus(whenDown: .down, mtu: hasMTU ? Int(mtu) : settings.mtu)

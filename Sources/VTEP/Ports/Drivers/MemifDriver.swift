@@ -37,10 +37,10 @@ enum MemifDriver: PortDriver {
       driver: "net_memif", arguments: arguments, queues: attachment.queues, runtime: host.runtime, subject: subject,
       remedy: "see the preceding log lines")
     if isServer { device.ownedSocket = path }
-    return try serving(path, device, attachment, subject: subject)
+    return try serving(path, .ethdev(device), attachment, subject: subject)
   }
 
-  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
-    device.linkStatus(whenDown: .waiting, mtu: settings.mtu)
+  static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    device.ethernet?.linkStatus(whenDown: .waiting, mtu: settings.mtu) ?? PortStatus(mtu: settings.mtu)
   }
 }

@@ -37,7 +37,7 @@ enum NetdevDriver: PortDriver {
     do throws(VTEPError) {
       let device = try EthernetDevice.openPacketSocket(
         link: link, queues: 1, filterPort: nil, promiscuous: true, runtime: host.runtime, subject: subject)
-      return OpenedPort(device: device, link: link, hostSide: side)
+      return OpenedPort(device: .ethdev(device), link: link, hostSide: side)
     } catch {
       try? side.guardian?.remove(host.netlink)
       throw error
@@ -56,7 +56,7 @@ enum NetdevDriver: PortDriver {
     }
   }
 
-  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
+  static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
     PortStatus(
       state: link?.isRunning ?? false ? .up : .down, mtu: link?.mtu ?? 1500, receiveQueues: device.queueCount,
       transmitQueues: device.queueCount, remark: remark(link))

@@ -35,13 +35,13 @@ enum TapDriver: PortDriver {
     do throws(VTEPError) {
       if let link = try host.link(name, subject: subject) { try adjust(link, settings, on: host) }
       // Read again: the MTU may have changed.
-      guard let link = try host.link(name, subject: subject) else { return OpenedPort(device: device) }
+      guard let link = try host.link(name, subject: subject) else { return OpenedPort(device: .ethdev(device)) }
       let users = try VTEPError.wrap(subject) { () throws(NetlinkError) in try InterfaceUsers(host.netlink) }
-      if users.use(of: link) != nil { return OpenedPort(device: device, link: link) }
+      if users.use(of: link) != nil { return OpenedPort(device: .ethdev(device), link: link) }
       let side = host.guardHost(link, claim: try? InterfaceClaim(link))
       // Frames that the host has already sent on the new interface.
       device.discardReceived()
-      return OpenedPort(device: device, link: link, hostSide: side)
+      return OpenedPort(device: .ethdev(device), link: link, hostSide: side)
     } catch {
       try? device.remove(subject: subject)
       throw error
@@ -62,12 +62,12 @@ enum TapDriver: PortDriver {
   /// the device has a `max_rx_pktlen` of 1522 and refuses more.
   private static let driverMTU = 1500
 
-  static func setCarrier(_ device: EthernetDevice, isOn: Bool) {
+  static func setCarrier(_ device: FrameDevice, isOn: Bool) {
     for descriptor in device.descriptors.prefix(1) { TapDevice.setCarrier(descriptor, isOn: isOn) }
   }
 
   /// The MTU of a tap in another namespace is not visible here: the port's setting is used instead.
-  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
+  static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
     var status = PortStatus(
       state: device.descriptors.first.map { TapDevice.isUp($0) } ?? false ? .up : .down, mtu: link?.mtu ?? settings.mtu,
       receiveQueues: device.queueCount, transmitQueues: device.queueCount)

@@ -32,11 +32,11 @@ enum VhostUserDriver: PortDriver {
     let device = try EthernetDevice.openVhostUser(
       path: path, isClient: attachment.role == .client, queues: attachment.queues,
       offersOffloads: settings.offloads == .auto, host: host, subject: subject)
-    return try serving(path, device, attachment, subject: subject)
+    return try serving(path, .ethdev(device), attachment, subject: subject)
   }
 
-  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
-    guard let guest = device.watch?.guest, guest.isUp else { return PortStatus(mtu: settings.mtu) }
+  static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    guard let device = device.ethernet, let guest = device.watch?.guest, guest.isUp else { return PortStatus(mtu: settings.mtu) }
     let used = guest.receiveQueues.trailingOnes
     return PortStatus(
       state: .up, mtu: settings.mtu, guestMTU: guest.mtu, features: VirtioFeatures.names(guest.features),
@@ -62,7 +62,7 @@ enum VhostUserDriver: PortDriver {
 extension PortDriver {
   /// The opened port; if the daemon serves its socket, that is ready for permitted clients.
   static func serving(
-    _ path: String, _ device: EthernetDevice, _ attachment: PortAttachment, subject: String
+    _ path: String, _ device: FrameDevice, _ attachment: PortAttachment, subject: String
   ) throws(VTEPError) -> OpenedPort {
     guard attachment.role == .server else { return OpenedPort(device: device) }
     do throws(VTEPError) {

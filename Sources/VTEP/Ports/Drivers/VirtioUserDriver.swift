@@ -50,11 +50,11 @@ enum VirtioUserDriver: PortDriver {
     let device = try EthernetDevice.open(
       driver: "net_virtio_user", arguments: arguments, queues: attachment.queues, runtime: host.runtime,
       subject: subject, remedy: "see the preceding log lines")
-    guard let socket = attachment.socket else { return OpenedPort(device: device) }
-    return try serving(host.path(socket), device, attachment, subject: subject)
+    guard let socket = attachment.socket else { return OpenedPort(device: .ethdev(device)) }
+    return try serving(host.path(socket), .ethdev(device), attachment, subject: subject)
   }
 
-  static func status(_ device: EthernetDevice, link: Link?, settings: PortSettings) -> PortStatus {
-    device.linkStatus(whenDown: .waiting, mtu: settings.mtu)
+  static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    device.ethernet?.linkStatus(whenDown: .waiting, mtu: settings.mtu) ?? PortStatus(mtu: settings.mtu)
   }
 }

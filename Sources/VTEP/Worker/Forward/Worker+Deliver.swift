@@ -109,7 +109,7 @@ extension Worker {
     }
     // For the binding's counters, once the frame is sent.
     tagged.notedTag = tag
-    taggedBatches |= 1 &<< UInt64(target.port.rawValue)
+    expectTag(on: target.port)
     transmit(tagged, byteCount: tagged.byteCount, port: target.port)
   }
 }

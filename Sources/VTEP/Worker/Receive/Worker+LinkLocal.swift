@@ -140,7 +140,7 @@ extension Worker {
       // For the binding's counters.
       if let tag = EthernetView(mbuf.bytes)?.vlanTCI, tag & 0xfff != 0 {
         mbuf.notedTag = tag
-        taggedBatches |= 1 &<< UInt64(item.port.rawValue)
+        expectTag(on: item.port)
       }
       transmit(mbuf, byteCount: mbuf.byteCount, port: item.port)
     }

@@ -176,9 +176,9 @@ extension Worker {
 
   /// Whether another of our own uplinks sent the frame: two uplinks in one segment hear each other.
   private func isFromOtherUplink(_ source: MACAddress, portIndex: PortIndex) -> Bool {
-    for index in 0..<Limits.ports where index != Int(portIndex) {
-      let port = snapshot.pointee.ports + index
-      if port.pointee.isUnderlay, port.pointee.mac == source { return true }
+    for position in 0..<snapshot.pointee.uplinkCount {
+      let uplink = snapshot.pointee.uplinks[position]
+      if uplink != portIndex, snapshot.pointee.ports[Int(uplink)].mac == source { return true }
     }
     return false
   }

@@ -27,14 +27,15 @@ extension Worker {
   /// - Returns: whether the frame was consumed: it is part of another one then.
   @inline(never)
   mutating func coalesce(_ mbuf: Mbuf, port: PortIndex, features: PortFeatures) -> Bool {
-    let joined = joinedSegments + Int(port)
+    let batch = batch(of: port)
+    let joined = joinedSegments + batch
     guard mbuf.isContiguous, mbuf.isExclusive, let next = TCPSegment(frame: mbuf.bytes),
       features.contains([.takesUnfinished, next.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4])
     else {
       joined.pointee.head = nil
       return false
     }
-    if join(mbuf, next, to: joined, port: port) { return true }
+    if join(mbuf, next, to: joined, batch: batch) { return true }
     // The receiver waits for a segment with PSH: nothing is joined to it.
     joined.pointee.head = next.isPushed ? nil : mbuf.raw
     joined.pointee.last = mbuf.raw
@@ -45,11 +46,11 @@ extension Worker {
   }
 
   private mutating func join(
-    _ mbuf: Mbuf, _ next: TCPSegment, to joined: UnsafeMutablePointer<JoinedSegments>, port: PortIndex
+    _ mbuf: Mbuf, _ next: TCPSegment, to joined: UnsafeMutablePointer<JoinedSegments>, batch: Int
   ) -> Bool {
-    let count = batchSizes[Int(port)].frames
+    let count = batchSizes[batch].frames
     guard let raw = joined.pointee.head, let last = joined.pointee.last, let first = joined.pointee.segment, count > 0,
-      batches[Int(port) * Limits.transmitBatch + count - 1] == raw
+      batches[batch * Limits.transmitBatch + count - 1] == raw
     else { return false }
     let head = Mbuf(raw)
     let payloadByteCount = joined.pointee.payloadByteCount &+ next.payloadByteCount
@@ -62,7 +63,7 @@ extension Worker {
 
     _ = mbuf.removeFront(next.headerByteCount)
     cdpdk_mbuf_join(raw, last, mbuf.raw)
-    batchSizes[Int(port)].bytes &+= UInt64(truncatingIfNeeded: next.payloadByteCount)
+    batchSizes[batch].bytes &+= UInt64(truncatingIfNeeded: next.payloadByteCount)
     head.withMutableBytes {
       first.writeJoined(into: &$0, payloadByteCount: payloadByteCount, isPushed: next.isPushed)
     }

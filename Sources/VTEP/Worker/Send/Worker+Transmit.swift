@@ -1,6 +1,6 @@
 // Worker+Transmit: batches per device, sent when full and at the end of each round. Steps E7 and D7. On a port with several
-// queues, which a guest serves with one processor each, frames are spread by flow. A spinlock guards each queue, since workers
-// share them.
+// queues, which a guest serves with one processor each, frames are spread by flow. A spinlock guards each queue of DPDK's devices, since
+// workers share them.
 
 import CDPDK
 import Encap
@@ -22,32 +22,57 @@ extension Worker {
   /// - Parameter byteCount: the frame's size, which most callers know.
   @inline(always)
   mutating func transmit(_ mbuf: Mbuf, byteCount: Int, port: PortIndex) {
-    let index = Int(port)
+    let index = batch(of: port)
     let count = batchSizes[index].frames
     batches[index &* Limits.transmitBatch &+ count] = mbuf.raw
     batchSizes[index].frames = count &+ 1
     batchSizes[index].bytes &+= UInt64(truncatingIfNeeded: byteCount)
-    if count == 0 {
-      filledBatches |= 1 &<< UInt64(index)
-    } else if count &+ 1 == Limits.transmitBatch {
-      flushBatch(of: port)
-    }
+    if count &+ 1 == Limits.transmitBatch { flushBatch(index) }
   }
 
-  mutating func flushBatches() {
-    while filledBatches != 0 {
-      flushBatch(of: PortIndex(rawValue: UInt16(truncatingIfNeeded: filledBatches.trailingZeroBitCount)))
-    }
+  /// In place of a batch.
+  static var noBatch: UInt8 { 0xff }
+
+  /// The port's batch, until `flushBatches`.
+  @inline(always)
+  mutating func batch(of port: PortIndex) -> Int {
+    let index = batchOfPort[Int(port)]
+    return index != Self.noBatch ? Int(index) : openBatch(for: port)
   }
 
   @inline(never)
-  private mutating func flushBatch(of portIndex: PortIndex) {
+  private mutating func openBatch(for port: PortIndex) -> Int {
+    if batchCount == Limits.batches { flushBatches() }
+    let index = batchCount
+    batchCount = index &+ 1
+    batchPorts[index] = port
+    batchOfPort[Int(port)] = UInt8(truncatingIfNeeded: index)
+    return index
+  }
+
+  /// The frame that comes next in the port's batch belongs to a tagged binding.
+  @inline(always)
+  mutating func expectTag(on port: PortIndex) {
+    taggedBatches |= 1 &<< UInt64(truncatingIfNeeded: batch(of: port))
+  }
+
+  @inline(never)
+  mutating func flushBatches() {
+    for index in 0..<batchCount {
+      if batchSizes[index].frames != 0 { flushBatch(index) }
+      batchOfPort[Int(batchPorts[index])] = Self.noBatch
+    }
+    batchCount = 0
+  }
+
+  @inline(never)
+  private mutating func flushBatch(_ batchIndex: Int) {
+    let portIndex = batchPorts[batchIndex]
     let index = Int(portIndex)
-    filledBatches &= ~(1 &<< UInt64(index))
-    var size = batchSizes[index]
-    batchSizes[index] = BatchSize()
-    joinedSegments[index].head = nil
-    let batch = batches + index * Limits.transmitBatch
+    var size = batchSizes[batchIndex]
+    batchSizes[batchIndex] = BatchSize()
+    joinedSegments[batchIndex].head = nil
+    let batch = batches + batchIndex * Limits.transmitBatch
     let port = snapshot.pointee.ports + index
     guard port.pointee.isAttached else {
       cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
@@ -55,8 +80,8 @@ extension Worker {
       return
     }
 
-    let hasTags = taggedBatches & 1 &<< UInt64(index) != 0
-    if hasTags { taggedBatches &= ~(1 &<< UInt64(index)) }
+    let hasTags = taggedBatches & 1 &<< UInt64(batchIndex) != 0
+    if hasTags { taggedBatches &= ~(1 &<< UInt64(batchIndex)) }
     if port.pointee.features.contains(.limitsEgress) { size = limitEgress(batch, size.frames, portIndex: portIndex) }
     let queues = Int(port.pointee.transmitQueues)
     if queues == 1 || port.pointee.isUnderlay {
@@ -69,15 +94,15 @@ extension Worker {
 
   /// Sends a batch on one queue of a port.
   @inline(always)
-  private func send(
+  private mutating func send(
     _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int, hasTags: Bool
   ) {
     let index = Int(portIndex)
     let count = size.frames
     if hasTags { noteBindings(batch, count) }
     var byteCount = size.bytes
-    let portID = snapshot.pointee.ports[index].portID
-    let sent = Int(transmitLocked(portID, queue, batch, count, lock: index * Limits.workers + queue))
+    let device = snapshot.pointee.ports[index].device
+    let sent = Int(transmitLocked(device, queue, batch, count, lock: index * Limits.workers + queue))
     if sent < count {
       for position in sent..<count {
         byteCount &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
@@ -95,7 +120,9 @@ extension Worker {
 
   /// Sends a batch on all queues of a port, each flow always on the same queue and in order.
   @inline(never)
-  private func spread(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, portIndex: PortIndex, queues: Int, hasTags: Bool) {
+  private mutating func spread(
+    _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, portIndex: PortIndex, queues: Int, hasTags: Bool
+  ) {
     var used: UInt64 = 0
     for position in 0..<count {
       let flow = InnerFlow(frame: Mbuf(batch[position].unsafelyUnwrapped).bytes)

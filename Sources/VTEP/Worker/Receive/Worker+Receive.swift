@@ -1,0 +1,63 @@
+// Worker+Receive: bursts from receive queues of any kind. Step E1 and D1.
+
+import CDPDK
+import MACTable
+
+extension Worker {
+  /// Takes a burst from a queue and forwards it.
+  ///
+  /// - Returns: the number of frames; below 0: none wait.
+  @inline(always)
+  mutating func receive(from queue: UnsafePointer<ReceiveQueue>) -> Int {
+    let port = snapshot.pointee.ports + Int(queue.pointee.port)
+    let count: Int
+    switch queue.pointee.kind {
+    case .ethdev: count = Int(cdpdk_rx_burst(port.pointee.device, queue.pointee.queue, frames, UInt16(Limits.burst)))
+    case .none: return -1
+    }
+    if count <= 0 { return count }
+    if port.pointee.isHardware { prefetch(count) }
+    if port.pointee.isUnderlay {
+      receiveFromUnderlay(count, portIndex: queue.pointee.port)
+    } else {
+      receiveFromAccess(count, portIndex: queue.pointee.port)
+    }
+    return count
+  }
+
+  @inline(never)
+  private func prefetch(_ count: Int) {
+    for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
+  }
+
+  /// Takes a burst from each queue in which frames wait, and sends in between, so that what is collected stays bounded however many
+  /// queues there are.
+  ///
+  /// - Returns: the number of frames.
+  @inline(never)
+  mutating func receiveFromReady() -> Int {
+    readiness.takeEvents()
+    var total = 0
+    var unsent = 0
+    var position = 0
+    while position < readiness.count {
+      guard let queue = readiness.queue(at: position, snapshot, worker: index) else {
+        readiness.remove(at: position)
+        continue
+      }
+      let count = receive(from: queue)
+      guard count >= 0 else {
+        readiness.remove(at: position)
+        continue
+      }
+      position &+= 1
+      total &+= count
+      unsent &+= count
+      if unsent >= Limits.flushPackets {
+        flushBatches()
+        unsent = 0
+      }
+    }
+    return total
+  }
+}
