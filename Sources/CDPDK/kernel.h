@@ -106,9 +106,6 @@ static inline cdpdk_mbuf cdpdk_mbuf_slice(cdpdk_mbuf segment, uint16_t offset, u
   m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
   return m;
 }
-// Where the sender left a checksum to hardware, as a packet socket or tap says it; 0: nowhere.
-static inline void cdpdk_mbuf_note_checksum(cdpdk_mbuf m, uint16_t start, uint16_t offset) { m->hash.usr = (uint32_t)start << 16 | offset; }
-static inline uint32_t cdpdk_mbuf_noted_checksum(cdpdk_mbuf m) { return m->hash.usr; }
 // The outer checksum needs no verification: the kernel has done it, or the packet has never left this host.
 static inline void cdpdk_mbuf_trust_outer(cdpdk_mbuf m) { m->ol_flags |= RTE_MBUF_F_RX_OUTER_L4_CKSUM_GOOD; }
 static inline int cdpdk_mbuf_is_outer_trusted(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_OUTER_L4_CKSUM_MASK) == RTE_MBUF_F_RX_OUTER_L4_CKSUM_GOOD; }

@@ -126,24 +126,60 @@ static inline void cdpdk_mbuf_set_received(cdpdk_mbuf m, int unfinished, int lar
   m->packet_type = packet_type;
 }
 static inline uint32_t cdpdk_mbuf_packet_type(cdpdk_mbuf m) { return m->packet_type; }
-// ... and what a driver must do with a packet to send. Requests keep this form from one port to the other.
-#define CDPDK_REQUEST (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)
-#define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6)
+// ... where its sender says that it has left a checksum (virtio csum_start and csum_offset), counted from the end, so that tags may come
+// and go in front. In the field of a flow director's match, which we never enable: a value there is ours.
+#define CDPDK_CHECKSUM_OFFSET_BITS 15
+static inline void cdpdk_mbuf_note_checksum(cdpdk_mbuf m, uint16_t start, uint16_t offset) {
+  if (start == 0) return;
+  uint32_t n = start < m->pkt_len ? m->pkt_len - start : 0;
+  m->hash.usr = n << CDPDK_CHECKSUM_OFFSET_BITS | (offset < 1u << CDPDK_CHECKSUM_OFFSET_BITS ? offset : (1u << CDPDK_CHECKSUM_OFFSET_BITS) - 1);
+  m->ol_flags |= RTE_MBUF_F_RX_FDIR_ID;
+}
+// Start << 16 | offset, both of the packet as it is now; 0: nothing is noted.
+static inline uint64_t cdpdk_mbuf_noted_checksum(cdpdk_mbuf m) {
+  uint32_t n = m->hash.usr >> CDPDK_CHECKSUM_OFFSET_BITS;
+  if ((m->ol_flags & RTE_MBUF_F_RX_FDIR_ID) == 0 || n > m->pkt_len) return 0;
+  return (uint64_t)(m->pkt_len - n) << 16 | (m->hash.usr & ((1u << CDPDK_CHECKSUM_OFFSET_BITS) - 1));
+}
+// ... and what a driver must do with a packet to send. Requests keep this form from one port to the other. Those inside tunnels are
+// never handed to a driver.
+#define CDPDK_REQUEST (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)
+#define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_TUNNEL_MASK)
 static inline int cdpdk_mbuf_has_request(cdpdk_mbuf m) { return (m->ol_flags & CDPDK_REQUEST) != 0; }
 // Sole owner of its memory, no pending offload, no noted tag.
 static inline int cdpdk_mbuf_is_plain(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST | RTE_MBUF_F_RX_VLAN_STRIPPED)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
-static inline int cdpdk_mbuf_wants_segments(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0; }
+static inline int cdpdk_mbuf_wants_segments(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)) != 0; }
+static inline int cdpdk_mbuf_is_tunnelled_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_TUNNEL_MASK) != 0; }
 static inline int cdpdk_mbuf_is_udp_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM; }
 static inline int cdpdk_mbuf_is_ipv6_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_IPV6) != 0; }
 static inline uint16_t cdpdk_mbuf_l2(cdpdk_mbuf m) { return m->l2_len; }
 static inline uint16_t cdpdk_mbuf_l3(cdpdk_mbuf m) { return m->l3_len; }
 static inline uint16_t cdpdk_mbuf_l4(cdpdk_mbuf m) { return m->l4_len; }
-static inline void cdpdk_mbuf_set_request(cdpdk_mbuf m, int udp, int ipv6, uint16_t l2, uint16_t l3, uint16_t l4, uint16_t segment) {
+static inline void cdpdk_mbuf_set_request(cdpdk_mbuf m, int udp, int ipv6, int tunnelled, uint16_t l2, uint16_t l3, uint16_t l4, uint16_t segment) {
   m->ol_flags = (m->ol_flags & ~CDPDK_REQUEST_FIELDS) | (udp ? RTE_MBUF_F_TX_UDP_CKSUM : RTE_MBUF_F_TX_TCP_CKSUM)
-    | (ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4) | (segment ? RTE_MBUF_F_TX_TCP_SEG : 0);
+    | (ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4) | (tunnelled ? RTE_MBUF_F_TX_TUNNEL_IP : 0)
+    | (segment == 0 ? 0 : udp ? RTE_MBUF_F_TX_UDP_SEG : RTE_MBUF_F_TX_TCP_SEG);
   m->tx_offload = rte_mbuf_tx_offload(l2, l3, l4, segment, 0, 0, 0);
 }
 static inline void cdpdk_mbuf_clear_request(cdpdk_mbuf m) { m->ol_flags &= ~CDPDK_REQUEST_FIELDS; }
+// The division behind a CRC32c (RFC 9260 appendix A) over n octets, continued from c, which is all ones at first.
+static inline uint32_t cdpdk_crc32c(uint32_t c, const void *octets, size_t n) {
+  const uint8_t *p = (const uint8_t *)octets;
+#if defined(__SSE4_2__)
+  for (; n >= 8; p += 8, n -= 8) {
+    uint64_t w;
+    memcpy(&w, p, 8);
+    c = (uint32_t)__builtin_ia32_crc32di(c, w);
+  }
+  for (; n > 0; p++, n--) c = __builtin_ia32_crc32qi(c, *p);
+#else
+  for (; n > 0; p++, n--) {
+    c ^= *p;
+    for (int bit = 0; bit < 8; bit++) c = c >> 1 ^ (0x82f63b78u & -(c & 1));
+  }
+#endif
+  return c;
+}
 
 // -- VLAN tags ---------------------------------------------------------------------------------------------------------
 // Tag control information beside the packet, in the field where a NIC stores stripped tags. We never enable stripping, so a value

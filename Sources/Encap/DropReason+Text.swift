@@ -80,12 +80,12 @@ extension DropReason {
     case .offloadHeaders:
       (
         "offload-headers",
-        "guest requested checksum or segmentation offload, but the frame has no complete TCP or UDP header there; update the guest's driver"
+        "sender requested checksum or segmentation offload, but the headers lead to no TCP or UDP header there; update the guest's driver"
       )
     case .offloadSegmentSize:
       (
         "offload-segment-size",
-        "guest requested TCP segmentation with an invalid segment size; update the guest's driver, or distrust the guest"
+        "sender requested segmentation with an invalid segment size; update the guest's driver, or distrust the guest"
       )
     case .portDisabled:
       ("port-disabled", "port is disabled, or shut by a guard (show ports says why); vtepctl port set NAME --enabled reopens it")

@@ -13,6 +13,11 @@ public enum EtherType {
   /// The 802.1ad service tag (S-TAG).
   @inlinable public static var serviceTag: UInt16 { 0x88a8 }
 
+  /// An Ethernet frame inside GRE or Geneve (Transparent Ethernet Bridging).
+  static var bridged: UInt16 { 0x6558 }
+  /// MPLS (RFC 3032 section 5).
+  static var mpls: UInt16 { 0x8847 }
+
   /// Whether this value is the TPID of a VLAN tag.
   @inlinable @inline(__always)
   public static func isTag(_ value: UInt16) -> Bool {
@@ -24,12 +29,19 @@ public enum EtherType {
 @usableFromInline
 enum IPProtocol {
   @inlinable static var hopByHop: UInt8 { 0 }
+  /// IPv4 in IP (RFC 2003).
+  @inlinable static var ipv4: UInt8 { 4 }
   @inlinable static var tcp: UInt8 { 6 }
   @inlinable static var udp: UInt8 { 17 }
+  /// IPv6 in IP (RFC 4213, RFC 2473).
+  @inlinable static var ipv6: UInt8 { 41 }
   @inlinable static var routing: UInt8 { 43 }
   @inlinable static var fragment: UInt8 { 44 }
+  @inlinable static var gre: UInt8 { 47 }
   @inlinable static var destinationOptions: UInt8 { 60 }
   @inlinable static var sctp: UInt8 { 132 }
+  /// MPLS in IP (RFC 4023).
+  @inlinable static var mpls: UInt8 { 137 }
 
   /// Whether the first four octets of the transport header are source and destination port.
   @inlinable @inline(__always)

@@ -1,5 +1,5 @@
 // Finds the IP header of an inner frame behind up to two VLAN tags, and the transport header behind IPv6 extension
-// headers. Shared by flow hash, ECN and checksum repair; every step is bounded by the frame.
+// headers. Shared by flow hash, ECN, checksum repair and offload requests; every step is bounded by the frame.
 
 /// Where the network header of a frame begins, and what it is.
 @frozen
@@ -28,6 +28,43 @@ struct NetworkLayer {
     }
     etherType = frame.big16(offset &+ 2)
     offset = offset &+ 4
+  }
+}
+
+/// An IP header of a packet that is no fragment, with its options or extension headers.
+struct NetworkHeader {
+  /// Octets of the header; what follows it need not be in the frame.
+  var byteCount: Int
+  /// Octets of the packet as the header says, from the header on.
+  var packetByteCount: Int
+  /// Protocol number of what follows.
+  var transport: UInt8
+  /// A routing header is there: the header's destination need not be the final one.
+  var hasRouting = false
+
+  /// Nil when the header is cut, contradicts itself, or is a fragment's.
+  ///
+  /// - Parameters:
+  ///   - frame: of any length; nothing is read beyond its end.
+  ///   - offset: where the header begins, at most the frame's end.
+  ///   - etherType: IPv4 or IPv6; with any other there is no header.
+  init?(_ frame: RawSpan, at offset: Int, etherType: UInt16) {
+    let room = frame.byteCount &- offset
+    if etherType == EtherType.ipv4, room >= 20, frame.byte(offset) &>> 4 == 4 {
+      byteCount = Int(frame.byte(offset) & 0xf) &* 4
+      packetByteCount = Int(frame.big16(offset &+ 2))
+      transport = frame.byte(offset &+ 9)
+      guard byteCount >= 20, frame.big16(offset &+ 6) & 0x3fff == 0 else { return nil }
+    } else if etherType == EtherType.ipv6, room >= 40, frame.byte(offset) &>> 4 == 6 {
+      packetByteCount = 40 &+ Int(frame.big16(offset &+ 4))
+      let chain = IPv6HeaderChain(packet: frame, header: offset, end: min(frame.byteCount, offset &+ packetByteCount))
+      guard !chain.isMalformed, chain.fragment == 0 else { return nil }
+      byteCount = chain.offset &- offset
+      transport = chain.transport
+      hasRouting = chain.hasRouting
+    } else {
+      return nil
+    }
   }
 }
 

@@ -4,6 +4,57 @@
 
 /// Repair of transport checksums that the sender left to hardware.
 public enum UnfinishedChecksum {
+  /// Where a sender says that it has left a checksum (virtio 1.3 section 5.1.6.2: csum_start, csum_offset). Octets.
+  @frozen
+  public struct Place: Equatable, Sendable {
+    /// Offset in the frame from which the checksum is computed, up to the frame's end.
+    public var start: Int
+    /// Offset of its field from there.
+    public var offset: Int
+
+    public init(start: Int, offset: Int) {
+      self.start = start
+      self.offset = offset
+    }
+
+    /// Offset of the field in the frame.
+    @inlinable public var field: Int { start &+ offset }
+    /// It is the CRC32c of SCTP (RFC 9260 section 6.8), in four octets, the only one with its field there; all others are Internet
+    /// checksums.
+    @inlinable public var isCRC32c: Bool { offset == 8 }
+
+    /// Whether the field lies behind the Ethernet header and within the contiguous beginning of the frame.
+    @inlinable
+    public func fits(_ frame: RawSpan) -> Bool {
+      start >= 14 && offset >= 0 && start <= frame.byteCount && offset <= frame.byteCount &- start &- (isCRC32c ? 4 : 2)
+    }
+
+    /// Finishes an Internet checksum.
+    /// - Parameter sum: `InternetChecksum.partialSum` of the frame from `start` to its end.
+    /// - Precondition: it fits.
+    public func finish(_ frame: inout MutableRawSpan, sum: UInt32) {
+      precondition(fits(frame.bytes), "beyond the frame")
+      // Of all protocols: 0 means "no checksum" to some of them, and its complement is the same number to the rest.
+      frame.storeBig16(InternetChecksum.complementUDP(sum), at: field)
+    }
+
+    /// Clears the field of a CRC32c, which must be 0 while it is computed.
+    /// - Precondition: it fits.
+    public func clearCRC32c(_ frame: inout MutableRawSpan) {
+      precondition(fits(frame.bytes) && isCRC32c, "beyond the frame")
+      frame.storeBig32(0, at: field)
+    }
+
+    /// Finishes a CRC32c.
+    /// - Parameter remainder: of the division, over the frame from `start` to its end with the field cleared, before it is complemented.
+    /// - Precondition: it fits.
+    public func finish(_ frame: inout MutableRawSpan, remainder: UInt32) {
+      precondition(fits(frame.bytes) && isCRC32c, "beyond the frame")
+      // The least significant octet goes first (RFC 9260 appendix A).
+      frame.storeBig32((~remainder).byteSwapped, at: field)
+    }
+  }
+
   /// What was found.
   public enum Outcome: Sendable {
     /// Nothing to do: already complete, a fragment, neither TCP nor UDP, or malformed.

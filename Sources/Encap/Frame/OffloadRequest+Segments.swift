@@ -1,8 +1,8 @@
-// Headers of the segments that a large TCP segment is cut into (as RFC 9293 section 3.7 has a sender do it): lengths,
-// IPv4 identification, sequence number, flags, checksums. The payload is the caller's.
+// Headers of the segments that a large TCP segment is cut into (as RFC 9293 section 3.7 has a sender do it), or a train of UDP datagrams:
+// lengths, IPv4 identification, sequence number, flags, checksums; the same in all tunnels around them. The payload is the caller's.
 
 extension OffloadRequest {
-  /// Turns a copy of the large segment's headers into those of one of its segments. The TCP checksum field is left
+  /// Turns a copy of the large segment's headers into those of one of its segments. The TCP or UDP checksum field is left
   /// holding the pseudo-header sum, to be finished over the segment.
   /// - Parameters:
   ///   - headers: `headerByteCount` octets, the Ethernet header first.
@@ -14,32 +14,50 @@ extension OffloadRequest {
     into headers: inout MutableRawSpan, index: Int, payloadByteCount: Int, isLast: Bool
   ) {
     precondition(headers.byteCount >= headerByteCount, "headers are cut off")
-    let segmentByteCount = transportByteCount &+ payloadByteCount
-    let addressSum: UInt32
-    if isIPv6 {
-      let payloadLength = networkByteCount &- 40 &+ segmentByteCount
-      headers.storeBig16(UInt16(truncatingIfNeeded: payloadLength), at: linkByteCount &+ 4)
-      addressSum =
-        InternetChecksum.partialSum(IPAddress(loading16: headers.bytes, at: linkByteCount &+ 8))
-        &+ InternetChecksum.partialSum(IPAddress(loading16: headers.bytes, at: linkByteCount &+ 24))
+    let tunnels = isTunnelled ? TunnelHeaders(headers.bytes, transport: transportOffset) : nil
+    let network = tunnels?.network ?? linkByteCount
+    let end = headerByteCount &+ payloadByteCount
+    tunnels?.writeLengths(into: &headers, index: index, end: end)
+    OffloadRequest.writeNetwork(into: &headers, at: network, isIPv6: isIPv6, index: index, end: end)
+    if isUDP {
+      headers.storeBig16(UInt16(truncatingIfNeeded: end &- transportOffset), at: transportOffset &+ 4)
     } else {
-      headers.storeBig16(UInt16(truncatingIfNeeded: networkByteCount &+ segmentByteCount), at: linkByteCount &+ 2)
-      let identification = headers.bytes.big16(linkByteCount &+ 4) &+ UInt16(truncatingIfNeeded: index)
-      headers.storeBig16(identification, at: linkByteCount &+ 4)
-      headers.storeBig16(0, at: linkByteCount &+ 10)
-      let sum = InternetChecksum.partialSum(headers.bytes.extracting(unchecked: linkByteCount..<transportOffset))
-      headers.storeBig16(InternetChecksum.complement(sum), at: linkByteCount &+ 10)
-      addressSum = UInt32(InternetChecksum.fold(headers.bytes.big64(linkByteCount &+ 12)))
+      let sent = UInt32(truncatingIfNeeded: index &* segmentByteCount)
+      headers.storeBig32(headers.bytes.big32(transportOffset &+ 4) &+ sent, at: transportOffset &+ 4)
+      var flags = headers.bytes.byte(transportOffset &+ 13)
+      if !isLast { flags &= ~0x09 }
+      if index > 0 { flags &= ~0x80 }
+      headers.storeByte(flags, at: transportOffset &+ 13)
     }
+    let pseudoSum =
+      OffloadRequest.addressSum(headers.bytes, at: network, isIPv6: isIPv6)
+      &+ UInt32(isUDP ? IPProtocol.udp : IPProtocol.tcp) &+ UInt32(truncatingIfNeeded: end &- transportOffset)
+    let folded = InternetChecksum.fold(pseudoSum)
+    headers.storeBig16(folded, at: checksumOffset)
+    tunnels?.writeChecksums(into: &headers, transport: transportOffset, pseudoSum: folded, end: end)
+  }
 
-    let sent = UInt32(truncatingIfNeeded: index &* self.segmentByteCount)
-    headers.storeBig32(headers.bytes.big32(transportOffset &+ 4) &+ sent, at: transportOffset &+ 4)
-    var flags = headers.bytes.byte(transportOffset &+ 13)
-    if !isLast { flags &= ~0x09 }
-    if index > 0 { flags &= ~0x80 }
-    headers.storeByte(flags, at: transportOffset &+ 13)
-    let pseudoSum = addressSum &+ UInt32(IPProtocol.tcp) &+ UInt32(truncatingIfNeeded: segmentByteCount)
-    headers.storeBig16(InternetChecksum.fold(pseudoSum), at: checksumOffset)
+  /// Writes lengths, identification and IPv4 checksum of the IP header at `offset`, whose packet ends at `end`.
+  static func writeNetwork(into headers: inout MutableRawSpan, at offset: Int, isIPv6: Bool, index: Int, end: Int) {
+    let byteCount = end &- offset
+    if isIPv6 {
+      headers.storeBig16(UInt16(truncatingIfNeeded: byteCount &- 40), at: offset &+ 4)
+      return
+    }
+    headers.storeBig16(UInt16(truncatingIfNeeded: byteCount), at: offset &+ 2)
+    let identification = headers.bytes.big16(offset &+ 4) &+ UInt16(truncatingIfNeeded: index)
+    headers.storeBig16(identification, at: offset &+ 4)
+    headers.storeBig16(0, at: offset &+ 10)
+    let headerEnd = offset &+ Int(headers.bytes.byte(offset) & 0xf) &* 4
+    let sum = InternetChecksum.partialSum(headers.bytes.extracting(unchecked: offset..<headerEnd))
+    headers.storeBig16(InternetChecksum.complement(sum), at: offset &+ 10)
+  }
+
+  /// The sum of the addresses in the IP header at `offset`, not folded.
+  static func addressSum(_ headers: RawSpan, at offset: Int, isIPv6: Bool) -> UInt32 {
+    guard isIPv6 else { return UInt32(InternetChecksum.fold(headers.big64(offset &+ 12))) }
+    return InternetChecksum.partialSum(IPAddress(loading16: headers, at: offset &+ 8))
+      &+ InternetChecksum.partialSum(IPAddress(loading16: headers, at: offset &+ 24))
   }
 
   /// Finishes the checksum of a whole frame whose field holds the pseudo-header sum.

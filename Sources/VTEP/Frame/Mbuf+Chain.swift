@@ -27,6 +27,20 @@ extension Mbuf {
     }
     return sum
   }
+
+  /// The remainder of the CRC32c division over the packet's bytes from `offset` on, over all its buffers (RFC 9260 appendix A).
+  func crc32cRemainder(from offset: Int) -> UInt32 {
+    var remainder = UInt32.max
+    var skip = offset
+    var next: OpaquePointer? = raw
+    while let segment = next {
+      let count = Int(cdpdk_mbuf_segment_length(segment))
+      if skip < count { remainder = cdpdk_crc32c(remainder, cdpdk_mbuf_data(segment) + skip, count &- skip) }
+      skip = max(skip &- count, 0)
+      next = cdpdk_mbuf_next(segment)
+    }
+    return remainder
+  }
 }
 
 /// Reads a packet sequentially across its buffers.

@@ -1,5 +1,5 @@
-// Mbuf+Offload: a frame's pending offload request (complete a checksum, segment a large TCP segment), kept in the buffer's own
-// offload fields, where drivers look for it.
+// Mbuf+Offload: a frame's pending offload request (complete a checksum, cut a large TCP segment or a train of UDP datagrams), kept in the
+// buffer's own offload fields, where drivers look for it.
 
 import CDPDK
 import Encap
@@ -24,14 +24,22 @@ extension Mbuf {
         linkByteCount: Int(cdpdk_mbuf_l2(raw)), networkByteCount: Int(cdpdk_mbuf_l3(raw)),
         transportByteCount: Int(cdpdk_mbuf_l4(raw)), isIPv6: cdpdk_mbuf_is_ipv6_request(raw) != 0,
         isUDP: cdpdk_mbuf_is_udp_request(raw) != 0,
-        segmentByteCount: wantsSegments ? Int(cdpdk_mbuf_segment_size(raw)) : 0)
+        segmentByteCount: wantsSegments ? Int(cdpdk_mbuf_segment_size(raw)) : 0,
+        isTunnelled: cdpdk_mbuf_is_tunnelled_request(raw) != 0)
     }
     nonmutating set {
       cdpdk_mbuf_set_request(
-        raw, newValue.isUDP ? 1 : 0, newValue.isIPv6 ? 1 : 0, UInt16(truncatingIfNeeded: newValue.linkByteCount),
-        UInt16(truncatingIfNeeded: newValue.networkByteCount), UInt16(truncatingIfNeeded: newValue.transportByteCount),
+        raw, newValue.isUDP ? 1 : 0, newValue.isIPv6 ? 1 : 0, newValue.isTunnelled ? 1 : 0,
+        UInt16(truncatingIfNeeded: newValue.linkByteCount), UInt16(truncatingIfNeeded: newValue.networkByteCount),
+        UInt16(truncatingIfNeeded: newValue.transportByteCount),
         UInt16(truncatingIfNeeded: newValue.segmentByteCount))
     }
+  }
+
+  /// Where the frame's sender says that it has left a checksum; nil when it does not say.
+  var notedChecksum: UnfinishedChecksum.Place? {
+    let noted = cdpdk_mbuf_noted_checksum(raw)
+    return noted == 0 ? nil : UnfinishedChecksum.Place(start: Int(noted &>> 16), offset: Int(noted & 0xffff))
   }
 
   func clearRequest() {
@@ -61,5 +69,17 @@ extension Mbuf {
     target.clearRequest()
     if target.raw != raw { free() }
     return target
+  }
+
+  /// Completes the checksum at a place that fits the first buffer, whatever the protocol.
+  func finishChecksum(at place: UnfinishedChecksum.Place) {
+    guard place.isCRC32c else {
+      let sum = partialSum(from: place.start)
+      withMutableBytes { place.finish(&$0, sum: sum) }
+      return
+    }
+    withMutableBytes { place.clearCRC32c(&$0) }
+    let remainder = crc32cRemainder(from: place.start)
+    withMutableBytes { place.finish(&$0, remainder: remainder) }
   }
 }

@@ -10,6 +10,7 @@ extension cdpdk_virtio_header {
   static var isChecked: UInt8 { 2 }
   /// Values of `segmentation`, without `congestion`.
   static var tcpIPv4: UInt8 { 1 }
+  static var fragments: UInt8 { 3 }
   static var tcpIPv6: UInt8 { 4 }
   static var udp: UInt8 { 5 }
   /// The TCP segment has CWR set: only the first piece keeps it (RFC 3168 section 6.1.2).
@@ -33,7 +34,10 @@ extension Mbuf {
   private func noteRequest(_ header: cdpdk_virtio_header, _ insertedByteCount: UInt16) {
     let isUnfinished = header.flags & cdpdk_virtio_header.needsChecksum != 0
     cdpdk_mbuf_set_received(raw, isUnfinished ? 1 : 0, header.kind != 0 ? 1 : 0, header.segment_size, 0)
-    cdpdk_mbuf_note_checksum(raw, isUnfinished ? header.checksum_start &+ insertedByteCount : 0, header.checksum_offset)
+    // Fragments, which no kernel since Linux 4.14 asks for, are not datagrams: without a place they are refused.
+    if isUnfinished && header.kind != cdpdk_virtio_header.fragments {
+      cdpdk_mbuf_note_checksum(raw, header.checksum_start &+ insertedByteCount, header.checksum_offset)
+    }
     if header.flags & cdpdk_virtio_header.isChecked != 0 { cdpdk_mbuf_trust_outer(raw) }
   }
 

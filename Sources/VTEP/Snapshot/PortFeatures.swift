@@ -6,12 +6,14 @@ struct PortFeatures: OptionSet {
 
   /// Frames may arrive with checksums that their sender left to hardware, without any indication (UnfinishedChecksum).
   static let finishesChecksums = PortFeatures(rawValue: 1 << 0)
-  /// Frames may arrive with requests to complete a checksum or to segment a large TCP segment (OffloadRequest).
+  /// Frames may arrive with requests to complete a checksum, or to cut a large TCP segment or a train of UDP datagrams (OffloadRequest).
   static let offersOffloads = PortFeatures(rawValue: 1 << 1)
   /// The port accepts frames with partial checksums, and large TCP segments over IPv4 and IPv6.
   static let takesUnfinished = PortFeatures(rawValue: 1 << 2)
   static let takesSegmentsIPv4 = PortFeatures(rawValue: 1 << 3)
   static let takesSegmentsIPv6 = PortFeatures(rawValue: 1 << 4)
+  /// The port accepts trains of UDP datagrams, over IPv4 and IPv6.
+  static let takesSegmentsUDP = PortFeatures(rawValue: 1 << 9)
 
   static let takesSegments: PortFeatures = [.takesSegmentsIPv4, .takesSegmentsIPv6]
   /// Received frames must be checked for partial checksums and offload requests.

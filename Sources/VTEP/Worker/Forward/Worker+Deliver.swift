@@ -38,7 +38,11 @@ extension Worker {
   private static func takes(_ features: PortFeatures, _ mbuf: Mbuf) -> Bool {
     guard features.contains(.takesUnfinished) else { return false }
     guard mbuf.wantsSegments else { return true }
-    return features.contains(mbuf.request.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4)
+    let request = mbuf.request
+    // A virtio-net header has no room for the offsets of a tunnel.
+    if request.isTunnelled { return false }
+    if request.isUDP { return features.contains(.takesSegmentsUDP) }
+    return features.contains(request.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4)
   }
 
   /// Adds a frame to the batch of a port that is up and takes the frame as it is.

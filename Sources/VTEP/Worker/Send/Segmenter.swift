@@ -1,5 +1,6 @@
-// Segmenter: splits a large TCP segment into segments of the size that its sender requested (as a network card does for TSO).
-// Each is a new packet with complete headers and checksum, and continues like any other frame.
+// Segmenter: splits a large TCP segment, or a train of UDP datagrams, into segments of the size that its sender requested (as a network
+// card does for TSO and USO), also inside tunnels of the sender's own. Each is a new packet with complete headers and checksums, and
+// continues like any other frame.
 //
 // The payload is copied. rte_gso would avoid that, but it supports only IPv4, leaves checksums alone, and produces chains, for
 // which the outer header needs a third buffer (docs/decisions/0006).

@@ -1,6 +1,6 @@
-// Worker+Offload: frames with a pending offload request (OffloadRequest). They pass unchanged between two guests that both
-// support it; the request is carried out here only when the frame leaves through a tunnel or a port that does not. Between
-// steps E4 and E5 or E6; frames without a request never come here.
+// Worker+Offload: frames with a pending offload request (OffloadRequest), from guests or from a kernel at the other end of a veth or tap.
+// They pass unchanged to a port that supports it; the request is carried out here only when the frame leaves through a tunnel or a port
+// that does not. Between steps E4 and E5 or E6; frames without a request never come here.
 
 import CDPDK
 import Encap
@@ -36,9 +36,17 @@ extension Worker {
     let isLarge = cdpdk_mbuf_is_large_segment(mbuf.raw) != 0
     guard isLarge || cdpdk_mbuf_checksum_is_unfinished(mbuf.raw) != 0 else { return ignoredRequest(mbuf) }
     let segmentByteCount = isLarge ? Int(cdpdk_mbuf_segment_size(mbuf.raw)) : nil
-    switch OffloadRequest.check(frame: mbuf.bytes, byteCount: mbuf.byteCount, segmentByteCount: segmentByteCount) {
+    switch OffloadRequest.check(
+      frame: mbuf.bytes, byteCount: mbuf.byteCount, segmentByteCount: segmentByteCount, checksum: mbuf.notedChecksum)
+    {
     case .refused(let reason):
       return reason
+    case .elsewhere(let place):
+      // No output could take it in this form: of a tunnel's inner packet, or of a protocol like SCTP.
+      mbuf.finishChecksum(at: place)
+      // Around it there may be a datagram with a checksum, which covers the inner one.
+      if mbuf.isContiguous { _ = mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) } }
+      return nil
     case .sound(let request, let byteCount):
       let padding = mbuf.byteCount &- byteCount
       guard padding == 0 || padding <= Int(UInt16.max) && cdpdk_mbuf_trim(mbuf.raw, UInt16(truncatingIfNeeded: padding)) == 0 else {
