@@ -92,6 +92,50 @@ def test_control_continues_without_descriptors(lab, daemon):
     wait_until(lambda: "file descriptors are available again" in daemon.log(), lambda: f"the reserve is kept back:\n{daemon.log()}")
 
 
+@pytest.mark.parametrize("options", [
+    ("tap", "--device", "tap9"),
+    ("netdev", "--device", "lo9"),
+    ("vhost-user", "--socket", "p.sock"),
+    ("vhost-user", "--socket", "p.sock", "--role", "server"),
+    ("memif", "--socket", "p.sock"),
+    ("memif", "--socket", "p.sock", "--role", "server"),
+], ids=lambda options: "-".join(options[::2]))
+def test_ports_give_their_descriptors_back(daemon, options):
+    daemon.namespace.ip("link add lo9 type veth peer name lo8")
+
+    def come_and_go():
+        daemon.ctl("port", "add", "--name", "p", "--kind", *options, "--vni", VNI)
+        daemon.ctl("port", "delete", "p")
+
+    for _ in range(2):
+        come_and_go()
+    before = open_files(daemon)
+    for _ in range(5):
+        come_and_go()
+    wait_until(lambda: open_files(daemon) <= before, lambda: f"{open_files(daemon)} descriptors are open, {before} were before five more times")
+
+
+def test_memif_ports_share_a_socket_and_give_it_back(daemon):
+    """The socket belongs to the last of them, whichever that is; afterwards it can be made again."""
+    def add(number):
+        daemon.ctl("port", "add", "--name", f"p{number}", "--kind", "memif", "--socket", "p.sock", "--role", "server", "--memif-id", number, "--vni", VNI)
+
+    path = daemon.directory / "run/p.sock"
+    before = None
+    for order in ((1, 2), (2, 1), (1, 2)):
+        for number in (1, 2):
+            add(number)
+        daemon.ctl("port", "delete", f"p{order[0]}")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.connect(str(path))
+            client.settimeout(20)
+            assert client.recv(256), "it is still served"
+        daemon.ctl("port", "delete", f"p{order[1]}")
+        assert not path.exists()
+        before = before or open_files(daemon)
+        wait_until(lambda: open_files(daemon) <= before, lambda: f"{open_files(daemon)} descriptors are open, {before} were")
+
+
 def test_check_warns(tmp_path):
     config = {
         "underlay": {"addresses": ["192.0.2.1"], "device": "eth0"}, "vnis": [{"vni": VNI, "flood": "none"}],

@@ -1,8 +1,8 @@
-// OpenDescriptors: this process's open descriptors. DPDK's af_packet and tap drivers have no call that returns theirs.
+// OpenDescriptors: this process's open descriptors. Drivers of DPDK have no call that returns theirs.
 
 import Glibc
 
-enum OpenDescriptors {
+public enum OpenDescriptors {
   /// Number of open descriptors; nil if /proc is not mounted or no descriptor is left to read it.
   static var count: Int? {
     let count = all().count
@@ -10,7 +10,7 @@ enum OpenDescriptors {
   }
 
   /// Descriptor numbers, ascending. Empty if they cannot be read.
-  static func all() -> [Int32] {
+  public static func all() -> [Int32] {
     guard let directory = opendir("/proc/self/fd") else { return [] }
     defer { closedir(directory) }
     let own = dirfd(directory)

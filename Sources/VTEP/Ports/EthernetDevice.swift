@@ -157,6 +157,7 @@ struct EthernetDevice: Sendable {
   /// Stops and removes the device. No worker may refer to it any more.
   func remove(subject: String) throws(VTEPError) {
     watch?.stop()
+    if let ownedSocket { MemifListener.close(ownedSocket) }
     defer { if let ownedSocket { UnixSocketPath.removeIfAbandoned(ownedSocket) } }
     try VTEPError.check(cdpdk_device_remove(portID), "\(subject): remove device")
   }

@@ -46,6 +46,20 @@ enum UnixSocketPath {
     if isAbandoned(path) { unlink(path) }
   }
 
+  /// The descriptor listens for connections at `path`.
+  static func isListener(_ descriptor: Int32, _ path: String) -> Bool {
+    var listens: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0, listens != 0 else { return false }
+    var address = sockaddr_un()
+    size = socklen_t(MemoryLayout<sockaddr_un>.size)
+    let code = withUnsafeMutablePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &size) }
+    }
+    guard code == 0, address.sun_family == sa_family_t(AF_UNIX) else { return false }
+    return withUnsafeBytes(of: &address.sun_path) { $0.prefix { $0 != 0 }.elementsEqual(path.utf8) }
+  }
+
   private static func isAbandoned(_ path: String) -> Bool {
     probe(path) == ECONNREFUSED
   }

@@ -8,8 +8,10 @@ import Synchronization
 enum WorkerLoop {
   /// Rounds without a packet before an adaptive worker goes to sleep; at most a quarter of a second.
   private static let idleRounds = 64
-  /// Sleep time of a worker with a queue without a descriptor; below a millisecond.
-  private static let napMicroseconds = 300
+  /// A worker with a queue that nothing can wait for sleeps in naps, in microseconds. Each that finds nothing makes the next an eighth
+  /// longer: a frame waits for at most an eighth of the time since the last one, and for the longest nap (docs/decisions/0030-naps.md).
+  private static let shortestNap = 32
+  private static let longestNap = 1000
 
   /// The thread's function, for `rte_eal_remote_launch`. The argument is a `WorkerContext`.
   static let entry: @convention(c) (UnsafeMutableRawPointer?) -> Int32 = { argument in
@@ -27,6 +29,7 @@ enum WorkerLoop {
 
     let activity = worker.counters.activity
     var idle = 0
+    var nap = shortestNap
     var before = cdpdk_cycles()
     worker.nowCycles = before
     var nextTick: UInt64 = 0
@@ -41,6 +44,7 @@ enum WorkerLoop {
         activity.pointee.packets.add(UInt64(count))
         activity.pointee.busyCycles.add(now &- before)
         idle = 0
+        nap = shortestNap
       } else {
         idle += 1
       }
@@ -52,19 +56,31 @@ enum WorkerLoop {
         worker.rareWorkIsDue = true
       }
       guard context.pointee.sleepsWhenIdle && idle >= idleRounds && worker.readiness.count == 0 else { continue }
-      let late = rest(&worker, context)
-      if late > 0 {
-        activity.pointee.packets.add(UInt64(late))
-        idle = 0
-        continue
+      let isNap = context.pointee.napsOnly.pointee
+      let isWoken: Bool
+      if isNap {
+        isWoken = sleep(&worker, context, microseconds: nap)
+        nap = min(nap + nap / 8, longestNap)
+      } else {
+        let late = rest(&worker, context)
+        if late > 0 {
+          activity.pointee.packets.add(UInt64(late))
+          idle = 0
+          continue
+        }
+        isWoken = true
       }
       // Time asleep counts as time, not as work.
       let awake = cdpdk_cycles()
       activity.pointee.totalCycles.add(awake &- before)
       before = awake
       worker.nowCycles = awake
-      nextTick = 0
-      idle = idleRounds / 2
+      if isWoken {
+        nextTick = 0
+        idle = idleRounds / 2
+      } else {
+        idle = idleRounds - 1
+      }
     }
     cdpdk_rcu_offline(shared.pointee.rcu, thread)
     cdpdk_rcu_unregister(shared.pointee.rcu, thread)
@@ -74,23 +90,20 @@ enum WorkerLoop {
   ///
   /// - Returns: the number of packets of that round: they arrived before the drivers knew whom to wake.
   private static func rest(_ worker: inout Worker, _ context: UnsafeMutablePointer<WorkerContext>) -> Int {
+    worker.setWakeups(true)
+    let late = worker.runOnce()
+    if late == 0 { _ = sleep(&worker, context, microseconds: worker.held.isEmpty ? 250_000 : 20_000) }
+    worker.setWakeups(false)
+    return late
+  }
+
+  /// - Returns: false when the time was over before there was an event.
+  private static func sleep(_ worker: inout Worker, _ context: UnsafeMutablePointer<WorkerContext>, microseconds: Int) -> Bool {
     let rcu = context.pointee.shared.pointee.rcu
     let thread = UInt32(context.pointee.index)
-    let isWoken = !context.pointee.napsOnly.pointee
-    if isWoken {
-      worker.setWakeups(true)
-      let late = worker.runOnce()
-      if late > 0 {
-        worker.setWakeups(false)
-        return late
-      }
-    }
-    let microseconds = isWoken ? (worker.held.isEmpty ? 250_000 : 20_000) : napMicroseconds
     cdpdk_rcu_offline(rcu, thread)
-    worker.readiness.wait(microseconds: microseconds)
-    cdpdk_rcu_online(rcu, thread)
-    if isWoken { worker.setWakeups(false) }
-    return 0
+    defer { cdpdk_rcu_online(rcu, thread) }
+    return worker.readiness.wait(microseconds: microseconds)
   }
 }
 

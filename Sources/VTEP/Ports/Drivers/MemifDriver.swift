@@ -33,9 +33,12 @@ enum MemifDriver: PortDriver {
     let arguments =
       "role=\(attachment.role.rawValue),id=\(attachment.memifID),socket=\(path),socket-abstract=no"
       + ",mac=\(host.stableMAC(port: settings.name))"
-    var device = try EthernetDevice.open(
-      driver: "net_memif", arguments: arguments, queues: attachment.queues, runtime: host.runtime, subject: subject,
-      remedy: "see the preceding log lines")
+    func open() throws(VTEPError) -> EthernetDevice {
+      try EthernetDevice.open(
+        driver: "net_memif", arguments: arguments, queues: attachment.queues, runtime: host.runtime, subject: subject,
+        remedy: "see the preceding log lines")
+    }
+    var device = isServer ? try MemifListener.opening(path, open) : try open()
     if isServer { device.ownedSocket = path }
     return try serving(path, .ethdev(device), attachment, subject: subject)
   }
