@@ -17,6 +17,7 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "inner-flow", packetOptions: [[]], run: fuzzInnerFlow),
     FuzzTarget(name: "station-address", packetOptions: [[]], run: fuzzStationAddress),
     FuzzTarget(name: "offload-request", packetOptions: OffloadOptions.samples, run: fuzzOffloadRequest),
+    FuzzTarget(name: "placed-request", run: fuzzPlacedRequest),
     FuzzTarget(name: "segmenter", packetOptions: OffloadOptions.samples, run: fuzzSegmenter),
     FuzzTarget(name: "access-frame", packetOptions: AccessOptions.samples, run: fuzzAccessFrame),
     FuzzTarget(name: "underlay-packet", packetOptions: UnderlayOptions.samples, run: fuzzUnderlayPacket),

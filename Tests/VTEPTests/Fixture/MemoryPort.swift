@@ -35,6 +35,8 @@ final class MemoryPort {
     case plain
     case unfinished
     case large(segment: UInt16)
+    /// The kernel says where the checksum is: computed over the last `covered` octets, with its field `offset` octets into them.
+    case placed(covered: Int, offset: Int, segment: Int = 0)
     /// The driver looked for headers, and that was all.
     case looked
   }
@@ -66,6 +68,9 @@ final class MemoryPort {
     case .plain: break
     case .unfinished: cdpdk_mbuf_set_received(head, 1, 0, 0, 1)
     case .large(let segment): cdpdk_mbuf_set_received(head, 1, 1, segment, 1)
+    case .placed(let covered, let offset, let segment):
+      cdpdk_mbuf_set_received(head, 1, segment > 0 ? 1 : 0, UInt16(segment), 0)
+      cdpdk_mbuf_note_checksum(head, UInt16(frame.count - covered), UInt16(offset))
     case .looked: cdpdk_mbuf_set_received(head, 0, 0, 0, 1)
     }
     return head!

@@ -14,6 +14,8 @@ struct VXLANPacket {
   /// TTL or hop limit.
   var ttl: UInt8 = 64
   var flowLabel: UInt32 = 0
+  /// Of IPv4.
+  var identification: UInt16 = 0
   var sourcePort: UInt16 = 51_966
   var destinationPort: UInt16 = 4789
   var udpChecksum = Checksum.zero
@@ -39,8 +41,8 @@ struct VXLANPacket {
       return .big32(0x6000_0000 | UInt32(trafficClass) << 20 | flowLabel) + .big16(UInt16(udpByteCount)) + [17, ttl]
         + source.bytes + destination.bytes
     }
-    // DF; identification 0.
-    var header: [UInt8] = [0x45, trafficClass] + .big16(UInt16(udpByteCount + 20)) + [0, 0, 0x40, 0, ttl, 17, 0, 0]
+    // DF.
+    var header: [UInt8] = [0x45, trafficClass] + .big16(UInt16(udpByteCount + 20)) + .big16(identification) + [0x40, 0, ttl, 17, 0, 0]
     header += source.bytes + destination.bytes
     header.replaceSubrange(10..<12, with: [UInt8].big16(header.internetChecksum))
     return header
