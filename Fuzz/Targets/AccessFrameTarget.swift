@@ -16,8 +16,8 @@ struct AccessOptions {
   ]
 
   enum Features: UInt8 {
-    /// Ordinary ports; senders that leave checksums to us; guests with offloads, control frames and carried tags.
-    case none, checksums, all
+    /// Ordinary ports; guests with offloads, control frames and carried tags.
+    case none, all
   }
 
   var family: Family
@@ -57,7 +57,6 @@ struct AccessOptions {
     func port(_ place: Place, _ features: PortFeatures) { model.ports[Int(place.rawValue)].features = features }
     switch features {
     case .none: break
-    case .checksums: port(.vm1, .finishesChecksums)
     case .all:
       port(.vm1, family == .ipv4 ? [.offersOffloads, .guardsBPDU, .tunnelsControl] : [.offersOffloads, .puntsControl])
       port(.vm2, [.takesUnfinished, .takesSegmentsIPv4, .takesSegmentsIPv6, .tunnelsControl])

@@ -27,17 +27,6 @@ def finish_checksums(namespace, interface):
     namespace.run("ethtool", "-K", interface, "tx", "off")
 
 
-def no_joined_segments(namespace, interface):
-    """DPDK's af_packet has no room for frames above the MTU: segments merged by GRO on a port's interface are dropped as
-    frame-truncated."""
-    namespace.run("ethtool", "-K", interface, "gro", "off")
-
-
-def no_whole_segments(namespace, interface):
-    """The same for segments that the guest's kernel leaves to the NIC (TSO): TCP from the guest all but stalls."""
-    namespace.run("ethtool", "-K", interface, "tso", "off")
-
-
 class Switch:
     """A Linux bridge with IGMP and MLD snooping and a querier."""
 
@@ -112,7 +101,6 @@ class Guest:
     def attach_veth(self, host_namespace, device, mtu=1500):
         """Creates the veth pair of a netdev port: `device` in the host, eth0 here."""
         veth(host_namespace, device, self.namespace, "eth0")
-        no_joined_segments(host_namespace, device)
         host_namespace.ip(f"link set {device} mtu {mtu} up")
         return self.use("eth0", mtu)
 

@@ -2,7 +2,8 @@
 """A VLAN device for kernels that have none: vlan_host.py TRUNK VLAN NAME READY-FILE
 
 Creates the tap NAME. Frames that the IP stack sends there leave TRUNK with an 802.1Q tag, and frames that TRUNK receives with this
-tag arrive without it. The kernel removes tags from received frames and reports them beside the packet.
+tag arrive without it. The kernel removes tags from received frames and reports them beside the packet. Either side has a virtio-net
+header in front of its frames, so that unfinished checksums and large segments stay what they are.
 """
 import fcntl
 import pathlib
@@ -11,8 +12,9 @@ import socket
 import struct
 import sys
 
-TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
-SOL_PACKET, PACKET_AUXDATA, PACKET_IGNORE_OUTGOING, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 8, 23, 1, 1
+TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454CA, 0x0002, 0x1000, 0x4000
+SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR, PACKET_IGNORE_OUTGOING, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 8, 15, 23, 1, 1
+HEADER = 10
 AUXDATA = struct.Struct("=IIIHHHH")  # status, length, captured, mac, net, tag, tag protocol
 TAG_IS_VALID = 0x10
 
@@ -20,9 +22,10 @@ TAG_IS_VALID = 0x10
 def main():
     trunk, vlan, name, ready = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
     tap = open("/dev/net/tun", "r+b", buffering=0)
-    fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
+    fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
     raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     raw.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+    raw.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
     raw.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
     raw.bind((trunk, 3))
     raw.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP,
@@ -33,10 +36,10 @@ def main():
         readable, _, _ = select.select([tap, raw], [], [])
         try:
             if tap in readable:
-                frame = tap.read(65535)
-                raw.send(frame[:12] + tag + frame[12:])
+                frame = tap.read(HEADER + 65535)
+                raw.send(frame[:HEADER + 12] + tag + frame[HEADER + 12:])
             if raw in readable:
-                frame, notes, _, _ = raw.recvmsg(65535, 1024)
+                frame, notes, _, _ = raw.recvmsg(HEADER + 65535, 1024)
                 for level, kind, data in notes:
                     if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
                         status, _, _, _, _, tci, _ = AUXDATA.unpack(data[:AUXDATA.size])

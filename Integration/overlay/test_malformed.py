@@ -198,7 +198,6 @@ def access(bench):
     yield "untagged without binding", "untagged-not-bound", "p2", frame
     yield "tag cut off", "runt-frame", "t1", tagged(frame, 100)[:16]
     yield "two tags", "inner-vlan", "p1", tagged(tagged(frame, 7), 100)
-    yield "segment left to us", "frame-truncated", "p1", fix_ipv4_checksum(patch(echo_request(GUEST, PINNED, "10.0.0.1", "10.0.0.2"), 16, b"\x20\x00"))
     yield "larger than the underlay", "too-big-for-underlay", "p1", ethernet(GUEST, REMOTE, bytes(1551))
     yield "back to where it came from", "same-port", "p1", ethernet(GUEST, PINNED)
     yield "unknown and flood: none", "flood-disabled", "p1", tagged(frame, 300)

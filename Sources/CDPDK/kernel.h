@@ -15,6 +15,10 @@
 // Newer than Debian 12's headers.
 #define CDPDK_PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
 
+// The constant's name, ENOBUFS for example; NULL for a number without one. Declared by glibc with _GNU_SOURCE only.
+extern const char *strerrorname_np(int number);
+static inline const char *cdpdk_error_name(int number) { return strerrorname_np(number); }
+
 // -- virtio-net header (virtio 1.3 section 5.1.6), as packet sockets and taps have it: host byte order -----------------------------
 struct cdpdk_virtio_header {
   uint8_t flags;
@@ -125,6 +129,13 @@ static inline int cdpdk_socket_option(int fd, int option, int value) {
 static inline int cdpdk_packet_bind(int fd, int interface) {
   struct sockaddr_ll a = {.sll_family = AF_PACKET, .sll_protocol = htons(0x0003 /* ETH_P_ALL */), .sll_ifindex = interface};
   return bind(fd, (struct sockaddr *)&a, sizeof a) == 0 ? 0 : -errno;
+}
+// The index of the interface that the socket is bound to; negative once that is gone.
+static inline int cdpdk_packet_interface(int fd) {
+  struct sockaddr_ll a;
+  socklen_t size = sizeof a;
+  if (getsockname(fd, (struct sockaddr *)&a, &size) != 0) return -errno;
+  return a.sll_ifindex > 0 ? a.sll_ifindex : -1;
 }
 static inline int cdpdk_packet_promiscuous(int fd, int interface) {
   struct packet_mreq m = {.mr_ifindex = interface, .mr_type = PACKET_MR_PROMISC};

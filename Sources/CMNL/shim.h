@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libmnl/libmnl.h>
-#include <linux/ethtool.h>
 #include <linux/filter.h>
 #include <linux/if_addr.h>
 #include <linux/if_ether.h>
@@ -18,7 +17,6 @@
 #include <linux/nexthop.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <string.h>
@@ -64,22 +62,6 @@ static inline const void *cmnl_attribute_payload(const struct nlattr *attribute)
 
 // Carrier of the interface behind a descriptor of /dev/net/tun; 0 = off.
 static inline int cmnl_tun_set_carrier(int fd, int on) { return ioctl(fd, TUNSETCARRIER, &on); }
-
-// Whether the kernel joins received TCP segments of an interface (GRO): 1 or 0; -1 and errno.
-static inline int cmnl_has_gro(const char *name) {
-  struct ethtool_value value = {.cmd = ETHTOOL_GGRO};
-  struct ifreq request;
-  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  memset(&request, 0, sizeof(request));
-  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  request.ifr_data = (void *)&value;
-  int result = ioctl(fd, SIOCETHTOOL, &request);
-  int code = errno;
-  close(fd);
-  errno = code;
-  return result == 0 ? value.data != 0 : -1;
-}
 
 // Limits on the number of open descriptors.
 static inline int cmnl_descriptor_limits(uint64_t *soft, uint64_t *hard) {

@@ -38,7 +38,7 @@ extension DropReason {
     case .frameTooLong:
       (
         "frame-too-long",
-        "frame arrived in several buffers and does not fit in one; lower the sender's MTU to the port's, or restart vtepd after raising the port's"
+        "frame arrived in several buffers and does not fit in one; lower the sender's MTU to the port's, or restart vtepd after raising the port's; with BIG TCP, ip link set dev IF gso_max_size 65536 gro_max_size 65536"
       )
     case .sourceMulticast:
       ("source-multicast", "source MAC is a group address, never valid as a source; look for a broken sender")
@@ -72,15 +72,10 @@ extension DropReason {
       ("tpid-not-bound", "tag's TPID differs from the port's tpid, so its VLAN is not bound; set tpid to the sender's, or to any")
     case .untaggedNotBound:
       ("untagged-not-bound", "untagged or priority-tagged (VLAN 0) frame on a port without an untagged binding; set the port's vni")
-    case .frameTruncated:
-      (
-        "frame-truncated",
-        "frame is longer than the port's packet buffers and was cut; check in order: sender's MTU above the port's (lower it), port's MTU raised while vtepd ran (restart it), a veth's sending end (ethtool -K IF tso off gso off), a NIC (ethtool -K IF gro off lro off)"
-      )
     case .offloadHeaders:
       (
         "offload-headers",
-        "sender requested checksum or segmentation offload, but the headers lead to no TCP or UDP header there; update the guest's driver"
+        "sender requested checksum or segmentation offload, but the headers lead to no TCP or UDP header there; update the guest's driver; for SCTP behind a veth, ethtool -K PEER tx-sctp-segmentation off"
       )
     case .offloadSegmentSize:
       (
@@ -115,7 +110,10 @@ extension DropReason {
         "frame plus VXLAN overhead exceeds the MTU towards the VTEP; set the guests' MTU 50 (IPv4) or 70 (IPv6) below it, or raise it (ip route get ADDRESS)"
       )
     case .tooBigForPort:
-      ("too-big-for-port", "frame exceeds the egress port's MTU; use the same MTU throughout the VNI")
+      (
+        "too-big-for-port",
+        "frame exceeds the egress port's MTU; use the same MTU throughout the VNI, and on a netdev port 4 more for full-size frames with an 0x88a8 tag, for which the kernel allows nothing"
+      )
     case .tooBigForDevice:
       (
         "too-big-for-device",
@@ -179,7 +177,7 @@ extension DropReason {
     case .transmitFull:
       (
         "transmit-full",
-        "device did not accept the frame; check in order: MTU of a veth's far end below the port's (ip link), egress filter or shaper (tc, nft), a slow receiver or link"
+        "device did not accept the frame: its queue is full; check in order: a shaper (tc -s qdisc show dev IF), a slow receiver or link"
       )
     case .guestRingFull:
       (
@@ -271,6 +269,13 @@ extension DropReason {
       (
         "inner-link-local-control",
         "inner STP, LACP, LLDP, PAUSE or 802.1X frame, and no port of the VNI has l2-protocols: tunnel; set it where these should arrive"
+      )
+    case .receiveFull:
+      ("receive-full", "frames came to the port's interface faster than vtepd took them; raise dataplane.workers, or limit the senders")
+    case .refusedByKernel:
+      (
+        "refused-by-kernel",
+        "the kernel refused the frame on its way out (ENOBUFS; show ports and show underlay name the last error); check in order: MTU of a veth's far end below ours (ip link), an egress rule (nft list ruleset; tc filter show dev IF egress), a full queueing discipline (tc -s qdisc show dev IF)"
       )
     }
   }

@@ -21,7 +21,6 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case vlanNotBound
   case tpidNotBound
   case untaggedNotBound
-  case frameTruncated
   case offloadHeaders
   case offloadSegmentSize
   case portDisabled
@@ -88,6 +87,11 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case splitHorizon
   case innerLinkLocalControl
 
+  // A frame or packet on its way out.
+  case refusedByKernel
+  // A frame that no worker has seen.
+  case receiveFull
+
   /// Reasons caused by a port's limits.
   public static let ofPortPolicy: [DropReason] = [
     .portDisabled, .sourceSpoofed, .portMACLimit, .ingressRateLimit, .stormBroadcast, .stormUnknownUnicast, .stormUnknownMulticast,
@@ -95,5 +99,5 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   ]
 
   /// How many reasons there are: the size of a counter array.
-  @inlinable public static var count: Int { Int(DropReason.innerLinkLocalControl.rawValue) + 1 }
+  @inlinable public static var count: Int { Int(DropReason.receiveFull.rawValue) + 1 }
 }

@@ -58,9 +58,6 @@ public struct Link: Equatable, Sendable {
     self.tun = tun
   }
 
-  /// The kernel coalesces TCP segments that the interface receives (generic receive offload). Asks the kernel.
-  public var hasGRO: Bool { cmnl_has_gro(name) == 1 }
-
   /// Its frames begin with an Ethernet header; true for loopback too.
   public var isEthernet: Bool { [UInt16(ARPHRD_ETHER), UInt16(ARPHRD_LOOPBACK)].contains(hardwareType) }
 }

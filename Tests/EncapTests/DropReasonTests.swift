@@ -35,7 +35,7 @@ import Testing
   }
 
   @Test func remediesAreNamed() {
-    #expect(DropReason.frameTruncated.description.contains("ethtool -K IF tso off gso off"))
+    #expect(DropReason.refusedByKernel.description.contains("nft list ruleset; tc filter show dev IF egress"))
     #expect(DropReason.udpChecksum.description.contains("ethtool -K IF tx off"))
     #expect(DropReason.udp6ZeroChecksum.description.contains("udp6-zero-checksum-rx"))
     #expect(DropReason.innerVLAN.description.contains("inner-vlan: carry"))

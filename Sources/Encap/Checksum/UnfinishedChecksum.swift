@@ -1,6 +1,5 @@
-// Frames that a packet socket reads from a veth: the sending kernel leaves TCP and UDP checksums to a network card that does
-// not exist (CHECKSUM_PARTIAL), and the field holds only the folded pseudo-header sum. The checksum must be completed before
-// such a frame enters a tunnel. Runs for every frame of such a port.
+// Frames whose sender has left the TCP or UDP checksum to hardware, without a word about where it is: the field holds only the folded
+// pseudo-header sum.
 
 /// Repair of transport checksums that the sender left to hardware.
 public enum UnfinishedChecksum {
@@ -61,8 +60,7 @@ public enum UnfinishedChecksum {
     case complete
     /// The checksum was partial and is now complete.
     case finished
-    /// The IP length exceeds the frame: the sender left segmentation to hardware too, and reception cut the frame
-    /// (`DropReason.frameTruncated`).
+    /// The IP length exceeds the frame.
     case truncated
   }
 

@@ -16,13 +16,8 @@ protocol PortDriver {
   static var retriesOpening: Bool { get }
   /// The host may use the kernel interface itself: once it has an address or is a member of a bridge, its far end is the host.
   static var hostMayUseInterface: Bool { get }
-  /// Senders behind the port leave checksums to hardware that does not exist (see UnfinishedChecksum).
-  static var finishesChecksums: Bool { get }
   /// Guests behind the port may request checksum and segmentation offloads (see OffloadRequest).
   static var offersOffloads: Bool { get }
-
-  /// Received tags keep the TPID that they were sent with.
-  static var showsTPID: Bool { get }
 
   /// Drop reason for frames that the device does not accept.
   static var fullReason: DropReason { get }
@@ -56,9 +51,7 @@ extension PortDriver {
   static var closesWhenDisabled: Bool { false }
   static var retriesOpening: Bool { false }
   static var hostMayUseInterface: Bool { false }
-  static var finishesChecksums: Bool { false }
   static var offersOffloads: Bool { false }
-  static var showsTPID: Bool { true }
   static var fullReason: DropReason { .transmitFull }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
   static func setCarrier(_ device: FrameDevice, isOn: Bool) {}

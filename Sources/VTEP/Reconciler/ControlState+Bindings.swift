@@ -58,7 +58,7 @@ extension ControlState {
       model.ports[index].fullReason = record.driver.fullReason
       model.ports[index].features = features
       model.ports[index].tpid = record.settings.tpid.pushed
-      model.ports[index].takesAnyTPID = record.settings.tpid == .any || !record.driver.showsTPID
+      model.ports[index].takesAnyTPID = record.settings.tpid == .any
       model.ports[index].untaggedDomain = untagged ?? DomainIndex.absent
       model.ports[index].vlanDomains = hasTagged ? model.vlanMaps[index]?.domains : nil
       model.policies[index] = ForwardingModel.Policy(

@@ -109,8 +109,11 @@ extension ControlState {
   ///
   /// - Returns: the port that goes on with it.
   mutating func updatePortLink(_ link: Link) -> String? {
-    guard let name = ports.name(device: link.name), let record = ports[name] else { return nil }
-    if record.driver.awaitsInterface, record.link?.index != link.index {
+    // An interface of the port's name comes first, then the one that has been renamed.
+    guard let name = ports.name(device: link.name) ?? ports.name(linkIndex: link.index), let record = ports[name] else { return nil }
+    if record.driver.awaitsInterface, record.link?.index != link.index || record.device?.isDead != false {
+      // It may have had the name of another port, which still follows it.
+      if let other = ports.name(linkIndex: link.index), other != name { lose(other) }
       if record.device != nil { lose(name) }
       reopen(name)
       return nil

@@ -47,7 +47,6 @@ struct PortRecord {
   var features: PortFeatures {
     var features = settings.policyFeatures
     if settings.offloads == .auto { features.formUnion(status.takes) }
-    if driver.finishesChecksums { features.insert(.finishesChecksums) }
     if driver.offersOffloads { features.insert(.offersOffloads) }
     if settings.isIsolated { features.insert(.isIsolated) }
     if isShut { features.insert(.isPoliced) }

@@ -70,7 +70,7 @@ extension Reconciler {
   /// The workers' contexts. They live as long as the process.
   static func makeContexts(
     _ dataplane: DataplaneSettings, _ shared: UnsafeMutablePointer<SharedState>, _ learner: Learner, _ queues: MessageQueues,
-    _ pool: OpaquePointer
+    _ runtime: DPDKRuntime
   ) -> [UnsafeMutablePointer<WorkerContext>] {
     let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)
     locks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
@@ -84,7 +84,7 @@ extension Reconciler {
         to: WorkerContext(
           index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRings: rings,
           workers: queues.learn.count, punts: queues.punts[index], injections: index == 0 ? queues.injections : nil,
-          pool: pool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
+          pool: runtime.pool, largePool: runtime.largePool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(),
           wakeEvent: cdpdk_event_create(), napsOnly: naps))
       _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, Readiness.wakeEvent | UInt64(context.pointee.wakeEvent), 0)

@@ -64,7 +64,7 @@ public actor Reconciler {
       table: try Self.makeTable(dataplane), shared: shared, rings: queues.learn,
       reportUnknownVTEP: { mailbox.post(.unknownVTEP($0)) }, reportMove: { mailbox.post(.macMove($0)) })
     self.learner = learner
-    let contexts = Self.makeContexts(dataplane, shared, learner, queues, runtime.pool)
+    let contexts = Self.makeContexts(dataplane, shared, learner, queues, runtime)
     self.contexts = contexts
     let wakeEvent = contexts[0].pointee.wakeEvent
     slowPath = SlowPath(shared: shared, pool: runtime.pool, punts: queues.punts, injections: queues.injections, mailbox: mailbox) {

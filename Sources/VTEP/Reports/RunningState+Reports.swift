@@ -25,8 +25,17 @@ extension RunningState {
         learnedMACs: Int(learner.reader.learnedCount(port: record.index)),
         shutReason: record.fault.flatMap { $0.isDown(at: ticks) ? $0.reason : nil },
         shutSeconds: record.fault.flatMap { $0.isDown(at: ticks) ? $0.secondsLeft(at: ticks) : nil },
-        notes: [record.status.remark, puntFaults[record.settings.name]].compactMap(\.self))
+        notes: [record.status.remark, puntFaults[record.settings.name], refusalNote(port: record.index)].compactMap(\.self))
     }
+  }
+
+  /// When and why the kernel last refused a frame on its way out, in the last ten minutes.
+  private func refusalNote(port: PortIndex) -> String? {
+    guard let last = counters.compactMap({ $0.refusal(port: port) }).max(by: { $0.second < $1.second }) else { return nil }
+    let age = MonotonicClock.seconds() &- last.second
+    guard age < 600 else { return nil }
+    let name = cdpdk_error_name(last.errorNumber).map { String(cString: $0) } ?? "error \(last.errorNumber)"
+    return "the kernel last refused a frame \(age) s ago: \(name), \(VTEPError.errnoText(last.errorNumber)) (show drops)"
   }
 
   /// By port and VLAN.

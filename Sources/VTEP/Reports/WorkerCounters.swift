@@ -14,6 +14,10 @@ struct Counter: ~Copyable {
     storage.load(ordering: .relaxed)
   }
 
+  /// For the one writer.
+  @inline(always)
+  func set(_ value: UInt64) { storage.store(value, ordering: .relaxed) }
+
   /// For the one writer: a plain load, add and store.
   @inline(always)
   func add(_ amount: UInt64) {
@@ -71,6 +75,8 @@ struct WorkerCounters: @unchecked Sendable {
   private let ignored: UnsafeMutablePointer<Counter>
   /// `Limits.ports` rows of `DropReason.count`.
   private let drops: UnsafeMutablePointer<Counter>
+  /// `Limits.ports` entries: when the kernel last refused a frame, and why; 0: it never has.
+  private let refusals: UnsafeMutablePointer<Counter>
 
   init() {
     activity = .allocate(capacity: 1)
@@ -83,11 +89,23 @@ struct WorkerCounters: @unchecked Sendable {
     flooded = Self.counters(Limits.domains)
     storms = Self.counters(Limits.domains * FloodClass.count)
     drops = Self.counters(Limits.ports * DropReason.count)
+    refusals = Self.counters(Limits.ports)
   }
 
   @inline(always)
   func drop(port: PortIndex, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
     drops + (Int(port) * DropReason.count + Int(reason.rawValue))
+  }
+
+  /// - Parameter second: of `MonotonicClock`.
+  func noteRefusal(port: PortIndex, errorNumber: Int32, second: UInt32) {
+    refusals[Int(port)].set(UInt64(second) << 32 | UInt64(UInt32(bitPattern: errorNumber)))
+  }
+
+  /// The last frame that the kernel refused.
+  func refusal(port: PortIndex) -> (errorNumber: Int32, second: UInt32)? {
+    let value = refusals[Int(port)].value
+    return value == 0 ? nil : (Int32(truncatingIfNeeded: value & 0xffff_ffff), UInt32(value >> 32))
   }
 
   func ignored(port: PortIndex, _ cause: IgnoredCause) -> UnsafeMutablePointer<Counter> {

@@ -30,6 +30,10 @@ struct PortEntry {
   var isHardware = false
   /// The device accepts chained buffers.
   var sendsSegments = false
+  /// Packets of one flow and size leave as one train (DatagramTrain).
+  var joinsDatagrams = false
+  /// Octets of a received frame that go into its first buffer, at most its room; see `KernelIO.receive`.
+  var headByteCount = UInt16.max
   /// Flags for everything out of the ordinary.
   var features: PortFeatures = []
   /// The device reports waiting packets only on request (see `Worker.setWakeups`).

@@ -4,8 +4,6 @@
 struct PortFeatures: OptionSet {
   let rawValue: UInt32
 
-  /// Frames may arrive with checksums that their sender left to hardware, without any indication (UnfinishedChecksum).
-  static let finishesChecksums = PortFeatures(rawValue: 1 << 0)
   /// Frames may arrive with requests to complete a checksum, or to cut a large TCP segment or a train of UDP datagrams (OffloadRequest).
   static let offersOffloads = PortFeatures(rawValue: 1 << 1)
   /// The port accepts frames with partial checksums, and large TCP segments over IPv4 and IPv6.
@@ -16,13 +14,11 @@ struct PortFeatures: OptionSet {
   static let takesSegmentsUDP = PortFeatures(rawValue: 1 << 9)
 
   static let takesSegments: PortFeatures = [.takesSegmentsIPv4, .takesSegmentsIPv6]
-  /// Received frames must be checked for partial checksums and offload requests.
-  static let inspectsReceived: PortFeatures = [.finishesChecksums, .offersOffloads]
 
   /// Bursts from the port go through `Worker.policeBurst`.
   static let isPoliced = PortFeatures(rawValue: 1 << 5)
   /// Received frames need one of these checks, or several.
-  static let checksReceived: PortFeatures = [.inspectsReceived, .isPoliced]
+  static let checksReceived: PortFeatures = [.offersOffloads, .isPoliced]
   /// The port reaches only the overlay and ports that are not isolated.
   static let isIsolated = PortFeatures(rawValue: 1 << 7)
   /// The untagged binding's VNI carries tags, and some VLANs have their own bindings: frames for the former must not enter the

@@ -53,6 +53,9 @@ struct Worker: ~Copyable {
   var snapshot: UnsafePointer<ForwardingSnapshot>
   private var generation: UInt64 = 0
   var readiness: Readiness
+  var io: KernelIO
+  /// Of `nowSeconds`, when `countMissed` was called last.
+  private var missedSecond: UInt32 = 0
   var nowSeconds: UInt32 = 0
   /// Time-stamp counter at the end of the last round.
   var nowCycles: UInt64 = 0
@@ -98,6 +101,7 @@ struct Worker: ~Copyable {
     slowPathBudgets.initialize(repeating: Self.slowPathBudget, count: Limits.ports)
     held = HeldFrames()
     readiness = Readiness(epoll: context.epoll)
+    io = KernelIO(pool: context.pool, largePool: context.largePool)
     snapshot = Self.current(context.shared)
   }
 
@@ -151,6 +155,10 @@ struct Worker: ~Copyable {
       rareWorkIsDue = false
       if !held.isEmpty { releaseHeldFrames() }
       serveSlowPath()
+      if nowSeconds != missedSecond {
+        missedSecond = nowSeconds
+        countMissed()
+      }
     }
     if batchCount != 0 { flushBatches() }
     if sentLearnEvents { wakeLearner() }

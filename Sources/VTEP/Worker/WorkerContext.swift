@@ -16,6 +16,8 @@ struct WorkerContext {
   /// From the slow path, for one of the workers.
   var injections: SlowPathRing?
   var pool: OpaquePointer
+  /// Buffers of nearly 64 KiB.
+  var largePool: OpaquePointer
   var transmitLocks: UnsafeMutablePointer<UInt32>
   /// Sleep when idle, or poll continuously.
   var sleepsWhenIdle: Bool

@@ -66,9 +66,8 @@ extension DataplaneTests {
       /// - Returns: positions that the kernel refused, with the errno.
       func send(_ buffers: [OpaquePointer], joins: Bool = false) -> [[Int32]] {
         var batch: [OpaquePointer?] = buffers
-        var takesTrains = joins
         batch.withUnsafeMutableBufferPointer {
-          io.send(packetSocket: near.descriptors[0], $0.baseAddress!, $0.count, joins: &takesTrains)
+          io.send(packetSocket: near.descriptors[0], $0.baseAddress!, $0.count, joins: joins)
         }
         for buffer in buffers { cdpdk_mbuf_free(buffer) }
         return (0..<io.refusalCount).map { [io.refusals[$0].position, io.refusals[$0].errorNumber] }
@@ -202,7 +201,8 @@ extension DataplaneTests {
     // -- segments -----------------------------------------------------------------------------------------------------------
 
     /// With Ethernet header and tag below 64 KiB, gso_max_size: the kernel cuts longer ones at once.
-    @Test("a large TCP segment goes and comes as one frame", arguments: [false, true], [[], [0x81, 0, 0, 9], [0x88, 0xa8, 0, 9]] as [[UInt8]])
+    @Test(
+      "a large TCP segment goes and comes as one frame", arguments: [false, true], [[], [0x81, 0, 0, 9], [0x88, 0xa8, 0, 9]] as [[UInt8]])
     func largeSegment(_ isIPv6: Bool, _ tag: [UInt8]) throws {
       try withWire { wire in
         let tcp = TCPFrame(from: Self.guest(1), to: Self.guest(2), isIPv6: isIPv6, byteCount: 65_000)

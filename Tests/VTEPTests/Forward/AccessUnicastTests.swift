@@ -194,23 +194,5 @@ extension DataplaneTests {
         plane.expect(tunnelled: [plane.tunnelled(to: Topology.near, frame)], drops: [.vm1: [.frameTooLong: 1]])
       }
     }
-
-    @Test("checksums and cut frames are looked after only where the sender may have left them", arguments: [false, true])
-    func unfinished(_ finishes: Bool) throws {
-      try DataplaneFixture.run { plane in
-        plane.changePort(.vm1) { $0.features = finishes ? .finishesChecksums : [] }
-        var frame = Frame.udp(from: guest(1), to: guest(2))
-        let pseudo: [UInt8] = Array(frame[26..<34]) + [0, 17] + Array(frame[38..<40])
-        let sum = ~pseudo.internetChecksum
-        frame.replaceSubrange(40..<42, with: [UInt8].big16(sum))
-        var finished = frame
-        finished.replaceSubrange(40..<42, with: [UInt8].big16(Array(frame[34...]).internetChecksum))
-        let cut = Array(Frame.udp(from: guest(1), to: guest(2), byteCount: 500)[..<400])
-        plane.send(frame, from: .vm1)
-        plane.send(cut, from: .vm1)
-        plane.expect(
-          local: [.vm2: finishes ? [finished] : [frame, cut]], drops: finishes ? [.vm1: [.frameTruncated: 1]] : [:])
-      }
-    }
   }
 }

@@ -9,15 +9,19 @@ enum FrameDeviceKind: UInt8 {
   case none
   /// A driver of DPDK.
   case ethdev
+  /// Packet sockets on an interface of the kernel.
+  case packetSocket
 }
 
 /// An open device of any kind.
 enum FrameDevice: Sendable {
   case ethdev(EthernetDevice)
+  case packetSocket(PacketSocketDevice)
 
   var kind: FrameDeviceKind {
     switch self {
     case .ethdev: .ethdev
+    case .packetSocket: .packetSocket
     }
   }
 
@@ -25,6 +29,7 @@ enum FrameDevice: Sendable {
   var queueCount: Int {
     switch self {
     case .ethdev(let device): device.queueCount
+    case .packetSocket(let device): device.descriptors.count
     }
   }
 
@@ -32,6 +37,7 @@ enum FrameDevice: Sendable {
   var descriptors: [Int32] {
     switch self {
     case .ethdev(let device): device.descriptors
+    case .packetSocket(let device): device.descriptors
     }
   }
 
@@ -39,6 +45,7 @@ enum FrameDevice: Sendable {
   var transmitDescriptors: [Int32] {
     switch self {
     case .ethdev: []
+    case .packetSocket(let device): device.descriptors
     }
   }
 
@@ -49,6 +56,7 @@ enum FrameDevice: Sendable {
   var mac: MACAddress? {
     switch self {
     case .ethdev(let device): device.mac
+    case .packetSocket(let device): device.mac
     }
   }
 
@@ -56,12 +64,22 @@ enum FrameDevice: Sendable {
   var ownedSocket: String? {
     switch self {
     case .ethdev(let device): device.ownedSocket
+    case .packetSocket: nil
     }
   }
 
   var ethernet: EthernetDevice? {
     switch self {
     case .ethdev(let device): device
+    case .packetSocket: nil
+    }
+  }
+
+  /// The interface behind the device is gone for good, also if it has come back in the meantime.
+  var isDead: Bool {
+    switch self {
+    case .ethdev: false
+    case .packetSocket(let device): device.isDead
     }
   }
 
@@ -74,6 +92,9 @@ enum FrameDevice: Sendable {
       entry.sendsSegments = device.sendsSegments
       entry.isHardware = device.isHardware
       entry.wakesOnRequest = device.wakesOnRequest
+    case .packetSocket(let device):
+      entry.sendsSegments = true
+      entry.joinsDatagrams = device.joins
     }
   }
 
@@ -81,6 +102,7 @@ enum FrameDevice: Sendable {
   func remove(subject: String) throws(VTEPError) {
     switch self {
     case .ethdev(let device): try device.remove(subject: subject)
+    case .packetSocket(let device): device.close()
     }
   }
 }

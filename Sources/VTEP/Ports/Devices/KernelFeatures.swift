@@ -15,8 +15,19 @@ enum KernelFeatures {
     return String(cString: list).split(separator: ",").contains { $0 == name }
   }
 
+  private static func isRelease(atLeast major: Int, _ minor: Int) -> Bool {
+    var name = utsname()
+    guard uname(&name) == 0 else { return false }
+    let release = withUnsafeBytes(of: &name.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+    let numbers = release.split { !$0.isNumber }.prefix(2).compactMap { Int($0) }
+    return numbers.count == 2 && (numbers[0], numbers[1]) >= (major, minor)
+  }
+
+  /// Packet sockets take frames with unfinished checksums, and segments that the kernel or the network card cuts.
+  static let takesRequests = !isHidden("vnet-offloads")
+
   /// Sends a train of two datagrams to the host's own discard port. An older kernel refuses the header (EINVAL). With the loopback
-  /// interface down nothing can be found out: the first train on a device shows it then (see `KernelIO.send`).
+  /// interface down nothing can be found out that way, and the release has to do.
   private static func probeTrains() -> Bool {
     let descriptor = cdpdk_packet_open()
     guard descriptor >= 0 else { return false }
@@ -38,7 +49,8 @@ enum KernelFeatures {
         var pieces = [
           iovec(iov_base: head.baseAddress, iov_len: head.count), iovec(iov_base: bytes.baseAddress, iov_len: bytes.count),
         ]
-        return pieces.withUnsafeMutableBufferPointer { cdpdk_write_pieces(descriptor, $0.baseAddress, 2) != Int(-EINVAL) }
+        let code = pieces.withUnsafeMutableBufferPointer { cdpdk_write_pieces(descriptor, $0.baseAddress, 2) }
+        return code > 0 || code != Int(-EINVAL) && isRelease(atLeast: 6, 2)
       }
     }
   }

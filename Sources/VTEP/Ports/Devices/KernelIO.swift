@@ -245,9 +245,9 @@ struct KernelIO: ~Copyable {
   /// are in `refusals`; the ones behind them went all the same.
   ///
   /// - Parameter joins: frames of one flow and size leave as one train (`DatagramTrain`), whose first frame's headers are
-  ///   overwritten. Set to false when the kernel does not take trains.
+  ///   overwritten.
   mutating func send(
-    packetSocket descriptor: Int32, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, joins: inout Bool
+    packetSocket descriptor: Int32, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, joins: Bool
   ) {
     refusalCount = 0
     var position = 0
@@ -276,7 +276,7 @@ struct KernelIO: ~Copyable {
         messageCount &+= 1
         position &+= trainCount
       }
-      flush(descriptor, messageCount, joins: &joins)
+      flush(descriptor, messageCount)
     }
   }
 
@@ -301,7 +301,7 @@ struct KernelIO: ~Copyable {
     }
   }
 
-  private mutating func flush(_ descriptor: Int32, _ messageCount: Int, joins: inout Bool) {
+  private mutating func flush(_ descriptor: Int32, _ messageCount: Int) {
     var at = 0
     var isRepeated = false
     while at < messageCount {
@@ -326,8 +326,6 @@ struct KernelIO: ~Copyable {
         }
         // The interface is down or gone.
         if number == ENETDOWN || number == ENXIO || number == ENODEV { return refuse(messagesFrom: at, to: messageCount, number) }
-        // A kernel before 6.2 that was not recognised at start: these frames are lost, the next ones go alone.
-        if number == EINVAL && frames[at].count > 1 { joins = false }
       }
       refuse(messagesFrom: at, to: at &+ 1, number)
       at &+= 1

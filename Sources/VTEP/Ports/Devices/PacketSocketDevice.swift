@@ -17,6 +17,7 @@ struct PacketSocketDevice: Sendable {
   }
 
   let interfaceIndex: Int32
+  let mac: MACAddress
   /// One per queue. Readable when frames wait; the error of an interface that goes down is read with the next burst.
   let descriptors: [Int32]
   /// Frames of one flow and size leave as one train: on the underlay, whose checksums are our own. A guest's wrong checksum must
@@ -43,13 +44,16 @@ struct PacketSocketDevice: Sendable {
     }
     var joins = false
     if case .underlay = purpose { joins = KernelFeatures.takesTrains }
-    return PacketSocketDevice(interfaceIndex: link.index, descriptors: opened, joins: joins)
+    return PacketSocketDevice(interfaceIndex: link.index, mac: link.mac, descriptors: opened, joins: joins)
   }
 
   /// No worker may refer to the descriptors any more.
   func close() {
     for descriptor in descriptors { Glibc.close(descriptor) }
   }
+
+  /// The interface was deleted or moved to another namespace: the sockets never receive again, also if it comes back.
+  var isDead: Bool { descriptors.contains { cdpdk_packet_interface($0) < 0 } }
 
   private static func open(_ link: Link, _ purpose: Purpose, joining first: Int32?, subject: String) throws(VTEPError) -> Int32 {
     let descriptor = cdpdk_packet_open()

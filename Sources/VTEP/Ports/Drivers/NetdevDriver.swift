@@ -1,6 +1,8 @@
-// NetdevDriver: ports of kind netdev: an existing kernel interface, read through a packet socket.
+// NetdevDriver: ports of kind netdev: an existing kernel interface, through a packet socket of our own. The interface's address, state,
+// MTU and neighbours are left alone, and whatever the senders behind it leave to hardware, checksums and the cutting of large segments,
+// is taken as from a guest (docs/decisions/0024).
 
-import CDPDK
+import Encap
 import Glibc
 import Netlink
 
@@ -8,9 +10,7 @@ enum NetdevDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.device]
   static let optionalKeys: [PortAttachment.Key] = []
   static let awaitsInterface = true
-  static let finishesChecksums = true
-  // The kernel removes the outermost tag, and DPDK's net_af_packet always puts it back as 0x8100.
-  static let showsTPID = false
+  static let offersOffloads = true
 
   /// Packet socket, claim, and an occasional socket for ioctl.
   static func descriptorCount(_ attachment: PortAttachment) -> Int { 4 }
@@ -35,9 +35,8 @@ enum NetdevDriver: PortDriver {
     }
     let side = host.guardHost(link, claim: claim)
     do throws(VTEPError) {
-      let device = try EthernetDevice.openPacketSocket(
-        link: link, queues: 1, filterPort: nil, promiscuous: true, runtime: host.runtime, subject: subject)
-      return OpenedPort(device: .ethdev(device), link: link, hostSide: side)
+      let device = try PacketSocketDevice.open(link, queues: 1, purpose: .port, subject: subject)
+      return OpenedPort(device: .packetSocket(device), link: link, hostSide: side)
     } catch {
       try? side.guardian?.remove(host.netlink)
       throw error
@@ -57,24 +56,22 @@ enum NetdevDriver: PortDriver {
   }
 
   static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
-    PortStatus(
+    var status = PortStatus(
       state: link?.isRunning ?? false ? .up : .down, mtu: link?.mtu ?? 1500, receiveQueues: device.queueCount,
-      transmitQueues: device.queueCount, remark: remark(link))
-  }
-
-  private static func remark(_ link: Link?) -> String? {
-    guard let link else { return nil }
-    var remarks: [String] = []
-    if link.kind == "veth" {
-      remarks.append(
-        "\(link.name) is a veth: vtepd completes checksums that its peer left unfinished; segments larger"
-          + " than the MTU are dropped as frame-truncated (ethtool -K PEER tso off gso off)")
+      transmitQueues: device.queueCount)
+    // What the kernel leaves to us comes in any case.
+    status.features = ["csum", "host-tso4", "host-tso6", "host-ecn", "host-uso"]
+    if KernelFeatures.takesRequests && settings.offloads == .auto {
+      status.features += ["guest-csum", "guest-tso4", "guest-tso6", "guest-ecn"]
+      status.takes = [.takesUnfinished, .takesSegments]
+      if KernelFeatures.takesTrains {
+        status.features += ["guest-uso4", "guest-uso6"]
+        status.takes.insert(.takesSegmentsUDP)
+      }
     }
-    if link.hasGRO {
-      remarks.append(
-        "\(link.name) has GRO on: segments that it joins to more than the MTU are dropped as frame-truncated"
-          + " (ethtool -K \(link.name) gro off)")
+    if let link, let name = settings.attachment.device, link.name != name {
+      status.remark = "the interface is now called \(link.name); one that is called \(name) takes its place"
     }
-    return remarks.isEmpty ? nil : remarks.joined(separator: "; ")
+    return status
   }
 }

@@ -79,7 +79,7 @@ extension Worker {
     let destination = MACKey(domain: domain, mac: destination)
     let features = port.pointee.features
     if !features.isDisjoint(with: .checksReceived) {
-      if !features.isDisjoint(with: .inspectsReceived), let reason = inspect(mbuf, port: port) {
+      if features.contains(.offersOffloads), let reason = acceptRequest(mbuf) {
         drop(mbuf, port: place.port, reason)
         return false
       }

@@ -13,6 +13,7 @@ extension Worker {
     let count: Int
     switch queue.pointee.kind {
     case .ethdev: count = Int(cdpdk_rx_burst(port.pointee.device, queue.pointee.queue, frames, UInt16(Limits.burst)))
+    case .packetSocket: count = receiveFromPacketSocket(queue, port)
     case .none: return -1
     }
     if count <= 0 { return count }

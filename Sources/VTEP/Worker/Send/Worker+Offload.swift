@@ -25,14 +25,7 @@ extension Worker {
   ///
   /// - Returns: the drop reason, or nil.
   @inline(never)
-  func inspect(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> DropReason? {
-    if port.pointee.features.contains(.offersOffloads) { return acceptRequest(mbuf) }
-    guard port.pointee.features.contains(.finishesChecksums) else { return nil }
-    let outcome = mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) }
-    return outcome == .truncated ? .frameTruncated : nil
-  }
-
-  private func acceptRequest(_ mbuf: Mbuf) -> DropReason? {
+  func acceptRequest(_ mbuf: Mbuf) -> DropReason? {
     let isLarge = cdpdk_mbuf_is_large_segment(mbuf.raw) != 0
     guard isLarge || cdpdk_mbuf_checksum_is_unfinished(mbuf.raw) != 0 else { return ignoredRequest(mbuf) }
     let segmentByteCount = isLarge ? Int(cdpdk_mbuf_segment_size(mbuf.raw)) : nil

@@ -16,6 +16,9 @@ struct BatchSize {
 struct SentFrame {
   var vlan: UInt16
   var byteCount: UInt32
+
+  /// In place of the VLAN of a frame that was not sent.
+  static let refused = UInt16.max
 }
 
 extension Worker {
@@ -97,9 +100,28 @@ extension Worker {
   private mutating func send(
     _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int, hasTags: Bool
   ) {
+    if hasTags { noteBindings(batch, size.frames) }
+    let sent =
+      snapshot.pointee.ports[Int(portIndex)].kind == .ethdev
+      ? giveToDriver(batch, size, portIndex: portIndex, queue: queue)
+      : giveToPacketSocket(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
+    counters.ports[Int(portIndex)].addSent(packets: UInt64(sent.frames), bytes: sent.bytes)
+    if hasTags {
+      countBindings(sent.frames, portIndex: portIndex)
+    } else {
+      counters.binding(port: portIndex, vlan: 0).pointee.addSent(packets: UInt64(sent.frames), bytes: sent.bytes)
+    }
+  }
+
+  /// Gives a batch to a queue of a DPDK device. Frames for which it has no room are dropped.
+  ///
+  /// - Returns: what it took.
+  @inline(always)
+  private func giveToDriver(
+    _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int
+  ) -> BatchSize {
     let index = Int(portIndex)
     let count = size.frames
-    if hasTags { noteBindings(batch, count) }
     var byteCount = size.bytes
     let device = snapshot.pointee.ports[index].device
     let sent = Int(transmitLocked(device, queue, batch, count, lock: index * Limits.workers + queue))
@@ -110,12 +132,7 @@ extension Worker {
       cdpdk_mbuf_free_bulk(batch + sent, UInt32(count - sent))
       counters.drop(port: portIndex, snapshot.pointee.ports[index].fullReason).pointee.add(UInt64(count - sent))
     }
-    counters.ports[index].addSent(packets: UInt64(sent), bytes: byteCount)
-    if hasTags {
-      countBindings(sent, portIndex: portIndex)
-    } else {
-      counters.binding(port: portIndex, vlan: 0).pointee.addSent(packets: UInt64(sent), bytes: byteCount)
-    }
+    return BatchSize(frames: sent, bytes: byteCount)
   }
 
   /// Sends a batch on all queues of a port, each flow always on the same queue and in order.
