@@ -70,13 +70,14 @@ class Capture:
             assert lost == 0, f"the capture lost {lost} packets"
         return self
 
-    def fields(self, *names, only=""):
-        """One tuple of tshark fields per packet that matches the display filter. Checksums are verified."""
+    def fields(self, *names, only="", decode=None):
+        """One tuple of tshark fields per packet that matches the display filter. Checksums are verified. `decode`: a rule such as
+        udp.port==8472,vxlan."""
         with open(self.path, "wb") as file:
             file.write(struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
             for number, packet in enumerate(self.packets()):
                 file.write(struct.pack("=IIII", number, 0, len(packet), len(packet)) + packet)
-        options = []
+        options = ["-d", decode] if decode else []
         for layer in ("ip", "udp", "tcp"):
             options += ["-o", f"{layer}.check_checksum:TRUE"]
         for name in names:
