@@ -4,8 +4,10 @@ from .capture import Capture, Chatter
 from .certificates import Certificates
 from .control import ControlSession
 from .daemon import Vtepd
+from .exchange import exchange
 from .guest import VirtualMachine
 from .hosts import Guest, KernelVXLANHost, Router, Switch, UnderlayHost
+from .mixed_site import MixedSite
 from .namespaces import Lab, Namespace, wait_until
 from .ovsdb import OvsdbServer, transact, vtep_ctl
 from .site import Site
@@ -14,7 +16,7 @@ from .streams import Announcements, EchoStream, tcp_stream
 from .virtio_guest import VirtioGuest
 
 __all__ = [
-    "Announcements", "Capture", "Certificates", "Chatter", "ControlSession", "EchoStream", "Guest", "KernelVXLANHost", "Lab", "Namespace",
-    "OvsdbServer", "Router", "Site", "StandIn", "Switch", "UnderlayHost", "VirtioGuest", "VirtualMachine", "Vtepd", "tcp_stream",
-    "transact", "vtep_ctl", "wait_until",
+    "Announcements", "Capture", "Certificates", "Chatter", "ControlSession", "EchoStream", "Guest", "KernelVXLANHost", "Lab", "MixedSite",
+    "Namespace", "OvsdbServer", "Router", "Site", "StandIn", "Switch", "UnderlayHost", "VirtioGuest", "VirtualMachine", "Vtepd", "exchange",
+    "tcp_stream", "transact", "vtep_ctl", "wait_until",
 ]

@@ -37,7 +37,7 @@ class Vtepd:
             "dataplane": {"memory-mb": 64, "hugepages": "off"},
         }
         self.config.update(config)
-        self.process = None
+        self.process, self.environment = None, {}
         self.write_config()
 
     def write_config(self):
@@ -45,7 +45,8 @@ class Vtepd:
 
     def start(self, wait=True, *arguments):
         with open(self.log_path, "a") as log:
-            self.process = self.namespace.popen(VTEPD, "--config", self.config_path, *arguments, stdout=log, stderr=log)
+            self.process = self.namespace.popen(VTEPD, "--config", self.config_path, *arguments, stdout=log, stderr=log,
+                                                env={**os.environ, **self.environment})
         if wait:
             self.wait_running()
         return self

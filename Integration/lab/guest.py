@@ -43,7 +43,7 @@ class VirtualMachine:
     scratch = "/tmp"
 
     def __init__(self, lab, name, number, socket_path, role="client", queues=1, mtu=None, subnet=0, **features):
-        self.lab, self.name, self.socket_path = lab, name, pathlib.Path(socket_path)
+        self.lab, self.name, self.number, self.socket_path = lab, name, number, pathlib.Path(socket_path)
         self.ipv4, self.ipv6 = f"10.0.{subnet}.{number}", f"fd00:{subnet:x}::{number:x}"
         self.mac = f"52:54:00:00:{subnet:02x}:{number:02x}"
         self.role, self.queues, self.mtu = role, queues, mtu

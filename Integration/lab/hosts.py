@@ -89,9 +89,10 @@ class UnderlayHost:
 class Guest:
     """A namespace with the addresses 10.0.0.N and fd00::N on a device that is served by a host's port."""
 
-    def __init__(self, lab, name, number, subnet=0):
-        self.lab, self.name = lab, name
-        self.namespace = lab.namespace(name)
+    def __init__(self, lab, name, number, subnet=0, namespace=None):
+        """`namespace`: an existing one, for a further interface there."""
+        self.lab, self.name, self.number = lab, name, number
+        self.namespace = namespace or lab.namespace(name)
         self.ipv4, self.ipv6 = f"10.0.{subnet}.{number}", f"fd00:{subnet:x}::{number:x}"
         self.device = None
         self.scratch = lab.directory / name
