@@ -13,10 +13,12 @@
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/neighbour.h>
+#include <linux/net_namespace.h>
 #include <linux/netlink.h>
 #include <linux/nexthop.h>
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <string.h>
@@ -62,6 +64,33 @@ static inline const void *cmnl_attribute_payload(const struct nlattr *attribute)
 
 // Carrier of the interface behind a descriptor of /dev/net/tun; 0 = off.
 static inline int cmnl_tun_set_carrier(int fd, int on) { return ioctl(fd, TUNSETCARRIER, &on); }
+
+// The network namespace of the interface behind a descriptor of /dev/net/tun, or of a socket: a descriptor to close at once, since
+// it keeps the namespace alive; -1 and errno.
+static inline int cmnl_tun_namespace(int fd) { return ioctl(fd, TUNGETDEVNETNS); }
+static inline int cmnl_socket_namespace(int fd) { return ioctl(fd, SIOCGSKNS); }
+
+// Receives a datagram of the kernel, and the ID of the network namespace that it tells of: -1 = the socket's own. Bytes, or -1 and
+// errno: ENOSPC when the buffer was too small, as libmnl says it.
+static inline ssize_t cmnl_receive(int fd, void *buffer, size_t size, int32_t *namespace_id) {
+  struct sockaddr_nl sender;
+  struct iovec place = {.iov_base = buffer, .iov_len = size};
+  char control[CMSG_SPACE(sizeof(int))];
+  struct msghdr message = {
+      .msg_name = &sender, .msg_namelen = sizeof sender, .msg_iov = &place, .msg_iovlen = 1, .msg_control = control,
+      .msg_controllen = sizeof control};
+  ssize_t count = recvmsg(fd, &message, 0);
+  if (count < 0) return -1;
+  if ((message.msg_flags & MSG_TRUNC) != 0) {
+    errno = ENOSPC;
+    return -1;
+  }
+  *namespace_id = -1;
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level == SOL_NETLINK && c->cmsg_type == NETLINK_LISTEN_ALL_NSID) memcpy(namespace_id, CMSG_DATA(c), sizeof(int));
+  }
+  return count;
+}
 
 // Limits on the number of open descriptors.
 static inline int cmnl_descriptor_limits(uint64_t *soft, uint64_t *hard) {

@@ -9,6 +9,10 @@ public enum NetlinkChange: Equatable, Sendable {
   case link(Link)
   /// Deleted, or moved to another namespace.
   case linkRemoved(index: Int32, name: String)
+  /// A tun or tap interface in another namespace was created or altered. The ID is that of the namespace in ours.
+  case foreignTap(namespaceID: Int32, Link)
+  /// Deleted there, or moved to yet another namespace, ours perhaps.
+  case foreignTapRemoved(namespaceID: Int32, index: Int32)
   /// Created or altered: state or Ethernet address.
   case neighbor(Neighbor)
   case neighborRemoved(interfaceIndex: Int32, address: IPAddress)

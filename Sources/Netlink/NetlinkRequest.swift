@@ -42,6 +42,10 @@ struct NetlinkRequest: ~Copyable {
     put(type, bytes: withUnsafeBytes(of: value) { Array($0) })
   }
 
+  func put(_ type: Int, _ mac: MACAddress) {
+    put(type, bytes: (0..<6).map { UInt8(truncatingIfNeeded: mac.bits >> UInt64(40 - 8 * $0)) })
+  }
+
   func put(_ type: rtattr_type_t, _ address: IPAddress) { put(Int(type.rawValue), bytes: address.bytes) }
 
   func error(_ code: Int32, detail: String? = nil) -> NetlinkError {

@@ -12,13 +12,15 @@ extension NetlinkSocket {
     return try dump(request) { Link($0) }
   }
 
+  /// - Parameter namespaceID: ID of another namespace in ours; nil: ours.
   /// - Returns: nil if no interface has this name.
-  public func link(named name: String) throws(NetlinkError) -> Link? {
+  public func link(named name: String, namespaceID: Int32? = nil) throws(NetlinkError) -> Link? {
     // The kernel rejects longer names as malformed.
     guard !name.isEmpty, name.utf8.count < Int(IFNAMSIZ) else { return nil }
     let request = NetlinkRequest(RTM_GETLINK, flags: NLM_F_ACK, operation: "query link", subject: name)
     request.putFamilyHeader(ifinfomsg())
     request.put(IFLA_IFNAME, bytes: Array(name.utf8) + [0])
+    if let namespaceID { request.put(Int(IFLA_TARGET_NETNSID), UInt32(bitPattern: namespaceID)) }
     return try link(request)
   }
 
@@ -81,7 +83,7 @@ extension NetlinkSocket {
     var header = ifinfomsg()
     header.ifi_index = index
     request.putFamilyHeader(header)
-    request.put(IFLA_ADDRESS, bytes: (0..<6).map { UInt8(truncatingIfNeeded: mac.bits >> UInt64(40 - 8 * $0)) })
+    request.put(IFLA_ADDRESS, mac)
     try perform(request)
   }
 

@@ -13,6 +13,7 @@ public final class NetlinkSocket {
   private static let dumpPauseMicroseconds: UInt32 = 20_000
 
   private let transport: NetlinkTransport
+  var fileDescriptor: Int32 { transport.fileDescriptor }
   private var sequence: UInt32 = 0
   /// False once the kernel has rejected NTF_EXT_MANAGED.
   var supportsManagedNeighbors = true

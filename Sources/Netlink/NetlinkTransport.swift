@@ -45,6 +45,16 @@ struct NetlinkTransport: ~Copyable {
     }
   }
 
+  /// Receives one datagram, and the ID of the namespace that it tells of: -1 = the socket's own.
+  func receiveOfAnyNamespace() -> (datagram: UnsafeRawBufferPointer, namespaceID: Int32, code: Int32) {
+    var namespaceID: Int32 = -1
+    while true {
+      let count = cmnl_receive(fileDescriptor, buffer.baseAddress, buffer.count, &namespaceID)
+      if count >= 0 { return (UnsafeRawBufferPointer(rebasing: buffer[..<count]), namespaceID, 0) }
+      if errno != EINTR { return (UnsafeRawBufferPointer(start: nil, count: 0), namespaceID, errno) }
+    }
+  }
+
   /// Receives one datagram.
   /// - Returns: its bytes, valid until the next call; or errno (never EINTR).
   func receive() -> (datagram: UnsafeRawBufferPointer, code: Int32) {

@@ -1,19 +1,13 @@
-// TapDevice: finds the descriptors that DPDK's tap driver holds on an interface, and whether that interface is up. The interface
-// may have been moved to another network namespace, which the descriptor can reach but netlink cannot.
+// TapDevice: what a descriptor of a tap says about its interface, wherever that is: it may have been moved to another network
+// namespace, which the descriptor can reach but netlink cannot.
 
 import CMNL
 import Glibc
 
 /// Operations on the /dev/net/tun descriptors of this process.
 public enum TapDevice {
-  /// This process's descriptors attached to the tap interface of that name, ascending: one per queue.
-  /// - Parameter name: the current name, whatever the interface's namespace.
-  public static func descriptors(named name: String) -> [Int32] {
-    OpenDescriptors.all().filter { interfaceName(of: $0) == name }
-  }
-
-  /// Name of the interface that a descriptor is attached to; nil if it is not from /dev/net/tun, or not attached. Besides its
-  /// queues, DPDK keeps a detached descriptor so that the interface stays; it never becomes readable.
+  /// Current name of the interface that a descriptor is attached to; nil if it is not from /dev/net/tun, or not attached: never, or
+  /// no more because the interface was deleted.
   public static func interfaceName(of fd: Int32) -> String? {
     var name = [CChar](repeating: 0, count: Int(IFNAMSIZ))
     guard cmnl_tun_name(fd, &name) == 0 else { return nil }
@@ -25,13 +19,26 @@ public enum TapDevice {
     _ = cmnl_tun_set_carrier(fd, isOn ? 1 : 0)
   }
 
-  /// Whether the interface is administratively up, whatever its namespace: poll(2) reports it writable only then.
-  public static func isUp(_ fd: Int32) -> Bool {
-    var request = pollfd(fd: fd, events: Int16(POLLOUT), revents: 0)
-    while true {
-      let count = poll(&request, 1, 0)
-      if count < 0 && errno == EINTR { continue }
-      return count == 1 && Int32(request.revents) & POLLOUT != 0
+  /// State of an interface, whatever its namespace.
+  public enum State: Sendable {
+    case up
+    /// Administratively down.
+    case down
+    /// Deleted, by itself or with its namespace: the descriptor is good for nothing any more.
+    case gone
+  }
+
+  /// States of the interfaces behind descriptors, with one system call: poll(2) reports one that is up writable, and one that is gone
+  /// as an error.
+  public static func states(of descriptors: [Int32]) -> [State] {
+    var requests = descriptors.map { pollfd(fd: $0, events: Int16(POLLOUT), revents: 0) }
+    while poll(&requests, nfds_t(requests.count), 0) < 0 && errno == EINTR {}
+    return requests.map { request in
+      let events = Int32(request.revents)
+      if events & (POLLERR | POLLNVAL) != 0 { return .gone }
+      return events & POLLOUT != 0 ? .up : .down
     }
   }
+
+  public static func state(of descriptor: Int32) -> State { states(of: [descriptor])[0] }
 }
