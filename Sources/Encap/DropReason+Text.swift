@@ -114,11 +114,6 @@ extension DropReason {
         "too-big-for-port",
         "frame exceeds the egress port's MTU; use the same MTU throughout the VNI, and on a netdev port 4 more for full-size frames with an 0x88a8 tag, for which the kernel allows nothing"
       )
-    case .tooBigForDevice:
-      (
-        "too-big-for-device",
-        "frame fits the port's MTU, but DPDK's tap driver sends no more than an MTU of 1500; set the port's mtu to 1500 or less, or use a veth (netdev)"
-      )
     case .samePort:
       ("same-port", "destination is on the port the frame came from; normal behind a switch or hub")
     case .portIsolated:

@@ -33,7 +33,6 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case sourceFrozen
   case tooBigForUnderlay
   case tooBigForPort
-  case tooBigForDevice
   case samePort
   case portIsolated
   case carriedVLANBound

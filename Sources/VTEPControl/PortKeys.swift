@@ -13,7 +13,7 @@ extension PortKey {
     PortKey(
       "device", .attachment, .text, default: "required for `tap`, `netdev`",
       help: "Kernel interface: created (tap) or existing (netdev).",
-      "`tap`: vtepd creates it, or takes over a persistent `multi_queue` tap that nobody has open; `netdev`: the port waits until the interface exists; `virtio-user`: the tap behind the kernel's vhost-net"
+      "`tap`: vtepd creates it, or takes over a persistent tap that nobody has open (for several queues: one made with `multi_queue`); `netdev`: the port waits until the interface exists; `virtio-user`: the tap behind the kernel's vhost-net"
     ),
     PortKey(
       "socket", .attachment, .text, default: "required for `vhost-user`, `memif`", option: "port-socket", valueName: "socket",
@@ -25,7 +25,7 @@ extension PortKey {
       "`client`: connect to the socket, and reconnect; `server`: create the socket and listen. For `vhost-user`, `memif`, `virtio-user`"),
     PortKey(
       "queues", .attachment, .number, default: "1", help: "Queue pairs to offer.",
-      "queue pairs, 1 to 64 (`tap`: 16); a guest may use fewer. Frames to a port are spread over the queues in use, by flow. For all kinds except `netdev`"
+      "queue pairs, 1 to 64; a guest may use fewer. Frames to a port are spread over the queues in use, by flow. For all kinds except `netdev`"
     ),
     PortKey(
       "memif-id", .attachment, .number, default: "0", help: "Number of a memif interface on its socket.",
@@ -63,11 +63,11 @@ extension PortKey {
       "mtu", .option, .number,
       default: "tap: underlay MTU less the overhead; netdev: its own; vhost-user: the guest's, if the hypervisor reports it",
       help: "MTU of the interface in bytes.",
-      "in bytes; DPDK's driver sends to a tap only frames that fit an MTU of 1500 (`too-big-for-device`)"),
+      "in bytes, from 68 to 65521; a tap's is what its far end sets in whatever namespace it is"),
     PortKey(
       "offloads", .option, .choice(["auto", "off"]), default: "`auto`", display: .column("OFFLOADS"),
       help: "off: do not offer the guest checksum or segmentation offloads.",
-      "whatever the guest driver supports; `off`: offer a `vhost-user` guest no checksum or segmentation offloads, so that it sends and receives complete frames"
+      "whatever the guest supports; `off`: offer a `vhost-user` guest or the far end of a `tap` no checksum or segmentation offloads, so that it sends and receives complete frames"
     ),
     PortKey(
       "enabled", .option, .flag, default: "`true`", display: .row,

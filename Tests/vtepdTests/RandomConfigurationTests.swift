@@ -31,7 +31,7 @@ extension SeededGenerator {
 
   fileprivate mutating func options() -> PortOptions {
     var options = PortOptions()
-    options.mtu = maybe { $0.number(68...9216) }
+    options.mtu = maybe { $0.number(68...65_521) }
     options.isEnabled.own = maybe { _ in false }
     options.offloads.own = maybe { $0.oneOf(PortOffloads.allCases) }
     options.antiSpoofing.own = maybe { _ in false }

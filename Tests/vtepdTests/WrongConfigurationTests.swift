@@ -326,14 +326,19 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "zero mac", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, macs: [»\"00:00:00:00:00:00\"]}]\n",
       "is the zero address"),
     WrongConfiguration("offloads", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, offloads: »on}]\n", "auto"),
-    WrongConfiguration("mtu", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, mtu: »67}]\n", "from 68 to 9216"),
+    WrongConfiguration("mtu", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, mtu: »67}]\n", "from 68 to 65521"),
     WrongConfiguration(
       "unknown key of a port", underlay + "ports: [{name: a, kind: tap, device: t0, »vlan: 5}]\n", "did you mean 'vlans'?"),
     WrongConfiguration(
       "too many ports",
-      underlay + "ports:\n" + (10..<40).map { "  - {name: p\($0), kind: tap, device: t\($0)}\n" }.joined()
-        + "  - {name: »p99, kind: tap, device: t99}\n",
-      "at most 31 ports and underlay devices together, not 32"),
+      underlay + "ports:\n" + (1000..<2024).map { "  - {name: p\($0), kind: tap, device: t\($0)}\n" }.joined()
+        + "  - {name: »p9999, kind: tap, device: t9999}\n",
+      "at most 1024 ports, not 1025"),
+    WrongConfiguration(
+      "too many ports of DPDK's",
+      underlay + "ports:\n" + (10..<40).map { "  - {name: p\($0), kind: memif, socket: s\($0)}\n" }.joined()
+        + "  - {name: »p99, kind: memif, socket: s99}\n",
+      "dpdk together, not 32"),
   ]
 }
 

@@ -82,23 +82,6 @@ struct EthernetDevice: Sendable {
     }
   }
 
-  /// Creates a tap interface, or takes over a persistent one of that name.
-  static func createTap(
-    name: String, mac: MACAddress, queues: Int, runtime: DPDKRuntime, subject: String
-  ) throws(VTEPError) -> EthernetDevice {
-    let portID = try attach(
-      driver: "net_tap", arguments: "iface=\(name),mac=\(mac)", subject: subject,
-      remedy: "if \(name) exists, delete it or create it with multi_queue; run as root or with CAP_NET_ADMIN")
-    do throws(VTEPError) {
-      return try start(portID, queues: queues, promiscuous: false, runtime: runtime, subject: subject) {
-        TapDevice.descriptors(named: name)
-      }
-    } catch {
-      _ = cdpdk_device_remove(portID)
-      throw error
-    }
-  }
-
   /// Creates the host's side of a virtual machine's network device.
   ///
   /// - Parameters:

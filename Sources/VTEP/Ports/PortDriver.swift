@@ -19,6 +19,12 @@ protocol PortDriver {
   /// Guests behind the port may request checksum and segmentation offloads (see OffloadRequest).
   static var offersOffloads: Bool { get }
 
+  /// The device is one of DPDK's, of which a process can have few.
+  static var usesDPDK: Bool { get }
+
+  /// What a guest is offered is fixed when its device opens.
+  static var fixesOffloads: Bool { get }
+
   /// Drop reason for frames that the device does not accept.
   static var fullReason: DropReason { get }
 
@@ -42,6 +48,9 @@ protocol PortDriver {
   /// Tells the far end of a device that stays open whether the port is enabled.
   static func setCarrier(_ device: FrameDevice, isOn: Bool)
 
+  /// Turns offloads of an open device on or off, where they are not fixed.
+  static func setOffloads(_ device: FrameDevice, isOn: Bool)
+
   /// Applies changed settings to a running device.
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError)
 }
@@ -52,9 +61,12 @@ extension PortDriver {
   static var retriesOpening: Bool { false }
   static var hostMayUseInterface: Bool { false }
   static var offersOffloads: Bool { false }
+  static var usesDPDK: Bool { true }
+  static var fixesOffloads: Bool { false }
   static var fullReason: DropReason { .transmitFull }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
   static func setCarrier(_ device: FrameDevice, isOn: Bool) {}
+  static func setOffloads(_ device: FrameDevice, isOn: Bool) {}
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}
 }
 

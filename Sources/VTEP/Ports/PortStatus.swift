@@ -19,11 +19,6 @@ public struct PortStatus: Equatable, Sendable {
   /// What an operator should know about the port.
   public var remark: String?
 
-  /// The largest MTU that the device supports, if that is less than the interface allows.
-  var deviceMTU: Int?
-
   /// Largest frame that may be delivered, in bytes without VLAN tag.
-  var maxFrameByteCount: Int { min(mtu ?? guestMTU ?? 65_521, deviceMTU ?? 65_521) + 14 }
-  /// The device, not the interface, sets the limit.
-  var isLimitedByDevice: Bool { deviceMTU.map { $0 < mtu ?? 65_521 } ?? false }
+  var maxFrameByteCount: Int { (mtu ?? guestMTU ?? 65_521) + 14 }
 }

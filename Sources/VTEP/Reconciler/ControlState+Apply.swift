@@ -66,9 +66,8 @@ extension ControlState {
       try openDevices(for: change.new, &acquired)
       try attachUnderlay(change.new.underlay)
     } catch {
-      for (name, port) in acquired.opened {
-        effects.close(StaleState.Closing(device: port.device, hostSide: port.hostSide, subject: "port \(name)"))
-      }
+      effects.close(
+        acquired.opened.map { StaleState.Closing(device: $1.device, hostSide: $1.hostSide, subject: "port \($0)") })
       for name in released { reopen(name) }
       settle()
       throw error
@@ -197,6 +196,7 @@ extension ControlState {
     _ = ports.update(name, device: effects.status(of: record), stale: &stale)
     // What the status says may be news.
     updateQueues(name)
+    if old.settings.offloads != record.settings.offloads { effects.setOffloads(record) }
     if old.settings.isEnabled != record.settings.isEnabled { effects.setCarrier(record, isOn: record.settings.isEnabled) }
     // Addresses learned before sources were checked may be spoofed.
     if record.settings.policy.antiSpoofing && !old.settings.policy.antiSpoofing { stale.silentPorts.insert(record.index) }

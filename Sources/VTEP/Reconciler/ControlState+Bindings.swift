@@ -54,7 +54,6 @@ extension ControlState {
       if hasTagged, let untagged, model.domains[Int(untagged)].entry.carriesInnerVLAN { features.insert(.guardsVLANs) }
       model.ports[index].isUp = record.isUp
       model.ports[index].maxFrameByteCount = UInt32(record.status.maxFrameByteCount)
-      model.ports[index].tooBigReason = record.status.isLimitedByDevice ? .tooBigForDevice : .tooBigForPort
       model.ports[index].fullReason = record.driver.fullReason
       model.ports[index].features = features
       model.ports[index].tpid = record.settings.tpid.pushed

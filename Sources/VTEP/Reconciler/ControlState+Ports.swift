@@ -62,7 +62,8 @@ extension ControlState {
     guard settings.wantsDevice else { return nil }
     // What still holds the same place has to go first.
     if !stale.closing.isEmpty { settle() }
-    return try effects.open(settings, guestMTU: guestMTU, ownSockets: Set(ports.values.compactMap { $0.device?.ownedSocket }))
+    let ownSockets = settings.attachment.socket == nil ? [] : Set(ports.values.compactMap { $0.device?.ownedSocket })
+    return try effects.open(settings, guestMTU: guestMTU, ownSockets: ownSockets)
   }
 
   /// MTU in bytes with which encapsulated frames fit the underlay.
@@ -109,8 +110,11 @@ extension ControlState {
   ///
   /// - Returns: the port that goes on with it.
   mutating func updatePortLink(_ link: Link) -> String? {
-    // An interface of the port's name comes first, then the one that has been renamed.
-    guard let name = ports.name(device: link.name) ?? ports.name(linkIndex: link.index), let record = ports[name] else { return nil }
+    // A tap keeps its interface under any name. For others an interface of the port's name comes first, then the one that was renamed.
+    let follower = ports.name(linkIndex: link.index)
+    let isTap = follower.flatMap { ports[$0]?.device?.kind } == .tap
+    guard let name = isTap ? follower : ports.name(device: link.name) ?? follower, let record = ports[name] else { return nil }
+    if record.device?.kind == .tap, record.link?.index != link.index { return record.link == nil && locate(name) ? name : nil }
     if record.driver.awaitsInterface, record.link?.index != link.index || record.device?.isDead != false {
       // It may have had the name of another port, which still follows it.
       if let other = ports.name(linkIndex: link.index), other != name { lose(other) }
@@ -125,7 +129,9 @@ extension ControlState {
   /// A link left our namespace. A tap lives on elsewhere; a netdev port waits for the interface to come back.
   mutating func removePortLink(index: Int32, name linkName: String) {
     guard let name = ports.name(linkIndex: index), let record = ports[name] else { return }
-    if record.driver.awaitsInterface {
+    if record.device?.kind == .tap {
+      locate(name)
+    } else if record.driver.awaitsInterface {
       effects.log.warning("port \(name): interface \(linkName) is gone; waiting for it to come back")
       lose(name)
     } else {
@@ -155,9 +161,10 @@ extension ControlState {
     }
   }
 
-  /// Takes note of ports whose state shows only by asking (taps in other namespaces).
+  /// Takes note of what no event reports.
   mutating func pollPorts() {
-    for name in ports.keys { refresh(name) }
+    for record in ports.values where record.device?.ethernet != nil { refresh(record.settings.name) }
+    pollTaps()
   }
 
   /// A device reported a change.

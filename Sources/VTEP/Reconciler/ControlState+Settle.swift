@@ -43,7 +43,7 @@ extension ControlState {
     // 5. What nothing names any more.
     for index in work.goneDomains { domains.giveBack(index) }
     for index in work.goneVTEPs { underlay.vteps.giveBack(index) }
-    for closing in work.closing { effects.close(closing) }
+    if !work.closing.isEmpty { effects.close(work.closing) }
     for index in work.gonePorts { ports.giveBack(index) }
     if !work.goneVTEPs.isEmpty { updateNeighborRequests() }
 

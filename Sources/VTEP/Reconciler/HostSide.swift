@@ -15,33 +15,43 @@ struct HostSide: Sendable {
 
 /// Who uses interfaces besides us: read once for several questions.
 struct InterfaceUsers {
-  private let links: [Link]
-  private let addresses: [InterfaceAddress]
+  private let names: [Int32: String]
+  /// By the interface that has it: those that the operator has assigned.
+  private let addresses: [Int32: InterfaceAddress]
+  /// By the interface below.
+  private let uppers: [Int32: Link]
 
   /// Kinds of devices that take frames from an interface below.
   private static let upperKinds: Set<String> = ["vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"]
 
   init(_ netlink: NetlinkSocket) throws(NetlinkError) {
-    links = try netlink.links()
-    addresses = try netlink.addresses()
+    let links = try netlink.links()
+    names = Dictionary(links.map { ($0.index, $0.name) }) { first, _ in first }
+    uppers = Dictionary(
+      links.compactMap { link in
+        guard let lower = link.lowerIndex, link.linkNetnsID == nil, Self.upperKinds.contains(link.kind ?? "") else { return nil }
+        return (lower, link)
+      }
+    ) { first, _ in first }
+    addresses = Dictionary(
+      try netlink.addresses().compactMap {
+        $0.address.isIPv4 || $0.isPermanent && !$0.address.isLinkLocal ? ($0.interfaceIndex, $0) : nil
+      }
+    ) { first, _ in first }
   }
 
   /// How the operator uses the interface, as a clause, and the command that undoes it; nil: not at all. Addresses that the
   /// kernel assigns by itself (link-local, router advertisements) do not count.
   func use(of link: Link) -> (what: String, undo: String)? {
     if let master = link.masterIndex {
-      let name = links.first { $0.index == master }?.name ?? "interface \(master)"
+      let name = names[master] ?? "interface \(master)"
       return ("is a member of \(name)", "ip link set \(link.name) nomaster")
     }
-    let own = addresses.first {
-      $0.interfaceIndex == link.index && ($0.address.isIPv4 || $0.isPermanent && !$0.address.isLinkLocal)
-    }
-    if let own {
+    if let own = addresses[link.index] {
       let address = "\(own.address)/\(own.prefixLength)"
       return ("has the address \(address) of the host's own", "ip address delete \(address) dev \(link.name)")
     }
-    let upper = links.first { $0.lowerIndex == link.index && $0.linkNetnsID == nil && Self.upperKinds.contains($0.kind ?? "") }
-    return upper.map { ("has \($0.name), of kind \($0.kind ?? ""), on top of it", "ip link delete \($0.name)") }
+    return uppers[link.index].map { ("has \($0.name), of kind \($0.kind ?? ""), on top of it", "ip link delete \($0.name)") }
   }
 }
 

@@ -27,6 +27,7 @@ final class LiveEffects: ReconcilerEffects {
   /// Folder of ports' sockets.
   let runDirectory: String
   private var publisher: SnapshotPublisher
+  var followsNamespaces = false
 
   /// By the taps' names.
   var puntTaps: [String: TapInterface] = [:]
@@ -131,18 +132,41 @@ final class LiveEffects: ReconcilerEffects {
     try settings.kind.driver.adjust(link, settings, on: portHost(guestMTU: guestMTU))
   }
 
-  func close(_ closing: StaleState.Closing) {
+  func close(_ closings: [StaleState.Closing]) {
+    // The kernel lets go of an interface after some milliseconds, in which others can go, too.
+    BackgroundThread.forEach(closings.filter { $0.device?.kind == .tap }) { [log] in Self.remove($0, log) }
+    for closing in closings where closing.device?.kind != .tap { Self.remove(closing, log) }
+    for closing in closings {
+      if let pool = closing.device?.ethernet?.pool { runtime.retire(pool) }
+      release(closing.hostSide, subject: closing.subject)
+    }
+  }
+
+  private static func remove(_ closing: StaleState.Closing, _ log: Logger) {
     do {
       try closing.device?.remove(subject: closing.subject)
-      if let pool = closing.device?.ethernet?.pool { runtime.retire(pool) }
     } catch {
       log.error("\(error)")
     }
-    release(closing.hostSide, subject: closing.subject)
   }
 
   func status(of record: PortRecord) -> PortStatus {
-    record.device.map { record.driver.status($0, link: record.link, settings: record.settings) } ?? PortStatus()
+    record.device.map { record.driver.status($0, link: record.link ?? record.away?.link, settings: record.settings) } ?? PortStatus()
+  }
+
+  func states(ofTaps descriptors: [Int32]) -> [TapDevice.State] { TapDevice.states(of: descriptors) }
+
+  func place(of tap: TapQueues) -> TapPlace {
+    do {
+      return try netlink.place(ofTap: tap.descriptors[0])
+    } catch {
+      log.warning("tap \(TapDevice.interfaceName(of: tap.descriptors[0]) ?? ""): \(error)")
+      return .hidden
+    }
+  }
+
+  func setOffloads(_ record: PortRecord) {
+    if let device = record.device { record.driver.setOffloads(device, isOn: record.settings.offloads == .auto) }
   }
 
   func setCarrier(_ record: PortRecord, isOn: Bool) {

@@ -13,6 +13,10 @@ struct PortRecord {
   /// The interface as our network namespace sees it; nil when it is elsewhere (a tap moved into a guest's), and for
   /// ports that are no kernel interface.
   var link: Link?
+  /// The interface of a tap, as far as it can be seen elsewhere. Set by `PortTable.move`.
+  var away: AwayLink?
+  /// Of the interface of a tap, at the last look.
+  var tapState: TapDevice.State?
   var hostSide = HostSide()
   /// As it was read last.
   var status = PortStatus()

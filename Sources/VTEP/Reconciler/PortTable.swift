@@ -3,6 +3,7 @@
 
 import Encap
 import MACTable
+import Netlink
 
 struct PortTable {
   private(set) var byName: [String: PortRecord] = [:]
@@ -10,6 +11,7 @@ struct PortTable {
   /// By the interface that they name, and by the index of the one that they have.
   private var ofDevice: [String: String] = [:]
   private var ofLink: [Int32: String] = [:]
+  private var ofAwayLink: [AwayLink.Key: String] = [:]
   /// Shared with the underlay's devices.
   private var indexes = IndexPool<PortIndex>(limit: Limits.ports)
 
@@ -23,6 +25,18 @@ struct PortTable {
       defer { if byName[name]?.link?.index != linkIndex { moveLink(of: name, from: linkIndex) } }
       yield &byName[name]
     }
+  }
+
+  /// The interface of a tap is somewhere else, or has changed.
+  ///
+  /// - Parameters:
+  ///   - link: in our namespace.
+  ///   - away: in another one that can be seen.
+  mutating func move(_ name: String, link: Link?, away: AwayLink?) {
+    if let old = byName[name]?.away, ofAwayLink[old.key] == name { ofAwayLink[old.key] = nil }
+    byName[name]?.away = away
+    if let away, byName[name] != nil { ofAwayLink[away.key] = name }
+    self[name]?.link = link
   }
 
   private mutating func moveLink(of name: String, from old: Int32?) {
@@ -56,7 +70,7 @@ struct PortTable {
     var replacement = Replacement()
     var byDevice: [PortSettings.DeviceIdentity: PortRecord] = [:]
     for record in byName.values { byDevice[record.settings.deviceIdentity] = record }
-    (byName, names, ofDevice, ofLink) = ([:], [:], [:], [:])
+    (byName, names, ofDevice, ofLink, ofAwayLink) = ([:], [:], [:], [:], [:])
     for (name, settings) in settings {
       if var record = byDevice.removeValue(forKey: settings.deviceIdentity) {
         replacement.kept.append((name, record))
@@ -81,6 +95,7 @@ struct PortTable {
     names[record.index] = record.settings.name
     if let device = record.settings.attachment.device { ofDevice[device] = record.settings.name }
     if let link = record.link { ofLink[link.index] = record.settings.name }
+    if let away = record.away { ofAwayLink[away.key] = record.settings.name }
   }
 
   // -- state -------------------------------------------------------------------------------------------------------------
@@ -112,7 +127,8 @@ struct PortTable {
     stale.closing.append(StaleState.Closing(device: record.device, hostSide: record.hostSide, subject: "port \(name)"))
     touch(name, isSilent: true, stale: &stale)
     byName[name]?.device = nil
-    self[name]?.link = nil
+    move(name, link: nil, away: nil)
+    byName[name]?.tapState = nil
     byName[name]?.hostSide = HostSide()
     byName[name]?.polledQueues = 0
     byName[name]?.wasUp = false
@@ -147,6 +163,7 @@ struct PortTable {
   func name(device: String) -> String? { ofDevice[device] }
   /// The port that has this interface.
   func name(linkIndex: Int32) -> String? { ofLink[linkIndex] }
+  func name(away key: AwayLink.Key) -> String? { ofAwayLink[key] }
   /// The port that has this DPDK device.
   func name(portID: UInt16) -> String? { byName.values.first { $0.device?.ethernet?.portID == portID }?.settings.name }
 }

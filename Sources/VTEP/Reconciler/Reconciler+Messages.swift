@@ -9,6 +9,7 @@ extension Reconciler {
     var unknown: [Learner.UnknownVTEP] = []
     var moves: [Learner.MoveReport] = []
     var hasOtherAddresses = false
+    var touched: Set<String> = []
     for message in mailbox.takeAll() {
       switch message {
       case .unknownVTEP(let sighting):
@@ -23,24 +24,34 @@ extension Reconciler {
         effects.losePuntTap(named: name, state.ports)
         state.stale.slowPath = true
       case .kernel(let change):
-        heed(change)
+        touched.formUnion(heed(change))
         switch change {
         case .addressesChanged, .resync: hasOtherAddresses = true
         default: break
         }
       }
     }
-    if hasOtherAddresses { updateHostSides() }
+    if hasOtherAddresses {
+      updateHostSides()
+    } else if !touched.isEmpty {
+      updateHostSides { touched.contains($0) }
+    }
+    for name in touched { state.refresh(name) }
     state.settle()
     if !unknown.isEmpty { state.enter(unknown) }
     publishReports()
     if !moves.isEmpty { tell(moves) }
   }
 
-  private func heed(_ change: NetlinkChange) {
+  /// - Returns: ports whose interface has changed: the host's use of it may have, too.
+  private func heed(_ change: NetlinkChange) -> Set<String> {
     switch change {
     case .link(let link):
-      follow(link)
+      return follow(link)
+    case .foreignTap(let namespaceID, let link):
+      state.updateAwayLink(AwayLink(namespaceID: namespaceID, link: link))
+    case .foreignTapRemoved(let namespaceID, let index):
+      if let port = state.removeAwayLink(AwayLink.Key(namespaceID: namespaceID, index: index)) { return [port] }
     case .linkRemoved(let index, let name):
       state.removeUnderlayLink(index: index)
       state.removePortLink(index: index, name: name)
@@ -51,20 +62,19 @@ extension Reconciler {
     case .addressesChanged, .routesChanged:
       state.stale.routes = true
     case .resync:
-      resynchronize()
       state.stale.routes = true
+      return resynchronize()
     }
+    return []
   }
 
-  private func follow(_ link: Link) {
+  private func follow(_ link: Link) -> Set<String> {
     state.updateUnderlayLink(link)
-    guard let port = state.updatePortLink(link) else { return }
-    updateHostSides { $0 == port }
-    state.refresh(port)
+    return state.updatePortLink(link).map { [$0] } ?? []
   }
 
   /// Kernel notifications were lost: rereads everything.
-  private func resynchronize() {
+  private func resynchronize() -> Set<String> {
     log.notice("netlink: notifications were lost; rereading everything")
     state.readNeighbors()
     let links: [Link]
@@ -72,7 +82,7 @@ extension Reconciler {
       links = try effects.netlink.links()
     } catch {
       log.warning("links: \(error)")
-      return
+      return []
     }
     for device in state.underlay.devices {
       if let link = device.link, !links.contains(where: { $0.index == link.index }) {
@@ -84,6 +94,7 @@ extension Reconciler {
         state.removePortLink(index: link.index, name: link.name)
       }
     }
-    for link in links { follow(link) }
+    state.locateAwayTaps(all: true)
+    return links.reduce(into: []) { $0.formUnion(follow($1)) }
   }
 }

@@ -34,6 +34,7 @@ extension Reconciler {
     countMissedPackets()
     remakeSockets()
     state.retryPorts()
+    if state.ticks % (5 * PortFault.ticksPerSecond) == 0 { state.locateAwayTaps(all: false) }
     if effects.retryPuntTaps(state.ports) { state.stale.slowPath = true }
     state.retryController()
     sampleActivity()

@@ -39,7 +39,8 @@ extension Reconciler {
 
   /// MTUs that ports have by their settings, or by interfaces that exist by now.
   private static func portMTUs(_ desired: DesiredState, _ netlink: NetlinkSocket) throws(VTEPError) -> [Int] {
-    var mtus = desired.ports.values.compactMap(\.mtu)
+    // Taps have chains of buffers for whatever their MTU is.
+    var mtus = desired.ports.values.compactMap { $0.kind == .tap ? nil : $0.mtu }
     for port in desired.ports.values where port.kind == .netdev {
       guard let name = port.attachment.device else { continue }
       let link = try VTEPError.wrap("port \(port.name)", { () throws(NetlinkError) in try netlink.link(named: name) })

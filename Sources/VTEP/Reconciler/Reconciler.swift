@@ -81,6 +81,7 @@ public actor Reconciler {
 
     // Changes from here on are noticed; what was before is read next.
     let monitor = try VTEPError.wrap("netlink") { () throws(NetlinkError) in try NetlinkMonitor() }
+    effects.followsNamespaces = monitor.followsNamespaces
     try startThreads(monitor)
     do throws(VTEPError) {
       try state.attachUnderlay(desired.underlay)
@@ -120,8 +121,9 @@ public actor Reconciler {
       var descriptors = [
         pollfd(fd: monitor.fileDescriptor, events: Int16(POLLIN), revents: 0),
         pollfd(fd: stop, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: monitor.foreignDescriptor, events: Int16(POLLIN), revents: 0),
       ]
-      guard poll(&descriptors, 2, -1) > 0 else { continue }
+      guard poll(&descriptors, 3, -1) > 0 else { continue }
       if descriptors[1].revents != 0 { return }
       do {
         try monitor.read { mailbox.post(.kernel($0)) }
@@ -160,12 +162,10 @@ public actor Reconciler {
     slowPath.wake()
     for context in contexts { _ = rte_eal_wait_lcore(UInt32(context.pointee.index + 1)) }
     for thread in threads { thread.join() }
-    for record in state.ports.values {
-      effects.close(StaleState.Closing(device: record.device, hostSide: record.hostSide, subject: "port \(record.settings.name)"))
-    }
-    for device in state.underlay.devices {
-      effects.close(StaleState.Closing(device: device.device, subject: "underlay.device \(device.name)"))
-    }
+    effects.close(
+      state.ports.values.map {
+        StaleState.Closing(device: $0.device, hostSide: $0.hostSide, subject: "port \($0.settings.name)")
+      } + state.underlay.devices.map { StaleState.Closing(device: $0.device, subject: "underlay.device \($0.name)") })
     // A tick or a message may come late.
     state.ports = PortTable()
     state.underlay.devices = []

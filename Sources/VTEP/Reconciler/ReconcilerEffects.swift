@@ -38,12 +38,19 @@ protocol ReconcilerEffects: AnyObject {
   func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice)
   /// Applies changed settings to the device of a port.
   func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError)
-  /// Gives back what was held for a port or an underlay device. No worker uses it any more.
-  func close(_ closing: StaleState.Closing)
+  /// Gives back what was held for ports and underlay devices. No worker uses it any more.
+  func close(_ closings: [StaleState.Closing])
   /// What the device of a port says.
   func status(of record: PortRecord) -> PortStatus
   /// Tells the far end of a device that stays open whether the port is enabled.
   func setCarrier(_ record: PortRecord, isOn: Bool)
+  /// Turns offloads of an open device on or off, as its port's settings say.
+  func setOffloads(_ record: PortRecord)
+  /// States of taps, each by one of its descriptors.
+  func states(ofTaps descriptors: [Int32]) -> [TapDevice.State]
+  func place(of tap: TapQueues) -> TapPlace
+  /// Events tell of taps in other namespaces.
+  var followsNamespaces: Bool { get }
   /// Wakes a worker when frames wait in a queue that has a descriptor.
   ///
   /// - Parameter wakesOnRequest: the device reports only what arrives after a request (`Worker.setWakeups`).
@@ -72,4 +79,8 @@ protocol ReconcilerEffects: AnyObject {
 
   /// Brings punt taps and loop probes in line with the ports.
   func updateSlowPath(_ ports: PortTable, probeIntervalSeconds: UInt32)
+}
+
+extension ReconcilerEffects {
+  func close(_ closing: StaleState.Closing) { close([closing]) }
 }

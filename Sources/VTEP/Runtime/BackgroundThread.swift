@@ -42,3 +42,26 @@ public final class BackgroundThread: Sendable {
     pthread_join(handle, nil)
   }
 }
+extension BackgroundThread {
+  /// Runs `body` with each element, on several threads if there are several elements, and returns when all are done. For calls that
+  /// wait for the kernel.
+  static func forEach<Element: Sendable>(_ elements: [Element], _ body: @escaping @Sendable (Element) -> Void) {
+    let next = SharedIndex()
+    @Sendable func work() {
+      while true {
+        let index = next.value.add(1, ordering: .relaxed).oldValue
+        guard index < elements.count else { return }
+        body(elements[index])
+      }
+    }
+    // More wait for the kernel no faster (docs/decisions/0026).
+    let count = elements.count > 1 ? min(elements.count, 64) : 0
+    let threads = (0..<count).compactMap { _ in try? BackgroundThread(name: "vtepd-close", work) }
+    work()
+    for thread in threads { thread.join() }
+  }
+
+  private final class SharedIndex: Sendable {
+    let value = Atomic<Int>(0)
+  }
+}

@@ -40,6 +40,8 @@ extension DesiredState {
 
   /// DPDK's RTE_MAX_ETHPORTS is 32 in Debian; one is kept for the daemon's own use.
   public static let maximumEthernetPorts = 31
+  /// When all are replaced at once, the index space has to have room for the old ones, too.
+  public static let maximumPorts = 1024
 
   /// All problems, in a stable order: underlay, VNIs, profiles, ports. Empty: the state can be applied.
   ///
@@ -77,6 +79,7 @@ extension DesiredState {
       }
     }
     let names = ports.keys.sorted()
+    var ethernetPorts = underlay.devices.count
     for (index, name) in names.enumerated() {
       guard let port = ports[name] else { continue }
       if old == nil || old?.ports[name] != port { problems += port.problems(in: self, key: name) }
@@ -88,10 +91,17 @@ extension DesiredState {
         problems.append(
           Problem(.port(name), ["l2-protocols"], "its punt tap \(tap) would have the name of \(owner)'s interface; rename the port"))
       }
-      if index + underlay.devices.count == Self.maximumEthernetPorts {
-        let total = names.count + underlay.devices.count
+      if index == Self.maximumPorts {
+        problems.append(Problem(.port(name), ["name"], "at most \(Self.maximumPorts) ports, not \(names.count)"))
+      }
+      if port.kind.driver.usesDPDK { ethernetPorts += 1 }
+      if port.kind.driver.usesDPDK, ethernetPorts == Self.maximumEthernetPorts + 1 {
+        let kinds = PortKind.allCases.filter { $0.driver.usesDPDK }.map(\.rawValue).joined(separator: ", ")
+        let total = ports.values.count { $0.kind.driver.usesDPDK } + underlay.devices.count
         problems.append(
-          Problem(.port(name), ["name"], "at most \(Self.maximumEthernetPorts) ports and underlay devices together, not \(total)"))
+          Problem(
+            .port(name), ["name"],
+            "at most \(Self.maximumEthernetPorts) underlay devices and ports of the kinds \(kinds) together, not \(total)"))
       }
       for (vlan, macs) in port.macsByVLAN.sorted(by: { $0.vlan < $1.vlan }) {
         guard let vni = port.vni(vlan: vlan) else { continue }

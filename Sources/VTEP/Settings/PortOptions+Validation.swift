@@ -3,8 +3,8 @@
 import Encap
 
 extension PortOptions {
-  /// Range of an interface's MTU in bytes: IPv4's minimum (RFC 791), and what one packet buffer chain carries.
-  public static let mtuRange = 68...9216
+  /// Range of an interface's MTU in bytes: IPv4's minimum (RFC 791), and the most that the kernel gives an Ethernet interface.
+  public static let mtuRange = 68...65_521
 
   func problems(in state: DesiredState, _ subject: DesiredState.Problem.Subject) -> [DesiredState.Problem] {
     var problems: [DesiredState.Problem] = []

@@ -9,9 +9,9 @@ extension PortSettings {
     var offersOffloads: Bool
   }
 
-  /// The offer to the guest is fixed when its device opens.
+  /// The offer to some guests is fixed when their device opens.
   var deviceIdentity: DeviceIdentity {
-    DeviceIdentity(attachment: attachment, offersOffloads: kind.driver.offersOffloads && self.offloads == .auto)
+    DeviceIdentity(attachment: attachment, offersOffloads: kind.driver.fixesOffloads && self.offloads == .auto)
   }
 
   /// The port should have a device. Some kinds close the device of a disabled port, so that the guest's link goes down.

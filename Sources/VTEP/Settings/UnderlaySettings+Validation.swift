@@ -26,7 +26,7 @@ extension UnderlaySettings {
     if devices.count > DesiredState.maximumEthernetPorts {
       report(
         ["device", devices[DesiredState.maximumEthernetPorts]],
-        "at most \(DesiredState.maximumEthernetPorts) ports and underlay devices together, not \(devices.count)")
+        "at most \(DesiredState.maximumEthernetPorts) underlay devices, not \(devices.count)")
     }
     if udpPort == 0 { report(["udp-port"], "udp-port 0 is no port") }
     if ttl == .fixed(0) { report(["ttl"], "ttl 0 never leaves the host") }

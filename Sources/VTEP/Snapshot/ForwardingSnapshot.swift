@@ -42,8 +42,7 @@ struct PortEntry {
   var untaggedDomain = DomainIndex.absent
   /// Largest frame that may be delivered, in bytes without VLAN tag.
   var maxFrameByteCount: UInt32 = 0
-  /// Drop reason for a frame that is larger, or that the device does not accept.
-  var tooBigReason = DropReason.tooBigForPort
+  /// Drop reason for a frame that the device does not accept.
   var fullReason = DropReason.transmitFull
   /// VLAN identifier → domain, 4096 entries; nil when the port has no tagged binding.
   var vlanDomains: UnsafePointer<DomainIndex>?

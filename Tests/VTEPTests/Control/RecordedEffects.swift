@@ -34,6 +34,8 @@ final class RecordedEffects: ReconcilerEffects {
   var statuses: [String: PortStatus] = [:]
   /// Ports that cannot be opened.
   var broken: Set<String> = []
+  /// Ports are taps, and not devices of DPDK.
+  var opensTaps = false
   private var nextDevice: UInt16 = 0
 
   init() throws {
@@ -111,12 +113,19 @@ final class RecordedEffects: ReconcilerEffects {
   func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort? {
     guard !broken.contains(settings.name) else { throw VTEPError(.environment, "port \(settings.name)", "broken") }
     effects.append(.open(settings.name))
-    return OpenedPort(device: makeDevice(), link: link(settings.attachment.device ?? ""))
+    let device = opensTaps ? makeTap() : makeDevice()
+    return OpenedPort(device: device, link: link(settings.attachment.device ?? ""))
   }
 
   func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice) {
     guard !broken.contains(name) else { throw VTEPError(.environment, "underlay.device \(name)", "broken") }
     return (link(name), makeDevice())
+  }
+
+  /// A tap's descriptor is 1000 and the number of the device.
+  private func makeTap() -> FrameDevice {
+    nextDevice += 1
+    return .tap(TapQueues(descriptors: [1000 + Int32(nextDevice)], mac: MACAddress(bits: 1), isTakenOver: false, offloads: 0))
   }
 
   private func makeDevice() -> FrameDevice {
@@ -136,7 +145,9 @@ final class RecordedEffects: ReconcilerEffects {
 
   func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError) {}
 
-  func close(_ closing: StaleState.Closing) {
+  func close(_ closings: [StaleState.Closing]) { closings.forEach(close) }
+
+  private func close(_ closing: StaleState.Closing) {
     effects.append(.close(closing.subject))
     guard let device = closing.device else { return }
     for model in models {
@@ -152,6 +163,14 @@ final class RecordedEffects: ReconcilerEffects {
     return statuses[record.settings.name] ?? up
   }
 
+  /// Where the interfaces of taps are, and their states, by the first descriptor.
+  var places: [Int32: TapPlace] = [:]
+  var tapStates: [Int32: TapDevice.State] = [:]
+  var followsNamespaces = true
+
+  func place(of tap: TapQueues) -> TapPlace { places[tap.descriptors[0]] ?? .hidden }
+  func states(ofTaps descriptors: [Int32]) -> [TapDevice.State] { descriptors.map { tapStates[$0] ?? .up } }
+  func setOffloads(_ record: PortRecord) {}
   func setCarrier(_ record: PortRecord, isOn: Bool) { effects.append(.carrier(record.settings.name, isOn)) }
   func watch(_ queue: ReceiveQueue, wakesOnRequest: Bool, worker: Int) {}
   func unwatch(_ queue: ReceiveQueue, worker: Int) {}

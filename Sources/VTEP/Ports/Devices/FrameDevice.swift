@@ -2,6 +2,7 @@
 // one switch per burst and per batch.
 
 import Encap
+import Netlink
 
 /// How a device's frames move.
 enum FrameDeviceKind: UInt8 {
@@ -11,17 +12,21 @@ enum FrameDeviceKind: UInt8 {
   case ethdev
   /// Packet sockets on an interface of the kernel.
   case packetSocket
+  /// A tap of the kernel, through its descriptors.
+  case tap
 }
 
 /// An open device of any kind.
 enum FrameDevice: Sendable {
   case ethdev(EthernetDevice)
   case packetSocket(PacketSocketDevice)
+  case tap(TapQueues)
 
   var kind: FrameDeviceKind {
     switch self {
     case .ethdev: .ethdev
     case .packetSocket: .packetSocket
+    case .tap: .tap
     }
   }
 
@@ -30,6 +35,7 @@ enum FrameDevice: Sendable {
     switch self {
     case .ethdev(let device): device.queueCount
     case .packetSocket(let device): device.descriptors.count
+    case .tap(let tap): tap.descriptors.count
     }
   }
 
@@ -38,6 +44,7 @@ enum FrameDevice: Sendable {
     switch self {
     case .ethdev(let device): device.descriptors
     case .packetSocket(let device): device.descriptors
+    case .tap(let tap): tap.descriptors
     }
   }
 
@@ -46,6 +53,7 @@ enum FrameDevice: Sendable {
     switch self {
     case .ethdev: []
     case .packetSocket(let device): device.descriptors
+    case .tap(let tap): tap.descriptors
     }
   }
 
@@ -57,6 +65,7 @@ enum FrameDevice: Sendable {
     switch self {
     case .ethdev(let device): device.mac
     case .packetSocket(let device): device.mac
+    case .tap(let tap): tap.mac
     }
   }
 
@@ -64,14 +73,14 @@ enum FrameDevice: Sendable {
   var ownedSocket: String? {
     switch self {
     case .ethdev(let device): device.ownedSocket
-    case .packetSocket: nil
+    case .packetSocket, .tap: nil
     }
   }
 
   var ethernet: EthernetDevice? {
     switch self {
     case .ethdev(let device): device
-    case .packetSocket: nil
+    case .packetSocket, .tap: nil
     }
   }
 
@@ -80,6 +89,7 @@ enum FrameDevice: Sendable {
     switch self {
     case .ethdev: false
     case .packetSocket(let device): device.isDead
+    case .tap(let tap): TapDevice.state(of: tap.descriptors[0]) == .gone
     }
   }
 
@@ -95,6 +105,8 @@ enum FrameDevice: Sendable {
     case .packetSocket(let device):
       entry.sendsSegments = true
       entry.joinsDatagrams = device.joins
+    case .tap:
+      entry.sendsSegments = true
     }
   }
 
@@ -103,6 +115,7 @@ enum FrameDevice: Sendable {
     switch self {
     case .ethdev(let device): try device.remove(subject: subject)
     case .packetSocket(let device): device.close()
+    case .tap(let tap): tap.close()
     }
   }
 }

@@ -9,6 +9,9 @@ enum KernelFeatures {
   /// Packet sockets take several datagrams as one (VIRTIO_NET_HDR_GSO_UDP_L4, Linux 6.2).
   static let takesTrains = !isHidden("trains") && probeTrains()
 
+  /// Taps leave checksums and the cutting of segments to us.
+  static let hasTapOffloads = !isHidden("tap-offloads")
+
   /// A feature is to be taken for missing.
   static func isHidden(_ name: String) -> Bool {
     guard let list = getenv("VTEPD_WITHOUT") else { return false }

@@ -11,6 +11,7 @@ enum NetdevDriver: PortDriver {
   static let optionalKeys: [PortAttachment.Key] = []
   static let awaitsInterface = true
   static let offersOffloads = true
+  static let usesDPDK = false
 
   /// Packet socket, claim, and an occasional socket for ioctl.
   static func descriptorCount(_ attachment: PortAttachment) -> Int { 4 }

@@ -8,88 +8,98 @@ enum TapDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.device]
   static let optionalKeys = [PortAttachment.Key.queues]
   static let hostMayUseInterface = true
+  static let offersOffloads = true
+  static let usesDPDK = false
 
-  /// Two for each queue; the interface; ioctl and netlink sockets.
-  static func descriptorCount(_ attachment: PortAttachment) -> Int { 4 + 2 * attachment.queues }
+  /// One for each queue; the interface's claim; sockets for an instant.
+  static func descriptorCount(_ attachment: PortAttachment) -> Int { 4 + attachment.queues }
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.device, attachment.device ?? "")
   }
 
-  static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
-    let problems = interfaceProblems(attachment)
-    guard attachment.queues > maximumQueues else { return problems }
-    return problems + [(.queues, "queues of a tap must be at most \(maximumQueues), not \(attachment.queues)")]
-  }
-
-  /// Most queues that DPDK's driver supports.
-  private static let maximumQueues = 16
+  static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { interfaceProblems(attachment) }
 
   static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
     let subject = "port \(settings.name)"
     let name = settings.attachment.device ?? ""
-    try checkTap(name, on: host, subject: subject)
-    let device = try EthernetDevice.createTap(
-      name: name, mac: host.stableMAC(port: settings.name), queues: settings.attachment.queues, runtime: host.runtime,
-      subject: subject)
+    let exists = try checkTap(name, on: host, subject: subject)
+    let mac = host.stableMAC(port: settings.name)
+    let tap = try TapQueues.open(
+      name, mac: mac, queues: settings.attachment.queues, exists: exists, subject: subject)
+    if settings.offloads == .off { tap.setOffloads(isOn: false) }
     do throws(VTEPError) {
-      if let link = try host.link(name, subject: subject) { try adjust(link, settings, on: host) }
-      // Read again: the MTU may have changed.
-      guard let link = try host.link(name, subject: subject) else { return OpenedPort(device: .ethdev(device)) }
-      let users = try VTEPError.wrap(subject) { () throws(NetlinkError) in try InterfaceUsers(host.netlink) }
-      if users.use(of: link) != nil { return OpenedPort(device: .ethdev(device), link: link) }
-      let side = host.guardHost(link, claim: try? InterfaceClaim(link))
-      // Frames that the host has already sent on the new interface.
-      device.discardReceived()
-      return OpenedPort(device: .ethdev(device), link: link, hostSide: side)
+      let mtu = mtu(settings, on: host)
+      try VTEPError.wrap(subject) { () throws(NetlinkError) in
+        try host.netlink.setUpTap(named: name, mac: mac, mtu: mtu, segmentByteCount: TapQueues.segmentByteCount(mtu: mtu))
+      }
+      guard let link = try host.link(name, subject: subject) else { return OpenedPort(device: .tap(tap)) }
+      var opened = OpenedPort(device: .tap(tap), link: link)
+      let isUsed = exists ? try isUsedByHost(link, host, subject: subject) : false
+      if !isUsed {
+        opened.hostSide = host.guardHost(link, claim: try? InterfaceClaim(link))
+        // What the host had sent before.
+        tap.discardReceived()
+      }
+      try VTEPError.wrap(subject) { () throws(NetlinkError) in try host.netlink.setLink(index: link.index, up: true) }
+      return opened
     } catch {
-      try? device.remove(subject: subject)
+      tap.close()
       throw error
     }
   }
 
+  private static func isUsedByHost(_ link: Link, _ host: PortHost, subject: String) throws(VTEPError) -> Bool {
+    try VTEPError.wrap(subject) { () throws(NetlinkError) in try InterfaceUsers(host.netlink) }.use(of: link) != nil
+  }
+
   /// A guest's frames must fit the underlay with the outer headers on: as the kernel's VXLAN device does, a tap gets
   /// the underlay's MTU less the overhead unless told otherwise.
+  private static func mtu(_ settings: PortSettings, on host: PortHost) -> Int { settings.mtu ?? host.guestMTU }
+
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {
-    let mtu = min(settings.mtu ?? host.guestMTU, host.runtime.maxFrameByteCount - 22)
+    let mtu = mtu(settings, on: host)
     guard mtu != link.mtu else { return }
     try VTEPError.wrap("port \(settings.name): mtu \(mtu)") { () throws(NetlinkError) in
       try host.netlink.setMTU(index: link.index, mtu: mtu)
     }
   }
 
-  /// DPDK's net_tap (22.11) sends no frame above its own MTU, whatever the interface's MTU is. That MTU cannot be raised:
-  /// the device has a `max_rx_pktlen` of 1522 and refuses more.
-  private static let driverMTU = 1500
-
-  static func setCarrier(_ device: FrameDevice, isOn: Bool) {
-    for descriptor in device.descriptors.prefix(1) { TapDevice.setCarrier(descriptor, isOn: isOn) }
+  static func setOffloads(_ device: FrameDevice, isOn: Bool) {
+    if case .tap(let tap) = device { tap.setOffloads(isOn: isOn) }
   }
 
-  /// The MTU of a tap in another namespace is not visible here: the port's setting is used instead.
+  static func setCarrier(_ device: FrameDevice, isOn: Bool) {
+    if case .tap(let tap) = device { TapDevice.setCarrier(tap.descriptors[0], isOn: isOn) }
+  }
+
+  /// - Parameter link: in whatever namespace; nil: it cannot be seen, and the port's setting is used instead.
   static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
+    guard case .tap(let tap) = device else { return PortStatus() }
     var status = PortStatus(
-      state: device.descriptors.first.map { TapDevice.isUp($0) } ?? false ? .up : .down, mtu: link?.mtu ?? settings.mtu,
+      state: TapDevice.state(of: tap.descriptors[0]) == .up ? .up : .down, mtu: link?.mtu ?? settings.mtu,
       receiveQueues: device.queueCount, transmitQueues: device.queueCount)
-    status.deviceMTU = driverMTU
+    if settings.offloads == .auto { status.features = tap.featureNames }
+    status.takes = tap.takes
     return status
   }
 }
 
 extension PortDriver {
+  /// - Returns: whether a tap of that name is there.
   /// - Throws: `.refused` when the interface is not a tap, or another process has it open: opening it again would steal half of
   ///   that process's frames, and closing it would remove its configuration.
-  static func checkTap(_ name: String, on host: PortHost, subject: String) throws(VTEPError) {
-    guard let link = try host.link(name, subject: subject) else { return }
+  @discardableResult
+  static func checkTap(_ name: String, on host: PortHost, subject: String) throws(VTEPError) -> Bool {
+    guard let link = try host.link(name, subject: subject) else { return false }
     guard let tun = link.tun else {
       throw VTEPError(
         .refused, "\(subject): tap \(name)",
         "an interface of this name exists and is not a tap" + (link.kind.map { " but of kind \($0)" } ?? ""),
         remedy: "ip link delete \(name), or name another tap")
     }
-    guard tun.isHeld else { return }
-    throw VTEPError(
-      .refused, "\(subject): tap \(name)", "tap \(name) is in use by another process", remedy: "stop that process, or name another tap")
+    guard !tun.isHeld else { throw TapQueues.inUse(name, subject: subject) }
+    return true
   }
 
   /// Problems with the name of a kernel interface.

@@ -10,6 +10,7 @@ enum VhostUserDriver: PortDriver {
   static let requiredKeys = [PortAttachment.Key.socket]
   static let optionalKeys = [PortAttachment.Key.role, .queues, .socketOwner, .socketGroup, .socketMode]
   static let offersOffloads = true
+  static let fixesOffloads = true
   static let closesWhenDisabled = true
   static let fullReason = DropReason.guestRingFull
 

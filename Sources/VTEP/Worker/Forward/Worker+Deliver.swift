@@ -55,7 +55,7 @@ extension Worker {
     _ mbuf: Mbuf, wireByteCount: Int, to target: LocalTarget, _ port: UnsafePointer<PortEntry>, ingress: PortIndex, mayJoin: Bool
   ) {
     guard wireByteCount <= Int(port.pointee.maxFrameByteCount) || fitsWithTag(mbuf, byteCount: wireByteCount, to: target) else {
-      drop(mbuf, port: ingress, port.pointee.tooBigReason)
+      drop(mbuf, port: ingress, .tooBigForPort)
       return
     }
     guard target.vlan == 0 else {

@@ -1,4 +1,4 @@
-// Worker+Kernel: bursts from packet sockets of the kernel, and batches to them, with a reason for every frame that gets lost on the way.
+// Worker+Kernel: bursts from packet sockets and taps of the kernel, and batches to them, with a reason for every frame that gets lost on the way.
 // Steps E1, E7, D1 and D7.
 
 import CDPDK
@@ -15,6 +15,14 @@ extension Worker {
     let count = io.receive(
       packetSocket: queue.pointee.descriptor, headByteCount: Int(port.pointee.headByteCount), keepsTags: !port.pointee.isUnderlay,
       into: frames)
+    if io.losses.count != 0 { countLosses(queue.pointee.port) }
+    return count
+  }
+
+  /// - Returns: the number of frames; below 0: none wait, or the interface is gone.
+  @inline(never)
+  mutating func receiveFromTap(_ queue: UnsafePointer<ReceiveQueue>, _ port: UnsafePointer<PortEntry>) -> Int {
+    let count = io.receive(tap: queue.pointee.descriptor, headByteCount: Int(port.pointee.headByteCount), into: frames)
     if io.losses.count != 0 { countLosses(queue.pointee.port) }
     return count
   }
@@ -56,6 +64,18 @@ extension Worker {
     let port = snapshot.pointee.ports + Int(portIndex)
     guard let descriptors = port.pointee.descriptors else { return BatchSize() }
     io.send(packetSocket: descriptors[queue], batch, size.frames, joins: port.pointee.joinsDatagrams)
+    let sent = io.refusalCount == 0 ? size : countRefusals(batch, size, portIndex: portIndex, isNoted: isNoted)
+    cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
+    return sent
+  }
+
+  /// The same to a queue of a tap.
+  @inline(never)
+  mutating func giveToTap(
+    _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int, isNoted: Bool
+  ) -> BatchSize {
+    guard let descriptors = snapshot.pointee.ports[Int(portIndex)].descriptors else { return BatchSize() }
+    io.send(tap: descriptors[queue], batch, size.frames)
     let sent = io.refusalCount == 0 ? size : countRefusals(batch, size, portIndex: portIndex, isNoted: isNoted)
     cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
     return sent

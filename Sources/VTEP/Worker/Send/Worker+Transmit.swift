@@ -101,10 +101,12 @@ extension Worker {
     _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int, hasTags: Bool
   ) {
     if hasTags { noteBindings(batch, size.frames) }
-    let sent =
-      snapshot.pointee.ports[Int(portIndex)].kind == .ethdev
-      ? giveToDriver(batch, size, portIndex: portIndex, queue: queue)
-      : giveToPacketSocket(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
+    let sent: BatchSize
+    switch snapshot.pointee.ports[Int(portIndex)].kind {
+    case .packetSocket: sent = giveToPacketSocket(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
+    case .tap: sent = giveToTap(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
+    case .ethdev, .none: sent = giveToDriver(batch, size, portIndex: portIndex, queue: queue)
+    }
     counters.ports[Int(portIndex)].addSent(packets: UInt64(sent.frames), bytes: sent.bytes)
     if hasTags {
       countBindings(sent.frames, portIndex: portIndex)
