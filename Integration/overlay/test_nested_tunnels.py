@@ -92,6 +92,20 @@ def test_tcp_through_a_tunnel_of_the_containers(site, kind):
             guest.namespace.ip("link delete tun0")
 
 
+def test_tcp_through_a_tunnel_behind_a_tap(lab):
+    """A tap's kernel segments for tunnels itself, but leaves the checksum inside."""
+    site = Site(lab, flood="replicate", kind="tap")
+    site.wait_all_pings()
+    first, second = site.guests
+    for guest, other in ((first, second), (second, first)):
+        add_tunnel(guest, other, "tun0", TUNNELS["vxlan"])
+        address(guest, 77, "tun0")
+    for target in ("10.77.0.2", "fd00:77::2"):
+        tcp_stream(first, second, target)
+    for daemon in site.daemons:
+        assert "offload-headers" not in daemon.drops(), daemon.drops()
+
+
 def test_tcp_through_a_tunnel_inside_a_tunnel(site):
     """The outer tunnel's device segments; the innermost checksum is still left to vtepd."""
     for guest, other in (site.guests, reversed(site.guests)):
