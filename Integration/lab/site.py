@@ -12,10 +12,10 @@ GROUP4, GROUP6 = "239.1.1.1", "ff05::100"
 
 class Site:
     def __init__(self, lab, vtepd=2, kernel=0, flood="multicast", ipv6=False, kind="netdev", vni=None, underlay=None,
-                 dataplane=None, vnis=(), wait=True):
+                 dataplane=None, vnis=(), wait=True, underlay_mtu=1600):
         """`vni`, `underlay`, `dataplane`: further keys of these sections; `vnis`: further VNIs of all daemons."""
         self.lab, self.ipv6, self.kind = lab, ipv6, kind
-        self.switch = Switch(lab)
+        self.switch = Switch(lab, mtu=underlay_mtu)
         self.group = GROUP6 if ipv6 else GROUP4
         self.hosts = [UnderlayHost(lab, self.switch, number) for number in range(1, vtepd + 1)]
         self.kernels = [KernelVXLANHost(lab, self.switch, number) for number in range(vtepd + 1, vtepd + kernel + 1)]

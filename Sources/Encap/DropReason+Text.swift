@@ -107,7 +107,7 @@ extension DropReason {
     case .tooBigForUnderlay:
       (
         "too-big-for-underlay",
-        "frame plus VXLAN overhead exceeds the MTU towards the VTEP; set the guests' MTU 50 (IPv4) or 70 (IPv6) below it, or raise it (ip route get ADDRESS)"
+        "frame plus VXLAN overhead exceeds the MTU towards the VTEP; set the guests' MTU 50 (IPv4) or 70 (IPv6) below it, or raise it (vtepctl show vteps; ip route get ADDRESS)"
       )
     case .tooBigForPort:
       (

@@ -49,6 +49,36 @@ public struct NextHopRow: Codable, Equatable, Sendable {
   enum CodingKeys: CodingKey { case address, device, mac, state }
 }
 
+/// What makes the MTU towards a VTEP less than that of the interface.
+public struct PathMTURow: Codable, Equatable, Sendable {
+  public enum Origin: String, Codable, Sendable {
+    /// The route has an MTU of its own (`ip route … mtu`).
+    case route
+    /// A router on the way has reported it.
+    case icmp
+  }
+
+  /// Bytes.
+  public var mtu: Int
+  public var origin: Origin
+  /// The router; nil unless `origin` is `icmp`.
+  @Nullable public var reporter: String?
+  /// Until it is forgotten, in seconds; nil unless `origin` is `icmp`.
+  @Nullable public var expiresSeconds: Int?
+
+  public init(mtu: Int, origin: Origin, reporter: String? = nil, expiresSeconds: Int? = nil) {
+    self.mtu = mtu
+    self.origin = origin
+    self.reporter = reporter
+    self.expiresSeconds = expiresSeconds
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case mtu, origin, reporter
+    case expiresSeconds = "expires_s"
+  }
+}
+
 /// One remote VTEP. Counters count outer packets and their bytes from the outer IP header on.
 public struct VTEPRow: Codable, Equatable, Sendable {
   public var address: String
@@ -62,6 +92,8 @@ public struct VTEPRow: Codable, Equatable, Sendable {
   public var nextHops: [NextHopRow]
   /// Underlay MTU towards it, in bytes; nil while there is no route.
   @Nullable public var mtu: Int?
+  /// Nil: `mtu` is that of the interface.
+  @Nullable public var pathMTU: PathMTURow?
   public var rxPackets: UInt64
   public var rxBytes: UInt64
   public var txPackets: UInt64
@@ -69,7 +101,7 @@ public struct VTEPRow: Codable, Equatable, Sendable {
 
   public init(
     address: String, state: ReachabilityState, reason: String? = nil, vnis: [UInt32] = [], macs: Int = 0, nextHops: [NextHopRow] = [],
-    mtu: Int? = nil, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0
+    mtu: Int? = nil, pathMTU: PathMTURow? = nil, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0
   ) {
     self.address = address
     self.state = state
@@ -78,6 +110,7 @@ public struct VTEPRow: Codable, Equatable, Sendable {
     self.macs = macs
     self.nextHops = nextHops
     self.mtu = mtu
+    self.pathMTU = pathMTU
     self.rxPackets = rxPackets
     self.rxBytes = rxBytes
     self.txPackets = txPackets
@@ -88,6 +121,7 @@ public struct VTEPRow: Codable, Equatable, Sendable {
     case address, state, reason, vnis, macs
     case nextHops = "next_hops"
     case mtu
+    case pathMTU = "path_mtu"
     case rxPackets = "rx_packets"
     case rxBytes = "rx_bytes"
     case txPackets = "tx_packets"

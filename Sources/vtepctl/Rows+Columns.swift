@@ -72,7 +72,7 @@ extension VTEPRow {
       Column("VNIS") { $0.vnis.listed },
       Column(number: "MACS") { "\($0.macs)" },
       Column("NEXT HOPS") { $0.nextHops.map(\.text).listed },
-      Column(number: "MTU") { $0.mtu.orDash },
+      Column(number: "MTU") { $0.mtu.orDash + ($0.pathMTU.map { " (\($0.text))" } ?? "") },
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },
       Column(number: "RX BYTES") { "\($0.rxBytes)" },
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
@@ -80,6 +80,11 @@ extension VTEPRow {
       Column("REASON") { $0.reason ?? "" },
     ]
   }
+}
+
+extension PathMTURow {
+  /// `icmp, 587 s` or `route`.
+  fileprivate var text: String { origin.rawValue + (expiresSeconds.map { ", \($0) s" } ?? "") }
 }
 
 extension NextHopRow {

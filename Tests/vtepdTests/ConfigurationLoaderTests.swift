@@ -55,6 +55,7 @@ import VTEPControl
     underlay.priorities.pcpOfDSCP = [46: 5, 0: 1]
     underlay.udpChecksum = .on
     underlay.acceptsZeroUDP6Checksum = true
+    underlay.pmtu = .drop
     underlay.ipsecPolicy = .refuse
     #expect(configuration.desired.underlay == underlay)
 

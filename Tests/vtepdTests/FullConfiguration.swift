@@ -26,6 +26,7 @@ let fullConfigurationText = """
     dscp-to-pcp: { 46: 5, 0: 1 }
     udp-checksum: on
     udp6-zero-checksum-rx: true
+    pmtu: drop
     ipsec-policy: refuse
 
   protection:

@@ -29,6 +29,7 @@ public enum EtherType {
 @usableFromInline
 enum IPProtocol {
   @inlinable static var hopByHop: UInt8 { 0 }
+  @inlinable static var icmp: UInt8 { 1 }
   /// IPv4 in IP (RFC 2003).
   @inlinable static var ipv4: UInt8 { 4 }
   @inlinable static var tcp: UInt8 { 6 }
@@ -38,6 +39,7 @@ enum IPProtocol {
   @inlinable static var routing: UInt8 { 43 }
   @inlinable static var fragment: UInt8 { 44 }
   @inlinable static var gre: UInt8 { 47 }
+  @inlinable static var icmpv6: UInt8 { 58 }
   @inlinable static var destinationOptions: UInt8 { 60 }
   @inlinable static var sctp: UInt8 { 132 }
   /// MPLS in IP (RFC 4023).

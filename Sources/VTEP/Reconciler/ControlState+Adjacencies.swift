@@ -136,7 +136,7 @@ extension ControlState {
     return hops.flatMap { hop -> [Adjacency] in
       guard let link = hop.device.link else { return [] }
       let mac = record.isGroup ? record.address.multicastMAC : underlay.neighbors[hop.neighbor]
-      let mtu = min(link.mtu, record.route?.mtu ?? link.mtu)
+      let mtu = underlay.mtu(of: hop.device, to: record)
       let header = settings.header(to: record.address, from: source, sourceMAC: link.mac, nextHop: mac ?? .zero, hasOwnKey: hasOwnKey)
       let adjacency = Adjacency(
         header: header, port: hop.device.portIndex, isResolved: mac != nil,

@@ -136,6 +136,7 @@ extension ControlState {
   private mutating func adoptUnderlay(_ new: UnderlaySettings, old: UnderlaySettings) {
     model.decapPolicy = DecapPolicy(udpPort: new.udpPort, acceptsZeroUDP6Checksum: new.acceptsZeroUDP6Checksum)
     model.priorities = new.priorities
+    model.repliesTooBig = new.pmtu == .reply
     detachUnderlay(keeping: new.devices)
     if old.addresses != new.addresses || old.udpPort != new.udpPort { stale.routes = true }
     if old != new { stale.memberships = true }

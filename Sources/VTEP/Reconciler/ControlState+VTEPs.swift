@@ -45,7 +45,10 @@ extension ControlState {
     guard let record = underlay.vteps[address], !record.isGroup else { return }
     do {
       let source = running.underlay.ownAddress(like: address)
-      underlay.vteps.setRoute(try effects.route(to: address, from: source, udpPort: running.underlay.udpPort), to: address)
+      let route = try effects.route(to: address, from: source, udpPort: running.underlay.udpPort)
+      // Another path has another MTU.
+      if route != record.route { underlay.pathMTUs[address] = nil }
+      underlay.vteps.setRoute(route, to: address)
     } catch {
       effects.log.warning("route to \(address): \(error)")
     }

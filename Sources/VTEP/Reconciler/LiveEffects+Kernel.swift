@@ -11,6 +11,8 @@ extension LiveEffects {
     try netlink.route(to: address, from: source, udpPort: udpPort)
   }
 
+  func pathMTUSeconds(isIPv4: Bool) -> UInt32 { PathMTUSockets.expirySeconds(isIPv4: isIPv4) }
+
   func neighbors() throws(NetlinkError) -> [Neighbor] { try netlink.neighbors() }
 
   func request(_ neighbor: NeighborKey) throws(NetlinkError) {

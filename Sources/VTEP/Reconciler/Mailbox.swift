@@ -2,6 +2,7 @@
 // that move too often. Posting never waits. The reconciler takes all pending messages at once, so that a burst of changes
 // makes one snapshot.
 
+import Encap
 import Netlink
 import Synchronization
 
@@ -11,6 +12,8 @@ final class Mailbox: Sendable {
     case unknownVTEP(Learner.UnknownVTEP)
     /// An address was frozen or released; one that is lost here still stands in the table.
     case macMove(Learner.MoveReport)
+    /// Routers have sent ICMP errors.
+    case pathMTU([PathMTUReport])
     /// A port's device has changed its state.
     case device(portID: UInt16)
     case alarm(PortAlarm)

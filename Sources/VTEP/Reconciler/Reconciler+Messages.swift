@@ -16,6 +16,8 @@ extension Reconciler {
         unknown.append(sighting)
       case .macMove(let report):
         moves.append(report)
+      case .pathMTU(let reports):
+        for report in reports { state.heed(report) }
       case .device(let portID):
         state.updateDevice(portID: portID)
       case .alarm(let alarm):

@@ -29,6 +29,7 @@ extension Reconciler {
 
   private func everySecond() {
     state.retryNeighbors()
+    state.expirePathMTUs()
     effects.verifyMemberships()
     state.followPolicies()
     countMissedPackets()

@@ -98,11 +98,12 @@ public actor Reconciler {
   private func startThreads(_ monitor: NetlinkMonitor) throws(VTEPError) {
     let stop = watchStop
     let mailbox = mailbox
-    // Handed over: only the thread uses it from here on.
+    // Handed over: only the thread uses them from here on.
     nonisolated(unsafe) let monitor = monitor
+    nonisolated(unsafe) let icmp = openPathMTUSockets()
     threads.append(
       try BackgroundThread(name: "vtepd-netlink") {
-        Self.watch(monitor, stop: stop, mailbox: mailbox)
+        Self.watch(monitor, icmp, stop: stop, mailbox: mailbox)
       })
     let learner = learner
     threads.append(try BackgroundThread(name: "vtepd-learn") { learner.run() })
@@ -115,16 +116,34 @@ public actor Reconciler {
     }
   }
 
+  /// Without them everything works but that.
+  private func openPathMTUSockets() -> PathMTUSockets? {
+    do {
+      return try PathMTUSockets()
+    } catch {
+      log.warning(
+        "path MTU: \(error): routers that report a smaller MTU on the way to a VTEP are not heard; give vtepd CAP_NET_RAW and restart it")
+      return nil
+    }
+  }
+
   /// Follows the kernel until told to stop.
-  private static func watch(_ monitor: NetlinkMonitor, stop: Int32, mailbox: Mailbox) {
+  private static func watch(_ monitor: NetlinkMonitor, _ icmp: PathMTUSockets?, stop: Int32, mailbox: Mailbox) {
+    // Anybody may send ICMP errors: after some, the sockets have a rest.
+    var icmpRests = false
     while true {
-      var descriptors = [
-        pollfd(fd: monitor.fileDescriptor, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: stop, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: monitor.foreignDescriptor, events: Int16(POLLIN), revents: 0),
-      ]
-      guard poll(&descriptors, 3, -1) > 0 else { continue }
+      let own = [monitor.fileDescriptor, stop, monitor.foreignDescriptor]
+      let errors = icmpRests ? [] : icmp?.descriptors ?? []
+      var descriptors = (own + errors).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+      let count = poll(&descriptors, nfds_t(descriptors.count), icmpRests ? icmpRestMilliseconds : -1)
+      icmpRests = false
+      guard count > 0 else { continue }
       if descriptors[1].revents != 0 { return }
+      if let icmp, descriptors[own.count...].contains(where: { $0.revents != 0 }) {
+        let reports = icmp.read()
+        if !reports.isEmpty { mailbox.post(.pathMTU(reports)) }
+        icmpRests = true
+      }
       do {
         try monitor.read { mailbox.post(.kernel($0)) }
       } catch {
@@ -133,6 +152,8 @@ public actor Reconciler {
       }
     }
   }
+
+  private static let icmpRestMilliseconds: Int32 = 50
 
   private func startTasks() {
     let signals = mailbox.signals

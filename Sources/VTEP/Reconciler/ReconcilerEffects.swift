@@ -64,6 +64,8 @@ protocol ReconcilerEffects: AnyObject {
   /// Which of these addresses the host has.
   func owned(_ addresses: [IPAddress]) throws(NetlinkError) -> Set<IPAddress>
   func route(to address: IPAddress, from source: IPAddress?, udpPort: UInt16) throws(NetlinkError) -> Route?
+  /// For how long a path MTU that ICMP reports is believed.
+  func pathMTUSeconds(isIPv4: Bool) -> UInt32
   func neighbors() throws(NetlinkError) -> [Neighbor]
   /// Has the kernel resolve a neighbour and keep it resolved.
   func request(_ neighbor: NeighborKey) throws(NetlinkError)

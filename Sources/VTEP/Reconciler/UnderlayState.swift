@@ -27,6 +27,8 @@ struct NeighborKey: Hashable {
 struct UnderlayState {
   var devices: [UnderlayDevice] = []
   var vteps = VTEPTable()
+  /// Path MTUs that ICMP has reported, of VTEPs that were known then.
+  var pathMTUs: [IPAddress: PathMTU] = [:]
   /// IPsec policies: those that were there when they were read last, in the order in which the kernel asks them.
   var policies: [IPsecPolicy] = []
   /// They have been read and not yet applied.

@@ -65,6 +65,14 @@ public struct NextHopReport: Sendable {
   public var isFailed: Bool
 }
 
+/// Why the MTU towards a VTEP is less than that of the interface.
+public enum PathMTUReason: Equatable, Sendable {
+  /// The route has an MTU of its own.
+  case route
+  /// A router has reported it, and it holds for some seconds still.
+  case icmp(reporter: IPAddress, secondsLeft: Int)
+}
+
 public struct VTEPReport: Sendable {
   public var address: IPAddress
   public var isGroup: Bool
@@ -75,6 +83,8 @@ public struct VTEPReport: Sendable {
   public var obstacle: String?
   /// Of the IP packets that fit the path, in bytes; nil without a route.
   public var mtu: Int?
+  /// What makes the MTU less than that of the interface; nil: nothing does.
+  public var pathMTU: PathMTUReason?
   public var traffic: TrafficReport
 }
 

@@ -106,10 +106,19 @@ extension RunningState {
         address: record.address, isGroup: record.isGroup,
         vnis: Set(behind.domains.compactMap { vnis[$0] }).union(named[record.address] ?? []).sorted(), macs: behind.macs,
         nextHops: nextHops(record), obstacle: underlay.obstacleText(record, configuration.underlay),
-        mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(),
+        mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(), pathMTU: pathMTUReason(record),
         traffic: indexes.reduce(TrafficReport()) { $0 + baselines.traffic(vtep: $1, counters) })
     }
     return (reports, records.count)
+  }
+
+  private func pathMTUReason(_ record: VTEPRecord) -> PathMTUReason? {
+    guard let device = underlay.usableHops(record).compactMap({ $0.device.link?.mtu }).min() else { return nil }
+    let route = min(record.route?.mtu ?? device, device)
+    if let path = underlay.pathMTUs[record.address], path.mtu < route {
+      return .icmp(reporter: path.reporter, secondsLeft: Int(path.endSeconds) - Int(MonotonicClock.seconds()))
+    }
+    return route < device ? .route : nil
   }
 
   /// The VNIs whose settings name some of these VTEPs and groups.

@@ -8,6 +8,7 @@ public struct UnderlaySettings: Equatable, Sendable {
   public enum TTL: Equatable, Sendable { case fixed(UInt8), inherit }
   public enum DSCP: Equatable, Sendable { case fixed(UInt8), inherit }
   public enum UDPChecksum: String, Sendable, CaseIterable { case auto, on, off }
+  public enum PMTUMode: String, Sendable, CaseIterable { case reply, drop }
   public enum IPsecPolicyMode: String, Sendable, CaseIterable { case warn, refuse }
 
   /// VTEP source addresses: at most one of each family.
@@ -20,6 +21,8 @@ public struct UnderlaySettings: Equatable, Sendable {
   public var multicastTTL: UInt8 = 1
   public var dscp = DSCP.inherit
   public var udpChecksum = UDPChecksum.auto
+  /// What the sender of a packet that is too big for the path to a VTEP gets: an ICMP error, or nothing.
+  public var pmtu = PMTUMode.reply
   /// 802.1p priorities as DSCPs.
   public var priorities = PriorityMap()
   /// What to do about IPsec policies of the host that match VXLAN packets, which bypass them.

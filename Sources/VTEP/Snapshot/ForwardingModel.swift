@@ -42,6 +42,8 @@ struct ForwardingModel {
   var ownIPv6 = IPAddress(high: 0, low: 0)
   var decapPolicy: DecapPolicy
   var priorities = PriorityMap()
+  /// Senders of packets that are too big for their path are told so.
+  var repliesTooBig = false
 
   /// Forwards nothing.
   init(workers: Int) {

@@ -222,6 +222,8 @@ struct ForwardingSnapshot {
   var uplinks: UnsafePointer<PortIndex>
   var uplinkCount: Int
   var decapPolicy: DecapPolicy
+  /// Limit of each port on ICMP errors to its guests about packets that are too big; not set: there are none.
+  var tooBigReplies: MeterRate
 
   @inline(always)
   func domain(of vni: VNI) -> DomainIndex {

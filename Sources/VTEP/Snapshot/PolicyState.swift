@@ -15,6 +15,8 @@ struct PolicyState {
   var egressBytes: rte_meter_srtcm
   var egressPackets: rte_meter_srtcm
   var storm: StormMeters
+  /// ICMP errors to its guests about packets that are too big for their path.
+  var tooBigReplies: rte_meter_srtcm
 
   /// Sources admitted below `mac-limit` that the learner may not have entered yet.
   let pending: UnsafeMutablePointer<MACKey>
@@ -25,6 +27,10 @@ struct PolicyState {
   /// Further new sources before the next check of the table are refused: they will send again.
   static let pendingCapacity = 64
 
+  /// ICMP errors per port and second, and at once (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f). Behind a port may be a host with
+  /// hundreds of containers, each of which needs an error for each of its peers.
+  static let tooBigReplyRate = MeterRate(unitsPerSecond: 100, burst: 100)
+
   private init(pending: UnsafeMutablePointer<MACKey>, now: UInt64) {
     self.pending = pending
     latestCycles = now
@@ -33,6 +39,7 @@ struct PolicyState {
     egressBytes = .full(now: now)
     egressPackets = .full(now: now)
     storm = StormMeters(now: now)
+    tooBigReplies = .full(now: now)
   }
 
   /// For a port that is new at its index, and not yet visible to any worker.

@@ -52,7 +52,8 @@ final class SnapshotStorage {
         announcements: store(model.announcements), announcementCount: model.announcements.count,
         dscpOfPCP: store(model.priorities.dscpOfPCP), pcpOfDSCP: store((0..<64).map { model.priorities.pcp(dscp: $0) }),
         ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4),
-        uplinks: store(uplinks), uplinkCount: uplinks.count, decapPolicy: model.decapPolicy))
+        uplinks: store(uplinks), uplinkCount: uplinks.count, decapPolicy: model.decapPolicy,
+        tooBigReplies: model.repliesTooBig ? PolicyState.tooBigReplyRate : .none))
     blocks.append(UnsafeMutableRawPointer(block))
     snapshot = UnsafePointer(block)
     vlanMaps = model.vlanMaps

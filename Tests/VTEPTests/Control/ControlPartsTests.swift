@@ -73,6 +73,7 @@ struct ControlPartsTests {
       switch $0 {
       case .alarm: "alarm"
       case .puntTapLost(let name): "tap \(name)"
+      case .pathMTU(let reports): "\(reports.count) path MTUs"
       case .kernel(.resync): "resync"
       case .kernel: "kernel"
       case .unknownVTEP: "vtep"

@@ -30,6 +30,9 @@ final class RecordedEffects: ReconcilerEffects {
   var refusal: NetlinkError?
   let counters = [WorkerCounters()]
 
+  /// MTU of the routes to all VTEPs.
+  var routeMTU: Int?
+
   /// What devices say, by their ports' names; others are up.
   var statuses: [String: PortStatus] = [:]
   /// Ports that cannot be opened.
@@ -180,8 +183,9 @@ final class RecordedEffects: ReconcilerEffects {
 
   func owned(_ addresses: [IPAddress]) throws(NetlinkError) -> Set<IPAddress> { Set(addresses) }
   func route(to address: IPAddress, from source: IPAddress?, udpPort: UInt16) throws(NetlinkError) -> Route? {
-    Route(type: .unicast, nextHops: [NextHop(gateway: nil, interfaceIndex: 1)])
+    Route(type: .unicast, nextHops: [NextHop(gateway: nil, interfaceIndex: 1)], mtu: routeMTU)
   }
+  func pathMTUSeconds(isIPv4: Bool) -> UInt32 { 600 }
   func neighbors() throws(NetlinkError) -> [Neighbor] { [] }
   func request(_ neighbor: NeighborKey) throws(NetlinkError) {
     effects.append(.request(neighbor.address))

@@ -56,7 +56,7 @@ extension Worker {
     return left
   }
 
-  private func lock(_ state: UnsafeMutablePointer<PolicyState>) {
+  func lock(_ state: UnsafeMutablePointer<PolicyState>) {
     cdpdk_spin_lock(&state.pointee.lock)
     state.pointee.latestCycles = max(state.pointee.latestCycles, nowCycles)
   }

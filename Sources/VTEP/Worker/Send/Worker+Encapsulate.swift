@@ -61,8 +61,8 @@ extension Worker {
   @inline(never)
   private mutating func sendGeneral(_ mbuf: Mbuf, _ tunnel: Tunnel, ingress: PortIndex) {
     let isPending = mbuf.hasRequest
-    guard isPending || mbuf.byteCount <= Int(tunnel.adjacency.pointee.maxInnerByteCount) else {
-      drop(mbuf, port: ingress, .tooBigForUnderlay)
+    guard (isPending ? mbuf.wireByteCount : mbuf.byteCount) <= Int(tunnel.adjacency.pointee.maxInnerByteCount) else {
+      refuseTooBig(mbuf, tunnel, ingress: ingress)
       return
     }
     guard tunnel.adjacency.pointee.isResolved else {
@@ -83,10 +83,6 @@ extension Worker {
   mutating func encapsulate(_ mbuf: Mbuf, _ tunnel: Tunnel, ingress: PortIndex) {
     let adjacency = tunnel.adjacency
     let innerByteCount = mbuf.byteCount
-    guard innerByteCount <= Int(adjacency.pointee.maxInnerByteCount) else {
-      drop(mbuf, port: ingress, .tooBigForUnderlay)
-      return
-    }
     if mbuf.isPlain && adjacency.pointee.header.isPlain {
       encapsulatePlain(mbuf, adjacency, tunnel.flow, vtep: tunnel.vtep, domain: tunnel.domain, ingress: ingress)
       return

@@ -32,6 +32,7 @@ extension ConfigurationLoader {
     settings.priorities = readPriorities(&section)
     settings.udpChecksum = section.choice("udp-checksum", as: UnderlaySettings.UDPChecksum.self) ?? settings.udpChecksum
     settings.acceptsZeroUDP6Checksum = section.boolean("udp6-zero-checksum-rx") ?? settings.acceptsZeroUDP6Checksum
+    settings.pmtu = section.choice("pmtu", as: UnderlaySettings.PMTUMode.self) ?? settings.pmtu
     settings.ipsecPolicy = section.choice("ipsec-policy", as: UnderlaySettings.IPsecPolicyMode.self) ?? settings.ipsecPolicy
     section.finish()
     return settings

@@ -59,6 +59,7 @@ extension UnderlaySettings {
       ("pcp-to-dscp", .flow(priorities.dscpOfPCP.map { YAMLNode(number: $0) })),
       ("udp-checksum", YAMLNode(text: udpChecksum.rawValue)),
       ("udp6-zero-checksum-rx", YAMLNode(flag: acceptsZeroUDP6Checksum)),
+      ("pmtu", YAMLNode(text: pmtu.rawValue)),
       ("ipsec-policy", YAMLNode(text: ipsecPolicy.rawValue)),
     ]
     if !priorities.pcpOfDSCP.isEmpty {

@@ -105,8 +105,20 @@ extension VTEPRow {
     self.init(
       address: "\(report.address)", state: ReachabilityState(report.nextHops), reason: report.obstacle, vnis: report.vnis.map(\.rawValue),
       macs: report.macs, nextHops: report.nextHops.map(NextHopRow.init), mtu: report.mtu,
+      pathMTU: report.mtu.flatMap { PathMTURow(mtu: $0, report.pathMTU) },
       rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
       txBytes: report.traffic.txBytes)
+  }
+}
+
+extension PathMTURow {
+  /// Nil without a reason.
+  init?(mtu: Int, _ reason: PathMTUReason?) {
+    switch reason {
+    case nil: return nil
+    case .route: self.init(mtu: mtu, origin: .route)
+    case .icmp(let reporter, let seconds): self.init(mtu: mtu, origin: .icmp, reporter: "\(reporter)", expiresSeconds: max(seconds, 0))
+    }
   }
 }
 
