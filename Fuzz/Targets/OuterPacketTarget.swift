@@ -43,6 +43,9 @@ private struct Verdict: Equatable {
         outer.source == IPAddress(ipv4: plain.source) && outer.destination == IPAddress(ipv4: plain.destination) && outer.vni == plain.vni
           && outer.innerByteCount == plain.innerByteCount && outer.trafficClass == plain.trafficClass, "\(plain) differs from \(outer)")
     }
+    let trusted = OuterPacket(trusting: packet, byteCount: packet.byteCount, policy: policy)
+    try require(
+      outer.outcome == .dropped && outer.reason == .udpChecksum || Verdict(trusted) == verdict, "\(trusted) trusted, but \(outer)")
     switch outer.outcome {
     case .notVXLAN: _ = IgnoredCause(packet)
     case .dropped: try require(!outer.reason.name.isEmpty && !outer.reason.description.isEmpty, "\(outer.reason) without words")

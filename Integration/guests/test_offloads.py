@@ -11,6 +11,7 @@ from scapy.packet import Raw
 from lab import Capture, Site, VirtioGuest, VirtualMachine, tcp_stream, wait_until
 from lab.daemon import Refused
 from lab.frames import mac_bytes
+from lab.hosts import like_a_wire
 from lab.site import VNI
 from lab.virtio_guest import (
     F_CSUM, F_GUEST_CSUM, F_GUEST_TSO4, F_GUEST_TSO6, F_HOST_TSO4, F_HOST_TSO6, F_HOST_UFO, F_MRG_RXBUF, F_VERSION_1)
@@ -128,6 +129,7 @@ def test_large_segments(lab, site, ipv6):
     assert guests[A].send(large_segment(A, C, ipv6, payload), header=request)
     check_segments(collect(guests[C], 43, "to a guest that takes nothing"), payload, 1400)
 
+    like_a_wire(site.hosts[0].namespace, "u0")
     capture = Capture(site.hosts[0].namespace, "u0", "udp port 4789")
     assert guests[A].send(large_segment(A, D, ipv6, payload), header=request)
     packets = []

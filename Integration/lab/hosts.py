@@ -20,10 +20,9 @@ def veth(first, first_name, second, second_name):
 
 # Every setting that differs from the kernel's defaults, and why (docs/architecture.md, Tests).
 
-def finish_checksums(namespace, interface):
-    """The kernel leaves checksums of its tunnels, outer and inner, to the NIC. Behind a veth, DPDK's af_packet cannot distinguish
-    them from wrong ones: vtepd drops the packets as udp-checksum.
-    """
+def like_a_wire(namespace, interface):
+    """What leaves by the interface is as on a wire: the kernel cuts trains and segments up and computes checksums, as a NIC does for
+    others. For captures of single packets, and for peers whose packet sockets know no offloads (userspace Open vSwitch)."""
     namespace.run("ethtool", "-K", interface, "tx", "off")
 
 
@@ -150,10 +149,6 @@ class Guest:
 
 class KernelVXLANHost(UnderlayHost):
     """A host whose VTEP is the Linux kernel: one VXLAN device and one bridge per VNI."""
-
-    def __init__(self, lab, switch, number, name=None):
-        super().__init__(lab, switch, number, name)
-        finish_checksums(self.namespace, "u0")
 
     def vxlan(self, vni, group=None, remotes=(), ipv6=False, options=""):
         local = self.ipv6 if ipv6 else self.ipv4

@@ -7,7 +7,7 @@ ovn-controller-vtep on a gateway. Nothing here depends on vtepd.
 """
 import os
 
-from .hosts import veth
+from .hosts import like_a_wire, veth
 from .namespaces import run, wait_until
 
 SCHEMAS = "/usr/share/ovn"
@@ -65,6 +65,7 @@ class Hypervisor(Daemons):
         self.address = f"192.0.2.{number}"
         namespace = lab.namespace(f"ovn{number}")
         switch.connect(namespace, "u0", f"ovn{number}")
+        like_a_wire(switch.namespace, f"ovn{number}")
         super().__init__(namespace)
         self.socket, _ = self.database("conf", "/usr/share/openvswitch/vswitch.ovsschema")
         self.vsctl("--no-wait", "init")

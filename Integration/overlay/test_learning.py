@@ -4,12 +4,15 @@ import pytest
 
 from lab import Capture, Site, wait_until
 from lab.frames import ethernet, mac_number, receive
+from lab.hosts import like_a_wire
 from lab.site import VNI
 
 
 @pytest.mark.quick
 def test_unknown_goes_to_all_and_known_to_one(lab):
     site = Site(lab, vtepd=2, kernel=1)
+    for host in site.hosts:
+        like_a_wire(host.namespace, "u0")
     site.wait_joined()
     vm1, vm2, vm3 = site.guests
     sockets = [guest.namespace.raw_socket("eth0") for guest in site.guests]

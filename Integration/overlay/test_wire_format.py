@@ -3,6 +3,7 @@ import pytest
 
 from lab import Capture, Site
 from lab.frames import arp_request, echo_request, tagged, udp_flow
+from lab.hosts import like_a_wire
 from lab.site import VNI
 
 WARNINGS = "_ws.expert.severity >= 6291456"  # Warn is 0x600000, Error 0x800000
@@ -17,6 +18,7 @@ def outer(field):
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
 def test_no_warning_and_right_fields(lab, ipv6, checksum):
     site = Site(lab, vtepd=2, flood="replicate", ipv6=ipv6, underlay={"udp-checksum": checksum, "ttl": 61, "dscp": "inherit"})
+    like_a_wire(site.hosts[0].namespace, "u0")
     site.daemons[0].wait_resolved(site.address(site.hosts[1]))
     site.wait_all_pings()
     vm1, vm2 = site.guests
@@ -45,7 +47,8 @@ def test_no_warning_and_right_fields(lab, ipv6, checksum):
         length, udp_length, port, source_port, status, vni, flags, hops, source, destination, ethernet, last = map(outer, row)
         assert int(udp_length) == int(length) - (54 if ipv6 else 34)
         assert port == "4789" and 49152 <= int(source_port) <= 65535
-        assert status == ("1" if ipv6 or checksum == "on" else "3"), "1: good, 3: not computed"
+        # 1: good, 3: not computed. Two of a kind may have left together, and have one then.
+        assert status == "1" or status == "3" and not ipv6 and checksum == "auto"
         assert (int(vni), int(flags, 16)) == (VNI, 0x0800)
         assert hops == "61" and ethernet == next_hop
         assert (source, destination) == (site.address(site.hosts[0]), site.address(site.hosts[1]))
@@ -78,6 +81,7 @@ def test_multicast_ttl_and_address(lab):
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
 def test_source_ports_spread_flows_and_keep_each(lab, ipv6):
     site = Site(lab, vtepd=2, flood="replicate", ipv6=ipv6)
+    like_a_wire(site.hosts[0].namespace, "u0")
     site.wait_all_pings()
     vm1, vm2 = site.guests
     raw = vm1.namespace.raw_socket("eth0", receive=False)

@@ -97,7 +97,8 @@ static inline ssize_t cdpdk_write_pieces(int fd, struct iovec *pieces, int count
 // -- buffers -------------------------------------------------------------------------------------------------------------------------
 // Length of a packet of one segment, whose buffer has that room.
 static inline void cdpdk_mbuf_set_length(cdpdk_mbuf m, uint16_t n) { m->data_len = n; m->pkt_len = n; }
-// A second view of n bytes of a segment, without copying; NULL when the pool is empty.
+// A packet of n bytes of a segment, without copying; NULL when the pool is empty. No other packet may have these bytes. It has no
+// tailroom, and its headroom is not its own.
 static inline cdpdk_mbuf cdpdk_mbuf_slice(cdpdk_mbuf segment, uint16_t offset, uint16_t n, struct rte_mempool *p) {
   cdpdk_mbuf m = rte_pktmbuf_alloc(p);
   if (m == NULL) return NULL;
@@ -105,9 +106,10 @@ static inline cdpdk_mbuf cdpdk_mbuf_slice(cdpdk_mbuf segment, uint16_t offset, u
   m->data_off += offset;
   m->data_len = n;
   m->pkt_len = n;
+  m->buf_len = m->data_off + n;
   m->nb_segs = 1;
   m->next = NULL;
-  m->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+  m->ol_flags = (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) | CDPDK_SLICE;
   return m;
 }
 // The outer checksum needs no verification: the kernel has done it, or the packet has never left this host.

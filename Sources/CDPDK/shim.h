@@ -50,7 +50,6 @@ typedef struct rte_mbuf *cdpdk_mbuf;
 // -- errno and constants that are macros --------------------------------------------------------------------------
 static inline int cdpdk_errno(void) { return rte_errno; }
 static inline uint64_t cdpdk_tx_offload_multi_segs(void) { return RTE_ETH_TX_OFFLOAD_MULTI_SEGS; }
-static inline uint64_t cdpdk_rx_offload_vlan_strip(void) { return RTE_ETH_RX_OFFLOAD_VLAN_STRIP; }
 static inline uint64_t cdpdk_rx_offload_checksums(void) { return RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM; }
 static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
 static inline unsigned cdpdk_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
@@ -91,6 +90,10 @@ static inline uint16_t cdpdk_mbuf_segment_length(cdpdk_mbuf m) { return m->data_
 static inline uint16_t cdpdk_mbuf_segment_count(cdpdk_mbuf m) { return m->nb_segs; }
 static inline cdpdk_mbuf cdpdk_mbuf_next(cdpdk_mbuf m) { return m->next; }
 static inline int cdpdk_mbuf_is_exclusive(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
+// Of a slice (cdpdk_mbuf_slice) whose bytes no clone shares. DPDK and its drivers do not use the bit: dynamic flags are given out from
+// the other end.
+#define CDPDK_SLICE RTE_MBUF_F_LAST_FREE
+static inline int cdpdk_mbuf_owns_bytes(cdpdk_mbuf m) { return ((m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 || (m->ol_flags & CDPDK_SLICE) != 0) && rte_mbuf_refcnt_read(m) == 1; }
 // Keeps `length` bytes from `offset` on, of a single-segment packet that has them.
 static inline void cdpdk_mbuf_keep(cdpdk_mbuf m, uint16_t offset, uint16_t length) { m->data_off += offset; m->data_len = length; m->pkt_len = length; }
 static inline uint16_t cdpdk_mbuf_headroom(cdpdk_mbuf m) { return m->data_off; }
@@ -105,7 +108,11 @@ static inline int cdpdk_mbuf_chain(cdpdk_mbuf head, cdpdk_mbuf tail) { return rt
 // Appends a single-segment packet to a packet whose last segment is known.
 static inline void cdpdk_mbuf_join(cdpdk_mbuf head, cdpdk_mbuf last, cdpdk_mbuf m) { last->next = m; head->nb_segs++; head->pkt_len += m->data_len; }
 static inline cdpdk_mbuf cdpdk_mbuf_alloc(struct rte_mempool *p) { return rte_pktmbuf_alloc(p); }
-static inline cdpdk_mbuf cdpdk_mbuf_clone(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_clone(m, p); }
+static inline cdpdk_mbuf cdpdk_mbuf_clone(cdpdk_mbuf m, struct rte_mempool *p) {
+  cdpdk_mbuf clone = rte_pktmbuf_clone(m, p);
+  if (clone != NULL) { m->ol_flags &= ~CDPDK_SLICE; clone->ol_flags &= ~CDPDK_SLICE; }
+  return clone;
+}
 static inline cdpdk_mbuf cdpdk_mbuf_copy(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_copy(m, p, 0, UINT32_MAX); }
 static inline uint16_t cdpdk_mbuf_tailroom(cdpdk_mbuf m) { return rte_pktmbuf_tailroom(m); }
 // -1 if the last segment is shorter.

@@ -26,14 +26,19 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
   public var up: Bool
   /// Packets on the device that were left to the kernel, by cause; causes that occurred.
   public var ignored: [String: UInt64]
-  /// Packets to our UDP port that found the device's receive ring full.
+  /// Packets to our UDP port that found the device's socket full.
   public var missed: UInt64
+  /// What the kernel is made use of: `trains`.
+  public var features: [String]
+  /// What an operator should know about the device.
+  public var notes: [String]
   /// Destinations of the address's family that are reached over the device.
   public var destinations: [DestinationRow]
 
   public init(
     address: String, present: Bool = true, device: String, driver: String, mtu: Int? = nil, up: Bool = false,
-    ignored: [String: UInt64] = [:], missed: UInt64 = 0, destinations: [DestinationRow] = []
+    ignored: [String: UInt64] = [:], missed: UInt64 = 0, features: [String] = [], notes: [String] = [],
+    destinations: [DestinationRow] = []
   ) {
     self.address = address
     self.present = present
@@ -43,10 +48,12 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
     self.up = up
     self.ignored = ignored
     self.missed = missed
+    self.features = features
+    self.notes = notes
     self.destinations = destinations
   }
 
-  enum CodingKeys: CodingKey { case address, present, device, driver, mtu, up, ignored, missed, destinations }
+  enum CodingKeys: CodingKey { case address, present, device, driver, mtu, up, ignored, missed, features, notes, destinations }
 }
 
 /// A destination that the daemon keeps resolved: a remote VTEP or a multicast group.

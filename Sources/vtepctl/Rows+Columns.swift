@@ -225,6 +225,8 @@ extension UnderlayRow {
       Column("STATE") { $0.up ? "up" : "down" },
       Column(number: "MISSED") { "\($0.missed)" },
       Column("IGNORED") { row in row.ignored.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.listed },
+      Column("FEATURES") { $0.features.listed },
+      Column("NOTES") { $0.notes.joined(separator: "; ") },
     ]
   }
 }

@@ -45,6 +45,50 @@ import Testing
     }
   }
 
+  @Test(arguments: [Fault.Base.ipv4Checksum, .ipv6Checksum])
+  func trustedChecksumIsNotVerified(_ base: Fault.Base) {
+    var packet = OuterPacketTests.sound(base)
+    let checksum = packet.count - OuterPacketTests.inner.count - 10
+    packet[checksum] ^= 1
+    #expect(buffer.parse(packet).reason == .udpChecksum)
+    let bytes = UnsafeRawBufferPointer(buffer.load(packet)).bytes
+    let trusted = OuterPacket(trusting: bytes, byteCount: packet.count, policy: DecapPolicy())
+    #expect(trusted.outcome == .accepted && trusted.vni.rawValue == 5001)
+    #expect(PlainOuterIPv4(bytes, udpPort: 4789, isTrusted: true) != nil || base == .ipv6Checksum)
+    // Zero is none, which is a matter of policy.
+    (packet[checksum], packet[checksum + 1]) = (0, 0)
+    let none = OuterPacket(
+      trusting: UnsafeRawBufferPointer(buffer.load(packet)).bytes, byteCount: packet.count, policy: DecapPolicy())
+    #expect(none.outcome == (base == .ipv6Checksum ? .dropped : .accepted))
+  }
+
+  /// A large packet of which only the beginning lies in the first buffer.
+  @Test(arguments: [Fault.Base.ipv4, .ipv6Checksum])
+  func beginningOfAPacket(_ base: Fault.Base) {
+    let packet = OuterPacketTests.sound(base)
+    let innerOffset = packet.count - OuterPacketTests.inner.count
+    for count in 0...packet.count {
+      let beginning = UnsafeRawBufferPointer(buffer.load(Array(packet[..<count]))).bytes
+      let result = OuterPacket(trusting: beginning, byteCount: packet.count, policy: DecapPolicy())
+      #expect((result.outcome == .accepted) == (count >= innerOffset), "\(count) octets")
+      if count >= innerOffset {
+        #expect(result.innerOffset == innerOffset && result.innerByteCount == OuterPacketTests.inner.count)
+      }
+    }
+  }
+
+  @Test func datagramsOfATrain() {
+    let sound = bytes("08000000 001389 00") + OuterPacketTests.inner
+    #expect(OuterPacket.vxlanFault(sound.span.bytes) == nil)
+    #expect(OuterPacket.vni(sound.span.bytes).rawValue == 5001)
+    for (count, reason) in [(0, DropReason.vxlanTruncated), (7, .vxlanTruncated), (8, .innerRunt), (21, .innerRunt)] {
+      #expect(OuterPacket.vxlanFault(Array(sound[..<count]).span.bytes) == reason)
+    }
+    var flagless = sound
+    flagless[0] = 0
+    #expect(OuterPacket.vxlanFault(flagless.span.bytes) == .vxlanFlags)
+  }
+
   /// Exactly one value in 65,535 makes a header checksum correct, two where it may be all zeros or all ones.
   @Test func headerChecksumOfTheShortPath() {
     var packet = OuterPacketTests.sound(.ipv4)

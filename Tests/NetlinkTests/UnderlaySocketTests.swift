@@ -141,22 +141,6 @@ import Testing
     }
   }
 
-  @Test func packetSocketsAreFoundByInterface() throws {
-    try here.run {
-      let netlink = try NetlinkSocket()
-      let u0 = try #require(try netlink.link(named: "u0")).index
-      let sockets = try (0..<3).map { _ in try packetSocket(u0) }
-      let other = try packetSocket(1)
-      defer { for fd in sockets + [other] { close(fd) } }
-      // Other tests of this process may have sockets on an interface with the same index.
-      let found = PacketSocket.sockets(boundTo: u0)
-      #expect(Set(found).isSuperset(of: sockets))
-      #expect(!found.contains(other))
-      #expect(PacketSocket.sockets(boundTo: 1).contains(other))
-      #expect(PacketSocket.sockets(boundTo: 4711) == [])
-    }
-  }
-
   @Test func filterLeavesOnlyVXLANFromOutside() throws {
     let (plain, tuned) = try here.run {
       let u0 = try #require(try NetlinkSocket().link(named: "u0")).index

@@ -153,8 +153,8 @@ private struct Run: CustomStringConvertible {
           """)
       #expect(
         try run(path, "show underlay").output == """
-          ADDRESS    PRESENT  DEVICE  DRIVER      MTU  STATE  MISSED  IGNORED
-          192.0.2.1  yes      eth0    af_packet  1500  down        0  -
+          ADDRESS    PRESENT  DEVICE  DRIVER      MTU  STATE  MISSED  IGNORED  FEATURES  NOTES
+          192.0.2.1  yes      eth0    af_packet  1500  down        0  -        -
 
           192.0.2.1 on eth0:
             DESTINATION   STATE     NEXT HOPS

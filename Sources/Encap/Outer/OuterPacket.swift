@@ -20,7 +20,7 @@ public struct OuterPacket: Sendable {
   public var outcome: Outcome
   /// Why the packet is dropped; without meaning for other outcomes.
   public var reason: DropReason
-  /// Offset of the inner frame in the packet.
+  /// Offset of the inner frame in the packet. Set once the UDP header is found sound, so also when only what is behind it is broken.
   public var innerOffset: Int
   /// Octets of the inner frame, at least 14; Ethernet padding of the outer frame is not among them.
   public var innerByteCount: Int
@@ -42,6 +42,16 @@ public struct OuterPacket: Sendable {
     // Sound everyday packets over IPv6 are accepted in place. Everything else, and every fault, is left to `general`.
     if packet.byteCount >= 84, packet.big32(12) &>> 12 == 0x0008_6dd6, acceptIPv6(packet, policy: policy) { return }
     self = OuterPacket.general(packet, policy: policy)
+  }
+
+  /// The same for a packet whose UDP checksum need not be verified: the kernel has done so, or the packet has never left this host
+  /// and its checksum is unfinished. A zero checksum counts as one all the same.
+  ///
+  /// - Parameters:
+  ///   - beginning: the packet's first octets; a packet whose outer headers are not all in there is dropped.
+  ///   - byteCount: of the whole packet.
+  public init(trusting beginning: RawSpan, byteCount: Int, policy: DecapPolicy) {
+    self = OuterPacket.general(beginning, byteCount: byteCount, verifiesUDP: false, policy: policy)
   }
 
   /// The value of a packet that is not VXLAN, to start from.

@@ -25,8 +25,9 @@ public struct PlainOuterIPv4: Sendable {
   /// - Parameters:
   ///   - packet: the packet from its outer Ethernet header on; any length. Nothing is read beyond its end.
   ///   - udpPort: the destination port of VXLAN.
+  ///   - isTrusted: the UDP checksum need not be verified (`OuterPacket.init(trusting:byteCount:policy:)`).
   @inlinable @inline(__always)
-  public init?(_ packet: RawSpan, udpPort: UInt16) {
+  public init?(_ packet: RawSpan, udpPort: UInt16, isTrusted: Bool = false) {
     // EtherType, version and header length; flags and fragment offset, protocol (DF alone may be set).
     guard packet.byteCount >= 64, packet.big32(12) &>> 8 == 0x0008_0045,
       packet.big32(20) & 0x3fff_00ff == UInt32(IPProtocol.udp), packet.big16(36) == udpPort
@@ -37,7 +38,7 @@ public struct PlainOuterIPv4: Sendable {
     let vxlan = packet.big64(42)
     source = packet.big32(26)
     guard vxlan & 0x0800_0000_0000_0000 != 0, source < 0xe000_0000, PlainOuterIPv4.isSoundHeader(packet) else { return nil }
-    if packet.big16(40) != 0 {
+    if !isTrusted && packet.big16(40) != 0 {
       let addressSum = UInt32(InternetChecksum.fold(packet.big64(26)))
       guard OuterPacket.isSoundUDP(packet, at: 34, byteCount: udpByteCount, addressSum: addressSum) else { return nil }
     }

@@ -87,4 +87,49 @@ struct MbufReader {
     }
     return true
   }
+
+  /// The next `count` bytes as a packet of one buffer: a view of them where they lie in one buffer, or else a copy.
+  ///
+  /// - Parameter largePool: of buffers of 64 KiB, for what does not fit in an ordinary one.
+  /// - Returns: nil when no buffer is available. The bytes are skipped in either case.
+  mutating func take(_ count: Int, pool: OpaquePointer, largePool: OpaquePointer) -> Mbuf? {
+    while let source = segment, offset == Int(cdpdk_mbuf_segment_length(source)), let next = cdpdk_mbuf_next(source) {
+      segment = next
+      offset = 0
+    }
+    guard let source = segment else { return nil }
+    if Int(cdpdk_mbuf_segment_length(source)) &- offset >= count {
+      defer { offset &+= count }
+      return cdpdk_mbuf_slice(source, UInt16(truncatingIfNeeded: offset), UInt16(truncatingIfNeeded: count), pool).map(Mbuf.init)
+    }
+    guard let target = Self.buffer(for: count, pool: pool, largePool: largePool) else {
+      skip(count)
+      return nil
+    }
+    if append(count, to: target, pool: pool) { return target }
+    target.free()
+    return nil
+  }
+
+  private static func buffer(for count: Int, pool: OpaquePointer, largePool: OpaquePointer) -> Mbuf? {
+    if let raw = cdpdk_mbuf_alloc(pool) {
+      if Int(cdpdk_mbuf_tailroom(raw)) >= count { return Mbuf(raw) }
+      cdpdk_mbuf_free(raw)
+    }
+    return cdpdk_mbuf_alloc(largePool).map(Mbuf.init)
+  }
+
+  private mutating func skip(_ count: Int) {
+    var left = count
+    while let source = segment {
+      let available = Int(cdpdk_mbuf_segment_length(source)) &- offset
+      if left <= available {
+        offset &+= left
+        return
+      }
+      left &-= available
+      segment = cdpdk_mbuf_next(source)
+      offset = 0
+    }
+  }
 }

@@ -23,6 +23,10 @@ struct Mbuf {
   @inline(always)
   var isExclusive: Bool { cdpdk_mbuf_is_exclusive(raw) != 0 }
 
+  /// No other packet has these bytes, which may be changed. The memory in front of them may be another's: that of a slice.
+  @inline(always)
+  var ownsBytes: Bool { cdpdk_mbuf_owns_bytes(raw) != 0 }
+
   @inline(always)
   var start: UnsafeMutableRawPointer { cdpdk_mbuf_data(raw) }
 

@@ -26,60 +26,14 @@ struct EthernetDevice: Sendable {
   /// Pool for received frames; nil: the common pool.
   var pool: PacketPool?
 
-  /// Ring frames per queue: the burst that fits while the worker is not scheduled.
-  private static let ringFrames = 2048
-  /// Bytes that a ring frame needs besides the packet: TPACKET2 header, address and alignment.
-  private static let ringFrameOverhead = 96
-
   /// Largest frame that an interface with this MTU sends or receives, with Ethernet header and two VLAN tags.
   static func frameByteCount(mtu: Int) -> Int {
     mtu + 14 + 8
   }
 
-  /// Size of packet buffers for frames of an interface with this MTU: whole ring frames, as the driver requires. A buffer's size
-  /// is a 16-bit number, so the largest whole ring frame has 32 KiB.
+  /// Size of packet buffers for frames of an interface with this MTU; a buffer's size is a 16-bit number.
   static func bufferByteCount(mtu: Int) -> Int {
-    min(ringFrameByteCount(frameByteCount(mtu: mtu)), 32_768)
-  }
-
-  private static func ringFrameByteCount(_ frameByteCount: Int) -> Int {
-    var size = 2048
-    while size < frameByteCount + ringFrameOverhead { size *= 2 }
-    return size
-  }
-
-  /// Opens an existing kernel interface through af_packet.
-  ///
-  /// - Parameters:
-  ///   - filterPort: receive only UDP datagrams to this port; nil: everything.
-  ///   - promiscuous: receive frames for every address.
-  static func openPacketSocket(
-    link: Link, queues: Int, filterPort: UInt16?, promiscuous: Bool, runtime: DPDKRuntime, subject: String
-  ) throws(VTEPError) -> EthernetDevice {
-    let needed = ringFrameByteCount(frameByteCount(mtu: link.mtu))
-    // The kernel truncates frames longer than a buffer, and the pipeline drops them with a reason.
-    let frame = min(needed, runtime.maxFrameByteCount)
-    let block = max(frame, 4096)
-    let arguments =
-      "iface=\(link.name),qpairs=\(queues),framesz=\(frame),blocksz=\(block),framecnt=\(ringFrames),qdisc_bypass=0"
-    let portID = try attach(driver: "net_af_packet", arguments: arguments, subject: subject)
-    do throws(VTEPError) {
-      let sockets = PacketSocket.sockets(boundTo: link.index)
-      try VTEPError.wrap("\(subject): packet socket") { () throws(NetlinkError) in
-        for socket in sockets {
-          let filter = filterPort.map { UnderlayFilter(udpPort: $0).program } ?? .incomingOnly
-          try filter.attach(toSocket: socket)
-        }
-      }
-      let device = try start(
-        portID, queues: queues, promiscuous: promiscuous, stripsTags: filterPort != nil, runtime: runtime, subject: subject
-      ) { sockets }
-      device.discardReceived()
-      return device
-    } catch {
-      _ = cdpdk_device_remove(portID)
-      throw error
-    }
+    min(max(frameByteCount(mtu: mtu), 2048), 32_768)
   }
 
   /// Creates the host's side of a virtual machine's network device.
@@ -119,21 +73,6 @@ struct EthernetDevice: Sendable {
       _ = cdpdk_device_remove(portID)
       if let pool { host.runtime.retire(pool) }
       throw error
-    }
-  }
-
-  /// Empties the receive rings. Until the driver has bound its socket to the interface, it receives frames from all
-  /// interfaces, which must not be mistaken for the port's. No worker may poll the device yet.
-  func discardReceived() {
-    let frames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
-    defer { frames.deallocate() }
-    for queue in 0..<UInt16(queueCount) {
-      // Frames that arrive meanwhile are the port's own: one ring's worth is enough.
-      for _ in 0..<Self.ringFrames / Limits.burst {
-        let count = cdpdk_rx_burst(portID, queue, frames, UInt16(Limits.burst))
-        if count == 0 { break }
-        cdpdk_mbuf_free_bulk(frames, UInt32(count))
-      }
     }
   }
 
@@ -177,10 +116,9 @@ struct EthernetDevice: Sendable {
   ///
   /// - Parameters:
   ///   - leavesChecksums: deliver frames with partial checksums, marked as such, instead of completing them.
-  ///   - stripsTags: remove the VLAN tags of received frames. On the underlay these are only priority tags (VLAN 0).
   ///   - pool: for received frames; nil: the common one.
   static func start(
-    _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, leavesChecksums: Bool = false, stripsTags: Bool = false,
+    _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, leavesChecksums: Bool = false,
     runtime: DPDKRuntime, pool: PacketPool? = nil, subject: String, configured: () -> Void = {}, descriptors: () -> [Int32]
   ) throws(VTEPError) -> EthernetDevice {
     var capabilities: UInt64 = 0
@@ -193,7 +131,7 @@ struct EthernetDevice: Sendable {
     let sendsSegments = capabilities & segments != 0
     try VTEPError.check(
       cdpdk_device_configure(
-        portID, count, count, (leavesChecksums ? cdpdk_rx_offload_checksums() : 0) | (stripsTags ? cdpdk_rx_offload_vlan_strip() : 0),
+        portID, count, count, leavesChecksums ? cdpdk_rx_offload_checksums() : 0,
         sendsSegments ? segments : 0,
         wakesOnRequest ? 1 : 0),
       "\(subject): configure")

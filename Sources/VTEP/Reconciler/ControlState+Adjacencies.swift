@@ -114,6 +114,8 @@ extension ControlState {
     for device in underlay.devices {
       model.ports[Int(device.portIndex)].isUp = device.isUp
       model.ports[Int(device.portIndex)].mac = device.link?.mac ?? .zero
+      model.ports[Int(device.portIndex)].headByteCount = device.headByteCount
+      model.ports[Int(device.portIndex)].joinsDatagrams = device.joinsDatagrams(settings)
     }
     for record in underlay.vteps.values {
       model.vteps[Int(record.index)].adjacencies = adjacencies(record, settings)

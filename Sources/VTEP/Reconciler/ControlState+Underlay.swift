@@ -40,6 +40,7 @@ extension ControlState {
     entry.isUnderlay = true
     entry.isUp = device.isUp
     entry.mac = device.link?.mac ?? .zero
+    entry.headByteCount = device.headByteCount
     enter(entry, frames, at: device.portIndex)
     addQueues(of: frames, portIndex: device.portIndex)
   }
@@ -77,25 +78,43 @@ extension ControlState {
     if let name = old.link?.name, old.link?.index == link.index, name != link.name {
       effects.log.notice("underlay.device \(old.name): the interface is now called \(link.name)")
     }
-    if old.device != nil, old.link?.index != link.index {
+    if old.device != nil, old.link?.index != link.index || old.device?.isDead == true {
       removeUnderlayLink(index: old.link?.index ?? 0)
       settle()
     }
     underlay.devices[position].link = link
-    if underlay.devices[position].device == nil {
-      do throws(VTEPError) {
-        underlay.devices[position].device = try effects.openUnderlay(link.name, udpPort: running.underlay.udpPort).device
-        enterUnderlayPort(underlay.devices[position])
-        effects.log.notice("underlay.device \(link.name): attached")
-      } catch {
-        effects.log.error("\(error)")
-      }
-    }
+    if underlay.devices[position].device == nil { reopenUnderlay(at: position, link) }
     if old.link?.isRunning != link.isRunning {
       effects.log.notice("underlay.device \(link.name): \(link.isRunning ? "up" : "down")")
     }
     followInterfaces()
     stale.routes = true
+  }
+
+  private mutating func reopenUnderlay(at position: Int, _ link: Link) {
+    do throws(VTEPError) {
+      underlay.devices[position].device = try effects.openUnderlay(link.name, udpPort: running.underlay.udpPort).device
+      enterUnderlayPort(underlay.devices[position])
+      effects.log.notice("underlay.device \(link.name): attached")
+      underlay.devices[position].fault = nil
+    } catch {
+      if underlay.devices[position].fault != "\(error)" { effects.log.error("\(error)") }
+      underlay.devices[position].fault = "\(error)"
+    }
+  }
+
+  /// Once a second: opens again what could not be opened, and what has lost its interface without a word of it.
+  mutating func retryUnderlay() {
+    for device in underlay.devices {
+      guard let link = device.link, device.device?.isDead != false else { continue }
+      if device.device != nil {
+        removeUnderlayLink(index: link.index)
+        settle()
+      } else if let position = underlay.devices.firstIndex(where: { $0.portIndex == device.portIndex }) {
+        underlay.devices[position].link = nil
+      }
+      updateUnderlayLink(link)
+    }
   }
 
   mutating func removeUnderlayLink(index: Int32) {

@@ -58,17 +58,24 @@ extension LiveEffects {
     try VTEPError.wrap("underlay.udp-port") { () throws(NetlinkError) in try UDPPortReservation(port: udpPort) }
   }
 
-  /// Puts a reserved port to use: the filters of underlay devices follow.
-  func adopt(_ reservation: UDPPortReservation, udpPort: UInt16, _ devices: [UnderlayDevice]) {
-    self.reservation = reservation
+  /// Has underlay devices receive packets to another UDP port.
+  ///
+  /// - Parameter old: the present one, to which all return when one cannot change.
+  func filter(_ devices: [UnderlayDevice], udpPort: UInt16, insteadOf old: UInt16) throws(VTEPError) {
     for device in devices {
-      for descriptor in device.device?.descriptors ?? [] {
-        do {
-          try UnderlayFilter(udpPort: udpPort).attach(toSocket: descriptor)
-        } catch {
-          log.error("underlay.device \(device.name): \(error)")
-        }
+      do throws(VTEPError) {
+        try attachFilter(device, udpPort: udpPort)
+      } catch {
+        for device in devices { try? attachFilter(device, udpPort: old) }
+        throw error
       }
+    }
+  }
+
+  private func attachFilter(_ device: UnderlayDevice, udpPort: UInt16) throws(VTEPError) {
+    let filter = UnderlayFilter(udpPort: udpPort)
+    try VTEPError.wrap("underlay.device \(device.name)") { () throws(NetlinkError) in
+      for descriptor in device.device?.descriptors ?? [] { try filter.attach(toSocket: descriptor) }
     }
   }
 }

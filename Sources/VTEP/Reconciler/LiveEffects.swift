@@ -120,12 +120,8 @@ final class LiveEffects: ReconcilerEffects {
       throw VTEPError(.environment, subject, "no such interface", remedy: "create it or name another")
     }
     try UnderlayCheck.checkCarriesFrames(link)
-    return (
-      link,
-      .ethdev(
-        try EthernetDevice.openPacketSocket(
-          link: link, queues: dataplane.workers, filterPort: udpPort, promiscuous: false, runtime: runtime, subject: subject))
-    )
+    let device = try PacketSocketDevice.open(link, queues: dataplane.workers, purpose: .underlay(udpPort: udpPort), subject: subject)
+    return (link, .packetSocket(device))
   }
 
   func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError) {

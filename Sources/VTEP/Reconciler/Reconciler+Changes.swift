@@ -30,10 +30,27 @@ extension Reconciler {
     let change = try state.check(new)
     let (old, port) = (state.running.underlay.udpPort, new.underlay.udpPort)
     let taps = try effects.openPuntTaps(for: new, isFirst: !state.hasStarted)
-    let reservation = old == port ? nil : try effects.reserve(udpPort: port)
-    try state.apply(change)
-    if let reservation { effects.adopt(reservation, udpPort: port, state.underlay.devices) }
+    if old == port {
+      try state.apply(change)
+    } else {
+      try apply(change, udpPort: port, insteadOf: old)
+    }
     effects.adopt(taps, state.ports, probeIntervalSeconds: new.protection.loopProbe.intervalSeconds)
+  }
+
+  /// A change with another UDP port. The present devices receive packets to it before the rest follows: that they do may fail.
+  private func apply(_ change: ControlState.Change, udpPort: UInt16, insteadOf old: UInt16) throws(VTEPError) {
+    let reservation = try effects.reserve(udpPort: udpPort)
+    let devices = state.underlay.devices
+    try effects.filter(devices, udpPort: udpPort, insteadOf: old)
+    do throws(VTEPError) {
+      try state.apply(change)
+    } catch {
+      // That worked a moment ago.
+      try? effects.filter(devices, udpPort: old, insteadOf: old)
+      throw error
+    }
+    effects.reservation = reservation
   }
 
   /// Applies a controller's changes. `controllerReport` lists what cannot be applied now; it is retried.

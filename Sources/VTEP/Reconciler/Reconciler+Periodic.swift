@@ -28,6 +28,7 @@ extension Reconciler {
   }
 
   private func everySecond() {
+    state.retryUnderlay()
     state.retryNeighbors()
     state.expirePathMTUs()
     effects.verifyMemberships()
@@ -47,11 +48,11 @@ extension Reconciler {
     activity = now.indices.map { (before: activity.isEmpty ? now[$0] : activity[$0].latest, latest: now[$0]) }
   }
 
-  /// Counts packets for which the receive rings had no room.
+  /// Counts packets for which the sockets had no room.
   private func countMissedPackets() {
     for index in state.underlay.devices.indices {
       for socket in state.underlay.devices[index].device?.descriptors ?? [] {
-        state.underlay.devices[index].missed &+= UInt64(PacketSocket.takeDropCount(socket))
+        state.underlay.devices[index].missed &+= UInt64(max(cdpdk_packet_losses(socket), 0))
       }
     }
   }

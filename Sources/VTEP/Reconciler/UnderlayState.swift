@@ -13,8 +13,19 @@ struct UnderlayDevice {
   var link: Link?
   /// Nil while the interface does not exist.
   var device: FrameDevice?
-  /// Packets to our UDP port that found the receive ring full, since the start.
+  /// Packets to our UDP port that found the socket full, since the start.
   var missed: UInt64 = 0
+  /// Why the interface, which is there, could not be opened.
+  var fault: String?
+
+  /// Whether packets leave in trains, which have a UDP checksum.
+  func joinsDatagrams(_ settings: UnderlaySettings) -> Bool {
+    guard case .packetSocket(let sockets) = device else { return false }
+    return sockets.joins && settings.udpChecksum != .off
+  }
+
+  /// Octets of a packet that go into its first receive buffer: those of the longest single one.
+  var headByteCount: UInt16 { UInt16(clamping: (link?.mtu ?? 1500) + 14) }
 
   var isUp: Bool { device != nil && link?.isRunning == true }
 }

@@ -112,8 +112,11 @@ public struct UnderlayReport: Sendable {
     public var traffic: TrafficReport
     /// Packets that were left to the kernel.
     public var ignored: [(cause: IgnoredCause, count: UInt64)]
-    /// Packets to our UDP port that found the receive ring full.
+    /// Packets to our UDP port that found the socket full.
     public var missed: UInt64
+    /// What the kernel is made use of.
+    public var features: [String]
+    public var notes: [String]
   }
 
   public var settings: UnderlaySettings

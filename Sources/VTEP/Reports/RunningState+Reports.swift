@@ -160,7 +160,8 @@ extension RunningState {
           ignored: IgnoredCause.allCases.map { cause in
             (cause, counters.reduce(0) { $0 &+ $1.ignored(port: device.portIndex, cause).pointee.value })
           },
-          missed: device.missed)
+          missed: device.missed, features: device.joinsDatagrams(configuration.underlay) ? ["trains"] : [],
+          notes: [refusalNote(port: device.portIndex)].compactMap(\.self))
       })
   }
 

@@ -9,7 +9,7 @@ extension RunningState {
   public func problems() -> [String] {
     var problems = underlay.missingAddresses.sorted().map(UnderlayState.text(missing:))
     for device in underlay.devices where !device.isUp {
-      problems.append("underlay.device \(device.name): \(device.link == nil ? "no such interface" : "down")")
+      problems.append(device.fault ?? "underlay.device \(device.name): \(device.link == nil ? "no such interface" : "down")")
     }
     return problems + policyProblems
   }

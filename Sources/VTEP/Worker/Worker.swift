@@ -19,10 +19,14 @@ struct Worker: ~Copyable {
   /// Nil: another worker sends the control side's frames.
   let injections: SlowPathRing?
   let pool: OpaquePointer
+  /// Buffers of nearly 64 KiB.
+  let largePool: OpaquePointer
 
   /// The current burst; nil where a step has dropped or taken a frame.
   let frames: UnsafeMutablePointer<OpaquePointer?>
   let stage: UnsafeMutablePointer<StagedFrame>
+  /// The packets of a burst whose frames are more than a burst, see `receiveNoted`.
+  let arrivals: UnsafeMutablePointer<OpaquePointer?>
   /// Positions in the stage whose source must be looked up.
   let unsighted: UnsafeMutablePointer<Int32>
   var unsightedCount = 0
@@ -82,9 +86,11 @@ struct Worker: ~Copyable {
     punts = context.punts
     injections = context.injections
     pool = context.pool
+    largePool = context.largePool
     transmitLocks = context.transmitLocks
     frames = .allocate(capacity: Limits.burst)
     stage = .allocate(capacity: Limits.burst)
+    arrivals = .allocate(capacity: Limits.burst)
     unsighted = .allocate(capacity: Limits.burst)
     batches = .allocate(capacity: Limits.batches * Limits.transmitBatch)
     batchSizes = .allocate(capacity: Limits.batches)
@@ -109,6 +115,7 @@ struct Worker: ~Copyable {
     held.frames.forEach { $0.mbuf.free() }
     frames.deallocate()
     stage.deallocate()
+    arrivals.deallocate()
     unsighted.deallocate()
     sightings.deallocate()
     batches.deallocate()

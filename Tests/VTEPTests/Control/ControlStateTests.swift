@@ -229,6 +229,25 @@ struct ControlStateTests {
     #expect(state.ports["vm3"]?.isUp == true)
   }
 
+  @Test("an underlay interface that cannot be opened when it is back is tried again")
+  mutating func underlayIsRetried() throws {
+    let device = try #require(state.underlay.devices.first)
+    let link = try #require(device.link)
+    state.removeUnderlayLink(index: link.index)
+    state.settle()
+    #expect(state.model.ports[Int(device.portIndex)].kind == .none)
+    effects.broken = ["u0"]
+    state.updateUnderlayLink(link)
+    state.retryUnderlay()
+    state.settle()
+    #expect(state.underlay.devices[0].device == nil && state.underlay.devices[0].fault?.contains("broken") == true)
+    effects.broken = []
+    state.retryUnderlay()
+    state.settle()
+    #expect(state.underlay.devices[0].isUp && state.underlay.devices[0].fault == nil)
+    #expect(state.model.ports[Int(device.portIndex)].kind != .none)
+  }
+
   @Test("an underlay that cannot be opened gives the port back its device that had to make room")
   mutating func failureOfUnderlay() throws {
     try state.change { new in

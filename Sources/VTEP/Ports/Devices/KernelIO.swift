@@ -35,6 +35,8 @@ struct KernelIO: ~Copyable {
   /// Messages to ask for in the next call: fewer while large segments come.
   private var askFor = Limits.burst
 
+  /// The kernel has said something about a frame of the last `receive` beyond its octets (`Mbuf.note`).
+  var hasNotes = false
   /// What the last `receive` lost.
   private(set) var losses = Losses()
 
@@ -130,6 +132,7 @@ struct KernelIO: ~Copyable {
     usedCount = max(usedCount, count)
     var live = 0
     var byteCount = 0
+    var notes: UInt8 = 0
     for index in 0..<count {
       let length = Int(receiveMessages[index].length) &- MemoryLayout<cdpdk_virtio_header>.size
       guard length > 0, cdpdk_message_is_truncated(receiveMessages + index) == 0, let mbuf = take(index, byteCount: length) else {
@@ -146,9 +149,11 @@ struct KernelIO: ~Copyable {
         }
       }
       mbuf.note(receiveHeaders[index], insertedByteCount: tagByteCount)
+      notes |= receiveHeaders[index].flags | receiveHeaders[index].segmentation
       frames[live] = mbuf.raw
       live &+= 1
     }
+    hasNotes = notes != 0
     askFor = byteCount > Self.burstByteCount ? Limits.burst / 4 : Limits.burst
     return live
   }

@@ -38,6 +38,9 @@ struct PacketSocketDevice: Sendable {
         let descriptor = try open(link, purpose, joining: opened.first, subject: subject)
         opened.append(descriptor)
       }
+      if case .underlay(let udpPort) = purpose {
+        for descriptor in opened { try attach(UnderlayFilter(udpPort: udpPort).program, descriptor, subject: subject) }
+      }
     } catch {
       for descriptor in opened { Glibc.close(descriptor) }
       throw error
@@ -70,12 +73,8 @@ struct PacketSocketDevice: Sendable {
       if cdpdk_socket_option(descriptor, SO_SNDBUFFORCE, sendByteCount) != 0 {
         _ = cdpdk_socket_option(descriptor, SO_SNDBUF, sendByteCount)
       }
-      // Before the socket is bound: it never holds another interface's frames.
-      if case .underlay(let udpPort) = purpose {
-        try VTEPError.wrap("\(subject): packet socket") { () throws(NetlinkError) in
-          try UnderlayFilter(udpPort: udpPort).attach(toSocket: descriptor)
-        }
-      }
+      // A socket that is not in the group yet would get what another one of the group gets.
+      if case .underlay = purpose { try attach(.dropAll, descriptor, subject: subject) }
       try VTEPError.check(cdpdk_packet_bind(descriptor, link.index), "\(subject): bind to \(link.name)")
       switch purpose {
       case .port:
@@ -89,6 +88,10 @@ struct PacketSocketDevice: Sendable {
       throw error
     }
     return descriptor
+  }
+
+  private static func attach(_ filter: BPFProgram, _ descriptor: Int32, subject: String) throws(VTEPError) {
+    try VTEPError.wrap("\(subject): packet socket") { () throws(NetlinkError) in try filter.attach(toSocket: descriptor) }
   }
 
   /// A fan-out group, also for one socket: only a group reassembles IPv4 fragments. A flow stays on one socket; if that one is full,

@@ -7,16 +7,26 @@ import MACTable
 
 extension Worker {
   @inline(never)
-  mutating func forwardFromPort(_ count: Int, portIndex: PortIndex) { forward(count, portIndex: portIndex, isFromOverlay: false) }
+  mutating func forwardFromPort(_ count: Int, portIndex: PortIndex) {
+    forward(count, portIndex: portIndex, isFromOverlay: false, mayBePending: true)
+  }
 
   @inline(never)
-  mutating func forwardFromOverlay(_ count: Int, portIndex: PortIndex) { forward(count, portIndex: portIndex, isFromOverlay: true) }
+  mutating func forwardFromOverlay(_ count: Int, portIndex: PortIndex) {
+    forward(count, portIndex: portIndex, isFromOverlay: true, mayBePending: false)
+  }
+
+  /// Frames from tunnels that may have offload requests.
+  @inline(never)
+  mutating func forwardNotedFromOverlay(_ count: Int, portIndex: PortIndex) {
+    forward(count, portIndex: portIndex, isFromOverlay: true, mayBePending: true)
+  }
 
   /// - Parameters:
   ///   - count: frames of the burst; nil where an earlier step has consumed one.
-  ///   - isFromOverlay: constant at each call, so that each walk has a loop without tests that are of the other.
+  ///   - isFromOverlay, mayBePending: constant at each call, so that each walk has a loop without tests that are of the others.
   @inline(always)
-  private mutating func forward(_ count: Int, portIndex: PortIndex, isFromOverlay: Bool) {
+  private mutating func forward(_ count: Int, portIndex: PortIndex, isFromOverlay: Bool, mayBePending: Bool) {
     let port = snapshot.pointee.ports + Int(portIndex)
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: isFromOverlay) }
     let table = self.table
@@ -25,18 +35,18 @@ extension Worker {
       let staged = stage + index
       let verdict = lookUp(staged, in: table, from: port, isFromOverlay: isFromOverlay)
       staged.pointee.verdict = verdict
-      act(on: verdict, Mbuf(raw), staged, ingress: portIndex, isFromOverlay: isFromOverlay)
+      act(on: verdict, Mbuf(raw), staged, ingress: portIndex, mayBePending: mayBePending)
     }
   }
 
   /// Does what a verdict says. Consumes the frame.
   @inline(always)
-  mutating func act(on verdict: Verdict, _ mbuf: Mbuf, _ staged: UnsafePointer<StagedFrame>, ingress: PortIndex, isFromOverlay: Bool) {
+  mutating func act(on verdict: Verdict, _ mbuf: Mbuf, _ staged: UnsafePointer<StagedFrame>, ingress: PortIndex, mayBePending: Bool) {
     switch verdict {
     case .vtep(let vtep):
       sendToVTEP(mbuf, vtep: vtep, domain: staged.pointee.destinationKey.domain, ingress: ingress)
     case .local(let place):
-      deliver(mbuf, to: LocalTarget(port: place.port, vlan: place.vlan), ingress: ingress, mayBePending: !isFromOverlay)
+      deliver(mbuf, to: LocalTarget(port: place.port, vlan: place.vlan), ingress: ingress, mayBePending: mayBePending)
     case .flood(let scope):
       flood(
         mbuf, scope, domain: staged.pointee.destinationKey.domain, from: staged.pointee.seenAt, ingress: ingress,

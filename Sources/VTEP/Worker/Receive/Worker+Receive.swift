@@ -20,7 +20,11 @@ extension Worker {
     if count <= 0 { return count }
     if port.pointee.isHardware { prefetch(count) }
     if port.pointee.isUnderlay {
-      receiveFromUnderlay(count, portIndex: queue.pointee.port)
+      if io.hasNotes {
+        receiveNoted(count, portIndex: queue.pointee.port)
+      } else {
+        receiveFromUnderlay(count, portIndex: queue.pointee.port)
+      }
     } else {
       receiveFromAccess(count, portIndex: queue.pointee.port)
     }

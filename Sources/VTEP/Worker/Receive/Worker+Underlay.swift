@@ -12,7 +12,7 @@ extension Worker {
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      if !decapsulate(mbuf, portIndex: portIndex, to: index) { frames[index] = nil }
+      if !decapsulate(mbuf, isTrusted: false, portIndex: portIndex, to: index) { frames[index] = nil }
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
     forwardFromOverlay(count, portIndex: portIndex)
@@ -20,77 +20,130 @@ extension Worker {
 
   /// Steps D2 and D3 for one packet: leaves the inner frame in the buffer.
   ///
+  /// - Parameter isTrusted: its UDP checksum need not be verified.
   /// - Returns: false when the packet was dropped or is not ours.
   @inline(always)
-  private mutating func decapsulate(_ mbuf: Mbuf, portIndex: PortIndex, to position: Int) -> Bool {
+  mutating func decapsulate(_ mbuf: Mbuf, isTrusted: Bool, portIndex: PortIndex, to position: Int) -> Bool {
     // A fast path for the common packet: with constant offsets and a known VTEP it costs much less.
-    guard mbuf.isContiguous, let outer = PlainOuterIPv4(mbuf.bytes, udpPort: snapshot.pointee.decapPolicy.udpPort),
+    guard mbuf.isContiguous,
+      let outer = PlainOuterIPv4(mbuf.bytes, udpPort: snapshot.pointee.decapPolicy.udpPort, isTrusted: isTrusted),
       UInt64(outer.destination) == snapshot.pointee.ownIPv4
-    else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
+    else { return decapsulateSlowly(mbuf, isTrusted: isTrusted, portIndex: portIndex, to: position) }
     let vtep = snapshot.pointee.vtep(atIPv4: outer.source)
-    guard vtep < .own else { return decapsulateGeneral(mbuf, portIndex: portIndex, to: position) }
+    guard vtep < .own else { return decapsulateSlowly(mbuf, isTrusted: isTrusted, portIndex: portIndex, to: position) }
     let arrival = Arrival(
       vtep: vtep, sender: IPAddress(ipv4: outer.source), vni: outer.vni, innerOffset: PlainOuterIPv4.byteCount,
-      innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass)
-    return admit(mbuf, arrival, portIndex: portIndex, to: position)
+      headerByteCount: PlainOuterIPv4.byteCount, innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass)
+    return admit(mbuf, arrival, isStripped: false, portIndex: portIndex, to: position)
   }
 
-  /// The general path: IPv6, group destinations, unknown VTEPs, malformed packets, and packets for others.
+  @inline(always)
+  private mutating func decapsulateSlowly(_ mbuf: Mbuf, isTrusted: Bool, portIndex: PortIndex, to position: Int) -> Bool {
+    isTrusted
+      ? decapsulateTrusted(mbuf, portIndex: portIndex, to: position) : decapsulateGeneral(mbuf, portIndex: portIndex, to: position)
+  }
+
+  /// The general path: IPv6, group destinations, unknown VTEPs, malformed packets, packets of several buffers, and packets for others.
   @inline(never)
   private mutating func decapsulateGeneral(_ mbuf: Mbuf, portIndex: PortIndex, to position: Int) -> Bool {
-    guard mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 else {
-      drop(mbuf, port: portIndex, .frameTooLong)
+    decapsulateAny(mbuf, isTrusted: false, portIndex: portIndex, to: position)
+  }
+
+  @inline(never)
+  private mutating func decapsulateTrusted(_ mbuf: Mbuf, portIndex: PortIndex, to position: Int) -> Bool {
+    decapsulateAny(mbuf, isTrusted: true, portIndex: portIndex, to: position)
+  }
+
+  @inline(always)
+  private mutating func decapsulateAny(_ packet: Mbuf, isTrusted: Bool, portIndex: PortIndex, to position: Int) -> Bool {
+    guard let mbuf = gatherPacket(packet) else {
+      drop(packet, port: portIndex, .noBuffers)
       return false
     }
+    frames[position] = mbuf.raw
     if let reason = CutFrame.reason(byteCount: mbuf.byteCount) {
       drop(mbuf, port: portIndex, reason)
       return false
     }
-    let outer = OuterPacket(parsing: mbuf.bytes, policy: snapshot.pointee.decapPolicy)
+    let policy = snapshot.pointee.decapPolicy
+    let outer =
+      isTrusted
+      ? OuterPacket(trusting: mbuf.bytes, byteCount: mbuf.byteCount, policy: policy) : OuterPacket(parsing: mbuf.bytes, policy: policy)
     guard outer.outcome == .accepted else {
-      if outer.outcome == .notVXLAN {
-        counters.ignored(port: portIndex, IgnoredCause(mbuf.bytes)).pointee.add(1)
-        mbuf.free()
-      } else {
-        drop(mbuf, port: portIndex, outer.reason)
-      }
+      refuse(mbuf, outer, portIndex: portIndex)
       return false
     }
-    guard isOurs(outer.destination) else {
-      drop(mbuf, port: portIndex, .notOurDestination)
-      return false
+    guard let arrival = arrival(of: mbuf, outer, packets: 1, portIndex: portIndex) else { return false }
+    return admit(mbuf, arrival, isStripped: false, portIndex: portIndex, to: position)
+  }
+
+  /// Makes one buffer of a packet's. It has several when it is longer than the interface's MTU, which the kernel has reassembled it
+  /// to, or longer than buffers were made for when the daemon was started.
+  private func gatherPacket(_ mbuf: Mbuf) -> Mbuf? {
+    if mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 { return mbuf }
+    guard let copy = cdpdk_mbuf_copy(mbuf.raw, largePool) else { return nil }
+    mbuf.free()
+    return Mbuf(copy)
+  }
+
+  /// Drops a packet that the parser has not accepted, or leaves it to the kernel.
+  mutating func refuse(_ mbuf: Mbuf, _ outer: OuterPacket, portIndex: PortIndex) {
+    guard outer.outcome == .notVXLAN else {
+      drop(mbuf, port: portIndex, outer.reason)
+      return
     }
+    counters.ignored(port: portIndex, IgnoredCause(mbuf.bytes)).pointee.add(1)
+    mbuf.free()
+  }
+
+  /// Checks that a packet with a sound outer header is for us, and was not sent by us.
+  ///
+  /// - Parameter packets: how many it stands for.
+  /// - Returns: nil when it was dropped.
+  mutating func arrival(of mbuf: Mbuf, _ outer: OuterPacket, packets: Int, portIndex: PortIndex) -> Arrival? {
     let vtep = snapshot.pointee.vtep(at: outer.source)
+    guard let reason = refusal(of: mbuf, outer, from: vtep, portIndex: portIndex) else {
+      return Arrival(
+        vtep: vtep, sender: outer.source, vni: outer.vni, innerOffset: outer.innerOffset, headerByteCount: outer.innerOffset,
+        innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass)
+    }
+    counters.drop(port: portIndex, reason).pointee.add(UInt64(packets))
+    mbuf.free()
+    return nil
+  }
+
+  private mutating func refusal(of mbuf: Mbuf, _ outer: OuterPacket, from vtep: VTEPIndex, portIndex: PortIndex) -> DropReason? {
+    guard isOurs(outer.destination) else { return .notOurDestination }
     let isFlooded = outer.destination.isMulticast && snapshot.pointee.uplinkCount > 1
     guard vtep != .own else {
       let isHeard = isFlooded && isFromOtherUplink(EthernetHeader(unchecked: mbuf.bytes, at: 0).source, portIndex: portIndex)
-      drop(mbuf, port: portIndex, isHeard ? .uplinkDuplicate : .outerSourceOwn)
-      return false
+      return isHeard ? .uplinkDuplicate : .outerSourceOwn
     }
     if isFlooded, !shared.pointee.uplinks.takes(from: outer.source, to: outer.destination, at: portIndex, ports: snapshot.pointee.ports) {
-      drop(mbuf, port: portIndex, .uplinkDuplicate)
-      return false
+      return .uplinkDuplicate
     }
-    let arrival = Arrival(
-      vtep: vtep, sender: outer.source, vni: outer.vni, innerOffset: outer.innerOffset, innerByteCount: outer.innerByteCount,
-      trafficClass: outer.trafficClass)
-    return admit(mbuf, arrival, portIndex: portIndex, to: position)
+    return nil
   }
 
   /// What the outer headers of an accepted packet say.
-  private struct Arrival {
+  struct Arrival {
     /// Absent when the sender has no index yet.
     var vtep: VTEPIndex
     var sender: IPAddress
     var vni: VNI
+    /// Of the inner frame, in the buffer.
     var innerOffset: Int
+    /// Octets in front of the inner frame on the wire.
+    var headerByteCount: Int
     var innerByteCount: Int
     var trafficClass: UInt8
   }
 
   /// Step D3, for a packet with valid outer headers that is addressed to us.
+  ///
+  /// - Parameter isStripped: the buffer holds the inner frame alone, which may continue in other buffers.
   @inline(always)
-  private mutating func admit(_ mbuf: Mbuf, _ arrival: Arrival, portIndex: PortIndex, to position: Int) -> Bool {
+  mutating func admit(_ mbuf: Mbuf, _ arrival: Arrival, isStripped: Bool, portIndex: PortIndex, to position: Int) -> Bool {
     let domain = snapshot.pointee.domain(of: arrival.vni)
     guard domain != .absent else {
       drop(mbuf, port: portIndex, .unknownVNI)
@@ -118,7 +171,7 @@ extension Worker {
       return false
     }
     // Removes Ethernet padding behind the frame.
-    mbuf.keep(arrival.innerByteCount, from: arrival.innerOffset)
+    if !isStripped { mbuf.keep(arrival.innerByteCount, from: arrival.innerOffset) }
     if arrival.trafficClass != 0, !inherit(arrival.trafficClass, mbuf) {
       drop(mbuf, port: portIndex, .ecnForbidden)
       return false
@@ -133,7 +186,7 @@ extension Worker {
     var seenAt = StagedFrame.noLocation
     if arrival.vtep != .absent {
       counters.vteps[Int(arrival.vtep)].addReceived(
-        packets: 1, bytes: UInt64(truncatingIfNeeded: arrival.innerOffset &+ arrival.innerByteCount &- 14))
+        packets: 1, bytes: UInt64(truncatingIfNeeded: arrival.headerByteCount &+ arrival.innerByteCount &- 14))
       if entry.pointee.learnsFromVTEPs { seenAt = .vtep(arrival.vtep) }
     } else if entry.pointee.learnsFromVTEPs {
       reportUnknownVTEP(source, arrival.sender)
@@ -169,6 +222,7 @@ extension Worker {
     guard outer.isPriorityTagged else { return domain.pointee.carriesInnerVLAN ? nil : .innerVLAN }
     let priority = outer.vlanTCI & Self.priorityMask
     guard removeTag(mbuf), let inner = EthernetView(mbuf.bytes) else { return .innerRunt }
+    if mbuf.hasRequest { mbuf.request.linkByteCount -= EthernetView.tagByteCount }
     if inner.isTagged && !domain.pointee.carriesInnerVLAN { return .innerVLAN }
     if priority != 0 { mbuf.notedTag = priority }
     return nil

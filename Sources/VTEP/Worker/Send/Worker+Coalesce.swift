@@ -29,7 +29,7 @@ extension Worker {
   mutating func coalesce(_ mbuf: Mbuf, port: PortIndex, features: PortFeatures) -> Bool {
     let batch = batch(of: port)
     let joined = joinedSegments + batch
-    guard mbuf.isContiguous, mbuf.isExclusive, let next = TCPSegment(frame: mbuf.bytes),
+    guard mbuf.isContiguous, mbuf.ownsBytes, let next = TCPSegment(frame: mbuf.bytes),
       features.contains([.takesUnfinished, next.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4])
     else {
       joined.pointee.head = nil

@@ -168,7 +168,7 @@ extension Worker {
     staged.seenAt = station.seenAt
     let port = snapshot.pointee.ports + Int(frame.ingress)
     staged.verdict = found.isHit ? verdict(found.location, &staged, from: port, isFromOverlay: false) : .flood(.domain)
-    act(on: staged.verdict, frame.mbuf, &staged, ingress: frame.ingress, isFromOverlay: false)
+    act(on: staged.verdict, frame.mbuf, &staged, ingress: frame.ingress, mayBePending: true)
   }
 
   /// Sends the held frames that can be sent now, in order of arrival, and drops those that have waited too long. Called with every
