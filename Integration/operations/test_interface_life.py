@@ -289,3 +289,24 @@ def test_underlay(life, site, event):
         for guest in (life.x, life.y, life.vm1):
             guest.wait_ping(life.vm2.ipv4)
         life.vm2.wait_ping(life.calm.ipv4)
+
+
+def test_mtu_of_the_underlay(life, site):
+    """A larger MTU of the underlay takes effect at once, and a smaller one again."""
+    def resize(underlay, guest):
+        for host in life.site.hosts:
+            life.site.switch.namespace.ip(f"link set {host.switch_port} mtu {underlay}")
+            host.namespace.ip(f"link set u0 mtu {underlay}")
+        life.site.switch.namespace.ip(f"link set br0 mtu {underlay}")
+        life.x.namespace.ip(f"link set x mtu {guest}")
+        life.site.hosts[1].namespace.ip(f"link set port1 mtu {guest}")
+        life.vm2.namespace.ip(f"link set eth0 mtu {guest}")
+
+    with Untouched(life):
+        resize(9000, LARGE)
+        wait_until(lambda: life.x.ping(life.vm2.ipv4, 1, 1, LARGE - 28, "-M", "do"),
+                   lambda: f"large frames pass: {[(daemon.drops(), daemon.ctl('show', 'underlay')) for daemon in life.site.daemons]}")
+        assert life.vm2.ping(life.x.ipv4, 1, 5, LARGE - 28, "-M", "do")
+        resize(1600, 1500)
+        life.wait_works(life.x)
+        wait_until(lambda: life.x.ping(life.vm2.ipv4, 1, 1, 1472, "-M", "do"), "full-size frames pass")
