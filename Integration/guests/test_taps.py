@@ -8,6 +8,7 @@ import pytest
 from lab import Capture, EchoStream, Guest, KernelVXLANHost, Switch, UnderlayHost, Vtepd, tcp_stream, wait_until
 from lab.daemon import VTEPD, Refused
 from lab.frames import internet_checksum, mac_bytes, udp_flow
+from lab.hosts import like_a_wire
 from lab.namespaces import run
 from lab.site import VNI
 
@@ -173,6 +174,7 @@ def test_tagged_segments(lab, tags):
         daemon.ctl("vni", "set", VNI, "--inner-vlan", "carry")
     source, target = pair.guests
     source.wait_ping(target.ipv4)
+    like_a_wire(pair.hosts[0].namespace, "u0")
     wire = Capture(pair.hosts[1].namespace, "u0", "udp port 4789", inbound=True)
     inside = Capture(target.namespace, "tap-vm9", inbound=True)
     with source.namespace.entered():

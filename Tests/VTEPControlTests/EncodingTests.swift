@@ -34,7 +34,7 @@ import Testing
         + "\n")
     #expect(
       try json(VTEPRow(address: "192.0.2.2", state: .resolving, nextHops: [NextHopRow(address: "192.0.2.254", device: "eth0")]))
-        == #"{"address":"192.0.2.2","macs":0,"mtu":null,"next_hops":[{"address":"192.0.2.254","device":"eth0","mac":null,"state":null}],"reason":null,"rx_bytes":0,"rx_packets":0,"state":"resolving","tx_bytes":0,"tx_packets":0,"vnis":[]}"#
+        == #"{"address":"192.0.2.2","macs":0,"mtu":null,"next_hops":[{"address":"192.0.2.254","device":"eth0","mac":null,"state":null}],"path_mtu":null,"reason":null,"rx_bytes":0,"rx_packets":0,"state":"resolving","tx_bytes":0,"tx_packets":0,"vnis":[]}"#
         + "\n")
     let limited = PortLimits(
       settings: Dictionary(uniqueKeysWithValues: PortKey.all.filter { $0.display == .limits }.map { ($0.name, .number(0)) }))
