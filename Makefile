@@ -38,13 +38,13 @@ lint: ## Check format, import rules and leftovers
 format: ## Format the Swift files in place
 	@scripts/format
 
-bench: ## Measure the data plane against the bare loop and against the kernel, OVSDB against ovsdb-client
+bench: ## Measure the data plane against the bare loop and against the kernel and Open vSwitch, OVSDB against ovsdb-client
 	@scripts/setup bench
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd-bench
 	.build/release/vtepd-bench
 	@scripts/bench-instructions
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
-	@if [ "$$(id -u)" = 0 ]; then scripts/bench-control && scripts/bench-offloads && scripts/bench-tcp; else echo "bench-control, bench-offloads and bench-tcp skipped: they need root"; fi
+	@if [ "$$(id -u)" = 0 ]; then scripts/bench-control && scripts/bench-offloads && scripts/bench-tcp && scripts/bench-guests; else echo "bench-control, bench-offloads, bench-tcp and bench-guests skipped: they need root"; fi
 	scripts/swift build $(SWIFT_FLAGS) --product ovsdb-bench
 	@scripts/bench-ovsdb
 

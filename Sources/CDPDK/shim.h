@@ -26,7 +26,6 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
-#include <rte_eth_vhost.h>
 #include <rte_ethdev.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -42,6 +41,7 @@
 #include <rte_ring_elem.h>
 #include <rte_spinlock.h>
 #include <rte_version.h>
+#include <rte_vhost.h>
 
 _Static_assert(sizeof(rte_spinlock_t) == 4, "spinlocks are kept in a plain array of UInt32");
 
@@ -52,6 +52,8 @@ static inline int cdpdk_errno(void) { return rte_errno; }
 static inline uint64_t cdpdk_tx_offload_multi_segs(void) { return RTE_ETH_TX_OFFLOAD_MULTI_SEGS; }
 static inline uint64_t cdpdk_rx_offload_checksums(void) { return RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM; }
 static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
+static inline uint64_t cdpdk_vhost_client_flag(void) { return RTE_VHOST_USER_CLIENT; }
+static inline uint64_t cdpdk_vhost_compliant_flag(void) { return RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS; }
 static inline unsigned cdpdk_headroom(void) { return RTE_PKTMBUF_HEADROOM; }
 
 // -- log -----------------------------------------------------------------------------------------------------------
@@ -114,6 +116,12 @@ static inline cdpdk_mbuf cdpdk_mbuf_clone(cdpdk_mbuf m, struct rte_mempool *p) {
   return clone;
 }
 static inline cdpdk_mbuf cdpdk_mbuf_copy(cdpdk_mbuf m, struct rte_mempool *p) { return rte_pktmbuf_copy(m, p, 0, UINT32_MAX); }
+// Whether a packet has a buffer of this pool, or shares one.
+static inline int cdpdk_mbuf_uses(cdpdk_mbuf m, const struct rte_mempool *p) {
+  for (; m != NULL; m = m->next)
+    if ((RTE_MBUF_CLONED(m) ? rte_mbuf_from_indirect(m) : m)->pool == p) return 1;
+  return 0;
+}
 static inline uint16_t cdpdk_mbuf_tailroom(cdpdk_mbuf m) { return rte_pktmbuf_tailroom(m); }
 // -1 if the last segment is shorter.
 static inline int cdpdk_mbuf_trim(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_trim(m, n); }

@@ -125,7 +125,7 @@ import VTEPControl
     expectRefusal(DeletePort(name: "x"), .notFound, "no port 'x'")
   }
 
-  @Test func portsAndUplinksAreLimited() throws {
+  @Test func portsOfDPDKAndUplinksAreLimited() throws {
     var full = state
     let error = #expect(throws: ControlError.self) {
       for number in 0...31 { full = try full.applying(AddPort(name: "p\(number)", kind: "memif", socket: "p\(number)")) }

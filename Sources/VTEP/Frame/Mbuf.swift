@@ -18,6 +18,8 @@ struct Mbuf {
 
   @inline(always)
   var isContiguous: Bool { cdpdk_mbuf_segment_count(raw) == 1 }
+  /// Buffers that it is in.
+  var bufferCount: Int { Int(cdpdk_mbuf_segment_count(raw)) }
 
   /// The buffer's memory is not shared: its headroom may be written.
   @inline(always)

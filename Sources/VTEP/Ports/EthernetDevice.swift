@@ -17,14 +17,8 @@ struct EthernetDevice: Sendable {
   let descriptors: [Int32]
   /// Frames come by DMA.
   var isHardware = false
-  /// The descriptors report only packets that arrive after a wakeup request (see `Worker.setWakeups`).
-  var wakesOnRequest = false
   /// Path of a socket that the driver leaves behind.
   var ownedSocket: String?
-  /// Receives the driver's callbacks.
-  var watch: DeviceWatch?
-  /// Pool for received frames; nil: the common pool.
-  var pool: PacketPool?
 
   /// Largest frame that an interface with this MTU sends or receives, with Ethernet header and two VLAN tags.
   static func frameByteCount(mtu: Int) -> Int {
@@ -36,49 +30,8 @@ struct EthernetDevice: Sendable {
     min(max(frameByteCount(mtu: mtu), 2048), 32_768)
   }
 
-  /// Creates the host's side of a virtual machine's network device.
-  ///
-  /// - Parameters:
-  ///   - path: of the socket, absolute.
-  ///   - isClient: connect to the hypervisor's socket, and reconnect; false: create the socket and listen.
-  ///   - queues: pairs offered; the guest may use fewer.
-  ///   - offersSegmentation: the guest may send large TCP segments.
-  static func openVhostUser(
-    path: String, isClient: Bool, queues: Int, offersOffloads: Bool, host: PortHost, subject: String
-  ) throws(VTEPError) -> EthernetDevice {
-    let portID = try attach(
-      driver: "net_vhost",
-      arguments: "iface=\(path),queues=\(queues),client=\(isClient ? 1 : 0),tso=\(offersOffloads ? 1 : 0)",
-      subject: subject)
-    let watch = DeviceWatch(portID: portID, path: path, mailbox: host.mailbox)
-    let pool = host.runtime.makePortPool(queues: queues)
-    do throws(VTEPError) {
-      // A guest may be there before the device is started.
-      try watch.start(subject: subject)
-      var device = try start(
-        portID, queues: queues, promiscuous: false, wakesOnRequest: true, leavesChecksums: true, runtime: host.runtime, pool: pool,
-        subject: subject,
-        configured: {
-          // The driver has an argument only for large segments, and its socket is already open: a hypervisor may have connected
-          // earlier. It keeps what it was offered.
-          if !offersOffloads { _ = rte_vhost_driver_disable_features(path, VirtioFeatures.offloads) }
-        },
-        descriptors: { (0..<queues).map { rte_eth_dev_rx_intr_ctl_q_get_fd(portID, UInt16($0)) }.filter { $0 >= 0 } }
-      )
-      device.watch = watch
-      device.pool = pool
-      return device
-    } catch {
-      watch.stop()
-      _ = cdpdk_device_remove(portID)
-      if let pool { host.runtime.retire(pool) }
-      throw error
-    }
-  }
-
   /// Stops and removes the device. No worker may refer to it any more.
   func remove(subject: String) throws(VTEPError) {
-    watch?.stop()
     if let ownedSocket { MemifListener.close(ownedSocket) }
     defer { if let ownedSocket { UnixSocketPath.removeIfAbandoned(ownedSocket) } }
     try VTEPError.check(cdpdk_device_remove(portID), "\(subject): remove device")
@@ -111,15 +64,9 @@ struct EthernetDevice: Sendable {
       .first { rte_eth_dev_get_port_by_name($0, &ignored) != 0 }
   }
 
-  /// Configures and starts an attached device. It calls `configured` once the driver has opened
-  /// its sockets, and `descriptors` once the queues exist.
-  ///
-  /// - Parameters:
-  ///   - leavesChecksums: deliver frames with partial checksums, marked as such, instead of completing them.
-  ///   - pool: for received frames; nil: the common one.
+  /// Configures and starts an attached device. It calls `descriptors` once the queues exist.
   static func start(
-    _ portID: UInt16, queues: Int, promiscuous: Bool, wakesOnRequest: Bool = false, leavesChecksums: Bool = false,
-    runtime: DPDKRuntime, pool: PacketPool? = nil, subject: String, configured: () -> Void = {}, descriptors: () -> [Int32]
+    _ portID: UInt16, queues: Int, promiscuous: Bool, runtime: DPDKRuntime, subject: String, descriptors: () -> [Int32]
   ) throws(VTEPError) -> EthernetDevice {
     var capabilities: UInt64 = 0
     var maxReceive: UInt16 = 0
@@ -130,12 +77,7 @@ struct EthernetDevice: Sendable {
     let segments = cdpdk_tx_offload_multi_segs()
     let sendsSegments = capabilities & segments != 0
     try VTEPError.check(
-      cdpdk_device_configure(
-        portID, count, count, leavesChecksums ? cdpdk_rx_offload_checksums() : 0,
-        sendsSegments ? segments : 0,
-        wakesOnRequest ? 1 : 0),
-      "\(subject): configure")
-    configured()
+      cdpdk_device_configure(portID, count, count, 0, sendsSegments ? segments : 0, 0), "\(subject): configure")
     var receiveFrames: UInt16 = 512
     var transmitFrames: UInt16 = 512
     try VTEPError.check(
@@ -143,12 +85,10 @@ struct EthernetDevice: Sendable {
     var found: [Int32] = []
     for queue in 0..<count {
       try VTEPError.check(
-        rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, pool?.raw ?? runtime.pool),
+        rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, runtime.pool),
         "\(subject): receive queue \(queue)")
       // Some drivers open a queue's descriptor here: a new descriptor is this queue's.
-      if !wakesOnRequest {
-        for descriptor in descriptors() where !found.contains(descriptor) { found.append(descriptor) }
-      }
+      for descriptor in descriptors() where !found.contains(descriptor) { found.append(descriptor) }
       try VTEPError.check(
         rte_eth_tx_queue_setup(portID, queue, transmitFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil),
         "\(subject): transmit queue \(queue)")
@@ -166,6 +106,6 @@ struct EthernetDevice: Sendable {
       portID: portID, queueCount: Int(count), sendsSegments: sendsSegments,
       mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }),
       descriptors: found.count >= Int(count) ? Array(found.prefix(Int(count))) : [],
-      isHardware: cdpdk_device_bus(portID).map { String(cString: $0) } == "pci", wakesOnRequest: wakesOnRequest)
+      isHardware: cdpdk_device_bus(portID).map { String(cString: $0) } == "pci")
   }
 }

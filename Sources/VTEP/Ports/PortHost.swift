@@ -17,6 +17,8 @@ struct PortHost {
   let ownSockets: Set<String>
   /// Receives devices' change reports.
   let mailbox: Mailbox
+  /// Tells when workers are done with what they have read.
+  let rcu: OpaquePointer
 
   /// The absolute path of a socket.
   func path(_ socket: String) -> String {

@@ -20,9 +20,9 @@ extension ControlState {
       var queue = ReceiveQueue(port: portIndex, queue: UInt16(number), kind: device.kind, serial: latestQueueSerial)
       if number < descriptors.count { queue.descriptor = descriptors[number] }
       // Without a free slot the queue is polled, at some cost.
-      if device.isRead, let slot = queueSlots.take() { queue.slot = slot }
+      if device.isRead, queue.descriptor >= 0, let slot = queueSlots.take() { queue.slot = slot }
       model.receiveQueues[worker].append(queue)
-      effects.watch(queue, wakesOnRequest: device.ethernet?.wakesOnRequest == true, worker: worker)
+      effects.watch(queue, worker: worker)
     }
     updateNaps()
   }
@@ -98,8 +98,9 @@ extension ControlState {
     guard let record = ports[name], let device = record.device else { return }
     model.ports[Int(record.index)].transmitQueues = UInt16(max(record.status.transmitQueues, 1))
     let count = min(record.status.receiveQueues, device.queueCount)
-    guard count != record.polledQueues else { return }
+    guard count != record.polledQueues || device.guest?.hasChangedRings == true else { return }
     removeQueues(portIndex: record.index)
+    device.guest?.renewKicks(count: count)
     addQueues(of: device, portIndex: record.index, count: count)
     ports[name]?.polledQueues = count
   }
@@ -167,17 +168,15 @@ extension ControlState {
     pollTaps()
   }
 
-  /// A device reported a change.
-  mutating func updateDevice(portID: UInt16) {
-    if let name = ports.name(portID: portID) { refresh(name) }
-  }
-
   /// Reads the state of a port that has a device.
   mutating func refresh(_ name: String) {
-    guard let record = ports[name], record.device != nil,
-      let old = ports.update(name, device: effects.status(of: record), stale: &stale), let status = ports[name]?.status
-    else { return }
-    updateQueues(name)
+    guard let record = ports[name], let device = record.device else { return }
+    let old = ports.update(name, device: effects.status(of: record), stale: &stale)
+    // A guest may have come back, as it was, between two looks.
+    let hasChangedRings = device.guest?.hasChangedRings == true
+    if hasChangedRings { stale.ports = true }
+    if old != nil || hasChangedRings { updateQueues(name) }
+    guard let old, let status = ports[name]?.status else { return }
     if old.state != status.state { effects.log.notice("port \(name): \(status.state)") }
     if let remark = status.remark, remark != old.remark { effects.log.warning("port \(name): \(remark)") }
   }

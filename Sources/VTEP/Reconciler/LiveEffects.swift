@@ -100,7 +100,7 @@ final class LiveEffects: ReconcilerEffects {
   func portHost(guestMTU: Int = 1500, ownSockets: Set<String> = []) -> PortHost {
     PortHost(
       runtime: runtime, netlink: netlink, hostName: hostName, runDirectory: runDirectory, guestMTU: guestMTU, ownSockets: ownSockets,
-      mailbox: mailbox)
+      mailbox: mailbox, rcu: shared.pointee.rcu)
   }
 
   func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort? {
@@ -133,7 +133,6 @@ final class LiveEffects: ReconcilerEffects {
     BackgroundThread.forEach(closings.filter { $0.device?.kind == .tap }) { [log] in Self.remove($0, log) }
     for closing in closings where closing.device?.kind != .tap { Self.remove(closing, log) }
     for closing in closings {
-      if let pool = closing.device?.ethernet?.pool { runtime.retire(pool) }
       release(closing.hostSide, subject: closing.subject)
     }
   }
@@ -169,11 +168,11 @@ final class LiveEffects: ReconcilerEffects {
     if let device = record.device { record.driver.setCarrier(device, isOn: isOn) }
   }
 
-  func watch(_ queue: ReceiveQueue, wakesOnRequest: Bool, worker: Int) {
+  func watch(_ queue: ReceiveQueue, worker: Int) {
     guard queue.descriptor >= 0 else { return }
     let epoll = contexts[worker].pointee.epoll
     if queue.isPolled {
-      _ = cdpdk_epoll_add(epoll, queue.descriptor, Readiness.driverEvent | UInt64(queue.descriptor), wakesOnRequest ? 1 : 0)
+      _ = cdpdk_epoll_add(epoll, queue.descriptor, Readiness.driverEvent | UInt64(queue.descriptor), 0)
     } else {
       _ = cdpdk_epoll_add(epoll, queue.descriptor, UInt64(queue.slot.rawValue), 1)
     }

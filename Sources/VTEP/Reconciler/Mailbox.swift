@@ -14,8 +14,8 @@ final class Mailbox: Sendable {
     case macMove(Learner.MoveReport)
     /// Routers have sent ICMP errors.
     case pathMTU([PathMTUReport])
-    /// A port's device has changed its state.
-    case device(portID: UInt16)
+    /// The guest of a port has come, gone, or set up its rings in another way.
+    case guest(port: String)
     case alarm(PortAlarm)
     /// The interface was deleted.
     case puntTapLost(String)

@@ -164,6 +164,4 @@ struct PortTable {
   /// The port that has this interface.
   func name(linkIndex: Int32) -> String? { ofLink[linkIndex] }
   func name(away key: AwayLink.Key) -> String? { ofAwayLink[key] }
-  /// The port that has this DPDK device.
-  func name(portID: UInt16) -> String? { byName.values.first { $0.device?.ethernet?.portID == portID }?.settings.name }
 }

@@ -18,8 +18,8 @@ extension Reconciler {
         moves.append(report)
       case .pathMTU(let reports):
         for report in reports { state.heed(report) }
-      case .device(let portID):
-        state.updateDevice(portID: portID)
+      case .guest(let name):
+        state.refresh(name)
       case .alarm(let alarm):
         state.heed(alarm)
       case .puntTapLost(let name):

@@ -17,7 +17,6 @@ extension Reconciler {
     effects.memberships.retry()
     state.forgetAnnouncements()
     state.endPreparations()
-    effects.runtime.freeRetiredPools()
     if state.ticks % PortFault.ticksPerSecond == 0 { everySecond() }
     if state.ticks % (10 * PortFault.ticksPerSecond) == 0 {
       state.forgetIdleTunnels()
@@ -78,18 +77,17 @@ extension Reconciler {
 
   /// Takes down ports whose guest has corrupted its virtqueues.
   private func checkRings() {
-    let free = rte_mempool_avail_count(effects.runtime.pool)
     if let address = VanishedMemory.takeAddress() { memoryVanished(address) }
+    // Without free buffers nothing is taken from a ring: which need not be the guest's fault.
+    let patience = GuestPools.haveRoom(effects.runtime) ? Self.patienceTicks : .max
     for record in state.ports.values where record.isUp {
-      // Without free buffers nothing is taken from a ring: which need not be the guest's fault.
-      let patience = (record.device?.ethernet?.pool?.freeCount ?? free) > UInt32(Limits.burst * 8) ? Self.patienceTicks : .max
-      guard let reason = record.device?.ethernet?.watch?.ringFault(polledQueues: record.polledQueues, patience: patience) else { continue }
+      guard let reason = record.device?.guest?.ringFault(polledQueues: record.polledQueues, patience: patience) else { continue }
       state.takeDown(record.settings.name, reason)
     }
   }
 
   private func memoryVanished(_ address: UInt) {
-    let owners = state.ports.values.filter { $0.device?.ethernet?.watch?.guestHas(address: address) == true }
+    let owners = state.ports.values.filter { $0.device?.guest?.guestHas(address: address) == true }
     for record in owners { state.takeDown(record.settings.name, "the hypervisor removed memory that the guest uses") }
     if owners.isEmpty { log.error("a vhost-user peer shares memory that does not exist; replaced a page of it") }
   }

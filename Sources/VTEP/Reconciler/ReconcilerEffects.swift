@@ -52,9 +52,7 @@ protocol ReconcilerEffects: AnyObject {
   /// Events tell of taps in other namespaces.
   var followsNamespaces: Bool { get }
   /// Wakes a worker when frames wait in a queue that has a descriptor.
-  ///
-  /// - Parameter wakesOnRequest: the device reports only what arrives after a request (`Worker.setWakeups`).
-  func watch(_ queue: ReceiveQueue, wakesOnRequest: Bool, worker: Int)
+  func watch(_ queue: ReceiveQueue, worker: Int)
   func unwatch(_ queue: ReceiveQueue, worker: Int)
   /// Per worker: it has a queue that nothing can wait for, and sleeps in short naps.
   func setNaps(_ naps: [Bool])

@@ -19,14 +19,6 @@ public final class DPDKRuntime: Sendable {
   /// Number of packet buffers in the pool.
   let bufferCount: Int
   private let dataRoom: UInt16
-  private let portPools = Mutex(PortPools())
-
-  /// Pools of single ports.
-  private struct PortPools {
-    var made = 0
-    /// Pools whose port is gone but whose buffers have not all been returned.
-    var retired: [PacketPool] = []
-  }
 
   /// Starts DPDK. May be called once in a process.
   ///
@@ -61,7 +53,7 @@ public final class DPDKRuntime: Sendable {
     let dataRoom = UInt16(clamping: maxFrameByteCount + Int(cdpdk_headroom()))
     self.maxFrameByteCount = maxFrameByteCount
     self.dataRoom = dataRoom
-    // The other half is for pools of ports and for the queues of devices.
+    // The other half is for guests and for the queues of devices.
     let budget = settings.memoryMiB * 1_048_576 / 2
     bufferCount = min(max(budget / Self.bufferFootprint(dataRoom: Int(dataRoom), usesHugepages), 1024), 262_143)
     guard
@@ -103,29 +95,13 @@ public final class DPDKRuntime: Sendable {
   /// Redirects DPDK's log. Its defaults, standard error and syslog, may both block.
   public static func sendLog(to sink: @convention(c) (UnsafePointer<CChar>?, Int) -> Void) { _ = cdpdk_log_to(sink) }
 
-  /// Packet buffers for one port. Nil when there is no memory left: the port shares `pool` with others then.
-  func makePortPool(queues: Int) -> PacketPool? {
-    portPools.withLock { pools in
-      pools.made += 1
-      return PacketPool(name: "vtepd-port-\(pools.made)", queues: queues, workers: workers, dataRoom: dataRoom)
-    }
-  }
-
-  /// Retires the pool of a removed device. Frames from it may still be in flight.
-  func retire(_ pool: PacketPool) {
-    portPools.withLock { $0.retired.append(pool) }
-    freeRetiredPools()
-  }
-
-  /// Frees the retired pools whose buffers have all been returned. Call it from time to time.
-  func freeRetiredPools() {
-    portPools.withLock { pools in
-      pools.retired.removeAll { pool in
-        guard pool.isWhole else { return false }
-        pool.free()
-        return true
-      }
-    }
+  /// Another pool, of buffers of the same size. Nil: there is no memory left for it.
+  ///
+  /// - Parameters:
+  ///   - name: unique, at most 25 characters.
+  ///   - cache: buffers in each worker's cache, plus half as many.
+  func makePool(name: String, count: Int, cache: Int) -> OpaquePointer? {
+    rte_pktmbuf_pool_create(name, UInt32(count), UInt32(cache), 0, dataRoom, Int32(SOCKET_ID_ANY))
   }
 
   /// Memory used by one packet buffer, in bytes, including its header, the pool's, and padding; on ordinary pages, DPDK's buffers

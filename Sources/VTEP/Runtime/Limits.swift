@@ -22,6 +22,9 @@ enum Limits {
   /// Frames that one worker holds while next hops resolve, in all and for one VTEP.
   static let heldFrames = 1024
   static let heldFramesPerVTEP = 128
+  /// Buffers of these frames, in all and from one port: large segments are in dozens.
+  static let heldBuffers = 1024
+  static let heldBuffersPerPort = 256
   /// A held frame is dropped after this time.
   static let holdMilliseconds = 3000
   /// Learn events between one worker and the learner.

@@ -36,8 +36,6 @@ struct PortEntry {
   var headByteCount = UInt16.max
   /// Flags for everything out of the ordinary.
   var features: PortFeatures = []
-  /// The device reports waiting packets only on request (see `Worker.setWakeups`).
-  var wakesOnRequest = false
   /// Domain of untagged frames.
   var untaggedDomain = DomainIndex.absent
   /// Largest frame that may be delivered, in bytes without VLAN tag.

@@ -60,6 +60,15 @@ struct Worker: ~Copyable {
   var io: KernelIO
   /// Of `nowSeconds`, when `countMissed` was called last.
   private var missedSecond: UInt32 = 0
+
+  let guests = GuestSlot.all
+  /// This worker's pool for frames from guests, once there is one.
+  let guestPool: UnsafeMutablePointer<GuestPool>
+  /// Buffers taken from it since everything was sent.
+  var guestBuffers = 0
+  /// By slot of a receive queue: rounds in vain, or `awaitsKick`.
+  let guestRounds: UnsafeMutablePointer<UInt8>
+
   var nowSeconds: UInt32 = 0
   /// Time-stamp counter at the end of the last round.
   var nowCycles: UInt64 = 0
@@ -108,6 +117,9 @@ struct Worker: ~Copyable {
     held = HeldFrames()
     readiness = Readiness(epoll: context.epoll)
     io = KernelIO(pool: context.pool, largePool: context.largePool)
+    guestPool = GuestPools.ofWorkers + context.index
+    guestRounds = .allocate(capacity: Limits.receiveQueues)
+    guestRounds.initialize(repeating: 0, count: Limits.receiveQueues)
     snapshot = Self.current(context.shared)
   }
 
@@ -127,6 +139,7 @@ struct Worker: ~Copyable {
     queueOfFrame.deallocate()
     framesOfQueue.deallocate()
     slowPathBudgets.deallocate()
+    guestRounds.deallocate()
   }
 
   @inline(always)
@@ -166,6 +179,7 @@ struct Worker: ~Copyable {
         missedSecond = nowSeconds
         countMissed()
       }
+      total += visitGuests()
     }
     if batchCount != 0 { flushBatches() }
     if sentLearnEvents { wakeLearner() }

@@ -57,19 +57,8 @@ enum WorkerLoop {
       }
       guard context.pointee.sleepsWhenIdle && idle >= idleRounds && worker.readiness.count == 0 else { continue }
       let isNap = context.pointee.napsOnly.pointee
-      let isWoken: Bool
-      if isNap {
-        isWoken = sleep(&worker, context, microseconds: nap)
-        nap = min(nap + nap / 8, longestNap)
-      } else {
-        let late = rest(&worker, context)
-        if late > 0 {
-          activity.pointee.packets.add(UInt64(late))
-          idle = 0
-          continue
-        }
-        isWoken = true
-      }
+      let isWoken = sleep(&worker, context, microseconds: isNap ? nap : worker.held.isEmpty ? 250_000 : 20_000)
+      if isNap { nap = min(nap + nap / 8, longestNap) }
       // Time asleep counts as time, not as work.
       let awake = cdpdk_cycles()
       activity.pointee.totalCycles.add(awake &- before)
@@ -86,17 +75,6 @@ enum WorkerLoop {
     cdpdk_rcu_unregister(shared.pointee.rcu, thread)
   }
 
-  /// Sleeps until there is work, unless a last round finds some.
-  ///
-  /// - Returns: the number of packets of that round: they arrived before the drivers knew whom to wake.
-  private static func rest(_ worker: inout Worker, _ context: UnsafeMutablePointer<WorkerContext>) -> Int {
-    worker.setWakeups(true)
-    let late = worker.runOnce()
-    if late == 0 { _ = sleep(&worker, context, microseconds: worker.held.isEmpty ? 250_000 : 20_000) }
-    worker.setWakeups(false)
-    return late
-  }
-
   /// - Returns: false when the time was over before there was an event.
   private static func sleep(_ worker: inout Worker, _ context: UnsafeMutablePointer<WorkerContext>, microseconds: Int) -> Bool {
     let rcu = context.pointee.shared.pointee.rcu
@@ -108,29 +86,6 @@ enum WorkerLoop {
 }
 
 extension Worker {
-  /// Requests wakeups from drivers that report packets only on request, or cancels them to spare guests the work while the
-  /// worker polls. It uses the current snapshot, so do not call it between reporting quiescence and taking the next snapshot.
-  @inline(never)
-  func setWakeups(_ isOn: Bool) {
-    let snapshot = Self.current(shared)
-    let end = Int(snapshot.pointee.receiveQueueStarts[index + 1])
-    for next in Int(snapshot.pointee.receiveQueueStarts[index])..<end {
-      let queue = snapshot.pointee.receiveQueues[next]
-      let port = snapshot.pointee.ports + Int(queue.port)
-      guard port.pointee.wakesOnRequest else { continue }
-      let gate = WakeGate.ofDevice + Int(port.pointee.device)
-      guard gate.pointee.enter() else { continue }
-      if isOn {
-        rte_eth_dev_rx_intr_enable(port.pointee.device, queue.queue)
-      } else {
-        rte_eth_dev_rx_intr_disable(port.pointee.device, queue.queue)
-      }
-      gate.pointee.leave()
-    }
-    // The guest must see the request before the rings are checked once more.
-    atomicMemoryFence(ordering: .sequentiallyConsistent)
-  }
-
   /// Wakes a sleeping learner when events wait for it.
   @inline(never)
   mutating func wakeLearner() {

@@ -77,7 +77,7 @@ struct ControlPartsTests {
       case .kernel(.resync): "resync"
       case .kernel: "kernel"
       case .unknownVTEP: "vtep"
-      case .device: "device"
+      case .guest(let port): "guest \(port)"
       case .macMove: "move"
       }
     }

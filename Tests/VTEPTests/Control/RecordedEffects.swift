@@ -175,7 +175,7 @@ final class RecordedEffects: ReconcilerEffects {
   func states(ofTaps descriptors: [Int32]) -> [TapDevice.State] { descriptors.map { tapStates[$0] ?? .up } }
   func setOffloads(_ record: PortRecord) {}
   func setCarrier(_ record: PortRecord, isOn: Bool) { effects.append(.carrier(record.settings.name, isOn)) }
-  func watch(_ queue: ReceiveQueue, wakesOnRequest: Bool, worker: Int) {}
+  func watch(_ queue: ReceiveQueue, worker: Int) {}
   func unwatch(_ queue: ReceiveQueue, worker: Int) {}
   func setNaps(_ naps: [Bool]) {}
 

@@ -13,8 +13,8 @@ extension DataplaneTests {
   struct HeldFrameTests {
     private let guest = Topology.guest
 
-    private func frame(_ number: Int, to destination: UInt64 = 21) -> Frame {
-      .udp(from: guest(1), to: guest(destination), FlowFields(sourcePort: UInt16(1000 + number)), byteCount: 80)
+    private func frame(_ number: Int, from source: UInt64 = 1, to destination: UInt64 = 21) -> Frame {
+      .udp(from: guest(source), to: guest(destination), FlowFields(sourcePort: UInt16(1000 + number)), byteCount: 80)
     }
 
     private func unresolve(_ plane: DataplaneFixture, _ vteps: [VTEPIndex] = [Topology.near]) {
@@ -100,11 +100,12 @@ extension DataplaneTests {
       }
     }
 
-    @Test("no more than its share for one VTEP, no more than the limit in all")
+    @Test("no more than its share for one VTEP and from one port")
     func limits() throws {
       try DataplaneFixture.run { plane in
         let perVTEP = Limits.heldFramesPerVTEP
-        let vteps = (10..<10 + Limits.heldFrames / perVTEP + 1).map { VTEPIndex($0) }
+        let ports = [Place.vm1, .vm2, .vm3]
+        let vteps = (10..<10 + 2 * ports.count).map { VTEPIndex($0) }
         plane.change { model in
           for index in vteps {
             while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
@@ -114,14 +115,55 @@ extension DataplaneTests {
           }
         }
         for index in vteps { plane.learn(guest(100 + UInt64(index.rawValue)), at: .vtep(index)) }
-        for number in 0..<perVTEP + 3 { plane.send(frame(number, to: 110), from: .vm1) }
-        plane.expect(drops: [.vm1: [.holdQueueFull: 3]])
-        for index in vteps.dropFirst() {
-          for number in 0..<perVTEP { plane.send(frame(number, to: 100 + UInt64(index.rawValue)), from: .vm1) }
+        for (number, port) in ports.enumerated() {
+          let source = UInt64(number + 1)
+          let targets = [110 + 2 * UInt64(number), 111 + 2 * UInt64(number)]
+          for frameNumber in 0..<perVTEP + 3 { plane.send(frame(frameNumber, from: source, to: targets[0]), from: port) }
+          plane.expect(drops: [port: [.holdQueueFull: 3]])
+          for frameNumber in 0..<perVTEP { plane.send(frame(frameNumber, from: source, to: targets[1]), from: port) }
+          plane.expect()
+          // The port has its share, so a VTEP that has room for it has none for more of it.
+          plane.send(frame(0, from: source, to: number == 0 ? 112 : 110), from: port)
+          plane.expect(drops: [port: [.holdQueueFull: 1]])
         }
-        plane.expect(drops: [.vm1: [.holdQueueFull: perVTEP]])
-        #expect(plane.worker.held.count == Limits.heldFrames)
+        #expect(plane.worker.held.count == ports.count * Limits.heldBuffersPerPort)
         // The fixture ends with all of them held: the worker must give every one back.
+      }
+    }
+
+    @Test("buffers count, not frames: a guest's segments may be in dozens")
+    func buffers() throws {
+      try DataplaneFixture.run { plane in
+        func segment(buffers: Int) throws -> Mbuf {
+          let head = try #require(cdpdk_mbuf_alloc(plane.test.runtime.pool))
+          for _ in 1..<buffers {
+            let tail = try #require(cdpdk_mbuf_alloc(plane.test.runtime.pool))
+            #expect(cdpdk_mbuf_chain(head, tail) == 0)
+          }
+          return Mbuf(head)
+        }
+        var held = HeldFrames()
+        defer { held.takeAll().forEach { $0.mbuf.free() } }
+        func fill(_ port: PortIndex, _ buffers: Int) throws -> Int {
+          for count in 0... {
+            let mbuf = try segment(buffers: buffers)
+            let vtep = VTEPIndex(UInt16(held.count / Limits.heldFramesPerVTEP))
+            guard held.hasRoom(for: mbuf, vtep: vtep, ingress: port) else {
+              mbuf.free()
+              return count
+            }
+            held.append(
+              HeldFrame(
+                mbuf: mbuf, vtep: vtep, address: IPAddress(ipv4: 0), domain: Topology.domain, serial: 0, ingress: port, expiry: 0))
+          }
+          return 0
+        }
+        let shares = [try fill(PortIndex(1), 45), try fill(PortIndex(2), 1), try fill(PortIndex(3), 128), try fill(PortIndex(4), 1)]
+        let share = Limits.heldBuffersPerPort
+        #expect(shares == [share / 45, share, share / 128, share])
+        // In all.
+        let rest = [try fill(PortIndex(5), 1), try fill(PortIndex(6), 1)]
+        #expect(rest == [Limits.heldBuffers - 3 * share - share / 45 * 45, 0])
       }
     }
 

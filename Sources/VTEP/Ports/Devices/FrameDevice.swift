@@ -14,6 +14,8 @@ enum FrameDeviceKind: UInt8 {
   case packetSocket
   /// A tap of the kernel, through its descriptors.
   case tap
+  /// A guest's rings.
+  case vhost
 }
 
 /// An open device of any kind.
@@ -21,12 +23,14 @@ enum FrameDevice: Sendable {
   case ethdev(EthernetDevice)
   case packetSocket(PacketSocketDevice)
   case tap(TapQueues)
+  case vhost(GuestDevice)
 
   var kind: FrameDeviceKind {
     switch self {
     case .ethdev: .ethdev
     case .packetSocket: .packetSocket
     case .tap: .tap
+    case .vhost: .vhost
     }
   }
 
@@ -36,6 +40,7 @@ enum FrameDevice: Sendable {
     case .ethdev(let device): device.queueCount
     case .packetSocket(let device): device.descriptors.count
     case .tap(let tap): tap.descriptors.count
+    case .vhost(let device): device.queueCount
     }
   }
 
@@ -45,13 +50,14 @@ enum FrameDevice: Sendable {
     case .ethdev(let device): device.descriptors
     case .packetSocket(let device): device.descriptors
     case .tap(let tap): tap.descriptors
+    case .vhost(let device): device.descriptors
     }
   }
 
   /// What workers send through, one per transmit queue, for kinds that send through descriptors.
   var transmitDescriptors: [Int32] {
     switch self {
-    case .ethdev: []
+    case .ethdev, .vhost: []
     case .packetSocket(let device): device.descriptors
     case .tap(let tap): tap.descriptors
     }
@@ -66,6 +72,7 @@ enum FrameDevice: Sendable {
     case .ethdev(let device): device.mac
     case .packetSocket(let device): device.mac
     case .tap(let tap): tap.mac
+    case .vhost: nil
     }
   }
 
@@ -73,24 +80,28 @@ enum FrameDevice: Sendable {
   var ownedSocket: String? {
     switch self {
     case .ethdev(let device): device.ownedSocket
-    case .packetSocket, .tap: nil
+    case .packetSocket, .tap, .vhost: nil
     }
   }
 
   var ethernet: EthernetDevice? {
     switch self {
     case .ethdev(let device): device
-    case .packetSocket, .tap: nil
+    case .packetSocket, .tap, .vhost: nil
     }
   }
 
   /// The interface behind the device is gone for good, also if it has come back in the meantime.
   var isDead: Bool {
     switch self {
-    case .ethdev: false
+    case .ethdev, .vhost: false
     case .packetSocket(let device): device.isDead
     case .tap(let tap): TapDevice.state(of: tap.descriptors[0]) == .gone
     }
+  }
+
+  var guest: GuestDevice? {
+    if case .vhost(let device) = self { device } else { nil }
   }
 
   /// Enters what workers have to know of it.
@@ -101,11 +112,13 @@ enum FrameDevice: Sendable {
       entry.device = device.portID
       entry.sendsSegments = device.sendsSegments
       entry.isHardware = device.isHardware
-      entry.wakesOnRequest = device.wakesOnRequest
     case .packetSocket(let device):
       entry.sendsSegments = true
       entry.joinsDatagrams = device.joins
     case .tap:
+      entry.sendsSegments = true
+    case .vhost(let device):
+      entry.device = device.index
       entry.sendsSegments = true
     }
   }
@@ -116,6 +129,7 @@ enum FrameDevice: Sendable {
     case .ethdev(let device): try device.remove(subject: subject)
     case .packetSocket(let device): device.close()
     case .tap(let tap): tap.close()
+    case .vhost(let device): device.close()
     }
   }
 }

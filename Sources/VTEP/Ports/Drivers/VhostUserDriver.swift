@@ -1,9 +1,8 @@
 // VhostUserDriver: ports of kind vhost-user: a virtual machine's virtio-net device, with rings in memory that the hypervisor
-// shares over a unix socket. DPDK's net_vhost driver implements the protocol.
+// shares over a unix socket.
 
 import CDPDK
 import Encap
-import Glibc
 import Netlink
 
 enum VhostUserDriver: PortDriver {
@@ -11,11 +10,13 @@ enum VhostUserDriver: PortDriver {
   static let optionalKeys = [PortAttachment.Key.role, .queues, .socketOwner, .socketGroup, .socketMode]
   static let offersOffloads = true
   static let fixesOffloads = true
+  static let usesDPDK = false
   static let closesWhenDisabled = true
   static let fullReason = DropReason.guestRingFull
 
-  /// The socket and its connection, up to eight memory regions; for each queue pair two kicks, two calls, and the wait descriptors.
-  static func descriptorCount(_ attachment: PortAttachment) -> Int { 16 + 6 * attachment.queues }
+  /// The socket and its connection, one back to the hypervisor, what is in flight, and eight memory regions at most; for each queue pair
+  /// two kicks, two calls, and our duplicate of a kick.
+  static func descriptorCount(_ attachment: PortAttachment) -> Int { 12 + 5 * attachment.queues }
 
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String) {
     (.socket, attachment.socket ?? "")
@@ -30,33 +31,37 @@ enum VhostUserDriver: PortDriver {
     let attachment = settings.attachment
     let path = host.path(attachment.socket ?? "")
     try UnixSocketPath.prepare(path, isServer: attachment.role == .server, subject: subject)
-    let device = try EthernetDevice.openVhostUser(
-      path: path, isClient: attachment.role == .client, queues: attachment.queues,
-      offersOffloads: settings.offloads == .auto, host: host, subject: subject)
-    return try serving(path, .ethdev(device), attachment, subject: subject)
+    let device = try GuestDevice.open(
+      GuestDevice.Socket(port: settings.name, path: path, isClient: attachment.role == .client), queues: attachment.queues,
+      offersOffloads: settings.offloads == .auto, host: host)
+    return try serving(path, .vhost(device), attachment, subject: subject)
   }
 
   static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
-    guard let device = device.ethernet, let guest = device.watch?.guest, guest.isUp else { return PortStatus(mtu: settings.mtu) }
-    let used = guest.receiveQueues.trailingOnes
+    guard case .vhost(let device) = device else { return PortStatus(mtu: settings.mtu) }
+    let (guest, queues) = (device.guest, device.queues)
+    guard guest.isUp else { return PortStatus(mtu: settings.mtu, remark: device.limitRemark) }
+    let used = queues.receive.trailingOnes
     return PortStatus(
       state: .up, mtu: settings.mtu, guestMTU: guest.mtu, features: VirtioFeatures.names(guest.features),
       takes: PortFeatures(negotiated: guest.features),
       receiveQueues: min(used, device.queueCount),
-      transmitQueues: max(min(guest.transmitQueues.trailingOnes, device.queueCount), 1),
+      transmitQueues: max(min(queues.transmit.trailingOnes, device.queueCount), 1),
       remark: remark(device, usedQueues: used))
   }
 
-  private static func remark(_ device: EthernetDevice, usedQueues: Int) -> String? {
+  private static func remark(_ device: GuestDevice, usedQueues: Int) -> String? {
     // The vhost library always offers its own maximum to the hypervisor, not the port's.
     if usedQueues > device.queueCount {
       return
         "the guest sends on \(usedQueues) queues, but the port has \(device.queueCount): configure fewer in the hypervisor, or raise queues"
     }
-    guard device.pool == nil else { return nil }
-    return
-      "no memory for the port's own packet buffers, so it uses the common ones, which this guest can exhaust for all ports:"
-      + " raise dataplane.memory-mb and restart vtepd"
+    if device.sharesBuffers {
+      return
+        "no memory for packet buffers of guests' own, so they use the common ones, which a guest can exhaust for all ports:"
+        + " raise dataplane.memory-mb and restart vtepd"
+    }
+    return device.limitRemark
   }
 }
 

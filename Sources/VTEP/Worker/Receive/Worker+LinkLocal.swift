@@ -67,6 +67,7 @@ extension Worker {
       drop(mbuf, port: portIndex, .puntRateLimit)
       return
     }
+    guard let mbuf = spared(mbuf, port: portIndex) else { return }
     var item = SlowPathItem()
     item.port = portIndex
     item.mbuf = mbuf.raw

@@ -15,6 +15,7 @@ extension Worker {
     case .ethdev: count = Int(cdpdk_rx_burst(port.pointee.device, queue.pointee.queue, frames, UInt16(Limits.burst)))
     case .packetSocket: count = receiveFromPacketSocket(queue, port)
     case .tap: count = receiveFromTap(queue, port)
+    case .vhost: count = receiveFromGuest(queue, device: port.pointee.device)
     case .none: return -1
     }
     if count <= 0 { return count }

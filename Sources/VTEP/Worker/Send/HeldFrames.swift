@@ -38,8 +38,19 @@ struct HeldFrames {
     frames.reduce(0) { $0 + ($1.vtep == vtep ? 1 : 0) }
   }
 
+  /// Buffers of all frames.
+  private(set) var bufferCount = 0
+
+  /// Whether there is room for a frame. A guest chooses how many buffers its frames have.
+  func hasRoom(for mbuf: Mbuf, vtep: VTEPIndex, ingress: PortIndex) -> Bool {
+    guard count < Limits.heldFrames, bufferCount + mbuf.bufferCount <= Limits.heldBuffers, count(vtep: vtep) < Limits.heldFramesPerVTEP
+    else { return false }
+    return frames.reduce(mbuf.bufferCount) { $0 + ($1.ingress == ingress ? $1.mbuf.bufferCount : 0) } <= Limits.heldBuffersPerPort
+  }
+
   mutating func append(_ frame: HeldFrame) {
     frames.append(frame)
+    bufferCount += frame.mbuf.bufferCount
   }
 
   /// Sets the expiry of the last appended frame.
@@ -48,7 +59,10 @@ struct HeldFrames {
   }
 
   mutating func takeAll() -> [HeldFrame] {
-    defer { frames.removeAll(keepingCapacity: true) }
+    defer {
+      frames.removeAll(keepingCapacity: true)
+      bufferCount = 0
+    }
     return frames
   }
 }

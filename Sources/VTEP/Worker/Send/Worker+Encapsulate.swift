@@ -125,10 +125,11 @@ extension Worker {
 
   @inline(never)
   mutating func hold(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex) {
-    guard held.count < Limits.heldFrames, held.count(vtep: vtep) < Limits.heldFramesPerVTEP else {
+    guard held.hasRoom(for: mbuf, vtep: vtep, ingress: ingress) else {
       drop(mbuf, port: ingress, .holdQueueFull)
       return
     }
+    guard let mbuf = spared(mbuf, port: ingress) else { return }
     let expiry = cdpdk_cycles() &+ cdpdk_cycles_per_second() / 1000 &* UInt64(Limits.holdMilliseconds)
     let target = snapshot.pointee.vteps + Int(vtep)
     held.append(
@@ -140,10 +141,11 @@ extension Worker {
   /// Holds a frame to a station that was seen behind a VTEP without an index. There are few of these frames: more are flooded.
   @inline(never)
   mutating func hold(_ mbuf: Mbuf, for key: MACKey, seenAt: MACLocation) {
-    guard held.count < Limits.heldFrames, held.count(vtep: .absent) < Limits.heldFramesPerVTEP else {
+    guard held.hasRoom(for: mbuf, vtep: .absent, ingress: seenAt.port) else {
       flood(mbuf, .domain, domain: key.domain, from: seenAt, ingress: seenAt.port, isLimited: true)
       return
     }
+    guard let mbuf = spared(mbuf, port: seenAt.port) else { return }
     held.append(
       HeldFrame(
         mbuf: mbuf, vtep: .absent, address: IPAddress(high: 0, low: 0), domain: key.domain,

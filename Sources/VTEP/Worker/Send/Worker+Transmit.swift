@@ -66,6 +66,7 @@ extension Worker {
       batchOfPort[Int(batchPorts[index])] = Self.noBatch
     }
     batchCount = 0
+    guestBuffers = 0
   }
 
   @inline(never)
@@ -100,12 +101,15 @@ extension Worker {
   private mutating func send(
     _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int, hasTags: Bool
   ) {
+    let kind = snapshot.pointee.ports[Int(portIndex)].kind
+    var size = size
+    if kind == .ethdev, mustSpareGuestBuffers { spareGuestBuffers(batch, &size, portIndex: portIndex) }
     if hasTags { noteBindings(batch, size.frames) }
     let sent: BatchSize
-    switch snapshot.pointee.ports[Int(portIndex)].kind {
+    switch kind {
     case .packetSocket: sent = giveToPacketSocket(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
     case .tap: sent = giveToTap(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
-    case .ethdev, .none: sent = giveToDriver(batch, size, portIndex: portIndex, queue: queue)
+    case .ethdev, .vhost, .none: sent = giveToDriver(batch, size, portIndex: portIndex, queue: queue)
     }
     counters.ports[Int(portIndex)].addSent(packets: UInt64(sent.frames), bytes: sent.bytes)
     if hasTags {
@@ -115,7 +119,7 @@ extension Worker {
     }
   }
 
-  /// Gives a batch to a queue of a DPDK device. Frames for which it has no room are dropped.
+  /// Gives a batch to a queue of a DPDK device or a guest. Frames for which it has no room are dropped.
   ///
   /// - Returns: what it took.
   @inline(always)
@@ -123,16 +127,22 @@ extension Worker {
     _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int
   ) -> BatchSize {
     let index = Int(portIndex)
+    let port = snapshot.pointee.ports + index
     let count = size.frames
     var byteCount = size.bytes
-    let device = snapshot.pointee.ports[index].device
-    let sent = Int(transmitLocked(device, queue, batch, count, lock: index * Limits.workers + queue))
+    let sent: Int
+    if port.pointee.kind == .vhost {
+      sent = sendToGuest(port.pointee.device, queue: queue, batch, count, lock: index * Limits.workers + queue)
+      cdpdk_mbuf_free_bulk(batch, UInt32(sent))
+    } else {
+      sent = Int(transmitLocked(port.pointee.device, queue, batch, count, lock: index * Limits.workers + queue))
+    }
     if sent < count {
       for position in sent..<count {
         byteCount &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
       }
       cdpdk_mbuf_free_bulk(batch + sent, UInt32(count - sent))
-      counters.drop(port: portIndex, snapshot.pointee.ports[index].fullReason).pointee.add(UInt64(count - sent))
+      counters.drop(port: portIndex, port.pointee.fullReason).pointee.add(UInt64(count - sent))
     }
     return BatchSize(frames: sent, bytes: byteCount)
   }
