@@ -70,6 +70,7 @@ class Pair:
 
 
 def stream_both_ways(first, second, kilobytes=4096):
+    first.wait_ping(second.ipv6)  # addresses of both ends are tentative at first
     for source, target in ((first, second), (second, first)):
         for address in (target.ipv4, target.ipv6):
             tcp_stream(source, target, address, kilobytes)
@@ -115,6 +116,7 @@ def test_jumbo(lab):
     pair = Pair(lab, mtu=9000)
     assert "mtu 8950" in pair.guests[0].namespace.ip("link show tap-vm1") and pair.port()["mtu"] == 8950
     for source, target in (pair.guests, pair.guests[::-1]):
+        source.wait_ping(target.ipv6)  # addresses of both ends are tentative at first
         assert source.ping(target.ipv4, 3, 2, 8950 - 28, "-M", "do") == 3
         assert source.ping(target.ipv6, 3, 2, 8950 - 48, "-M", "do") == 3
     stream_both_ways(*pair.guests, kilobytes=16384)

@@ -108,6 +108,7 @@ extension GuestDevice {
       state.changes += 1
       state.progress = [:]
     }
+    _ = GuestSlot.all[Int(index)].takeClaim()
     GuestSlot.all[Int(index)].connection.store(connection, ordering: .releasing)
     mailbox.post(.guest(port: port))
     return 0

@@ -23,6 +23,8 @@ extension GuestDevice {
     guard guest.isUp, guest.features & Self.packedRing == 0 else { return nil }
     return reachable.withLock { connection in
       guard connection == guest.connection else { return nil }
+      let claim = GuestSlot.all[Int(index)].takeClaim()
+      if claim.waiting > 0, let fault = overflow(connection, ring: claim.ring, claim.waiting) { return fault }
       for pair in queues.transmit.bits {
         let ring = UInt16(2 * pair)
         if let fault = overflow(connection, ring: ring, rte_vhost_avail_entries(connection, ring)) { return fault }

@@ -21,13 +21,13 @@ extension Worker {
     let connection = guests[Int(device)].connection.load(ordering: .acquiring)
     guard connection >= 0 else { return -1 }
     let ring = queue.pointee.queue &* 2 &+ 1
-    if queue.pointee.isPolled { return takeFromGuest(connection, ring) }
+    if queue.pointee.isPolled { return takeFromGuest(device, connection, ring) }
     let rounds = guestRounds + Int(queue.pointee.slot)
     if rounds.pointee == Self.awaitsKick {
       rte_vhost_enable_guest_notification(connection, ring, 0)
       rounds.pointee = 0
     }
-    let count = takeFromGuest(connection, ring)
+    let count = takeFromGuest(device, connection, ring)
     if count > 0 {
       rounds.pointee = 0
       return count
@@ -38,15 +38,16 @@ extension Worker {
     rte_vhost_enable_guest_notification(connection, ring, 1)
     // The guest must see the request before the ring is read once more.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    let late = takeFromGuest(connection, ring)
+    let late = takeFromGuest(device, connection, ring)
     return late > 0 ? late : -1
   }
 
   @inline(always)
-  private mutating func takeFromGuest(_ connection: Int32, _ ring: UInt16) -> Int {
+  private mutating func takeFromGuest(_ device: UInt16, _ connection: Int32, _ ring: UInt16) -> Int {
     if guestBuffers >= GuestPools.unsentBuffers { flushBatches() }
     let count = Int(rte_vhost_dequeue_burst(connection, ring, guestPool.pointee.raw ?? pool, frames, UInt16(Limits.burst)))
     for index in 0..<count { guestBuffers &+= Int(cdpdk_mbuf_segment_count(frames[index].unsafelyUnwrapped)) }
+    if count == Limits.burst { guests[Int(device)].note(waiting: rte_vhost_rx_queue_count(connection, ring), ring: ring) }
     return count
   }
 
@@ -61,7 +62,7 @@ extension Worker {
       let port = snapshot.pointee.ports + Int(queue.pointee.port)
       let connection = guests[Int(port.pointee.device)].connection.load(ordering: .acquiring)
       guard connection >= 0 else { continue }
-      let count = takeFromGuest(connection, queue.pointee.queue &* 2 &+ 1)
+      let count = takeFromGuest(port.pointee.device, connection, queue.pointee.queue &* 2 &+ 1)
       guard count > 0 else { continue }
       receiveFromAccess(count, portIndex: queue.pointee.port)
       readiness.add(queue.pointee.slot)
