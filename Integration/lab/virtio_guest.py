@@ -38,11 +38,15 @@ class Ring:
             for index in range(size):
                 self.offer(index)
 
+    # An index must change at once, as drivers write it. `pack_into` clears the place first and then writes octet by octet: the other side
+    # would now and then see an index that goes back, which means tens of thousands of buffers.
+
     def write(self, form, place, *values):
-        struct.pack_into(form, self.memory, place, *values)
+        packed = struct.pack(form, *values)
+        self.memory[place:place + len(packed)] = packed
 
     def read(self, form, place):
-        return struct.unpack_from(form, self.memory, place)
+        return struct.unpack(form, self.memory[place:place + struct.calcsize(form)])
 
     def offer(self, index):
         """Makes a descriptor available to the other side."""
