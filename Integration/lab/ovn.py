@@ -58,14 +58,15 @@ class Central(Daemons):
         return self.run("ovn-sbctl", "--timeout=30", f"--db={self.south}", *arguments).stdout.strip()
 
 
-class Hypervisor(Daemons):
-    """Open vSwitch has the underlay device, and the address is on its bridge."""
+class OpenVSwitch(Daemons):
+    """A host of userspace Open vSwitch, which has the underlay device. The address is on its bridge."""
 
-    def __init__(self, lab, switch, number):
+    def __init__(self, lab, switch, name, number):
         self.address = f"192.0.2.{number}"
-        namespace = lab.namespace(f"ovn{number}")
-        switch.connect(namespace, "u0", f"ovn{number}")
-        like_a_wire(switch.namespace, f"ovn{number}")
+        namespace = lab.namespace(name)
+        switch.connect(namespace, "u0", name)
+        # Its packet socket knows no offloads.
+        like_a_wire(switch.namespace, name)
         super().__init__(namespace)
         self.socket, _ = self.database("conf", "/usr/share/openvswitch/vswitch.ovsschema")
         self.vsctl("--no-wait", "init")
@@ -75,14 +76,22 @@ class Hypervisor(Daemons):
                    f"other_config:hwaddr={namespace.mac('u0')}", "fail_mode=standalone", "--", "add-port", "br-phy", "u0")
         namespace.ip(f"address add {self.address}/24 dev br-phy")
         namespace.ip("link set br-phy mtu 1600 up")
+
+    def vsctl(self, *arguments, **options):
+        return self.run("ovs-vsctl", "--timeout=30", f"--db={self.socket}", *arguments, **options)
+
+
+class Hypervisor(OpenVSwitch):
+    """An Open vSwitch that OVN controls."""
+
+    def __init__(self, lab, switch, number):
+        super().__init__(lab, switch, f"ovn{number}", number)
+        namespace = self.namespace
         settings = {"system-id": namespace.name, "ovn-remote": f"tcp:{CENTRAL}:6642", "ovn-encap-type": "geneve,vxlan",
                     "ovn-encap-ip": self.address, "ovn-bridge-datapath-type": "netdev", "ovn-bridge": "br-int"}
         self.vsctl("set", "Open_vSwitch", ".", *(f"external_ids:{key}={value}" for key, value in settings.items()))
         self.start("ovn-controller", "ovn-controller", self.socket)
         wait_until(lambda: self.vsctl("br-exists", "br-int", check=False).returncode == 0, f"{namespace.name} has its bridge")
-
-    def vsctl(self, *arguments, **options):
-        return self.run("ovs-vsctl", "--timeout=30", f"--db={self.socket}", *arguments, **options)
 
     def attach(self, guest, port):
         """Attaches a guest as logical port `port`."""

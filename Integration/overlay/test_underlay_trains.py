@@ -7,7 +7,7 @@ import pytest
 from lab import Capture, Guest, Site, UnderlayHost, Vtepd, tcp_stream, wait_until
 from lab.frames import ethernet, mac_bytes, udp_flow, vxlan4, vxlan6
 from lab.hosts import like_a_wire, veth
-from lab.ovn import Daemons
+from lab.ovn import OpenVSwitch
 from lab.site import VNI
 
 SOL_PACKET, PACKET_VNET_HDR = 263, 15
@@ -155,24 +155,12 @@ def test_datagrams_of_a_train_are_judged_one_by_one(lab):
     assert (drops["inner-source-multicast"], drops["unknown-vni"]) == (1, 2)
 
 
-class OpenVSwitch(Daemons):
-    """A host whose VTEP is userspace Open vSwitch, with one guest."""
+class VXLANBridge(OpenVSwitch):
+    """A VTEP with one guest."""
 
     def __init__(self, lab, switch, number, guest, remote):
-        self.address = f"192.0.2.{number}"
-        namespace = lab.namespace(f"ovs{number}")
-        switch.connect(namespace, "u0", f"ovs{number}")
-        # Its packet socket knows no offloads.
-        like_a_wire(switch.namespace, f"ovs{number}")
-        super().__init__(namespace)
-        self.socket, _ = self.database("conf", "/usr/share/openvswitch/vswitch.ovsschema")
-        self.vsctl("--no-wait", "init")
-        self.start("vswitchd", "/usr/lib/openvswitch-switch/ovs-vswitchd", self.socket, "--disable-system",
-                   f"--unixctl={self.directory}/vswitchd.ctl")
-        self.vsctl("add-br", "br-phy", "--", "set", "bridge", "br-phy", "datapath_type=netdev",
-                   f"other_config:hwaddr={namespace.mac('u0')}", "fail_mode=standalone", "--", "add-port", "br-phy", "u0")
-        namespace.ip(f"address add {self.address}/24 dev br-phy")
-        namespace.ip("link set br-phy mtu 1600 up")
+        super().__init__(lab, switch, f"ovs{number}", number)
+        namespace = self.namespace
         self.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail_mode=standalone",
                    "--", "add-port", "br0", "vx0", "--", "set", "Interface", "vx0", "type=vxlan", f"options:remote_ip={remote}",
                    f"options:key={VNI}")
@@ -182,16 +170,13 @@ class OpenVSwitch(Daemons):
         guest.use("eth0", 1450)
         self.vsctl("add-port", "br0", "port1")
 
-    def vsctl(self, *arguments):
-        return self.run("ovs-vsctl", "--timeout=30", f"--db={self.socket}", *arguments)
-
 
 def test_open_vswitch_receives(lab):
     site = Site(lab, vtepd=1, flood="replicate", wait=False)
     site.daemons[0].config["vnis"][0]["peers"] = ["192.0.2.9"]
     site.daemons[0].write_config()
     guest = Guest(lab, "vm9", 9)
-    OpenVSwitch(lab, site.switch, 9, guest, site.hosts[0].ipv4)
+    VXLANBridge(lab, site.switch, 9, guest, site.hosts[0].ipv4)
     site.start()
     guest.wait_ping(site.guests[0].ipv4)
     guest.wait_ping(site.guests[0].ipv6)  # addresses are tentative at first

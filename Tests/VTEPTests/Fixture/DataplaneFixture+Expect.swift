@@ -24,6 +24,18 @@ extension DataplaneFixture {
     #expect(test.freeBufferCount == freeBuffers, "packet buffers leaked", sourceLocation: sourceLocation)
   }
 
+  /// The same with the features of a port, a guest's.
+  static func run(
+    _ family: Family = .ipv4, _ attachment: Attachment = .untagged, features: PortFeatures,
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: (DataplaneFixture) throws -> Void
+  ) throws {
+    try run(family, attachment, sourceLocation: sourceLocation) { plane in
+      plane.changePort(.vm1) { $0.features = features }
+      try body(plane)
+    }
+  }
+
   /// Runs, and compares everything that happened since the last call with what is expected.
   ///
   /// - Parameters:

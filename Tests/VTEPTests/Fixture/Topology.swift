@@ -119,3 +119,8 @@ enum Topology {
     return model
   }
 }
+
+extension PortFeatures {
+  /// Of a guest that takes unfinished checksums and large TCP segments.
+  static let takesAll: PortFeatures = [.takesUnfinished, .takesSegmentsIPv4, .takesSegmentsIPv6]
+}

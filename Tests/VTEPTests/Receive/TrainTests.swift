@@ -11,7 +11,6 @@ extension DataplaneTests {
   @Suite("Underlay: what the kernel says about packets")
   struct TrainTests {
     private let guest = Topology.guest
-    private static let takesAll: PortFeatures = [.takesUnfinished, .takesSegmentsIPv4, .takesSegmentsIPv6]
 
     private func run(_ family: Family = .ipv4, _ body: (DataplaneFixture) throws -> Void) throws {
       try DataplaneFixture.run(family) { plane in
@@ -125,7 +124,7 @@ extension DataplaneTests {
     @Test("TCP segments of a train are joined again, without copying", arguments: Family.allCases, [false, true])
     func joined(_ family: Family, _ isIPv6: Bool) throws {
       try run(family) { plane in
-        plane.changePort(.vm1) { $0.features = Self.takesAll }
+        plane.changePort(.vm1) { $0.features = .takesAll }
         let frame = TCPFrame(from: guest(21), to: guest(1), isIPv6: isIPv6, byteCount: 5000)
         let packets = frame.segments(900).map { plane.packet(carrying: $0) }
         sendTrain(packets, segments: [packets[0].bytes.count, 2000, 2000], plane)
@@ -140,8 +139,8 @@ extension DataplaneTests {
     @Test("what several guests get is not joined in their common memory")
     func flooded() throws {
       try run { plane in
-        plane.changePort(.vm1) { $0.features = Self.takesAll }
-        plane.changePort(.vm3) { $0.features = Self.takesAll }
+        plane.changePort(.vm1) { $0.features = .takesAll }
+        plane.changePort(.vm3) { $0.features = .takesAll }
         let segments = TCPFrame(from: guest(21), to: guest(99), byteCount: 3000).segments(1000)
         sendTrain(segments.map { plane.packet(carrying: $0) }, segments: [1500], plane)
         plane.expect(local: [.vm1: segments, .vm2: segments, .vm3: segments])
@@ -185,7 +184,7 @@ extension DataplaneTests {
     func innerSegment(_ family: Family, _ isIPv6: Bool) throws {
       for takes in [false, true] {
         try run(family) { plane in
-          if takes { plane.changePort(.vm1) { $0.features = Self.takesAll } }
+          if takes { plane.changePort(.vm1) { $0.features = .takesAll } }
           var frame = TCPFrame(from: guest(21), to: guest(1), isIPv6: isIPv6, byteCount: 5000)
           frame.flags = 0x98
           let bytes = frame.bytes(finished: false)
@@ -202,7 +201,7 @@ extension DataplaneTests {
     func innerChecksum(_ family: Family, _ isIPv6: Bool) throws {
       for takes in [false, true] {
         try run(family) { plane in
-          if takes { plane.changePort(.vm1) { $0.features = Self.takesAll } }
+          if takes { plane.changePort(.vm1) { $0.features = .takesAll } }
           let frame = TCPFrame(from: guest(21), to: guest(1), isIPv6: isIPv6, byteCount: 100)
           var packet = plane.packet(carrying: frame.bytes(finished: false))
           packet.udpChecksum = family == .ipv4 ? .zero : .wrong

@@ -11,15 +11,11 @@ extension DataplaneTests {
   @Suite("Coalescing")
   struct CoalescingTests {
     private let guest = Topology.guest
-    private static let takesAll: PortFeatures = [.takesUnfinished, .takesSegmentsIPv4, .takesSegmentsIPv6]
 
     private func run(
-      _ family: Family = .ipv4, _ features: PortFeatures = takesAll, _ body: (DataplaneFixture) throws -> Void
+      _ family: Family = .ipv4, _ features: PortFeatures = .takesAll, _ body: (DataplaneFixture) throws -> Void
     ) throws {
-      try DataplaneFixture.run(family) { plane in
-        plane.changePort(.vm1) { $0.features = features }
-        try body(plane)
-      }
+      try DataplaneFixture.run(family, features: features, body)
     }
 
     private func stream(_ isIPv6: Bool = false, byteCount: Int = 20_001) -> TCPFrame {

@@ -11,16 +11,6 @@ extension DataplaneTests {
   @Suite("Offloads")
   struct OffloadTests {
     private let guest = Topology.guest
-    private static let takesAll: PortFeatures = [.takesUnfinished, .takesSegmentsIPv4, .takesSegmentsIPv6]
-
-    private func run(
-      _ family: Family = .ipv4, _ attachment: Attachment = .untagged, _ body: (DataplaneFixture) throws -> Void
-    ) throws {
-      try DataplaneFixture.run(family, attachment) { plane in
-        plane.changePort(.vm1) { $0.features = .offersOffloads }
-        try body(plane)
-      }
-    }
 
     private func large(_ isIPv6: Bool = false, to number: UInt64 = 21, byteCount: Int = 20_000) -> TCPFrame {
       var frame = TCPFrame(from: guest(1), to: guest(number), isIPv6: isIPv6, byteCount: byteCount)
@@ -32,7 +22,7 @@ extension DataplaneTests {
     @Test("a large segment into a tunnel", arguments: Family.allCases, [false, true])
     func toVTEP(_ family: Family, _ isIPv6: Bool) throws {
       for attachment in Attachment.allCases {
-        try run(family, attachment) { plane in
+        try DataplaneFixture.run(family, attachment, features: .offersOffloads) { plane in
           // An odd size, so that parts begin at odd offsets of the buffers; a whole number of segments; one more octet.
           for (size, byteCount) in [(1397, 20_000), (1000, 20_000), (1000, 20_001), (700, 1400), (64, 3000)] {
             let frame = large(isIPv6, byteCount: byteCount)
@@ -45,7 +35,7 @@ extension DataplaneTests {
 
     @Test("64 KiB at once", arguments: [false, true])
     func maximum(_ isIPv6: Bool) throws {
-      try run { plane in
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
         let frame = large(isIPv6, byteCount: isIPv6 ? 65_535 - 32 : 65_535 - 52)
         plane.send(frame.bytes(finished: false), from: .vm1, as: .large(segment: 1400))
         plane.expect(tunnelled: frame.segments(1400).map { plane.tunnelled(to: Topology.near, $0) })
@@ -54,7 +44,7 @@ extension DataplaneTests {
 
     @Test("an unfinished checksum into a tunnel", arguments: Family.allCases, Attachment.allCases)
     func checksumToVTEP(_ family: Family, _ attachment: Attachment) throws {
-      try run(family, attachment) { plane in
+      try DataplaneFixture.run(family, attachment, features: .offersOffloads) { plane in
         let frames = [false, true].flatMap { isIPv6 in [0, 1, 100, 1301].map { large(isIPv6, byteCount: $0) } }
         for frame in frames { plane.send(frame.bytes(finished: false), from: .vm1, as: .unfinished) }
         // No longer than a segment: only the checksum is missing.
@@ -65,7 +55,7 @@ extension DataplaneTests {
 
     @Test("UDP: finished as well, and padding taken off")
     func udp() throws {
-      try run { plane in
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
         var frame = Frame.udp(from: guest(1), to: guest(21), byteCount: 59)
         let pseudo: [UInt8] = Array(frame[26..<34]) + [0, 17] + Array(frame[38..<40])
         frame.replaceSubrange(40..<42, with: [UInt8].big16(~pseudo.internetChecksum))
@@ -78,8 +68,8 @@ extension DataplaneTests {
 
     @Test("between guests that take it: the same buffers, untouched, with the request", arguments: [false, true], Attachment.allCases)
     func passedThrough(_ isIPv6: Bool, _ attachment: Attachment) throws {
-      try run(.ipv4, attachment) { plane in
-        plane.changePort(.vm2) { $0.features = Self.takesAll }
+      try DataplaneFixture.run(.ipv4, attachment, features: .offersOffloads) { plane in
+        plane.changePort(.vm2) { $0.features = .takesAll }
         let frame = large(isIPv6, to: 2)
         let small = large(isIPv6, to: 2, byteCount: 100)
         plane.send(frame.bytes(finished: false), from: .vm1, as: .large(segment: 1400))
@@ -109,7 +99,7 @@ extension DataplaneTests {
       // To take segments is of no use without taking their checksums.
       for features in [[], .takesUnfinished, [.takesUnfinished, segments], [.takesSegmentsIPv4, .takesSegmentsIPv6]] as [PortFeatures] {
         for attachment in Attachment.allCases {
-          try run(.ipv4, attachment) { plane in
+          try DataplaneFixture.run(.ipv4, attachment, features: .offersOffloads) { plane in
             plane.changePort(.vm2) { $0.features = features }
             let frame = large(isIPv6, to: 2)
             let small = large(isIPv6, to: 2, byteCount: 100)
@@ -124,7 +114,7 @@ extension DataplaneTests {
 
     @Test("segments longer than a buffer, for a port whose MTU is larger than the underlay's")
     func jumboSegments() throws {
-      try run { plane in
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
         plane.changePort(.vm2) { $0.maxFrameByteCount = 9014 }
         let frame = large(to: 2)
         plane.send(frame.bytes(finished: false), from: .vm1, as: .large(segment: 8901))
@@ -134,7 +124,7 @@ extension DataplaneTests {
 
     @Test("a frame longer than a buffer with an unfinished checksum")
     func jumboFrame() throws {
-      try run { plane in
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
         plane.changePort(.vm2) { $0.maxFrameByteCount = 9014 }
         let frame = large(to: 2, byteCount: 8801)
         plane.send(frame.bytes(finished: false), from: .vm1, as: .unfinished)
@@ -145,8 +135,8 @@ extension DataplaneTests {
 
     @Test("flooded: each receiver gets it as it can take it", arguments: Family.allCases, Attachment.allCases)
     func flooded(_ family: Family, _ attachment: Attachment) throws {
-      try run(family, attachment) { plane in
-        plane.changePort(.vm2) { $0.features = Self.takesAll }
+      try DataplaneFixture.run(family, attachment, features: .offersOffloads) { plane in
+        plane.changePort(.vm2) { $0.features = .takesAll }
         for isIPv6 in [false, true] {
           let frame = large(isIPv6, to: 99)
           let small = large(isIPv6, to: 99, byteCount: 100)
@@ -162,8 +152,8 @@ extension DataplaneTests {
 
     @Test("a segment fits if its pieces do")
     func segmentsThatDoNotFit() throws {
-      try run { plane in
-        plane.changePort(.vm2) { $0.features = Self.takesAll }
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
+        plane.changePort(.vm2) { $0.features = .takesAll }
         let room = Topology.underlayMTU - 36 - 66
         let fits = large(byteCount: room * 3 + 5)
         plane.send(fits.bytes(finished: false), from: .vm1, as: .large(segment: UInt16(room)))
@@ -181,7 +171,7 @@ extension DataplaneTests {
 
     @Test("while the next hop resolves it waits whole")
     func held() throws {
-      try run { plane in
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
         plane.setAdjacencies(Topology.near, [Topology.adjacency(Topology.near, .ipv4, isResolved: false)])
         let frame = large()
         let small = large(byteCount: 100)
@@ -196,7 +186,7 @@ extension DataplaneTests {
 
     @Test("ports that are down, VTEPs without a route: one drop a frame")
     func noWayOut() throws {
-      try run { plane in
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
         plane.changePort(.vm2) { $0.isUp = false }
         plane.setAdjacencies(Topology.near, [])
         plane.send(large(to: 2).bytes(finished: false), from: .vm1, as: .large(segment: 1400))
@@ -207,7 +197,7 @@ extension DataplaneTests {
 
     @Test("no buffers for the segments: the rest is dropped, nothing leaks")
     func noBuffers() throws {
-      try run { plane in
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
         let frame = large()
         plane.send(frame.bytes(finished: false), from: .vm1, as: .large(segment: 1000))
         plane.test.withFreeBuffers(3) { plane.run() }
@@ -219,7 +209,7 @@ extension DataplaneTests {
 
     @Test("requests that are not sound are dropped", arguments: Attachment.allCases)
     func refused(_ attachment: Attachment) throws {
-      try run(.ipv4, attachment) { plane in
+      try DataplaneFixture.run(.ipv4, attachment, features: .offersOffloads) { plane in
         let frame = large().bytes(finished: false)
         // Segment sizes: none, next to none, more than a packet holds.
         for size in [0, 1, 19, 65_500] { plane.send(frame, from: .vm1, as: .large(segment: UInt16(size))) }
@@ -253,7 +243,7 @@ extension DataplaneTests {
 
     @Test("a port that offers nothing has no requests")
     func notOffered() throws {
-      try run { plane in
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
         plane.changePort(.vm1) { $0.features = [] }
         let frame = large(byteCount: 100).bytes(finished: false)
         plane.send(frame, from: .vm1, as: .unfinished)

@@ -11,16 +11,6 @@ extension DataplaneTests {
   @Suite("Requests with a place")
   struct PlacedRequestTests {
     private let guest = Topology.guest
-    private static let takesAll: PortFeatures = [.takesUnfinished, .takesSegmentsIPv4, .takesSegmentsIPv6]
-
-    private func run(
-      _ family: Family = .ipv4, _ attachment: Attachment = .untagged, _ body: (DataplaneFixture) throws -> Void
-    ) throws {
-      try DataplaneFixture.run(family, attachment) { plane in
-        plane.changePort(.vm1) { $0.features = .offersOffloads }
-        try body(plane)
-      }
-    }
 
     // -- a tunnel of the sender's own ----------------------------------------------------------------------------------
 
@@ -52,9 +42,9 @@ extension DataplaneTests {
 
     @Test("a large segment in VXLAN in a frame, to everyone", arguments: Family.allCases, Attachment.allCases)
     func tunnelled(_ family: Family, _ attachment: Attachment) throws {
-      try run(family, attachment) { plane in
+      try DataplaneFixture.run(family, attachment, features: .offersOffloads) { plane in
         // No port takes it whole.
-        plane.changePort(.vm2) { $0.features = Self.takesAll.union(.takesSegmentsUDP) }
+        plane.changePort(.vm2) { $0.features = .takesAll.union(.takesSegmentsUDP) }
         for isIPv6 in [false, true] {
           let frame = tcp(!isIPv6, byteCount: 20_001)
           let remote = nested(isIPv6, frame.bytes(finished: false))
@@ -69,8 +59,8 @@ extension DataplaneTests {
 
     @Test("a checksum in VXLAN in a frame", arguments: Family.allCases, Attachment.allCases)
     func checksum(_ family: Family, _ attachment: Attachment) throws {
-      try run(family, attachment) { plane in
-        plane.changePort(.vm2) { $0.features = Self.takesAll }
+      try DataplaneFixture.run(family, attachment, features: .offersOffloads) { plane in
+        plane.changePort(.vm2) { $0.features = .takesAll }
         for isIPv6 in [false, true] {
           for byteCount in [0, 1, 999] {
             let frame = tcp(!isIPv6, byteCount: byteCount)
@@ -104,8 +94,8 @@ extension DataplaneTests {
 
     @Test("where TCP is the outermost header, nothing is different")
     func outermost() throws {
-      try run { plane in
-        plane.changePort(.vm2) { $0.features = Self.takesAll }
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
+        plane.changePort(.vm2) { $0.features = .takesAll }
         for isIPv6 in [false, true] {
           var frame = TCPFrame(from: guest(1), to: guest(2), isIPv6: isIPv6, byteCount: 20_000)
           plane.send(frame.bytes(finished: false), from: .vm1, as: placed(frame, segment: 1400))
@@ -119,7 +109,7 @@ extension DataplaneTests {
 
     @Test("requests that are not sound are dropped", arguments: Attachment.allCases)
     func refused(_ attachment: Attachment) throws {
-      try run(.ipv4, attachment) { plane in
+      try DataplaneFixture.run(.ipv4, attachment, features: .offersOffloads) { plane in
         let frame = tcp(false, byteCount: 3000)
         let packet = nested(false, frame.bytes(finished: false)).bytes
         // Not where the headers end; beyond the frame; in another buffer.
@@ -157,7 +147,7 @@ extension DataplaneTests {
 
     @Test("a train of datagrams: whole to a port that takes it, cut for all others", arguments: [false, true], Attachment.allCases)
     func datagrams(_ isIPv6: Bool, _ attachment: Attachment) throws {
-      try run(.ipv4, attachment) { plane in
+      try DataplaneFixture.run(.ipv4, attachment, features: .offersOffloads) { plane in
         let payload = (0..<9001).map { UInt8(truncatingIfNeeded: $0 &* 11 &+ $0 >> 8) }
         let received = MemoryPort.Received.placed(covered: 9009, offset: 6, segment: 1200)
         func train(to number: UInt64) -> Frame { datagram(isIPv6, to: number, payload, identification: 0xfffe, finished: false) }
@@ -170,7 +160,7 @@ extension DataplaneTests {
         plane.send(train(to: 21), from: .vm1, as: received)
         plane.expect(tunnelled: pieces(to: 21).map { plane.tunnelled(to: Topology.near, $0) })
         // A guest that takes TCP segments takes no datagrams.
-        plane.changePort(.vm2) { $0.features = Self.takesAll }
+        plane.changePort(.vm2) { $0.features = .takesAll }
         plane.send(train(to: 2), from: .vm1, as: received)
         plane.expect(local: [.vm2: pieces(to: 2)])
         plane.changePort(.vm2) { $0.features = [.takesUnfinished, .takesSegmentsUDP] }
@@ -200,7 +190,7 @@ extension DataplaneTests {
       // The check value that every description of this CRC gives.
       let check = Array("123456789".utf8)
       #expect(~check.withUnsafeBytes { cdpdk_crc32c(.max, $0.baseAddress!, 9) } == 0xe306_9283)
-      try run { plane in
+      try DataplaneFixture.run(features: .offersOffloads) { plane in
         plane.changePort(.vm2) { $0.maxFrameByteCount = 9014 }
         for byteCount in [12, 13, 28, 1001, 4003] {
           let body: [UInt8] = [0x0f, 0xa0, 0x13, 0x88, 1, 2, 3, 4] + (8..<byteCount).map { UInt8(truncatingIfNeeded: $0 &* 5) }
