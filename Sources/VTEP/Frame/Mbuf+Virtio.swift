@@ -16,6 +16,21 @@ extension cdpdk_virtio_header {
   /// The TCP segment has CWR set: only the first piece keeps it (RFC 3168 section 6.1.2).
   static var congestion: UInt8 { 0x80 }
 
+  /// For a train of datagrams (`DatagramTrain`).
+  ///
+  /// - Parameters:
+  ///   - headerByteCount: octets of the headers that the datagrams share.
+  ///   - datagramByteCount: octets behind the UDP header of each but the last.
+  init(trainBehind headerByteCount: Int, datagramByteCount: Int) {
+    self.init()
+    flags = Self.needsChecksum
+    segmentation = Self.udp
+    header_length = UInt16(truncatingIfNeeded: headerByteCount)
+    segment_size = UInt16(truncatingIfNeeded: datagramByteCount)
+    checksum_start = UInt16(truncatingIfNeeded: headerByteCount &- 8)
+    checksum_offset = 6
+  }
+
   /// Kind of the segments that the frame is to be cut into; 0: the frame stays whole.
   var kind: UInt8 { segmentation & ~Self.congestion }
 }

@@ -1,5 +1,5 @@
 // KernelFeatures: what this kernel offers to packet sockets and taps beyond the oldest one that is supported, found by trying it once
-// at start. VTEPD_WITHOUT in the environment names features that are to be taken for missing (`trains,tunnels`), for tests.
+// at start. VTEPD_WITHOUT in the environment names features that are to be taken for missing (`trains,tap-offloads`), for tests.
 
 import CDPDK
 import Encap
@@ -41,10 +41,7 @@ enum KernelFeatures {
     (frame[12], frame[14], frame[22], frame[23]) = (8, 0x45, 1, 17)
     for offset in [26, 30] { (frame[offset], frame[offset + 3]) = (127, 1) }
     (frame[35], frame[37]) = (9, 9)
-    var header = cdpdk_virtio_header()
-    header.flags = cdpdk_virtio_header.needsChecksum
-    header.segmentation = cdpdk_virtio_header.udp
-    (header.header_length, header.segment_size, header.checksum_start, header.checksum_offset) = (42, 8, 34, 6)
+    var header = cdpdk_virtio_header(trainBehind: DatagramTrain.ipv4HeaderByteCount, datagramByteCount: 8)
     return frame.withUnsafeMutableBytes { bytes in
       var span = MutableRawSpan(_unsafeBytes: bytes)
       DatagramTrain.write(into: &span, headerByteCount: DatagramTrain.ipv4HeaderByteCount, payloadByteCount: 16)

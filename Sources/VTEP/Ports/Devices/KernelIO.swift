@@ -261,25 +261,24 @@ struct KernelIO: ~Copyable {
       var messageCount = 0
       var pieceCount = 0
       while position < count && messageCount < Self.messageLimit {
-        let trainCount = joins ? trainLength(batch, from: position, to: count) : 1
-        let needed = pieces(of: batch, from: position, count: trainCount)
+        let train = train(batch, from: position, to: joins ? count : position &+ 1)
         // The kernel takes no longer chain, and nothing makes one.
-        guard needed <= Self.messagePieceLimit else {
+        guard train.pieceCount <= Self.messagePieceLimit else {
           refuse(position, EMSGSIZE)
           position &+= 1
           continue
         }
-        if pieceCount &+ needed > Self.pieceLimit { break }
+        if pieceCount &+ train.pieceCount > Self.pieceLimit { break }
         let place = pieces + pieceCount
         let used =
-          trainCount > 1
-          ? writeTrain(batch, from: position, count: trainCount, message: messageCount, to: place)
+          train.count > 1
+          ? write(train, batch + position, message: messageCount, to: place)
           : writeFrame(Mbuf(batch[position].unsafelyUnwrapped), message: messageCount, to: place)
         cdpdk_message_set(messages + messageCount, place, used, nil, 0)
-        frames[messageCount] = position..<position &+ trainCount
+        frames[messageCount] = position..<position &+ train.count
         pieceCount &+= used
         messageCount &+= 1
-        position &+= trainCount
+        position &+= train.count
       }
       flush(descriptor, messageCount)
     }
@@ -350,36 +349,43 @@ struct KernelIO: ~Copyable {
     refusalCount &+= 1
   }
 
-  /// Frames from `position` on that make one train; 1: the frame goes alone.
-  private func trainLength(_ batch: UnsafeMutablePointer<OpaquePointer?>, from position: Int, to end: Int) -> Int {
+  /// Frames that leave in one message.
+  private struct Train {
+    /// 1: the frame goes alone.
+    var count = 1
+    /// Pieces of the message, with the virtio-net header's.
+    var pieceCount: Int
+    /// Octets of the headers that the frames share.
+    var headerByteCount = 0
+  }
+
+  /// The frames from `position` on that make one train.
+  private func train(_ batch: UnsafeMutablePointer<OpaquePointer?>, from position: Int, to end: Int) -> Train {
     let first = Mbuf(batch[position].unsafelyUnwrapped)
-    let headerByteCount = DatagramTrain.headerByteCount(first.bytes)
-    guard headerByteCount != 0, !first.hasRequest else { return 1 }
+    var train = Train(pieceCount: 1 &+ first.bufferCount)
+    guard position &+ 1 < end else { return train }
+    train.headerByteCount = DatagramTrain.headerByteCount(first.bytes)
+    guard train.headerByteCount != 0, !first.hasRequest else { return train }
+    let headerByteCount = train.headerByteCount
     let byteCount = first.byteCount
     var total = byteCount
-    var pieceCount = 1 &+ Int(cdpdk_mbuf_segment_count(first.raw))
     var next = position &+ 1
     while next < end && next &- position < DatagramTrain.limit {
       let mbuf = Mbuf(batch[next].unsafelyUnwrapped)
       let size = mbuf.byteCount
       guard size <= byteCount, !mbuf.hasRequest, Int(cdpdk_mbuf_segment_length(mbuf.raw)) >= headerByteCount,
         total &+ size &- headerByteCount <= DatagramTrain.byteLimit,
-        pieceCount &+ Int(cdpdk_mbuf_segment_count(mbuf.raw)) <= Self.messagePieceLimit,
+        train.pieceCount &+ mbuf.bufferCount <= Self.messagePieceLimit,
         DatagramTrain.isContinued(first.bytes, by: mbuf.bytes, headerByteCount: headerByteCount)
       else { break }
       total &+= size &- headerByteCount
-      pieceCount &+= Int(cdpdk_mbuf_segment_count(mbuf.raw))
+      train.pieceCount &+= mbuf.bufferCount
       next &+= 1
       // A shorter one is the last.
       if size < byteCount { break }
     }
-    return next &- position
-  }
-
-  private func pieces(of batch: UnsafeMutablePointer<OpaquePointer?>, from position: Int, count: Int) -> Int {
-    var sum = 1
-    for index in position..<position &+ count { sum &+= Int(cdpdk_mbuf_segment_count(batch[index].unsafelyUnwrapped)) }
-    return sum
+    train.count = next &- position
+    return train
   }
 
   /// - Returns: pieces used.
@@ -389,24 +395,18 @@ struct KernelIO: ~Copyable {
     return 1 &+ append(mbuf, from: 0, to: place + 1)
   }
 
-  private func writeTrain(
-    _ batch: UnsafeMutablePointer<OpaquePointer?>, from position: Int, count: Int, message: Int, to place: UnsafeMutablePointer<iovec>
+  /// - Parameter frames: those of the train.
+  private func write(
+    _ train: Train, _ frames: UnsafeMutablePointer<OpaquePointer?>, message: Int, to place: UnsafeMutablePointer<iovec>
   ) -> Int {
-    let first = Mbuf(batch[position].unsafelyUnwrapped)
-    let headerByteCount = DatagramTrain.headerByteCount(first.bytes)
-    var header = cdpdk_virtio_header()
-    header.flags = cdpdk_virtio_header.needsChecksum
-    header.segmentation = cdpdk_virtio_header.udp
-    header.header_length = UInt16(truncatingIfNeeded: headerByteCount)
-    header.segment_size = UInt16(truncatingIfNeeded: first.byteCount &- headerByteCount)
-    header.checksum_start = UInt16(truncatingIfNeeded: headerByteCount &- 8)
-    header.checksum_offset = 6
-    headers[message] = header
+    let first = Mbuf(frames[0].unsafelyUnwrapped)
+    let headerByteCount = train.headerByteCount
+    var payloadByteCount = first.byteCount &- headerByteCount
+    headers[message] = cdpdk_virtio_header(trainBehind: headerByteCount, datagramByteCount: payloadByteCount)
     place[0] = iovec(iov_base: headers + message, iov_len: MemoryLayout<cdpdk_virtio_header>.size)
     var used = 1 &+ append(first, from: 0, to: place + 1)
-    var payloadByteCount = first.byteCount &- headerByteCount
-    for index in position &+ 1..<position &+ count {
-      let mbuf = Mbuf(batch[index].unsafelyUnwrapped)
+    for index in 1..<train.count {
+      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       payloadByteCount &+= mbuf.byteCount &- headerByteCount
       used &+= append(mbuf, from: headerByteCount, to: place + used)
     }

@@ -53,29 +53,22 @@ extension Worker {
 
   // -- sending ------------------------------------------------------------------------------------------------------------
 
-  /// Sends a batch on a packet socket. The kernel copies what it takes: all frames are freed.
+  /// Sends a batch on a packet socket or a tap. The kernel copies what it takes: all frames are freed.
   ///
   /// - Parameter isNoted: the bindings of the frames have been noted in `sentFrames`; those of refused frames are taken out.
   /// - Returns: what the kernel took.
   @inline(never)
-  mutating func giveToPacketSocket(
+  mutating func giveToKernel(
     _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int, isNoted: Bool
   ) -> BatchSize {
     let port = snapshot.pointee.ports + Int(portIndex)
-    guard let descriptors = port.pointee.descriptors else { return BatchSize() }
-    io.send(packetSocket: descriptors[queue], batch, size.frames, joins: port.pointee.joinsDatagrams)
-    let sent = io.refusalCount == 0 ? size : countRefusals(batch, size, portIndex: portIndex, isNoted: isNoted)
-    cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
-    return sent
-  }
-
-  /// The same to a queue of a tap.
-  @inline(never)
-  mutating func giveToTap(
-    _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int, isNoted: Bool
-  ) -> BatchSize {
-    guard let descriptors = snapshot.pointee.ports[Int(portIndex)].descriptors else { return BatchSize() }
-    io.send(tap: descriptors[queue], batch, size.frames)
+    // Both kinds have them (`ControlState.enter`).
+    let descriptor = port.pointee.descriptors.unsafelyUnwrapped[queue]
+    if port.pointee.kind == .tap {
+      io.send(tap: descriptor, batch, size.frames)
+    } else {
+      io.send(packetSocket: descriptor, batch, size.frames, joins: port.pointee.joinsDatagrams)
+    }
     let sent = io.refusalCount == 0 ? size : countRefusals(batch, size, portIndex: portIndex, isNoted: isNoted)
     cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
     return sent

@@ -107,8 +107,7 @@ extension Worker {
     if hasTags { noteBindings(batch, size.frames) }
     let sent: BatchSize
     switch kind {
-    case .packetSocket: sent = giveToPacketSocket(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
-    case .tap: sent = giveToTap(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
+    case .packetSocket, .tap: sent = giveToKernel(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
     case .ethdev, .vhost, .none: sent = giveToDriver(batch, size, portIndex: portIndex, queue: queue)
     }
     counters.ports[Int(portIndex)].addSent(packets: UInt64(sent.frames), bytes: sent.bytes)
