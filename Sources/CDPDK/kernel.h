@@ -160,31 +160,7 @@ static inline int cdpdk_packet_losses(int fd) {
 }
 
 // -- taps ----------------------------------------------------------------------------------------------------------------------------
-// One queue of a tap with a virtio-net header, made if there is none; a descriptor, or a negative errno.
-static inline int cdpdk_tap_open(const char *name, int flags) {
-  int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return -errno;
-  struct ifreq r;
-  memset(&r, 0, sizeof r);
-  strncpy(r.ifr_name, name, IFNAMSIZ - 1);
-  r.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags);
-  if (ioctl(fd, TUNSETIFF, &r) == 0) return fd;
-  int code = errno;
-  close(fd);
-  return -code;
-}
 static inline int cdpdk_tap_set_offloads(int fd, unsigned long offloads) { return ioctl(fd, TUNSETOFFLOAD, offloads) == 0 ? 0 : -errno; }
 static inline int cdpdk_tap_set_header_size(int fd, int size) { return ioctl(fd, TUNSETVNETHDRSZ, &size) == 0 ? 0 : -errno; }
-// EBADFD once the interface is gone.
-static inline int cdpdk_tap_check(int fd) {
-  struct ifreq r;
-  memset(&r, 0, sizeof r);
-  return ioctl(fd, TUNGETIFF, &r) == 0 ? 0 : -errno;
-}
-// A descriptor of the namespace that the interface is in now, or a negative errno.
-static inline int cdpdk_tap_namespace(int fd) {
-  int r = ioctl(fd, TUNGETDEVNETNS);
-  return r < 0 ? -errno : r;
-}
 
 #endif

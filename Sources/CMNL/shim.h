@@ -109,20 +109,19 @@ static inline int cmnl_set_descriptor_limit(uint64_t soft) {
   return setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Creates a tap interface that lives as long as the descriptor, whose reads and writes never block; -1 and errno, EBUSY if an
-// interface of this name exists.
-static inline int cmnl_tap_create(const char *name) {
+// One queue of a tap interface, which is created if there is none and lives as long as its descriptors. Reads and writes never block.
+// `flags`: IFF_* besides IFF_TAP and IFF_NO_PI; IFF_TUN_EXCL: EBUSY if an interface of this name exists. A negative errno on failure.
+static inline int cmnl_tap_open(const char *name, int flags) {
   struct ifreq request;
   int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return -1;
+  if (fd < 0) return -errno;
   memset(&request, 0, sizeof(request));
   strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL);
+  request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | flags);
   if (ioctl(fd, TUNSETIFF, &request) == 0) return fd;
   int code = errno;
   close(fd);
-  errno = code;
-  return -1;
+  return -code;
 }
 
 // Name of the interface behind a descriptor of /dev/net/tun (character device 10:200, wherever its node is); -1 for any other

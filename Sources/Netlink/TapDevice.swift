@@ -6,6 +6,12 @@ import Glibc
 
 /// Operations on the /dev/net/tun descriptors of this process.
 public enum TapDevice {
+  /// Opens one queue of a tap, which is created if there is none. Reads and writes never block.
+  ///
+  /// - Parameter flags: IFF_* of <linux/if_tun.h> besides IFF_TAP and IFF_NO_PI.
+  /// - Returns: a descriptor, or a negative errno.
+  public static func open(_ name: String, flags: Int32) -> Int32 { cmnl_tap_open(name, flags) }
+
   /// Current name of the interface that a descriptor is attached to; nil if it is not from /dev/net/tun, or not attached: never, or
   /// no more because the interface was deleted.
   public static func interfaceName(of fd: Int32) -> String? {

@@ -1,4 +1,4 @@
-// TapInterface: a tap for a few frames, read and written through its descriptor. Not for ports, which use DPDK.
+// TapInterface: a tap for a few frames, read and written through its descriptor. For ports there is TapQueues.
 
 import CMNL
 import Glibc
@@ -13,8 +13,8 @@ public final class TapInterface: Sendable {
   ///
   /// - Parameter name: 1 to 15 bytes; EBUSY if an interface of this name exists.
   public init(name: String) throws(NetlinkError) {
-    let descriptor = cmnl_tap_create(name)
-    guard descriptor >= 0 else { throw NetlinkError("create tap", subject: name, code: errno) }
+    let descriptor = TapDevice.open(name, flags: IFF_TUN_EXCL)
+    guard descriptor >= 0 else { throw NetlinkError("create tap", subject: name, code: -descriptor) }
     self.name = name
     self.descriptor = descriptor
     // Otherwise the kernel itself would send to neighbours on it.

@@ -27,12 +27,12 @@ struct TapQueues: Sendable {
     do throws(VTEPError) {
       // A kernel's tap with several queues has 256 of them, with memory for what waits in each: 6 MB when it is up. One that was
       // created with several has to be opened as such.
-      var flags = queues > 1 ? IFF_MULTI_QUEUE : 0
+      var flags = queues > 1 ? IFF_VNET_HDR | IFF_MULTI_QUEUE : IFF_VNET_HDR
       for _ in 0..<queues {
-        var descriptor = cdpdk_tap_open(name, flags)
+        var descriptor = TapDevice.open(name, flags: flags)
         if descriptor == -EINVAL && exists && opened.isEmpty && queues == 1 {
-          flags = IFF_MULTI_QUEUE
-          descriptor = cdpdk_tap_open(name, flags)
+          flags |= IFF_MULTI_QUEUE
+          descriptor = TapDevice.open(name, flags: flags)
         }
         guard descriptor >= 0 else { throw error(-descriptor, name, queues: queues, exists: exists, subject: subject) }
         opened.append(descriptor)
