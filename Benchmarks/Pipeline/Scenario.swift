@@ -65,8 +65,6 @@ final class Scenario {
 
     let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)
     locks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
-    let naps = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
-    naps.initialize(to: true)
     Self.rings += 1
     let learnRings = UnsafeMutablePointer<LearnRing>.allocate(capacity: 1)
     learnRings.initialize(to: try LearnRing(worker: Self.rings))
@@ -74,7 +72,7 @@ final class Scenario {
       index: 0, shared: shared, table: table.reader, counters: WorkerCounters(),
       learnRings: learnRings, workers: 1, punts: try SlowPathRing(name: "punt-\(Self.rings)"), injections: nil,
       pool: runtime.pool, largePool: runtime.largePool, transmitLocks: locks, sleepsWhenIdle: false,
-      epoll: -1, wakeEvent: -1, napsOnly: naps)
+      epoll: -1, wakeEvent: -1)
   }
 
   nonisolated(unsafe) private static var rings = 100
@@ -83,7 +81,7 @@ final class Scenario {
     try VTEPError.check(rte_eal_hotplug_add("vdev", name, arguments), "attach \(name)")
     var portID: UInt16 = 0
     try VTEPError.check(rte_eth_dev_get_port_by_name(name, &portID), "find \(name)")
-    return try EthernetDevice.start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: name) { [] }
+    return try EthernetDevice.start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: name)
   }
 
   private static func model(access: EthernetDevice, underlay: EthernetDevice, receives: PortIndex) -> ForwardingModel {

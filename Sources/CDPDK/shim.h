@@ -50,7 +50,6 @@ typedef struct rte_mbuf *cdpdk_mbuf;
 // -- errno and constants that are macros --------------------------------------------------------------------------
 static inline int cdpdk_errno(void) { return rte_errno; }
 static inline uint64_t cdpdk_tx_offload_multi_segs(void) { return RTE_ETH_TX_OFFLOAD_MULTI_SEGS; }
-static inline uint64_t cdpdk_rx_offload_checksums(void) { return RTE_ETH_RX_OFFLOAD_TCP_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM; }
 static inline unsigned cdpdk_max_ports(void) { return RTE_MAX_ETHPORTS; }
 static inline uint64_t cdpdk_vhost_client_flag(void) { return RTE_VHOST_USER_CLIENT; }
 static inline uint64_t cdpdk_vhost_compliant_flag(void) { return RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS; }
@@ -127,7 +126,6 @@ static inline uint16_t cdpdk_mbuf_tailroom(cdpdk_mbuf m) { return rte_pktmbuf_ta
 static inline int cdpdk_mbuf_trim(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_trim(m, n); }
 static inline void cdpdk_mbuf_free(cdpdk_mbuf m) { rte_pktmbuf_free(m); }
 static inline void cdpdk_mbuf_free_bulk(cdpdk_mbuf *m, unsigned n) { rte_pktmbuf_free_bulk(m, n); }
-static inline void cdpdk_pause(void) { rte_pause(); }
 static inline void cdpdk_prefetch(const void *p) { rte_prefetch0(p); }
 
 // -- offloads --------------------------------------------------------------------------------------------------------
@@ -210,12 +208,10 @@ static inline void cdpdk_spin_lock(uint32_t *l) { rte_spinlock_lock((rte_spinloc
 static inline void cdpdk_spin_unlock(uint32_t *l) { rte_spinlock_unlock((rte_spinlock_t *)l); }
 
 // -- devices -----------------------------------------------------------------------------------------------------------
-static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t rx_offloads, uint64_t tx_offloads, int rx_interrupts) {
+static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t tx_offloads) {
   struct rte_eth_conf conf;
   memset(&conf, 0, sizeof conf);
-  conf.rxmode.offloads = rx_offloads;
   conf.txmode.offloads = tx_offloads;
-  conf.intr_conf.rxq = rx_interrupts != 0;
   return rte_eth_dev_configure(port, rxq, txq, &conf);
 }
 static inline int cdpdk_device_info(uint16_t port, uint64_t *tx_capabilities, uint16_t *max_rx_queues, uint16_t *max_tx_queues) {

@@ -30,7 +30,7 @@ extension EthernetDevice {
     _ portID: UInt16, queues: Int, runtime: DPDKRuntime, subject: String
   ) throws(VTEPError) -> EthernetDevice {
     do throws(VTEPError) {
-      return try start(portID, queues: queues, promiscuous: true, runtime: runtime, subject: subject) { [] }
+      return try start(portID, queues: queues, promiscuous: true, runtime: runtime, subject: subject)
     } catch {
       _ = cdpdk_device_remove(portID)
       throw error

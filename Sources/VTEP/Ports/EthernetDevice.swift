@@ -1,5 +1,4 @@
-// EthernetDevice: a DPDK device, from attach to removal. Workers see only its number; they wait for packets through the
-// descriptors found here, and the driver's sockets are tuned through them.
+// EthernetDevice: a DPDK device, from attach to removal. Workers see only its number.
 
 import CDPDK
 import Encap
@@ -13,8 +12,6 @@ struct EthernetDevice: Sendable {
   let queueCount: Int
   let sendsSegments: Bool
   let mac: MACAddress
-  /// One per receive queue, readable when packets wait; empty when the driver has none.
-  let descriptors: [Int32]
   /// Frames come by DMA.
   var isHardware = false
   /// Path of a socket that the driver leaves behind.
@@ -64,9 +61,9 @@ struct EthernetDevice: Sendable {
       .first { rte_eth_dev_get_port_by_name($0, &ignored) != 0 }
   }
 
-  /// Configures and starts an attached device. It calls `descriptors` once the queues exist.
+  /// Configures and starts an attached device.
   static func start(
-    _ portID: UInt16, queues: Int, promiscuous: Bool, runtime: DPDKRuntime, subject: String, descriptors: () -> [Int32]
+    _ portID: UInt16, queues: Int, promiscuous: Bool, runtime: DPDKRuntime, subject: String
   ) throws(VTEPError) -> EthernetDevice {
     var capabilities: UInt64 = 0
     var maxReceive: UInt16 = 0
@@ -77,18 +74,15 @@ struct EthernetDevice: Sendable {
     let segments = cdpdk_tx_offload_multi_segs()
     let sendsSegments = capabilities & segments != 0
     try VTEPError.check(
-      cdpdk_device_configure(portID, count, count, 0, sendsSegments ? segments : 0, 0), "\(subject): configure")
+      cdpdk_device_configure(portID, count, count, sendsSegments ? segments : 0), "\(subject): configure")
     var receiveFrames: UInt16 = 512
     var transmitFrames: UInt16 = 512
     try VTEPError.check(
       rte_eth_dev_adjust_nb_rx_tx_desc(portID, &receiveFrames, &transmitFrames), "\(subject): sizes of queues")
-    var found: [Int32] = []
     for queue in 0..<count {
       try VTEPError.check(
         rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, runtime.pool),
         "\(subject): receive queue \(queue)")
-      // Some drivers open a queue's descriptor here: a new descriptor is this queue's.
-      for descriptor in descriptors() where !found.contains(descriptor) { found.append(descriptor) }
       try VTEPError.check(
         rte_eth_tx_queue_setup(portID, queue, transmitFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil),
         "\(subject): transmit queue \(queue)")
@@ -101,11 +95,9 @@ struct EthernetDevice: Sendable {
     }
     var octets = [UInt8](repeating: 0, count: 6)
     try VTEPError.check(cdpdk_device_mac(portID, &octets), "\(subject): address")
-    if found.isEmpty { found = descriptors() }
     return EthernetDevice(
       portID: portID, queueCount: Int(count), sendsSegments: sendsSegments,
       mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }),
-      descriptors: found.count >= Int(count) ? Array(found.prefix(Int(count))) : [],
       isHardware: cdpdk_device_bus(portID).map { String(cString: $0) } == "pci")
   }
 }

@@ -20,11 +20,10 @@ extension ControlState {
       var queue = ReceiveQueue(port: portIndex, queue: UInt16(number), kind: device.kind, serial: latestQueueSerial)
       if number < descriptors.count { queue.descriptor = descriptors[number] }
       // Without a free slot the queue is polled, at some cost.
-      if device.isRead, queue.descriptor >= 0, let slot = queueSlots.take() { queue.slot = slot }
+      if queue.descriptor >= 0, let slot = queueSlots.take() { queue.slot = slot }
       model.receiveQueues[worker].append(queue)
       effects.watch(queue, worker: worker)
     }
-    updateNaps()
   }
 
   mutating func removeQueues(portIndex: PortIndex) {
@@ -36,12 +35,6 @@ extension ControlState {
       }
       model.receiveQueues[worker].removeAll { $0.port == portIndex }
     }
-    updateNaps()
-  }
-
-  /// A worker with a queue that nothing can wait for sleeps in short naps.
-  private func updateNaps() {
-    effects.setNaps(model.receiveQueues.map { queues in queues.contains { $0.descriptor < 0 } })
   }
 
   /// Tells workers of a device.

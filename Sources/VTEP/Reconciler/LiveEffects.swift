@@ -169,20 +169,11 @@ final class LiveEffects: ReconcilerEffects {
   }
 
   func watch(_ queue: ReceiveQueue, worker: Int) {
-    guard queue.descriptor >= 0 else { return }
-    let epoll = contexts[worker].pointee.epoll
-    if queue.isPolled {
-      _ = cdpdk_epoll_add(epoll, queue.descriptor, Readiness.driverEvent | UInt64(queue.descriptor), 0)
-    } else {
-      _ = cdpdk_epoll_add(epoll, queue.descriptor, UInt64(queue.slot.rawValue), 1)
-    }
+    guard !queue.isPolled else { return }
+    _ = cdpdk_epoll_add(contexts[worker].pointee.epoll, queue.descriptor, UInt64(queue.slot.rawValue), 1)
   }
 
   func unwatch(_ queue: ReceiveQueue, worker: Int) {
-    if queue.descriptor >= 0 { _ = cdpdk_epoll_remove(contexts[worker].pointee.epoll, queue.descriptor) }
-  }
-
-  func setNaps(_ naps: [Bool]) {
-    for (context, naps) in zip(contexts, naps) { context.pointee.napsOnly.pointee = naps }
+    if !queue.isPolled { _ = cdpdk_epoll_remove(contexts[worker].pointee.epoll, queue.descriptor) }
   }
 }

@@ -79,15 +79,12 @@ extension Reconciler {
     rings.initialize(from: queues.learn, count: queues.learn.count)
     return (0..<dataplane.workers).map { index in
       let context = UnsafeMutablePointer<WorkerContext>.allocate(capacity: 1)
-      let naps = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
-      naps.initialize(to: false)
       context.initialize(
         to: WorkerContext(
           index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRings: rings,
           workers: queues.learn.count, punts: queues.punts[index], injections: index == 0 ? queues.injections : nil,
           pool: runtime.pool, largePool: runtime.largePool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
-          epoll: cdpdk_epoll_create(),
-          wakeEvent: cdpdk_event_create(), napsOnly: naps))
+          epoll: cdpdk_epoll_create(), wakeEvent: cdpdk_event_create()))
       _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, Readiness.wakeEvent | UInt64(context.pointee.wakeEvent), 0)
       return context
     }

@@ -54,8 +54,6 @@ protocol ReconcilerEffects: AnyObject {
   /// Wakes a worker when frames wait in a queue that has a descriptor.
   func watch(_ queue: ReceiveQueue, worker: Int)
   func unwatch(_ queue: ReceiveQueue, worker: Int)
-  /// Per worker: it has a queue that nothing can wait for, and sleeps in short naps.
-  func setNaps(_ naps: [Bool])
 
   // -- kernel ------------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,4 @@ struct WorkerContext {
   /// Waits for the descriptors of the worker's receive queues and for `wakeEvent`.
   var epoll: Int32
   var wakeEvent: Int32
-  /// A receive queue of this worker has no descriptor to wait for: only sleep briefly.
-  var napsOnly: UnsafeMutablePointer<Bool>
 }

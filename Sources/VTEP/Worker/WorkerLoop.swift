@@ -56,7 +56,7 @@ enum WorkerLoop {
         worker.rareWorkIsDue = true
       }
       guard context.pointee.sleepsWhenIdle && idle >= idleRounds && worker.readiness.count == 0 else { continue }
-      let isNap = context.pointee.napsOnly.pointee
+      let isNap = worker.readiness.mustPoll
       let isWoken = sleep(&worker, context, microseconds: isNap ? nap : worker.held.isEmpty ? 250_000 : 20_000)
       if isNap { nap = min(nap + nap / 8, longestNap) }
       // Time asleep counts as time, not as work.

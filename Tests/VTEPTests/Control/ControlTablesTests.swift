@@ -24,7 +24,7 @@ struct ControlTablesTests {
   }
 
   private func device(_ portID: UInt16) -> FrameDevice {
-    .ethdev(EthernetDevice(portID: portID, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 1), descriptors: []))
+    .ethdev(EthernetDevice(portID: portID, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 1)))
   }
 
   // -- ports -------------------------------------------------------------------------------------------------------------

@@ -135,8 +135,7 @@ final class RecordedEffects: ReconcilerEffects {
     nextDevice += 1
     return .ethdev(
       EthernetDevice(
-        portID: nextDevice, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 0x0200_0000_0000 | UInt64(nextDevice)),
-        descriptors: []))
+        portID: nextDevice, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 0x0200_0000_0000 | UInt64(nextDevice))))
   }
 
   /// The underlay is interface 1.
@@ -177,7 +176,6 @@ final class RecordedEffects: ReconcilerEffects {
   func setCarrier(_ record: PortRecord, isOn: Bool) { effects.append(.carrier(record.settings.name, isOn)) }
   func watch(_ queue: ReceiveQueue, worker: Int) {}
   func unwatch(_ queue: ReceiveQueue, worker: Int) {}
-  func setNaps(_ naps: [Bool]) {}
 
   // -- kernel ------------------------------------------------------------------------------------------------------------
 

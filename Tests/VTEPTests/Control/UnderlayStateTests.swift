@@ -11,7 +11,7 @@ import Testing
 struct UnderlayStateTests {
   private func device(_ index: Int32, port: PortIndex, isRunning: Bool = true, isOpen: Bool = true) -> UnderlayDevice {
     let mac = MACAddress(bits: 0x0200_0000_0000 | UInt64(index))
-    let ethernet = EthernetDevice(portID: port.rawValue, queueCount: 1, sendsSegments: false, mac: mac, descriptors: [])
+    let ethernet = EthernetDevice(portID: port.rawValue, queueCount: 1, sendsSegments: false, mac: mac)
     return UnderlayDevice(
       name: "test\(index)", portIndex: port,
       link: Link(index: index, name: "test\(index)", mac: mac, mtu: 1500, isUp: true, isRunning: isRunning),

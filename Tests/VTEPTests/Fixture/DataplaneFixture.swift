@@ -56,15 +56,8 @@ final class DataplaneFixture {
       index: index, shared: shared, table: reader, counters: test.counters[index], learnRings: test.learnRingArray,
       workers: test.learnRings.count, punts: test.punts[index], injections: index == 0 ? test.injections : nil,
       pool: test.runtime.pool, largePool: test.runtime.largePool, transmitLocks: test.transmitLocks, sleepsWhenIdle: sleepsWhenIdle,
-      epoll: -1, wakeEvent: -1, napsOnly: naps)
+      epoll: -1, wakeEvent: -1)
   }
-
-  /// Workers of tests have no descriptors to wait for.
-  nonisolated(unsafe) private static let naps: UnsafeMutablePointer<Bool> = {
-    let naps = UnsafeMutablePointer<Bool>.allocate(capacity: 1)
-    naps.initialize(to: true)
-    return naps
-  }()
 
   // -- the model -------------------------------------------------------------------------------------------------------
 

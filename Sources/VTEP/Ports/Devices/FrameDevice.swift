@@ -44,10 +44,10 @@ enum FrameDevice: Sendable {
     }
   }
 
-  /// One per receive queue, readable when frames wait; empty when there are none.
+  /// One per receive queue, readable when frames wait; -1, or empty: the queue is polled in every round.
   var descriptors: [Int32] {
     switch self {
-    case .ethdev(let device): device.descriptors
+    case .ethdev: []
     case .packetSocket(let device): device.descriptors
     case .tap(let tap): tap.descriptors
     case .vhost(let device): device.descriptors
@@ -55,16 +55,7 @@ enum FrameDevice: Sendable {
   }
 
   /// What workers send through, one per transmit queue, for kinds that send through descriptors.
-  var transmitDescriptors: [Int32] {
-    switch self {
-    case .ethdev, .vhost: []
-    case .packetSocket(let device): device.descriptors
-    case .tap(let tap): tap.descriptors
-    }
-  }
-
-  /// Queues are read only after an event of their descriptor; otherwise they are polled in every round.
-  var isRead: Bool { kind != .ethdev }
+  var transmitDescriptors: [Int32] { kind == .vhost ? [] : descriptors }
 
   /// The device's own address; nil: it has none.
   var mac: MACAddress? {

@@ -20,16 +20,16 @@ struct Readiness: ~Copyable {
   private var latestSerial: UInt32 = 0
   /// This worker waits for queues.
   private var hasQueues = false
+  /// It has others, which nothing can wait for.
+  private(set) var mustPoll = false
   private var roundsSinceEvents = 0
 
   private static let eventLimit: Int32 = 64
   /// Rounds between two questions for events while there is enough to do.
   private static let busyRounds = 8
 
-  /// Data of events that name no queue: they only wake the worker.
+  /// Data of the event that names no queue and only wakes the worker; with its descriptor in the low bits.
   static let wakeEvent = UInt64(1) << 32
-  /// With the descriptor in the low bits.
-  static let driverEvent = UInt64(1) << 33
 
   /// - Parameter epoll: -1: there is nothing to wait for.
   init(epoll: Int32) {
@@ -56,6 +56,7 @@ struct Readiness: ~Copyable {
     let begin = Int(snapshot.pointee.polledQueueEnds[worker])
     let end = Int(snapshot.pointee.receiveQueueStarts[worker + 1])
     hasQueues = begin < end || count > 0
+    mustPoll = Int(snapshot.pointee.receiveQueueStarts[worker]) < begin
     guard snapshot.pointee.latestQueueSerial > latestSerial else { return }
     for position in begin..<end where snapshot.pointee.receiveQueues[position].serial > latestSerial {
       add(snapshot.pointee.receiveQueues[position].slot)
@@ -107,20 +108,10 @@ struct Readiness: ~Copyable {
       let data = events[index].data.u64
       if data < Self.wakeEvent {
         add(QueueSlot(rawValue: UInt16(truncatingIfNeeded: data)))
-      } else if data >= Self.driverEvent {
-        Self.takeError(Int32(truncatingIfNeeded: data & 0xffff_ffff), events[index].events)
       } else {
         cdpdk_event_clear(Int32(truncatingIfNeeded: data & 0xffff_ffff))
       }
     }
     return true
-  }
-
-  /// A packet socket whose interface went down stays readable until its error is read, and the worker would never sleep.
-  private static func takeError(_ descriptor: Int32, _ events: UInt32) {
-    guard events & EPOLLERR.rawValue != 0 else { return }
-    var error: Int32 = 0
-    var size = socklen_t(MemoryLayout<Int32>.size)
-    if getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error == 0 { usleep(300) }
   }
 }
