@@ -19,9 +19,9 @@
 #include <linux/pkt_cls.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
+#include <linux/udp.h>
 #include <net/if.h>
 #include <net/if_arp.h>
-#include <netinet/udp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
