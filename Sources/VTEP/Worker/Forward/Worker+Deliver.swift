@@ -75,14 +75,14 @@ extension Worker {
 
   /// Whether a frame exceeds the port's limit only by the one tag that is allowed on top: the carried one, if none is added.
   @inline(never)
-  private func fitsWithTag(_ mbuf: Mbuf, byteCount: Int, to target: LocalTarget) -> Bool {
+  private mutating func fitsWithTag(_ mbuf: Mbuf, byteCount: Int, to target: LocalTarget) -> Bool {
     guard target.vlan == 0, EthernetView(mbuf.bytes)?.isTagged == true else { return false }
     return byteCount <= Int(snapshot.pointee.ports[Int(target.port)].maxFrameByteCount) + EthernetView.tagByteCount
   }
 
   /// Whether the carried tag of a frame for the port's untagged binding would put it into a bound VLAN.
   @inline(never)
-  private func entersVLAN(_ mbuf: Mbuf, _ port: UnsafePointer<PortEntry>) -> Bool {
+  private mutating func entersVLAN(_ mbuf: Mbuf, _ port: UnsafePointer<PortEntry>) -> Bool {
     guard let map = port.pointee.vlanDomains, let frame = EthernetView(mbuf.bytes), frame.isTagged,
       port.pointee.takesTag(frame.etherType)
     else { return false }

@@ -49,7 +49,7 @@ extension Worker {
   }
 
   /// Range of `floodTargets`.
-  private func range(_ scope: FloodScope, _ entry: UnsafePointer<DomainEntry>) -> (first: Int, count: Int) {
+  private mutating func range(_ scope: FloodScope, _ entry: UnsafePointer<DomainEntry>) -> (first: Int, count: Int) {
     switch scope {
     case .domain: return (Int(entry.pointee.firstFlood), Int(entry.pointee.floodCount))
     case .list(let list):
@@ -59,7 +59,7 @@ extension Worker {
     }
   }
 
-  private func reasonForNobody(_ entry: UnsafePointer<DomainEntry>, _ source: FloodSource) -> DropReason {
+  private mutating func reasonForNobody(_ entry: UnsafePointer<DomainEntry>, _ source: FloodSource) -> DropReason {
     if source.place == nil || !source.required.isEmpty { return .floodNoReceiver }
     if source.isIsolated && localReceivers(entry, of: FloodSource(place: source.place)) > 0 { return .portIsolated }
     if entry.pointee.localCount > 1 { return .portDown }
@@ -79,7 +79,7 @@ extension Worker {
     MACAddress(loading: mbuf.bytes, at: 0).isLinkLocalControl ? .tunnelsControl : []
   }
 
-  private func localReceivers(_ entry: UnsafePointer<DomainEntry>, of source: FloodSource) -> Int {
+  private mutating func localReceivers(_ entry: UnsafePointer<DomainEntry>, of source: FloodSource) -> Int {
     var count = 0
     let locals = snapshot.pointee.localTargets + Int(entry.pointee.firstLocal)
     for index in 0..<Int(entry.pointee.localCount) where reaches(locals[index], from: source) { count += 1 }
@@ -88,7 +88,7 @@ extension Worker {
 
   /// Whether a flooded frame goes to a binding: never to the one it came from.
   @inline(always)
-  private func reaches(_ target: LocalTarget, from source: FloodSource) -> Bool {
+  private mutating func reaches(_ target: LocalTarget, from source: FloodSource) -> Bool {
     let port = snapshot.pointee.ports + Int(target.port)
     let features = port.pointee.features
     return target != source.place && port.pointee.isUp && !(source.isIsolated && features.contains(.isIsolated))
@@ -108,7 +108,7 @@ extension Worker {
   }
 
   /// The frame itself for its last receiver, a clone for the others. Nil, and counted, when no buffer is available.
-  private func next(_ mbuf: Mbuf, isLast: Bool, ingress: PortIndex) -> Mbuf? {
+  private mutating func next(_ mbuf: Mbuf, isLast: Bool, ingress: PortIndex) -> Mbuf? {
     if isLast { return mbuf }
     if let clone = mbuf.clone(from: pool) { return clone }
     counters.drop(port: ingress, .noBuffers).pointee.add(1)

@@ -8,7 +8,7 @@ import MACTable
 extension Worker {
   /// Drop reason for a frame about to be flooded in a domain with limits; nil: it may pass.
   @inline(never)
-  func vniStormReason(_ mbuf: Mbuf, domain: DomainIndex, storm: UInt16) -> DropReason? {
+  mutating func vniStormReason(_ mbuf: Mbuf, domain: DomainIndex, storm: UInt16) -> DropReason? {
     let flood = FloodClass(unknown: EthernetHeader(unchecked: mbuf.bytes, at: 0).destination)
     let limits = snapshot.pointee.storms + Int(storm)
     let state = shared.pointee.stormStates + Int(domain)

@@ -31,7 +31,7 @@ extension Worker {
   }
 
   /// The place that any worker has reported to the learner for a station not in the table; `noLocation`: none has.
-  func pendingPlace(of key: MACKey, hash: UInt64) -> MACLocation {
+  mutating func pendingPlace(of key: MACKey, hash: UInt64) -> MACLocation {
     guard !key.mac.isMulticast else { return StagedFrame.noLocation }
     for worker in 0..<workers {
       switch learnRings[worker].find(key, hash: hash) {
@@ -46,7 +46,7 @@ extension Worker {
   }
 
   /// Whether any worker has seen a station behind a VTEP that is about to get an index.
-  func isAwaited(_ key: MACKey) -> Bool {
+  mutating func isAwaited(_ key: MACKey) -> Bool {
     guard !key.mac.isMulticast else { return false }
     let now = cdpdk_cycles()
     return (0..<workers).contains { learnRings[$0].isAwaited(key, now: now) }

@@ -128,7 +128,7 @@ extension Worker {
   /// (RFC 7348 §6.1). A tag with a TPID that the port does not take belongs to no binding. A priority tag (VLAN 0) names no VLAN and is
   /// removed. Further tags stay where the VNI carries them; otherwise the frame is dropped, since they must not choose another VLAN
   /// anywhere.
-  private func consumeTag(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> TaggedBinding {
+  private mutating func consumeTag(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> TaggedBinding {
     // The tag may be truncated.
     guard let tag = EthernetView(mbuf.bytes)?.vlanTCI else { return .refused(.runtFrame) }
     let vlan = tag & 0xfff
@@ -163,7 +163,7 @@ extension Worker {
   static var priorityMask: UInt16 { 0xf000 }
 
   /// Removes the outermost tag: the addresses move four bytes up. False when nothing would be left of the frame.
-  func removeTag(_ mbuf: Mbuf) -> Bool {
+  mutating func removeTag(_ mbuf: Mbuf) -> Bool {
     guard mbuf.byteCount >= EthernetView.headerByteCount + EthernetView.tagByteCount else { return false }
     let start = mbuf.start
     (start + 4).copyMemory(from: start, byteCount: 12)

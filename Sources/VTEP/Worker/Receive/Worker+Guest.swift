@@ -75,7 +75,7 @@ extension Worker {
   ///
   /// - Returns: the number of frames for which there was room.
   @inline(never)
-  func sendToGuest(_ device: UInt16, queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int) -> Int {
+  mutating func sendToGuest(_ device: UInt16, queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int) -> Int {
     let connection = guests[Int(device)].connection.load(ordering: .acquiring)
     guard connection >= 0 else { return 0 }
     cdpdk_spin_lock(transmitLocks + lock)

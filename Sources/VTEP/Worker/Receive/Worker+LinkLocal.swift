@@ -105,7 +105,7 @@ extension Worker {
 
   /// The probe in a frame, if this daemon sent it. Other daemons' probes are ordinary multicast, so that they find their way
   /// back to their senders.
-  private func ownProbe(_ mbuf: Mbuf, at offset: Int) -> LoopProbe? {
+  private mutating func ownProbe(_ mbuf: Mbuf, at offset: Int) -> LoopProbe? {
     guard let probe = LoopProbe(parsing: mbuf.bytes, at: offset), probe.daemon == shared.pointee.daemonID else { return nil }
     return probe
   }
@@ -118,7 +118,7 @@ extension Worker {
     cdpdk_event_signal(shared.pointee.slowPathEvent)
   }
 
-  private func spendBudget(_ portIndex: PortIndex) -> Bool {
+  private mutating func spendBudget(_ portIndex: PortIndex) -> Bool {
     let budget = slowPathBudgets + Int(portIndex)
     guard budget.pointee > 0 else { return false }
     budget.pointee &-= 1

@@ -7,7 +7,7 @@ import MACTable
 
 extension Worker {
   @inline(never)
-  func stageForPolicing(at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation) {
+  mutating func stageForPolicing(at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation) {
     stage[position] = StagedFrame(sourceKey: source, destinationKey: destination, seenAt: seenAt)
   }
 
@@ -35,7 +35,7 @@ extension Worker {
   ///
   /// - Returns: the number of remaining frames.
   @inline(never)
-  func limitEgress(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, portIndex: PortIndex) -> BatchSize {
+  mutating func limitEgress(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, portIndex: PortIndex) -> BatchSize {
     let rate = snapshot.pointee.policies + Int(portIndex)
     let state = shared.pointee.policyStates + Int(portIndex)
     var left = BatchSize()
@@ -56,12 +56,12 @@ extension Worker {
     return left
   }
 
-  func lock(_ state: UnsafeMutablePointer<PolicyState>) {
+  mutating func lock(_ state: UnsafeMutablePointer<PolicyState>) {
     cdpdk_spin_lock(&state.pointee.lock)
     state.pointee.latestCycles = max(state.pointee.latestCycles, nowCycles)
   }
 
-  private func refusal(
+  private mutating func refusal(
     _ mbuf: Mbuf, _ staged: StagedFrame, _ policy: UnsafePointer<PolicyEntry>,
     _ state: UnsafeMutablePointer<PolicyState>
   ) -> DropReason? {
@@ -99,7 +99,7 @@ extension Worker {
 
   // -- sources -----------------------------------------------------------------------------------------------------------
 
-  private func mayUse(_ staged: StagedFrame, _ policy: UnsafePointer<PolicyEntry>) -> Bool {
+  private mutating func mayUse(_ staged: StagedFrame, _ policy: UnsafePointer<PolicyEntry>) -> Bool {
     let source = PolicyEntry.source(staged.sourceKey.mac, vlan: staged.seenAt.vlan)
     let sources = snapshot.pointee.allowedSources + Int(policy.pointee.firstSource)
     var low = 0
@@ -115,7 +115,7 @@ extension Worker {
   ///
   /// The learner enters a new address a moment later. Until then the address is in `pending`, so that neither a burst of new
   /// sources nor two workers at once can exceed the limit.
-  private func mayBringSource(
+  private mutating func mayBringSource(
     _ staged: StagedFrame, limit: UInt32, _ state: UnsafeMutablePointer<PolicyState>
   ) -> Bool {
     let key = staged.sourceKey
@@ -143,7 +143,7 @@ extension Worker {
 
   /// Forgets the pending sources that are now in the table, and after a second all of them: those not entered by then were
   /// refused (by the VNI's limit) or lost.
-  private func settlePending(_ port: PortIndex, _ state: UnsafeMutablePointer<PolicyState>) {
+  private mutating func settlePending(_ port: PortIndex, _ state: UnsafeMutablePointer<PolicyState>) {
     let isOld = state.pointee.latestCycles &- state.pointee.pendingSince > cdpdk_cycles_per_second()
     var left = 0
     for index in 0..<state.pointee.pendingCount where !isOld {
@@ -158,7 +158,7 @@ extension Worker {
 
   // -- floods ------------------------------------------------------------------------------------------------------------
 
-  private func stormReason(
+  private mutating func stormReason(
     _ staged: StagedFrame, _ policy: UnsafePointer<PolicyEntry>, _ state: UnsafeMutablePointer<PolicyState>
   ) -> DropReason? {
     let destination = staged.destinationKey
@@ -169,7 +169,7 @@ extension Worker {
     return isAdmitted ? nil : flood.portReason
   }
 
-  private func isKnown(_ key: MACKey) -> Bool {
+  private mutating func isKnown(_ key: MACKey) -> Bool {
     let hash = table.hash(key)
     return table.lookup(key, hash: hash).isHit || pendingPlace(of: key, hash: hash) != StagedFrame.noLocation
   }

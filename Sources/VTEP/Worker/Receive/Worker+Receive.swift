@@ -33,7 +33,7 @@ extension Worker {
   }
 
   @inline(never)
-  private func prefetch(_ count: Int) {
+  private mutating func prefetch(_ count: Int) {
     for index in 0..<count { cdpdk_prefetch(cdpdk_mbuf_data(frames[index])) }
   }
 

@@ -79,7 +79,7 @@ extension Worker {
 
   /// Makes one buffer of a packet's. It has several when it is longer than the interface's MTU, which the kernel has reassembled it
   /// to, or longer than buffers were made for when the daemon was started.
-  private func gatherPacket(_ mbuf: Mbuf) -> Mbuf? {
+  private mutating func gatherPacket(_ mbuf: Mbuf) -> Mbuf? {
     if mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 { return mbuf }
     guard let copy = cdpdk_mbuf_copy(mbuf.raw, largePool) else { return nil }
     mbuf.free()
@@ -200,7 +200,7 @@ extension Worker {
   ///
   /// - Returns: false for the combination that RFC 6040 forbids.
   @inline(never)
-  private func inherit(_ trafficClass: UInt8, _ mbuf: Mbuf) -> Bool {
+  private mutating func inherit(_ trafficClass: UInt8, _ mbuf: Mbuf) -> Bool {
     let pcp = snapshot.pointee.pcpOfDSCP[Int(trafficClass &>> 2)]
     if pcp != 0 { mbuf.notedTag = UInt16(pcp) &<< 13 }
     return mbuf.withMutableBytes { ECN.decapsulate(outerTrafficClass: trafficClass, into: &$0) }
@@ -217,7 +217,7 @@ extension Worker {
   /// A tag inside VXLAN stays if the VNI carries tags; otherwise the frame is dropped (RFC 7348 §6.1). A priority tag (VLAN 0) is
   /// removed, as on a port, and its priority overrides that of the outer DSCP.
   @inline(never)
-  private func takeInnerTag(_ mbuf: Mbuf, domain: UnsafePointer<DomainEntry>) -> DropReason? {
+  private mutating func takeInnerTag(_ mbuf: Mbuf, domain: UnsafePointer<DomainEntry>) -> DropReason? {
     guard let outer = EthernetView(mbuf.bytes) else { return .innerRunt }
     guard outer.isPriorityTagged else { return domain.pointee.carriesInnerVLAN ? nil : .innerVLAN }
     let priority = outer.vlanTCI & Self.priorityMask
@@ -229,7 +229,7 @@ extension Worker {
   }
 
   /// Whether another of our own uplinks sent the frame: two uplinks in one segment hear each other.
-  private func isFromOtherUplink(_ source: MACAddress, portIndex: PortIndex) -> Bool {
+  private mutating func isFromOtherUplink(_ source: MACAddress, portIndex: PortIndex) -> Bool {
     for position in 0..<snapshot.pointee.uplinkCount {
       let uplink = snapshot.pointee.uplinks[position]
       if uplink != portIndex, snapshot.pointee.ports[Int(uplink)].mac == source { return true }
@@ -238,12 +238,12 @@ extension Worker {
   }
 
   /// Addressed to one of our VTEP addresses, or to a group that one of our VNIs uses.
-  private func isOurs(_ destination: IPAddress) -> Bool {
+  private mutating func isOurs(_ destination: IPAddress) -> Bool {
     let index = snapshot.pointee.vtep(at: destination)
     return index == .own || (index != .absent && destination.isMulticast)
   }
 
-  private func isPeer(_ vtep: VTEPIndex, of domain: UnsafePointer<DomainEntry>) -> Bool {
+  private mutating func isPeer(_ vtep: VTEPIndex, of domain: UnsafePointer<DomainEntry>) -> Bool {
     guard vtep != .absent else { return false }
     let peers = snapshot.pointee.peers + Int(domain.pointee.firstPeer)
     var low = 0

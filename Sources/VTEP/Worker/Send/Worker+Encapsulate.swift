@@ -107,7 +107,7 @@ extension Worker {
 
   /// The outer DSCP that carries a tag's priority; 0: keep the header's own. An inherited DSCP that maps to the same priority at the
   /// far end is kept.
-  private func priorityDSCP(_ tag: UInt16, _ adjacency: UnsafePointer<Adjacency>, _ flow: InnerFlow) -> UInt8 {
+  private mutating func priorityDSCP(_ tag: UInt16, _ adjacency: UnsafePointer<Adjacency>, _ flow: InnerFlow) -> UInt8 {
     let pcp = UInt8(truncatingIfNeeded: tag &>> 13)
     if adjacency.pointee.header.inheritsDSCP, flow.isIP, snapshot.pointee.pcpOfDSCP[Int(flow.trafficClass &>> 2)] == pcp { return 0 }
     return snapshot.pointee.dscpOfPCP[Int(pcp)]
@@ -194,7 +194,7 @@ extension Worker {
   }
 
   /// Snapshots may have changed since the frame was held: its indexes are valid only if they still mean the same.
-  private func isCurrent(_ frame: HeldFrame) -> Bool {
+  private mutating func isCurrent(_ frame: HeldFrame) -> Bool {
     guard Int(frame.vtep) < Limits.vteps else { return false }
     let target = snapshot.pointee.vteps + Int(frame.vtep)
     let domain = snapshot.pointee.domains + Int(frame.domain)

@@ -29,7 +29,7 @@ extension Worker {
 
   /// Counts frames that the kernel had for us and that did not fit.
   @inline(never)
-  func countLosses(_ portIndex: PortIndex) {
+  mutating func countLosses(_ portIndex: PortIndex) {
     let losses = io.losses
     counters.ports[Int(portIndex)].addReceived(
       packets: UInt64(truncatingIfNeeded: losses.count), bytes: UInt64(truncatingIfNeeded: losses.byteCount))
@@ -40,7 +40,7 @@ extension Worker {
 
   /// Counts frames that found the sockets of ports full. The kernel counts since the last question. Once a second.
   @inline(never)
-  func countMissed() {
+  mutating func countMissed() {
     for position in Int(snapshot.pointee.receiveQueueStarts[index])..<Int(snapshot.pointee.receiveQueueStarts[index + 1]) {
       let queue = snapshot.pointee.receiveQueues[position]
       guard queue.kind == .packetSocket, !snapshot.pointee.ports[Int(queue.port)].isUnderlay else { continue }
@@ -78,7 +78,7 @@ extension Worker {
   ///
   /// - Returns: what it took.
   @inline(never)
-  func countRefusals(
+  mutating func countRefusals(
     _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, isNoted: Bool
   ) -> BatchSize {
     let isUnderlay = snapshot.pointee.ports[Int(portIndex)].isUnderlay

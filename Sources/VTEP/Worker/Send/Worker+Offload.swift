@@ -14,7 +14,7 @@ extension Worker {
   ///
   /// - Returns: false when the packet must fit in one buffer and does not.
   @inline(never)
-  func gather(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> Bool {
+  mutating func gather(_ mbuf: Mbuf, port: UnsafePointer<PortEntry>) -> Bool {
     guard port.pointee.features.contains(.offersOffloads) else { return cdpdk_mbuf_linearize(mbuf.raw) == 0 }
     // A packet to be segmented is copied then, if at all: once is enough.
     if cdpdk_mbuf_is_large_segment(mbuf.raw) == 0 { _ = cdpdk_mbuf_linearize(mbuf.raw) }
@@ -25,7 +25,7 @@ extension Worker {
   ///
   /// - Returns: the drop reason, or nil.
   @inline(never)
-  func acceptRequest(_ mbuf: Mbuf) -> DropReason? {
+  mutating func acceptRequest(_ mbuf: Mbuf) -> DropReason? {
     let isLarge = cdpdk_mbuf_is_large_segment(mbuf.raw) != 0
     guard isLarge || cdpdk_mbuf_checksum_is_unfinished(mbuf.raw) != 0 else { return ignoredRequest(mbuf) }
     let segmentByteCount = isLarge ? Int(cdpdk_mbuf_segment_size(mbuf.raw)) : nil
@@ -52,7 +52,7 @@ extension Worker {
 
   /// The driver parsed the headers because of a guest's request but passed none on: either it has carried the request out, or the
   /// request pointed beyond the frame, and the checksum is still partial.
-  private func ignoredRequest(_ mbuf: Mbuf) -> DropReason? {
+  private mutating func ignoredRequest(_ mbuf: Mbuf) -> DropReason? {
     guard cdpdk_mbuf_packet_type(mbuf.raw) != 0, mbuf.isContiguous else { return nil }
     let outcome = mbuf.withMutableBytes { UnfinishedChecksum.finish(frame: &$0) }
     return outcome == .finished ? .offloadHeaders : nil

@@ -43,7 +43,7 @@ extension Worker {
 
   /// The binding that a station's frame has just come in by. Where the station is not known there (it is to be learned nowhere), the port's
   /// only binding to the VNI.
-  private func returnPlace(to station: MACAddress, domain: DomainIndex, ingress: PortIndex) -> LocalTarget? {
+  private mutating func returnPlace(to station: MACAddress, domain: DomainIndex, ingress: PortIndex) -> LocalTarget? {
     let key = MACKey(domain: domain, mac: station)
     let hash = table.hash(key)
     let found = table.lookup(key, hash: hash)
@@ -60,7 +60,7 @@ extension Worker {
   }
 
   /// Takes a token of the port's, which its workers share.
-  private func mayReplyTooBig(port: PortIndex) -> Bool {
+  private mutating func mayReplyTooBig(port: PortIndex) -> Bool {
     let state = shared.pointee.policyStates + Int(port)
     lock(state)
     let isAdmitted = snapshot.pointee.tooBigReplies.admits(1, &state.pointee.tooBigReplies, now: state.pointee.latestCycles)

@@ -122,7 +122,7 @@ extension Worker {
   ///
   /// - Returns: what it took.
   @inline(always)
-  private func giveToDriver(
+  private mutating func giveToDriver(
     _ batch: UnsafeMutablePointer<OpaquePointer?>, _ size: BatchSize, portIndex: PortIndex, queue: Int
   ) -> BatchSize {
     let index = Int(portIndex)
@@ -174,7 +174,7 @@ extension Worker {
 
   /// Called before frames are sent, since they may be freed afterwards.
   @inline(never)
-  private func noteBindings(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int) {
+  private mutating func noteBindings(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int) {
     for position in 0..<count {
       let mbuf = Mbuf(batch[position].unsafelyUnwrapped)
       sentFrames[position] = SentFrame(vlan: mbuf.notedTag & 0xfff, byteCount: UInt32(truncatingIfNeeded: mbuf.byteCount))
@@ -183,7 +183,7 @@ extension Worker {
 
   /// Counts the first frames of the last noted batch, one run of frames of the same binding at a time.
   @inline(never)
-  private func countBindings(_ count: Int, portIndex: PortIndex) {
+  private mutating func countBindings(_ count: Int, portIndex: PortIndex) {
     var position = 0
     while position < count {
       let vlan = sentFrames[position].vlan
@@ -198,7 +198,7 @@ extension Worker {
   }
 
   @inline(always)
-  private func transmitLocked(
+  private mutating func transmitLocked(
     _ portID: UInt16, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int
   ) -> UInt16 {
     cdpdk_spin_lock(transmitLocks + lock)
