@@ -71,7 +71,7 @@ final class Scenario {
     context = WorkerContext(
       index: 0, shared: shared, table: table.reader, counters: WorkerCounters(),
       learnRings: learnRings, workers: 1, punts: try SlowPathRing(name: "punt-\(Self.rings)"), injections: nil,
-      pool: runtime.pool, largePool: runtime.largePool, transmitLocks: locks, sleepsWhenIdle: false,
+      pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks, sleepsWhenIdle: false,
       epoll: -1, wakeEvent: -1)
   }
 

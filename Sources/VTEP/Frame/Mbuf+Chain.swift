@@ -90,9 +90,11 @@ struct MbufReader {
 
   /// The next `count` bytes as a packet of one buffer: a view of them where they lie in one buffer, or else a copy.
   ///
-  /// - Parameter largePool: of buffers of 64 KiB, for what does not fit in an ordinary one.
+  /// - Parameters:
+  ///   - slicePool: of buffers without room, for views. While it is empty, `pool` stands in.
+  ///   - largePool: of buffers of 64 KiB, for what does not fit in an ordinary one.
   /// - Returns: nil when no buffer is available. The bytes are skipped in either case.
-  mutating func take(_ count: Int, pool: OpaquePointer, largePool: OpaquePointer) -> Mbuf? {
+  mutating func take(_ count: Int, slicePool: OpaquePointer, pool: OpaquePointer, largePool: OpaquePointer) -> Mbuf? {
     while let source = segment, offset == Int(cdpdk_mbuf_segment_length(source)), let next = cdpdk_mbuf_next(source) {
       segment = next
       offset = 0
@@ -100,7 +102,9 @@ struct MbufReader {
     guard let source = segment else { return nil }
     if Int(cdpdk_mbuf_segment_length(source)) &- offset >= count {
       defer { offset &+= count }
-      return cdpdk_mbuf_slice(source, UInt16(truncatingIfNeeded: offset), UInt16(truncatingIfNeeded: count), pool).map(Mbuf.init)
+      let start = UInt16(truncatingIfNeeded: offset)
+      let size = UInt16(truncatingIfNeeded: count)
+      return (cdpdk_mbuf_slice(source, start, size, slicePool) ?? cdpdk_mbuf_slice(source, start, size, pool)).map(Mbuf.init)
     }
     guard let target = Self.buffer(for: count, pool: pool, largePool: largePool) else {
       skip(count)

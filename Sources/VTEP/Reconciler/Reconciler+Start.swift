@@ -83,7 +83,8 @@ extension Reconciler {
         to: WorkerContext(
           index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRings: rings,
           workers: queues.learn.count, punts: queues.punts[index], injections: index == 0 ? queues.injections : nil,
-          pool: runtime.pool, largePool: runtime.largePool, transmitLocks: locks, sleepsWhenIdle: dataplane.polling == .adaptive,
+          pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks,
+          sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(), wakeEvent: cdpdk_event_create()))
       _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, Readiness.wakeEvent | UInt64(context.pointee.wakeEvent), 0)
       return context

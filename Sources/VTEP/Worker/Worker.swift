@@ -23,6 +23,8 @@ struct Worker: ~Copyable {
   let pool: OpaquePointer
   /// Buffers of nearly 64 KiB.
   let largePool: OpaquePointer
+  /// Buffers without room of their own, for views of others' bytes.
+  let slicePool: OpaquePointer
 
   /// The current burst; nil where a step has dropped or taken a frame.
   let frames: UnsafeMutablePointer<OpaquePointer?>
@@ -98,6 +100,7 @@ struct Worker: ~Copyable {
     injections = context.injections
     pool = context.pool
     largePool = context.largePool
+    slicePool = context.slicePool
     transmitLocks = context.transmitLocks
     frames = .allocate(capacity: Limits.burst)
     stage = .allocate(capacity: Limits.burst)

@@ -18,6 +18,7 @@ struct WorkerContext {
   var pool: OpaquePointer
   /// Buffers of nearly 64 KiB.
   var largePool: OpaquePointer
+  var slicePool: OpaquePointer
   var transmitLocks: UnsafeMutablePointer<UInt32>
   /// Sleep when idle, or poll continuously.
   var sleepsWhenIdle: Bool

@@ -6,8 +6,10 @@ import Glibc
 import Synchronization
 
 enum WorkerLoop {
-  /// Rounds without a packet before an adaptive worker goes to sleep; at most a quarter of a second.
-  private static let idleRounds = 64
+  /// Rounds without a packet before an adaptive worker goes to sleep; at most a quarter of a second. Where all queues can be waited
+  /// for, each is a system call, and 12 of them cost as much as falling asleep and waking up.
+  private static let idleRounds = 4
+  private static let idlePollingRounds = 64
   /// A worker with a queue that nothing can wait for sleeps in naps, in microseconds. Each that finds nothing makes the next an eighth
   /// longer: a frame waits for at most an eighth of the time since the last one, and for the longest nap (docs/decisions/0030-naps.md).
   private static let shortestNap = 32
@@ -55,8 +57,9 @@ enum WorkerLoop {
         worker.nowSeconds = MonotonicClock.seconds()
         worker.rareWorkIsDue = true
       }
-      guard context.pointee.sleepsWhenIdle && idle >= idleRounds && worker.readiness.count == 0 else { continue }
       let isNap = worker.readiness.mustPoll
+      let patience = isNap ? idlePollingRounds : idleRounds
+      guard context.pointee.sleepsWhenIdle && idle >= patience && worker.readiness.count == 0 else { continue }
       let isWoken = sleep(&worker, context, microseconds: isNap ? nap : worker.held.isEmpty ? 250_000 : 20_000)
       if isNap { nap = min(nap + nap / 8, longestNap) }
       // Time asleep counts as time, not as work.
@@ -66,9 +69,9 @@ enum WorkerLoop {
       worker.nowCycles = awake
       if isWoken {
         nextTick = 0
-        idle = idleRounds / 2
+        idle = patience / 2
       } else {
-        idle = idleRounds - 1
+        idle = patience - 1
       }
     }
     cdpdk_rcu_offline(shared.pointee.rcu, thread)

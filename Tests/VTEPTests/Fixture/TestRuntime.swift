@@ -52,15 +52,20 @@ final class TestRuntime {
   }
 
   /// Runs `body` while this thread can get no more than `count` packet buffers.
-  func withFreeBuffers(_ count: Int, _ body: () -> Void) {
-    var taken: [OpaquePointer] = []
-    // Other threads' caches may hold some that nobody else gets: taking until there is no more is the only measure.
-    while let buffer = cdpdk_mbuf_alloc(runtime.pool) { taken.append(buffer) }
-    for _ in 0..<count { cdpdk_mbuf_free(taken.removeLast()) }
+  func withFreeBuffers(_ count: Int, slices: Int = 0, _ body: () -> Void) {
+    let taken = Self.take(allBut: count, of: runtime.pool) + Self.take(allBut: slices, of: runtime.slicePool)
     body()
     for buffer in taken { cdpdk_mbuf_free(buffer) }
   }
 
+  private static func take(allBut count: Int, of pool: OpaquePointer) -> [OpaquePointer] {
+    var taken: [OpaquePointer] = []
+    // Other threads' caches may hold some that nobody else gets: taking until there is no more is the only measure.
+    while let buffer = cdpdk_mbuf_alloc(pool) { taken.append(buffer) }
+    for _ in 0..<count { cdpdk_mbuf_free(taken.removeLast()) }
+    return taken
+  }
+
   /// Free packet buffers, those in the workers' caches included.
-  var freeBufferCount: Int { Int(rte_mempool_avail_count(runtime.pool)) }
+  var freeBufferCount: Int { Int(rte_mempool_avail_count(runtime.pool)) + Int(rte_mempool_avail_count(runtime.slicePool)) }
 }

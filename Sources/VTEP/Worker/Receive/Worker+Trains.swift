@@ -114,7 +114,7 @@ extension Worker {
     while left > 0 {
       let byteCount = min(left, size)
       left &-= byteCount
-      guard let datagram = reader.take(byteCount, pool: pool, largePool: largePool) else {
+      guard let datagram = reader.take(byteCount, slicePool: slicePool, pool: pool, largePool: largePool) else {
         counters.drop(port: portIndex, .noBuffers).pointee.add(1)
         continue
       }
