@@ -2,6 +2,7 @@
 
 A namespace's end is a thread of ours with a socket in the namespace; a virtual machine's end is busybox.
 """
+import contextlib
 import hashlib
 import itertools
 import os
@@ -9,7 +10,7 @@ import socket
 import threading
 
 from .guest import VirtualMachine
-from .namespaces import wait_until
+from .jobs import Job, listen
 
 PORTS = itertools.count(20000)
 DATA = os.urandom(8 << 20)
@@ -17,12 +18,12 @@ DATA = os.urandom(8 << 20)
 
 def exchange(client, server, address, size=4 << 20, seconds=30):
     """`size` octets from the client to `address` of the server, then as many back. The AssertionError says which way failed, and how."""
-    ends = [kind_of(guest)(guest, where, port, size, seconds)
-            for port in (next(PORTS),) for guest, where in ((server, None), (client, address))]
-    for end in ends:
-        end.start()
-    there, back = [end.finish() for end in reversed(ends)]
-    problems = [f"{end.guest.name}: {end.problem}" for end in ends if end.problem]
+    port = next(PORTS)
+    there, back = (kind_of(guest)(guest, where, port, size, seconds) for guest, where in ((client, address), (server, None)))
+    with back, there:
+        for end in (there, back):
+            end.finish()
+    problems = [f"{end.guest.name}: {end.problem}" for end in (there, back) if end.problem]
     assert not problems, "; ".join(problems)
     assert there.sent == back.got, f"there: {size} octets arrive, some of them changed"
     assert back.sent == there.got, f"back: {size} octets arrive, some of them changed"
@@ -33,12 +34,13 @@ def kind_of(guest):
 
 
 class NamespaceEnd:
-    """`address` None: the server, which receives first."""
+    """`address` None: the server, which receives first. Nothing of it remains after `with`."""
 
     def __init__(self, guest, address, port, size, seconds):
         self.guest, self.address, self.size, self.sent, self.got, self.problem = guest, address, size, None, None, None
         with guest.namespace.entered():
             self.socket = socket.socket(socket.AF_INET if address and ":" not in address else socket.AF_INET6)
+        self.open = [self.socket]
         self.socket.settimeout(seconds)
         self.target = (address, port)
         if address is None:
@@ -46,8 +48,9 @@ class NamespaceEnd:
             self.socket.listen(1)
         self.thread = threading.Thread(target=self.work, daemon=True)
 
-    def start(self):
+    def __enter__(self):
         self.thread.start()
+        return self
 
     def work(self):
         try:
@@ -57,15 +60,16 @@ class NamespaceEnd:
                 self.receive(self.socket, "back")
             else:
                 connection, _ = self.socket.accept()
-                with connection:
-                    connection.settimeout(self.socket.gettimeout())
-                    self.receive(connection, "there")
-                    self.send(connection)
-                    connection.recv(1)  # until the client has everything
+                self.open.append(connection)
+                connection.settimeout(self.socket.gettimeout())
+                self.receive(connection, "there")
+                self.send(connection)
+                connection.recv(1)  # until the client has everything
         except (OSError, AssertionError) as error:
             self.problem = error
         finally:
-            self.socket.close()
+            for each in self.open:
+                each.close()
 
     def send(self, connection):
         data = memoryview(DATA)[:self.size]
@@ -86,7 +90,12 @@ class NamespaceEnd:
 
     def finish(self):
         self.thread.join()
-        return self
+
+    def __exit__(self, *_):
+        for each in self.open:
+            with contextlib.suppress(OSError):  # closed, or not connected
+                each.shutdown(socket.SHUT_RDWR)
+        self.finish()
 
 
 class MachineEnd:
@@ -97,7 +106,7 @@ class MachineEnd:
 
     def __init__(self, guest, address, port, size, seconds):
         self.guest, self.address, self.port, self.size, self.seconds = guest, address, port, size, seconds
-        self.problem, self.got = None, None
+        self.problem, self.got, self.job = None, None, None
         if not hasattr(guest, "exchanged"):
             guest.exchanged = {}
             guest.shell(f"printf '{self.PROGRAM}' >/bin/exchange && chmod +x /bin/exchange")
@@ -105,21 +114,26 @@ class MachineEnd:
             guest.exchanged[size] = guest.shell(f"head -c {size} /dev/urandom >/data-{size}; sha256sum </data-{size}").split()[0]
         self.sent = guest.exchanged[size]
 
-    def start(self):
-        role = "client" if self.address else "server"
+    def __enter__(self):
         self.guest.shell(f"ln -sf /data-{self.size} /data; rm -f /tmp/sum-* /tmp/got-*")
-        self.command = f"-e /bin/exchange {role} {self.size} {self.port} </dev/null >/dev/null 2>&1"
-        if self.address is None:
-            self.guest.shell(f"timeout {self.seconds} nc -l -p {self.port} {self.command} &")
-            wait_until(lambda: self.guest.shell(f"netstat -lnt | grep -q ':{self.port} '", check=False)[0] == 0,
-                       f"{self.guest.name} listens", 20)
+        if self.address:
+            self.job = Job(self.guest, f"nc {self.address} {self.port} {self.command('client')}")
+        else:
+            self.job = listen(self.guest, self.port, f"nc -l -p {self.port} {self.command('server')}")
+        return self
+
+    def command(self, role):
+        return f"-e /bin/exchange {role} {self.size} {self.port}"
 
     def finish(self):
         if self.address:
-            self.guest.shell(f"timeout {self.seconds} nc {self.address} {self.port} {self.command}", check=False, seconds=self.seconds + 30)
-        count, *checksum = self.guest.shell(f"wc -c </tmp/got-{self.port}; cut -c 1-64 /tmp/sum-{self.port}", check=False)[1].split()
+            self.job.wait(self.seconds)
+        got, checksum = (f"/tmp/{name}-{self.port}" for name in ("got", "sum"))
+        count, *checksum = self.guest.shell(f"touch {got} {checksum}; wc -c <{got}; cut -c 1-64 {checksum}").split()
         if count == str(self.size) and checksum:
             self.got = checksum[0]
         else:
             self.problem = f"{count} of {self.size} octets arrived here"
-        return self
+
+    def __exit__(self, *_):
+        self.job.__exit__()

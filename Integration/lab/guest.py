@@ -52,6 +52,8 @@ class VirtualMachine:
         self.directory.mkdir()
         self.process = self.console = None
         self.unread = b""
+        # The console answers in order, also what nobody waits for any more.
+        self.unanswered = 0
 
     # -- its life -----------------------------------------------------------------------------------------------------
 
@@ -71,6 +73,7 @@ class VirtualMachine:
             self.lab.on_close(self.kill)
             listener.settimeout(1)
             wait_until(lambda: self.accept_console(listener), lambda: f"QEMU of {self.name} connects its console", 60)
+        self.unanswered = 0 if incoming else 1  # its shell says first that it is there
         return self
 
     def accept_console(self, listener):
@@ -170,10 +173,14 @@ class VirtualMachine:
     def shell(self, command, check=True, seconds=60):
         """Runs a shell command in the guest and returns its output; (status, output) without `check`.
 
-        One at a time. Background processes must close their input and output.
+        One at a time; after a time-out the next one waits until the guest has finished. Background processes must close their input and
+        output.
         """
         assert "\n" not in command
+        while self.unanswered:
+            self.read_answer(seconds, f"finishes an earlier command before {command}")
         self.console.sendall(command.encode() + b"\n")
+        self.unanswered += 1
         status, output = self.read_answer(seconds, command)
         if not check:
             return status, output
@@ -191,6 +198,7 @@ class VirtualMachine:
             except TimeoutError:
                 continue
         output, self.unread = self.unread[:found.start()], self.unread[found.end():]
+        self.unanswered -= 1
         return int(found[1]), output.decode(errors="replace")
 
     # -- questions that many tests ask --------------------------------------------------------------------------------

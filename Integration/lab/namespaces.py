@@ -5,6 +5,7 @@ import ctypes
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -42,8 +43,7 @@ def run(*arguments, check=True, timeout=60, **options):
     except BaseException:
         if process:
             with held():
-                process.kill()
-                process.wait()
+                kill_session(process)
         raise
     done = subprocess.CompletedProcess(words, process.returncode, output, errors)
     if check and done.returncode != 0:
@@ -54,6 +54,13 @@ def run(*arguments, check=True, timeout=60, **options):
 def start(words, **options):
     """A process in its own session: signals from the terminal (^C, hang-up) reach only us, and we stop it in order."""
     return subprocess.Popen([str(word) for word in words], **{"stdin": subprocess.DEVNULL, "start_new_session": True, **options})
+
+
+def kill_session(process):
+    """Kills a process of `start` and those that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 class Namespace:

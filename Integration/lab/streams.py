@@ -5,6 +5,7 @@ import threading
 import time
 
 from .frames import echo_request, internet_checksum, mac_bytes
+from .jobs import Job, listen
 from .namespaces import wait_until
 
 SO_TIMESTAMPNS = 35
@@ -15,19 +16,20 @@ def tcp_stream(source, target, address, kilobytes=1024, port=5000, seconds=120):
 
     Both ends use busybox: virtual machines have nothing else, and namespaces have it too.
     """
-    sent, got, done, held = (f"{guest.scratch}/{name}" for guest, name in
-                             ((source, "sent"), (target, "got"), (target, "done"), (target, "held")))
-    target.shell(f"rm -f {got} {done} {held}; mkfifo {held}")
+    sent, got, held = f"{source.scratch}/sent", f"{target.scratch}/got", f"{target.scratch}/held"
+    target.shell(f"rm -f {got} {held}; mkfifo {held}")
     # Standard input stays open: nc would close the connection when it ends.
-    target.shell(f"(nc -l -p {port} <>{held} >{got}; touch {done}) >/dev/null 2>&1 &")
-    wait_until(lambda: target.shell(f"netstat -lnt | grep -q ':{port} '", check=False)[0] == 0, f"{target.name} listens")
-    source.shell(f"dd if=/dev/urandom of={sent} bs=1k count={kilobytes} 2>/dev/null; nc {address} {port} <{sent}", seconds=seconds)
-    wait_until(lambda: target.shell(f"test -e {done}", check=False)[0] == 0, f"{target.name} has the end of the stream", seconds)
+    with listen(target, port, f"nc -l -p {port} <>{held} >{got}") as listener:
+        source.shell(f"dd if=/dev/urandom of={sent} bs=1k count={kilobytes} 2>/dev/null", seconds=seconds)
+        for job in (Job(source, f"nc {address} {port} <{sent}"), listener):
+            with job:
+                status = job.wait(seconds)
+                assert status == 0, f"{job.guest.name}: nc {'has not ended' if status is None else f'ended with status {status}'}"
     sums = [guest.shell(f"sha256sum <{path}; wc -c <{path}").split() for guest, path in ((source, sent), (target, got))]
     assert sums[0] == sums[1], f"{source.name} sent {sums[0]}, {target.name} received {sums[1]}"
     assert int(sums[0][-1]) == kilobytes * 1024
     source.shell(f"rm -f {sent}")
-    target.shell(f"rm -f {got} {done} {held}")
+    target.shell(f"rm -f {got} {held}")
 
 
 class EchoStream:
