@@ -336,7 +336,7 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "at most 1024 ports, not 1025"),
     WrongConfiguration(
       "too many ports of DPDK's",
-      underlay + "ports:\n" + (10..<40).map { "  - {name: p\($0), kind: memif, socket: s\($0)}\n" }.joined()
+      underlay + "ports:\n" + (10..<41).map { "  - {name: p\($0), kind: memif, socket: s\($0)}\n" }.joined()
         + "  - {name: »p99, kind: memif, socket: s99}\n",
       "dpdk together, not 32"),
   ]

@@ -3,8 +3,8 @@
 import CDPDK
 
 enum Limits {
-  /// Access ports and underlay devices together: twice the ports that a configuration may have, and some uplinks.
-  static let ports = 2 * DesiredState.maximumPorts + 64
+  /// Access ports and underlay devices together: twice as many as a configuration may have.
+  static let ports = 2 * (DesiredState.maximumPorts + DesiredState.maximumUplinks)
   /// Receive queues that are waited for, of all ports.
   static let receiveQueues = 8192
   /// VTEPs and multicast groups together.

@@ -38,10 +38,11 @@ extension DesiredState {
     }
   }
 
-  /// DPDK's RTE_MAX_ETHPORTS is 32 in Debian; one is kept for the daemon's own use.
+  /// DPDK's RTE_MAX_ETHPORTS is 32 in Debian. With all but one in use, a port can still be replaced: the new device opens first.
   public static let maximumEthernetPorts = 31
-  /// When all are replaced at once, the index space has to have room for the old ones, too.
+  /// When all are replaced at once, the index space has to have room for the old ones, too. The same for uplinks.
   public static let maximumPorts = 1024
+  public static let maximumUplinks = 32
 
   /// All problems, in a stable order: underlay, VNIs, profiles, ports. Empty: the state can be applied.
   ///
@@ -79,7 +80,7 @@ extension DesiredState {
       }
     }
     let names = ports.keys.sorted()
-    var ethernetPorts = underlay.devices.count
+    var ethernetPorts = 0
     for (index, name) in names.enumerated() {
       guard let port = ports[name] else { continue }
       if old == nil || old?.ports[name] != port { problems += port.problems(in: self, key: name) }
@@ -97,11 +98,9 @@ extension DesiredState {
       if port.kind.driver.usesDPDK { ethernetPorts += 1 }
       if port.kind.driver.usesDPDK, ethernetPorts == Self.maximumEthernetPorts + 1 {
         let kinds = PortKind.allCases.filter { $0.driver.usesDPDK }.map(\.rawValue).joined(separator: ", ")
-        let total = ports.values.count { $0.kind.driver.usesDPDK } + underlay.devices.count
+        let total = ports.values.count { $0.kind.driver.usesDPDK }
         problems.append(
-          Problem(
-            .port(name), ["name"],
-            "at most \(Self.maximumEthernetPorts) underlay devices and ports of the kinds \(kinds) together, not \(total)"))
+          Problem(.port(name), ["name"], "at most \(Self.maximumEthernetPorts) ports of the kinds \(kinds) together, not \(total)"))
       }
       for (vlan, macs) in port.macsByVLAN.sorted(by: { $0.vlan < $1.vlan }) {
         guard let vni = port.vni(vlan: vlan) else { continue }

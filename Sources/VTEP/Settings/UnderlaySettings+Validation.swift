@@ -23,10 +23,9 @@ extension UnderlaySettings {
       if let reason = reasonAgainstInterfaceName(device) { report(["device", device], "device \(reason)") }
       if devices[..<index].contains(device) { report(["device", device], "device \(device) is given twice") }
     }
-    if devices.count > DesiredState.maximumEthernetPorts {
+    if devices.count > DesiredState.maximumUplinks {
       report(
-        ["device", devices[DesiredState.maximumEthernetPorts]],
-        "at most \(DesiredState.maximumEthernetPorts) underlay devices, not \(devices.count)")
+        ["device", devices[DesiredState.maximumUplinks]], "at most \(DesiredState.maximumUplinks) underlay devices, not \(devices.count)")
     }
     if udpPort == 0 { report(["udp-port"], "udp-port 0 is no port") }
     if ttl == .fixed(0) { report(["ttl"], "ttl 0 never leaves the host") }
