@@ -76,18 +76,4 @@ extension Mbuf {
     }
     return header
   }
-
-  /// Puts a tag back that the kernel has taken off: the addresses move four bytes down, into the headroom of a new buffer.
-  ///
-  /// - Parameter tag: TPID in the high half, tag control information in the low one.
-  @inline(never)
-  func insertTag(_ tag: UInt32) {
-    let addresses = start.loadUnaligned(as: UInt64.self)
-    let sourceTail = start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
-    cdpdk_mbuf_grow_front(raw, UInt16(EthernetView.tagByteCount))
-    let start = start
-    start.storeBytes(of: addresses, as: UInt64.self)
-    start.storeBytes(of: sourceTail, toByteOffset: 8, as: UInt32.self)
-    start.storeBytes(of: tag.bigEndian, toByteOffset: 12, as: UInt32.self)
-  }
 }

@@ -112,4 +112,21 @@ struct Mbuf {
     free()
     return Mbuf(copy)
   }
+
+  /// Puts a tag in front of the EtherType: the addresses move four bytes down, into the headroom, or into a separate buffer when others
+  /// share the frame.
+  ///
+  /// - Parameter tag: TPID in the high half, tag control information in the low one.
+  /// - Returns: as `prepending`, but what is left without room or buffer has lost its addresses.
+  @inline(always)
+  func insertingTag(_ tag: UInt32, pool: OpaquePointer, chains: Bool) -> Mbuf? {
+    let addresses = start.loadUnaligned(as: UInt64.self)
+    let sourceTail = start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
+    guard removeFront(12), let tagged = prepending(12 + EthernetView.tagByteCount, pool: pool, chains: chains) else { return nil }
+    let start = tagged.start
+    start.storeBytes(of: addresses, as: UInt64.self)
+    start.storeBytes(of: sourceTail, toByteOffset: 8, as: UInt32.self)
+    start.storeBytes(of: tag.bigEndian, toByteOffset: 12, as: UInt32.self)
+    return tagged
+  }
 }

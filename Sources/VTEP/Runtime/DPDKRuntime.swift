@@ -14,7 +14,7 @@ public final class DPDKRuntime: Sendable {
   /// Largest frame that a packet buffer holds, in bytes.
   let maxFrameByteCount: Int
   nonisolated(unsafe) let pool: OpaquePointer
-  /// Buffers of nearly 64 KiB, for what exceeds the first buffer of a frame from the kernel (see `KernelIO`).
+  /// Buffers of nearly 64 KiB, for what exceeds the first buffer of a frame from the kernel (see `KernelReceiver`).
   nonisolated(unsafe) let largePool: OpaquePointer
   /// Buffers without room of their own, for views of others' bytes.
   nonisolated(unsafe) let slicePool: OpaquePointer

@@ -32,7 +32,7 @@ struct PortEntry {
   var sendsSegments = false
   /// Packets of one flow and size leave as one train (DatagramTrain).
   var joinsDatagrams = false
-  /// Octets of a received frame that go into its first buffer, at most its room; see `KernelIO.receive`.
+  /// Octets of a received frame that go into its first buffer, at most its room; see `KernelReceiver.receive`.
   var headByteCount = UInt16.max
   /// Flags for everything out of the ordinary.
   var features: PortFeatures = []

@@ -61,7 +61,8 @@ struct Worker: ~Copyable {
   var snapshot: UnsafePointer<ForwardingSnapshot>
   private var generation: UInt64 = 0
   var readiness: Readiness
-  var io: KernelIO
+  var receiver: KernelReceiver
+  var sender = KernelSender()
   /// Of `nowSeconds`, when `countMissed` was called last.
   private var missedSecond: UInt32 = 0
 
@@ -121,7 +122,7 @@ struct Worker: ~Copyable {
     slowPathBudgets.initialize(repeating: Self.slowPathBudget, count: Limits.ports)
     held = HeldFrames()
     readiness = Readiness(epoll: context.epoll)
-    io = KernelIO(pool: context.pool, largePool: context.largePool)
+    receiver = KernelReceiver(pool: context.pool, largePool: context.largePool)
     guestPool = GuestPools.ofWorkers + context.index
     guestRounds = .allocate(capacity: Limits.receiveQueues)
     guestRounds.initialize(repeating: 0, count: Limits.receiveQueues)

@@ -21,7 +21,8 @@ extension DataplaneTests {
 
     /// A veth with a packet socket on either end, in a network namespace of its own.
     private final class Wire {
-      var io: KernelIO
+      var receiver: KernelReceiver
+      var sender = KernelSender()
       let near: PacketSocketDevice
       let far: PacketSocketDevice
       private let pool: OpaquePointer
@@ -29,7 +30,7 @@ extension DataplaneTests {
       init(_ purpose: PacketSocketDevice.Purpose, farMTU: Int) throws {
         let runtime = try TestRuntime.shared().runtime
         pool = runtime.pool
-        io = KernelIO(pool: runtime.pool, largePool: runtime.largePool)
+        receiver = KernelReceiver(pool: runtime.pool, largePool: runtime.largePool)
         // The kernel is to send nothing by itself.
         let file = open("/proc/sys/net/ipv6/conf/default/disable_ipv6", O_WRONLY)
         if file >= 0 {
@@ -67,10 +68,10 @@ extension DataplaneTests {
       func send(_ buffers: [OpaquePointer], joins: Bool = false) -> [[Int32]] {
         var batch: [OpaquePointer?] = buffers
         batch.withUnsafeMutableBufferPointer {
-          io.send(packetSocket: near.descriptors[0], $0.baseAddress!, $0.count, joins: joins)
+          sender.send(packetSocket: near.descriptors[0], $0.baseAddress!, $0.count, joins: joins)
         }
         for buffer in buffers { cdpdk_mbuf_free(buffer) }
-        return (0..<io.refusalCount).map { [io.refusals[$0].position, io.refusals[$0].errorNumber] }
+        return (0..<sender.refusalCount).map { [sender.refusals[$0].position, sender.refusals[$0].errorNumber] }
       }
 
       func send(_ frames: [[UInt8]]) -> [[Int32]] {
@@ -92,11 +93,11 @@ extension DataplaneTests {
         return taken
       }
 
-      /// - Returns: as `KernelIO.receive`.
+      /// - Returns: as `KernelReceiver.receive`.
       @discardableResult
       func receiveOnce(keepsTags: Bool = true, _ body: (Received) -> Void = { _ in }) -> Int {
         withUnsafeTemporaryAllocation(of: OpaquePointer?.self, capacity: Limits.burst) { frames in
-          let count = io.receive(
+          let count = receiver.receive(
             packetSocket: far.descriptors[0], headByteCount: 1514, keepsTags: keepsTags, into: frames.baseAddress!)
           for frame in frames[..<max(count, 0)] {
             let buffer = frame!
@@ -232,8 +233,8 @@ extension DataplaneTests {
         let frames = [60, 5000, 100].map { Self.frame(1, byteCount: $0) }
         #expect(wire.send(frames) == [])
         #expect(wire.receiveOnce() == 2)
-        #expect(wire.io.losses.unbuffered == 1)
-        #expect(wire.io.losses.byteCount == 1514)
+        #expect(wire.receiver.losses.unbuffered == 1)
+        #expect(wire.receiver.losses.byteCount == 1514)
       }
     }
 

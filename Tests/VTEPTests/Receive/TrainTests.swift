@@ -14,7 +14,7 @@ extension DataplaneTests {
 
     private func run(_ family: Family = .ipv4, _ body: (DataplaneFixture) throws -> Void) throws {
       try DataplaneFixture.run(family) { plane in
-        plane.worker.io.hasNotes = true
+        plane.worker.receiver.hasNotes = true
         try body(plane)
       }
     }
@@ -151,7 +151,7 @@ extension DataplaneTests {
     @Test("tags are added in memory of their own")
     func tagged() throws {
       try DataplaneFixture.run(.ipv4, .tagged) { plane in
-        plane.worker.io.hasNotes = true
+        plane.worker.receiver.hasNotes = true
         let frames = (0..<3).map { _ in Frame.udp(from: guest(21), to: guest(1), byteCount: 100) }
         sendTrain(frames.map { plane.packet(carrying: $0) }, plane)
         plane.expect(local: [.vm1: frames])

@@ -89,24 +89,17 @@ extension Worker {
     return map[Int(frame.vlanID)] != .absent
   }
 
-  /// Adds the binding's VLAN tag, with the frame's priority: the addresses move four bytes down, into the headroom, or into a
-  /// separate buffer when other ports share the frame.
+  /// Adds the binding's VLAN tag, with the frame's priority.
   @inline(never)
   private mutating func putTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex, chains: Bool) {
-    let addresses = mbuf.start.loadUnaligned(as: UInt64.self)
-    let sourceTail = mbuf.start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
     // It belongs to the first buffer, which may be a new one.
     let request = mbuf.hasRequest ? mbuf.request : nil
     let tag = target.vlan | mbuf.notedTag & Self.priorityMask
-    guard mbuf.removeFront(12), let tagged = mbuf.prepending(16, pool: pool, chains: chains) else {
+    let tpid = UInt32(snapshot.pointee.ports[Int(target.port)].tpid)
+    guard let tagged = mbuf.insertingTag(tpid &<< 16 | UInt32(tag), pool: pool, chains: chains) else {
       drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
       return
     }
-    let start = tagged.start
-    start.storeBytes(of: addresses, as: UInt64.self)
-    start.storeBytes(of: sourceTail, toByteOffset: 8, as: UInt32.self)
-    start.storeBytes(of: snapshot.pointee.ports[Int(target.port)].tpid.bigEndian, toByteOffset: 12, as: UInt16.self)
-    start.storeBytes(of: tag.bigEndian, toByteOffset: 14, as: UInt16.self)
     if var request {
       request.linkByteCount += EthernetView.tagByteCount
       tagged.request = request

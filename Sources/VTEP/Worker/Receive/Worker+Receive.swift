@@ -21,7 +21,7 @@ extension Worker {
     if count <= 0 { return count }
     if port.pointee.isHardware { prefetch(count) }
     if port.pointee.isUnderlay {
-      if io.hasNotes {
+      if receiver.hasNotes {
         receiveNoted(count, portIndex: queue.pointee.port)
       } else {
         receiveFromUnderlay(count, portIndex: queue.pointee.port)

@@ -12,25 +12,25 @@ extension Worker {
   /// - Returns: the number of frames; below 0: none wait.
   @inline(never)
   mutating func receiveFromPacketSocket(_ queue: UnsafePointer<ReceiveQueue>, _ port: UnsafePointer<PortEntry>) -> Int {
-    let count = io.receive(
+    let count = receiver.receive(
       packetSocket: queue.pointee.descriptor, headByteCount: Int(port.pointee.headByteCount), keepsTags: !port.pointee.isUnderlay,
       into: frames)
-    if io.losses.count != 0 { countLosses(queue.pointee.port) }
+    if receiver.losses.count != 0 { countLosses(queue.pointee.port) }
     return count
   }
 
   /// - Returns: the number of frames; below 0: none wait, or the interface is gone.
   @inline(never)
   mutating func receiveFromTap(_ queue: UnsafePointer<ReceiveQueue>, _ port: UnsafePointer<PortEntry>) -> Int {
-    let count = io.receive(tap: queue.pointee.descriptor, headByteCount: Int(port.pointee.headByteCount), into: frames)
-    if io.losses.count != 0 { countLosses(queue.pointee.port) }
+    let count = receiver.receive(tap: queue.pointee.descriptor, headByteCount: Int(port.pointee.headByteCount), into: frames)
+    if receiver.losses.count != 0 { countLosses(queue.pointee.port) }
     return count
   }
 
   /// Counts frames that the kernel had for us and that did not fit.
   @inline(never)
   mutating func countLosses(_ portIndex: PortIndex) {
-    let losses = io.losses
+    let losses = receiver.losses
     counters.ports[Int(portIndex)].addReceived(
       packets: UInt64(truncatingIfNeeded: losses.count), bytes: UInt64(truncatingIfNeeded: losses.byteCount))
     counters.drop(port: portIndex, .frameTooLong).pointee.add(UInt64(truncatingIfNeeded: losses.tooLong))
@@ -65,11 +65,11 @@ extension Worker {
     // Both kinds have them (`ControlState.enter`).
     let descriptor = port.pointee.descriptors.unsafelyUnwrapped[queue]
     if port.pointee.kind == .tap {
-      io.send(tap: descriptor, batch, size.frames)
+      sender.send(tap: descriptor, batch, size.frames)
     } else {
-      io.send(packetSocket: descriptor, batch, size.frames, joins: port.pointee.joinsDatagrams)
+      sender.send(packetSocket: descriptor, batch, size.frames, joins: port.pointee.joinsDatagrams)
     }
-    let sent = io.refusalCount == 0 ? size : countRefusals(batch, size, portIndex: portIndex, isNoted: isNoted)
+    let sent = sender.refusalCount == 0 ? size : countRefusals(batch, size, portIndex: portIndex, isNoted: isNoted)
     cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
     return sent
   }
@@ -83,9 +83,9 @@ extension Worker {
   ) -> BatchSize {
     let isUnderlay = snapshot.pointee.ports[Int(portIndex)].isUnderlay
     var sent = size
-    sent.frames &-= io.refusalCount
-    for index in 0..<io.refusalCount {
-      let refusal = io.refusals[index]
+    sent.frames &-= sender.refusalCount
+    for index in 0..<sender.refusalCount {
+      let refusal = sender.refusals[index]
       let position = Int(refusal.position)
       sent.bytes &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
       if isNoted { sentFrames[position].vlan = SentFrame.refused }
