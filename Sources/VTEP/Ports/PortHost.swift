@@ -19,6 +19,7 @@ struct PortHost {
   let mailbox: Mailbox
   /// Tells when workers are done with what they have read.
   let rcu: OpaquePointer
+  let interfaceUsers: InterfaceUsersOnce
 
   /// The absolute path of a socket.
   func path(_ socket: String) -> String {

@@ -92,6 +92,8 @@ extension ControlState {
   ///
   /// - Throws: when the device of a new port cannot be opened.
   private mutating func openDevices(for new: DesiredState, _ acquired: inout Acquired) throws(VTEPError) {
+    effects.opensTogether = true
+    defer { effects.opensTogether = false }
     let present = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.settings.deviceIdentity, $0) })
     for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
       let record = present[settings.deviceIdentity]

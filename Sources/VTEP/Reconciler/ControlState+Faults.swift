@@ -4,6 +4,8 @@
 extension ControlState {
   /// Reopens ports that found nothing to attach to or lost it, and those whose hold time is over.
   mutating func retryPorts() {
+    effects.opensTogether = true
+    defer { effects.opensTogether = false }
     for name in ports.deserted { lose(name) }
     for name in ports.waiting(tick: ticks) { reopen(name) }
   }

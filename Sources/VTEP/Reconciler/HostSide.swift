@@ -55,6 +55,21 @@ struct InterfaceUsers {
   }
 }
 
+/// The users of interfaces as they are when somebody first asks.
+final class InterfaceUsersOnce {
+  private let netlink: NetlinkSocket
+  private var users: InterfaceUsers?
+
+  init(_ netlink: NetlinkSocket) { self.netlink = netlink }
+
+  func read() throws(NetlinkError) -> InterfaceUsers {
+    if let users { return users }
+    let users = try InterfaceUsers(netlink)
+    self.users = users
+    return users
+  }
+}
+
 extension PortHost {
   /// Keeps the host's IP stack off the interface. If the kernel cannot, the port works all the same.
   ///

@@ -28,6 +28,10 @@ final class LiveEffects: ReconcilerEffects {
   let runDirectory: String
   private var publisher: SnapshotPublisher
   var followsNamespaces = false
+  var opensTogether = false {
+    didSet { interfaceUsers = opensTogether ? InterfaceUsersOnce(netlink) : nil }
+  }
+  private var interfaceUsers: InterfaceUsersOnce?
 
   /// By the taps' names.
   var puntTaps: [String: TapInterface] = [:]
@@ -100,7 +104,7 @@ final class LiveEffects: ReconcilerEffects {
   func portHost(guestMTU: Int = 1500, ownSockets: Set<String> = []) -> PortHost {
     PortHost(
       runtime: runtime, netlink: netlink, hostName: hostName, runDirectory: runDirectory, guestMTU: guestMTU, ownSockets: ownSockets,
-      mailbox: mailbox, rcu: shared.pointee.rcu)
+      mailbox: mailbox, rcu: shared.pointee.rcu, interfaceUsers: interfaceUsers ?? InterfaceUsersOnce(netlink))
   }
 
   func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort? {
@@ -130,8 +134,9 @@ final class LiveEffects: ReconcilerEffects {
 
   func close(_ closings: [StaleState.Closing]) {
     // The kernel lets go of an interface after some milliseconds, in which others can go, too.
-    BackgroundThread.forEach(closings.filter { $0.device?.kind == .tap }) { [log] in Self.remove($0, log) }
-    for closing in closings where closing.device?.kind != .tap { Self.remove(closing, log) }
+    func waits(_ closing: StaleState.Closing) -> Bool { closing.device?.kind == .tap || closing.device?.kind == .packetSocket }
+    BackgroundThread.forEach(closings.filter(waits)) { [log] in Self.remove($0, log) }
+    for closing in closings where !waits(closing) { Self.remove(closing, log) }
     for closing in closings {
       release(closing.hostSide, subject: closing.subject)
     }

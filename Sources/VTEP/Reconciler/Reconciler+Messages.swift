@@ -10,6 +10,8 @@ extension Reconciler {
     var moves: [Learner.MoveReport] = []
     var hasOtherAddresses = false
     var touched: Set<String> = []
+    effects.opensTogether = true
+    defer { effects.opensTogether = false }
     for message in mailbox.takeAll() {
       switch message {
       case .unknownVTEP(let sighting):

@@ -2,6 +2,7 @@
 // that only root may write to. unix(7), "Pathname socket ownership and permissions".
 
 import Glibc
+import Synchronization
 
 enum SocketAccess {
   static let defaultMode: UInt16 = 0o660
@@ -36,8 +37,7 @@ enum SocketAccess {
   }
 
   private static func handToHypervisor(_ path: String, mode: UInt16) -> String? {
-    for (user, group) in hypervisors {
-      guard let owner = userID(user), let id = groupID(group) else { continue }
+    for (owner, id, user, group) in hypervisorAccounts() {
       if chown(path, owner, id) == 0 { return nil }
       // Another owner takes CAP_CHOWN. A group that the daemon's user is a member of does not, chown(2), and is as good if it may write.
       if mode & 0o020 != 0, chown(path, .max, id) == 0 { return nil }
@@ -46,6 +46,25 @@ enum SocketAccess {
     }
     return nil
   }
+
+  private typealias Account = (owner: uid_t, id: gid_t, user: String, group: String)
+
+  /// Which of the hypervisors' accounts exist, as of the last ten seconds: a look-up may ask a directory on the network, or go through
+  /// all of systemd's, and a thousand ports have the same question.
+  private static func hypervisorAccounts() -> [Account] {
+    latest.withLock { latest in
+      let now = MonotonicClock.seconds()
+      if let latest, now - latest.second < 10 { return latest.accounts }
+      let accounts = hypervisors.compactMap { user, group -> Account? in
+        guard let owner = userID(user), let id = groupID(group) else { return nil }
+        return (owner, id, user, group)
+      }
+      latest = (now, accounts)
+      return accounts
+    }
+  }
+
+  private static let latest = Mutex<(second: UInt32, accounts: [Account])?>(nil)
 
   private static func unknown(_ key: String, _ kind: String, _ name: String, _ subject: String) -> VTEPError {
     VTEPError(.refused, "\(subject): \(key)", "there is no \(kind) '\(name)'", remedy: "create it, or give another name or a number")

@@ -223,6 +223,8 @@ struct ControlStateTests {
     #expect(state.ports.keys == before.ports.keys && state.domains[vni(6)] == nil && state.underlay.vteps[peer(1)] == nil)
     #expect(state.stale.isEmpty)
     #expect(state.model.domains.count == model.domains.count && state.model.receiveQueues.map(\.count) == model.receiveQueues.map(\.count))
+    // What was read of the host's interfaces for the first served for all, and for no later change.
+    #expect(effects.openedTogether.suffix(2) == [true, true] && !effects.opensTogether)
     // The indexes that the change would have taken are free.
     effects.broken = []
     try state.change { $0.ports["vm3"] = port("vm3", 5) }

@@ -114,11 +114,16 @@ final class RecordedEffects: ReconcilerEffects {
   // -- devices -----------------------------------------------------------------------------------------------------------
 
   func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort? {
+    openedTogether.append(opensTogether)
     guard !broken.contains(settings.name) else { throw VTEPError(.environment, "port \(settings.name)", "broken") }
     effects.append(.open(settings.name))
     let device = opensTaps ? makeTap() : makeDevice()
     return OpenedPort(device: device, link: link(settings.attachment.device ?? ""))
   }
+
+  var opensTogether = false
+  /// Whether ports were opened so.
+  private(set) var openedTogether: [Bool] = []
 
   func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice) {
     guard !broken.contains(name) else { throw VTEPError(.environment, "underlay.device \(name)", "broken") }

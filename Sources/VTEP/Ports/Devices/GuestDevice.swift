@@ -115,10 +115,12 @@ final class GuestDevice: Sendable {
     // Before the socket opens: a hypervisor may be waiting for it, and it keeps what it was offered first.
     if !offersOffloads { _ = rte_vhost_driver_disable_features(socket.path, VirtioFeatures.offloads) }
     guard rte_vhost_driver_callback_register(socket.path, callbacks) == 0, rte_vhost_driver_start(socket.path) == 0 else {
+      let limit = device.limitRemark
       device.close()
       throw VTEPError(
-        .environment, "\(subject): socket \(socket.path)", "DPDK's vhost library cannot \(socket.isClient ? "use" : "listen on") it",
-        remedy: "see the preceding log lines")
+        .environment, "\(subject): socket \(socket.path)",
+        limit ?? "DPDK's vhost library cannot \(socket.isClient ? "use" : "listen on") it",
+        remedy: limit == nil ? "see the preceding log lines" : "delete a vhost-user port")
     }
     return device
   }

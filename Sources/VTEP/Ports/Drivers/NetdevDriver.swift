@@ -28,7 +28,7 @@ enum NetdevDriver: PortDriver {
     let subject = "port \(settings.name)"
     guard let link = try host.link(settings.attachment.device ?? "", subject: subject) else { return nil }
     let claim = try claim(link, subject: subject)
-    let users = try VTEPError.wrap(subject) { () throws(NetlinkError) in try InterfaceUsers(host.netlink) }
+    let users = try VTEPError.wrap(subject) { () throws(NetlinkError) in try host.interfaceUsers.read() }
     if let use = users.use(of: link) {
       throw VTEPError(
         .refused, "\(subject): interface \(link.name)", "it \(use.what), which would be cut off",

@@ -50,7 +50,7 @@ enum TapDriver: PortDriver {
   }
 
   private static func isUsedByHost(_ link: Link, _ host: PortHost, subject: String) throws(VTEPError) -> Bool {
-    try VTEPError.wrap(subject) { () throws(NetlinkError) in try InterfaceUsers(host.netlink) }.use(of: link) != nil
+    try VTEPError.wrap(subject) { () throws(NetlinkError) in try host.interfaceUsers.read() }.use(of: link) != nil
   }
 
   /// A guest's frames must fit the underlay with the outer headers on: as the kernel's VXLAN device does, a tap gets
