@@ -30,24 +30,28 @@ class StandIn(Guest):
 
     def start(self):
         """Starts testpmd, which continues once vtepd is at the other end of the socket; see `wait_booted`."""
-        virtio = {"path": self.socket_path, "mac": self.mac, "queues": self.queues, "queue_size": 1024, **self.options}
         if self.role == "client":
-            virtio["server"] = 1
             self.socket_path.unlink(missing_ok=True)
         else:
             wait_until(self.socket_path.exists, f"{self.socket_path} is there")
-        properties = "".join(f",{key}={value}" for key, value in virtio.items())
         processors = ",".join(map(str, os.sched_getaffinity(0)))
         with open(self.scratch / "testpmd.log", "ab") as log:
             self.process = self.namespace.popen(
                 "setpriv", "--pdeathsig=KILL", "prlimit", f"--cpu={self.CPU_SECONDS}", "nice", "-n", "10",
                 "dpdk-testpmd", f"--lcores=0@({processors}),1@({processors})", "--no-pci", "--no-huge", "-m", "64", "--no-telemetry",
-                "--vdev", f"net_virtio_user0{properties}", "--vdev", f"net_tap0,iface=eth0,mac={self.mac}", "--",
+                "--vdev", self.virtual_device(), "--vdev", f"net_tap0,iface=eth0,mac={self.mac}", "--",
                 "--forward-mode=io", "--nb-cores=1", "--total-num-mbufs=8192", "--stats-period=600", "--no-flush-rx",
                 f"--rxq={self.queues}", f"--txq={self.queues}",
                 stdout=log, stderr=log, env={**os.environ, "RUNTIME_DIRECTORY": str(self.scratch)})
         self.lab.on_close(self.kill)
         return self
+
+    def virtual_device(self):
+        """DPDK's device at vtepd's socket."""
+        virtio = {"path": self.socket_path, "mac": self.mac, "queues": self.queues, "queue_size": 1024, **self.options}
+        if self.role == "client":
+            virtio["server"] = 1
+        return "net_virtio_user0" + "".join(f",{key}={value}" for key, value in virtio.items())
 
     def wait_booted(self, seconds=60):
         """Waits for the tap and configures the guest's addresses."""

@@ -16,6 +16,8 @@ struct EthernetDevice: Sendable {
   var isHardware = false
   /// Path of a socket that the driver leaves behind.
   var ownedSocket: String?
+  /// Of a virtio-user port with a socket.
+  var backEnd: BackEnd?
 
   /// Largest frame that an interface with this MTU sends or receives, with Ethernet header and two VLAN tags.
   static func frameByteCount(mtu: Int) -> Int {
@@ -30,7 +32,10 @@ struct EthernetDevice: Sendable {
   /// Stops and removes the device. No worker may refer to it any more.
   func remove(subject: String) throws(VTEPError) {
     if let ownedSocket { MemifListener.close(ownedSocket) }
-    defer { if let ownedSocket { UnixSocketPath.removeIfAbandoned(ownedSocket) } }
+    defer {
+      if let ownedSocket { UnixSocketPath.removeIfAbandoned(ownedSocket) }
+      backEnd?.close()
+    }
     try VTEPError.check(cdpdk_device_remove(portID), "\(subject): remove device")
   }
 

@@ -12,7 +12,7 @@ protocol PortDriver {
   static var awaitsInterface: Bool { get }
   /// A disabled port closes its device, so that its guest or peer loses the connection; other kinds keep it open.
   static var closesWhenDisabled: Bool { get }
-  /// A port that found nothing to open, or whose device went down, is reopened from time to time.
+  /// A port that found nothing to open is tried again from time to time.
   static var retriesOpening: Bool { get }
   /// The host may use the kernel interface itself: once it has an address or is a member of a bridge, its far end is the host.
   static var hostMayUseInterface: Bool { get }
@@ -27,6 +27,9 @@ protocol PortDriver {
 
   /// Drop reason for frames that the device does not accept.
   static var fullReason: DropReason { get }
+
+  /// A device that has lost its peer does not find another one, and is opened anew.
+  static func losesPeerForGood(_ attachment: PortAttachment) -> Bool
 
   /// The resource that no two ports can share: its key, and its value.
   static func claim(_ attachment: PortAttachment) -> (key: PortAttachment.Key, value: String)
@@ -64,6 +67,7 @@ extension PortDriver {
   static var usesDPDK: Bool { true }
   static var fixesOffloads: Bool { false }
   static var fullReason: DropReason { .transmitFull }
+  static func losesPeerForGood(_ attachment: PortAttachment) -> Bool { false }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
   static func setCarrier(_ device: FrameDevice, isOn: Bool) {}
   static func setOffloads(_ device: FrameDevice, isOn: Bool) {}

@@ -158,7 +158,27 @@ extension ControlState {
   /// Takes note of what no event reports.
   mutating func pollPorts() {
     for record in ports.values where record.device?.ethernet != nil { refresh(record.settings.name) }
+    for record in ports.values {
+      if case .awaited(let backEnd)? = record.device { follow(backEnd, record) }
+    }
     pollTaps()
+  }
+
+  private mutating func follow(_ backEnd: BackEnd, _ record: PortRecord) {
+    let name = record.settings.name
+    switch backEnd.look() {
+    case .silent: refresh(name)
+    case .answered:
+      do throws(VTEPError) {
+        use(OpenedPort(device: try effects.open(backEnd), hostSide: record.hostSide), port: name)
+      } catch {
+        lose(name)
+        markUnattached(name, "\(error)")
+      }
+    case .gone(let reason):
+      lose(name)
+      if let reason { markUnattached(name, reason) }
+    }
   }
 
   /// Reads the state of a port that has a device.

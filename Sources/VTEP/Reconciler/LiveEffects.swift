@@ -118,6 +118,8 @@ final class LiveEffects: ReconcilerEffects {
     return try settings.kind.driver.open(settings, on: portHost(guestMTU: guestMTU, ownSockets: ownSockets))
   }
 
+  func open(_ backEnd: BackEnd) throws(VTEPError) -> FrameDevice { .ethdev(try backEnd.open(runtime)) }
+
   func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice) {
     let subject = "underlay.device \(name)"
     guard let link = try VTEPError.wrap(subject, { () throws(NetlinkError) in try netlink.link(named: name) }) else {

@@ -137,10 +137,10 @@ struct PortTable {
 
   // -- ports that are due ------------------------------------------------------------------------------------------------
 
-  /// Ports that had a peer and have lost it, of kinds that have to be opened anew then.
+  /// Ports that had a peer and have lost it, and have to be opened anew.
   var deserted: [String] {
     byName.values.filter {
-      $0.driver.retriesOpening && $0.settings.attachment.role == .client && $0.device != nil && !$0.isUp && $0.wasUp
+      $0.device != nil && !$0.isUp && $0.wasUp && $0.driver.losesPeerForGood($0.settings.attachment)
     }.map(\.settings.name)
   }
 

@@ -35,6 +35,8 @@ protocol ReconcilerEffects: AnyObject {
   ///   - guestMTU: MTU in bytes with which a guest's frames fit the underlay.
   ///   - ownSockets: paths of the sockets that ports serve.
   func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort?
+  /// Opens the device of a port whose back end has answered.
+  func open(_ backEnd: BackEnd) throws(VTEPError) -> FrameDevice
   /// While it is true, what was read of the host's interfaces for one port serves for all that are opened.
   var opensTogether: Bool { get set }
   func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice)

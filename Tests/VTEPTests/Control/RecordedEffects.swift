@@ -125,6 +125,8 @@ final class RecordedEffects: ReconcilerEffects {
   /// Whether ports were opened so.
   private(set) var openedTogether: [Bool] = []
 
+  func open(_ backEnd: BackEnd) throws(VTEPError) -> FrameDevice { makeDevice() }
+
   func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice) {
     guard !broken.contains(name) else { throw VTEPError(.environment, "underlay.device \(name)", "broken") }
     return (link(name), makeDevice())

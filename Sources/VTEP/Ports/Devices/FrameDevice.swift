@@ -24,6 +24,8 @@ enum FrameDevice: Sendable {
   case packetSocket(PacketSocketDevice)
   case tap(TapQueues)
   case vhost(GuestDevice)
+  /// There is no device yet: the back end of a virtio-user port has to connect, or to answer.
+  case awaited(BackEnd)
 
   var kind: FrameDeviceKind {
     switch self {
@@ -31,6 +33,7 @@ enum FrameDevice: Sendable {
     case .packetSocket: .packetSocket
     case .tap: .tap
     case .vhost: .vhost
+    case .awaited: .none
     }
   }
 
@@ -41,13 +44,14 @@ enum FrameDevice: Sendable {
     case .packetSocket(let device): device.descriptors.count
     case .tap(let tap): tap.descriptors.count
     case .vhost(let device): device.queueCount
+    case .awaited: 0
     }
   }
 
   /// One per receive queue, readable when frames wait; -1, or empty: the queue is polled in every round.
   var descriptors: [Int32] {
     switch self {
-    case .ethdev: []
+    case .ethdev, .awaited: []
     case .packetSocket(let device): device.descriptors
     case .tap(let tap): tap.descriptors
     case .vhost(let device): device.descriptors
@@ -63,7 +67,7 @@ enum FrameDevice: Sendable {
     case .ethdev(let device): device.mac
     case .packetSocket(let device): device.mac
     case .tap(let tap): tap.mac
-    case .vhost: nil
+    case .vhost, .awaited: nil
     }
   }
 
@@ -71,21 +75,21 @@ enum FrameDevice: Sendable {
   var ownedSocket: String? {
     switch self {
     case .ethdev(let device): device.ownedSocket
-    case .packetSocket, .tap, .vhost: nil
+    case .packetSocket, .tap, .vhost, .awaited: nil
     }
   }
 
   var ethernet: EthernetDevice? {
     switch self {
     case .ethdev(let device): device
-    case .packetSocket, .tap, .vhost: nil
+    case .packetSocket, .tap, .vhost, .awaited: nil
     }
   }
 
   /// The interface behind the device is gone for good, also if it has come back in the meantime.
   var isDead: Bool {
     switch self {
-    case .ethdev, .vhost: false
+    case .ethdev, .vhost, .awaited: false
     case .packetSocket(let device): device.isDead
     case .tap(let tap): TapDevice.state(of: tap.descriptors[0]) == .gone
     }
@@ -111,6 +115,7 @@ enum FrameDevice: Sendable {
     case .vhost(let device):
       entry.device = device.index
       entry.sendsSegments = true
+    case .awaited: break
     }
   }
 
@@ -121,6 +126,7 @@ enum FrameDevice: Sendable {
     case .packetSocket(let device): device.close()
     case .tap(let tap): tap.close()
     case .vhost(let device): device.close()
+    case .awaited(let backEnd): backEnd.close()
     }
   }
 }

@@ -20,6 +20,10 @@ enum DPDKDriver: PortDriver {
     guard !name(attachment).isEmpty, devargs.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }), devargs.utf8.count <= 1024 else {
       return [(.devargs, "devargs '\(devargs)' must be a device and its arguments, separated by commas, without blanks")]
     }
+    // The driver waits for a back end, and all of vtepd would with it.
+    if name(attachment).hasPrefix("net_virtio_user"), !devargs.contains(",path=/dev/") {
+      return [(.devargs, "devargs '\(devargs)': vtepd cannot wait for this driver's back end; use kind: virtio-user")]
+    }
     return []
   }
 

@@ -10,6 +10,9 @@ enum MemifDriver: PortDriver {
   static let closesWhenDisabled = true
   static let retriesOpening = true
 
+  /// A server's device goes on with the next client.
+  static func losesPeerForGood(_ attachment: PortAttachment) -> Bool { attachment.role == .client }
+
   /// The socket and its connections, memory regions, and an event for each ring.
   static func descriptorCount(_ attachment: PortAttachment) -> Int { 8 + 4 * attachment.queues }
 
@@ -34,9 +37,16 @@ enum MemifDriver: PortDriver {
       "role=\(attachment.role.rawValue),id=\(attachment.memifID),socket=\(path),socket-abstract=no"
       + ",mac=\(host.stableMAC(port: settings.name))"
     func open() throws(VTEPError) -> EthernetDevice {
-      try EthernetDevice.open(
-        driver: "net_memif", arguments: arguments, queues: attachment.queues, runtime: host.runtime, subject: subject,
-        remedy: "see the preceding log lines")
+      do throws(VTEPError) {
+        return try EthernetDevice.open(
+          driver: "net_memif", arguments: arguments, queues: attachment.queues, runtime: host.runtime, subject: subject,
+          remedy: "see the preceding log lines")
+      } catch  where !isServer && error.operation == "\(subject): start" {
+        // The driver does not say why it could not connect.
+        throw VTEPError(
+          .refused, "\(subject): connect to \(path)", "who listens there accepts no connections, or is no memif server",
+          remedy: "restart that process, or name another socket")
+      }
     }
     var device = isServer ? try MemifListener.opening(path, open) : try open()
     if isServer { device.ownedSocket = path }

@@ -12,6 +12,8 @@ enum VirtioUserDriver: PortDriver {
   static let retriesOpening = true
   static let hostMayUseInterface = true
 
+  static func losesPeerForGood(_ attachment: PortAttachment) -> Bool { true }
+
   private static let kernelDevice = "/dev/vhost-net"
 
   /// The same as for a vhost-user guest.
@@ -31,30 +33,29 @@ enum VirtioUserDriver: PortDriver {
   static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
     let subject = "port \(settings.name)"
     let attachment = settings.attachment
-    var arguments = "mac=\(host.stableMAC(port: settings.name)),queues=\(attachment.queues),queue_size=256"
+    let arguments = "mac=\(host.stableMAC(port: settings.name)),queues=\(attachment.queues),queue_size=256"
     if let socket = attachment.socket {
       let path = host.path(socket)
       let isServer = attachment.role == .server
       try UnixSocketPath.prepare(path, isServer: isServer, subject: subject)
-      // DPDK's driver gives up if nobody listens yet.
-      if !isServer, !UnixSocketPath.isServed(path) { return nil }
-      arguments += ",path=\(path),server=\(isServer ? 1 : 0)"
-    } else {
-      guard access(kernelDevice, R_OK | W_OK) == 0 else {
-        throw VTEPError(
-          .refused, subject, "the kernel has no \(kernelDevice)", remedy: "load vhost_net, or use kind tap")
+      guard let backEnd = try BackEnd(path, isServer: isServer, arguments: arguments, queues: attachment.queues, subject: subject) else {
+        return nil
       }
-      try checkTap(attachment.device ?? "", on: host, subject: subject)
-      arguments += ",path=\(kernelDevice),iface=\(attachment.device ?? "")"
+      return try serving(path, .awaited(backEnd), attachment, subject: subject)
     }
+    guard access(kernelDevice, R_OK | W_OK) == 0 else {
+      throw VTEPError(
+        .refused, subject, "the kernel has no \(kernelDevice)", remedy: "load vhost_net, or use kind tap")
+    }
+    try checkTap(attachment.device ?? "", on: host, subject: subject)
     let device = try EthernetDevice.open(
-      driver: "net_virtio_user", arguments: arguments, queues: attachment.queues, runtime: host.runtime,
-      subject: subject, remedy: "see the preceding log lines")
-    guard let socket = attachment.socket else { return OpenedPort(device: .ethdev(device)) }
-    return try serving(host.path(socket), .ethdev(device), attachment, subject: subject)
+      driver: "net_virtio_user", arguments: "\(arguments),path=\(kernelDevice),iface=\(attachment.device ?? "")",
+      queues: attachment.queues, runtime: host.runtime, subject: subject, remedy: "see the preceding log lines")
+    return OpenedPort(device: .ethdev(device))
   }
 
   static func status(_ device: FrameDevice, link: Link?, settings: PortSettings) -> PortStatus {
-    device.ethernet?.linkStatus(whenDown: .waiting, mtu: settings.mtu) ?? PortStatus(mtu: settings.mtu)
+    if case .awaited(let backEnd) = device { return PortStatus(mtu: settings.mtu, remark: backEnd.remark) }
+    return device.ethernet?.linkStatus(whenDown: .waiting, mtu: settings.mtu) ?? PortStatus(mtu: settings.mtu)
   }
 }
