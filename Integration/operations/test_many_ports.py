@@ -1,4 +1,4 @@
-"""300 taps and 28 vhost-user guests on one vtepd: they reach each other, a broadcast reaches all, and a busy port does not starve the
+"""300 taps and 40 vhost-user guests on one vtepd: they reach each other, a broadcast reaches all, and a busy port does not starve the
 others. Prints memory and idle CPU time."""
 import itertools
 import os
@@ -16,7 +16,7 @@ from lab.namespaces import run
 from lab.site import VNI
 
 pytestmark = pytest.mark.alone
-TAPS, GUESTS, PROCESSES = 300, 28, 2
+TAPS, GUESTS, PROCESSES = 300, 40, 2
 SAMPLE = [0, 1, 63, 64, 127, 128, 255, 256, TAPS - 2, TAPS - 1]
 FLOOD = """
 import socket, sys
