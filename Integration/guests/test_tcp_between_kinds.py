@@ -10,10 +10,10 @@ PAIRS = [
     ("tap1", "tap2"), ("tap1", "veth2"), ("veth1", "tap2"), ("veth1", "veth2"),
     ("tap1", "plain3"), ("veth1", "plain3"), ("tap2", "plain3"), ("veth2", "plain3"),
     # Of one vtepd.
-    ("tap1", "tap3"), ("veth1", "veth3"), ("tap1", "veth1"), ("tap2", "veth2"),
+    ("tap1", "tap3"), ("veth1", "veth3"), ("tap1", "veth1"), ("tap2", "tap4"), ("veth2", "veth4"), ("tap2", "veth2"),
     # With virtual machines: through a tunnel, of one vtepd.
     ("tap1", "vm2"), ("veth1", "vm2"), ("vm1", "tap2"), ("vm1", "veth2"), ("vm1", "vm2"), ("vm1", "plain3"), ("vm2", "plain3"),
-    ("vm1", "tap1"), ("vm1", "veth1"), ("vm2", "tap2"), ("vm2", "veth2"),
+    ("vm1", "tap1"), ("vm1", "veth1"), ("vm2", "tap2"), ("vm2", "veth2"), ("vm2", "vm4"),
 ]
 
 
@@ -27,15 +27,15 @@ def site(request):
 @pytest.mark.parametrize("one, other", PAIRS)
 def test_tcp(site, one, other, network):
     first, second = site.guests[one], site.guests[other]
-    families, size, seconds = (4, 6), 4 << 20, 20
-    if site.mtu == 9000 and network == "carried" and isinstance(second, VirtualMachine):
-        pytest.skip("not solved: about one in two of these connections of containers to machines fails at once")
+    size, seconds = 4 << 20, 20
+    if network == "stacked":
+        size >>= 2  # kernels cut segments with two tags themselves
     if any(isinstance(guest, VirtualMachine) for guest in (first, second)):
         site.start_machines()
-        # An emulated machine takes seconds: IPv4 and IPv6 in turns.
-        families, size = [families[(PAIRS.index((one, other)) + NETWORKS.index(network) + site.mtu // 9000) % 2]], 1 << 20
-        seconds = 90
-    for family in families:
+        # An emulated machine takes longer. Of what it sends with two tags, DPDK's vhost library loses the segment size: the whole is
+        # refused, and sent again in single packets.
+        size, seconds = 1 << (16 if network == "stacked" else 20), 90
+    for family in (4, 6):
         before = site.drops()
         try:
             exchange(first, second, addresses(second.number, network)[family == 6], size, seconds)

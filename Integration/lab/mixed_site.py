@@ -1,36 +1,42 @@
 """Ports of all kinds on two hosts with vtepd, and the kernel's VXLAN device on a third; the kernel's settings are its defaults.
 
-    tap1, veth1, spare taps and veths, vm1 ── hv1: vtepd, 1 worker  ──┐
-    tap2, veth2, vm2 ──────────────────────── hv2: vtepd, 2 workers ──┼─ bridge
-    plain3 ────────────────────────────────── hv3: kernel ────────────┘
+    tap1, veth1, tap3, veth3, vm1 ────── hv1: vtepd, 1 worker  ──┐
+    tap2, veth2, tap4, veth4, vm2, vm4 ─ hv2: vtepd, 2 workers ──┼─ bridge
+    plain3 ───────────────────────────── hv3: kernel ────────────┘
 
-hv2's interfaces join received segments (GRO), like a NIC. Each guest has three networks:
+hv2's interfaces join received segments (GRO), like a NIC. Each guest has four networks:
 
     untagged   10.0.0.N   VNI 5001, over IPv4
     carried    10.0.1.N   VNI 5001, with tag 100 inside VXLAN
     bound      10.0.2.N   VNI 5002, over IPv6; tag 200 on the port, none inside VXLAN
+    stacked    10.0.3.N   the same with tag 300 behind tag 200: the only one inside VXLAN
 """
 from .daemon import Vtepd
 from .guest import VirtualMachine
 from .hosts import Guest
 from .namespaces import run, wait_until
 
-NETWORKS = ("untagged", "carried", "bound")
+NETWORKS = ("untagged", "carried", "bound", "stacked")
 VNIS = (5001, 5002)
-CARRIED, BOUND = 100, 200
+CARRIED, BOUND, STACKED = 100, 200, 300
 OVERHEAD4, OVERHEAD6, TAG = 50, 70, 4
 
 
+def tagged_networks(guest_mtu, underlay_mtu):
+    """Number of the network, tags (outermost first) and MTU."""
+    bound = underlay_mtu - OVERHEAD6
+    return [(1, (CARRIED,), guest_mtu - TAG), (2, (BOUND,), bound), (3, (BOUND, STACKED), bound - TAG)]
+
+
 class MixedGuest(Guest):
-    """A namespace in three networks, whatever its port is."""
+    """A namespace in all networks, whatever its port is."""
 
     def join(self, device, mtu, underlay_mtu):
         self.namespace.sysctl("net.ipv6.conf.default.accept_dad", 0)
         self.use(device, mtu)
-        for index, (vlan, size) in enumerate(((CARRIED, mtu - TAG), (BOUND, underlay_mtu - OVERHEAD6)), 1):
-            name = f"{self.name}-{vlan}"
-            member = Guest(self.lab, name, self.number, index, namespace=self.namespace)
-            member.tag(vlan, device, size)
+        for index, (*outer, vlan), size in tagged_networks(mtu, underlay_mtu):
+            member = Guest(self.lab, f"{self.name}-{vlan}", self.number, index, namespace=self.namespace)
+            member.tag(vlan, f"vlan{outer[0]}" if outer else device, size)
         return self
 
 
@@ -50,7 +56,7 @@ class MixedSite:
         self.switch.ip(f"link set br0 mtu {mtu} up")
         self.hosts = [self.add_host(number) for number in (1, 2, 3)]
         plans = [[("tap1", "tap"), ("tap3", "tap"), ("veth1", "netdev"), ("veth3", "netdev"), ("vm1", "vhost-user")],
-                 [("tap2", "tap"), ("veth2", "netdev"), ("vm2", "vhost-user")]]
+                 [("tap2", "tap"), ("tap4", "tap"), ("veth2", "netdev"), ("veth4", "netdev"), ("vm2", "vhost-user"), ("vm4", "vhost-user")]]
         self.number = 0
         for workers, plan in enumerate(plans, 1):
             self.add_daemon(workers, [(name, kind) for name, kind in plan if machines or kind != "vhost-user"])
@@ -101,7 +107,7 @@ class MixedSite:
         daemon = Vtepd(host, {
             "underlay": {"addresses": [f"192.0.2.{number}", f"2001:db8::{number}"], "device": "u0"},
             "vnis": [{"vni": VNIS[0], "flood": "replicate", "peers": [f"192.0.2.{other}" for other in others], "inner-vlan": "carry"},
-                     {"vni": VNIS[1], "flood": "replicate", "peers": [f"2001:db8::{other}" for other in others]}],
+                     {"vni": VNIS[1], "flood": "replicate", "peers": [f"2001:db8::{other}" for other in others], "inner-vlan": "carry"}],
             "ports": ports,
         })
         daemon.config["dataplane"] |= {"workers": workers, "memory-mb": 256}
@@ -110,7 +116,7 @@ class MixedSite:
         self.daemons.append(daemon.start(wait=False))
 
     def add_kernel(self):
-        """The guest has eth0 in the first VNI, with a VLAN device for the carried tag, and eth1 in the second."""
+        """The guest has eth0 in the first VNI and eth1 in the second, each with a VLAN device for the tag inside VXLAN."""
         host, name = self.hosts[2], "plain3"
         self.number += 1
         self.guests[name] = guest = MixedGuest(self.lab, name, self.number)
@@ -128,7 +134,8 @@ class MixedSite:
             host.ip(f"link set br{index} up")
         guest.use("eth0")
         Guest(self.lab, f"{name}-{CARRIED}", self.number, 1, namespace=space).tag(CARRIED, "eth0", self.guest_mtu - TAG)
-        Guest(self.lab, f"{name}-bound", self.number, 2, namespace=space).use("eth1")
+        Guest(self.lab, f"{name}-{BOUND}", self.number, 2, namespace=space).use("eth1")
+        Guest(self.lab, f"{name}-{STACKED}", self.number, 3, namespace=space).tag(STACKED, "eth1", self.mtu - OVERHEAD6 - TAG)
 
     # -- guests -------------------------------------------------------------------------------------------------------
 
@@ -140,10 +147,10 @@ class MixedSite:
         for machine in machines:
             machine.wait_booted()
             machine.shell("for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >$f; done")
-            for index, (vlan, size) in enumerate(((CARRIED, self.guest_mtu - TAG), (BOUND, self.mtu - OVERHEAD6)), 1):
+            for index, tags, size in tagged_networks(self.guest_mtu, self.mtu):
                 ipv4, ipv6 = addresses(machine.number, NETWORKS[index])
-                device = f"eth0.{vlan}"
-                machine.shell(f"ip link add link eth0 name {device} type vlan id {vlan} && ip link set {device} mtu {size} up"
+                trunk, device = (".".join(["eth0", *map(str, some)]) for some in (tags[:-1], tags))
+                machine.shell(f"ip link add link {trunk} name {device} type vlan id {tags[-1]} && ip link set {device} mtu {size} up"
                               f" && ip address add {ipv4}/24 dev {device} && ip address add {ipv6}/64 dev {device}")
         for machine in machines:
             self.daemons[self.where[machine.name]].wait_ports_up(machine.name)
