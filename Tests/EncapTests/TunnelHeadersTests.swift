@@ -179,6 +179,19 @@ import Testing
     }
   }
 
+  /// Only for UDP is a checksum of 0 written as 0xffff.
+  @Test(arguments: [(offset: 6, checksum: 0xffff), (offset: 16, checksum: 0), (offset: 2, checksum: 0)])
+  func checksumOfZero(_ expected: (offset: Int, checksum: UInt16)) {
+    var frame = [UInt8](repeating: 0, count: 60)
+    frame.setBig16(0x1234, at: 54)
+    frame.setBig16(0xffff - 0x1234, at: 56)
+    let memory = buffer.load(frame)
+    var span = memory.mutableBytes
+    UnfinishedChecksum.Place(start: 34, offset: expected.offset)
+      .finish(&span, sum: InternetChecksum.partialSum(Array(frame[34...]).span.bytes))
+    #expect(Array(memory).big16(34 + expected.offset) == expected.checksum)
+  }
+
   @Test func placesBeyondTheFrameAreRefused() {
     let frame = [UInt8](repeating: 0, count: 60)
     for (start, offset) in [(0, 0), (13, 2), (59, 0), (58, 1), (60, 0), (61, 0), (100, 0), (14, 45), (52, 8), (20, 0x7fff), (0x1ffff, 0)] {

@@ -22,6 +22,10 @@ public enum UnfinishedChecksum {
     /// checksums.
     @inlinable public var isCRC32c: Bool { offset == 8 }
 
+    /// UDP and UDP-Lite (RFC 3828) have their field there, in which 0 means "no checksum", or nothing. Elsewhere 0 is a checksum, and
+    /// what is written in its place (0xffff) is a wrong one to strict readers such as Wireshark.
+    @inlinable public var isUDP: Bool { offset == 6 }
+
     /// Whether the field lies behind the Ethernet header and within the contiguous beginning of the frame.
     @inlinable
     public func fits(_ frame: RawSpan) -> Bool {
@@ -33,8 +37,7 @@ public enum UnfinishedChecksum {
     /// - Precondition: it fits.
     public func finish(_ frame: inout MutableRawSpan, sum: UInt32) {
       precondition(fits(frame.bytes), "beyond the frame")
-      // Of all protocols: 0 means "no checksum" to some of them, and its complement is the same number to the rest.
-      frame.storeBig16(InternetChecksum.complementUDP(sum), at: field)
+      frame.storeBig16(isUDP ? InternetChecksum.complementUDP(sum) : InternetChecksum.complement(sum), at: field)
     }
 
     /// Clears the field of a CRC32c, which must be 0 while it is computed.
