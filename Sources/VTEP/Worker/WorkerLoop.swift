@@ -7,7 +7,7 @@ import Synchronization
 
 enum WorkerLoop {
   /// Rounds without a packet before an adaptive worker goes to sleep; at most a quarter of a second. Where all queues can be waited
-  /// for, each is a system call, and 12 of them cost as much as falling asleep and waking up.
+  /// for, each is a system call. With none of them TCP between veths lost a tenth: it is cheaper to be awake when the next burst comes.
   private static let idleRounds = 4
   private static let idlePollingRounds = 64
   /// A worker with a queue that nothing can wait for sleeps in naps, in microseconds. Each that finds nothing makes the next an eighth
@@ -52,7 +52,7 @@ enum WorkerLoop {
       }
       before = now
       worker.nowCycles = now
-      if now >= nextTick {
+      if now >= nextTick || worker.readiness.takeSignal() {
         nextTick = now &+ tickCycles
         worker.nowSeconds = MonotonicClock.seconds()
         worker.rareWorkIsDue = true
@@ -67,12 +67,7 @@ enum WorkerLoop {
       activity.pointee.totalCycles.add(awake &- before)
       before = awake
       worker.nowCycles = awake
-      if isWoken {
-        nextTick = 0
-        idle = patience / 2
-      } else {
-        idle = patience - 1
-      }
+      idle = isWoken ? 0 : patience - 1
     }
     cdpdk_rcu_offline(shared.pointee.rcu, thread)
     cdpdk_rcu_unregister(shared.pointee.rcu, thread)

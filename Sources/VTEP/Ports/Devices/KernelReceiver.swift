@@ -27,6 +27,9 @@ struct KernelReceiver: ~Copyable {
 
   /// The kernel has said something about a frame of the last `receive` beyond its octets (`Mbuf.note`).
   var hasNotes = false
+  /// The last `receive` from a tap found no more frames: one need not ask again before the next event. A packet socket is asked again:
+  /// it may have ended a burst early with an error, which brings no event.
+  private(set) var isDrained = false
   /// What the last `receive` lost.
   private(set) var losses = Losses()
 
@@ -131,9 +134,10 @@ struct KernelReceiver: ~Copyable {
     return code == Int(-EINVAL) || code == Int(-ENETDOWN) ? 0 : code
   }
 
-  /// The same from a queue of a tap, in which tags are part of the frame.
+  /// The same from a queue of a tap, in which tags are part of the frame. See `isDrained`.
   mutating func receive(tap descriptor: Int32, headByteCount: Int, into frames: UnsafeMutablePointer<OpaquePointer?>) -> Int {
     losses = Losses()
+    isDrained = false
     let ready = prepare(headByteCount: headByteCount)
     guard ready > 0 else { return 0 }
     var live = 0
@@ -143,6 +147,7 @@ struct KernelReceiver: ~Copyable {
       let length = code &- MemoryLayout<cdpdk_virtio_header>.size
       guard length > 0 else {
         if index == 0 { return code < 0 ? code : 0 }
+        isDrained = code == Int(-EAGAIN)
         break
       }
       usedCount = max(usedCount, index &+ 1)

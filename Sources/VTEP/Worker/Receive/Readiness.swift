@@ -23,6 +23,8 @@ struct Readiness: ~Copyable {
   /// It has others, which nothing can wait for.
   private(set) var mustPoll = false
   private var roundsSinceEvents = 0
+  /// The control side's event has come.
+  private var isSignalled = false
 
   private static let eventLimit: Int32 = 64
   /// Rounds between two questions for events while there is enough to do.
@@ -95,6 +97,13 @@ struct Readiness: ~Copyable {
     if count == 0 || roundsSinceEvents >= Self.busyRounds { wait(microseconds: 0) }
   }
 
+  /// Whether the control side's event has come since the last question.
+  @inline(always)
+  mutating func takeSignal() -> Bool {
+    defer { isSignalled = false }
+    return isSignalled
+  }
+
   /// Waits for events, and notes the queues that they name.
   ///
   /// - Returns: false when the time was over first.
@@ -110,6 +119,7 @@ struct Readiness: ~Copyable {
         add(QueueSlot(rawValue: UInt16(truncatingIfNeeded: data)))
       } else {
         cdpdk_event_clear(Int32(truncatingIfNeeded: data & 0xffff_ffff))
+        isSignalled = true
       }
     }
     return true

@@ -57,7 +57,7 @@ extension Worker {
         readiness.remove(at: position)
         continue
       }
-      position &+= 1
+      if queue.pointee.kind == .tap && receiver.isDrained { readiness.remove(at: position) } else { position &+= 1 }
       total &+= count
       unsent &+= count
       if unsent >= Limits.flushPackets {
