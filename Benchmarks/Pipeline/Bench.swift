@@ -28,6 +28,9 @@ struct Bench: ParsableCommand {
   @Option(help: "With --packets: addresses in the MAC table.")
   var macs = 1000
 
+  @Option(help: "With --packets: slow the pipeline down by this many readings of the clock per packet.")
+  var waste = 0
+
   @Flag(help: "With --packets: the bare loop instead of the pipeline.")
   var bare = false
 
@@ -42,7 +45,7 @@ struct Bench: ParsableCommand {
     if let packets {
       let scenario = try Scenario(direction, macs: macs, runtime: runtime, folder: folder)
       var worker = scenario.worker()
-      if bare { scenario.bareLoop(packets: packets) } else { scenario.pipelineLoop(&worker, packets: packets) }
+      if bare { scenario.bareLoop(packets: packets) } else { scenario.pipelineLoop(&worker, packets: packets, waste: waste) }
       scenario.close()
       return
     }

@@ -9,7 +9,11 @@ import MACTable
 @testable import VTEP
 
 final class Scenario {
-  enum Direction: String, CaseIterable, ExpressibleByArgument { case encapsulation, decapsulation }
+  enum Direction: String, CaseIterable, ExpressibleByArgument {
+    case encapsulation, decapsulation
+    /// From port to port of one VNI.
+    case local
+  }
 
   private let direction: Direction
   private let source: EthernetDevice
@@ -19,9 +23,19 @@ final class Scenario {
   private var publisher: SnapshotPublisher
   private let bareFrames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
 
-  // Ports of the snapshot: the source is the port or the underlay, the sink is the other.
-  private static let access: PortIndex = 1
+  // Ports of the snapshot: the source is the port or the underlay, the sink is another.
   private static let underlay: PortIndex = 0
+  private static let access: PortIndex = 1
+  private static let otherAccess: PortIndex = 2
+
+  private var input: PortIndex { direction == .decapsulation ? Self.underlay : Self.access }
+  private var output: PortIndex {
+    switch direction {
+    case .encapsulation: Self.underlay
+    case .decapsulation: Self.access
+    case .local: Self.otherAccess
+    }
+  }
   /// The same in every run: how many addresses collide in the MAC table and among a worker's sightings depends on them.
   private static let secrets = HashSecrets(mask: 0x5bd1_e995_2545_f491, multiplier: 0xd6e8_feb8_6659_fd93)
 
@@ -30,11 +44,11 @@ final class Scenario {
     // A hypervisor: a few guests here, all other addresses behind VTEPs.
     let remotes = macs - TrafficFile.guests
     let frames = (0..<remotes).map { index in
-      direction == .encapsulation
-        ? TrafficFile.frame(from: TrafficFile.localMAC(index), to: TrafficFile.remoteMAC(index), index: index)
-        : TrafficFile.packet(
+      direction == .decapsulation
+        ? TrafficFile.packet(
           carrying: TrafficFile.frame(
             from: TrafficFile.remoteMAC(index), to: TrafficFile.localMAC(index), index: index), index: index)
+        : TrafficFile.frame(from: TrafficFile.localMAC(index), to: TrafficFile.remoteMAC(index), index: index)
     }
     let path = "\(folder)/\(direction.rawValue).pcap"
     TrafficFile.write(frames, to: path)
@@ -51,17 +65,14 @@ final class Scenario {
     }
     for index in 0..<remotes {
       _ = table.learn(
-        MACKey(domain: 0, mac: TrafficFile.remoteMAC(index)), at: .vtep(VTEPIndex(index % TrafficFile.vteps)), nowSeconds: 0)
+        MACKey(domain: 0, mac: TrafficFile.remoteMAC(index)),
+        at: direction == .local ? .port(Self.otherAccess, vlan: 0) : .vtep(VTEPIndex(index % TrafficFile.vteps)), nowSeconds: 0)
     }
 
     guard let rcu = cdpdk_rcu_create(1) else { throw VTEPError(.environment, "RCU state", "out of memory") }
     let shared = UnsafeMutablePointer<SharedState>.allocate(capacity: 1)
     shared.initialize(to: SharedState(learnerEvent: cdpdk_event_create(), rcu: rcu))
     publisher = SnapshotPublisher(shared: shared)
-    publisher.publish(
-      Self.model(
-        access: direction == .encapsulation ? source : sink, underlay: direction == .encapsulation ? sink : source,
-        receives: direction == .encapsulation ? Self.access : Self.underlay))
 
     let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)
     locks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
@@ -73,6 +84,7 @@ final class Scenario {
       learnRings: learnRings, workers: 1, punts: try SlowPathRing(name: "punt-\(Self.rings)"), injections: nil,
       pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks, sleepsWhenIdle: false,
       epoll: -1, wakeEvent: -1)
+    publisher.publish(model())
   }
 
   nonisolated(unsafe) private static var rings = 100
@@ -84,26 +96,25 @@ final class Scenario {
     return try EthernetDevice.start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: name)
   }
 
-  private static func model(access: EthernetDevice, underlay: EthernetDevice, receives: PortIndex) -> ForwardingModel {
-    var model = ForwardingModel(
-      receiveQueues: [[ReceiveQueue(port: receives, queue: 0)]], decapPolicy: DecapPolicy())
+  private func model() -> ForwardingModel {
+    var model = ForwardingModel(receiveQueues: [[ReceiveQueue(port: input, queue: 0)]], decapPolicy: DecapPolicy())
     model.ownIPv4 = TrafficFile.ownVTEP
-    var port = PortEntry()
-    FrameDevice.ethdev(access).fill(&port)
-    port.isUp = true
-    port.untaggedDomain = 0
-    port.maxFrameByteCount = 1514
-    model.ports[Int(Self.access)] = port
-    port = PortEntry()
-    FrameDevice.ethdev(underlay).fill(&port)
-    port.isUp = true
-    port.isUnderlay = true
-    model.ports[Int(Self.underlay)] = port
-
     var domain = ForwardingModel.Domain()
     domain.entry.vni = TrafficFile.vni
     domain.entry.isInUse = true
-    domain.locals = [LocalTarget(port: Self.access, vlan: 0)]
+    for (index, device) in [(input, source), (output, sink)] {
+      var port = PortEntry()
+      FrameDevice.ethdev(device).fill(&port)
+      port.isUp = true
+      if index == Self.underlay {
+        port.isUnderlay = true
+      } else {
+        port.untaggedDomain = 0
+        port.maxFrameByteCount = 1514
+        domain.locals.append(LocalTarget(port: index, vlan: 0))
+      }
+      model.ports[Int(index)] = port
+    }
     model.domains = [domain]
     model.vteps = (0..<TrafficFile.vteps).map { index in
       let header = OuterHeader(
@@ -138,9 +149,14 @@ final class Scenario {
     while done < packets { done += bareRound() }
   }
 
-  func pipelineLoop(_ worker: inout Worker, packets: Int) {
+  /// - Parameter waste: readings of the clock with each packet, so that a guard of the loop's cost can be tested.
+  func pipelineLoop(_ worker: inout Worker, packets: Int, waste: Int) {
     var done = 0
-    while done < packets { done += worker.runOnce() }
+    while done < packets {
+      let count = worker.runOnce()
+      for _ in 0..<count * waste { _ = cdpdk_cycles() }
+      done += count
+    }
   }
 
   private func timed(_ seconds: Double, _ body: () -> Int) -> Rate {
@@ -157,8 +173,7 @@ final class Scenario {
 
   /// A benchmark of dropped frames would be worthless.
   func check(_ worker: borrowing Worker) {
-    let output = direction == .encapsulation ? Self.underlay : Self.access
-    let received = worker.counters.ports[Int(direction == .encapsulation ? Self.access : Self.underlay)].rxPackets.value
+    let received = worker.counters.ports[Int(input)].rxPackets.value
     let sent = worker.counters.ports[Int(output)].txPackets.value
     precondition(received > 0 && received == sent, "\(direction): \(received) packets in, \(sent) out")
   }
