@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from lab import Capture, EchoStream, Guest, Switch, UnderlayHost, Vtepd, wait_until
+from lab.hosts import like_a_wire
 from lab.ovn import Central, Gateway, Hypervisor
 
 
@@ -15,6 +16,7 @@ class OVN:
         self.switch = Switch(lab)
         self.central = Central(lab, self.switch)
         self.host = UnderlayHost(lab, self.switch, 1, "gw")
+        like_a_wire(self.host.namespace, "u0")  # packets are counted there
         self.hypervisors = [Hypervisor(lab, self.switch, number) for number in (2, 3)]
         self.guests = [Guest(lab, f"vm{number}", number) for number in (2, 3)]
         self.server = Guest(lab, "srv", 9)

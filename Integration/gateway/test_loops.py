@@ -10,7 +10,7 @@ import pytest
 
 from lab import Capture, Site, wait_until
 from lab.frames import BROADCAST, ethernet, mac_bytes
-from lab.hosts import Guest, veth
+from lab.hosts import Guest, like_a_wire, veth
 from lab.site import VNI
 
 PROBE = mac_bytes("03:80:c2:00:00:00")
@@ -56,6 +56,7 @@ def test_two_ports_cabled_together(lab):
     first.wait_ping(second.ipv4)
 
     # Somebody connects the two, and a frame starts to loop.
+    like_a_wire(host, "u0")
     capture = Capture(host, "u0", "udp dst port 4789 and ether src " + host.mac("u0"))
     raw = first.namespace.raw_socket("eth0", receive=False)
     begin = time.monotonic()
