@@ -54,6 +54,12 @@ public enum InternetChecksum {
     ~fold(sum)
   }
 
+  /// The checksum field of TCP, UDP or any other protocol for a sum.
+  @inlinable @inline(__always)
+  public static func complement(_ sum: UInt32, isUDP: Bool) -> UInt16 {
+    isUDP ? complementUDP(sum) : complement(sum)
+  }
+
   /// The UDP checksum field for a sum: as `complement`, but never 0, which would mean "no checksum" (RFC 768).
   @inlinable @inline(__always)
   public static func complementUDP(_ sum: UInt32) -> UInt16 {

@@ -37,7 +37,7 @@ public enum UnfinishedChecksum {
     /// - Precondition: it fits.
     public func finish(_ frame: inout MutableRawSpan, sum: UInt32) {
       precondition(fits(frame.bytes), "beyond the frame")
-      frame.storeBig16(isUDP ? InternetChecksum.complementUDP(sum) : InternetChecksum.complement(sum), at: field)
+      frame.storeBig16(InternetChecksum.complement(sum, isUDP: isUDP), at: field)
     }
 
     /// Clears the field of a CRC32c, which must be 0 while it is computed.
@@ -81,8 +81,7 @@ public enum UnfinishedChecksum {
     // The pseudo-header sum lies in the field already, so the sum over the segment is the whole sum.
     let sum = InternetChecksum.partialSum(
       frame.bytes.extracting(unchecked: transport.offset..<transport.offset &+ transport.byteCount))
-    let checksum =
-      transport.isUDP ? InternetChecksum.complementUDP(sum) : InternetChecksum.complement(sum)
+    let checksum = InternetChecksum.complement(sum, isUDP: transport.isUDP)
     guard UInt32(checksum) != transport.pseudoSum else { return .complete }
     frame.storeBig16(checksum, at: transport.field)
     return .finished

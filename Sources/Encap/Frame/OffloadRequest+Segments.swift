@@ -66,7 +66,6 @@ extension OffloadRequest {
   ///   - sum: `InternetChecksum.partialSum` of the frame from `transportOffset` to its end.
   public func finishChecksum(of headers: inout MutableRawSpan, sum: UInt32) {
     precondition(headers.byteCount >= headerByteCount, "headers are cut off")
-    let checksum = isUDP ? InternetChecksum.complementUDP(sum) : InternetChecksum.complement(sum)
-    headers.storeBig16(checksum, at: checksumOffset)
+    headers.storeBig16(InternetChecksum.complement(sum, isUDP: isUDP), at: checksumOffset)
   }
 }

@@ -58,17 +58,12 @@ public final class DPDKRuntime: Sendable {
     // The other half is for guests and for the queues of devices.
     let budget = settings.memoryMiB * 1_048_576 / 2
     bufferCount = min(max(budget / Self.bufferFootprint(dataRoom: Int(dataRoom), usesHugepages), 1024), 262_143)
-    guard
-      let pool = rte_pktmbuf_pool_create(
-        "vtepd-frames", UInt32(bufferCount), 256, 0, dataRoom, Int32(SOCKET_ID_ANY))
-    else {
-      throw VTEPError(
-        .environment, "packet buffers: \(bufferCount) of \(dataRoom) bytes", VTEPError.errnoText(cdpdk_errno()),
-        remedy: "raise dataplane.memory-mb")
-    }
-    self.pool = pool
+    pool = try Self.makePool("vtepd-frames", count: bufferCount, cache: 256, dataRoom: dataRoom)
     largePool = try Self.makeLargePool(settings: settings, usesHugepages: usesHugepages, log: log)
-    slicePool = try Self.makeSlicePool(workers: settings.workers)
+    // For views of the datagrams of a burst's trains. They are small and lie close together: with ordinary buffers, whose headers are
+    // kilobytes apart, each datagram cost a cache miss.
+    slicePool = try Self.makePool(
+      "vtepd-slices", count: 2_048 * settings.workers, cache: Int(RTE_MEMPOOL_CACHE_MAX_SIZE), dataRoom: 0)
   }
 
   /// Large buffers of one worker: a burst waits for frames, and two bursts may be on their way.
@@ -87,24 +82,14 @@ public final class DPDKRuntime: Sendable {
           + " may be dropped as no-buffers; \((wanted * footprint * 4 + 1_048_575) / 1_048_576) is enough")
     }
     // Without caches, which would keep buffers from the other workers.
-    guard let pool = rte_pktmbuf_pool_create("vtepd-segments", UInt32(count), 0, 0, UInt16.max, Int32(SOCKET_ID_ANY)) else {
-      throw VTEPError(
-        .environment, "packet buffers: \(count) of \(UInt16.max) bytes", VTEPError.errnoText(cdpdk_errno()),
-        remedy: "raise dataplane.memory-mb")
-    }
-    return pool
+    return try makePool("vtepd-segments", count: count, cache: 0, dataRoom: .max)
   }
 
-  /// Buffers without room, one for each datagram of the trains of a burst. They are small and lie close together: with ordinary
-  /// buffers, whose headers are kilobytes apart, each datagram of a train cost a cache miss.
-  private static func makeSlicePool(workers: Int) throws(VTEPError) -> OpaquePointer {
-    let count = 2_048 * workers
-    guard
-      let pool = rte_pktmbuf_pool_create(
-        "vtepd-slices", UInt32(count), UInt32(RTE_MEMPOOL_CACHE_MAX_SIZE), 0, 0, Int32(SOCKET_ID_ANY))
-    else {
+  private static func makePool(_ name: String, count: Int, cache: Int, dataRoom: UInt16) throws(VTEPError) -> OpaquePointer {
+    guard let pool = rte_pktmbuf_pool_create(name, UInt32(count), UInt32(cache), 0, dataRoom, Int32(SOCKET_ID_ANY)) else {
       throw VTEPError(
-        .environment, "packet buffers: \(count) for views", VTEPError.errnoText(cdpdk_errno()), remedy: "raise dataplane.memory-mb")
+        .environment, "packet buffers: \(count) of \(dataRoom) bytes", VTEPError.errnoText(cdpdk_errno()),
+        remedy: "raise dataplane.memory-mb")
     }
     return pool
   }
