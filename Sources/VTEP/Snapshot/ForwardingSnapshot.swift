@@ -24,7 +24,9 @@ struct PortEntry {
   /// The kernel device is up: frames may be delivered.
   var isUp = false
   var isUnderlay = false
-  /// The kernel interface's MAC address; underlay devices only.
+  /// Of an uplink's NIC that DPDK drives, the tap that stands for it in the kernel; of that tap, the NIC. Absent: all others.
+  var partner = PortIndex.absent
+  /// The uplink's MAC address; underlay devices only.
   var mac = MACAddress.zero
   /// Frames arrive by DMA and are not in the cache yet; virtual drivers have just copied them.
   var isHardware = false

@@ -20,7 +20,9 @@ extension Worker {
     }
     if count <= 0 { return count }
     if port.pointee.isHardware { prefetch(count) }
-    if port.pointee.isUnderlay {
+    if port.pointee.partner != .absent {
+      receiveFromOwnedUplink(count, port, portIndex: queue.pointee.port)
+    } else if port.pointee.isUnderlay {
       if receiver.hasNotes {
         receiveNoted(count, portIndex: queue.pointee.port)
       } else {

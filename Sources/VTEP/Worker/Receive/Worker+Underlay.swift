@@ -79,7 +79,7 @@ extension Worker {
 
   /// Makes one buffer of a packet's. It has several when it is longer than the interface's MTU, which the kernel has reassembled it
   /// to, or longer than buffers were made for when the daemon was started.
-  private mutating func gatherPacket(_ mbuf: Mbuf) -> Mbuf? {
+  mutating func gatherPacket(_ mbuf: Mbuf) -> Mbuf? {
     if mbuf.isContiguous || cdpdk_mbuf_linearize(mbuf.raw) == 0 { return mbuf }
     guard let copy = cdpdk_mbuf_copy(mbuf.raw, largePool) else { return nil }
     mbuf.free()
@@ -88,6 +88,10 @@ extension Worker {
 
   /// Drops a packet that the parser has not accepted, or leaves it to the kernel.
   mutating func refuse(_ mbuf: Mbuf, _ outer: OuterPacket, portIndex: PortIndex) {
+    if snapshot.pointee.ports[Int(portIndex)].partner != .absent, !isOurFault(outer) {
+      handToKernel(mbuf, portIndex: portIndex)
+      return
+    }
     guard outer.outcome == .notVXLAN else {
       drop(mbuf, port: portIndex, outer.reason)
       return
@@ -106,6 +110,10 @@ extension Worker {
       return Arrival(
         vtep: vtep, sender: outer.source, vni: outer.vni, innerOffset: outer.innerOffset, headerByteCount: outer.innerOffset,
         innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass)
+    }
+    if reason == .notOurDestination, snapshot.pointee.ports[Int(portIndex)].partner != .absent {
+      handToKernel(mbuf, portIndex: portIndex)
+      return nil
     }
     counters.drop(port: portIndex, reason).pointee.add(UInt64(packets))
     mbuf.free()
@@ -238,7 +246,7 @@ extension Worker {
   }
 
   /// Addressed to one of our VTEP addresses, or to a group that one of our VNIs uses.
-  private mutating func isOurs(_ destination: IPAddress) -> Bool {
+  mutating func isOurs(_ destination: IPAddress) -> Bool {
     let index = snapshot.pointee.vtep(at: destination)
     return index == .own || (index != .absent && destination.isMulticast)
   }

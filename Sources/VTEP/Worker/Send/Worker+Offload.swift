@@ -64,6 +64,8 @@ extension Worker {
   enum Exit {
     case tunnel(Tunnel)
     case local(LocalTarget)
+    /// The NIC of an uplink.
+    case uplink(PortIndex)
   }
 
   /// Segments a frame or completes its checksum, and sends the result on. Consumes the frame.
@@ -93,6 +95,8 @@ extension Worker {
     case .local(let target):
       let port = snapshot.pointee.ports + Int(target.port)
       put(mbuf, wireByteCount: mbuf.byteCount, to: target, port, ingress: ingress, mayJoin: true)
+    case .uplink(let nic):
+      transmitWhole(mbuf, nic: nic, ingress: ingress)
     }
   }
 }

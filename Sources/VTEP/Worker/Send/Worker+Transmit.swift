@@ -88,8 +88,8 @@ extension Worker {
     if hasTags { taggedBatches &= ~(1 &<< UInt64(batchIndex)) }
     if port.pointee.features.contains(.limitsEgress) { size = limitEgress(batch, size.frames, portIndex: portIndex) }
     let queues = Int(port.pointee.transmitQueues)
-    if queues == 1 || port.pointee.isUnderlay {
-      // Uplinks have one queue per worker.
+    if queues == 1 || port.pointee.isUnderlay || port.pointee.partner != .absent {
+      // Uplinks have one queue per worker, or share what they have.
       send(batch, size, portIndex: portIndex, queue: self.index % queues, hasTags: hasTags)
     } else {
       spread(batch, size.frames, portIndex: portIndex, queues: queues, hasTags: hasTags)

@@ -1,0 +1,134 @@
+// Worker+OwnedUplink: bursts from a NIC that DPDK drives for the underlay, and from the tap that stands for it in the kernel. What is VXLAN
+// for us goes on with step D2; everything else goes unchanged to the tap, and what the kernel sends there goes to the NIC. Step D1;
+// docs/decisions/0033-owned-uplinks.md.
+
+import CDPDK
+import Encap
+import MACTable
+
+extension Worker {
+  /// A burst from either of the two.
+  @inline(never)
+  mutating func receiveFromOwnedUplink(_ count: Int, _ port: UnsafePointer<PortEntry>, portIndex: PortIndex) {
+    if port.pointee.isUnderlay {
+      receiveFromNIC(count, port, portIndex: portIndex)
+    } else {
+      receiveFromKernel(count, nic: port.pointee.partner, portIndex: portIndex)
+    }
+  }
+
+  // -- from the NIC -----------------------------------------------------------------------------------------------------
+
+  /// Untagged frames to our MAC address go to the walk, which hands back what is not VXLAN for us (`refuse`, `arrival`): so the packets
+  /// that matter most are parsed once.
+  private mutating func receiveFromNIC(_ count: Int, _ port: UnsafePointer<PortEntry>, portIndex: PortIndex) {
+    let mac = port.pointee.mac
+    var kept = 0
+    var others = BatchSize()
+    for index in 0..<count {
+      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
+      if mbuf.byteCount > CutFrame.groupByteCount {
+        let ethernet = EthernetHeader(unchecked: mbuf.bytes, at: 0)
+        if ethernet.destination == mac && !ethernet.isTagged {
+          frames[kept] = mbuf.raw
+          kept &+= 1
+          continue
+        }
+      }
+      let byteCount = mbuf.byteCount
+      switch sort(mbuf, mac: mac) {
+      case .walk(let mbuf):
+        // The walk counts what is left of it.
+        others.bytes &+= UInt64(truncatingIfNeeded: byteCount &- mbuf.byteCount)
+        frames[kept] = mbuf.raw
+        kept &+= 1
+        continue
+      case .kernel(let mbuf):
+        handToKernel(mbuf, portIndex: portIndex)
+      case .drop(let mbuf, let reason):
+        drop(mbuf, port: portIndex, reason)
+      }
+      others.frames &+= 1
+      others.bytes &+= UInt64(truncatingIfNeeded: byteCount)
+    }
+    if others.bytes != 0 {
+      counters.ports[Int(portIndex)].addReceived(packets: UInt64(truncatingIfNeeded: others.frames), bytes: others.bytes)
+    }
+    if kept != 0 { receiveFromUnderlay(kept, portIndex: portIndex) }
+  }
+
+  /// Where a frame goes, which may be in another buffer by then.
+  private enum Way {
+    case walk(Mbuf)
+    case kernel(Mbuf)
+    case drop(Mbuf, DropReason)
+  }
+
+  /// A frame that is tagged, or not addressed to our MAC address: to a group, or what a promiscuous NIC lets pass. As on a shared uplink,
+  /// a priority tag is nothing, VXLAN to another host's MAC address is not for us, and a group's MAC address is for an IP group
+  /// (RFC 1122 section 3.3.6).
+  @inline(never)
+  private mutating func sort(_ packet: Mbuf, mac: MACAddress) -> Way {
+    guard let mbuf = gatherPacket(packet) else { return .drop(packet, .noBuffers) }
+    guard mbuf.byteCount > CutFrame.groupByteCount, let ethernet = EthernetView(mbuf.bytes), !ethernet.isTagged || ethernet.isPriorityTagged
+    else { return .kernel(mbuf) }
+    let destination = ethernet.destination
+    var tag: UInt32 = 0
+    if ethernet.isTagged {
+      tag = UInt32(ethernet.etherType) &<< 16 | UInt32(ethernet.vlanTCI)
+      // No more than the addresses may be left.
+      guard removeTag(mbuf) else { return .kernel(mbuf) }
+    }
+    let outer = OuterPacket(parsing: mbuf.bytes, policy: snapshot.pointee.decapPolicy)
+    guard outer.outcome != .notVXLAN, isOurs(outer.destination) else {
+      guard tag != 0 else { return .kernel(mbuf) }
+      // There is room where it was.
+      return mbuf.insertingTag(tag, pool: pool, chains: true).map(Way.kernel) ?? .drop(mbuf, .noHeadroom)
+    }
+    if destination == mac { return .walk(mbuf) }
+    guard destination.isMulticast else { return .drop(mbuf, .outerMACOtherHost) }
+    return outer.destination.isMulticast ? .walk(mbuf) : .drop(mbuf, .outerMACGroup)
+  }
+
+  /// Whether a packet that the parser has not accepted is a broken VXLAN packet to us. Its fragments are: the first is counted, and the
+  /// others, in which no port says whose they are, find no first one in the kernel.
+  mutating func isOurFault(_ outer: OuterPacket) -> Bool {
+    outer.outcome != .notVXLAN && isOurs(outer.destination)
+  }
+
+  /// Adds a frame to the batch of the tap.
+  @inline(never)
+  mutating func handToKernel(_ mbuf: Mbuf, portIndex: PortIndex) {
+    transmit(mbuf, byteCount: mbuf.byteCount, port: snapshot.pointee.ports[Int(portIndex)].partner)
+  }
+
+  // -- from the kernel --------------------------------------------------------------------------------------------------
+
+  /// What the host sends: to the NIC, once checksums are complete and large segments cut. That is the workers' task on every NIC.
+  private mutating func receiveFromKernel(_ count: Int, nic: PortIndex, portIndex: PortIndex) {
+    var byteCount: UInt64 = 0
+    for index in 0..<count {
+      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
+      byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
+      if let reason = acceptRequest(mbuf) {
+        drop(mbuf, port: portIndex, reason)
+      } else if mbuf.hasRequest {
+        finish(mbuf, for: .uplink(nic), ingress: portIndex)
+      } else {
+        transmitWhole(mbuf, nic: nic, ingress: portIndex)
+      }
+    }
+    counters.ports[Int(portIndex)].addReceived(packets: UInt64(truncatingIfNeeded: count), bytes: byteCount)
+  }
+
+  /// Adds a complete frame to the batch of a NIC, in one buffer if the NIC sends no others.
+  mutating func transmitWhole(_ mbuf: Mbuf, nic: PortIndex, ingress: PortIndex) {
+    if mbuf.isContiguous || snapshot.pointee.ports[Int(nic)].sendsSegments {
+      transmit(mbuf, byteCount: mbuf.byteCount, port: nic)
+    } else if let whole = gatherPacket(mbuf) {
+      transmit(whole, byteCount: whole.byteCount, port: nic)
+    } else {
+      drop(mbuf, port: ingress, .noBuffers)
+    }
+  }
+}

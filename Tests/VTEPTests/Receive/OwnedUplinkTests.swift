@@ -1,0 +1,191 @@
+// A NIC that DPDK drives, and its tap: VXLAN for us takes the walk, all else reaches the kernel as it is, and what the kernel sends
+// leaves complete.
+
+import CDPDK
+import Encap
+import MACTable
+import Testing
+
+@testable import VTEP
+
+extension DataplaneTests {
+  /// The uplink is the NIC, and the second uplink's place is its tap.
+  @Suite("Owned uplink")
+  struct OwnedUplinkTests {
+    private let frame = Frame.udp(from: Topology.guest(21), to: Topology.guest(1))
+    private let router = MACAddress(bits: 0x0200_0000_cc01)
+
+    private func run(_ family: Family = .ipv4, sourceLocation: SourceLocation = #_sourceLocation, _ body: (DataplaneFixture) throws -> Void)
+      throws
+    {
+      try DataplaneFixture.run(family, sourceLocation: sourceLocation) { plane in
+        plane.change { model in
+          let (nic, tap) = (Place.uplink.rawValue, Place.secondUplink.rawValue)
+          model.ports[Int(nic)].partner = tap
+          model.ports[Int(nic)].mac = Topology.uplinkMAC
+          model.ports[Int(tap)].partner = nic
+          model.ports[Int(tap)].isUnderlay = false
+        }
+        try body(plane)
+      }
+    }
+
+    private func expectKernel(_ plane: DataplaneFixture, _ frames: [Frame], sourceLocation: SourceLocation = #_sourceLocation) {
+      plane.run()
+      #expect(plane.take(.secondUplink).map(\.hex) == frames.map(\.hex), "frames to the kernel", sourceLocation: sourceLocation)
+    }
+
+    @Test("VXLAN for us takes the walk, also behind a priority tag", arguments: Family.allCases)
+    func vxlan(_ family: Family) throws {
+      try run(family) { plane in
+        let packet = plane.packet(carrying: frame)
+        plane.send(packet)
+        for type in [0x8100, 0x88a8] as [UInt16] {
+          plane.sendRaw(Self.tagged(packet.bytes, type: type, tci: 0xa000), at: .uplink)
+        }
+        plane.expect(local: [.vm1: [frame, frame, frame]])
+        // Longer than a buffer.
+        plane.sendRaw(packet.bytes, at: .uplink, segments: [100])
+        plane.expect(local: [.vm1: [frame]])
+        plane.send(Frame.udp(from: Topology.guest(1), to: Topology.guest(21)), from: .vm1)
+        plane.expect(tunnelled: [plane.tunnelled(to: Topology.near, Frame.udp(from: Topology.guest(1), to: Topology.guest(21)))])
+      }
+    }
+
+    @Test("groups of our VNIs take the walk, others are the kernel's", arguments: Family.allCases)
+    func groups(_ family: Family) throws {
+      try run(family) { plane in
+        plane.change { $0.domains[0].entry.learnsFromVTEPs = false }
+        var packet = plane.packet(carrying: frame)
+        packet.destination = Topology.groupAddress(family)
+        packet.destinationMAC = Topology.nextHop(Topology.group, family)
+        plane.send(packet)
+        plane.sendRaw(Self.tagged(packet.bytes, type: 0x8100, tci: 0), at: .uplink)
+        var foreign = packet
+        foreign.destination = family == .ipv4 ? IPAddress(ipv4: 0xef09_0909) : IPAddress(high: 0xff05 << 48, low: 0x909)
+        plane.send(foreign)
+        plane.sendRaw(Self.tagged(foreign.bytes, type: 0x8100, tci: 0xe000), at: .uplink)
+        expectKernel(plane, [foreign.bytes, Self.tagged(foreign.bytes, type: 0x8100, tci: 0xe000)])
+        plane.expect(local: [.vm1: [frame, frame]])
+      }
+    }
+
+    /// Frames of one burst that are sorted out in front of the walk overtake others, of other flows.
+    @Test("everything else reaches the kernel unchanged", arguments: Family.allCases)
+    func others(_ family: Family) throws {
+      try run(family) { plane in
+        var routed = plane.packet(carrying: frame)
+        routed.destination = Topology.address(77, family)
+        var broken = routed
+        broken.udpChecksum = .wrong
+        var otherPort = plane.packet(carrying: frame)
+        otherPort.destinationPort = 4790
+        let arp = Frame.arpRequest(from: router, target: 1)
+        let frames: [Frame] = [
+          arp, Self.tagged(arp, type: 0x8100, tci: 0xe000), Self.tagged(plane.packet(carrying: frame).bytes, type: 0x8100, tci: 5),
+          .ethernet(from: router, to: MACAddress(bits: 0x0180_c200_000e), type: 0x88cc, [UInt8](repeating: 7, count: 50)),
+          .udp(from: router, to: Topology.uplinkMAC), .udp6(from: router, to: Topology.uplinkMAC), .udp(from: router, to: .broadcast),
+          .udp(from: router, to: Topology.guest(99)), routed.bytes, broken.bytes, otherPort.bytes,
+          // As short as a driver may hand it over.
+          Frame.ethernet(from: router, to: Topology.uplinkMAC, type: 0x0806, []),
+          Frame.ethernet(from: router, to: Topology.uplinkMAC, type: 0x0806, [1]),
+          Frame.ethernet(from: router, to: .broadcast, type: 0x8100, []), [1, 2, 3],
+        ]
+        for frame in frames { plane.sendRaw(frame, at: .uplink) }
+        plane.sendRaw(frames[4], at: .uplink, segments: [20, 30])
+        plane.run()
+        #expect(plane.take(.secondUplink).map(\.hex).sorted() == (frames + [frames[4]]).map(\.hex).sorted())
+        plane.expect()
+        #expect(plane.deltas.ignored(.uplink).isEmpty)
+      }
+    }
+
+    @Test("what is broken on its way to us is counted, and fragments with it", arguments: Family.allCases)
+    func faults(_ family: Family) throws {
+      try run(family) { plane in
+        var packet = plane.packet(carrying: frame)
+        packet.udpChecksum = .wrong
+        plane.send(packet)
+        packet.udpChecksum = family == .ipv4 ? .zero : .correct
+        packet.flags = 0
+        plane.send(packet)
+        packet.flags = 0x08
+        packet.vni = 99
+        plane.send(packet)
+        plane.expect(drops: [.uplink: [.udpChecksum: 1, .vxlanFlags: 1, .unknownVNI: 1]])
+        guard family == .ipv4 else { return }
+        // More fragments; and a later one, which may be of anything.
+        var first = plane.packet(carrying: frame).bytes
+        first.replaceSubrange(20..<22, with: [0x20, 0])
+        first.replaceSubrange(24..<26, with: [0, 0])
+        first.replaceSubrange(24..<26, with: [UInt8].big16(Array(first[14..<34]).internetChecksum))
+        var later = first
+        later[21] = 8
+        plane.sendRaw(first, at: .uplink)
+        plane.sendRaw(later, at: .uplink)
+        expectKernel(plane, [later])
+        plane.expect(drops: [.uplink: [.outerFragment: 1]])
+      }
+    }
+
+    @Test("VXLAN to another host's MAC address, or to a group's with a unicast address, is not for us", arguments: Family.allCases)
+    func otherMACs(_ family: Family) throws {
+      try run(family) { plane in
+        for (mac, reason) in [
+          (router, DropReason.outerMACOtherHost), (.broadcast, .outerMACGroup), (Topology.nextHop(Topology.group, family), .outerMACGroup),
+        ] {
+          var packet = plane.packet(carrying: frame)
+          packet.destinationMAC = mac
+          plane.send(packet)
+          plane.sendRaw(Self.tagged(packet.bytes, type: 0x8100, tci: 0), at: .uplink)
+          plane.expect(drops: [.uplink: [reason: 2]])
+        }
+      }
+    }
+
+    @Test("what the kernel sends leaves as it is, complete and in pieces that fit")
+    func fromKernel() throws {
+      try run { plane in
+        let plain = Frame.udp(from: Topology.uplinkMAC, to: router)
+        let vxlan = plane.packet(carrying: frame).bytes
+        plane.sendRaw(plain, at: .secondUplink)
+        // Also what looks like VXLAN.
+        plane.sendRaw(vxlan, at: .secondUplink)
+        plane.run()
+        #expect(plane.take(.uplink).map(\.hex) == [plain, vxlan].map(\.hex))
+        for isIPv6 in [false, true] {
+          let small = TCPFrame(from: Topology.uplinkMAC, to: router, isIPv6: isIPv6, byteCount: 900)
+          plane.sendRaw(small.bytes(finished: false), at: .secondUplink, as: .placed(covered: 932, offset: 16))
+          let large = TCPFrame(from: Topology.uplinkMAC, to: router, isIPv6: isIPv6, byteCount: 20_000)
+          plane.sendRaw(
+            large.bytes(finished: false), at: .secondUplink, segments: Array(repeating: 1500, count: 13),
+            as: .placed(covered: 20_032, offset: 16, segment: 1448))
+          plane.run()
+          #expect(plane.take(.uplink).map(\.hex) == ([small.bytes(finished: true)] + large.segments(1448)).map(\.hex))
+        }
+        // A request that does not fit its frame.
+        plane.sendRaw(plain, at: .secondUplink, as: .placed(covered: 1, offset: 16))
+        plane.expect(drops: [.secondUplink: [.offloadHeaders: 1]])
+      }
+    }
+
+    @Test("a NIC that takes one buffer gets one")
+    func oneBuffer() throws {
+      try run { plane in
+        plane.changePort(.uplink) { $0.sendsSegments = false }
+        let plain = Frame.udp(from: Topology.uplinkMAC, to: router, byteCount: 1400)
+        plane.sendRaw(plain, at: .secondUplink, segments: [700])
+        plane.run()
+        let buffers = plane.takeBuffers(.uplink)
+        #expect(buffers.map { cdpdk_mbuf_segment_count($0) } == [1])
+        #expect(buffers.map { MemoryPort.bytes(of: $0).hex } == [plain.hex])
+        for buffer in buffers { cdpdk_mbuf_free(buffer) }
+        plane.expect()
+      }
+    }
+
+    private static func tagged(_ frame: Frame, type: UInt16, tci: UInt16) -> Frame {
+      frame[..<12] + .big16(type) + .big16(tci) + frame[12...]
+    }
+  }
+}
