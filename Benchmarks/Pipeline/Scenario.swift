@@ -93,7 +93,7 @@ final class Scenario {
     try VTEPError.check(rte_eal_hotplug_add("vdev", name, arguments), "attach \(name)")
     var portID: UInt16 = 0
     try VTEPError.check(rte_eth_dev_get_port_by_name(name, &portID), "find \(name)")
-    return try EthernetDevice.start(portID, queues: 1, promiscuous: false, runtime: runtime, subject: name)
+    return try EthernetDevice.start(portID, queues: 1, purpose: .plain, runtime: runtime, subject: name)
   }
 
   private func model() -> ForwardingModel {

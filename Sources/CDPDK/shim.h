@@ -208,18 +208,18 @@ static inline void cdpdk_spin_lock(uint32_t *l) { rte_spinlock_lock((rte_spinloc
 static inline void cdpdk_spin_unlock(uint32_t *l) { rte_spinlock_unlock((rte_spinlock_t *)l); }
 
 // -- devices -----------------------------------------------------------------------------------------------------------
-static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t tx_offloads) {
+// `rss_flows`: RTE_ETH_RSS_* of what is spread over the receive queues; 0: whatever the driver does by itself.
+static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t rx_offloads, uint64_t tx_offloads, uint64_t rss_flows) {
   struct rte_eth_conf conf;
   memset(&conf, 0, sizeof conf);
+  conf.rxmode.offloads = rx_offloads;
   conf.txmode.offloads = tx_offloads;
+  if (rss_flows != 0) { conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS; conf.rx_adv_conf.rss_conf.rss_hf = rss_flows; }
   return rte_eth_dev_configure(port, rxq, txq, &conf);
 }
-static inline int cdpdk_device_info(uint16_t port, uint64_t *tx_capabilities, uint16_t *max_rx_queues, uint16_t *max_tx_queues) {
-  struct rte_eth_dev_info info;
-  int r = rte_eth_dev_info_get(port, &info);
-  if (r == 0) { *tx_capabilities = info.tx_offload_capa; *max_rx_queues = info.max_rx_queues; *max_tx_queues = info.max_tx_queues; }
-  return r;
-}
+// Flows of IP packets, told apart by addresses and, where there are any, ports.
+static inline uint64_t cdpdk_rss_flows(void) { return RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP; }
+static inline uint64_t cdpdk_rx_offload_scatter(void) { return RTE_ETH_RX_OFFLOAD_SCATTER; }
 // Name of the bus a device is on: "vdev", "pci".
 static inline const char *cdpdk_device_bus(uint16_t port) {
   struct rte_eth_dev_info info;
@@ -229,6 +229,20 @@ static inline int cdpdk_device_mac(uint16_t port, uint8_t *octets) {
   struct rte_ether_addr a;
   int r = rte_eth_macaddr_get(port, &a);
   if (r == 0) memcpy(octets, a.addr_bytes, 6);
+  return r;
+}
+static inline int cdpdk_device_set_mac(uint16_t port, const uint8_t *octets) {
+  struct rte_ether_addr a;
+  memcpy(a.addr_bytes, octets, 6);
+  return rte_eth_dev_default_mac_addr_set(port, &a);
+}
+// The only groups, n addresses of six octets each, that the device is to receive.
+static inline int cdpdk_device_set_groups(uint16_t port, const uint8_t *octets, uint32_t n) {
+  struct rte_ether_addr *list = (struct rte_ether_addr *)calloc(n == 0 ? 1 : n, sizeof *list);
+  if (list == NULL) return -ENOMEM;
+  for (uint32_t i = 0; i < n; i++) memcpy(list[i].addr_bytes, octets + 6 * i, 6);
+  int r = rte_eth_dev_set_mc_addr_list(port, list, n);
+  free(list);
   return r;
 }
 static inline int cdpdk_device_link_is_up(uint16_t port) {

@@ -47,7 +47,7 @@ enum KernelGroups {
     return entries
   }
 
-  private static func contents(_ path: String) -> String? {
+  static func contents(_ path: String) -> String? {
     guard let file = fopen(path, "re") else { return nil }
     defer { fclose(file) }
     var bytes: [UInt8] = []

@@ -29,6 +29,7 @@ extension Link {
       linkNetnsID: attributes[IFLA_LINK_NETNSID]?.value(Int32.self),
       lowerIndex: attributes[IFLA_LINK]?.value(Int32.self),
       tun: kind == "tun" ? information?[IFLA_INFO_DATA].map { TunState($0.nested) } : nil)
+    isPromiscuous = (attributes[IFLA_PROMISCUITY]?.value(UInt32.self) ?? 0) > 0
   }
 }
 

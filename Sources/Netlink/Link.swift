@@ -27,6 +27,8 @@ public struct Link: Equatable, Sendable {
   public var lowerIndex: Int32?
   /// The users of a tun or tap interface; nil for other kinds.
   public var tun: TunState?
+  /// Somebody wants every frame: tcpdump, or the bridge that it is a member of.
+  public var isPromiscuous = false
 
   /// The user side of a tun or tap interface: descriptors of /dev/net/tun.
   public struct TunState: Equatable, Sendable {

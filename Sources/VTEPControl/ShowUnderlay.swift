@@ -18,17 +18,20 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
   /// The host has the address; nothing is sent without.
   public var present: Bool
   public var device: String
-  /// `af_packet`, …
+  /// `af_packet`; of a NIC that DPDK drives, DPDK's driver.
   public var driver: String
+  /// The NIC that DPDK drives, as it is configured; nil: the kernel drives it.
+  @Nullable public var dpdk: String?
   /// Bytes; nil while the device is not there.
   @Nullable public var mtu: Int?
   /// The device is there and its link is up.
   public var up: Bool
   /// Packets on the device that were left to the kernel, by cause; causes that occurred.
   public var ignored: [String: UInt64]
-  /// Packets to our UDP port that found the device's socket full.
+  /// Packets to our UDP port that found the device's socket full; of a NIC that DPDK drives, frames for which it had no room.
   public var missed: UInt64
-  /// What the kernel is made use of: `trains`.
+  /// What of the kernel is made use of: `trains`; of a NIC that DPDK drives, `rss`, and which frames it receives:
+  /// `multicast-filter`, `allmulticast`, `promiscuous` or `no-filter`.
   public var features: [String]
   /// What an operator should know about the device.
   public var notes: [String]
@@ -36,7 +39,7 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
   public var destinations: [DestinationRow]
 
   public init(
-    address: String, present: Bool = true, device: String, driver: String, mtu: Int? = nil, up: Bool = false,
+    address: String, present: Bool = true, device: String, driver: String, dpdk: String? = nil, mtu: Int? = nil, up: Bool = false,
     ignored: [String: UInt64] = [:], missed: UInt64 = 0, features: [String] = [], notes: [String] = [],
     destinations: [DestinationRow] = []
   ) {
@@ -44,6 +47,7 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
     self.present = present
     self.device = device
     self.driver = driver
+    self.dpdk = dpdk
     self.mtu = mtu
     self.up = up
     self.ignored = ignored
@@ -53,7 +57,7 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
     self.destinations = destinations
   }
 
-  enum CodingKeys: CodingKey { case address, present, device, driver, mtu, up, ignored, missed, features, notes, destinations }
+  enum CodingKeys: CodingKey { case address, present, device, driver, dpdk, mtu, up, ignored, missed, features, notes, destinations }
 }
 
 /// A destination that the daemon keeps resolved: a remote VTEP or a multicast group.

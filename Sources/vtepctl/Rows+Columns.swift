@@ -220,7 +220,7 @@ extension UnderlayRow {
       Column("ADDRESS") { $0.address },
       Column("PRESENT") { $0.present ? "yes" : "no" },
       Column("DEVICE") { $0.device },
-      Column("DRIVER") { $0.driver },
+      Column("DRIVER") { row in row.dpdk.map { "\(row.driver) (\($0.prefix { $0 != "," }))" } ?? row.driver },
       Column(number: "MTU") { $0.mtu.orDash },
       Column("STATE") { $0.up ? "up" : "down" },
       Column(number: "MISSED") { "\($0.missed)" },

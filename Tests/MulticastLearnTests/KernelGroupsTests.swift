@@ -35,6 +35,18 @@ import Testing
       ])
   }
 
+  @Test func linkLayer() {
+    let text = """
+      1    lo              1     0     3333000000fb
+      12   u0              2     0     01005e000001
+      12   u0              1     0     0180c200000e
+      12   u0              1     0     nonsense0000
+      """
+    #expect(
+      LinkGroups.parse(text, interfaceIndex: 12) == [MACAddress(bits: 0x0100_5e00_0001), MACAddress(bits: 0x0180_c200_000e)])
+    #expect(LinkGroups.parse(text, interfaceIndex: 2).isEmpty)
+  }
+
   @Test func nonsense() {
     for text in ["", "\n", "x y", "7", "\t\t010000E0", "7 u0 : 1 V3\n\t\tzz", "12 u0 ff05"] {
       #expect(KernelGroups.ipv4(text).isEmpty)

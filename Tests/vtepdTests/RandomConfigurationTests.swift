@@ -48,6 +48,7 @@ extension SeededGenerator {
   fileprivate mutating func configuration() -> Configuration {
     var state = DesiredState(
       underlay: UnderlaySettings(addresses: [IPAddress(ipv4: 0xc000_0201)], devices: [oneOf(["eth0", "0x10", "yes", "1e3"])]))
+    if number(0...2) == 0 { state.underlay.nics = [oneOf(["0000:03:00.0", "net_memif0,role=server,socket=/run/a:#b"])] }
     state.underlay.ttl = oneOf([.inherit, .fixed(7)])
     state.underlay.udpChecksum = oneOf(UnderlaySettings.UDPChecksum.allCases)
     for _ in 0..<number(0...40) {

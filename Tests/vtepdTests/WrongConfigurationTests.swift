@@ -146,11 +146,34 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
       "two of a family", "underlay: {addresses: [192.0.2.1, \"2001:db8::1\", »192.0.2.2], device: eth0}\n", "second IPv4 address"),
     WrongConfiguration("af_xdp", "underlay: {addresses: [192.0.2.1], device: eth0, driver: »af_xdp}\n", "af_xdp is not available"),
     WrongConfiguration("driver", "underlay: {addresses: [192.0.2.1], device: eth0, driver: »dpdk}\n", "driver must be af_packet"),
+    WrongConfiguration("dpdk without tap", "underlay: {addresses: [192.0.2.1], »dpdk: \"0000:03:00.0\"}\n", "key 'tap' is missing"),
+    WrongConfiguration("tap without dpdk", "underlay: {addresses: [192.0.2.1], »tap: vtep0}\n", "'tap' belongs to 'dpdk'"),
     WrongConfiguration(
-      "dpdk", "underlay: {addresses: [192.0.2.1], »dpdk: \"0000:03:00.0\", »tap: vtep0}\n", "'dpdk' is not available",
-      "'tap' is not available"),
+      "device and dpdk", "underlay: {addresses: [192.0.2.1], device: eth0, »dpdk: \"0000:03:00.0\"}\n",
+      "'dpdk' and 'device' exclude each other"),
     WrongConfiguration(
-      "device and dpdk", "underlay: {addresses: [192.0.2.1], device: eth0, »dpdk: \"0000:03:00.0\"}\n", "exclude each other"),
+      "driver and dpdk", "underlay: {addresses: [192.0.2.1], driver: af_packet, »dpdk: net_null0, tap: vtep0}\n",
+      "'dpdk' and 'driver' exclude each other"),
+    WrongConfiguration(
+      "a kernel interface as dpdk", "underlay: {addresses: [192.0.2.1], dpdk: »eth0, tap: vtep0}\n", "belongs in device"),
+    WrongConfiguration(
+      "half a PCI address", "underlay: {addresses: [192.0.2.1], dpdk: »\"03:00\", tap: vtep0}\n", "is not a PCI address like 0000:03:00.0"),
+    WrongConfiguration(
+      "blank in devargs", "underlay: {addresses: [192.0.2.1], dpdk: »\"net_null0, size=64\", tap: vtep0}\n", "without blanks"),
+    WrongConfiguration("no NIC", "underlay: {addresses: [192.0.2.1], dpdk: »[], tap: vtep0}\n", "at least one NIC"),
+    WrongConfiguration("no tap", "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: »[]}\n", "at least one tap"),
+    WrongConfiguration(
+      "two NICs, one tap", "underlay: {addresses: [192.0.2.1], dpdk: [net_null0, net_null1], tap: »vtep0}\n", "each NIC needs a tap"),
+    WrongConfiguration(
+      "NIC twice", "underlay: {addresses: [192.0.2.1], dpdk: [net_null0, »\"net_null0,size=64\"], tap: [vtep0, vtep1]}\n",
+      "dpdk net_null0 is given twice"),
+    WrongConfiguration(
+      "tap twice", "underlay: {addresses: [192.0.2.1], dpdk: [net_null0, net_null1], tap: [vtep0, »vtep0]}\n", "tap vtep0 is given twice"),
+    WrongConfiguration("tap name", "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: »a/b}\n", "'a/b' is not an interface name"),
+    WrongConfiguration(
+      "NIC of a port",
+      "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep0}\nports: [{name: a, kind: dpdk, devargs: »net_null0}]\n",
+      "devargs net_null0 already belongs to the underlay"),
     WrongConfiguration("udp-port", "underlay: {addresses: [192.0.2.1], device: eth0, udp-port: »65536}\n", "from 1 to 65535"),
     WrongConfiguration("ttl 256", "underlay: {addresses: [192.0.2.1], device: eth0, ttl: »256}\n", "from 1 to 255 or inherit"),
     WrongConfiguration("ttl word", "underlay: {addresses: [192.0.2.1], device: eth0, ttl: »inherited}\n", "from 1 to 255 or inherit"),

@@ -9,12 +9,12 @@ extension EthernetDevice {
     driver: String, arguments: String, queues: Int, runtime: DPDKRuntime, subject: String, remedy: String
   ) throws(VTEPError) -> EthernetDevice {
     let portID = try attach(driver: driver, arguments: arguments, subject: subject, remedy: remedy)
-    return try starting(portID, queues: queues, runtime: runtime, subject: subject)
+    return try starting(portID, queues: queues, purpose: .port, runtime: runtime, subject: subject)
   }
 
   /// Opens a device by its name on a bus.
   static func open(
-    bus: String, name: String, arguments: String, queues: Int, runtime: DPDKRuntime, subject: String
+    bus: String, name: String, arguments: String, queues: Int, purpose: Purpose = .port, runtime: DPDKRuntime, subject: String
   ) throws(VTEPError) -> EthernetDevice {
     var taken: UInt16 = 0
     guard rte_eth_dev_get_port_by_name(name, &taken) != 0 else {
@@ -23,14 +23,14 @@ extension EthernetDevice {
     let portID = try attach(
       bus: bus, name: name, arguments: arguments, subject: subject,
       remedy: bus == "pci" ? "bind the device to vfio-pci" : "see the preceding log lines")
-    return try starting(portID, queues: queues, runtime: runtime, subject: subject)
+    return try starting(portID, queues: queues, purpose: purpose, runtime: runtime, subject: subject)
   }
 
   private static func starting(
-    _ portID: UInt16, queues: Int, runtime: DPDKRuntime, subject: String
+    _ portID: UInt16, queues: Int, purpose: Purpose, runtime: DPDKRuntime, subject: String
   ) throws(VTEPError) -> EthernetDevice {
     do throws(VTEPError) {
-      return try start(portID, queues: queues, promiscuous: true, runtime: runtime, subject: subject)
+      return try start(portID, queues: queues, purpose: purpose, runtime: runtime, subject: subject)
     } catch {
       _ = cdpdk_device_remove(portID)
       throw error

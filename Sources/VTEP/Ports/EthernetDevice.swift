@@ -14,6 +14,12 @@ struct EthernetDevice: Sendable {
   let mac: MACAddress
   /// Frames come by DMA.
   var isHardware = false
+  /// The device spreads flows over its receive queues as we have told it to.
+  var usesRSS = false
+  /// Name of DPDK's driver, `net_virtio` for example.
+  var driver = ""
+  /// Why the driver has refused the MTU that it was opened with (errno); 0: it has not.
+  var mtuError: Int32 = 0
   /// Path of a socket that the driver leaves behind.
   var ownedSocket: String?
   /// Of a virtio-user port with a socket.
@@ -66,20 +72,56 @@ struct EthernetDevice: Sendable {
       .first { rte_eth_dev_get_port_by_name($0, &ignored) != 0 }
   }
 
+  /// What a device is opened for.
+  enum Purpose {
+    /// Everything that comes.
+    case port
+    /// What is for this host, spread by flow over the queues; `mtu`: in bytes, nil: the device's own.
+    case uplink(mtu: Int?)
+    /// A test's.
+    case plain
+  }
+
   /// Configures and starts an attached device.
+  ///
+  /// - Parameter queues: wanted, one per worker; a device with fewer gives what it has.
   static func start(
-    _ portID: UInt16, queues: Int, promiscuous: Bool, runtime: DPDKRuntime, subject: String
+    _ portID: UInt16, queues: Int, purpose: Purpose, runtime: DPDKRuntime, subject: String
   ) throws(VTEPError) -> EthernetDevice {
-    var capabilities: UInt64 = 0
-    var maxReceive: UInt16 = 0
-    var maxTransmit: UInt16 = 0
+    var info = rte_eth_dev_info()
+    try VTEPError.check(rte_eth_dev_info_get(portID, &info), "\(subject): device information")
+    let isHardware = cdpdk_device_bus(portID).map { String(cString: $0) } == "pci"
+    var count = min(queues, Int(info.max_rx_queues), Int(info.max_tx_queues))
+    var flows: UInt64 = 0
+    var receiveOffloads: UInt64 = 0
+    if case .uplink = purpose {
+      if count > 1 { flows = info.flow_type_rss_offloads & cdpdk_rss_flows() }
+      // Without RSS everything comes by the first queue. Virtual drivers have ways of their own.
+      if flows == 0 && isHardware { count = 1 }
+      receiveOffloads = info.rx_offload_capa & cdpdk_rx_offload_scatter()
+    }
+    let segments = info.tx_offload_capa & cdpdk_tx_offload_multi_segs()
+    let queueCount = UInt16(count)
     try VTEPError.check(
-      cdpdk_device_info(portID, &capabilities, &maxReceive, &maxTransmit), "\(subject): device information")
-    let count = UInt16(min(queues, Int(maxReceive), Int(maxTransmit)))
-    let segments = cdpdk_tx_offload_multi_segs()
-    let sendsSegments = capabilities & segments != 0
-    try VTEPError.check(
-      cdpdk_device_configure(portID, count, count, sendsSegments ? segments : 0), "\(subject): configure")
+      cdpdk_device_configure(portID, queueCount, queueCount, receiveOffloads, segments, flows), "\(subject): configure")
+    try setUpQueues(portID, count: queueCount, runtime: runtime, subject: subject)
+    var mtuError: Int32 = 0
+    if case .uplink(let mtu?) = purpose { mtuError = rte_eth_dev_set_mtu(portID, UInt16(clamping: mtu)) }
+    try VTEPError.check(rte_eth_dev_start(portID), "\(subject): start")
+    if case .port = purpose {
+      // Virtual devices without a filter receive everything anyway.
+      let code = rte_eth_promiscuous_enable(portID)
+      if code != -ENOTSUP { try VTEPError.check(code, "\(subject): promiscuous mode") }
+    }
+    var octets = [UInt8](repeating: 0, count: 6)
+    try VTEPError.check(cdpdk_device_mac(portID, &octets), "\(subject): address")
+    return EthernetDevice(
+      portID: portID, queueCount: count, sendsSegments: segments != 0,
+      mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }), isHardware: isHardware, usesRSS: flows != 0,
+      driver: info.driver_name.map { String(cString: $0) } ?? "", mtuError: mtuError == -ENOTSUP ? 0 : -mtuError)
+  }
+
+  private static func setUpQueues(_ portID: UInt16, count: UInt16, runtime: DPDKRuntime, subject: String) throws(VTEPError) {
     var receiveFrames: UInt16 = 512
     var transmitFrames: UInt16 = 512
     try VTEPError.check(
@@ -92,17 +134,5 @@ struct EthernetDevice: Sendable {
         rte_eth_tx_queue_setup(portID, queue, transmitFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil),
         "\(subject): transmit queue \(queue)")
     }
-    try VTEPError.check(rte_eth_dev_start(portID), "\(subject): start")
-    if promiscuous {
-      // Virtual devices without a filter receive everything anyway.
-      let code = rte_eth_promiscuous_enable(portID)
-      if code != -ENOTSUP { try VTEPError.check(code, "\(subject): promiscuous mode") }
-    }
-    var octets = [UInt8](repeating: 0, count: 6)
-    try VTEPError.check(cdpdk_device_mac(portID, &octets), "\(subject): address")
-    return EthernetDevice(
-      portID: portID, queueCount: Int(count), sendsSegments: sendsSegments,
-      mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }),
-      isHardware: cdpdk_device_bus(portID).map { String(cString: $0) } == "pci")
   }
 }

@@ -139,7 +139,7 @@ extension ControlState {
     model.decapPolicy = DecapPolicy(udpPort: new.udpPort, acceptsZeroUDP6Checksum: new.acceptsZeroUDP6Checksum)
     model.priorities = new.priorities
     model.repliesTooBig = new.pmtu == .reply
-    detachUnderlay(keeping: new.devices)
+    detachUnderlay(keeping: new.uplinks)
     if old.addresses != new.addresses || old.udpPort != new.udpPort { stale.routes = true }
     if old != new { stale.memberships = true }
     if old != new || underlay.hasNewPolicies { stale.adjacencies = true }

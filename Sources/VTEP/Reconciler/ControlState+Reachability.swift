@@ -94,8 +94,11 @@ public enum UnderlayCheck {
   /// Problems of the interfaces that exist; missing ones may appear later.
   public static func problems(_ settings: UnderlaySettings) -> [String] {
     guard let netlink = try? NetlinkSocket() else { return [] }
-    return settings.devices.compactMap { name in
-      guard let link = (try? netlink.link(named: name)) ?? nil else { return nil }
+    return settings.uplinks.compactMap { uplink in
+      guard let link = (try? netlink.link(named: uplink.device)) ?? nil else { return nil }
+      if uplink.nic != nil {
+        return link.tun == nil ? "\(uplink.subject): an interface of this name exists and is not a tap; name another tap" : nil
+      }
       do {
         try checkCarriesFrames(link)
         return nil

@@ -8,20 +8,27 @@ extension ControlState {
 
   /// Opens devices that are not open yet. Those that `settings` does not name stay until `detachUnderlay`.
   mutating func attachUnderlay(_ settings: UnderlaySettings) throws(VTEPError) {
+    try checkNICs(settings)
     var added: [UnderlayDevice] = []
     do throws(VTEPError) {
-      for name in settings.devices where !underlay.devices.contains(where: { $0.name == name }) {
-        let (link, device) = try effects.openUnderlay(name, udpPort: settings.udpPort)
+      for uplink in settings.uplinks where !underlay.devices.contains(where: { $0.uplink == uplink }) {
+        let opened = try effects.openUnderlay(uplink, udpPort: settings.udpPort)
+        var device = UnderlayDevice(name: uplink.device, devargs: uplink.nic, portIndex: 0, link: opened.link, device: opened.device)
+        device.nic = opened.nic
         guard let portIndex = ports.takeIndex() else {
-          effects.close(StaleState.Closing(device: device, subject: "underlay.device \(name)"))
-          throw VTEPError(.refused, "underlay.device \(name)", "no free port index")
+          effects.close(device.closings)
+          throw VTEPError(.refused, uplink.subject, "no free port index")
         }
-        added.append(UnderlayDevice(name: name, portIndex: portIndex, link: link, device: device))
+        device.portIndex = portIndex
+        added.append(device)
+        guard opened.nic != nil else { continue }
+        guard let tapIndex = ports.takeIndex() else { throw VTEPError(.refused, uplink.subject, "no free port index") }
+        added[added.count - 1].tapIndex = tapIndex
       }
     } catch {
       for device in added {
-        effects.close(StaleState.Closing(device: device.device, subject: "underlay.device \(device.name)"))
-        ports.giveBack(device.portIndex)
+        effects.close(device.closings)
+        for index in device.indexes { ports.giveBack(index) }
       }
       throw error
     }
@@ -30,6 +37,23 @@ extension ControlState {
       enterUnderlayPort(device)
     }
     if !added.isEmpty { readNeighbors() }
+    followNICs()
+  }
+
+  /// A NIC and its tap stay together while vtepd runs: neither can be opened a second time before the first pair is given up.
+  private func checkNICs(_ settings: UnderlaySettings) throws(VTEPError) {
+    for uplink in settings.uplinks {
+      let name = uplink.nic.map(DPDKDevice.name)
+      let other = underlay.devices.first { device in
+        device.uplink != uplink
+          && (device.name == uplink.device || name != nil && device.devargs.map(DPDKDevice.name) == name)
+      }
+      guard let other else { continue }
+      throw VTEPError(
+        .refused, uplink.subject,
+        "\(other.uplink.description) is in use, and cannot become \(uplink.description) while vtepd runs",
+        remedy: "restart vtepd")
+    }
   }
 
   private mutating func enterUnderlayPort(_ device: UnderlayDevice) {
@@ -41,39 +65,58 @@ extension ControlState {
     entry.isUp = device.isUp
     entry.mac = device.link?.mac ?? .zero
     entry.headByteCount = device.headByteCount
+    if let tapIndex = device.tapIndex, device.nic != nil { entry.partner = tapIndex }
     enter(entry, frames, at: device.portIndex)
     addQueues(of: frames, portIndex: device.portIndex)
+    if let nic = device.nic { enterTap(nic, of: device) }
   }
 
-  /// Closes the devices that `names` leaves out.
-  mutating func detachUnderlay(keeping names: [String]) {
-    let leaving = underlay.devices.filter { !names.contains($0.name) }
+  /// The kernel's side of a NIC that is ours.
+  private mutating func enterTap(_ nic: OwnedNIC, of device: UnderlayDevice) {
+    guard let index = device.tapIndex else { return }
+    let frames = FrameDevice.tap(nic.tap)
+    var entry = PortEntry()
+    frames.fill(&entry)
+    entry.transmitQueues = UInt16(frames.queueCount)
+    entry.isUp = true
+    entry.partner = device.portIndex
+    enter(entry, frames, at: index)
+    addQueues(of: frames, portIndex: index)
+  }
+
+  /// Closes the devices that `uplinks` leaves out.
+  mutating func detachUnderlay(keeping uplinks: [UnderlaySettings.Uplink]) {
+    let leaving = underlay.devices.filter { !uplinks.contains($0.uplink) }
     guard !leaving.isEmpty else { return }
-    underlay.devices.removeAll { !names.contains($0.name) }
+    underlay.devices.removeAll { !uplinks.contains($0.uplink) }
     stale.adjacencies = true
     for device in leaving {
       close(device)
-      stale.gonePorts.insert(device.portIndex)
+      stale.gonePorts.formUnion(device.indexes)
     }
   }
 
   /// Takes a device away from the workers.
   private mutating func close(_ device: UnderlayDevice) {
-    clearEntry(at: device.portIndex)
-    removeQueues(portIndex: device.portIndex)
-    stale.closing.append(StaleState.Closing(device: device.device, subject: "underlay.device \(device.name)"))
+    for index in device.indexes {
+      clearEntry(at: index)
+      removeQueues(portIndex: index)
+    }
+    stale.closing += device.closings
   }
 
   // -- changes --------------------------------------------------------------------------------------------------------
 
   /// A link appeared or changed.
-  mutating func updateUnderlayLink(_ link: Link) {
+  mutating func updateUnderlayLink(_ event: Link) {
     // A device in use is followed by its index: it keeps working under another name.
     guard
-      let position = underlay.devices.firstIndex(where: { $0.link?.index == link.index })
-        ?? underlay.devices.firstIndex(where: { $0.name == link.name })
+      let position = underlay.devices.firstIndex(where: { $0.link?.index == event.index })
+        ?? underlay.devices.firstIndex(where: { $0.name == event.name })
     else { return }
     let old = underlay.devices[position]
+    // The events of a tap that we have just set up tell of what it was before, and its NIC must not follow that.
+    let link = old.devargs == nil ? event : effects.link(index: event.index) ?? event
     guard old.link != link else { return }
     if let name = old.link?.name, old.link?.index == link.index, name != link.name {
       effects.log.notice("underlay.device \(old.name): the interface is now called \(link.name)")
@@ -83,22 +126,33 @@ extension ControlState {
       settle()
     }
     underlay.devices[position].link = link
-    if underlay.devices[position].device == nil { reopenUnderlay(at: position, link) }
+    if underlay.devices[position].device == nil { reopenUnderlay(at: position) }
     if old.link?.isRunning != link.isRunning {
-      effects.log.notice("underlay.device \(link.name): \(link.isRunning ? "up" : "down")")
+      effects.log.notice("\(old.uplink.subject): \(link.isRunning ? "up" : "down")")
     }
+    followNIC(at: position)
     followInterfaces()
     stale.routes = true
   }
 
-  private mutating func reopenUnderlay(at position: Int, _ link: Link) {
+  private mutating func reopenUnderlay(at position: Int) {
+    // What still holds the same place has to go first.
+    if !stale.closing.isEmpty { settle() }
+    var device = underlay.devices[position]
     do throws(VTEPError) {
-      underlay.devices[position].device = try effects.openUnderlay(link.name, udpPort: running.underlay.udpPort).device
-      enterUnderlayPort(underlay.devices[position])
-      effects.log.notice("underlay.device \(link.name): attached")
-      underlay.devices[position].fault = nil
+      var uplink = device.uplink
+      // It may be called something else by now.
+      if uplink.nic == nil, let name = device.link?.name { uplink.device = name }
+      let opened = try effects.openUnderlay(uplink, udpPort: running.underlay.udpPort)
+      (device.link, device.device, device.nic, device.fault) = (opened.link, opened.device, opened.nic, nil)
+      underlay.devices[position] = device
+      enterUnderlayPort(device)
+      followNIC(at: position)
+      effects.log.notice("\(uplink.subject): attached")
+      stale.routes = true
+      followInterfaces()
     } catch {
-      if underlay.devices[position].fault != "\(error)" { effects.log.error("\(error)") }
+      if device.fault != "\(error)" { effects.log.error("\(error)") }
       underlay.devices[position].fault = "\(error)"
     }
   }
@@ -106,6 +160,14 @@ extension ControlState {
   /// Once a second: opens again what could not be opened, and what has lost its interface without a word of it.
   mutating func retryUnderlay() {
     for device in underlay.devices {
+      if device.devargs != nil {
+        // The tap is made by us.
+        guard device.device == nil, let position = underlay.devices.firstIndex(where: { $0.portIndex == device.portIndex }) else {
+          continue
+        }
+        reopenUnderlay(at: position)
+        continue
+      }
       guard let link = device.link, device.device?.isDead != false else { continue }
       if device.device != nil {
         removeUnderlayLink(index: link.index)
@@ -117,12 +179,31 @@ extension ControlState {
     }
   }
 
+  // -- NICs that are ours ---------------------------------------------------------------------------------------------
+
+  /// Five times a second: neither the drivers' links nor the groups of an interface come as events.
+  mutating func followNICs() {
+    for position in underlay.devices.indices { followNIC(at: position) }
+  }
+
+  private mutating func followNIC(at position: Int) {
+    let device = underlay.devices[position]
+    guard let nic = device.nic, let link = device.link else { return }
+    let new = effects.follow(nic, link, subject: device.uplink.subject)
+    underlay.devices[position].nic = new
+    guard new.hasLink != nic.hasLink else { return }
+    effects.log.notice("\(device.uplink.subject): the NIC \(nic.name) has \(new.hasLink ? "a" : "no") link")
+    stale.adjacencies = true
+  }
+
   mutating func removeUnderlayLink(index: Int32) {
     guard let position = underlay.devices.firstIndex(where: { $0.link?.index == index }) else { return }
     let device = underlay.devices[position]
-    effects.log.error("underlay.device \(device.name): the interface is gone; waiting for it to come back")
+    let outlook = device.devargs == nil ? "waiting for it to come back" : "creating it again"
+    effects.log.error("\(device.uplink.subject): the interface is gone; \(outlook)")
     underlay.devices[position].link = nil
     underlay.devices[position].device = nil
+    underlay.devices[position].nic = nil
     close(device)
     stale.routes = true
     // Now, not when it is back: a membership that the socket keeps cannot be joined again.

@@ -74,7 +74,7 @@ extension LiveEffects {
 
   private func attachFilter(_ device: UnderlayDevice, udpPort: UInt16) throws(VTEPError) {
     let filter = UnderlayFilter(udpPort: udpPort)
-    try VTEPError.wrap("underlay.device \(device.name)") { () throws(NetlinkError) in
+    try VTEPError.wrap(device.uplink.subject) { () throws(NetlinkError) in
       for descriptor in device.device?.descriptors ?? [] { try filter.attach(toSocket: descriptor) }
     }
   }

@@ -120,16 +120,6 @@ final class LiveEffects: ReconcilerEffects {
 
   func open(_ backEnd: BackEnd) throws(VTEPError) -> FrameDevice { .ethdev(try backEnd.open(runtime)) }
 
-  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice) {
-    let subject = "underlay.device \(name)"
-    guard let link = try VTEPError.wrap(subject, { () throws(NetlinkError) in try netlink.link(named: name) }) else {
-      throw VTEPError(.environment, subject, "no such interface", remedy: "create it or name another")
-    }
-    try UnderlayCheck.checkCarriesFrames(link)
-    let device = try PacketSocketDevice.open(link, queues: dataplane.workers, purpose: .underlay(udpPort: udpPort), subject: subject)
-    return (link, .packetSocket(device))
-  }
-
   func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError) {
     try settings.kind.driver.adjust(link, settings, on: portHost(guestMTU: guestMTU))
   }

@@ -9,6 +9,7 @@ extension Reconciler {
   func tick() {
     state.ticks += 1
     state.pollPorts()
+    state.followNICs()
     checkRings()
     state.openShutPorts()
     // Those that were in doubt at the last tick already, so that each has had a moment.
@@ -50,6 +51,7 @@ extension Reconciler {
   /// Counts packets for which the sockets had no room.
   private func countMissedPackets() {
     for index in state.underlay.devices.indices {
+      if let nic = state.underlay.devices[index].nic { state.underlay.devices[index].missed = nic.device.missedFrames }
       for socket in state.underlay.devices[index].device?.descriptors ?? [] {
         state.underlay.devices[index].missed &+= UInt64(max(cdpdk_packet_losses(socket), 0))
       }

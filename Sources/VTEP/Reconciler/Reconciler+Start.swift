@@ -26,12 +26,13 @@ extension Reconciler {
     _ dataplane: DataplaneSettings, _ desired: DesiredState, _ netlink: NetlinkSocket, _ log: Logger
   ) throws(VTEPError) -> DPDKRuntime {
     var mtus = try portMTUs(desired, netlink)
-    for name in desired.underlay.devices {
-      guard let link = try VTEPError.wrap("underlay.device \(name)", { () throws(NetlinkError) in try netlink.link(named: name) })
-      else {
-        throw VTEPError(.environment, "underlay.device \(name)", "no such interface", remedy: "create it or name another")
+    for uplink in desired.underlay.uplinks {
+      let link = try VTEPError.wrap(uplink.subject) { () throws(NetlinkError) in try netlink.link(named: uplink.device) }
+      // A tap that is not there yet will have the NIC's MTU, and longer frames come in several buffers.
+      guard link != nil || uplink.nic != nil else {
+        throw VTEPError(.environment, uplink.subject, "no such interface", remedy: "create it or name another")
       }
-      mtus.append(link.mtu)
+      if let link { mtus.append(link.mtu) }
     }
     return try DPDKRuntime(
       settings: dataplane, maxFrameByteCount: EthernetDevice.bufferByteCount(mtu: mtus.max() ?? 1500), log: { log.notice("\($0)") })

@@ -186,7 +186,7 @@ public actor Reconciler {
     effects.close(
       state.ports.values.map {
         StaleState.Closing(device: $0.device, hostSide: $0.hostSide, subject: "port \($0.settings.name)")
-      } + state.underlay.devices.map { StaleState.Closing(device: $0.device, subject: "underlay.device \($0.name)") })
+      } + state.underlay.devices.flatMap(\.closings))
     // A tick or a message may come late.
     state.ports = PortTable()
     state.underlay.devices = []

@@ -39,7 +39,12 @@ protocol ReconcilerEffects: AnyObject {
   func open(_ backEnd: BackEnd) throws(VTEPError) -> FrameDevice
   /// While it is true, what was read of the host's interfaces for one port serves for all that are opened.
   var opensTogether: Bool { get set }
-  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice)
+  func openUnderlay(_ uplink: UnderlaySettings.Uplink, udpPort: UInt16) throws(VTEPError) -> OpenedUplink
+  /// Has a NIC that is ours and its tap follow each other.
+  ///
+  /// - Parameter link: the tap's.
+  /// - Returns: what both agree on now.
+  func follow(_ nic: OwnedNIC, _ link: Link, subject: String) -> OwnedNIC
   /// Applies changed settings to the device of a port.
   func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError)
   /// Gives back what was held for ports and underlay devices. No worker uses it any more.
@@ -61,6 +66,8 @@ protocol ReconcilerEffects: AnyObject {
 
   // -- kernel ------------------------------------------------------------------------------------------------------------
 
+  /// An interface as it is now, which events lag behind; nil: it is gone.
+  func link(index: Int32) -> Link?
   /// Which of these addresses the host has.
   func owned(_ addresses: [IPAddress]) throws(NetlinkError) -> Set<IPAddress>
   func route(to address: IPAddress, from source: IPAddress?, udpPort: UInt16) throws(NetlinkError) -> Route?
@@ -81,6 +88,14 @@ protocol ReconcilerEffects: AnyObject {
 
   /// Brings punt taps and loop probes in line with the ports.
   func updateSlowPath(_ ports: PortTable, probeIntervalSeconds: UInt32)
+}
+
+/// An uplink that was just opened.
+struct OpenedUplink {
+  var link: Link
+  var device: FrameDevice
+  /// Of an uplink whose NIC DPDK drives.
+  var nic: OwnedNIC?
 }
 
 extension ReconcilerEffects {

@@ -5,14 +5,20 @@ import Encap
 import MACTable
 import Netlink
 
-/// A kernel interface that leads to other VTEPs.
+/// A kernel interface that leads to other VTEPs: one that the kernel drives, or the tap of a NIC that DPDK drives.
 struct UnderlayDevice {
   var name: String
+  /// The NIC that was configured, as PCI address or devargs; nil: the kernel has it.
+  var devargs: String?
   /// Index among the ports of a snapshot.
   var portIndex: PortIndex
+  /// The same of the tap, of a NIC that is ours.
+  var tapIndex: PortIndex?
   var link: Link?
-  /// Nil while the interface does not exist.
+  /// Nil while the interface does not exist. Of a NIC that is ours: the NIC.
   var device: FrameDevice?
+  /// Of a NIC that is ours, while it is open.
+  var nic: OwnedNIC?
   /// Packets to our UDP port that found the socket full, since the start.
   var missed: UInt64 = 0
   /// Why the interface, which is there, could not be opened.
@@ -27,7 +33,16 @@ struct UnderlayDevice {
   /// Octets of a packet that go into its first receive buffer: those of the longest single one.
   var headByteCount: UInt16 { UInt16(clamping: (link?.mtu ?? 1500) + 14) }
 
-  var isUp: Bool { device != nil && link?.isRunning == true }
+  var isUp: Bool { device != nil && link?.isRunning == true && nic?.hasLink != false }
+
+  var uplink: UnderlaySettings.Uplink { UnderlaySettings.Uplink(device: name, nic: devargs) }
+
+  var indexes: [PortIndex] { [portIndex, tapIndex].compactMap(\.self) }
+
+  /// What has to be closed.
+  var closings: [StaleState.Closing] {
+    [device, nic.map { .tap($0.tap) }].compactMap(\.self).map { StaleState.Closing(device: $0, subject: uplink.subject) }
+  }
 }
 
 struct NeighborKey: Hashable {

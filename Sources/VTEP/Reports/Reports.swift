@@ -114,7 +114,11 @@ public struct UnderlayReport: Sendable {
     public var ignored: [(cause: IgnoredCause, count: UInt64)]
     /// Packets to our UDP port that found the socket full.
     public var missed: UInt64
-    /// What the kernel is made use of.
+    /// `af_packet`, or DPDK's driver of a NIC that is ours.
+    public var driver: String
+    /// The NIC that is ours, as it is configured.
+    public var devargs: String?
+    /// What of the kernel or of the NIC is made use of.
     public var features: [String]
     public var notes: [String]
   }

@@ -143,7 +143,7 @@ extension RunningState {
   /// - Parameter all: also reasons that have not occurred.
   public func dropReports(all: Bool) -> [DropReport] {
     let places =
-      ports.values.map { ($0.index, $0.settings.name) } + underlay.devices.map { ($0.portIndex, $0.name) }
+      ports.values.map { ($0.index, $0.settings.name) } + underlay.devices.flatMap(\.places)
     return places.sorted { $0.1 < $1.1 }.flatMap { index, name in
       zip(DropReason.allCases, baselines.drops(port: index, counters)).compactMap { reason, count in
         count > 0 || all ? DropReport(reason: reason, place: name, count: count) : nil
@@ -160,8 +160,9 @@ extension RunningState {
           ignored: IgnoredCause.allCases.map { cause in
             (cause, counters.reduce(0) { $0 &+ $1.ignored(port: device.portIndex, cause).pointee.value })
           },
-          missed: device.missed, features: device.joinsDatagrams(configuration.underlay) ? ["trains"] : [],
-          notes: [refusalNote(port: device.portIndex)].compactMap(\.self))
+          missed: device.missed, driver: device.driver(configuration.underlay), devargs: device.devargs,
+          features: device.features(configuration.underlay),
+          notes: device.indexes.compactMap(refusalNote) + [device.filterNote].compactMap(\.self))
       })
   }
 
@@ -179,7 +180,7 @@ extension RunningState {
 
   private func portName(_ index: PortIndex) -> String {
     ports.values.first { $0.index == index }?.settings.name
-      ?? underlay.devices.first { $0.portIndex == index }?.name ?? "#\(index)"
+      ?? underlay.devices.lazy.flatMap(\.places).first { $0.0 == index }?.1 ?? "#\(index)"
   }
 
   // -- MAC table ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ extension RunningState {
   public func problems() -> [String] {
     var problems = underlay.missingAddresses.sorted().map(UnderlayState.text(missing:))
     for device in underlay.devices where !device.isUp {
-      problems.append(device.fault ?? "underlay.device \(device.name): \(device.link == nil ? "no such interface" : "down")")
+      problems.append(device.fault ?? "\(device.uplink.subject): \(device.downText)")
     }
     return problems + policyProblems
   }
@@ -21,6 +21,15 @@ extension RunningState {
       guard let policy = underlay.restricting(address, configuration.underlay), seen.insert(policy.index).inserted else { return nil }
       return UnderlayState.policyText(policy, address, configuration.underlay)
     }
+  }
+}
+
+extension UnderlayDevice {
+  /// Why it is not up.
+  fileprivate var downText: String {
+    guard link != nil else { return "no such interface" }
+    guard let nic, !nic.hasLink else { return "down" }
+    return "the NIC \(nic.name) has no link"
   }
 }
 

@@ -73,6 +73,7 @@ extension DesiredState {
     var problems: [Problem] = []
     var owners: [String: String] = [:]
     for device in underlay.devices { owners[device] = "the underlay" }
+    for nic in underlay.nics { owners[DPDKDevice.name(nic)] = "the underlay" }
     var addressOwners: [StaticAddress: String] = [:]
     if ports.values.contains(where: { !$0.macs.isEmpty || !$0.vlanMACs.isEmpty }) {
       for (vni, settings) in vnis where !settings.macs.isEmpty {
@@ -80,7 +81,7 @@ extension DesiredState {
       }
     }
     let names = ports.keys.sorted()
-    var ethernetPorts = 0
+    var ethernetPorts = underlay.nics.count
     for (index, name) in names.enumerated() {
       guard let port = ports[name] else { continue }
       if old == nil || old?.ports[name] != port { problems += port.problems(in: self, key: name) }
@@ -98,9 +99,9 @@ extension DesiredState {
       if port.kind.driver.usesDPDK { ethernetPorts += 1 }
       if port.kind.driver.usesDPDK, ethernetPorts == Self.maximumEthernetPorts + 1 {
         let kinds = PortKind.allCases.filter { $0.driver.usesDPDK }.map(\.rawValue).joined(separator: ", ")
-        let total = ports.values.count { $0.kind.driver.usesDPDK }
-        problems.append(
-          Problem(.port(name), ["name"], "at most \(Self.maximumEthernetPorts) ports of the kinds \(kinds) together, not \(total)"))
+        let total = ports.values.count { $0.kind.driver.usesDPDK } + underlay.nics.count
+        let what = (underlay.ownsNICs ? "NICs of the underlay and " : "") + "ports of the kinds \(kinds)"
+        problems.append(Problem(.port(name), ["name"], "at most \(Self.maximumEthernetPorts) \(what) together, not \(total)"))
       }
       for (vlan, macs) in port.macsByVLAN.sorted(by: { $0.vlan < $1.vlan }) {
         guard let vni = port.vni(vlan: vlan) else { continue }

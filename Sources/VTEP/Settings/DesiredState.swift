@@ -65,7 +65,7 @@ extension DesiredState {
   /// Open files that the daemon needs for all this at most: of the program itself, for each worker, underlay device and port, and for
   /// clients of the control socket.
   public func descriptorCount(workers: Int) -> Int {
-    64 + 8 * workers + (2 + workers) * underlay.devices.count + 64
+    64 + 8 * workers + (underlay.ownsNICs ? 10 + 3 * workers : 2 + workers) * underlay.devices.count + 64
       + ports.values.reduce(0) { $0 + $1.kind.driver.descriptorCount($1.attachment) }
   }
 }

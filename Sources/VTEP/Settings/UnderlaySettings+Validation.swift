@@ -18,20 +18,39 @@ extension UnderlaySettings {
         report(path, "\(address) is a second \(address.familyName) address; one of each family is allowed")
       }
     }
-    if devices.isEmpty { report(["device"], "at least one device is required") }
-    for (index, device) in devices.enumerated() {
-      if let reason = reasonAgainstInterfaceName(device) { report(["device", device], "device \(reason)") }
-      if devices[..<index].contains(device) { report(["device", device], "device \(device) is given twice") }
-    }
-    if devices.count > DesiredState.maximumUplinks {
-      report(
-        ["device", devices[DesiredState.maximumUplinks]], "at most \(DesiredState.maximumUplinks) underlay devices, not \(devices.count)")
-    }
+    problems += deviceProblems()
     if udpPort == 0 { report(["udp-port"], "udp-port 0 is no port") }
     if ttl == .fixed(0) { report(["ttl"], "ttl 0 never leaves the host") }
     if multicastTTL == 0 { report(["multicast-ttl"], "multicast-ttl 0 never leaves the host") }
     if case .fixed(let value) = dscp, value > 63 { report(["dscp"], "dscp \(value) has more than six bits") }
     problems += priorities.problems()
+    return problems
+  }
+
+  private func deviceProblems() -> [DesiredState.Problem] {
+    var problems: [DesiredState.Problem] = []
+    func report(_ path: [String], _ message: String) {
+      problems.append(DesiredState.Problem(.underlay, path, message))
+    }
+    let key = ownsNICs ? "tap" : "device"
+    if devices.isEmpty { report([key], "at least one \(key) is required") }
+    for (index, device) in devices.enumerated() {
+      if let reason = reasonAgainstInterfaceName(device) { report([key, device], "\(key) \(reason)") }
+      if devices[..<index].contains(device) { report([key, device], "\(key) \(device) is given twice") }
+    }
+    let limit = ownsNICs ? DesiredState.maximumEthernetPorts : DesiredState.maximumUplinks
+    if devices.count > limit {
+      report([key, devices[limit]], "at most \(limit) underlay devices\(ownsNICs ? " of DPDK" : ""), not \(devices.count)")
+    }
+    guard ownsNICs else { return problems }
+    for (index, nic) in nics.enumerated() {
+      if let reason = DPDKDevice.reasonAgainst(uplink: nic) { report(["dpdk", nic], "dpdk \(reason)") }
+      let name = DPDKDevice.name(nic)
+      if nics[..<index].contains(where: { DPDKDevice.name($0) == name }) { report(["dpdk", nic], "dpdk \(name) is given twice") }
+    }
+    if nics.count != devices.count, !devices.isEmpty {
+      report(["tap", "count"], "each NIC needs a tap of its own: dpdk has \(nics.count) and tap \(devices.count) names")
+    }
     return problems
   }
 

@@ -13,8 +13,10 @@ public struct UnderlaySettings: Equatable, Sendable {
 
   /// VTEP source addresses: at most one of each family.
   public var addresses: [IPAddress]
-  /// Kernel interfaces shared with the kernel; several when the host is routed over several uplinks.
+  /// Kernel interfaces, several when the host is routed over several uplinks: shared with the kernel, or the taps of `nics`.
   public var devices: [String]
+  /// NICs that DPDK drives, as PCI addresses or devargs, beside their taps in `devices`. Empty: the uplinks are shared with the kernel.
+  public var nics: [String] = []
   public var driver = Driver.afPacket
   public var udpPort: UInt16 = 4789
   public var ttl = TTL.fixed(64)
@@ -34,4 +36,22 @@ public struct UnderlaySettings: Equatable, Sendable {
     self.addresses = addresses
     self.devices = devices
   }
+
+  /// An uplink: a kernel interface, and the NIC behind it if that is ours.
+  struct Uplink: Equatable, CustomStringConvertible {
+    var device: String
+    var nic: String?
+
+    var description: String { nic.map { "the NIC \(DPDKDevice.name($0)) with the tap \(device)" } ?? "the interface \(device)" }
+
+    /// For messages: the key and its value.
+    var subject: String { nic == nil ? "underlay.device \(device)" : "underlay.tap \(device)" }
+  }
+
+  var uplinks: [Uplink] {
+    nics.isEmpty ? devices.map { Uplink(device: $0) } : zip(devices, nics).map { Uplink(device: $0, nic: $1) }
+  }
+
+  /// DPDK drives the NICs, and `devices` are taps.
+  public var ownsNICs: Bool { !nics.isEmpty }
 }

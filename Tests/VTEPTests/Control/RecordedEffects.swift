@@ -127,10 +127,27 @@ final class RecordedEffects: ReconcilerEffects {
 
   func open(_ backEnd: BackEnd) throws(VTEPError) -> FrameDevice { makeDevice() }
 
-  func openUnderlay(_ name: String, udpPort: UInt16) throws(VTEPError) -> (link: Link, device: FrameDevice) {
-    guard !broken.contains(name) else { throw VTEPError(.environment, "underlay.device \(name)", "broken") }
-    return (link(name), makeDevice())
+  func openUnderlay(_ uplink: UnderlaySettings.Uplink, udpPort: UInt16) throws(VTEPError) -> OpenedUplink {
+    guard !broken.contains(uplink.device) else { throw VTEPError(.environment, uplink.subject, "broken") }
+    let device = makeDevice()
+    var opened = OpenedUplink(link: link(uplink.device), device: device)
+    if let nic = uplink.nic, let ethernet = device.ethernet, case .tap(let tap) = makeTap() {
+      opened.nic = OwnedNIC(
+        name: DPDKDevice.name(nic), device: ethernet, tap: tap, hasLink: true, mac: opened.link.mac, mtu: opened.link.mtu)
+    }
+    return opened
   }
+
+  /// Whether NICs have a link, by their names; others do.
+  var links: [String: Bool] = [:]
+
+  func follow(_ nic: OwnedNIC, _ link: Link, subject: String) -> OwnedNIC {
+    var nic = nic
+    nic.hasLink = links[nic.name] ?? true
+    return nic
+  }
+
+  func link(index: Int32) -> Link? { nil }
 
   /// A tap's descriptor is 1000 and the number of the device.
   private func makeTap() -> FrameDevice {

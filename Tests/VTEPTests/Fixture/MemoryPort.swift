@@ -23,7 +23,7 @@ final class MemoryPort {
     var transmit: OpaquePointer? = fromDevice
     let portID = rte_eth_from_rings(name, &receive, 1, &transmit, 1, 0)
     try VTEPError.check(portID, "device \(name)")
-    device = try EthernetDevice.start(UInt16(portID), queues: 1, promiscuous: false, runtime: runtime, subject: name)
+    device = try EthernetDevice.start(UInt16(portID), queues: 1, purpose: .plain, runtime: runtime, subject: name)
     self.capacity = capacity
     self.toDevice = toDevice
     self.fromDevice = fromDevice

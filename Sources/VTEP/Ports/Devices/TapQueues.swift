@@ -19,9 +19,11 @@ struct TapQueues: Sendable {
 
   /// Opens all queues of a tap, which the first one creates if there is none.
   ///
-  /// - Parameter exists: an interface of that name is there, persistent and, as far as it shows, open nowhere.
+  /// - Parameters:
+  ///   - exists: an interface of that name is there, persistent and, as far as it shows, open nowhere.
+  ///   - queuesKey: what decides on the number of queues, for messages.
   static func open(
-    _ name: String, mac: MACAddress, queues: Int, exists: Bool, subject: String
+    _ name: String, mac: MACAddress, queues: Int, exists: Bool, queuesKey: String = "queues", subject: String
   ) throws(VTEPError) -> TapQueues {
     var opened: [Int32] = []
     do throws(VTEPError) {
@@ -34,7 +36,9 @@ struct TapQueues: Sendable {
           flags |= IFF_MULTI_QUEUE
           descriptor = TapDevice.open(name, flags: flags)
         }
-        guard descriptor >= 0 else { throw error(-descriptor, name, queues: queues, exists: exists, subject: subject) }
+        guard descriptor >= 0 else {
+          throw error(-descriptor, name, queues: queues, exists: exists, queuesKey: queuesKey, subject: subject)
+        }
         opened.append(descriptor)
       }
       // An earlier user may have left another size.
@@ -47,7 +51,9 @@ struct TapQueues: Sendable {
     }
   }
 
-  private static func error(_ code: Int32, _ name: String, queues: Int, exists: Bool, subject: String) -> VTEPError {
+  private static func error(
+    _ code: Int32, _ name: String, queues: Int, exists: Bool, queuesKey: String, subject: String
+  ) -> VTEPError {
     let operation = "\(subject): tap \(name)"
     switch code {
     case EBUSY:
@@ -55,9 +61,9 @@ struct TapQueues: Sendable {
     case EINVAL where exists && queues > 1:
       return VTEPError(
         .refused, operation, "it was created for one queue, not \(queues)",
-        remedy: "ip link delete \(name), create it with multi_queue, or set queues: 1")
+        remedy: "ip link delete \(name), create it with multi_queue, or set \(queuesKey): 1")
     case E2BIG, ENOSPC, EINVAL:
-      return VTEPError(.refused, operation, VTEPError.errnoText(code), remedy: "lower queues, or name another tap")
+      return VTEPError(.refused, operation, VTEPError.errnoText(code), remedy: "lower \(queuesKey), or name another tap")
     case ENOENT, ENODEV, ENXIO:
       return VTEPError(.environment, operation, "/dev/net/tun: \(VTEPError.errnoText(code))", remedy: "modprobe tun")
     default:

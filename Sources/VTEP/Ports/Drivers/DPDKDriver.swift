@@ -17,11 +17,9 @@ enum DPDKDriver: PortDriver {
 
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] {
     guard let devargs = attachment.devargs else { return [] }
-    guard !name(attachment).isEmpty, devargs.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f }), devargs.utf8.count <= 1024 else {
-      return [(.devargs, "devargs '\(devargs)' must be a device and its arguments, separated by commas, without blanks")]
-    }
+    if let reason = DPDKDevice.reasonAgainst(devargs) { return [(.devargs, "devargs \(reason)")] }
     // The driver waits for a back end, and all of vtepd would with it.
-    if name(attachment).hasPrefix("net_virtio_user"), !devargs.contains(",path=/dev/") {
+    if DPDKDevice.waitsForBackEnd(devargs) {
       return [(.devargs, "devargs '\(devargs)': vtepd cannot wait for this driver's back end; use kind: virtio-user")]
     }
     return []
@@ -31,7 +29,7 @@ enum DPDKDriver: PortDriver {
     let devargs = settings.attachment.devargs ?? ""
     let name = name(settings.attachment)
     let device = try EthernetDevice.open(
-      bus: name.contains(":") ? "pci" : "vdev", name: name, arguments: String(devargs.dropFirst(name.count + 1)),
+      bus: DPDKDevice.bus(devargs), name: name, arguments: DPDKDevice.arguments(devargs),
       queues: settings.attachment.queues, runtime: host.runtime, subject: "port \(settings.name)")
     do throws(VTEPError) {
       if let mtu = settings.mtu {
@@ -53,6 +51,6 @@ enum DPDKDriver: PortDriver {
 
   /// `0000:03:00.0` of `0000:03:00.0,rx_burst=…`.
   private static func name(_ attachment: PortAttachment) -> String {
-    String((attachment.devargs ?? "").prefix { $0 != "," })
+    DPDKDevice.name(attachment.devargs ?? "")
   }
 }

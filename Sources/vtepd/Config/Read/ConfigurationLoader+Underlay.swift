@@ -11,7 +11,8 @@ extension ConfigurationLoader {
       settleUnderlay(reader)
       return settings
     }
-    section.remember(["addresses", "device", "udp-port", "ttl", "multicast-ttl", "dscp", "pcp-to-dscp", "dscp-to-pcp"], of: .underlay)
+    section.remember(
+      ["addresses", "device", "dpdk", "tap", "udp-port", "ttl", "multicast-ttl", "dscp", "pcp-to-dscp", "dscp-to-pcp"], of: .underlay)
     let addresses = section.required("addresses").flatMap { reader.list($0, "addresses") }
     for element in addresses ?? [] {
       guard let address = reader.address(element, "a VTEP address") else { continue }
@@ -19,8 +20,7 @@ extension ConfigurationLoader {
       settings.addresses.append(address)
     }
     if addresses?.isEmpty != true { reader.settle(.underlay, ["addresses"]) }
-    settings.devices = readDevices(&section)
-    readDriver(&section)
+    readUplinks(&section, into: &settings)
     settings.udpPort = section.integer("udp-port", in: 1...65535).map { UInt16($0) } ?? settings.udpPort
     if let ttl = readFixedOrInherit("ttl", in: 1...255, &section) {
       settings.ttl = ttl.map { .fixed($0) } ?? .inherit
@@ -59,39 +59,61 @@ extension ConfigurationLoader {
     return map
   }
 
-  /// `device`, one name or a list of names; or the refusal of `dpdk` and `tap`.
-  private func readDevices(_ section: inout ConfigurationSection) -> [String] {
+  /// `device` with `driver`, or `dpdk` with `tap`.
+  private func readUplinks(_ section: inout ConfigurationSection, into settings: inout UnderlaySettings) {
     let reader = section.reader
-    let dpdk = section.entry("dpdk")
-    guard let device = section.entry("device") else {
-      section.refuse(["dpdk", "tap"])
-      if dpdk == nil {
-        reader.report(section.position, "underlay: key 'device' is missing")
-      }
-      reader.settle(.underlay, ["device"])
-      return []
-    }
+    let (device, dpdk, tap) = (section.entry("device"), section.entry("dpdk"), section.entry("tap"))
+    let driver = section.entry("driver")
     if let dpdk {
-      reader.report(dpdk.position, "underlay: 'dpdk' and 'device' exclude each other, and 'dpdk' is not available in this version")
+      settings.nics = readNames(dpdk, reader)
+      if let tap {
+        settings.devices = readNames(tap, reader)
+      } else if device == nil {
+        reader.report(dpdk.position, "underlay: key 'tap' is missing: the name of the interface that stands for the NIC in the kernel")
+      }
+      for other in [device, driver].compactMap(\.self) {
+        reader.report(dpdk.position, "underlay: 'dpdk' and '\(other.key)' exclude each other")
+      }
+      // A list that is wrong has been reported, and an empty one of NICs would pass for "shared".
+      if settings.nics.isEmpty, dpdk.value.sequence?.isEmpty == true {
+        reader.report(dpdk.value.position, "at least one NIC is required in dpdk")
+      }
+      if tap == nil || settings.nics.isEmpty { settleUplinks(reader) }
+      return
     }
-    section.refuse(["tap"])
-    var devices: [String] = []
-    let elements = device.value.sequence ?? [device.value]
-    if !elements.isEmpty { reader.settle(.underlay, ["device"]) }
-    for element in elements {
-      guard let name = reader.text(element, "device") else { continue }
-      reader.remember(element.position, .underlay, ["device", name])
-      devices.append(name)
+    if let tap { reader.report(tap.position, "underlay: 'tap' belongs to 'dpdk', which is missing") }
+    if let driver { readDriver(driver.value, reader) }
+    if let device {
+      settings.devices = readNames(device, reader)
+    } else {
+      if tap == nil { reader.report(section.position, "underlay: key 'device' is missing, or 'dpdk' and 'tap'") }
+      settleUplinks(reader)
     }
-    return devices
   }
 
-  private func readDriver(_ section: inout ConfigurationSection) {
-    guard let node = section.node("driver") else { return }
+  /// One name, or a list of names.
+  private func readNames(_ entry: ConfigurationSection.Entry, _ reader: ConfigurationReader) -> [String] {
+    var names: [String] = []
+    let elements = entry.value.sequence ?? [entry.value]
+    if !elements.isEmpty { reader.settle(.underlay, [entry.key]) }
+    for element in elements {
+      guard let name = reader.text(element, entry.key) else { continue }
+      reader.remember(element.position, .underlay, [entry.key, name])
+      names.append(name)
+    }
+    return names
+  }
+
+  /// Do not report that uplinks are missing.
+  private func settleUplinks(_ reader: ConfigurationReader) {
+    for key in ["device", "tap"] { reader.settle(.underlay, [key]) }
+  }
+
+  private func readDriver(_ node: YAMLNode, _ reader: ConfigurationReader) {
     if node.text == "af_xdp" {
-      section.reader.report(node.position, "driver af_xdp is not available in this version")
+      reader.report(node.position, "driver af_xdp is not available in this version")
     } else {
-      _ = section.reader.choice(node, "driver", as: UnderlaySettings.Driver.self)
+      _ = reader.choice(node, "driver", as: UnderlaySettings.Driver.self)
     }
   }
 

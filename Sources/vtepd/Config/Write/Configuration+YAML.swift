@@ -48,10 +48,14 @@ extension UnderlaySettings {
   fileprivate var node: YAMLNode {
     let ttlNode = if case .fixed(let value) = ttl { YAMLNode(number: value) } else { YAMLNode(text: "inherit") }
     let dscpNode = if case .fixed(let value) = dscp { YAMLNode(number: value) } else { YAMLNode(text: "inherit") }
-    var pairs: [(String, YAMLNode)] = [
-      ("addresses", .flow(addresses.map { YAMLNode(text: "\($0)") })),
-      ("device", devices.count == 1 ? YAMLNode(text: devices[0]) : .flow(devices.map { YAMLNode(text: $0) })),
-      ("driver", YAMLNode(text: driver.rawValue)),
+    func names(_ names: [String]) -> YAMLNode { names.count == 1 ? YAMLNode(text: names[0]) : .flow(names.map { YAMLNode(text: $0) }) }
+    var pairs: [(String, YAMLNode)] = [("addresses", .flow(addresses.map { YAMLNode(text: "\($0)") }))]
+    if ownsNICs {
+      pairs += [("dpdk", names(nics)), ("tap", names(devices))]
+    } else {
+      pairs += [("device", names(devices)), ("driver", YAMLNode(text: driver.rawValue))]
+    }
+    pairs += [
       ("udp-port", YAMLNode(number: udpPort)),
       ("ttl", ttlNode),
       ("multicast-ttl", YAMLNode(number: multicastTTL)),

@@ -85,7 +85,7 @@ extension Daemon {
       underlay.devices.map { device in
         UnderlayRow(
           address: "\(address)", present: !underlay.missingAddresses.contains(address), device: device.name,
-          driver: underlay.settings.driver.rawValue, mtu: device.mtu, up: device.isUp,
+          driver: device.driver, dpdk: device.devargs, mtu: device.mtu, up: device.isUp,
           ignored: Dictionary(uniqueKeysWithValues: device.ignored.filter { $0.count > 0 }.map { ($0.cause.name, $0.count) }),
           missed: device.missed, features: device.features, notes: device.notes,
           destinations: vteps.filter { $0.address.isIPv4 == address.isIPv4 }.map(DestinationRow.init))

@@ -1,0 +1,143 @@
+// LiveEffects+Uplinks: opens uplinks, shared ones and those whose NIC DPDK drives, and has such a NIC and its tap follow each other.
+
+import CDPDK
+import Encap
+import Glibc
+import MulticastLearn
+import Netlink
+
+extension LiveEffects {
+  func openUnderlay(_ uplink: UnderlaySettings.Uplink, udpPort: UInt16) throws(VTEPError) -> OpenedUplink {
+    if let nic = uplink.nic { return try openOwned(uplink, nic) }
+    let subject = uplink.subject
+    guard let link = try VTEPError.wrap(subject, { () throws(NetlinkError) in try netlink.link(named: uplink.device) }) else {
+      throw VTEPError(.environment, subject, "no such interface", remedy: "create it or name another")
+    }
+    try UnderlayCheck.checkCarriesFrames(link)
+    let device = try PacketSocketDevice.open(link, queues: dataplane.workers, purpose: .underlay(udpPort: udpPort), subject: subject)
+    return OpenedUplink(link: link, device: .packetSocket(device))
+  }
+
+  /// The NIC first: without it the tap would take routes and lead nowhere.
+  private func openOwned(_ uplink: UnderlaySettings.Uplink, _ nic: String) throws(VTEPError) -> OpenedUplink {
+    let host = portHost()
+    let exists = try TapDriver.checkTap(uplink.device, on: host, subject: uplink.subject)
+    let old = exists ? try host.link(uplink.device, subject: uplink.subject) : nil
+    let device = try EthernetDevice.open(
+      bus: DPDKDevice.bus(nic), name: DPDKDevice.name(nic), arguments: DPDKDevice.arguments(nic), queues: dataplane.workers,
+      purpose: .uplink(mtu: old?.mtu), runtime: runtime, subject: "underlay.dpdk \(DPDKDevice.name(nic))")
+    do throws(VTEPError) {
+      return try openTap(uplink, device, old)
+    } catch {
+      try? device.remove(subject: uplink.subject)
+      throw error
+    }
+  }
+
+  private func openTap(_ uplink: UnderlaySettings.Uplink, _ device: EthernetDevice, _ old: Link?) throws(VTEPError) -> OpenedUplink {
+    let (name, subject) = (uplink.device, uplink.subject)
+    let tap = try TapQueues.open(
+      name, mac: device.mac, queues: device.queueCount, exists: old != nil, queuesKey: "dataplane.workers", subject: subject)
+    do throws(VTEPError) {
+      let mtu = (device.mtuError == 0 ? old?.mtu : nil) ?? device.mtu ?? 1500
+      let hasLink = device.hasLink
+      // Of an interface that is there only what differs is set: neighbours are forgotten with each address that is set.
+      let link = try VTEPError.wrap(subject) { () throws(NetlinkError) -> Link? in
+        if let old {
+          if old.mac != device.mac { try netlink.setAddress(index: old.index, device.mac) }
+          if old.mtu != mtu { try netlink.setMTU(index: old.index, mtu: mtu) }
+        } else {
+          try netlink.setUpTap(named: name, mac: device.mac, mtu: mtu, segmentByteCount: 65_536)
+        }
+        TapDevice.setCarrier(tap.descriptors[0], isOn: hasLink)
+        guard let link = try netlink.link(named: name) else { return nil }
+        try netlink.setLink(index: link.index, up: true)
+        return try netlink.link(index: link.index)
+      }
+      guard let link else { throw VTEPError(.environment, subject, "the interface is gone", remedy: "let nothing else delete it") }
+      if let old {
+        tap.discardReceived()
+        if old.mtu != mtu {
+          log.error("\(subject): \(Self.refusal(DPDKDevice.name(uplink.nic ?? ""), mtu: old.mtu, device.mtuError)); it is \(mtu) now")
+        }
+      }
+      let nic = OwnedNIC(
+        name: DPDKDevice.name(uplink.nic ?? ""), device: device, tap: tap, hasLink: hasLink, mac: device.mac, mtu: mtu)
+      return OpenedUplink(link: link, device: .ethdev(device), nic: nic)
+    } catch {
+      tap.close()
+      throw error
+    }
+  }
+
+  func link(index: Int32) -> Link? { (try? netlink.link(index: index)) ?? nil }
+
+  // -- following ---------------------------------------------------------------------------------------------------------
+
+  func follow(_ nic: OwnedNIC, _ link: Link, subject: String) -> OwnedNIC {
+    var nic = nic
+    let hasLink = nic.device.hasLink
+    if hasLink != nic.hasLink {
+      nic.hasLink = hasLink
+      TapDevice.setCarrier(nic.tap.descriptors[0], isOn: hasLink)
+    }
+    followMTU(&nic, link, subject: subject)
+    followMAC(&nic, link, subject: subject)
+    followGroups(&nic, link)
+    return nic
+  }
+
+  /// The tap's word counts, if the driver takes it.
+  private func followMTU(_ nic: inout OwnedNIC, _ link: Link, subject: String) {
+    guard link.mtu != nic.mtu else {
+      nic.refusedMTU = nil
+      return
+    }
+    guard link.mtu != nic.refusedMTU else { return }
+    let code = rte_eth_dev_set_mtu(nic.device.portID, UInt16(clamping: link.mtu))
+    if code == 0 || code == -ENOTSUP {
+      nic.mtu = link.mtu
+      return
+    }
+    nic.refusedMTU = link.mtu
+    log.error("\(subject): \(Self.refusal(nic.name, mtu: link.mtu, -code)); back to \(nic.mtu)")
+    setBack(subject) { () throws(NetlinkError) in try netlink.setMTU(index: link.index, mtu: nic.mtu) }
+  }
+
+  private static func refusal(_ nic: String, mtu: Int, _ errorNumber: Int32) -> String {
+    "the NIC \(nic) refuses MTU \(mtu) (\(VTEPError.errnoText(errorNumber)))"
+  }
+
+  private func followMAC(_ nic: inout OwnedNIC, _ link: Link, subject: String) {
+    guard link.mac != nic.mac else {
+      nic.refusedMAC = nil
+      return
+    }
+    guard link.mac != nic.refusedMAC else { return }
+    let code = nic.device.set(mac: link.mac)
+    if code == 0 {
+      nic.mac = link.mac
+      return
+    }
+    nic.refusedMAC = link.mac
+    log.error(
+      "\(subject): the NIC \(nic.name) refuses the address \(link.mac) (\(VTEPError.errnoText(-code))); back to \(nic.mac)")
+    setBack(subject) { () throws(NetlinkError) in try netlink.setAddress(index: link.index, nic.mac) }
+  }
+
+  private func setBack(_ subject: String, _ body: () throws(NetlinkError) -> Void) {
+    do throws(NetlinkError) {
+      try body()
+    } catch {
+      log.error("\(subject): \(error)")
+    }
+  }
+
+  private func followGroups(_ nic: inout OwnedNIC, _ link: Link) {
+    guard let groups = LinkGroups.read(interfaceIndex: link.index) else { return }
+    guard groups != nic.groups || link.isPromiscuous != nic.isTapPromiscuous else { return }
+    nic.groups = groups
+    nic.isTapPromiscuous = link.isPromiscuous
+    nic.filter = nic.device.receive(groups, isPromiscuous: link.isPromiscuous)
+  }
+}
