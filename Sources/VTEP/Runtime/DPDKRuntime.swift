@@ -57,7 +57,7 @@ public final class DPDKRuntime: Sendable {
     self.dataRoom = dataRoom
     // The other half is for guests and for the queues of devices.
     let budget = settings.memoryMiB * 1_048_576 / 2
-    bufferCount = min(max(budget / Self.bufferFootprint(dataRoom: Int(dataRoom), usesHugepages), 1024), 262_143)
+    bufferCount = min(max(budget / Self.bufferFootprint(dataRoom: Int(dataRoom), usesHugepages), 1024), Self.largestPool)
     pool = try Self.makePool("vtepd-frames", count: bufferCount, cache: 256, dataRoom: dataRoom)
     largePool = try Self.makeLargePool(settings: settings, usesHugepages: usesHugepages, log: log)
     // For views of the datagrams of a burst's trains. They are small and lie close together: with ordinary buffers, whose headers are
@@ -65,6 +65,10 @@ public final class DPDKRuntime: Sendable {
     slicePool = try Self.makePool(
       "vtepd-slices", count: 2_048 * settings.workers, cache: Int(RTE_MEMPOOL_CACHE_MAX_SIZE), dataRoom: 0)
   }
+
+  /// Most packet buffers: the ring behind them has twice as many places, each of them touched. Drivers that keep frames (net_pcap's loop
+  /// over a file) may need millions.
+  private static let largestPool = 8_388_607
 
   /// Large buffers of one worker: a burst waits for frames, and two bursts may be on their way.
   private static let largeBuffersPerWorker = 3 * Limits.burst
