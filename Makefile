@@ -5,7 +5,7 @@ SWIFT_FLAGS = -c release -Xswiftc -enable-testing
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo test test-quick unit lint format bench bench-guard fuzz hot-audit install package package-test
+.PHONY: help build demo test test-quick unit lint format bench bench-peers bench-guard fuzz hot-audit install package package-test
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -47,6 +47,11 @@ bench: ## Measure the data plane against the bare loop and against the kernel an
 	@if [ "$$(id -u)" = 0 ]; then scripts/bench-control && scripts/bench-offloads && scripts/bench-tcp && scripts/bench-guests; else echo "bench-control, bench-offloads, bench-tcp and bench-guests skipped: they need root"; fi
 	scripts/swift build $(SWIFT_FLAGS) --product ovsdb-bench
 	@scripts/bench-ovsdb
+
+bench-peers: ## Measure vtepd against dpdk-testpmd and Open vSwitch with DPDK on the same devices (root, 5 GB; BENCH_PEERS: options)
+	@scripts/setup bench
+	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
+	@scripts/bench-peers $(BENCH_PEERS)
 
 bench-guard: ## Check that no hot loop costs more instructions than Benchmarks/instructions.limits allows
 	@scripts/setup test
