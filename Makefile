@@ -14,6 +14,7 @@ help: ## Show this list
 build: ## Build vtepd and vtepctl (.build/release)
 	@scripts/setup build
 	scripts/swift build $(SWIFT_FLAGS)
+	@scripts/xdp-program
 
 demo: ## Show the main task: three hosts, one multicast group, guests that reach each other
 	@scripts/setup demo
@@ -68,6 +69,7 @@ hot-audit: build ## Prove that the packet path makes no Swift runtime calls
 install: build ## Install under PREFIX (default /usr/local)
 	install -D -m 755 .build/release/vtepd $(DESTDIR)$(PREFIX)/sbin/vtepd
 	install -D -m 755 .build/release/vtepctl $(DESTDIR)$(PREFIX)/bin/vtepctl
+	install -D -m 644 .build/release/underlay.bpf.o $(DESTDIR)$(PREFIX)/lib/vtepd/underlay.bpf.o
 
 package: ## Build vtepd_VERSION_ARCH.deb for this Debian; its users need no Swift
 	@scripts/setup package

@@ -50,16 +50,17 @@ let package = Package(
   targets: [
     // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; our own file has only -I and -l.
     .systemLibrary(name: "CDPDK", pkgConfig: "\(Context.packageDirectory)/pkgconfig/vtep-dpdk.pc"),
+    .systemLibrary(name: "CBPF", pkgConfig: "libbpf"),
     .systemLibrary(name: "CMNL", pkgConfig: "libmnl"),
     .systemLibrary(name: "CSpawn"),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl"),
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
-    headers(of: "CDPDK", flags: dpdkFlags), headers(of: "CMNL"), headers(of: "COpenSSL"), headers(of: "CYAML"),
+    headers(of: "CDPDK", flags: dpdkFlags), headers(of: "CBPF"), headers(of: "CMNL"), headers(of: "COpenSSL"), headers(of: "CYAML"),
 
     .target(name: "Encap", swiftSettings: viewSettings),
     .target(name: "MACTable", dependencies: ["Encap"]),
     .target(name: "MulticastLearn", dependencies: ["Encap", "MACTable"]),
-    .target(name: "Netlink", dependencies: ["CMNL", "CMNLHeaders", "Encap"]),
+    .target(name: "Netlink", dependencies: ["CBPF", "CBPFHeaders", "CMNL", "CMNLHeaders", "Encap"]),
     .target(
       name: "VTEP",
       dependencies: [

@@ -344,5 +344,6 @@ static inline int cdpdk_cpu_allowed(int cpu) {
 }
 
 #include "kernel.h"
+#include "xdp.h"
 
 #endif

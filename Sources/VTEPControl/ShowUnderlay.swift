@@ -18,7 +18,7 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
   /// The host has the address; nothing is sent without.
   public var present: Bool
   public var device: String
-  /// `af_packet`; of a NIC that DPDK drives, DPDK's driver.
+  /// In use: `af_packet` or `af_xdp`; of a NIC that DPDK drives, DPDK's driver.
   public var driver: String
   /// The NIC that DPDK drives, as it is configured; nil: the kernel drives it.
   @Nullable public var dpdk: String?
@@ -30,7 +30,7 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
   public var ignored: [String: UInt64]
   /// Packets to our UDP port that found the device's socket full; of a NIC that DPDK drives, frames for which it had no room.
   public var missed: UInt64
-  /// What of the kernel is made use of: `trains`; of a NIC that DPDK drives, `rss`, and which frames it receives:
+  /// What of the kernel is made use of: `trains`; of AF_XDP sockets `zero-copy` or `copy`; of a NIC that DPDK drives, `rss`, and which frames it receives:
   /// `multicast-filter`, `allmulticast`, `promiscuous` or `no-filter`.
   public var features: [String]
   /// What an operator should know about the device.

@@ -144,8 +144,7 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("link-local address", "underlay: {addresses: [»\"fe80::1\"], device: eth0}\n", "it is a link-local address"),
     WrongConfiguration(
       "two of a family", "underlay: {addresses: [192.0.2.1, \"2001:db8::1\", »192.0.2.2], device: eth0}\n", "second IPv4 address"),
-    WrongConfiguration("af_xdp", "underlay: {addresses: [192.0.2.1], device: eth0, driver: »af_xdp}\n", "af_xdp is not available"),
-    WrongConfiguration("driver", "underlay: {addresses: [192.0.2.1], device: eth0, driver: »dpdk}\n", "driver must be af_packet"),
+    WrongConfiguration("driver", "underlay: {addresses: [192.0.2.1], device: eth0, driver: »dpdk}\n", "driver must be af_packet or af_xdp"),
     WrongConfiguration("dpdk without tap", "underlay: {addresses: [192.0.2.1], »dpdk: \"0000:03:00.0\"}\n", "key 'tap' is missing"),
     WrongConfiguration("tap without dpdk", "underlay: {addresses: [192.0.2.1], »tap: vtep0}\n", "'tap' belongs to 'dpdk'"),
     WrongConfiguration(

@@ -49,6 +49,13 @@ struct Mbuf {
     return body(&span)
   }
 
+  /// The same for a part of the first buffer.
+  func withMutableBytes<Result>(from offset: Int, count: Int, _ body: (inout MutableRawSpan) -> Result) -> Result {
+    precondition(offset >= 0 && count >= 0 && offset &+ count <= Int(cdpdk_mbuf_segment_length(raw)), "beyond the buffer")
+    var span = MutableRawSpan(_unsafeStart: start + offset, byteCount: count)
+    return body(&span)
+  }
+
   /// False when the buffer is shorter.
   @inline(always)
   func removeFront(_ count: Int) -> Bool {

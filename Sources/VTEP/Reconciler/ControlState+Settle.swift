@@ -53,6 +53,7 @@ extension ControlState {
     } else {
       updateMemberships(of: work.vnis.union(work.domains.compactMap { domains.vni(at: $0) }))
     }
+    effects.steer(underlay.devices, running.underlay)
     if work.ports || work.slowPath {
       effects.updateSlowPath(ports, probeIntervalSeconds: running.protection.loopProbe.intervalSeconds)
     }

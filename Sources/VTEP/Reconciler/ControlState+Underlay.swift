@@ -13,7 +13,9 @@ extension ControlState {
     do throws(VTEPError) {
       for uplink in settings.uplinks where !underlay.devices.contains(where: { $0.uplink == uplink }) {
         let opened = try effects.openUnderlay(uplink, udpPort: settings.udpPort)
-        var device = UnderlayDevice(name: uplink.device, devargs: uplink.nic, portIndex: 0, link: opened.link, device: opened.device)
+        var device = UnderlayDevice(
+          name: uplink.device, driver: uplink.driver, driverNote: opened.driverNote, devargs: uplink.nic, portIndex: 0, link: opened.link,
+          device: opened.device)
         device.nic = opened.nic
         guard let portIndex = ports.takeIndex() else {
           effects.close(device.closings)
@@ -45,7 +47,7 @@ extension ControlState {
     for uplink in settings.uplinks {
       let name = uplink.nic.map(DPDKDevice.name)
       let other = underlay.devices.first { device in
-        device.uplink != uplink
+        device.uplink != uplink && (device.devargs != nil || uplink.nic != nil)
           && (device.name == uplink.device || name != nil && device.devargs.map(DPDKDevice.name) == name)
       }
       guard let other else { continue }
@@ -68,6 +70,7 @@ extension ControlState {
     if let tapIndex = device.tapIndex, device.nic != nil { entry.partner = tapIndex }
     enter(entry, frames, at: device.portIndex)
     addQueues(of: frames, portIndex: device.portIndex)
+    if let xdp = frames.xdp { addQueues(of: .packetSocket(xdp.packetSockets), portIndex: device.portIndex) }
     if let nic = device.nic { enterTap(nic, of: device) }
   }
 
@@ -145,6 +148,7 @@ extension ControlState {
       if uplink.nic == nil, let name = device.link?.name { uplink.device = name }
       let opened = try effects.openUnderlay(uplink, udpPort: running.underlay.udpPort)
       (device.link, device.device, device.nic, device.fault) = (opened.link, opened.device, opened.nic, nil)
+      device.driverNote = opened.driverNote
       underlay.devices[position] = device
       enterUnderlayPort(device)
       followNIC(at: position)

@@ -28,9 +28,15 @@ extension LiveEffects {
     return try ipsec.all()
   }
 
-  func join(_ group: IPAddress, vni: VNI) throws { try memberships.add(vni: vni, group: group) }
+  func join(_ group: IPAddress, vni: VNI) throws {
+    groupVersion += 1
+    try memberships.add(vni: vni, group: group)
+  }
 
-  func leave(_ group: IPAddress, vni: VNI) { memberships.remove(vni: vni, group: group) }
+  func leave(_ group: IPAddress, vni: VNI) {
+    groupVersion += 1
+    memberships.remove(vni: vni, group: group)
+  }
 
   func setMembershipInterfaces(_ indexes: [Int32]) {
     memberships.setInterfaces(indexes)
@@ -75,7 +81,7 @@ extension LiveEffects {
   private func attachFilter(_ device: UnderlayDevice, udpPort: UInt16) throws(VTEPError) {
     let filter = UnderlayFilter(udpPort: udpPort)
     try VTEPError.wrap(device.uplink.subject) { () throws(NetlinkError) in
-      for descriptor in device.device?.descriptors ?? [] { try filter.attach(toSocket: descriptor) }
+      for descriptor in device.device?.packetSockets?.descriptors ?? [] { try filter.attach(toSocket: descriptor) }
     }
   }
 }

@@ -14,8 +14,39 @@ extension LiveEffects {
       throw VTEPError(.environment, subject, "no such interface", remedy: "create it or name another")
     }
     try UnderlayCheck.checkCarriesFrames(link)
-    let device = try PacketSocketDevice.open(link, queues: dataplane.workers, purpose: .underlay(udpPort: udpPort), subject: subject)
-    return OpenedUplink(link: link, device: .packetSocket(device))
+    let sockets = try PacketSocketDevice.open(link, queues: dataplane.workers, purpose: .underlay(udpPort: udpPort), subject: subject)
+    guard uplink.driver == .afXDP else { return OpenedUplink(link: link, device: .packetSocket(sockets)) }
+    do throws(VTEPError) {
+      return OpenedUplink(link: link, device: .xdp(try XDPDevice(link, packetSockets: sockets, programs: Self.xdpPrograms)))
+    } catch {
+      // A kernel or driver that refuses is no reason to go without the uplink.
+      log.warning("\(subject): \(error); using packet sockets instead")
+      return OpenedUplink(link: link, device: .packetSocket(sockets), driverNote: "\(error); packet sockets are used instead")
+    }
+  }
+
+  /// Where the XDP program's file may be: beside the daemon in a build tree, or where it is installed.
+  private static let xdpPrograms: [String] = {
+    var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &path, path.count - 1)
+    let daemon = String(decoding: path.prefix(max(count, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    guard let slash = daemon.lastIndex(of: "/") else { return [] }
+    let folder = daemon[..<slash]
+    return ["\(folder)/underlay.bpf.o", "\(folder)/../lib/vtepd/underlay.bpf.o"]
+  }()
+
+  func steer(_ devices: [UnderlayDevice], _ settings: UnderlaySettings) {
+    for device in devices {
+      guard let xdp = device.device?.xdp, let link = device.link else { continue }
+      do throws(NetlinkError) {
+        try xdp.steer(
+          XDPDevice.Steering(udpPort: settings.udpPort, mac: link.mac, addresses: settings.addresses, groups: groupVersion),
+          groups: { Set(memberships.groups.keys) })
+      } catch {
+        // What the program does not know comes by the packet sockets.
+        log.warning("\(device.uplink.subject): \(error): some packets come by packet sockets")
+      }
+    }
   }
 
   /// The NIC first: without it the tap would take routes and lead nowhere.

@@ -20,7 +20,9 @@ final class LiveEffects: ReconcilerEffects {
   let netlink: NetlinkSocket
   /// Nil when the kernel has no IPsec.
   let ipsec: IPsecPolicies?
-  var memberships = GroupMembership()
+  var memberships = GroupMembership() { didSet { groupVersion += 1 } }
+  /// Grows with each group that is joined or left.
+  var groupVersion = 0
   var reservation: UDPPortReservation
   /// Makes the addresses of taps the same after a restart.
   let hostName: String
@@ -126,7 +128,7 @@ final class LiveEffects: ReconcilerEffects {
 
   func close(_ closings: [StaleState.Closing]) {
     // The kernel lets go of an interface after some milliseconds, in which others can go, too.
-    func waits(_ closing: StaleState.Closing) -> Bool { closing.device?.kind == .tap || closing.device?.kind == .packetSocket }
+    func waits(_ closing: StaleState.Closing) -> Bool { closing.device?.kind == .tap || closing.device?.packetSockets != nil }
     BackgroundThread.forEach(closings.filter(waits)) { [log] in Self.remove($0, log) }
     for closing in closings where !waits(closing) { Self.remove(closing, log) }
     for closing in closings {

@@ -51,8 +51,9 @@ extension Reconciler {
   /// Counts packets for which the sockets had no room.
   private func countMissedPackets() {
     for index in state.underlay.devices.indices {
+      if let xdp = state.underlay.devices[index].device?.xdp { state.underlay.devices[index].missed &+= xdp.takeLosses() }
       if let nic = state.underlay.devices[index].nic { state.underlay.devices[index].missed = nic.device.missedFrames }
-      for socket in state.underlay.devices[index].device?.descriptors ?? [] {
+      for socket in state.underlay.devices[index].device?.packetSockets?.descriptors ?? [] {
         state.underlay.devices[index].missed &+= UInt64(max(cdpdk_packet_losses(socket), 0))
       }
     }

@@ -81,6 +81,8 @@ protocol ReconcilerEffects: AnyObject {
   func policies(isFirst: Bool) throws(NetlinkError) -> [IPsecPolicy]?
   func join(_ group: IPAddress, vni: VNI) throws
   func leave(_ group: IPAddress, vni: VNI)
+  /// Has the XDP programs of uplinks hand over what is for our addresses and groups.
+  func steer(_ devices: [UnderlayDevice], _ settings: UnderlaySettings)
   /// The interfaces on which groups are joined.
   func setMembershipInterfaces(_ indexes: [Int32])
 
@@ -96,6 +98,8 @@ struct OpenedUplink {
   var device: FrameDevice
   /// Of an uplink whose NIC DPDK drives.
   var nic: OwnedNIC?
+  /// Why it is not used in the way that was asked for.
+  var driverNote: String?
 }
 
 extension ReconcilerEffects {

@@ -8,6 +8,10 @@ import Netlink
 /// A kernel interface that leads to other VTEPs: one that the kernel drives, or the tap of a NIC that DPDK drives.
 struct UnderlayDevice {
   var name: String
+  /// How a shared interface is to be used.
+  var driver = UnderlaySettings.Driver.afPacket
+  /// Why it is used in another way.
+  var driverNote: String?
   /// The NIC that was configured, as PCI address or devargs; nil: the kernel has it.
   var devargs: String?
   /// Index among the ports of a snapshot.
@@ -35,7 +39,7 @@ struct UnderlayDevice {
 
   var isUp: Bool { device != nil && link?.isRunning == true && nic?.hasLink != false }
 
-  var uplink: UnderlaySettings.Uplink { UnderlaySettings.Uplink(device: name, nic: devargs) }
+  var uplink: UnderlaySettings.Uplink { UnderlaySettings.Uplink(device: name, nic: devargs, driver: driver) }
 
   var indexes: [PortIndex] { [portIndex, tapIndex].compactMap(\.self) }
 

@@ -114,7 +114,7 @@ public struct UnderlayReport: Sendable {
     public var ignored: [(cause: IgnoredCause, count: UInt64)]
     /// Packets to our UDP port that found the socket full.
     public var missed: UInt64
-    /// `af_packet`, or DPDK's driver of a NIC that is ours.
+    /// In use: `af_packet`, `af_xdp`, or DPDK's driver of a NIC that is ours.
     public var driver: String
     /// The NIC that is ours, as it is configured.
     public var devargs: String?

@@ -160,9 +160,9 @@ extension RunningState {
           ignored: IgnoredCause.allCases.map { cause in
             (cause, counters.reduce(0) { $0 &+ $1.ignored(port: device.portIndex, cause).pointee.value })
           },
-          missed: device.missed, driver: device.driver(configuration.underlay), devargs: device.devargs,
+          missed: device.missed, driver: device.driverName, devargs: device.devargs,
           features: device.features(configuration.underlay),
-          notes: device.indexes.compactMap(refusalNote) + [device.filterNote].compactMap(\.self))
+          notes: device.indexes.compactMap(refusalNote) + [device.driverText, device.filterNote].compactMap(\.self))
       })
   }
 

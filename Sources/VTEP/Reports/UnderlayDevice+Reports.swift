@@ -9,14 +9,25 @@ extension UnderlayDevice {
     return [(portIndex, DPDKDevice.name(devargs)), (tapIndex, name)]
   }
 
-  /// `af_packet`, or DPDK's driver of the NIC.
-  func driver(_ settings: UnderlaySettings) -> String {
-    devargs == nil ? settings.driver.rawValue : nic?.device.driver ?? "dpdk"
+  /// What is in use: `af_packet` or `af_xdp`, or DPDK's driver of the NIC.
+  var driverName: String {
+    guard devargs == nil else { return nic?.device.driver ?? "dpdk" }
+    let used: UnderlaySettings.Driver = device == nil ? driver : device?.xdp == nil ? .afPacket : .afXDP
+    return used.rawValue
   }
 
   func features(_ settings: UnderlaySettings) -> [String] {
+    if let xdp = device?.xdp { return [xdp.isZeroCopy ? "zero-copy" : "copy"] }
     guard let nic else { return joinsDatagrams(settings) ? ["trains"] : [] }
     return (nic.device.usesRSS ? ["rss"] : []) + [nic.filter.name]
+  }
+
+  /// Why the interface is not used as it should be, or what AF_XDP sockets cannot do.
+  var driverText: String? {
+    guard let xdp = device?.xdp else { return driverNote }
+    let count = xdp.descriptors.count
+    return "af_xdp on \(xdp.driver): \(count) queue\(count == 1 ? "" : "s"), \(xdp.memoryByteCount >> 20) MiB of locked memory, "
+      + "MTU of \(XDPDevice.mtuLimit) at most, no checksum or segmentation offload"
   }
 
   /// Why the NIC receives more than it should; nil: it does not, or has no say.

@@ -4,7 +4,8 @@ import Encap
 
 /// The underlay: VTEP source addresses, devices, and how to fill outer headers.
 public struct UnderlaySettings: Equatable, Sendable {
-  public enum Driver: String, Sendable, CaseIterable { case afPacket = "af_packet" }
+  /// How an interface that is shared with the kernel is used: by packet sockets, or by AF_XDP sockets where it can have them.
+  public enum Driver: String, Sendable, CaseIterable { case afPacket = "af_packet", afXDP = "af_xdp" }
   public enum TTL: Equatable, Sendable { case fixed(UInt8), inherit }
   public enum DSCP: Equatable, Sendable { case fixed(UInt8), inherit }
   public enum UDPChecksum: String, Sendable, CaseIterable { case auto, on, off }
@@ -41,6 +42,8 @@ public struct UnderlaySettings: Equatable, Sendable {
   struct Uplink: Equatable, CustomStringConvertible {
     var device: String
     var nic: String?
+    /// Of an interface that is shared.
+    var driver = Driver.afPacket
 
     var description: String { nic.map { "the NIC \(DPDKDevice.name($0)) with the tap \(device)" } ?? "the interface \(device)" }
 
@@ -49,7 +52,7 @@ public struct UnderlaySettings: Equatable, Sendable {
   }
 
   var uplinks: [Uplink] {
-    nics.isEmpty ? devices.map { Uplink(device: $0) } : zip(devices, nics).map { Uplink(device: $0, nic: $1) }
+    nics.isEmpty ? devices.map { Uplink(device: $0, driver: driver) } : zip(devices, nics).map { Uplink(device: $0, nic: $1) }
   }
 
   /// DPDK drives the NICs, and `devices` are taps.

@@ -20,6 +20,8 @@ struct PortEntry {
   var device: UInt16 = 0
   /// One per transmit queue, for kinds that send through descriptors.
   var descriptors: UnsafePointer<Int32>?
+  /// AF_XDP sockets, one per receive queue; only of an uplink that has them.
+  var xdpQueues: UnsafeMutablePointer<XDPQueue>?
   var transmitQueues: UInt16 = 1
   /// The kernel device is up: frames may be delivered.
   var isUp = false
@@ -30,6 +32,8 @@ struct PortEntry {
   var mac = MACAddress.zero
   /// Frames arrive by DMA and are not in the cache yet; virtual drivers have just copied them.
   var isHardware = false
+  /// Received checksums may be unfinished, and nothing says so.
+  var hasUnfinishedChecksums = false
   /// The device accepts chained buffers.
   var sendsSegments = false
   /// Packets of one flow and size leave as one train (DatagramTrain).

@@ -147,6 +147,8 @@ final class RecordedEffects: ReconcilerEffects {
     return nic
   }
 
+  func steer(_ devices: [UnderlayDevice], _ settings: UnderlaySettings) {}
+
   func link(index: Int32) -> Link? { nil }
 
   /// A tap's descriptor is 1000 and the number of the device.

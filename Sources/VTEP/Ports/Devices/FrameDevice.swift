@@ -16,6 +16,8 @@ enum FrameDeviceKind: UInt8 {
   case tap
   /// A guest's rings.
   case vhost
+  /// AF_XDP sockets on an interface of the kernel.
+  case xdp
 }
 
 /// An open device of any kind.
@@ -24,6 +26,7 @@ enum FrameDevice: Sendable {
   case packetSocket(PacketSocketDevice)
   case tap(TapQueues)
   case vhost(GuestDevice)
+  case xdp(XDPDevice)
   /// There is no device yet: the back end of a virtio-user port has to connect, or to answer.
   case awaited(BackEnd)
 
@@ -33,6 +36,7 @@ enum FrameDevice: Sendable {
     case .packetSocket: .packetSocket
     case .tap: .tap
     case .vhost: .vhost
+    case .xdp: .xdp
     case .awaited: .none
     }
   }
@@ -44,6 +48,7 @@ enum FrameDevice: Sendable {
     case .packetSocket(let device): device.descriptors.count
     case .tap(let tap): tap.descriptors.count
     case .vhost(let device): device.queueCount
+    case .xdp(let device): device.descriptors.count
     case .awaited: 0
     }
   }
@@ -55,11 +60,25 @@ enum FrameDevice: Sendable {
     case .packetSocket(let device): device.descriptors
     case .tap(let tap): tap.descriptors
     case .vhost(let device): device.descriptors
+    case .xdp(let device): device.descriptors
     }
   }
 
   /// What workers send through, one per transmit queue, for kinds that send through descriptors.
-  var transmitDescriptors: [Int32] { kind == .vhost ? [] : descriptors }
+  var transmitDescriptors: [Int32] { kind == .vhost || kind == .xdp ? [] : descriptors }
+
+  /// Of an interface of the kernel: what receives what nothing else does.
+  var packetSockets: PacketSocketDevice? {
+    switch self {
+    case .packetSocket(let sockets): sockets
+    case .xdp(let device): device.packetSockets
+    case .ethdev, .tap, .vhost, .awaited: nil
+    }
+  }
+
+  var xdp: XDPDevice? {
+    if case .xdp(let device) = self { device } else { nil }
+  }
 
   /// The device's own address; nil: it has none.
   var mac: MACAddress? {
@@ -67,6 +86,7 @@ enum FrameDevice: Sendable {
     case .ethdev(let device): device.mac
     case .packetSocket(let device): device.mac
     case .tap(let tap): tap.mac
+    case .xdp(let device): device.packetSockets.mac
     case .vhost, .awaited: nil
     }
   }
@@ -75,14 +95,14 @@ enum FrameDevice: Sendable {
   var ownedSocket: String? {
     switch self {
     case .ethdev(let device): device.ownedSocket
-    case .packetSocket, .tap, .vhost, .awaited: nil
+    case .packetSocket, .tap, .vhost, .xdp, .awaited: nil
     }
   }
 
   var ethernet: EthernetDevice? {
     switch self {
     case .ethdev(let device): device
-    case .packetSocket, .tap, .vhost, .awaited: nil
+    case .packetSocket, .tap, .vhost, .xdp, .awaited: nil
     }
   }
 
@@ -91,6 +111,7 @@ enum FrameDevice: Sendable {
     switch self {
     case .ethdev, .vhost, .awaited: false
     case .packetSocket(let device): device.isDead
+    case .xdp(let device): device.packetSockets.isDead
     case .tap(let tap): TapDevice.state(of: tap.descriptors[0]) == .gone
     }
   }
@@ -115,6 +136,10 @@ enum FrameDevice: Sendable {
     case .vhost(let device):
       entry.device = device.index
       entry.sendsSegments = true
+    case .xdp(let device):
+      entry.xdpQueues = device.queues
+      entry.sendsSegments = true
+      entry.hasUnfinishedChecksums = device.hasUnfinishedChecksums
     case .awaited: break
     }
   }
@@ -126,6 +151,7 @@ enum FrameDevice: Sendable {
     case .packetSocket(let device): device.close()
     case .tap(let tap): tap.close()
     case .vhost(let device): device.close()
+    case .xdp(let device): device.close()
     case .awaited(let backEnd): backEnd.close()
     }
   }

@@ -16,6 +16,7 @@ extension Worker {
     case .packetSocket: count = receiveFromPacketSocket(queue, port)
     case .tap: count = receiveFromTap(queue, port)
     case .vhost: count = receiveFromGuest(queue, device: port.pointee.device)
+    case .xdp: count = receiveFromXDP(queue, port)
     case .none: return -1
     }
     if count <= 0 { return count }

@@ -108,6 +108,7 @@ extension Worker {
     let sent: BatchSize
     switch kind {
     case .packetSocket, .tap: sent = giveToKernel(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
+    case .xdp: sent = giveToXDP(batch, size, portIndex: portIndex, queue: queue)
     case .ethdev, .vhost, .none: sent = giveToDriver(batch, size, portIndex: portIndex, queue: queue)
     }
     counters.ports[Int(portIndex)].addSent(packets: UInt64(sent.frames), bytes: sent.bytes)

@@ -82,7 +82,7 @@ extension ConfigurationLoader {
       return
     }
     if let tap { reader.report(tap.position, "underlay: 'tap' belongs to 'dpdk', which is missing") }
-    if let driver { readDriver(driver.value, reader) }
+    if let driver { settings.driver = reader.choice(driver.value, "driver", as: UnderlaySettings.Driver.self) ?? settings.driver }
     if let device {
       settings.devices = readNames(device, reader)
     } else {
@@ -107,14 +107,6 @@ extension ConfigurationLoader {
   /// Do not report that uplinks are missing.
   private func settleUplinks(_ reader: ConfigurationReader) {
     for key in ["device", "tap"] { reader.settle(.underlay, [key]) }
-  }
-
-  private func readDriver(_ node: YAMLNode, _ reader: ConfigurationReader) {
-    if node.text == "af_xdp" {
-      reader.report(node.position, "driver af_xdp is not available in this version")
-    } else {
-      _ = reader.choice(node, "driver", as: UnderlaySettings.Driver.self)
-    }
   }
 
   /// A number or `inherit`.
