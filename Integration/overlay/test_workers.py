@@ -1,4 +1,5 @@
 """Workers: several, polling or sleeping, with and without hugepages."""
+import os
 import pathlib
 import time
 
@@ -92,3 +93,23 @@ def test_hugepages_required_but_absent(lab):
     daemon = site.daemons[0].start(wait=False)
     assert daemon.process.wait(60) == 2
     assert "hugepages" in daemon.log()
+
+
+def test_placement_is_shown(lab):
+    """Where workers run is what the kernel says of their threads, and each receive queue is listed once, with a reason."""
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    if len(cpus) < 2:
+        pytest.skip("one CPU")
+    site = Site(lab, vtepd=1, flood="none", dataplane={"workers": 2, "cores": cpus[::-1]})
+    daemon = site.daemons[0]
+    answer = daemon.ctl("show", "placement")
+    assert [worker["cpus"] for worker in answer["workers"]] == [str(cpu) for cpu in cpus[::-1]]
+    tasks = pathlib.Path(f"/proc/{daemon.process.pid}/task").glob("*/status")
+    pinned = [text.split("Cpus_allowed_list:\t")[1].split("\n")[0] for text in map(pathlib.Path.read_text, tasks)]
+    assert {str(cpu) for cpu in cpus} <= set(pinned), pinned
+    queues = [(queue["device"], queue["queue"]) for worker in answer["workers"] for queue in worker["queues"]]
+    assert sorted(queues) == [("u0", 0), ("u0", 1), ("vm1", 0)]
+    assert all(queue["reason"] == "fewest queues" for worker in answer["workers"] for queue in worker["queues"])
+    assert all(worker["reason"].startswith("dataplane.cores") for worker in answer["workers"]) and not answer["warnings"]
+    table = daemon.table("show", "placement")
+    assert "u0/1" in table and "packet buffers: any socket" in table

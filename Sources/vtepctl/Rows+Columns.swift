@@ -255,6 +255,33 @@ extension WorkerRow {
   }
 }
 
+extension PlacedWorker {
+  static var columns: [Column<PlacedWorker>] {
+    [
+      Column(number: "WORKER") { "\($0.worker)" },
+      Column("CPUS") { $0.cpus },
+      Column(number: "SOCKET") { $0.socket.orDash },
+      Column("REASON") { $0.reason },
+    ]
+  }
+}
+
+/// A line of the second table of `show placement`.
+struct QueueOfWorker {
+  var worker: Int
+  var queue: PlacedQueue
+
+  static var columns: [Column<QueueOfWorker>] {
+    [
+      Column(number: "WORKER") { "\($0.worker)" },
+      Column("QUEUE") { "\($0.queue.device)/\($0.queue.queue)" },
+      Column("KIND") { $0.queue.kind },
+      Column(number: "SOCKET") { $0.queue.socket.orDash },
+      Column("REASON") { $0.queue.reason + ($0.queue.crossesSockets ? " (crosses sockets)" : "") },
+    ]
+  }
+}
+
 extension OVSDBRemoteRow {
   static var columns: [Column<OVSDBRemoteRow>] {
     [

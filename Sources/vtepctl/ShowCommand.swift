@@ -8,7 +8,7 @@ struct ShowCommand: CommandGroup {
     commandName: "show", abstract: "Shows the daemon's tables.",
     subcommands: [
       MACTable.self, MACMoves.self, VNIs.self, VTEPs.self, Ports.self, Bindings.self, Drops.self, Multicast.self, Underlay.self,
-      Workers.self, OVSDB.self,
+      Workers.self, Placement.self, OVSDB.self,
     ])
 
   struct MACTable: ClientCommand {
@@ -115,6 +115,32 @@ struct ShowCommand: CommandGroup {
     @OptionGroup var options: CommandOptions
 
     func run(_ session: Session) throws { try session.list(ShowWorkers(), WorkerRow.columns) }
+  }
+
+  struct Placement: ClientCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "placement", abstract: "Shows which worker runs on which CPU, which queues it has, and why.")
+    @ParentCommand var root: VTEPCtl
+    @OptionGroup var options: CommandOptions
+
+    func run(_ session: Session) throws {
+      let answer = try session.ask(ShowPlacement())
+      guard session.format == .table else { return try session.printObject(answer) }
+      var workers = Table(PlacedWorker.columns)
+      Output.standard.write(workers.lines(for: answer.workers))
+      var queues = Table(QueueOfWorker.columns)
+      let rows = answer.workers.flatMap { worker in worker.queues.map { QueueOfWorker(worker: worker.worker, queue: $0) } }
+      if !rows.isEmpty { Output.standard.write("\n" + queues.lines(for: rows)) }
+      Output.standard.write("\n")
+      for socket in answer.sockets {
+        let isolated = socket.isolated.isEmpty ? "" : ", isolated \(socket.isolated)"
+        Output.standard.write("socket \(socket.socket): CPUs \(socket.cpus)\(isolated)\n")
+      }
+      for pool in answer.pools {
+        Output.standard.write("packet buffers: \(pool.socket.map { "socket \($0)" } ?? "any socket"): \(pool.reason)\n")
+      }
+      for warning in answer.warnings { Output.standard.write("warning: \(warning)\n") }
+    }
   }
 
   struct OVSDB: ClientCommand {

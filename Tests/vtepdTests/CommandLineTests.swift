@@ -168,6 +168,20 @@ private struct Run: CustomStringConvertible {
           bm1      -  5002  config           0         0           0         0
 
           """)
+      #expect(
+        try run(path, "show placement").output == """
+          WORKER  CPUS  SOCKET  REASON
+               0  2          0  dataplane.cores, isolated
+
+          WORKER  QUEUE   KIND           SOCKET  REASON
+               0  eth0/0  packet-socket       1  the only worker (crosses sockets)
+
+          socket 0: CPUs 0-3, isolated 2-3
+          socket 1: CPUs 4-7
+          packet buffers: socket 1: eth0 is there
+          warning: all packets cross sockets
+
+          """)
       #expect(try run(path, "status").output.hasPrefix("state       running\nname        h\n"))
       #expect(try run(path, "show drops").output == "REASON  WHERE  COUNT  DESCRIPTION\n")
       #expect(try run(path, "show drops --all").output.contains("runt    port vm1      0  too short"))

@@ -45,6 +45,7 @@ final class RecordingHandler: Sendable {
     commands.add(ReleaseHold.self, handle)
     commands.add(ShowOVSDB.self, handle)
     commands.add(ShowWorkers.self, handle)
+    commands.add(ShowPlacement.self, handle)
     commands.add(DeleteMAC.self, handle)
     commands.add(FlushMACs.self, handle)
     commands.add(PreparePort.self, handle)
@@ -122,6 +123,14 @@ final class RecordingHandler: Sendable {
   func handle(_ request: ShowWorkers) async throws(ControlError) -> [WorkerRow] {
     // JSON cannot represent this: the answer cannot be encoded.
     [WorkerRow(worker: 0, busyPercent: .infinity)]
+  }
+  func handle(_ request: ShowPlacement) async throws(ControlError) -> PlacementAnswer {
+    let queue = PlacedQueue(device: "eth0", queue: 0, kind: "packet-socket", socket: 1, reason: "the only worker", crossesSockets: true)
+    return PlacementAnswer(
+      sockets: [MachineSocket(socket: 0, cpus: "0-3", isolated: "2-3"), MachineSocket(socket: 1, cpus: "4-7")],
+      pools: [PlacedPool(socket: 1, reason: "eth0 is there")],
+      workers: [PlacedWorker(worker: 0, cpus: "2", socket: 0, reason: "dataplane.cores, isolated", queues: [queue])],
+      warnings: ["all packets cross sockets"])
   }
   func handle(_ request: DeleteMAC) async throws(ControlError) -> ChangeAnswer { throw ControlError(.notFound, "no such entry") }
   func handle(_ request: FlushMACs) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: true) }

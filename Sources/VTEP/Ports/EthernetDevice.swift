@@ -126,9 +126,10 @@ struct EthernetDevice: Sendable {
     var transmitFrames: UInt16 = 512
     try VTEPError.check(
       rte_eth_dev_adjust_nb_rx_tx_desc(portID, &receiveFrames, &transmitFrames), "\(subject): sizes of queues")
+    let pool = runtime.pool(onSocket: rte_eth_dev_socket_id(portID))
     for queue in 0..<count {
       try VTEPError.check(
-        rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, runtime.pool),
+        rte_eth_rx_queue_setup(portID, queue, receiveFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil, pool),
         "\(subject): receive queue \(queue)")
       try VTEPError.check(
         rte_eth_tx_queue_setup(portID, queue, transmitFrames, UInt32(bitPattern: SOCKET_ID_ANY), nil),

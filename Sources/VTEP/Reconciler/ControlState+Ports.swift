@@ -8,15 +8,19 @@ import Netlink
 extension ControlState {
   // -- receive queues -------------------------------------------------------------------------------------------------
 
-  /// Gives each queue to the worker that has fewest, which waits for it from then on.
+  /// Gives each queue to a worker (`Placement`), which waits for it from then on.
   ///
-  /// - Parameter count: the first queues of the device; nil: all.
-  mutating func addQueues(of device: FrameDevice, portIndex: PortIndex, count: Int? = nil) {
+  /// - Parameters:
+  ///   - nic: what may be on a socket of the machine.
+  ///   - count: the first queues of the device; nil: all.
+  mutating func addQueues(of device: FrameDevice, portIndex: PortIndex, nic: String? = nil, count: Int? = nil) {
     let descriptors = device.descriptors
+    let socket = nic.flatMap { effects.socket(ofDevice: $0) }
     for number in 0..<(count ?? device.queueCount) {
-      let worker =
-        model.receiveQueues.indices.min { model.receiveQueues[$0].count < model.receiveQueues[$1].count } ?? 0
+      let place = placement.place(queueOnSocket: socket, loads: model.receiveQueues.map(\.count))
+      let worker = place.worker
       latestQueueSerial += 1
+      placedQueues[latestQueueSerial] = place
       var queue = ReceiveQueue(port: portIndex, queue: UInt16(number), kind: device.kind, serial: latestQueueSerial)
       if number < descriptors.count { queue.descriptor = descriptors[number] }
       // Without a free slot the queue is polled, at some cost.
@@ -32,6 +36,7 @@ extension ControlState {
         effects.unwatch(queue, worker: worker)
         // Workers may have the slot noted a moment longer. It then names another queue, which is read once in vain.
         if !queue.isPolled { queueSlots.giveBack(queue.slot) }
+        placedQueues[queue.serial] = nil
       }
       model.receiveQueues[worker].removeAll { $0.port == portIndex }
     }
@@ -94,7 +99,7 @@ extension ControlState {
     guard count != record.polledQueues || device.guest?.hasChangedRings == true else { return }
     removeQueues(portIndex: record.index)
     device.guest?.renewKicks(count: count)
-    addQueues(of: device, portIndex: record.index, count: count)
+    addQueues(of: device, portIndex: record.index, nic: record.settings.nicName, count: count)
     ports[name]?.polledQueues = count
   }
 

@@ -69,8 +69,9 @@ extension ControlState {
     entry.headByteCount = device.headByteCount
     if let tapIndex = device.tapIndex, device.nic != nil { entry.partner = tapIndex }
     enter(entry, frames, at: device.portIndex)
-    addQueues(of: frames, portIndex: device.portIndex)
-    if let xdp = frames.xdp { addQueues(of: .packetSocket(xdp.packetSockets), portIndex: device.portIndex) }
+    let nic = device.uplink.nicName
+    addQueues(of: frames, portIndex: device.portIndex, nic: nic)
+    if let xdp = frames.xdp { addQueues(of: .packetSocket(xdp.packetSockets), portIndex: device.portIndex, nic: nic) }
     if let nic = device.nic { enterTap(nic, of: device) }
   }
 

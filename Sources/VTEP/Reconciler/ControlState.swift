@@ -33,6 +33,10 @@ struct ControlState {
   /// Of receive queues that workers read only when frames wait in them.
   var queueSlots = IndexPool<QueueSlot>(limit: Limits.receiveQueues)
   var latestQueueSerial: UInt32 = 0
+  /// Where workers run.
+  let placement: Placement
+  /// Where each receive queue went, by its serial.
+  var placedQueues: [UInt32: Placement.Queue] = [:]
   /// The group that each VNI with a port up has joined.
   var joined: [VNI: IPAddress] = [:]
   /// Static entries that the table has.
@@ -47,8 +51,11 @@ struct ControlState {
   private(set) var visitedVNIs = 0
 
   /// Runs an underlay without VNIs and ports.
-  init(_ underlay: UnderlaySettings, workers: Int, effects: any ReconcilerEffects) {
+  ///
+  /// - Parameter placement: nil: nobody knows where workers run.
+  init(_ underlay: UnderlaySettings, workers: Int, effects: any ReconcilerEffects, placement: Placement? = nil) {
     self.effects = effects
+    self.placement = placement ?? Placement(workers: workers)
     running = DesiredState(underlay: underlay)
     desired = running
     model = ForwardingModel(workers: workers)

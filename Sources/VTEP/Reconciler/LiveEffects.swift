@@ -167,6 +167,8 @@ final class LiveEffects: ReconcilerEffects {
     if let device = record.device { record.driver.setCarrier(device, isOn: isOn) }
   }
 
+  func socket(ofDevice name: String) -> Int? { Machine.socket(ofDevice: name) }
+
   func watch(_ queue: ReceiveQueue, worker: Int) {
     guard !queue.isPolled else { return }
     _ = cdpdk_epoll_add(contexts[worker].pointee.epoll, queue.descriptor, UInt64(queue.slot.rawValue), 1)

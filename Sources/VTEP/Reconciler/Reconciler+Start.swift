@@ -34,8 +34,18 @@ extension Reconciler {
       }
       if let link { mtus.append(link.mtu) }
     }
-    return try DPDKRuntime(
-      settings: dataplane, maxFrameByteCount: EthernetDevice.bufferByteCount(mtu: mtus.max() ?? 1500), log: { log.notice("\($0)") })
+    let runtime = try DPDKRuntime(
+      settings: dataplane, maxFrameByteCount: EthernetDevice.bufferByteCount(mtu: mtus.max() ?? 1500), nics: nics(desired),
+      log: { log.notice("\($0)") })
+    for warning in runtime.placement.warnings { log.warning("placement: \(warning)") }
+    return runtime
+  }
+
+  /// Those that the configuration names, of the underlay first.
+  private static func nics(_ desired: DesiredState) -> [Machine.NIC] {
+    let ports = desired.ports.values.sorted { $0.name < $1.name }
+    let names = desired.underlay.uplinks.map(\.nicName) + ports.compactMap(\.nicName)
+    return names.map { Machine.NIC(name: $0, socket: Machine.socket(ofDevice: $0)) }
   }
 
   /// MTUs that ports have by their settings, or by interfaces that exist by now.

@@ -76,7 +76,7 @@ public actor Reconciler {
     effects = try LiveEffects(
       log: log, runtime: runtime, dataplane: dataplane, shared: shared, contexts: contexts, learner: learner, mailbox: mailbox,
       slowPath: slowPath, publisher: publisher, netlink: netlink, reservation: reservation, hostName: hostName, runDirectory: runDirectory)
-    state = ControlState(desired.underlay, workers: dataplane.workers, effects: effects)
+    state = ControlState(desired.underlay, workers: dataplane.workers, effects: effects, placement: runtime.placement)
     watchStop = cdpdk_event_create()
 
     // Changes from here on are noticed; what was before is read next.

@@ -60,6 +60,8 @@ protocol ReconcilerEffects: AnyObject {
   func place(of tap: TapQueues) -> TapPlace
   /// Events tell of taps in other namespaces.
   var followsNamespaces: Bool { get }
+  /// The socket of the machine (NUMA node) that a device is on; nil: none, or the machine does not say.
+  func socket(ofDevice name: String) -> Int?
   /// Wakes a worker when frames wait in a queue that has a descriptor.
   func watch(_ queue: ReceiveQueue, worker: Int)
   func unwatch(_ queue: ReceiveQueue, worker: Int)

@@ -129,6 +129,20 @@ public struct UnderlayReport: Sendable {
   public var devices: [Device]
 }
 
+public struct PlacementReport: Sendable {
+  public struct Queue: Sendable {
+    public var device: String
+    /// Its number among those of its kind.
+    public var queue: UInt16
+    public var kind: String
+    public var place: Placement.Queue
+  }
+
+  public var placement: Placement
+  /// Those of each worker.
+  public var queues: [[Queue]]
+}
+
 public struct WorkerReport: Sendable {
   public var worker: Int
   public var core: Int?

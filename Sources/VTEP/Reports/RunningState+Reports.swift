@@ -166,6 +166,17 @@ extension RunningState {
       })
   }
 
+  public func placementReport() -> PlacementReport {
+    let queues = model.receiveQueues.map { queues in
+      queues.compactMap { queue in
+        placedQueues[queue.serial].map {
+          PlacementReport.Queue(device: portName(queue.port), queue: queue.queue, kind: queue.kind.name, place: $0)
+        }
+      }
+    }
+    return PlacementReport(placement: placement, queues: queues)
+  }
+
   public func workerReports() -> [WorkerReport] {
     contexts.map { context in
       let index = context.pointee.index

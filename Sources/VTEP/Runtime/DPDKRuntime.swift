@@ -14,6 +14,10 @@ public final class DPDKRuntime: Sendable {
   /// Largest frame that a packet buffer holds, in bytes.
   let maxFrameByteCount: Int
   nonisolated(unsafe) let pool: OpaquePointer
+  /// The same on other sockets that NICs are on.
+  private nonisolated(unsafe) let poolsOfSockets: [Int: OpaquePointer]
+  /// Which workers run where, and on which sockets the pools are.
+  public let placement: Placement
   /// Buffers of nearly 64 KiB, for what exceeds the first buffer of a frame from the kernel (see `KernelReceiver`).
   nonisolated(unsafe) let largePool: OpaquePointer
   /// Buffers without room of their own, for views of others' bytes.
@@ -24,9 +28,13 @@ public final class DPDKRuntime: Sendable {
 
   /// Starts DPDK. May be called once in a process.
   ///
-  /// - Parameter maxFrameByteCount: largest Ethernet frame of any device, in bytes.
+  /// - Parameters:
+  ///   - maxFrameByteCount: largest Ethernet frame of any device, in bytes.
+  ///   - nics: that the configuration names, of the underlay first.
   /// - Throws: `.environment` when memory, hugepages or permissions are insufficient, or DPDK has another release.
-  public init(settings: DataplaneSettings, maxFrameByteCount: Int, log: (String) -> Void) throws(VTEPError) {
+  public init(
+    settings: DataplaneSettings, maxFrameByteCount: Int, nics: [Machine.NIC] = [], log: (String) -> Void
+  ) throws(VTEPError) {
     if let difference = try DPDKVersion.built.difference(from: .loaded) { log(difference) }
     workers = settings.workers
     let free = Self.freeHugepageMiB()
@@ -47,7 +55,8 @@ public final class DPDKRuntime: Sendable {
       }
     }
 
-    try Self.startEAL(settings: settings, usesHugepages: usesHugepages)
+    placement = try Self.place(settings, nics)
+    try Self.startEAL(settings: settings, usesHugepages: usesHugepages, placement: placement)
 
     VanishedMemory.guardThreads()
 
@@ -57,8 +66,16 @@ public final class DPDKRuntime: Sendable {
     self.dataRoom = dataRoom
     // The other half is for guests and for the queues of devices.
     let budget = settings.memoryMiB * 1_048_576 / 2
-    bufferCount = min(max(budget / Self.bufferFootprint(dataRoom: Int(dataRoom), usesHugepages), 1024), Self.largestPool)
-    pool = try Self.makePool("vtepd-frames", count: bufferCount, cache: 256, dataRoom: dataRoom)
+    let footprint = Self.bufferFootprint(dataRoom: Int(dataRoom), usesHugepages)
+    // Ordinary pages are all on one socket for DPDK.
+    let sockets = usesHugepages ? placement.pools.map(\.socket) : [nil]
+    bufferCount = min(max(budget / sockets.count / footprint, 1024), Self.largestPool)
+    pool = try Self.makePool("vtepd-frames", count: bufferCount, cache: 256, dataRoom: dataRoom, socket: sockets[0])
+    var others: [Int: OpaquePointer] = [:]
+    for case let socket? in sockets.dropFirst() {
+      others[socket] = try Self.makePool("vtepd-frames-\(socket)", count: bufferCount, cache: 256, dataRoom: dataRoom, socket: socket)
+    }
+    poolsOfSockets = others
     largePool = try Self.makeLargePool(settings: settings, usesHugepages: usesHugepages, log: log)
     // For views of the datagrams of a burst's trains. They are small and lie close together: with ordinary buffers, whose headers are
     // kilobytes apart, each datagram cost a cache miss.
@@ -89,8 +106,26 @@ public final class DPDKRuntime: Sendable {
     return try makePool("vtepd-segments", count: count, cache: 0, dataRoom: .max)
   }
 
-  private static func makePool(_ name: String, count: Int, cache: Int, dataRoom: UInt16) throws(VTEPError) -> OpaquePointer {
-    guard let pool = rte_pktmbuf_pool_create(name, UInt32(count), UInt32(cache), 0, dataRoom, Int32(SOCKET_ID_ANY)) else {
+  /// Buffers for what a device on a socket receives.
+  ///
+  /// - Parameter socket: negative: on none.
+  func pool(onSocket socket: Int32) -> OpaquePointer { poolsOfSockets[Int(socket)] ?? pool }
+
+  private static func place(_ settings: DataplaneSettings, _ nics: [Machine.NIC]) throws(VTEPError) -> Placement {
+    let cpus = (0..<1024).filter { cdpdk_cpu_allowed(Int32($0)) != 0 }
+    if let missing = settings.cores.first(where: { !cpus.contains($0) }) {
+      throw VTEPError(
+        .environment, "dataplane.cores", "CPU \(missing) is not available to this process",
+        remedy: "choose from \(Machine.list(cpus))")
+    }
+    return Placement(Machine.read(cpus: cpus), workers: settings.workers, cores: settings.cores, nics: nics)
+  }
+
+  private static func makePool(
+    _ name: String, count: Int, cache: Int, dataRoom: UInt16, socket: Int? = nil
+  ) throws(VTEPError) -> OpaquePointer {
+    let place = socket.map { Int32($0) } ?? Int32(SOCKET_ID_ANY)
+    guard let pool = rte_pktmbuf_pool_create(name, UInt32(count), UInt32(cache), 0, dataRoom, place) else {
       throw VTEPError(
         .environment, "packet buffers: \(count) of \(dataRoom) bytes", VTEPError.errnoText(cdpdk_errno()),
         remedy: "raise dataplane.memory-mb")
@@ -119,26 +154,20 @@ public final class DPDKRuntime: Sendable {
     return object <= page ? page / (page / object) : (object + page - 1) / page * page
   }
 
-  private static func startEAL(settings: DataplaneSettings, usesHugepages: Bool) throws(VTEPError) {
-    let cpus = allowedCPUs()
-    if let missing = settings.cores.first(where: { !cpus.contains($0) }) {
-      throw VTEPError(
-        .environment, "dataplane.cores", "CPU \(missing) is not available to this process",
-        remedy: "choose from \(cpus.map(String.init).joined(separator: ","))")
-    }
-    let anywhere = "(" + cpus.map(String.init).joined(separator: ",") + ")"
-    var lcores = ["0@\(anywhere)"]
-    for worker in 0..<settings.workers {
-      lcores.append("\(worker + 1)@" + (settings.cores.isEmpty ? anywhere : String(settings.cores[worker])))
-    }
+  private static func startEAL(settings: DataplaneSettings, usesHugepages: Bool, placement: Placement) throws(VTEPError) {
+    func set(_ cpus: [Int]) -> String { "(" + cpus.map(String.init).joined(separator: ",") + ")" }
+    var lcores = ["0@" + set(placement.sockets.flatMap(\.cpus))]
+    for (worker, place) in placement.workers.enumerated() { lcores.append("\(worker + 1)@" + set(place.cpus)) }
     var arguments = [
       "vtepd", "--no-telemetry", "--iova-mode=va", "--file-prefix=\(RuntimeFolders.prefix)\(getpid())",
-      "--lcores=" + lcores.joined(separator: ","), "-m", String(settings.memoryMiB), "--log-level=4",
+      "--lcores=" + lcores.joined(separator: ","), "--log-level=4",
       // Its multi-queue discipline is only needed for rte_flow, which is not used: its absence is no error.
       "--log-level=pmd.net.tap:1",
     ]
     // An allow list keeps DPDK from probing every device; the host bridge on it has no driver. Ports add devices later.
     arguments += access("/sys/bus/pci/devices", R_OK) == 0 ? ["-a", "0000:00:00.0"] : ["--no-pci"]
+    let memory = usesHugepages ? placement.memory(megabytes: settings.memoryMiB) : nil
+    arguments += memory.map { ["--socket-mem", $0] } ?? ["-m", String(settings.memoryMiB)]
     arguments += usesHugepages ? ["--in-memory"] : ["--no-huge", "--no-shconf"]
 
     // The arguments must outlive the call: DPDK keeps pointers into them.
@@ -164,9 +193,5 @@ public final class DPDKRuntime: Sendable {
     var line = [CChar](repeating: 0, count: 32)
     guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
     return Int(strtol(line, nil, 10)) * 2
-  }
-
-  private static func allowedCPUs() -> [Int] {
-    (0..<1024).filter { cdpdk_cpu_allowed(Int32($0)) != 0 }
   }
 }

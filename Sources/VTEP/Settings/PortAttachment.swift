@@ -46,3 +46,14 @@ public struct PortAttachment: Hashable, Sendable {
   /// What the port is attached to, for messages.
   public var place: String { device ?? socket ?? devargs ?? "" }
 }
+
+extension PortSettings {
+  /// What may be on a socket of the machine; nil: nothing of the port is.
+  var nicName: String? {
+    switch kind {
+    case .netdev: attachment.device
+    case .dpdk: attachment.devargs.map(DPDKDevice.name)
+    case .tap, .vhostUser, .memif, .virtioUser: nil
+    }
+  }
+}

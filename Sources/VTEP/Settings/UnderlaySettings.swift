@@ -45,6 +45,9 @@ public struct UnderlaySettings: Equatable, Sendable {
     /// Of an interface that is shared.
     var driver = Driver.afPacket
 
+    /// What may be on a socket of the machine.
+    var nicName: String { nic.map(DPDKDevice.name) ?? device }
+
     var description: String { nic.map { "the NIC \(DPDKDevice.name($0)) with the tap \(device)" } ?? "the interface \(device)" }
 
     /// For messages: the key and its value.

@@ -147,6 +147,11 @@ final class RecordedEffects: ReconcilerEffects {
     return nic
   }
 
+  /// Sockets of devices.
+  var sockets: [String: Int] = [:]
+
+  func socket(ofDevice name: String) -> Int? { sockets[name] }
+
   func steer(_ devices: [UnderlayDevice], _ settings: UnderlaySettings) {}
 
   func link(index: Int32) -> Link? { nil }

@@ -20,6 +20,20 @@ enum FrameDeviceKind: UInt8 {
   case xdp
 }
 
+extension FrameDeviceKind {
+  /// Of `show placement`.
+  var name: String {
+    switch self {
+    case .none: "none"
+    case .ethdev: "dpdk"
+    case .packetSocket: "packet-socket"
+    case .tap: "tap"
+    case .vhost: "vhost-user"
+    case .xdp: "af_xdp"
+    }
+  }
+}
+
 /// An open device of any kind.
 enum FrameDevice: Sendable {
   case ethdev(EthernetDevice)

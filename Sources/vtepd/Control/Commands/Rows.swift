@@ -205,6 +205,27 @@ extension WorkerRow {
   }
 }
 
+extension PlacementAnswer {
+  init(_ report: PlacementReport) {
+    let placement = report.placement
+    self.init(
+      sockets: placement.sockets.map { socket in
+        MachineSocket(
+          socket: socket.socket, cpus: Machine.list(socket.cpus), isolated: Machine.list(placement.isolated.filter(socket.cpus.contains)))
+      },
+      pools: placement.pools.map { PlacedPool(socket: $0.socket, reason: $0.reason) },
+      workers: zip(placement.workers, report.queues).enumerated().map { number, pair in
+        PlacedWorker(
+          worker: number, cpus: Machine.list(pair.0.cpus), socket: pair.0.socket, reason: pair.0.reason,
+          queues: pair.1.map { queue in
+            PlacedQueue(
+              device: queue.device, queue: Int(queue.queue), kind: queue.kind, socket: queue.place.socket, reason: queue.place.reason,
+              crossesSockets: queue.place.crossesSockets)
+          })
+      }, warnings: placement.warnings)
+  }
+}
+
 extension OVSDBRemoteRow {
   /// - Parameters:
   ///   - replica: what is known of the database, whichever member of the cluster it is from.

@@ -18,6 +18,7 @@ extension Daemon {
     commands.add(ShowMulticast.self, handle)
     commands.add(ShowUnderlay.self, handle)
     commands.add(ShowWorkers.self, handle)
+    commands.add(ShowPlacement.self, handle)
   }
 
   /// Answered in every state of the daemon.
@@ -95,6 +96,10 @@ extension Daemon {
 
   func handle(_ request: ShowWorkers) async throws(ControlError) -> [WorkerRow] {
     try running().running.workerReports().map(WorkerRow.init)
+  }
+
+  func handle(_ request: ShowPlacement) async throws(ControlError) -> PlacementAnswer {
+    PlacementAnswer(try running().running.placementReport())
   }
 
   private static func range(_ request: some PagedRequest) -> Range<Int> {
