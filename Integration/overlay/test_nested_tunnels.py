@@ -14,6 +14,7 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Raw
 
 from lab import Capture, Lab, Site, tcp_stream, wait_until
+from lab.hosts import like_a_wire
 from lab.namespaces import SOL_PACKET
 
 pytestmark = pytest.mark.xdist_group("nested-tunnels")
@@ -64,6 +65,8 @@ def check_streams(site, subnet, families=(4, 6), large=True):
     first, second = site.guests
     host = site.hosts[1]
     arriving = Capture(site.hosts[0].namespace, "port1", inbound=True)
+    # The tunnel's datagrams come joined.
+    like_a_wire(host.namespace, "port1")
     leaving = Capture(host.namespace, "port1", outbound=True)
     for family in families:
         for source, target in ((first, second), (second, first)):

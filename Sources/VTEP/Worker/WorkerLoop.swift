@@ -10,6 +10,11 @@ enum WorkerLoop {
   /// for, each is a system call. With none of them TCP between veths lost a tenth: it is cheaper to be awake when the next burst comes.
   private static let idleRounds = 4
   private static let idlePollingRounds = 64
+  /// A worker that has found this many frames since it last slept rests for some microseconds, whatever comes, before it waits for events.
+  /// One wake-up then serves what would have been several bursts, as with the interrupt moderation of network cards. Requests and answers,
+  /// which come one by one, wait for nothing (docs/decisions/0035-rests.md).
+  private static let restFrames = 4
+  private static let restMicroseconds: UInt32 = 50
   /// A worker with a queue that nothing can wait for sleeps in naps, in microseconds. Each that finds nothing makes the next an eighth
   /// longer: a frame waits for at most an eighth of the time since the last one, and for the longest nap (docs/decisions/0030-naps.md).
   private static let shortestNap = 32
@@ -31,6 +36,8 @@ enum WorkerLoop {
 
     let activity = worker.counters.activity
     var idle = 0
+    /// Frames since the last sleep or rest.
+    var frames = 0
     var nap = shortestNap
     var before = cdpdk_cycles()
     worker.nowCycles = before
@@ -46,6 +53,7 @@ enum WorkerLoop {
         activity.pointee.packets.add(UInt64(count))
         activity.pointee.busyCycles.add(now &- before)
         idle = 0
+        frames &+= count
         nap = shortestNap
       } else {
         idle += 1
@@ -60,7 +68,14 @@ enum WorkerLoop {
       let isNap = worker.readiness.mustPoll
       let patience = isNap ? idlePollingRounds : idleRounds
       guard context.pointee.sleepsWhenIdle && idle >= patience && worker.readiness.count == 0 else { continue }
-      let isWoken = sleep(&worker, context, microseconds: isNap ? nap : worker.held.isEmpty ? 250_000 : 20_000)
+      let isWoken: Bool
+      if frames >= restFrames && !isNap {
+        rest(context)
+        isWoken = false
+      } else {
+        isWoken = sleep(&worker, context, microseconds: isNap ? nap : worker.held.isEmpty ? 250_000 : 20_000)
+      }
+      frames = 0
       if isNap { nap = min(nap + nap / 8, longestNap) }
       // Time asleep counts as time, not as work.
       let awake = cdpdk_cycles()
@@ -80,6 +95,14 @@ enum WorkerLoop {
     cdpdk_rcu_offline(rcu, thread)
     defer { cdpdk_rcu_online(rcu, thread) }
     return worker.readiness.wait(microseconds: microseconds)
+  }
+
+  private static func rest(_ context: UnsafeMutablePointer<WorkerContext>) {
+    let rcu = context.pointee.shared.pointee.rcu
+    let thread = UInt32(context.pointee.index)
+    cdpdk_rcu_offline(rcu, thread)
+    defer { cdpdk_rcu_online(rcu, thread) }
+    usleep(restMicroseconds)
   }
 }
 

@@ -75,5 +75,20 @@ extension Frame {
     Array(self[..<12]) + .big16(tpid) + .big16(UInt16(priority) << 13 | vlan) + Array(self[12...])
   }
 
+  /// Makes the checksums of an untagged TCP segment or UDP datagram right again.
+  mutating func repairChecksums() {
+    let isIPv6 = big16(at: 12) == 0x86dd
+    let transport = isIPv6 ? 54 : 34
+    let number = self[isIPv6 ? 20 : 23]
+    let field = transport + (number == 17 ? 6 : 16)
+    if !isIPv6 {
+      replaceSubrange(24..<26, with: [0, 0])
+      replaceSubrange(24..<26, with: [UInt8].big16(Array(self[14..<34]).internetChecksum))
+    }
+    let pseudo = Array(self[(isIPv6 ? 22 : 26)..<transport]) + .big32(UInt32(count - transport)) + .big32(UInt32(number))
+    replaceSubrange(field..<field + 2, with: [0, 0])
+    replaceSubrange(field..<field + 2, with: [UInt8].big16((pseudo + self[transport...]).internetChecksum))
+  }
+
   private static func pattern(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ 3) } }
 }

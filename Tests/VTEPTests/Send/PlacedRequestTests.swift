@@ -43,8 +43,8 @@ extension DataplaneTests {
     @Test("a large segment in VXLAN in a frame, to everyone", arguments: Family.allCases, Attachment.allCases)
     func tunnelled(_ family: Family, _ attachment: Attachment) throws {
       try DataplaneFixture.run(family, attachment, features: .offersOffloads) { plane in
-        // No port takes it whole.
-        plane.changePort(.vm2) { $0.features = .takesAll.union(.takesSegmentsUDP) }
+        // No port takes it whole. One that takes trains of datagrams gets the pieces joined (DatagramCoalescingTests).
+        plane.changePort(.vm2) { $0.features = .takesAll }
         for isIPv6 in [false, true] {
           let frame = tcp(!isIPv6, byteCount: 20_001)
           let remote = nested(isIPv6, frame.bytes(finished: false))
@@ -130,33 +130,13 @@ extension DataplaneTests {
 
     // -- UDP ----------------------------------------------------------------------------------------------------------
 
-    private func datagram(_ isIPv6: Bool, to number: UInt64, _ payload: [UInt8], identification: UInt16, finished: Bool) -> Frame {
-      let addresses: [UInt8] =
-        isIPv6 ? Array(IPAddress("fd00::1")!.bytes + IPAddress("fd00::2")!.bytes) : [172, 16, 0, 1, 172, 16, 0, 2]
-      var udp: [UInt8] = .big16(4000) + .big16(5000) + .big16(UInt16(8 + payload.count)) + [0, 0] + payload
-      let pseudo = addresses + .big32(UInt32(udp.count)) + .big32(17)
-      udp.replaceSubrange(6..<8, with: [UInt8].big16(finished ? (pseudo + udp).internetChecksum : ~pseudo.internetChecksum))
-      if isIPv6 {
-        let packet: [UInt8] = .big32(0x6000_0000) + .big16(UInt16(udp.count)) + [17, 64] + addresses + udp
-        return .ethernet(from: guest(1), to: guest(number), type: 0x86dd, packet)
-      }
-      var header: [UInt8] = [0x45, 0] + .big16(UInt16(20 + udp.count)) + .big16(identification) + [0x40, 0, 64, 17, 0, 0] + addresses
-      header.replaceSubrange(10..<12, with: [UInt8].big16(header.internetChecksum))
-      return .ethernet(from: guest(1), to: guest(number), type: 0x0800, header + udp)
-    }
-
     @Test("a train of datagrams: whole to a port that takes it, cut for all others", arguments: [false, true], Attachment.allCases)
     func datagrams(_ isIPv6: Bool, _ attachment: Attachment) throws {
       try DataplaneFixture.run(.ipv4, attachment, features: .offersOffloads) { plane in
-        let payload = (0..<9001).map { UInt8(truncatingIfNeeded: $0 &* 11 &+ $0 >> 8) }
         let received = MemoryPort.Received.placed(covered: 9009, offset: 6, segment: 1200)
-        func train(to number: UInt64) -> Frame { datagram(isIPv6, to: number, payload, identification: 0xfffe, finished: false) }
-        func pieces(to number: UInt64) -> [Frame] {
-          stride(from: 0, to: payload.count, by: 1200).enumerated().map { index, start in
-            let part = Array(payload[start..<min(start + 1200, payload.count)])
-            return datagram(isIPv6, to: number, part, identification: 0xfffe &+ UInt16(index), finished: true)
-          }
-        }
+        func whole(to number: UInt64) -> UDPFrame { UDPFrame(from: guest(1), to: guest(number), isIPv6: isIPv6, byteCount: 9001) }
+        func train(to number: UInt64) -> Frame { whole(to: number).bytes(finished: false) }
+        func pieces(to number: UInt64) -> [Frame] { whole(to: number).datagrams(1200) }
         plane.send(train(to: 21), from: .vm1, as: received)
         plane.expect(tunnelled: pieces(to: 21).map { plane.tunnelled(to: Topology.near, $0) })
         // A guest that takes TCP segments takes no datagrams.

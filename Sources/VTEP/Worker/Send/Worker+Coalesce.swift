@@ -1,4 +1,4 @@
-// Worker+Coalesce: joins consecutive TCP segments from a tunnel into one large segment for a guest that accepts those, which
+// Worker+Coalesce: joins consecutive TCP segments, or UDP datagrams of one size, into one large segment for a guest that accepts those, which
 // then processes one frame instead of dozens. Only neighbours in the guest's batch are joined, so nothing is reordered, and
 // nothing waits beyond the current round.
 //
@@ -15,7 +15,7 @@ struct JoinedSegments {
   var head: OpaquePointer?
   /// Its last buffer.
   var last: OpaquePointer?
-  var segment: TCPSegment?
+  var segment: JoinableSegment?
   var payloadByteCount = 0
   /// The first segment's checksum has been verified, which happens when the second one arrives.
   var isVerified = false
@@ -29,9 +29,7 @@ extension Worker {
   mutating func coalesce(_ mbuf: Mbuf, port: PortIndex, features: PortFeatures) -> Bool {
     let batch = batch(of: port)
     let joined = joinedSegments + batch
-    guard mbuf.isContiguous, mbuf.ownsBytes, let next = TCPSegment(frame: mbuf.bytes),
-      features.contains([.takesUnfinished, next.isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4])
-    else {
+    guard mbuf.isContiguous, mbuf.ownsBytes, let next = JoinableSegment(frame: mbuf.bytes), features.contains(next.taker) else {
       joined.pointee.head = nil
       return false
     }
@@ -46,21 +44,18 @@ extension Worker {
   }
 
   private mutating func join(
-    _ mbuf: Mbuf, _ next: TCPSegment, to joined: UnsafeMutablePointer<JoinedSegments>, batch: Int
+    _ mbuf: Mbuf, _ next: JoinableSegment, to joined: UnsafeMutablePointer<JoinedSegments>, batch: Int
   ) -> Bool {
     let count = batchSizes[batch].frames
     guard let raw = joined.pointee.head, let last = joined.pointee.last, let first = joined.pointee.segment, count > 0,
       batches[batch * Limits.transmitBatch + count - 1] == raw
     else { return false }
     let head = Mbuf(raw)
-    let payloadByteCount = joined.pointee.payloadByteCount &+ next.payloadByteCount
-    guard next.headerByteCount == first.headerByteCount, next.isIPv6 == first.isIPv6,
-      next.sequence == first.sequence &+ UInt32(truncatingIfNeeded: joined.pointee.payloadByteCount),
-      next.payloadByteCount <= first.payloadByteCount, payloadByteCount &+ first.headerByteCount &- 14 <= 65_535,
-      first.isContinued(head: head.bytes, next: mbuf.bytes), next.hasRightChecksum(mbuf.bytes),
-      joined.pointee.isVerified || first.hasRightChecksum(head.bytes)
+    guard first.isContinued(by: next, head: head.bytes, frame: mbuf.bytes, after: joined.pointee.payloadByteCount),
+      next.hasRightChecksum(mbuf.bytes), joined.pointee.isVerified || first.hasRightChecksum(head.bytes)
     else { return false }
 
+    let payloadByteCount = joined.pointee.payloadByteCount &+ next.payloadByteCount
     _ = mbuf.removeFront(next.headerByteCount)
     cdpdk_mbuf_join(raw, last, mbuf.raw)
     batchSizes[batch].bytes &+= UInt64(truncatingIfNeeded: next.payloadByteCount)
@@ -74,5 +69,13 @@ extension Worker {
     // A short segment is the last one of a segmented large one.
     if next.isPushed || next.payloadByteCount < first.payloadByteCount { joined.pointee.head = nil }
     return true
+  }
+}
+
+extension JoinableSegment {
+  /// What a port has to take for this to be joined.
+  fileprivate var taker: PortFeatures {
+    if isUDP { return [.takesUnfinished, .takesSegmentsUDP] }
+    return [.takesUnfinished, isIPv6 ? .takesSegmentsIPv6 : .takesSegmentsIPv4]
   }
 }
