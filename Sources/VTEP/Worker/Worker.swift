@@ -176,7 +176,7 @@ struct Worker: ~Copyable {
       next += 1
       if count > 0 { total += count }
     }
-    if readiness.isDue { total += receiveFromReady() }
+    if readiness.isDue { total += receiveFromReady(isBusy: total > 0) }
     if rareWorkIsDue {
       rareWorkIsDue = false
       if !held.isEmpty { releaseHeldFrames() }

@@ -45,19 +45,42 @@ extension DataplaneTests {
       #expect(readiness.count == 0, "nothing is new")
 
       cdpdk_epoll_add(epoll, event, 4, 1)
-      readiness.takeEvents()
+      readiness.takeEvents(isBusy: false)
       #expect(readiness.count == 0)
       cdpdk_event_signal(event)
-      readiness.takeEvents()
-      readiness.takeEvents()
+      readiness.takeEvents(isBusy: false)
+      readiness.takeEvents(isBusy: false)
       #expect(slots(readiness, first) == [4], "once, however often it is asked")
       readiness.remove(at: 0)
-      readiness.takeEvents()
+      readiness.takeEvents(isBusy: false)
       #expect(readiness.count == 0, "an edge is reported once")
 
       let second = storage(slots: [3, 4, 7], serials: [2, 3, 4], generation: 2)
       readiness.follow(second.snapshot, worker: 1)
       #expect(slots(readiness, second) == [7])
+    }
+
+    @Test("while polled queues have frames, it asks for events only now and then")
+    func busy() throws {
+      let epoll = cdpdk_epoll_create()
+      let event = cdpdk_event_create()
+      defer {
+        close(epoll)
+        close(event)
+      }
+      var readiness = Readiness(epoll: epoll)
+      cdpdk_epoll_add(epoll, event, 4, 1)
+      readiness.takeEvents(isBusy: false)
+      cdpdk_event_signal(event)
+      for _ in 0..<20 { readiness.takeEvents(isBusy: true) }
+      #expect(readiness.count == 0, "20 busy rounds without a system call")
+      for _ in 0..<20 { readiness.takeEvents(isBusy: true) }
+      #expect(readiness.count == 1, "but not without end")
+      readiness.remove(at: 0)
+      cdpdk_event_signal(event)
+      readiness.takeEvents(isBusy: true)
+      readiness.takeEvents(isBusy: false)
+      #expect(readiness.count == 1, "at once when there is nothing else to do")
     }
 
     @Test("a slot that is free, another worker's, or beyond all is no queue")

@@ -43,10 +43,11 @@ extension Worker {
   /// Takes a burst from each queue in which frames wait, and sends in between, so that what is collected stays bounded however many
   /// queues there are.
   ///
+  /// - Parameter isBusy: polled queues had frames in this round.
   /// - Returns: the number of frames.
   @inline(never)
-  mutating func receiveFromReady() -> Int {
-    readiness.takeEvents()
+  mutating func receiveFromReady(isBusy: Bool) -> Int {
+    readiness.takeEvents(isBusy: isBusy)
     var total = 0
     var unsent = 0
     var position = 0
