@@ -107,7 +107,8 @@ let package = Package(
         "VTEP", "Encap", "MACTable", "CDPDK", "CDPDKHeaders", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Benchmarks/Pipeline",
-      swiftSettings: viewSettings + dpdkSettings),
+      swiftSettings: viewSettings + dpdkSettings,
+      linkerSettings: [.linkedLibrary("rte_hash")]),  // the peer of the MAC table
 
     .executableTarget(
       name: "ovsdb-bench",

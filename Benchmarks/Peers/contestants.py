@@ -82,6 +82,10 @@ class Testpmd(Contestant):
     megabytes = 1024
 
     @classmethod
+    def can(cls, line):
+        return not line.floods
+
+    @classmethod
     def memory(cls, line):
         return cls.megabytes + (line.frame_count * 2500 >> 20)
 
@@ -167,6 +171,8 @@ class VtepdProcess(Contestant):
         if line.direction == "encapsulation":
             for index in range(line.remotes):
                 macs[line.domain(index)].append(f'{{mac: "{text(line.remote_mac(index))}", vtep: "{line.vtep(index)}"}}')
+        if line.floods:
+            return f"vnis:\n  - {{vni: {FIRST_VNI}, flood: replicate, peers: [{', '.join(map(str, line.peers))}]}}\n"
         return "vnis:\n" + "".join(f"  - {{vni: {FIRST_VNI + number}, flood: none, macs: [{', '.join(found)}]}}\n" for number, found in enumerate(macs))
 
     def start(self):
@@ -191,7 +197,7 @@ class VtepdProcess(Contestant):
             # Not before: with the NIC's address, which vtepd gives the tap, the kernel forgets all neighbours.
             self.namespace.ip(f"neigh replace {line.next_hop} lladdr {text(NEXT_HOP_MAC)} dev vtep0 nud permanent")
             wait_until(lambda: all(row["state"] == "resolved" for row in self.tunnels()), lambda: f"VTEPs are resolved: {self.tunnels()[0]}")
-        wait_until(lambda: self.session("status")["macs"] >= line.macs - line.remotes + line.frame_count,
+        wait_until(lambda: self.session("status")["macs"] >= line.known,
                    lambda: f"addresses are known: {self.session('status')}", 120)
         self.find_threads(daemon.process, "rte-worker")
 
@@ -251,6 +257,9 @@ class OpenVSwitch(Contestant):
                 tag = f"mod_vlan_vid:{line.vlan(index)}," if line.vlan(index) else ""
                 yield f"in_port={TUNNEL},tun_id={line.vni(index)},dl_dst={text(line.local_mac(index))},actions={tag}output:{ACCESS}"
             return
+        if line.floods:
+            copies = ",".join(f"set_field:{peer}->tun_dst,output:{TUNNEL}" for peer in line.peers)
+            yield f"in_port={ACCESS},actions=set_field:{FIRST_VNI}->tun_id,{copies}"
         for index in range(line.remotes):
             match = f"in_port={ACCESS},dl_dst={text(line.remote_mac(index))}"
             if line.direction == "local":

@@ -32,7 +32,8 @@ class Line:
     vteps: int = 16
     sizes: tuple = (64,)  # octets of the inner frames in turn
     is_ipv6: bool = False
-    frames: int = 0  # in the file, if fewer than there are remote stations
+    frames: int = 0  # in the file, if not one for each remote station
+    floods: bool = False  # each frame is a broadcast, and a copy goes to each VTEP
 
     # -- stations --------------------------------------------------------------------------------------------------
 
@@ -65,9 +66,13 @@ class Line:
         number = index % STATIONS if self.vnis == 1 else self.domain(index)
         return struct.pack("!HI", 0x0210, number)
 
-    @staticmethod
-    def remote_mac(index):
-        return struct.pack("!HI", 0x0220, index)
+    def remote_mac(self, index):
+        return b"\xff" * 6 if self.floods else struct.pack("!HI", 0x0220, index)
+
+    @property
+    def known(self):
+        """Addresses that are in the table once every frame has been seen."""
+        return self.locals + (self.frame_count if self.direction == "decapsulation" else self.remotes)
 
     # -- underlay --------------------------------------------------------------------------------------------------
 
@@ -90,6 +95,11 @@ class Line:
     def vtep(self, index):
         """Address of the VTEP of a remote station."""
         return vtep(self.vtep_network, (self.domain(index) + index // self.vnis) % self.vteps)
+
+    @functools.cached_property
+    def peers(self):
+        """VTEPs that get a copy of each broadcast."""
+        return [vtep(self.vtep_network, number) for number in range(self.vteps)] if self.floods else []
 
     # -- frames ----------------------------------------------------------------------------------------------------
 
@@ -137,7 +147,7 @@ class Line:
     # -- what comes out --------------------------------------------------------------------------------------------
 
     def explain(self, frame):
-        """The index of a frame that the switch has sent; raises AssertionError if the frame is not what it should be."""
+        """Which frame the switch has sent, and to which VTEP; raises AssertionError if it is not what it should be."""
         inner, outer_length = frame, 0
         if self.direction == "encapsulation":
             outer_length = 70 if self.is_ipv6 else 50
@@ -148,14 +158,21 @@ class Line:
         plain = inner
         if self.direction == "decapsulation" and self.vnis > 1:
             plain = inner[:12] + inner[16:]
-        index, = struct.unpack_from("!I", plain, 8 if self.direction == "decapsulation" else 2)
+        address = None
+        if self.floods:
+            index, = struct.unpack_from("!H", plain, 28)  # in the IP addresses
+        else:
+            index, = struct.unpack_from("!I", plain, 8 if self.direction == "decapsulation" else 2)
         assert index < self.frame_count, f"no frame of this file: {frame.hex()}"
         expected = self.inner(index) if self.direction == "encapsulation" else self.access(index)
         assert inner == expected, f"frame {index} became {inner.hex()}, expected {expected.hex()}"
         if outer_length:
             size = len(self.vtep(index).packed)
             address = frame[outer_length - 16 - size:outer_length - 16]
-            assert address == self.vtep(index).packed, f"frame {index} goes to {address.hex()}"
+            if self.floods:
+                assert ipaddress.ip_address(address) in self.peers, f"a copy goes to {address.hex()}"
+            else:
+                assert address == self.vtep(index).packed, f"frame {index} goes to {address.hex()}"
             port, length, checksum = struct.unpack_from("!HHH", frame, outer_length - 14)
             assert (port, length) == (UDP_PORT, 16 + len(inner)), f"frame {index}: UDP {port}, length {length}"
             if self.is_ipv6:
@@ -164,7 +181,7 @@ class Line:
                 assert internet_checksum(pseudo + frame[54:]) == 0, f"frame {index}: wrong checksum"
             flags, vni = struct.unpack_from("!II", frame, outer_length - 8)
             assert (flags, vni) == (0x08000000, self.vni(index) << 8), f"frame {index}: VXLAN header {flags:08x} {vni:08x}"
-        return index
+        return index, address
 
 
 @functools.lru_cache(None)
@@ -203,5 +220,7 @@ LINES = {line.name: line for line in (
     *both("imix", "IMIX, 1,000 MACs", (0.6, 0.7), (0.6, 0.7), sizes=IMIX),
     *both("1500", "1500 B, 1,000 MACs", (0.6, 0.7), (0.6, 0.7), sizes=(1514,)),
     *both("ipv6", "IPv6 underlay with checksum, 1,000 MACs", (0.38, 0.45), (0.38, 0.45), is_ipv6=True),
+    *(Line(f"flood-{count}-{size}", f"broadcasts to {count} VTEPs, {size} B, copies", "encapsulation", 0, 0, macs=STATIONS, frames=1000,
+           vteps=count, sizes=(size,), floods=True) for count in (64, 256) for size in (64, 1514)),
     Line("local", "port to port, 1,000 MACs, 1 VNI", "local", 0.6, 0.7),
 )}

@@ -13,7 +13,8 @@ import MACTable
 @main
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "vtepd-bench", abstract: "Compares the forwarding pipelines with the bare receive-transmit loop.")
+    commandName: "vtepd-bench", abstract: "Compares the forwarding pipelines with the bare receive-transmit loop.",
+    subcommands: [TableBench.self])
 
   /// Rounds of bare loop and pipeline, alternating; the median is reported.
   static let rounds = 7
@@ -91,7 +92,7 @@ struct Bench: ParsableCommand {
     print("| " + columns.joined(separator: " | ") + " |")
   }
 
-  private static func temporaryFolder() throws -> String {
+  static func temporaryFolder() throws -> String {
     var template = Array("/tmp/vtepd-bench-XXXXXX".utf8CString)
     guard let made = mkdtemp(&template) else {
       throw VTEPError(.environment, "temporary folder", String(cString: strerror(errno)))
@@ -99,7 +100,7 @@ struct Bench: ParsableCommand {
     return String(cString: made)
   }
 
-  private static func removeFolder(_ path: String) {
+  static func removeFolder(_ path: String) {
     for direction in Scenario.Direction.allCases { unlink("\(path)/\(direction.rawValue).pcap") }
     rmdir(path)
   }

@@ -18,7 +18,7 @@ final class Scenario {
   private let direction: Direction
   private let source: EthernetDevice
   private let sink: EthernetDevice
-  private let table: MACTable
+  let table: MACTable
   private let context: WorkerContext
   private var publisher: SnapshotPublisher
   private let bareFrames = UnsafeMutablePointer<OpaquePointer?>.allocate(capacity: Limits.burst)
