@@ -108,7 +108,8 @@ let package = Package(
       ],
       path: "Benchmarks/Pipeline",
       swiftSettings: viewSettings + dpdkSettings,
-      linkerSettings: [.linkedLibrary("rte_hash")]),  // the peer of the MAC table
+      // The peer of the MAC table.
+      linkerSettings: [.linkedLibrary("rte_hash")]),
 
     .executableTarget(
       name: "ovsdb-bench",

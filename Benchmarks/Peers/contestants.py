@@ -86,8 +86,8 @@ class Testpmd(Contestant):
         return not line.floods
 
     @classmethod
-    def memory(cls, line):
-        return cls.megabytes + (line.frame_count * 2500 >> 20)
+    def memory(cls, line, workers=1):
+        return cls.megabytes + (workers * line.frame_count * 2500 >> 20)
 
     def start(self):
         self.output = self.directory / "testpmd.log"
@@ -133,9 +133,9 @@ class VtepdProcess(Contestant):
     title = "vtepd"
 
     @staticmethod
-    def memory(line):
+    def memory(line, workers=1):
         # Half of it is for packet buffers.
-        return max(256, 2 * ((line.frame_count + SPARE_BUFFERS) * 2560 >> 20))
+        return max(256, 2 * ((workers * line.frame_count + SPARE_BUFFERS) * 2560 >> 20))
 
     def macs_of_domains(self):
         """Static addresses of the local stations: [[MAC]] by domain."""
@@ -148,19 +148,19 @@ class VtepdProcess(Contestant):
         """Without `vnis`."""
         line = self.line
         access, underlay = self.access_and_underlay
-        ports = [{"name": "access", "kind": "dpdk", "devargs": access}]
+        ports = [{"name": "access", "kind": "dpdk", "devargs": access, "queues": len(self.workers)}]
         if line.vnis == 1:
             ports[0].update(vni=FIRST_VNI, macs=self.macs_of_domains()[0])
         else:
             ports[0]["vlans"] = {1 + number: FIRST_VNI + number for number in range(line.vnis)}
             ports[0]["vlan-macs"] = {1 + number: macs for number, macs in enumerate(self.macs_of_domains())}
         if line.direction == "local":
-            ports.append({"name": "other", "kind": "dpdk", "devargs": underlay, "vni": FIRST_VNI,
+            ports.append({"name": "other", "kind": "dpdk", "devargs": underlay, "queues": len(self.workers), "vni": FIRST_VNI,
                           "macs": [text(line.remote_mac(index)) for index in range(line.remotes)]})
             underlay = IDLE.format(7)
         return {
             "underlay": {"addresses": [str(line.own_address)], "dpdk": underlay, "tap": "vtep0"}, "ports": ports,
-            "dataplane": {"workers": len(self.workers), "cores": self.workers, "hugepages": "required", "memory-mb": self.memory(line),
+            "dataplane": {"workers": len(self.workers), "cores": self.workers, "hugepages": "required", "memory-mb": self.memory(line, len(self.workers)),
                           "mac-table-size": max(65_536, 2 * line.macs)},
         }
 
@@ -240,7 +240,7 @@ class OpenVSwitch(Contestant):
         return line.frame_count < 200_000
 
     @classmethod
-    def memory(cls, line):
+    def memory(cls, line, workers=1):
         return 1536
 
     def vsctl(self, *arguments):

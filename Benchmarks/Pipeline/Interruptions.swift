@@ -24,15 +24,22 @@ final class Interruptions {
   private let stops = Atomic<Bool>(false)
   /// By phase and microseconds.
   private let counts: UnsafeMutablePointer<UInt64>
+  /// By phase: how often another thread had the worker's processor for a while. That time does not count.
+  private let preemptions: UnsafeMutablePointer<UInt64>
   private var milliseconds: [Phase: Double] = [:]
 
   private init(_ scenario: Scenario) {
     self.scenario = scenario
     counts = .allocate(capacity: Phase.allCases.count * (Self.longest + 1))
     counts.initialize(repeating: 0, count: Phase.allCases.count * (Self.longest + 1))
+    preemptions = .allocate(capacity: Phase.allCases.count)
+    preemptions.initialize(repeating: 0, count: Phase.allCases.count)
   }
 
-  deinit { counts.deallocate() }
+  deinit {
+    counts.deallocate()
+    preemptions.deallocate()
+  }
 
   static func report(runtime: DPDKRuntime) throws {
     let folder = try Bench.temporaryFolder()
@@ -60,12 +67,35 @@ final class Interruptions {
     var worker = scenario.worker()
     let perMicrosecond = cdpdk_cycles_per_second() / 1_000_000
     var before = cdpdk_cycles()
+    let statistics = open("/proc/thread-self/schedstat", O_RDONLY)
+    defer { close(statistics) }
+    var waited = Self.nanosecondsWaited(statistics)
     while !stops.load(ordering: .relaxed) {
       _ = worker.runOnce()
-      let now = cdpdk_cycles()
+      var now = cdpdk_cycles()
       let current = phase.load(ordering: .relaxed)
-      if current >= 0 { counts[current * (Self.longest + 1) + min(Int((now &- before) / perMicrosecond), Self.longest)] += 1 }
+      var microseconds = Int((now &- before) / perMicrosecond)
+      if microseconds >= 20 {
+        let all = Self.nanosecondsWaited(statistics)
+        if all &- waited >= 1000 && current >= 0 { preemptions[current] += 1 }
+        microseconds = max(0, microseconds - Int((all &- waited) / 1000))
+        waited = all
+        now = cdpdk_cycles()
+      }
+      if current >= 0 { counts[current * (Self.longest + 1) + min(microseconds, Self.longest)] += 1 }
       before = now
+    }
+  }
+
+  /// How long the thread has been ready to run while its processor was busy with another.
+  private static func nanosecondsWaited(_ statistics: Int32) -> UInt64 {
+    var text = [CChar](repeating: 0, count: 128)
+    guard pread(statistics, &text, text.count - 1, 0) > 0 else { return 0 }
+    var end: UnsafeMutablePointer<CChar>?
+    return text.withUnsafeMutableBufferPointer { text in
+      guard let start = text.baseAddress else { return 0 }
+      _ = strtoull(start, &end, 10)
+      return end.map { UInt64(strtoull($0, nil, 10)) } ?? 0
     }
   }
 
@@ -101,15 +131,15 @@ final class Interruptions {
 
   private func printTable() {
     print("time from a worker's round to its next while \(Self.entries) addresses change, \(Self.rounds) times; microseconds")
-    print("| | ms each | worker's rounds | p50 | p99.9 | p99.999 | longest | rounds above 100 µs |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| | ms each | worker's rounds | p50 | p99.9 | p99.999 | longest | rounds above 100 µs | preempted, without that time |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for phase in Phase.allCases {
       let found = UnsafeBufferPointer(start: counts + phase.rawValue * (Self.longest + 1), count: Self.longest + 1)
       let total = found.reduce(0, +)
       let columns = [
         "\(phase)", String(Int((milliseconds[phase] ?? 0) / Double(Self.rounds))), String(total), quantile(found, total, 0.5),
         quantile(found, total, 0.999), quantile(found, total, 0.99999), String(found.lastIndex { $0 > 0 } ?? 0),
-        String(found.dropFirst(101).reduce(0, +)),
+        String(found.dropFirst(101).reduce(0, +)), String(preemptions[phase.rawValue]),
       ]
       print("| " + columns.joined(separator: " | ") + " |")
     }
