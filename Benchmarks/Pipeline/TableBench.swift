@@ -172,7 +172,12 @@ private final class PeerHash {
     for (index, key) in keys.enumerated() {
       self.keys[index] = key.raw
       keyPointers[index] = UnsafeRawPointer(self.keys + index)
-      try VTEPError.check(rte_hash_add_key_data(table, self.keys + index, UnsafeMutableRawPointer(bitPattern: index + 1)), "rte_hash")
+    }
+    // Not in the order of the look-ups, in which its keys would lie in memory: traffic comes in another order than addresses were learned.
+    for (index, key) in keys.sorted(by: { $0.raw < $1.raw }).enumerated() {
+      try withUnsafePointer(to: key.raw) { key in
+        try VTEPError.check(rte_hash_add_key_data(table, key, UnsafeMutableRawPointer(bitPattern: index + 1)), "rte_hash")
+      }
     }
   }
 
