@@ -24,10 +24,10 @@ struct Bench: ParsableCommand {
   var packets: Int?
 
   @Option(help: "With --packets: which pipeline.")
-  var direction = Scenario.Direction.encapsulation
+  var direction = Direction.encapsulation
 
-  @Option(help: "With --packets: addresses in the MAC table.")
-  var macs = 1000
+  @Option(help: "Lines of the table, by name.")
+  var lines = Line.all.map(\.name).joined(separator: ",")
 
   @Option(help: "With --packets: slow the pipeline down by this many readings of the clock per packet.")
   var waste = 0
@@ -37,25 +37,30 @@ struct Bench: ParsableCommand {
 
   func run() throws {
     var settings = DataplaneSettings()
-    settings.memoryMiB = packets == nil ? 1500 : 128
+    settings.memoryMiB = packets == nil ? 1500 : 256
     settings.hugepages = packets == nil ? .auto : .off
     let runtime = try DPDKRuntime(settings: settings, maxFrameByteCount: 2048, log: { print("#", $0) })
     let folder = try Self.temporaryFolder()
     defer { Self.removeFolder(folder) }
+    let names = lines.split(separator: ",").map(String.init)
+    let lines = Line.all.filter { names.contains($0.name) }
+    guard lines.count == names.count, let first = lines.first else {
+      throw ValidationError("--lines: there are \(Line.all.map(\.name).joined(separator: ", "))")
+    }
 
     if let packets {
-      let scenario = try Scenario(direction, macs: macs, runtime: runtime, folder: folder)
+      let scenario = try Scenario(direction, first, runtime: runtime, folder: folder)
       var worker = scenario.worker()
       if bare { scenario.bareLoop(packets: packets) } else { scenario.pipelineLoop(&worker, packets: packets, waste: waste) }
       scenario.close()
       return
     }
-    print("| direction | MACs | bare Mpps | bare cycles | pipeline Mpps | pipeline cycles | ratio |")
+    print("| line | direction | bare Mpps | bare cycles | pipeline Mpps | pipeline cycles | ratio |")
     print("|---|---|---|---|---|---|---|")
-    for macs in [1000, 100_000] {
-      for direction in Scenario.Direction.allCases {
-        let scenario = try Scenario(direction, macs: macs, runtime: runtime, folder: folder)
-        Self.report(direction, macs, Self.measure(scenario))
+    for line in lines {
+      for direction in line.directions {
+        let scenario = try Scenario(direction, line, runtime: runtime, folder: folder)
+        Self.report(direction, line, Self.measure(scenario))
         scenario.close()
       }
     }
@@ -83,10 +88,10 @@ struct Bench: ParsableCommand {
   }
 
   private static func report(
-    _ direction: Scenario.Direction, _ macs: Int, _ result: (bare: Rate, pipeline: Rate, ratio: Double)
+    _ direction: Direction, _ line: Line, _ result: (bare: Rate, pipeline: Rate, ratio: Double)
   ) {
     let columns = [
-      direction.rawValue, String(macs), result.bare.megapackets, result.bare.cycles, result.pipeline.megapackets,
+      line.name, direction.rawValue, result.bare.megapackets, result.bare.cycles, result.pipeline.megapackets,
       result.pipeline.cycles, "\(Int((result.ratio * 100).rounded())) %",
     ]
     print("| " + columns.joined(separator: " | ") + " |")
@@ -100,10 +105,7 @@ struct Bench: ParsableCommand {
     return String(cString: made)
   }
 
-  static func removeFolder(_ path: String) {
-    for direction in Scenario.Direction.allCases { unlink("\(path)/\(direction.rawValue).pcap") }
-    rmdir(path)
-  }
+  static func removeFolder(_ path: String) { rmdir(path) }
 }
 
 /// Packets per second.

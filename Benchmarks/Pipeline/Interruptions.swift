@@ -43,7 +43,7 @@ final class Interruptions {
 
   static func report(runtime: DPDKRuntime) throws {
     let folder = try Bench.temporaryFolder()
-    let scenario = try Scenario(.encapsulation, macs: 100_000, runtime: runtime, folder: folder)
+    let scenario = try Scenario(.encapsulation, Line(name: "100k", macs: 100_000), runtime: runtime, folder: folder)
     defer {
       scenario.close()
       Bench.removeFolder(folder)

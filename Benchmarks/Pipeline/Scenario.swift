@@ -9,13 +9,8 @@ import MACTable
 @testable import VTEP
 
 final class Scenario {
-  enum Direction: String, CaseIterable, ExpressibleByArgument {
-    case encapsulation, decapsulation
-    /// From port to port of one VNI.
-    case local
-  }
-
   private let direction: Direction
+  private let line: Line
   private let source: EthernetDevice
   private let sink: EthernetDevice
   let table: MACTable
@@ -39,34 +34,33 @@ final class Scenario {
   /// The same in every run: how many addresses collide in the MAC table and among a worker's sightings depends on them.
   private static let secrets = HashSecrets(mask: 0x5bd1_e995_2545_f491, multiplier: 0xd6e8_feb8_6659_fd93)
 
-  init(_ direction: Direction, macs: Int, runtime: DPDKRuntime, folder: String) throws {
+  init(_ direction: Direction, _ line: Line, runtime: DPDKRuntime, folder: String) throws {
     self.direction = direction
+    self.line = line
     // A hypervisor: a few guests here, all other addresses behind VTEPs.
-    let remotes = macs - TrafficFile.guests
-    let frames = (0..<remotes).map { index in
-      direction == .decapsulation
-        ? TrafficFile.packet(
-          carrying: TrafficFile.frame(
-            from: TrafficFile.remoteMAC(index), to: TrafficFile.localMAC(index), index: index), index: index)
-        : TrafficFile.frame(from: TrafficFile.localMAC(index), to: TrafficFile.remoteMAC(index), index: index)
-    }
-    let path = "\(folder)/\(direction.rawValue).pcap"
-    TrafficFile.write(frames, to: path)
+    let remotes = line.macs - line.locals
+    let path = "\(folder)/traffic.pcap"
+    TrafficFile.write(
+      (0..<min(remotes, line.frames)).lazy.map {
+        direction == .decapsulation ? TrafficFile.packet($0, line) : TrafficFile.access($0, line)
+      }, to: path)
     source = try Self.device("net_pcap0", "rx_pcap=\(path),infinite_rx=1", runtime)
+    unlink(path)
     sink = try Self.device("net_null0", "", runtime)
 
     table = try MACTable(
-      capacity: max(65_536, macs * 2), portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains,
+      capacity: max(65_536, line.macs * 2), portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains,
       secrets: Self.secrets)
-    table.configureDomain(0, ageSeconds: 0, limit: 0)
-    for index in 0..<TrafficFile.guests {
+    for domain in 0..<line.vnis { table.configureDomain(DomainIndex(domain), ageSeconds: 0, limit: 0) }
+    for index in 0..<line.locals {
       _ = table.learn(
-        MACKey(domain: 0, mac: TrafficFile.localMAC(index)), at: .port(Self.access, vlan: 0), nowSeconds: 0)
+        MACKey(domain: DomainIndex(line.domain(index)), mac: TrafficFile.localMAC(index)),
+        at: .port(Self.access, vlan: line.vlan(index)), nowSeconds: 0)
     }
     for index in 0..<remotes {
       _ = table.learn(
-        MACKey(domain: 0, mac: TrafficFile.remoteMAC(index)),
-        at: direction == .local ? .port(Self.otherAccess, vlan: 0) : .vtep(VTEPIndex(index % TrafficFile.vteps)), nowSeconds: 0)
+        MACKey(domain: DomainIndex(line.domain(index)), mac: TrafficFile.remoteMAC(index)),
+        at: direction == .local ? .port(Self.otherAccess, vlan: 0) : .vtep(VTEPIndex(line.vtep(index))), nowSeconds: 0)
     }
 
     guard let rcu = cdpdk_rcu_create(1) else { throw VTEPError(.environment, "RCU state", "out of memory") }
@@ -98,10 +92,13 @@ final class Scenario {
 
   private func model() -> ForwardingModel {
     var model = ForwardingModel(receiveQueues: [[ReceiveQueue(port: input, queue: 0)]], decapPolicy: DecapPolicy())
-    model.ownIPv4 = TrafficFile.ownVTEP
-    var domain = ForwardingModel.Domain()
-    domain.entry.vni = TrafficFile.vni
-    domain.entry.isInUse = true
+    if line.isIPv6 { model.ownIPv6 = TrafficFile.ownVTEP(line) } else { model.ownIPv4 = TrafficFile.ownVTEP(line) }
+    model.domains = (0..<line.vnis).map { number in
+      var domain = ForwardingModel.Domain()
+      domain.entry.vni = TrafficFile.vni(number)
+      domain.entry.isInUse = true
+      return domain
+    }
     for (index, device) in [(input, source), (output, sink)] {
       var port = PortEntry()
       FrameDevice.ethdev(device).fill(&port)
@@ -109,20 +106,26 @@ final class Scenario {
       if index == Self.underlay {
         port.isUnderlay = true
       } else {
-        port.untaggedDomain = 0
         port.maxFrameByteCount = 1514
-        domain.locals.append(LocalTarget(port: index, vlan: 0))
+        if line.vnis == 1 {
+          port.untaggedDomain = 0
+        } else {
+          let map = VLANMap(Dictionary(uniqueKeysWithValues: (0..<line.vnis).map { (line.vlan($0), DomainIndex($0)) }))
+          port.vlanDomains = map.domains
+          model.vlanMaps[Int(index)] = map
+        }
+        for number in 0..<line.vnis { model.domains[number].locals.append(LocalTarget(port: index, vlan: line.vlan(number))) }
       }
       model.ports[Int(index)] = port
     }
-    model.domains = [domain]
-    model.vteps = (0..<TrafficFile.vteps).map { index in
+    model.vteps = (0..<line.vteps).map { number in
+      let address = TrafficFile.vtep(number, line)
       let header = OuterHeader(
-        source: TrafficFile.ownVTEP, destination: TrafficFile.vtep(index), sourceMAC: TrafficFile.ownMAC,
-        destinationMAC: TrafficFile.vtepMAC(index), udpPort: 4789, ttl: 64, dscp: OuterHeader.inheritedDSCP,
-        computesUDPChecksum: false)
+        source: TrafficFile.ownVTEP(line), destination: address, sourceMAC: TrafficFile.ownMAC,
+        destinationMAC: TrafficFile.vtepMAC(number), udpPort: 4789, ttl: 64, dscp: OuterHeader.inheritedDSCP,
+        computesUDPChecksum: line.isIPv6)
       return ForwardingModel.VTEP(
-        entry: VTEPEntry(address: TrafficFile.vtep(index), isInUse: true),
+        entry: VTEPEntry(address: address, isInUse: true),
         adjacencies: [Adjacency(header: header, port: Self.underlay, isResolved: true, maxInnerByteCount: 1564)])
     }
     return model

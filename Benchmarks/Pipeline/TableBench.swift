@@ -73,7 +73,7 @@ struct TableBench: ParsableCommand {
           let end = min(start + 32, keys.count)
           for index in start..<end {
             hashes[index - start] = reader.hash(keys[index])
-            cdpdk_prefetch(reader.bucketAddresses(hashes[index - start]).0)
+            cdpdk_prefetch(reader.bucket(of: hashes[index - start]).address)
           }
           for index in start..<end where reader.lookup(keys[index], hash: hashes[index - start]).isHit { found += 1 }
           start = end

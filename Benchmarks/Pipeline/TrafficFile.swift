@@ -5,48 +5,63 @@ import Glibc
 
 /// Frames of the benchmark's guests and VTEPs.
 enum TrafficFile {
-  static let ownVTEP = IPAddress(ipv4: 0x0a63_0001)
   static let ownMAC = MACAddress(bits: 0x0200_0000_aa01)
-  static let vteps = 16
-  static let vni = VNI(truncating: 5001)
+  static func ownVTEP(_ line: Line) -> IPAddress { line.isIPv6 ? IPAddress(high: 0xfd00 << 48, low: 1) : IPAddress(ipv4: 0x0a63_0001) }
+  static func vni(_ domain: Int) -> VNI { VNI(truncating: UInt32(5001 + domain)) }
 
-  /// Local stations.
-  static let guests = 16
-  static func localMAC(_ index: Int) -> MACAddress { MACAddress(bits: 0x0210_0000_0000 | UInt64(index % guests)) }
+  static func localMAC(_ local: Int) -> MACAddress { MACAddress(bits: 0x0210_0000_0000 | UInt64(local)) }
   static func remoteMAC(_ index: Int) -> MACAddress { MACAddress(bits: 0x0220_0000_0000 | UInt64(index)) }
-  static func vtep(_ index: Int) -> IPAddress { IPAddress(ipv4: 0x0a63_0100 | UInt32(index % vteps)) }
-  static func vtepMAC(_ index: Int) -> MACAddress { MACAddress(bits: 0x0200_0000_bb00 | UInt64(index % vteps)) }
+  static func vtep(_ number: Int, _ line: Line) -> IPAddress {
+    line.isIPv6 ? IPAddress(high: 0xfd00 << 48 | 1, low: UInt64(number)) : IPAddress(ipv4: 0x0a64_0000 | UInt32(number))
+  }
+  static func vtepMAC(_ number: Int) -> MACAddress { MACAddress(bits: 0x0200_0000_bb00 | UInt64(number)) }
 
-  /// An IPv4/UDP frame of 64 bytes.
-  static func frame(from source: MACAddress, to destination: MACAddress, index: Int) -> [UInt8] {
-    var bytes = octets(destination) + octets(source) + [0x08, 0x00]
-    let header: [UInt8] = [
-      0x45, 0, 0, 50, 0, 0, 0x40, 0, 64, 17, 0, 0, 172, 16, UInt8(index >> 8 & 0xff), UInt8(index & 0xff),
-      172, 17, UInt8(index >> 8 & 0xff), UInt8(index & 0xff),
+  /// An IPv4/UDP frame between a local station and a remote one.
+  ///
+  /// - Parameter isReceived: from the remote one.
+  private static func frame(_ index: Int, _ line: Line, isReceived: Bool) -> [UInt8] {
+    let (local, remote) = (localMAC(line.local(index)), remoteMAC(index))
+    let size = line.sizes[index % line.sizes.count]
+    let ipByteCount = size - 14
+    var bytes = isReceived ? octets(local) + octets(remote) : octets(remote) + octets(local)
+    bytes += [
+      8, 0, 0x45, 0, UInt8(ipByteCount >> 8), UInt8(ipByteCount & 0xff), 0, 0, 0x40, 0, 64, 17, 0, 0,
+      172, 16, UInt8(index >> 8 & 0xff), UInt8(index & 0xff), 172, 17, UInt8(index >> 8 & 0xff), UInt8(index & 0xff),
     ]
-    bytes += header
-    bytes += [UInt8(0x10 + index % 64), UInt8(index & 0xff), 0x13, 0x88, 0, 30, 0, 0]
-    bytes += [UInt8](repeating: 0x5a, count: 64 - bytes.count)
+    let udpByteCount = ipByteCount - 20
+    bytes += [UInt8(0x10 + index % 64), UInt8(index & 0xff), 0x13, 0x88, UInt8(udpByteCount >> 8), UInt8(udpByteCount & 0xff), 0, 0]
+    return bytes + [UInt8](repeating: 0x5a, count: size - bytes.count)
+  }
+
+  /// A frame as a local station sends it.
+  static func access(_ index: Int, _ line: Line) -> [UInt8] {
+    var bytes = frame(index, line, isReceived: false)
+    let vlan = line.vlan(index)
+    if vlan != 0 { bytes.insert(contentsOf: [0x81, 0, UInt8(vlan >> 8), UInt8(vlan & 0xff)], at: 12) }
     return bytes
   }
 
-  /// The same frame as sent to us by its VTEP.
-  static func packet(carrying frame: [UInt8], index: Int) -> [UInt8] {
+  /// A frame as its VTEP sends it to us.
+  static func packet(_ index: Int, _ line: Line) -> [UInt8] {
+    let frame = frame(index, line, isReceived: true)
+    let number = line.vtep(index)
     let header = OuterHeader(
-      source: vtep(index), destination: ownVTEP, sourceMAC: vtepMAC(index), destinationMAC: ownMAC, udpPort: 4789,
-      ttl: 64, dscp: OuterHeader.inheritedDSCP, computesUDPChecksum: false)
+      source: vtep(number, line), destination: ownVTEP(line), sourceMAC: vtepMAC(number), destinationMAC: ownMAC, udpPort: 4789,
+      ttl: 64, dscp: OuterHeader.inheritedDSCP, computesUDPChecksum: line.isIPv6)
     var bytes = [UInt8](repeating: 0, count: header.byteCount) + frame
     let flow = InnerFlow(frame: frame.span.bytes)
     bytes.withUnsafeMutableBytes { octets in
       guard let start = octets.baseAddress else { return }
       var outer = MutableRawSpan(_unsafeStart: start, byteCount: header.byteCount)
-      header.write(into: &outer, innerByteCount: frame.count, innerSum: 0, vni: vni, flow: flow)
+      header.write(
+        into: &outer, innerByteCount: frame.count, innerSum: InternetChecksum.partialSum(frame.span.bytes), vni: vni(line.domain(index)),
+        flow: flow)
     }
     return bytes
   }
 
   /// Writes a capture file (LINKTYPE_ETHERNET) and returns its size in packets.
-  static func write(_ packets: [[UInt8]], to path: String) {
+  static func write(_ packets: some Sequence<[UInt8]>, to path: String) {
     guard let file = fopen(path, "w") else { fatalError("cannot write \(path): \(String(cString: strerror(errno)))") }
     defer { fclose(file) }
     put([0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1], file)

@@ -101,6 +101,17 @@ static inline void cdpdk_mbuf_keep(cdpdk_mbuf m, uint16_t offset, uint16_t lengt
 static inline uint16_t cdpdk_mbuf_headroom(cdpdk_mbuf m) { return m->data_off; }
 // Prepends n bytes, which the headroom must have.
 static inline void cdpdk_mbuf_grow_front(cdpdk_mbuf m, uint16_t n) { m->data_off -= n; m->data_len += n; m->pkt_len += n; }
+// The buffer's shape as one word: offset of the data, references, segments, and the port that it came in through. Two packets with the
+// same word differ in nothing of it.
+static inline uint64_t cdpdk_mbuf_shape(cdpdk_mbuf m) { uint64_t w; memcpy(&w, &m->data_off, sizeof w); return w; }
+// Of one segment that nobody else refers to.
+static inline int cdpdk_shape_is_single(uint64_t w) { uint16_t f[4]; memcpy(f, &w, sizeof w); return f[1] == 1 && f[2] == 1; }
+static inline uint16_t cdpdk_shape_offset(uint64_t w) { uint16_t f[4]; memcpy(f, &w, sizeof w); return f[0]; }
+static inline void *_Nonnull cdpdk_mbuf_buffer(cdpdk_mbuf m) { return m->buf_addr; }
+// Sets where the only segment lies in its buffer.
+static inline void cdpdk_mbuf_place(cdpdk_mbuf m, uint16_t offset, uint32_t length) { m->data_off = offset; m->data_len = (uint16_t)length; m->pkt_len = length; }
+// What makes a frame an uncommon one, to be combined over a burst and then asked about.
+static inline uint64_t cdpdk_mbuf_flags(cdpdk_mbuf m) { return m->ol_flags; }
 // NULL if there is not enough head- or tailroom.
 static inline void *cdpdk_mbuf_prepend(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_prepend(m, n); }
 static inline void *cdpdk_mbuf_append(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_append(m, n); }
@@ -161,7 +172,12 @@ static inline uint64_t cdpdk_mbuf_noted_checksum(cdpdk_mbuf m) {
 #define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_TUNNEL_MASK)
 static inline int cdpdk_mbuf_has_request(cdpdk_mbuf m) { return (m->ol_flags & CDPDK_REQUEST) != 0; }
 // Sole owner of its memory, no pending offload, no noted tag.
-static inline int cdpdk_mbuf_is_plain(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST | RTE_MBUF_F_RX_VLAN_STRIPPED)) == 0 && rte_mbuf_refcnt_read(m) == 1; }
+#define CDPDK_UNCOMMON (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST | RTE_MBUF_F_RX_VLAN_STRIPPED)
+static inline int cdpdk_mbuf_is_plain(cdpdk_mbuf m) { return (m->ol_flags & CDPDK_UNCOMMON) == 0 && rte_mbuf_refcnt_read(m) == 1; }
+// The same question about the flags of a whole burst.
+static inline int cdpdk_flags_are_plain(uint64_t flags) { return (flags & CDPDK_UNCOMMON) == 0; }
+// Whether a driver reported a checksum or a large segment for any packet of a burst.
+static inline int cdpdk_flags_have_report(uint64_t flags) { return (flags & (RTE_MBUF_F_RX_L4_CKSUM_MASK | RTE_MBUF_F_RX_LRO)) != 0; }
 static inline int cdpdk_mbuf_wants_segments(cdpdk_mbuf m) { return (m->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)) != 0; }
 static inline int cdpdk_mbuf_is_tunnelled_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_TUNNEL_MASK) != 0; }
 static inline int cdpdk_mbuf_is_udp_request(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_UDP_CKSUM; }

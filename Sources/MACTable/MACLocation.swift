@@ -33,6 +33,8 @@
   @inlinable public var isList: Bool { raw & Self.listBit != 0 }
   /// A VTEP or a group, and no list.
   @inlinable @inline(__always) public var isSingleVTEP: Bool { raw & (1 | Self.listBit) == 1 }
+  /// A port's untagged binding.
+  @inlinable @inline(__always) public var isUntaggedPort: Bool { raw & (1 | 0xfff << 17) == 0 }
   /// The port that it is behind.
   /// - Precondition: not `isVTEP`.
   @inlinable public var port: PortIndex { PortIndex(rawValue: UInt16(truncatingIfNeeded: raw >> 1)) }

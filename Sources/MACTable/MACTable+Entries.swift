@@ -49,7 +49,7 @@ extension MACTable {
     while true {
       let key = MACKey(raw: reader.keyWord(slot)[0].load(ordering: .acquiring))
       if key.raw == MACKey.freeSlot { return nil }
-      let lookup = reader.read(Int(slot / 4), Int(slot % 4), expecting: key)
+      let lookup = reader.read(reader.keyWord(slot), expecting: key)
       if lookup.status == .torn { continue }
       guard lookup.isHit else { return nil }
       return Entry(

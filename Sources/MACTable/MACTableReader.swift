@@ -72,10 +72,14 @@ import Synchronization
     portCounts[Int(port)].load(ordering: .acquiring)
   }
 
-  /// The two cache lines that `lookup` may read, for the caller to prefetch.
-  @inlinable @inline(__always)
-  public func bucketAddresses(_ hash: UInt64) -> (UnsafeRawPointer, UnsafeRawPointer) {
-    (UnsafeRawPointer(buckets + firstBucket(hash) &* 8), UnsafeRawPointer(buckets + secondBucket(hash) &* 8))
+  /// The cache line that `lookup` reads first, and mostly alone: for the caller to prefetch, and to pass on.
+  @inlinable @inline(__always) public func bucket(of hash: UInt64) -> MACBucket {
+    MACBucket(words: buckets + firstBucket(hash) &* 8)
+  }
+
+  /// Where `touch` mostly writes for an entry of a bucket, for the caller to prefetch.
+  @inlinable @inline(__always) public func touchAddress(of bucket: MACBucket) -> UnsafeRawPointer {
+    UnsafeRawPointer(lastSeen + (bucket.words - buckets) &>> 1)
   }
 
   /// Finds the entry of `key`.
@@ -84,10 +88,23 @@ import Synchronization
   ///   - key: its domain must be below the table's `domainCount`.
   ///   - hash: what `hash(key)` returned.
   @inlinable @inline(__always) public func lookup(_ key: MACKey, hash: UInt64) -> MACLookup {
-    // In a table with room to spare an entry mostly lies in the first place of its first bucket.
-    let likely = read(firstBucket(hash), 0, expecting: key)
+    let likely = read(buckets + firstBucket(hash) &* 8, expecting: key)
     return likely.status == .hit ? likely : lookupAnywhere(key, hash: hash)
   }
+
+  /// The same for a caller that has kept the bucket.
+  ///
+  /// - Parameters:
+  ///   - bucket: `bucket(of: hash(key))`.
+  ///   - mayBeGhost: false: `hasGhosts` was false when the burst began.
+  @inlinable @inline(__always) public func lookup(_ key: MACKey, in bucket: MACBucket, mayBeGhost: Bool = true) -> MACLookup {
+    // In a table with room to spare an entry mostly lies in the first place of its first bucket.
+    let likely = read(bucket.words, expecting: key, mayBeGhost: mayBeGhost)
+    return likely.status == .hit ? likely : lookupAnywhere(key)
+  }
+
+  /// Whether the table may hold entries that a flush has killed.
+  @inlinable @inline(__always) public var hasGhosts: Bool { ghosts.pointee.load(ordering: .acquiring) != 0 }
 
   /// Notes that a frame from the entry's address was seen; on a miss, nothing. Writes an entry once a second at most.
   ///
@@ -101,10 +118,20 @@ import Synchronization
   }
 }
 
+/// A bucket of a table, for `MACTableReader.lookup`.
+@frozen public struct MACBucket: @unchecked Sendable {
+  @usableFromInline let words: UnsafeMutablePointer<Atomic<UInt64>>
+
+  @usableFromInline @inline(__always) init(words: UnsafeMutablePointer<Atomic<UInt64>>) { self.words = words }
+
+  /// Its cache line.
+  @inlinable @inline(__always) public var address: UnsafeRawPointer { UnsafeRawPointer(words) }
+}
+
 extension MACTableReader {
   /// Multiply-shift range reduction: the bucket count need not be a power of two.
   @inlinable @inline(__always) func firstBucket(_ hash: UInt64) -> Int {
-    Int(truncatingIfNeeded: ((hash >> 32) &* halfBucketCount) >> 32)
+    Int(truncatingIfNeeded: hash.multipliedFullWidth(by: halfBucketCount).high)
   }
 
   @inlinable @inline(__always) func secondBucket(_ hash: UInt64) -> Int {
@@ -139,27 +166,32 @@ extension MACTableReader {
   @inlinable @inline(__always) func attempt(_ key: MACKey, hash: UInt64) -> MACLookup {
     let displacementsBefore = displacements.pointee.load(ordering: .acquiring)
     let first = firstBucket(hash)
-    let inFirst = read(first, candidate(key, inBucket: first), expecting: key)
+    let inFirst = read(buckets + (first &* 8 &+ candidate(key, inBucket: first)), expecting: key)
     if inFirst.status != .miss { return inFirst }
     let second = secondBucket(hash)
-    let inSecond = read(second, candidate(key, inBucket: second), expecting: key)
+    let inSecond = read(buckets + (second &* 8 &+ candidate(key, inBucket: second)), expecting: key)
     if inSecond.status != .miss { return inSecond }
     return MACLookup(displacements.pointee.load(ordering: .relaxed) == displacementsBefore ? .miss : .torn)
   }
 
-  /// What is at a bucket's position: a hit; a miss when it is another's or was flushed; torn when it just changed.
-  @inlinable @inline(__always) func read(_ bucket: Int, _ position: Int, expecting key: MACKey) -> MACLookup {
-    let word = buckets + (bucket &* 8 &+ position)
+  /// What is at a key word: a hit; a miss when it is another's or was flushed; torn when it just changed.
+  @inlinable @inline(__always)
+  func read(_ word: UnsafeMutablePointer<Atomic<UInt64>>, expecting key: MACKey, mayBeGhost: Bool = true) -> MACLookup {
     let before = word[4].load(ordering: .acquiring)
     guard word[0].load(ordering: .acquiring) == key.raw else { return .miss }
     let after = word[4].load(ordering: .relaxed)
     guard before == after else { return MACLookup(.torn) }
     let value = MACValue(raw: after)
-    guard ghosts.pointee.load(ordering: .acquiring) == 0 || isLive(key, value) else { return .miss }
-    return MACLookup(.hit, slot: UInt32(truncatingIfNeeded: bucket &* 4 &+ position), value: value)
+    guard !mayBeGhost || !hasGhosts || isLive(key, value) else { return .miss }
+    let position = word - buckets
+    return MACLookup(.hit, slot: UInt32(truncatingIfNeeded: (position &>> 3) &* 4 &+ (position & 3)), value: value)
   }
 
   /// Looks at every place; again when the writer was at work on this very entry.
+  @usableFromInline @inline(never) func lookupAnywhere(_ key: MACKey) -> MACLookup {
+    lookupAnywhere(key, hash: hash(key))
+  }
+
   @usableFromInline @inline(never) func lookupAnywhere(_ key: MACKey, hash: UInt64) -> MACLookup {
     while true {
       let found = attempt(key, hash: hash)

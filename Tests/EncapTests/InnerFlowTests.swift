@@ -223,6 +223,16 @@ import Testing
       let flows = (0..<1000).map { buffer.flow(frame($0)) }
       #expect(Set(flows.map(\.sourcePort)).count >= 900, "\(name)")
       #expect(Set(flows.map(\.flowLabel)).count >= 990, "\(name)")
+      // Over next hops, by the low bits, and those of each next hop over the source ports again.
+      for hops in [2, 3, 8] as [UInt32] {
+        let shares = Dictionary(grouping: flows) { (($0.hash & 0xffff) * hops) >> 16 }
+        #expect(shares.count == Int(hops))
+        for share in shares.values {
+          let mean = 1000 / Double(hops)
+          #expect(abs(Double(share.count) - mean) < 5 * mean.squareRoot(), "\(name): \(share.count) of 1,000 flows over \(hops) next hops")
+          #expect(Set(share.map { $0.sourcePort >> 11 }).count == 8, "\(name)")
+        }
+      }
     }
   }
 

@@ -46,6 +46,49 @@ import Testing
     }
   }
 
+  /// The writer of everyday headers against one octet by octet, and it writes nothing else.
+  @Test func plainHeaders() {
+    var generator = SeededGenerator(state: 5)
+    for round in 0..<2000 {
+      let addresses = (0..<2).map { _ in UInt32.random(in: 0x0100_0000...0xdfff_ffff, using: &generator) }
+      let macs = (0..<2).map { _ in MACAddress(bits: generator.next()) }
+      let dscp = round % 3 == 0 ? OuterHeader.inheritedDSCP : UInt8.random(in: 0...63, using: &generator)
+      let (port, ttl) = (UInt16.random(in: 1...65_535, using: &generator), UInt8.random(in: 1...255, using: &generator))
+      let header = OuterHeader(
+        source: IPAddress(ipv4: addresses[0]), destination: IPAddress(ipv4: addresses[1]), sourceMAC: macs[0], destinationMAC: macs[1],
+        udpPort: port, ttl: ttl, dscp: dscp, computesUDPChecksum: false)
+      let flow = InnerFlow(
+        hash: UInt32(truncatingIfNeeded: generator.next()), trafficClass: .random(in: 0...255, using: &generator), hopLimit: 9)
+      let count = Int.random(in: 14...OuterHeader.largestPlainPacket - 36, using: &generator)
+      let vni = UInt32.random(in: 0...0xff_ffff, using: &generator)
+
+      func big(_ value: UInt64, _ count: Int) -> [UInt8] {
+        (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * (count - 1 - $0))) }
+      }
+      let tos = dscp == OuterHeader.inheritedDSCP ? flow.trafficClass : dscp << 2 | flow.trafficClass & 3
+      var ip = [0x45, tos] + big(UInt64(count + 36), 2) + [0, 0, 0x40, 0, ttl, 17, 0, 0]
+      ip += big(UInt64(addresses[0]), 4) + big(UInt64(addresses[1]), 4)
+      var sum = stride(from: 0, to: 20, by: 2).reduce(0) { $0 + Int(ip[$1]) << 8 + Int(ip[$1 + 1]) }
+      while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
+      ip.replaceSubrange(10..<12, with: big(UInt64(0xffff - sum), 2))
+      let udp = big(UInt64(0xc000 | flow.hash >> 18), 2) + big(UInt64(port), 2) + big(UInt64(count + 16), 2) + [0, 0]
+      let expected =
+        big(macs[1].bits, 6) + big(macs[0].bits, 6) + [8, 0] + ip + udp + [8, 0, 0, 0] + big(UInt64(vni) << 8, 4)
+
+      var written = [UInt8](repeating: 0xa5, count: 52)
+      written.withUnsafeMutableBytes {
+        header.writePlain(
+          at: $0.baseAddress! + 1, ipByteCount: UInt16(count + 36), trafficClass: flow.trafficClass, hash: flow.hash,
+          vxlan: OuterHeader.vxlanHeader(VNI(truncating: vni)))
+      }
+      #expect(header.isPlain && written == [0xa5] + expected + [0xa5])
+      if round % 50 == 0 {
+        let inner = [UInt8](repeating: 0x5a, count: count)
+        #expect(Array(encapsulate(inner, with: header, vni: vni, flow: flow)[..<50]) == expected)
+      }
+    }
+  }
+
   @Test func plainDataAndSmall() {
     #expect(_isPOD(OuterHeader.self) && MemoryLayout<OuterHeader>.stride <= 96)
     #expect(OuterHeader.ipv4ByteCount == 50 && OuterHeader.ipv6ByteCount == 70)

@@ -48,6 +48,13 @@ public enum InternetChecksum {
     fold(UInt32(truncatingIfNeeded: (sum &+ (sum &<< 32 | sum &>> 32)) &>> 32))
   }
 
+  /// The one's-complement sum of two words, in any byte order if it is the same. Not zero unless both are.
+  @inlinable @inline(__always)
+  public static func sum(_ left: UInt16, _ right: UInt16) -> UInt16 {
+    let sum = left.addingReportingOverflow(right)
+    return sum.partialValue &+ (sum.overflow ? 1 : 0)
+  }
+
   /// The checksum field for a sum: folded and complemented. Stored big-endian.
   @inlinable @inline(__always)
   public static func complement(_ sum: UInt32) -> UInt16 {

@@ -20,6 +20,13 @@ public struct EthernetHeader: Sendable {
     etherType = UInt16(truncatingIfNeeded: tail)
   }
 
+  /// Whether the frame is an everyday one: from a station to a station, without a tag. One comparison for both tags finds a few other
+  /// EtherTypes as well, whose frames are none then.
+  @inlinable @inline(__always)
+  public var isEveryday: Bool {
+    !MACAddress(bits: destination.bits | source.bits).isMulticast && !source.isZero && etherType & 0xf657 != 0x8000
+  }
+
   /// Whether a tag follows the addresses: TPID 0x8100 or 0x88a8.
   @inlinable @inline(__always)
   public var isTagged: Bool { EtherType.isTag(etherType) }

@@ -43,28 +43,46 @@ public struct InnerFlow: Sendable {
   ///   beyond its end.
   @inlinable @inline(__always)
   public init(frame: RawSpan) {
+    self = frame.byteCount >= InnerFlow.everydayByteCount ? InnerFlow(everyday: frame) : InnerFlow.general(frame)
+  }
+
+  /// Octets of the headers that `init(everyday:)` reads in any case: Ethernet, IPv4, ports.
+  @inlinable @inline(__always)
+  public static var everydayByteCount: Int { 38 }
+
+  /// As `init(frame:)`.
+  /// - Precondition: the frame has at least `everydayByteCount` octets; that is not checked.
+  @inlinable @inline(__always)
+  public init(everyday frame: RawSpan) {
     // Everyday frames in place: no tag, TCP or UDP over IPv4 without options or fragmentation, or directly over IPv6.
-    // The word at offset 12 holds EtherType, IP version and, of IPv4, header length.
-    let start = frame.byteCount >= 38 ? frame.big32(12) : 0
-    if start &>> 8 == 0x0008_0045 {
-      let protocolNumber = frame.byte(23)
-      // M flag and fragment offset are zero.
-      if frame.big16(20) & 0x3fff == 0, protocolNumber == IPProtocol.udp || protocolNumber == IPProtocol.tcp {
-        hash = FlowHash.ipv4(addresses: frame.big64(26), ports: frame.big32(34), protocolNumber: protocolNumber)
-        trafficClass = frame.byte(15)
-        hopLimit = frame.byte(22)
-        return
-      }
-    } else if start &>> 12 == 0x0008_6dd6, frame.byteCount >= 58 {
+    if let everyday = InnerFlow.everydayIPv4Hash(frame) {
+      hash = everyday
+      trafficClass = frame.byte(15)
+      hopLimit = frame.byte(22)
+      return
+    }
+    if frame.raw32(12) & UInt32(bigEndian: 0xffff_f000) == UInt32(bigEndian: 0x86dd_6000), frame.byteCount >= 58 {
       let protocolNumber = frame.byte(20)
       if protocolNumber == IPProtocol.udp || protocolNumber == IPProtocol.tcp {
-        hash = FlowHash.ipv6(frame, addresses: 22, ports: frame.big32(54), protocolNumber: protocolNumber)
-        trafficClass = UInt8(truncatingIfNeeded: start &>> 4)
+        hash = FlowHash.ipv6(frame, addresses: 22, ports: frame.raw32(54), protocolNumber: protocolNumber)
+        trafficClass = UInt8(truncatingIfNeeded: frame.big16(14) &>> 4)
         hopLimit = frame.byte(21)
         return
       }
     }
     self = InnerFlow.general(frame)
+  }
+
+  /// The hash of a frame with TCP or UDP over IPv4, without a tag, options or fragmentation. Nil for every other frame.
+  /// - Precondition: the frame has at least `everydayByteCount` octets; that is not checked.
+  @inlinable @inline(__always)
+  public static func everydayIPv4Hash(_ frame: RawSpan) -> UInt32? {
+    // EtherType, version and header length; then M flag and fragment offset, which are zero.
+    guard frame.raw32(12) & UInt32(bigEndian: 0xffff_ff00) == UInt32(bigEndian: 0x0800_4500), frame.big16(20) & 0x3fff == 0
+    else { return nil }
+    let protocolNumber = frame.byte(23)
+    guard protocolNumber == IPProtocol.udp || protocolNumber == IPProtocol.tcp else { return nil }
+    return FlowHash.ipv4(addresses: frame.raw64(26), ports: frame.raw32(34), protocolNumber: protocolNumber)
   }
 
   /// Every frame, also those of the short cuts above, with the same result.
@@ -83,12 +101,11 @@ public struct InnerFlow: Sendable {
     if network.etherType == EtherType.arp, room >= 28, frame.big64(network.offset) &>> 16 == 0x0001_0800_0604 {
       let sender = UInt64(frame.big32(network.offset &+ 14))
       let target = UInt64(frame.big32(network.offset &+ 24))
-      let hash = FlowHash.mix(sender &<< 32 | target, UInt64(EtherType.arp) &<< 48)
-      return InnerFlow(hash: FlowHash.truncated(hash), trafficClass: 0, hopLimit: 0)
+      return InnerFlow(hash: FlowHash.mix(sender &<< 32 | target, UInt64(EtherType.arp) &<< 48), trafficClass: 0, hopLimit: 0)
     }
     let hash = FlowHash.mix(
       frame.big64(0), UInt64(frame.big32(8)) | UInt64(network.etherType) &<< 32 | 1 &<< 63)
-    return InnerFlow(hash: FlowHash.truncated(hash), trafficClass: 0, hopLimit: 0)
+    return InnerFlow(hash: hash, trafficClass: 0, hopLimit: 0)
   }
 
   private static func ipv4(_ frame: RawSpan, header: Int) -> InnerFlow {
@@ -97,10 +114,10 @@ public struct InnerFlow: Sendable {
     let isFragment = frame.big16(header &+ 6) & 0x3fff != 0
     var ports: UInt32 = 0
     if IPProtocol.hasPorts(protocolNumber), !isFragment, transport >= header &+ 20, frame.byteCount &- transport >= 4 {
-      ports = frame.big32(transport)
+      ports = frame.raw32(transport)
     }
     return InnerFlow(
-      hash: FlowHash.ipv4(addresses: frame.big64(header &+ 12), ports: ports, protocolNumber: protocolNumber),
+      hash: FlowHash.ipv4(addresses: frame.raw64(header &+ 12), ports: ports, protocolNumber: protocolNumber),
       trafficClass: frame.byte(header &+ 1), hopLimit: frame.byte(header &+ 8))
   }
 
@@ -111,7 +128,7 @@ public struct InnerFlow: Sendable {
     let isWhole = !chain.isMalformed && chain.fragment == 0
     var ports: UInt32 = 0
     if isWhole, IPProtocol.hasPorts(chain.transport), frame.byteCount &- chain.offset >= 4 {
-      ports = frame.big32(chain.offset)
+      ports = frame.raw32(chain.offset)
     }
     return InnerFlow(
       hash: FlowHash.ipv6(

@@ -1,4 +1,4 @@
-// Big-endian loads and stores on raw spans, the vocabulary of every wire format in this module.
+// Big-endian loads and stores on raw spans, the vocabulary of every wire format in this module, and a few in wire order.
 // They are unchecked: whoever calls them has compared the offset with the byte count once, up front. Unaligned, because
 // behind a 14-byte Ethernet header nothing is aligned.
 
@@ -22,6 +22,22 @@ extension RawSpan {
   func big64(_ offset: Int) -> UInt64 {
     UInt64(bigEndian: unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self))
   }
+
+  /// Words as they are in memory: for a comparison with a constant in wire order, or a hash.
+  @inlinable @inline(__always)
+  func raw16(_ offset: Int) -> UInt16 {
+    unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt16.self)
+  }
+
+  @inlinable @inline(__always)
+  func raw32(_ offset: Int) -> UInt32 {
+    unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt32.self)
+  }
+
+  @inlinable @inline(__always)
+  func raw64(_ offset: Int) -> UInt64 {
+    unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
+  }
 }
 
 extension MutableRawSpan {
@@ -43,6 +59,12 @@ extension MutableRawSpan {
   @inlinable @inline(__always)
   mutating func storeBig64(_ value: UInt64, at offset: Int) {
     storeBytes(of: value.bigEndian, toUncheckedByteOffset: offset, as: UInt64.self)
+  }
+
+  /// Stores two words that are in wire order already, at once.
+  @inlinable @inline(__always)
+  mutating func storeRaw128(_ first: UInt64, _ second: UInt64, at offset: Int) {
+    storeBytes(of: SIMD2(first, second), toUncheckedByteOffset: offset, as: SIMD2<UInt64>.self)
   }
 
   /// Stores a word that is in wire order already.

@@ -27,12 +27,22 @@ extension OuterHeader {
   public var isPlain: Bool { features == 0 }
 
   /// As `write`, for a header that `isPlain`.
-  /// - Parameter header: at least 50 octets.
+  /// - Parameters:
+  ///   - start: 50 octets, which are overwritten; what follows is left alone.
+  ///   - ipByteCount: the outer packet's total length: 36 more than the inner frame's; at most `largestPlainPacket`.
+  ///   - trafficClass, hash: of the inner flow.
+  ///   - vxlan: what `vxlanHeader` returned.
   @inlinable @inline(__always)
-  public func writePlain(into header: inout MutableRawSpan, innerByteCount: Int, vni: VNI, flow: InnerFlow) {
-    precondition(header.byteCount >= OuterHeader.ipv4ByteCount)
-    writeIPv4(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow, ttl: 0, udpChecksum: 0)
+  public func writePlain(at start: UnsafeMutableRawPointer, ipByteCount: UInt16, trafficClass: UInt8, hash: UInt32, vxlan: UInt64) {
+    var header = MutableRawSpan(_unsafeStart: start, byteCount: OuterHeader.ipv4ByteCount)
+    let tos = trafficClass & inheritedMask
+    // One sum for both: it cannot overflow.
+    let sum = InternetChecksum.sum(ipv4Sum, (ipByteCount &+ UInt16(tos)).bigEndian)
+    store(into: &header, ipByteCount: ipByteCount, tos: tos, wireChecksum: ~sum, hash: hash, udpChecksum: 0, vxlan: vxlan)
   }
+
+  /// Longest packet of `writePlain` behind the outer Ethernet header, in octets.
+  @inlinable public static var largestPlainPacket: Int { 65_280 }
 
   /// IPv6, inherited TTL, computed checksum. Inlined as well: a call would copy the whole template.
   @inlinable @inline(__always)
@@ -56,20 +66,31 @@ extension OuterHeader {
   func writeIPv4(
     into header: inout MutableRawSpan, innerByteCount: Int, vni: VNI, flow: InnerFlow, ttl: UInt8, udpChecksum: UInt16
   ) {
-    let udpByteCount = UInt64(truncatingIfNeeded: innerByteCount &+ 16)
-    let ipByteCount = udpByteCount &+ 20
+    let ipByteCount = UInt16(truncatingIfNeeded: innerByteCount &+ 36)
     // DSCP fixed or inherited; the ECN field is the inner one in either case (RFC 6040 section 4.1).
-    let tos = UInt64(flow.trafficClass & inheritedMask)
-    let sum = ipv4Sum &+ UInt32(truncatingIfNeeded: tos &+ ipByteCount &+ UInt64(ttl) &<< 8)
-    let checksum = UInt64(InternetChecksum.complement(sum))
+    let tos = flow.trafficClass & inheritedMask
+    let sum = InternetChecksum.sum(
+      InternetChecksum.sum(ipv4Sum, ipByteCount.bigEndian), InternetChecksum.sum(UInt16(tos).bigEndian, (UInt16(ttl) &<< 8).bigEndian))
+    store(
+      into: &header, ipByteCount: ipByteCount, tos: tos, wireChecksum: ~sum, hash: flow.hash, udpChecksum: udpChecksum,
+      vxlan: OuterHeader.vxlanHeader(vni))
+    if ttl != 0 { header.storeByte(ttl, at: 22) }
+  }
 
-    header.storeRaw64(word0, at: 0)
-    header.storeRaw64(word1 | tos.bigEndian, at: 8)
-    header.storeRaw64(word2 | (ipByteCount &<< 48 | UInt64(ttl) &<< 8).bigEndian, at: 16)
-    header.storeRaw64(word3 | (checksum &<< 48).bigEndian, at: 24)
-    header.storeRaw64(word4 | (UInt64(flow.sourcePort) &<< 32 | udpByteCount).bigEndian, at: 32)
+  /// The template in two pieces of 16 octets, then a packet's own values over it: fewer instructions than in words made before.
+  @inlinable @inline(__always)
+  func store(
+    into header: inout MutableRawSpan, ipByteCount: UInt16, tos: UInt8, wireChecksum: UInt16, hash: UInt32, udpChecksum: UInt16,
+    vxlan: UInt64
+  ) {
+    header.storeRaw128(word0, word1, at: 0)
+    header.storeRaw128(word2, word3, at: 16)
+    header.storeByte(UInt8(truncatingIfNeeded: word1.bigEndian) | tos, at: 15)
+    header.storeBig16(ipByteCount, at: 16)
+    header.storeBig16(wireChecksum.bigEndian, at: 24)
+    header.storeRaw64(word4 | (UInt64(hash &>> 18) &<< 32 | UInt64(ipByteCount &- 20)).bigEndian, at: 32)
     header.storeBig16(udpChecksum, at: 40)
-    header.storeBig64(OuterHeader.vxlan(vni), at: 42)
+    header.storeRaw64(vxlan, at: 42)
   }
 
   /// - Parameter hopLimit: an inherited hop limit; 0 leaves the template's.
@@ -92,13 +113,13 @@ extension OuterHeader {
     header.storeRaw64(word6 | UInt64(flow.sourcePort).bigEndian, at: 48)
     header.storeBig16(udpPort, at: 56)
     header.storeBig32(UInt32(truncatingIfNeeded: udpByteCount &<< 16) | UInt32(udpChecksum), at: 58)
-    header.storeBig64(OuterHeader.vxlan(vni), at: 62)
+    header.storeRaw64(OuterHeader.vxlanHeader(vni), at: 62)
   }
 
-  /// Flags with the I bit, VNI, and zero in all reserved fields (RFC 7348 section 5).
+  /// A VXLAN header in wire order: flags with the I bit, VNI, and zero in all reserved fields (RFC 7348 section 5).
   @inlinable @inline(__always)
-  static func vxlan(_ vni: VNI) -> UInt64 {
-    0x0800_0000_0000_0000 | UInt64(vni.rawValue) &<< 8
+  public static func vxlanHeader(_ vni: VNI) -> UInt64 {
+    (0x0800_0000_0000_0000 | UInt64(vni.rawValue) &<< 8).bigEndian
   }
 
   /// The UDP checksum over pseudo-header, UDP and VXLAN header and inner frame.

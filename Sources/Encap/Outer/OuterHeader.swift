@@ -4,10 +4,11 @@
 /// A prebuilt outer header: plain data of 72 bytes.
 @frozen
 public struct OuterHeader: Sendable {
-  // Octets 0...55 of the header in wire order, with zeros where a packet's own values go. IPv4 uses 0...39 of them.
-  @usableFromInline let word0, word1, word2, word3, word4, word5, word6: UInt64
-  /// IPv4: sum of the header words that never change.
-  @usableFromInline let ipv4Sum: UInt32
+  // Octets 0...55 of the header in wire order, with zeros where a packet's own values go. IPv4 uses 0...39 of them. What IPv4 needs
+  // comes first, in one cache line.
+  @usableFromInline let word0, word1, word2, word3, word4: UInt64
+  /// IPv4: sum of the header words that never change, folded, in wire order.
+  @usableFromInline let ipv4Sum: UInt16
   /// Sum of pseudo-header, UDP destination port and VXLAN flags, without lengths, source port and VNI.
   @usableFromInline let udpSum: UInt32
   @usableFromInline let udpPort: UInt16
@@ -15,6 +16,7 @@ public struct OuterHeader: Sendable {
   @usableFromInline let inheritedMask: UInt8
   /// What `write` must do beyond the everyday case, which is 0: plain IPv4.
   @usableFromInline let features: UInt8
+  @usableFromInline let word5, word6: UInt64
 
   @inlinable static var ipv6Feature: UInt8 { 1 }
   @inlinable static var checksumFeature: UInt8 { 2 }
@@ -92,11 +94,12 @@ public struct OuterHeader: Sendable {
       word1 = (sourceMACTail | UInt64(EtherType.ipv4) << 16 | 0x4500 | trafficClass).bigEndian
       word2 = (0x4000 << 16 | UInt64(ttl) << 8 | UInt64(IPProtocol.udp)).bigEndian
       word3 = (UInt64(source.ipv4) << 16 | UInt64(destination.ipv4) >> 16).bigEndian
-      word4 = (UInt64(destination.ipv4) << 48 | UInt64(udpPort) << 16).bigEndian
+      // The source port's two upper bits are the same in all packets.
+      word4 = (UInt64(destination.ipv4) << 48 | 0xc000 << 32 | UInt64(udpPort) << 16).bigEndian
       word5 = 0
       word6 = 0
       ipv4Sum =
-        addressSum + 0x4500 + UInt32(trafficClass) + 0x4000 + UInt32(ttl) << 8 + UInt32(IPProtocol.udp)
+        InternetChecksum.fold(addressSum + 0x4500 + UInt32(trafficClass) + 0x4000 + UInt32(ttl) << 8 + UInt32(IPProtocol.udp)).bigEndian
     }
   }
 }

@@ -2,23 +2,34 @@
 // respect. Of any other packet it only says that it is not one of those; then `OuterPacket` has the word. The conditions are
 // stricter than the rules (OuterPacket+Verify.swift), never weaker, but for the source address.
 
-/// A VXLAN packet over IPv4 without options or fragmentation, 50 octets in front of its inner frame. RFC 7348 section 5.
+/// A VXLAN packet over IPv4 without options, fragmentation or padding, 50 octets in front of its inner frame. RFC 7348 section 5.
 @frozen
 public struct PlainOuterIPv4: Sendable {
   /// Octets in front of the inner frame.
   @inlinable public static var byteCount: Int { 50 }
 
-  /// Outer source, host byte order. Not multicast, nor in 240.0.0.0/4; whether it is otherwise fit for a host is not checked:
-  /// it counts only if it is a known VTEP's.
+  /// Outer source, host byte order. Whether it is fit for a host is not checked: it counts only if it is a known VTEP's, and not a
+  /// group's.
   public var source: UInt32
-  /// Outer destination, host byte order: one of our addresses, a group, or somebody else's.
-  public var destination: UInt32
+  /// Outer destination, wire order: one of our addresses, a group, or somebody else's.
+  public var wireDestination: UInt32
   /// Outer TOS octet, for `ECN.decapsulate`.
   public var trafficClass: UInt8
-  /// The segment.
-  public var vni: VNI
-  /// Octets of the inner frame, at least 14; Ethernet padding of the outer frame is not among them.
+  /// The segment, in wire order in the first three octets.
+  public var wireVNI: UInt32
+  /// Octets of the inner frame, at least 14. The packet ends with it.
   public var innerByteCount: Int
+
+  /// Outer destination, host byte order.
+  @inlinable @inline(__always)
+  public var destination: UInt32 { UInt32(bigEndian: wireDestination) }
+  /// The segment.
+  @inlinable @inline(__always)
+  public var vni: VNI { PlainOuterIPv4.vni(wire: wireVNI) }
+
+  /// A VNI from its wire order.
+  @inlinable @inline(__always)
+  public static func vni(wire: UInt32) -> VNI { VNI(truncating: UInt32(bigEndian: wire) &>> 8) }
 
   /// Nil for every packet that is not of this shape, sound or not.
   ///
@@ -28,23 +39,23 @@ public struct PlainOuterIPv4: Sendable {
   ///   - isTrusted: the UDP checksum need not be verified (`OuterPacket.init(trusting:byteCount:policy:)`).
   @inlinable @inline(__always)
   public init?(_ packet: RawSpan, udpPort: UInt16, isTrusted: Bool = false) {
-    // EtherType, version and header length; flags and fragment offset, protocol (DF alone may be set).
-    guard packet.byteCount >= 64, packet.big32(12) &>> 8 == 0x0008_0045,
-      packet.big32(20) & 0x3fff_00ff == UInt32(IPProtocol.udp), packet.big16(36) == udpPort
+    // EtherType, version and header length; flags and fragment offset, protocol (DF alone may be set). Constants in wire order, and
+    // lengths made from the packet's own and then compared, are cheaper than fields in host order.
+    let udpByteCount = packet.byteCount &- 34
+    guard packet.byteCount >= 64, packet.raw32(12) & UInt32(bigEndian: 0xffff_ff00) == UInt32(bigEndian: 0x0800_4500),
+      packet.raw32(20) & UInt32(bigEndian: 0x3fff_00ff) == UInt32(bigEndian: UInt32(IPProtocol.udp)),
+      packet.raw16(36) == udpPort.bigEndian, packet.raw16(38) == UInt16(truncatingIfNeeded: udpByteCount).bigEndian,
+      packet.raw16(16) == UInt16(truncatingIfNeeded: udpByteCount &+ 20).bigEndian, packet.byteCount <= 65_535,
+      packet.byte(42) & 0x08 != 0, PlainOuterIPv4.isSoundHeader(packet)
     else { return nil }
-    let ipByteCount = Int(packet.big16(16))
-    let udpByteCount = Int(packet.big16(38))
-    guard ipByteCount == udpByteCount &+ 20, ipByteCount &+ 14 <= packet.byteCount, udpByteCount >= 30 else { return nil }
-    let vxlan = packet.big64(42)
-    source = packet.big32(26)
-    guard vxlan & 0x0800_0000_0000_0000 != 0, source < 0xe000_0000, PlainOuterIPv4.isSoundHeader(packet) else { return nil }
-    if !isTrusted && packet.big16(40) != 0 {
+    if !isTrusted && packet.raw16(40) != 0 {
       let addressSum = UInt32(InternetChecksum.fold(packet.big64(26)))
       guard OuterPacket.isSoundUDP(packet, at: 34, byteCount: udpByteCount, addressSum: addressSum) else { return nil }
     }
-    destination = packet.big32(30)
+    source = packet.big32(26)
+    wireDestination = packet.raw32(30)
     trafficClass = packet.byte(15)
-    vni = VNI(truncating: UInt32(truncatingIfNeeded: vxlan &>> 8))
+    wireVNI = packet.raw32(46) & UInt32(bigEndian: 0xffff_ff00)
     innerByteCount = udpByteCount &- 16
   }
 

@@ -104,22 +104,36 @@ struct VTEPEntry {
   /// Range of `floodTargets`: the VTEPs of a list.
   var firstMember: UInt32 = 0
   var memberCount: UInt32 = 0
-  /// Range of `adjacencies`: usable next hops, a weighted one several times; none = no route.
-  var firstAdjacency: UInt32 = 0
-  var adjacencyCount: UInt32 = 0
+}
+
+/// The usable next hops to a VTEP, a weighted one several times. Apart from `VTEPEntry`, of which packets need nothing else.
+struct NextHops {
+  /// None: an adjacency that takes no frame.
+  var first: UnsafePointer<Adjacency>
+  /// 0: no route.
+  var count: UInt32
+
+  /// The next hop of a flow, by its hash. The hash's low bits choose it, its high bits the source port, so that routers behind the next hop, which
+  /// hash the port, spread each share again.
+  @inline(always)
+  func adjacency(of hash: UInt32) -> UnsafePointer<Adjacency> {
+    if _fastPath(count == 1) { return first }
+    return first + Int(((hash & 0xffff) &* count) &>> 16)
+  }
 }
 
 /// One path to a VTEP: the prebuilt outer header and the egress device.
 struct Adjacency {
-  var header: OuterHeader { didSet { plainInnerByteCount = plainLimit } }
+  /// `maxInnerByteCount` if the path needs nothing but a plain header, else 0: one comparison for the everyday frame. First, so that
+  /// all that this frame needs is in one cache line.
+  private(set) var plainInnerByteCount: UInt32 = 0
   /// Index into `ports`.
   var port: PortIndex
+  var header: OuterHeader { didSet { plainInnerByteCount = plainLimit } }
   /// The next hop's MAC address is known.
   var isResolved: Bool { didSet { plainInnerByteCount = plainLimit } }
   /// Largest inner frame that fits the path's MTU, in bytes.
   var maxInnerByteCount: UInt32 { didSet { plainInnerByteCount = plainLimit } }
-  /// The same if the path needs nothing but a plain header, else 0: one comparison for the everyday frame.
-  private(set) var plainInnerByteCount: UInt32 = 0
 
   init(header: OuterHeader, port: PortIndex, isResolved: Bool, maxInnerByteCount: UInt32) {
     self.header = header
@@ -129,7 +143,18 @@ struct Adjacency {
     plainInnerByteCount = plainLimit
   }
 
-  private var plainLimit: UInt32 { isResolved && header.isPlain ? maxInnerByteCount : 0 }
+  /// In place of one: takes no frame.
+  static var unusable: Adjacency {
+    let address = IPAddress(ipv4: 0)
+    let header = OuterHeader(
+      source: address, destination: address, sourceMAC: .zero, destinationMAC: .zero, udpPort: 0, ttl: 0, dscp: 0,
+      computesUDPChecksum: false)
+    return Adjacency(header: header, port: .absent, isResolved: false, maxInnerByteCount: 0)
+  }
+
+  private var plainLimit: UInt32 {
+    isResolved && header.isPlain ? min(maxInnerByteCount, UInt32(OuterHeader.largestPlainPacket - 36)) : 0
+  }
 }
 
 /// A receive queue of a worker.
@@ -162,6 +187,8 @@ struct VNISlot {
 struct IPv4Slot {
   var address: UInt32 = 0
   var index = VTEPIndex.absent
+  /// The index if the address is another host's, else absent.
+  var peer = VTEPIndex.absent
 }
 
 /// The same for IPv6.
@@ -193,7 +220,8 @@ struct ForwardingSnapshot {
   /// Of domains that limit what is flooded.
   var storms: UnsafePointer<StormEntry>
   var vteps: UnsafePointer<VTEPEntry>
-  var adjacencies: UnsafePointer<Adjacency>
+  /// Beside `vteps`.
+  var nextHops: UnsafePointer<NextHops>
   var localTargets: UnsafePointer<LocalTarget>
   var floodTargets: UnsafePointer<VTEPIndex>
   var peers: UnsafePointer<VTEPIndex>
@@ -220,7 +248,7 @@ struct ForwardingSnapshot {
   var dscpOfPCP: UnsafePointer<UInt8>
   /// DSCP → PCP, 64 entries.
   var pcpOfDSCP: UnsafePointer<UInt8>
-  /// Own VTEP address, host byte order; `UInt64.max`, which is no address, when IPv4 is not in use.
+  /// Own VTEP address, wire order; `UInt64.max`, which is no address, when IPv4 is not in use.
   var ownIPv4: UInt64
   /// Underlay devices that are attached, by their indexes in `ports`.
   var uplinks: UnsafePointer<PortIndex>
@@ -252,14 +280,21 @@ struct ForwardingSnapshot {
 
   /// The same for an IPv4 address in host byte order.
   @inline(always)
-  func vtep(atIPv4 address: UInt32) -> VTEPIndex {
+  func vtep(atIPv4 address: UInt32) -> VTEPIndex { slot(atIPv4: address).index }
+
+  /// The index of a VTEP that packets may come from: not of a group, nor our own.
+  @inline(always)
+  func peer(atIPv4 address: UInt32) -> VTEPIndex { slot(atIPv4: address).peer }
+
+  @inline(always)
+  private func slot(atIPv4 address: UInt32) -> IPv4Slot {
     var slot = Self.hash(address) & ipv4Mask
     // A free slot holds the address 0, which is no VTEP's, and the index of none.
     while ipv4Slots[Int(slot)].address != address {
-      if ipv4Slots[Int(slot)].index == .absent { return .absent }
+      if ipv4Slots[Int(slot)].index == .absent { return IPv4Slot() }
       slot = (slot &+ 1) & ipv4Mask
     }
-    return ipv4Slots[Int(slot)].index
+    return ipv4Slots[Int(slot)]
   }
 
   /// Of a VNI or an IPv4 address.

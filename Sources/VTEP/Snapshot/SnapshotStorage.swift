@@ -23,6 +23,7 @@ final class SnapshotStorage {
     let domains = model.domains.map { lists.entry(of: $0) }
     let policies = model.policies.map { lists.entry(of: $0) }
     let vteps = model.vteps.map { lists.entry(of: $0) }
+    let nextHops = Self.nextHops(model.vteps, store(model.vteps.flatMap(\.adjacencies) + [.unusable]))
     let queues = QueueLists(model.receiveQueues)
     let descriptors = store(model.descriptors.flatMap { $0 })
     var ports = model.ports
@@ -42,7 +43,7 @@ final class SnapshotStorage {
         generation: generation,
         ports: store(ports), policies: store(policies), allowedSources: store(lists.allowedSources), domains: store(domains),
         storms: store(lists.storms),
-        vteps: store(vteps), adjacencies: store(lists.adjacencies),
+        vteps: store(vteps), nextHops: store(nextHops),
         localTargets: store(lists.locals), floodTargets: store(lists.flood), peers: store(lists.peers),
         vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),
         ipv4Slots: store(ipv4Slots), ipv4Mask: UInt32(ipv4Slots.count - 1),
@@ -51,7 +52,7 @@ final class SnapshotStorage {
         queuesOfSlots: store(queues.ofSlots), slotCount: queues.ofSlots.count, latestQueueSerial: queues.all.map(\.serial).max() ?? 0,
         announcements: store(model.announcements), announcementCount: model.announcements.count,
         dscpOfPCP: store(model.priorities.dscpOfPCP), pcpOfDSCP: store((0..<64).map { model.priorities.pcp(dscp: $0) }),
-        ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4),
+        ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4.bigEndian),
         uplinks: store(uplinks), uplinkCount: uplinks.count, decapPolicy: model.decapPolicy,
         tooBigReplies: model.repliesTooBig ? PolicyState.tooBigReplyRate : .none))
     blocks.append(UnsafeMutableRawPointer(block))
@@ -82,6 +83,17 @@ final class SnapshotStorage {
     }
   }
 
+  /// - Parameter adjacencies: of all VTEPs, and one that takes no frame.
+  private static func nextHops(_ vteps: [ForwardingModel.VTEP], _ adjacencies: UnsafePointer<Adjacency>) -> [NextHops] {
+    let unusable = adjacencies + vteps.reduce(0) { $0 + $1.adjacencies.count }
+    var next = adjacencies
+    return vteps.map { vtep in
+      let count = vtep.adjacencies.count
+      defer { next += count }
+      return NextHops(first: count > 0 ? next : unusable, count: UInt32(count))
+    }
+  }
+
   /// What entries refer to by position and count.
   private struct Lists {
     var locals: [LocalTarget] = []
@@ -89,7 +101,6 @@ final class SnapshotStorage {
     var peers: [VTEPIndex] = []
     var storms: [StormEntry] = []
     var allowedSources: [UInt64] = []
-    var adjacencies: [Adjacency] = []
 
     mutating func entry(of domain: ForwardingModel.Domain) -> DomainEntry {
       var entry = domain.entry
@@ -115,10 +126,8 @@ final class SnapshotStorage {
 
     mutating func entry(of vtep: ForwardingModel.VTEP) -> VTEPEntry {
       var entry = vtep.entry
-      (entry.firstAdjacency, entry.adjacencyCount) = (UInt32(adjacencies.count), UInt32(vtep.adjacencies.count))
       (entry.firstMember, entry.memberCount) = (UInt32(flood.count), UInt32(vtep.members.count))
       flood += vtep.members
-      adjacencies += vtep.adjacencies
       return entry
     }
   }
@@ -150,7 +159,8 @@ final class SnapshotStorage {
       if address.isIPv4 {
         var slot = Int(ForwardingSnapshot.hash(address.ipv4)) & (ipv4.count - 1)
         while ipv4[slot].index != .absent { slot = (slot + 1) & (ipv4.count - 1) }
-        ipv4[slot] = IPv4Slot(address: address.ipv4, index: index)
+        ipv4[slot] = IPv4Slot(
+          address: address.ipv4, index: index, peer: index == .own || address.ipv4 >= 0xe000_0000 ? .absent : index)
       } else {
         var slot = Int(ForwardingSnapshot.hash(address)) & (ipv6.count - 1)
         while ipv6[slot].index != .absent { slot = (slot + 1) & (ipv6.count - 1) }

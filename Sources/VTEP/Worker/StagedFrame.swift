@@ -6,13 +6,13 @@ import MACTable
 
 /// A frame's state between the passes over a burst.
 struct StagedFrame {
-  var sourceKey = MACKey(domain: 0, mac: .zero)
   var destinationKey = MACKey(domain: 0, mac: .zero)
-  var destinationHash: UInt64 = 0
+  /// Of the destination; nil until the frame has passed all checks.
+  var destinationBucket: MACBucket?
+  /// Only of a frame whose source must be looked up, or whose port has limits.
+  var sourceKey = MACKey(domain: 0, mac: .zero)
   /// Where the source was seen; `noLocation`: do not learn.
   var seenAt = StagedFrame.noLocation
-  /// What becomes of it, from the look-up on.
-  var verdict = Verdict.drop(.runtFrame)
 
   static let noLocation = MACLocation(raw: .max)
 }

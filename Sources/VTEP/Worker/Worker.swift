@@ -38,6 +38,10 @@ struct Worker: ~Copyable {
 
   /// Frames of the current burst that came in through tagged bindings.
   var receivedTagged = BatchSize()
+  /// Every frame of the current burst, which comes from a port, is of the untagged binding, and its buffer has the first one's shape.
+  var isBurstPlain = false
+  /// Bit n: frame n of the current burst from a port is not an everyday one.
+  var uncommonFrames: UInt32 = 0
 
   /// `Limits.batches` batches of `Limits.transmitBatch` buffers: the first `batchCount` are in use, each by one port.
   let batches: UnsafeMutablePointer<OpaquePointer?>
@@ -46,6 +50,9 @@ struct Worker: ~Copyable {
   /// Per port: its batch, or `noBatch`.
   let batchOfPort: UnsafeMutablePointer<UInt8>
   var batchCount = 0
+  /// The batches that the short cuts add to (Worker+Plain): of an uplink, and of a local binding.
+  var uplinkRun: BatchRun
+  var localRun: BatchRun
   /// Bit n: frames of tagged bindings are in batch n.
   var taggedBatches: UInt64 = 0
   /// Per batch: the segments joined into its last frame.
@@ -110,6 +117,8 @@ struct Worker: ~Copyable {
     batches = .allocate(capacity: Limits.batches * Limits.transmitBatch)
     batchSizes = .allocate(capacity: Limits.batches)
     batchSizes.initialize(repeating: BatchSize(), count: Limits.batches)
+    uplinkRun = BatchRun(size: batchSizes, frames: batches)
+    localRun = uplinkRun
     batchPorts = .allocate(capacity: Limits.batches)
     batchOfPort = .allocate(capacity: Limits.ports)
     batchOfPort.initialize(repeating: Self.noBatch, count: Limits.ports)

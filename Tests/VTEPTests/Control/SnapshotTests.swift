@@ -98,7 +98,7 @@ extension DataplaneTests {
         #expect(list(snapshot.localTargets, domain.firstLocal, domain.localCount) == model.domains[index].locals)
         #expect(list(snapshot.floodTargets, domain.firstFlood, domain.floodCount) == model.domains[index].flood)
         #expect(list(snapshot.peers, domain.firstPeer, domain.peerCount) == model.domains[index].peers.sorted())
-        let hops = list(snapshot.adjacencies, snapshot.vteps[index].firstAdjacency, snapshot.vteps[index].adjacencyCount)
+        let hops = list(snapshot.nextHops[index].first, 0, snapshot.nextHops[index].count)
         #expect(hops.map(\.port) == (0..<index % 3).map { PortIndex($0) })
         #expect(hops.allSatisfy { $0.maxInnerByteCount == UInt32(index) })
       }

@@ -7,16 +7,14 @@ import MACTable
 
 extension Worker {
   /// Sends a frame to a local port, tagged as the binding there requires. Consumes the frame.
-  ///
-  /// - Parameter mayBePending: false: it has no offload request.
   @inline(always)
-  mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex, mayBePending: Bool = true) {
+  mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex) {
     let port = snapshot.pointee.ports + Int(target.port)
     guard port.pointee.isUp else {
       drop(mbuf, port: ingress, .portDown)
       return
     }
-    if mayBePending && mbuf.hasRequest {
+    if mbuf.hasRequest {
       deliverPending(mbuf, to: target, port, ingress: ingress)
     } else {
       put(mbuf, wireByteCount: mbuf.byteCount, to: target, port, ingress: ingress, mayJoin: true)

@@ -1,5 +1,5 @@
 // Worker+Dispatch: what both walks do with a burst whose frames have been parsed, bound to a domain and checked: learn, look up, and act
-// on the verdicts. Steps E3 to E6 and D4 to D6.
+// on the verdicts. Steps E3 to E6 and D4 to D6. Bursts of everyday frames take the short cuts of Worker+Plain.
 
 import CDPDK
 import Encap
@@ -8,25 +8,20 @@ import MACTable
 extension Worker {
   @inline(never)
   mutating func forwardFromPort(_ count: Int, portIndex: PortIndex) {
-    forward(count, portIndex: portIndex, isFromOverlay: false, mayBePending: true)
-  }
-
-  @inline(never)
-  mutating func forwardFromOverlay(_ count: Int, portIndex: PortIndex) {
-    forward(count, portIndex: portIndex, isFromOverlay: true, mayBePending: false)
+    forward(count, portIndex: portIndex, isFromOverlay: false)
   }
 
   /// Frames from tunnels that may have offload requests.
   @inline(never)
   mutating func forwardNotedFromOverlay(_ count: Int, portIndex: PortIndex) {
-    forward(count, portIndex: portIndex, isFromOverlay: true, mayBePending: true)
+    forward(count, portIndex: portIndex, isFromOverlay: true)
   }
 
   /// - Parameters:
   ///   - count: frames of the burst; nil where an earlier step has consumed one.
-  ///   - isFromOverlay, mayBePending: constant at each call, so that each walk has a loop without tests that are of the others.
+  ///   - isFromOverlay: constant at each call, so that each walk has a loop without tests that are of the other.
   @inline(always)
-  private mutating func forward(_ count: Int, portIndex: PortIndex, isFromOverlay: Bool, mayBePending: Bool) {
+  private mutating func forward(_ count: Int, portIndex: PortIndex, isFromOverlay: Bool) {
     let port = snapshot.pointee.ports + Int(portIndex)
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: isFromOverlay) }
     let table = self.table
@@ -34,19 +29,18 @@ extension Worker {
       guard let raw = frames[index] else { continue }
       let staged = stage + index
       let verdict = lookUp(staged, in: table, from: port, isFromOverlay: isFromOverlay)
-      staged.pointee.verdict = verdict
-      act(on: verdict, Mbuf(raw), staged, ingress: portIndex, mayBePending: mayBePending)
+      act(on: verdict, Mbuf(raw), staged, ingress: portIndex)
     }
   }
 
   /// Does what a verdict says. Consumes the frame.
   @inline(always)
-  mutating func act(on verdict: Verdict, _ mbuf: Mbuf, _ staged: UnsafePointer<StagedFrame>, ingress: PortIndex, mayBePending: Bool) {
+  mutating func act(on verdict: Verdict, _ mbuf: Mbuf, _ staged: UnsafePointer<StagedFrame>, ingress: PortIndex) {
     switch verdict {
     case .vtep(let vtep):
       sendToVTEP(mbuf, vtep: vtep, domain: staged.pointee.destinationKey.domain, ingress: ingress)
     case .local(let place):
-      deliver(mbuf, to: LocalTarget(port: place.port, vlan: place.vlan), ingress: ingress, mayBePending: mayBePending)
+      deliver(mbuf, to: LocalTarget(port: place.port, vlan: place.vlan), ingress: ingress)
     case .flood(let scope):
       flood(
         mbuf, scope, domain: staged.pointee.destinationKey.domain, from: staged.pointee.seenAt, ingress: ingress,

@@ -11,7 +11,7 @@ extension Worker {
   mutating func lookUp(
     _ staged: UnsafePointer<StagedFrame>, in table: MACTableReader, from port: UnsafePointer<PortEntry>, isFromOverlay: Bool
   ) -> Verdict {
-    let found = table.lookup(staged.pointee.destinationKey, hash: staged.pointee.destinationHash)
+    let found = table.lookup(staged.pointee.destinationKey, in: staged.pointee.destinationBucket.unsafelyUnwrapped)
     return found.isHit
       ? verdict(found.location, staged, from: port, isFromOverlay: isFromOverlay)
       : verdictOnUnknown(staged, from: port, isFromOverlay: isFromOverlay)
@@ -38,11 +38,11 @@ extension Worker {
   /// The verdict on a frame whose destination is not in the table: broadcast or multicast, which it hardly ever holds, a station seen
   /// a moment ago, or an unknown one.
   @inline(never)
-  private mutating func verdictOnUnknown(
+  mutating func verdictOnUnknown(
     _ staged: UnsafePointer<StagedFrame>, from port: UnsafePointer<PortEntry>, isFromOverlay: Bool
   ) -> Verdict {
     let key = staged.pointee.destinationKey
-    let place = pendingPlace(of: key, hash: staged.pointee.destinationHash)
+    let place = pendingPlace(of: key, hash: table.hash(key))
     if place != StagedFrame.noLocation { return verdict(place, staged, from: port, isFromOverlay: isFromOverlay) }
     if isFromOverlay { return .flood(.localOnly(isKnown: false)) }
     return isAwaited(key) ? .awaited : .flood(.domain)

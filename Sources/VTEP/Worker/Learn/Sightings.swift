@@ -31,31 +31,41 @@ struct Sightings {
     salt = (changeCount &<< 32 ^ changeCount &>> 32 ^ UInt64(nowSeconds)) &* 0x9e37_79b9_7f4a_7c15
   }
 
-  @inline(always)
-  func contains(_ source: MACKey, _ place: MACLocation) -> Bool {
-    let hash = hash(source, place)
-    return words[Self.index(hash)] == Self.word(hash)
+  /// What the sources at one place are compared with.
+  struct Place {
+    fileprivate let words: UnsafeMutablePointer<UInt32>
+    fileprivate let keyMultiplier: UInt64
+    fileprivate let sum: UInt64
+
+    @inline(always)
+    func contains(_ source: MACKey) -> Bool {
+      let hash = source.raw &* keyMultiplier &+ sum
+      return words[Sightings.index(hash)] == Sightings.word(hash)
+    }
   }
+
+  @inline(always)
+  func at(_ place: MACLocation) -> Place {
+    Place(words: words, keyMultiplier: keyMultiplier, sum: UInt64(place.raw) &* placeMultiplier &+ salt)
+  }
+
+  @inline(always)
+  func contains(_ source: MACKey, _ place: MACLocation) -> Bool { at(place).contains(source) }
 
   @inline(always)
   func insert(_ source: MACKey, _ place: MACLocation) {
-    let hash = hash(source, place)
+    // For a set that may err, the upper bits of products are as good as the table's hash.
+    let hash = source.raw &* keyMultiplier &+ at(place).sum
     words[Self.index(hash)] = Self.word(hash)
   }
 
-  /// For a set that may err, the upper bits of products are as good as the table's hash.
   @inline(always)
-  private func hash(_ source: MACKey, _ place: MACLocation) -> UInt64 {
-    source.raw &* keyMultiplier &+ UInt64(place.raw) &* placeMultiplier &+ salt
-  }
-
-  @inline(always)
-  private static func index(_ hash: UInt64) -> Int {
+  fileprivate static func index(_ hash: UInt64) -> Int {
     Int(truncatingIfNeeded: hash &>> (64 - indexBits))
   }
 
   @inline(always)
-  private static func word(_ hash: UInt64) -> UInt32 {
+  fileprivate static func word(_ hash: UInt64) -> UInt32 {
     UInt32(truncatingIfNeeded: hash &>> (32 - indexBits))
   }
 }

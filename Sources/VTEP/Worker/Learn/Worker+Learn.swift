@@ -17,17 +17,36 @@ extension Worker {
   /// - Parameter seenAt: place of the source; `noLocation`: do not learn.
   @inline(always)
   mutating func stageFrame(at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation) {
+    stageFrame(at: position, source: source, destination: destination, seenAt: seenAt, sightings.at(seenAt), table)
+  }
+
+  /// The same for a caller that has these at hand.
+  @inline(always)
+  mutating func stageFrame(
+    at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation, _ sightings: Sightings.Place, _ table: MACTableReader
+  ) {
+    (stage + position).pointee.seenAt = seenAt
+    stageEveryday(at: position, source: source, destination: destination, seenAt: seenAt, sightings, table)
+  }
+
+  /// The same for a frame that most likely needs no `StagedFrame.seenAt`.
+  @inline(always)
+  mutating func stageEveryday(
+    at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation, _ sightings: Sightings.Place, _ table: MACTableReader
+  ) {
     let staged = stage + position
-    staged.pointee.sourceKey = source
     staged.pointee.destinationKey = destination
-    staged.pointee.seenAt = seenAt
-    let destinationHash = table.hash(destination)
-    staged.pointee.destinationHash = destinationHash
-    cdpdk_prefetch(table.bucketAddresses(destinationHash).0)
-    if !sightings.contains(source, seenAt) {
+    let bucket = table.bucket(of: table.hash(destination))
+    staged.pointee.destinationBucket = bucket
+    cdpdk_prefetch(bucket.address)
+    if !sightings.contains(source) {
+      staged.pointee.sourceKey = source
+      staged.pointee.seenAt = seenAt
       unsighted[unsightedCount] = Int32(truncatingIfNeeded: position)
       unsightedCount &+= 1
-      cdpdk_prefetch(table.bucketAddresses(table.hash(source)).0)
+      let sourceBucket = table.bucket(of: table.hash(source))
+      cdpdk_prefetch(sourceBucket.address)
+      cdpdk_prefetch(table.touchAddress(of: sourceBucket))
     }
   }
 
@@ -37,11 +56,13 @@ extension Worker {
   mutating func learnSources(portIndex: PortIndex, isFromOverlay: Bool) {
     for index in 0..<unsightedCount {
       let position = Int(unsighted[index])
+      // Refused meanwhile.
+      guard let raw = frames[position] else { continue }
       let staged = stage + position
       let key = staged.pointee.sourceKey
       let known = table.lookup(key, hash: table.hash(key))
       if let reason = Self.refusal(of: staged, known, isFromOverlay: isFromOverlay) {
-        drop(Mbuf(frames[position].unsafelyUnwrapped), port: portIndex, reason)
+        drop(Mbuf(raw), port: portIndex, reason)
         frames[position] = nil
       } else {
         learnSource(staged, known)

@@ -8,27 +8,100 @@ import MACTable
 extension Worker {
   mutating func receiveFromAccess(_ count: Int, portIndex: PortIndex) {
     let port = snapshot.pointee.ports + Int(portIndex)
+    let features = port.pointee.features
+    let domain = port.pointee.untaggedDomain
 
     beginBurst()
-    let isPoliced = port.pointee.features.contains(.isPoliced)
+    uncommonFrames = 0
+    // Everyday frames: of the untagged binding, from a station to a station, alone in a buffer of the same shape as the first one's.
+    // What all have in common is asked once.
+    let first = cdpdk_mbuf_shape(frames[0].unsafelyUnwrapped)
+    let offset = Int(cdpdk_shape_offset(first))
+    isBurstPlain =
+      cdpdk_shape_is_single(first) != 0 && offset >= OuterHeader.ipv4ByteCount && domain != .absent && !features.contains(.isPoliced)
+    // No received buffer is without references.
+    let shape = isBurstPlain ? first : 0
+    let place = MACLocation.port(portIndex, vlan: 0)
+    let sightings = self.sightings.at(place)
+    let table = self.table
+    var flags: UInt64 = 0
     var byteCount: UInt64 = 0
     var refused = BatchSize()
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
-      let frameByteCount = UInt64(truncatingIfNeeded: mbuf.byteCount)
-      byteCount &+= frameByteCount
-      if bind(mbuf, port: port, portIndex: portIndex, to: index) { continue }
+      let frameByteCount = mbuf.byteCount
+      byteCount &+= UInt64(truncatingIfNeeded: frameByteCount)
+      flags |= cdpdk_mbuf_flags(mbuf.raw)
+      if cdpdk_mbuf_shape(mbuf.raw) == shape && frameByteCount >= InnerFlow.everydayByteCount {
+        let ethernet = EthernetHeader(
+          unchecked: RawSpan(_unsafeStart: cdpdk_mbuf_buffer(mbuf.raw) + offset, byteCount: frameByteCount), at: 0)
+        if ethernet.isEveryday {
+          stageEveryday(
+            at: index, source: MACKey(domain: domain, mac: ethernet.source), destination: MACKey(domain: domain, mac: ethernet.destination),
+            seenAt: place, sightings, table)
+          continue
+        }
+      }
+      if bindUncommon(mbuf, port: port, portIndex: portIndex, to: index, shape: shape) { continue }
       frames[index] = nil
       refused.frames &+= 1
-      refused.bytes &+= frameByteCount
+      refused.bytes &+= UInt64(truncatingIfNeeded: frameByteCount)
     }
-    if isPoliced { policeBurst(count, portIndex: portIndex) }
+    if features.contains(.offersOffloads) {
+      takeRequests(count, portIndex: portIndex, hasReports: cdpdk_flags_have_report(flags) != 0, refused: &refused)
+    }
+    if features.contains(.isPoliced) { policeBurst(count, portIndex: portIndex) }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
     // Frames of tagged bindings were counted one by one; the rest belong to the untagged binding.
     counters.binding(port: portIndex, vlan: 0).pointee.addReceived(
       packets: UInt64(count &- refused.frames &- receivedTagged.frames), bytes: byteCount &- refused.bytes &- receivedTagged.bytes)
     receivedTagged = BatchSize()
-    forwardFromPort(count, portIndex: portIndex)
+    if isBurstPlain && cdpdk_flags_are_plain(flags) != 0 && !table.hasGhosts {
+      forwardPlainFromPort(count, portIndex: portIndex, domain: domain, offset: offset)
+    } else {
+      for index in 0..<count where uncommonFrames & 1 &<< UInt32(truncatingIfNeeded: index) == 0 { stage[index].seenAt = place }
+      forwardFromPort(count, portIndex: portIndex)
+    }
+  }
+
+  /// Step E2 for any frame, and whether the burst may still take the short cut.
+  ///
+  /// - Returns: false when the frame was dropped or taken before it belonged to a binding.
+  @inline(never)
+  private mutating func bindUncommon(
+    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: PortIndex, to position: Int, shape: UInt64
+  ) -> Bool {
+    guard bind(mbuf, port: port, portIndex: portIndex, to: position) else { return false }
+    uncommonFrames |= 1 &<< UInt32(truncatingIfNeeded: position)
+    if cdpdk_mbuf_shape(mbuf.raw) != shape || mbuf.byteCount < InnerFlow.everydayByteCount || !mbuf.isPlain
+      || stage[position].seenAt != .port(portIndex, vlan: 0)
+    {
+      isBurstPlain = false
+    }
+    return true
+  }
+
+  /// The last check of step E2 for the everyday frames of a burst, if a driver has reported something about any: a checksum or a large
+  /// segment, or that it has parsed headers.
+  @inline(never)
+  private mutating func takeRequests(_ count: Int, portIndex: PortIndex, hasReports: Bool, refused: inout BatchSize) {
+    var packetTypes: UInt32 = 0
+    for index in 0..<count {
+      if let raw = frames[index] { packetTypes |= cdpdk_mbuf_packet_type(raw) }
+    }
+    guard hasReports || packetTypes != 0 else { return }
+    for index in 0..<count where uncommonFrames & 1 &<< UInt32(truncatingIfNeeded: index) == 0 {
+      guard let raw = frames[index] else { continue }
+      let byteCount = Mbuf(raw).byteCount
+      guard let reason = acceptRequest(Mbuf(raw)) else {
+        if !Mbuf(raw).isPlain || Mbuf(raw).byteCount < InnerFlow.everydayByteCount { isBurstPlain = false }
+        continue
+      }
+      drop(Mbuf(raw), port: portIndex, reason)
+      frames[index] = nil
+      refused.frames &+= 1
+      refused.bytes &+= UInt64(truncatingIfNeeded: byteCount)
+    }
   }
 
   /// Step E2 for one frame: checks it, finds its domain, and starts the table look-ups.

@@ -8,7 +8,7 @@ import MACTable
 extension Worker {
   @inline(never)
   mutating func stageForPolicing(at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation) {
-    stage[position] = StagedFrame(sourceKey: source, destinationKey: destination, seenAt: seenAt)
+    stage[position] = StagedFrame(destinationKey: destination, sourceKey: source, seenAt: seenAt)
   }
 
   /// The last check of step E2, for a burst from a port with limits, whose workers share what is counted: the port's ingress policy. Frames

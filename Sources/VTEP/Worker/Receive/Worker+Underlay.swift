@@ -8,14 +8,93 @@ import MACTable
 extension Worker {
   mutating func receiveFromUnderlay(_ count: Int, portIndex: PortIndex) {
     beginBurst()
+    // Everyday packets in place: from a known VTEP, with a frame from a station to a station. What a run of packets of one VNI has in
+    // common is asked once.
+    let snapshot = self.snapshot
+    let udpPort = snapshot.pointee.decapPolicy.udpPort
+    let own = snapshot.pointee.ownIPv4
+    let table = self.table
+    let frames = self.frames
+    var run = VNIRun()
     var byteCount: UInt64 = 0
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      if !decapsulate(mbuf, isTrusted: false, portIndex: portIndex, to: index) { frames[index] = nil }
+      let bytes = mbuf.bytes
+      if mbuf.isContiguous, let outer = PlainOuterIPv4(bytes, udpPort: udpPort), UInt64(outer.wireDestination) == own {
+        let vtep = snapshot.pointee.peer(atIPv4: outer.source)
+        let inner = EthernetHeader(unchecked: bytes, at: PlainOuterIPv4.byteCount)
+        if outer.wireVNI != run.wireVNI { change(&run, to: outer.wireVNI) }
+        if vtep != .absent, inner.isEveryday, !run.isUncommon || mayBring(vtep, run.domain) {
+          mbuf.keep(outer.innerByteCount, from: PlainOuterIPv4.byteCount)
+          if outer.trafficClass != 0, !inherit(outer.trafficClass, mbuf) {
+            drop(mbuf, port: portIndex, .ecnForbidden)
+            frames[index] = nil
+            continue
+          }
+          run.frames &+= 1
+          run.bytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount)
+          // In 16 bits: the compiler would add in parts.
+          let ipByteCount = UInt16(truncatingIfNeeded: outer.innerByteCount &+ PlainOuterIPv4.byteCount &- 14)
+          counters.vteps[Int(vtep)].addReceived(packets: 1, bytes: UInt64(ipByteCount))
+          let seenAt = MACLocation(raw: MACLocation.vtep(vtep).raw | run.unlearned)
+          stageFrame(
+            at: index, source: MACKey(domain: run.domain, mac: inner.source),
+            destination: MACKey(domain: run.domain, mac: inner.destination), seenAt: seenAt, sightings.at(seenAt), table)
+          continue
+        }
+      }
+      if !decapsulateUncommon(mbuf, portIndex: portIndex, to: index) { frames[index] = nil }
     }
+    settle(run)
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
-    forwardFromOverlay(count, portIndex: portIndex)
+    if table.hasGhosts {
+      forwardNotedFromOverlay(count, portIndex: portIndex)
+    } else {
+      forwardFromOverlay(count, portIndex: portIndex)
+    }
+  }
+
+  /// Consecutive packets of one VNI.
+  private struct VNIRun {
+    var frames: UInt64 = 0
+    /// In wire order; no packet has this one.
+    var wireVNI = UInt32.max
+    /// Absent: nobody's.
+    var domain = DomainIndex.absent
+    /// Only peers may send to it, or nobody.
+    var isUncommon = true
+    /// All bits set, as in `noLocation`, if nothing is learned from VTEPs, else none.
+    var unlearned: UInt32 = 0
+    /// Of inner frames.
+    var bytes: UInt64 = 0
+  }
+
+  @inline(never)
+  private mutating func change(_ run: inout VNIRun, to wireVNI: UInt32) {
+    settle(run)
+    run = VNIRun(wireVNI: wireVNI, domain: snapshot.pointee.domain(of: PlainOuterIPv4.vni(wire: wireVNI)))
+    guard run.domain != .absent else { return }
+    let entry = snapshot.pointee.domains + Int(run.domain)
+    run.isUncommon = entry.pointee.acceptsOnlyPeers
+    run.unlearned = entry.pointee.learnsFromVTEPs ? 0 : StagedFrame.noLocation.raw
+  }
+
+  @inline(always)
+  private mutating func settle(_ run: VNIRun) {
+    guard run.frames != 0 else { return }
+    counters.domains[Int(run.domain)].addReceived(packets: run.frames, bytes: run.bytes)
+  }
+
+  /// Whether a VTEP may send to a domain that does not hear all.
+  @inline(never)
+  private mutating func mayBring(_ vtep: VTEPIndex, _ domain: DomainIndex) -> Bool {
+    domain != .absent && isPeer(vtep, of: snapshot.pointee.domains + Int(domain))
+  }
+
+  @inline(never)
+  private mutating func decapsulateUncommon(_ mbuf: Mbuf, portIndex: PortIndex, to position: Int) -> Bool {
+    decapsulate(mbuf, isTrusted: false, portIndex: portIndex, to: position)
   }
 
   /// Steps D2 and D3 for one packet: leaves the inner frame in the buffer.
@@ -27,10 +106,10 @@ extension Worker {
     // A fast path for the common packet: with constant offsets and a known VTEP it costs much less.
     guard mbuf.isContiguous,
       let outer = PlainOuterIPv4(mbuf.bytes, udpPort: snapshot.pointee.decapPolicy.udpPort, isTrusted: isTrusted),
-      UInt64(outer.destination) == snapshot.pointee.ownIPv4
+      UInt64(outer.wireDestination) == snapshot.pointee.ownIPv4
     else { return decapsulateSlowly(mbuf, isTrusted: isTrusted, portIndex: portIndex, to: position) }
-    let vtep = snapshot.pointee.vtep(atIPv4: outer.source)
-    guard vtep < .own else { return decapsulateSlowly(mbuf, isTrusted: isTrusted, portIndex: portIndex, to: position) }
+    let vtep = snapshot.pointee.peer(atIPv4: outer.source)
+    guard vtep != .absent else { return decapsulateSlowly(mbuf, isTrusted: isTrusted, portIndex: portIndex, to: position) }
     let arrival = Arrival(
       vtep: vtep, sender: IPAddress(ipv4: outer.source), vni: outer.vni, innerOffset: PlainOuterIPv4.byteCount,
       headerByteCount: PlainOuterIPv4.byteCount, innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass)

@@ -9,19 +9,13 @@ extension Worker {
   /// Encapsulates a frame towards a VTEP or group. Consumes the frame.
   @inline(always)
   mutating func sendToVTEP(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex) {
-    let entry = snapshot.pointee.vteps + Int(vtep)
-    // Read together: the entry itself is not needed any more once the flow is known.
-    let first = entry.pointee.firstAdjacency
-    let count = entry.pointee.adjacencyCount
-    guard count > 0 else {
-      drop(mbuf, port: ingress, entry.pointee.obstacle)
+    let hops = snapshot.pointee.nextHops[Int(vtep)]
+    guard hops.count > 0 else {
+      drop(mbuf, port: ingress, snapshot.pointee.vteps[Int(vtep)].obstacle)
       return
     }
     let flow = InnerFlow(frame: mbuf.bytes)
-    // The hash's low bits choose the next hop, its high bits the source port, so that routers behind the next hop, which hash the
-    // port, spread each share again.
-    let choice = ((flow.hash & 0xffff) &* count) >> 16
-    let adjacency = snapshot.pointee.adjacencies + Int(first &+ choice)
+    let adjacency = hops.adjacency(of: flow.hash)
     if mbuf.isPlain && mbuf.byteCount <= Int(adjacency.pointee.plainInnerByteCount) {
       encapsulatePlain(mbuf, adjacency, flow, vtep: vtep, domain: domain, ingress: ingress)
     } else {
@@ -40,9 +34,9 @@ extension Worker {
     }
     let innerByteCount = mbuf.byteCount
     cdpdk_mbuf_grow_front(mbuf.raw, UInt16(OuterHeader.ipv4ByteCount))
-    var header = MutableRawSpan(_unsafeStart: mbuf.start, byteCount: OuterHeader.ipv4ByteCount)
     adjacency.pointee.header.writePlain(
-      into: &header, innerByteCount: innerByteCount, vni: snapshot.pointee.domains[Int(domain)].vni, flow: flow)
+      at: mbuf.start, ipByteCount: UInt16(truncatingIfNeeded: innerByteCount &+ 36), trafficClass: flow.trafficClass, hash: flow.hash,
+      vxlan: OuterHeader.vxlanHeader(snapshot.pointee.domains[Int(domain)].vni))
     send(
       mbuf, innerByteCount: innerByteCount, headerByteCount: OuterHeader.ipv4ByteCount, vtep: vtep, domain: domain,
       port: adjacency.pointee.port)
@@ -83,7 +77,7 @@ extension Worker {
   mutating func encapsulate(_ mbuf: Mbuf, _ tunnel: Tunnel, ingress: PortIndex) {
     let adjacency = tunnel.adjacency
     let innerByteCount = mbuf.byteCount
-    if mbuf.isPlain && adjacency.pointee.header.isPlain {
+    if mbuf.isPlain && adjacency.pointee.header.isPlain && innerByteCount <= OuterHeader.largestPlainPacket &- 36 {
       encapsulatePlain(mbuf, adjacency, tunnel.flow, vtep: tunnel.vtep, domain: tunnel.domain, ingress: ingress)
       return
     }
@@ -169,8 +163,8 @@ extension Worker {
     staged.destinationKey = station.key
     staged.seenAt = station.seenAt
     let port = snapshot.pointee.ports + Int(frame.ingress)
-    staged.verdict = found.isHit ? verdict(found.location, &staged, from: port, isFromOverlay: false) : .flood(.domain)
-    act(on: staged.verdict, frame.mbuf, &staged, ingress: frame.ingress, mayBePending: true)
+    let verdict = found.isHit ? self.verdict(found.location, &staged, from: port, isFromOverlay: false) : .flood(.domain)
+    act(on: verdict, frame.mbuf, &staged, ingress: frame.ingress)
   }
 
   /// Sends the held frames that can be sent now, in order of arrival, and drops those that have waited too long. Called with every

@@ -38,7 +38,7 @@ extension Worker {
       return
     }
     mbuf.withMutableBytes { answer.write(into: &$0, quoting: frame) }
-    deliver(mbuf, to: place, ingress: ingress, mayBePending: false)
+    deliver(mbuf, to: place, ingress: ingress)
   }
 
   /// The binding that a station's frame has just come in by. Where the station is not known there (it is to be learned nowhere), the port's

@@ -66,11 +66,13 @@ extension Worker {
       batchOfPort[Int(batchPorts[index])] = Self.noBatch
     }
     batchCount = 0
+    uplinkRun.key = BatchRun.none
+    localRun.key = BatchRun.none
     guestBuffers = 0
   }
 
   @inline(never)
-  private mutating func flushBatch(_ batchIndex: Int) {
+  mutating func flushBatch(_ batchIndex: Int) {
     let portIndex = batchPorts[batchIndex]
     let index = Int(portIndex)
     var size = batchSizes[batchIndex]

@@ -1,0 +1,186 @@
+// Worker+Plain: short cuts through steps E4 to E6 and D5 to D6 for everyday frames. What holds for a whole burst, or for a run of its
+// frames, is asked once: the domain and its VXLAN header, the shape of the buffers, the port that frames are delivered to, its batch.
+// A frame that is not of the kind goes the general way (Worker+Dispatch), with the same result.
+
+import CDPDK
+import Encap
+import MACTable
+
+/// The batch that consecutive frames of a burst go to. `Worker.flushBatches` ends all runs.
+struct BatchRun {
+  /// What the frames have in common: the local binding they go to (`MACLocation.raw`), or their uplink; `none`: this is no run.
+  var key = BatchRun.none
+  /// The port joins segments.
+  var mayJoin = false
+  /// Largest frame in bytes; less than 0: frames take the general way.
+  var maxByteCount = -1
+  var size: UnsafeMutablePointer<BatchSize>
+  var frames: UnsafeMutablePointer<OpaquePointer?>
+
+  /// Neither a location, of 29 bits, nor a port.
+  static let none = UInt32.max
+}
+
+extension Worker {
+  /// A burst from a port, all of whose frames are of the untagged binding and alone in buffers of one shape, without requests
+  /// (`isBurstPlain`), while the table has no ghosts.
+  ///
+  /// - Parameter offset: of the frame in its buffer, in bytes.
+  @inline(never)
+  mutating func forwardPlainFromPort(_ count: Int, portIndex: PortIndex, domain: DomainIndex, offset: Int) {
+    localRun.key = BatchRun.none
+    if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: false) }
+    let table = self.table
+    let hopsOfVTEPs = snapshot.pointee.nextHops
+    let countersOfVTEPs = counters.vteps
+    let vxlan = OuterHeader.vxlanHeader(snapshot.pointee.domains[Int(domain)].vni)
+    let headerByteCount = OuterHeader.ipv4ByteCount
+    var sentFrames: UInt64 = 0
+    var sentBytes: UInt64 = 0
+    var staged = stage
+    var next = frames
+    let end = next + count
+    while next != end {
+      let frame = next.pointee
+      let position = staged
+      next += 1
+      staged += 1
+      guard let raw = frame else { continue }
+      let mbuf = Mbuf(raw)
+      let byteCount = mbuf.byteCount
+      let found = table.lookup(
+        position.pointee.destinationKey, in: position.pointee.destinationBucket.unsafelyUnwrapped, mayBeGhost: false)
+      if found.isHit && found.location.isSingleVTEP {
+        let vtep = found.location.vtep
+        let start = cdpdk_mbuf_buffer(raw) + offset
+        if let hash = InnerFlow.everydayIPv4Hash(RawSpan(_unsafeStart: start, byteCount: byteCount)) {
+          let adjacency = hopsOfVTEPs[Int(vtep)].adjacency(of: hash)
+          if byteCount <= Int(adjacency.pointee.plainInnerByteCount) {
+            let trafficClass = start.load(fromByteOffset: 15, as: UInt8.self)
+            // In 16 bits: the compiler would add in parts.
+            let ipByteCount = UInt16(truncatingIfNeeded: byteCount &+ headerByteCount &- 14)
+            cdpdk_mbuf_place(
+              raw, UInt16(truncatingIfNeeded: offset &- headerByteCount), UInt32(truncatingIfNeeded: byteCount &+ headerByteCount))
+            adjacency.pointee.header.writePlain(
+              at: start - headerByteCount, ipByteCount: ipByteCount, trafficClass: trafficClass, hash: hash, vxlan: vxlan)
+            sentFrames &+= 1
+            countersOfVTEPs[Int(vtep)].addSent(bytes: UInt64(ipByteCount))
+            if UInt32(adjacency.pointee.port.rawValue) != uplinkRun.key { startUplinkRun(adjacency.pointee.port) }
+            sentBytes &+= UInt64(truncatingIfNeeded: byteCount)
+            append(mbuf, byteCount: byteCount &+ headerByteCount, to: uplinkRun)
+            continue
+          }
+        }
+        sendUncommon(mbuf, vtep: vtep, domain: domain, ingress: portIndex)
+        continue
+      }
+      if found.isHit && found.location.isUntaggedPort {
+        if found.location.raw != localRun.key { startLocalRun(found.location, from: portIndex) }
+        if byteCount <= localRun.maxByteCount {
+          deliver(mbuf, byteCount: byteCount, to: found.location)
+          continue
+        }
+      }
+      position.pointee.seenAt = .port(portIndex, vlan: 0)
+      forwardUncommon(mbuf, position, found.isHit ? found.location : StagedFrame.noLocation, ingress: portIndex, isFromOverlay: false)
+    }
+    if sentFrames != 0 { counters.domains[Int(domain)].addSent(packets: sentFrames, bytes: sentBytes) }
+  }
+
+  /// A burst from tunnels, of frames without requests, while the table has no ghosts.
+  @inline(never)
+  mutating func forwardFromOverlay(_ count: Int, portIndex: PortIndex) {
+    localRun.key = BatchRun.none
+    if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: true) }
+    let table = self.table
+    var staged = stage
+    var next = frames
+    let end = next + count
+    while next != end {
+      let frame = next.pointee
+      let position = staged
+      next += 1
+      staged += 1
+      guard let raw = frame else { continue }
+      let mbuf = Mbuf(raw)
+      let found = table.lookup(
+        position.pointee.destinationKey, in: position.pointee.destinationBucket.unsafelyUnwrapped, mayBeGhost: false)
+      if found.isHit && found.location.isUntaggedPort {
+        if found.location.raw != localRun.key { startLocalRun(found.location, from: nil) }
+        let byteCount = mbuf.byteCount
+        if byteCount <= localRun.maxByteCount {
+          deliver(mbuf, byteCount: byteCount, to: found.location)
+          continue
+        }
+      }
+      forwardUncommon(mbuf, position, found.isHit ? found.location : StagedFrame.noLocation, ingress: portIndex, isFromOverlay: true)
+    }
+  }
+
+  /// The general way of one frame.
+  ///
+  /// - Parameter place: of its destination; `noLocation`: unknown.
+  @inline(never)
+  private mutating func forwardUncommon(
+    _ mbuf: Mbuf, _ staged: UnsafePointer<StagedFrame>, _ place: MACLocation, ingress: PortIndex, isFromOverlay: Bool
+  ) {
+    let port = snapshot.pointee.ports + Int(ingress)
+    let verdict =
+      place != StagedFrame.noLocation
+      ? verdict(place, staged, from: port, isFromOverlay: isFromOverlay)
+      : verdictOnUnknown(staged, from: port, isFromOverlay: isFromOverlay)
+    act(on: verdict, mbuf, staged, ingress: ingress)
+  }
+
+  @inline(never)
+  private mutating func sendUncommon(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex) {
+    sendToVTEP(mbuf, vtep: vtep, domain: domain, ingress: ingress)
+  }
+
+  // -- runs -------------------------------------------------------------------------------------------------------------
+
+  @inline(never)
+  private mutating func startUplinkRun(_ port: PortIndex) {
+    let batch = batch(of: port)
+    uplinkRun = BatchRun(key: UInt32(port.rawValue), size: batchSizes + batch, frames: batches + batch &* Limits.transmitBatch)
+  }
+
+  /// The frames for the untagged binding of a port. They take the general way if it is not up, needs further checks, or must not have
+  /// frames from the ingress port.
+  ///
+  /// - Parameter ingress: nil: from the overlay.
+  @inline(never)
+  private mutating func startLocalRun(_ place: MACLocation, from ingress: PortIndex?) {
+    localRun.key = place.raw
+    localRun.maxByteCount = -1
+    let port = snapshot.pointee.ports + Int(place.port)
+    let features = port.pointee.features
+    guard port.pointee.isUp, !features.contains(.guardsVLANs) else { return }
+    if let ingress {
+      guard place.port != ingress else { return }
+      if features.contains(.isIsolated), snapshot.pointee.ports[Int(ingress)].features.contains(.isIsolated) { return }
+    }
+    // May flush all batches and end the run.
+    let batch = batch(of: place.port)
+    localRun = BatchRun(
+      key: place.raw, mayJoin: !features.isDisjoint(with: .takesSegments), maxByteCount: Int(port.pointee.maxFrameByteCount),
+      size: batchSizes + batch, frames: batches + batch &* Limits.transmitBatch)
+  }
+
+  /// Adds a frame that fits to the batch of the local run.
+  @inline(always)
+  private mutating func deliver(_ mbuf: Mbuf, byteCount: Int, to place: MACLocation) {
+    if localRun.mayJoin, coalesce(mbuf, port: place.port, features: snapshot.pointee.ports[Int(place.port)].features) { return }
+    append(mbuf, byteCount: byteCount, to: localRun)
+  }
+
+  @inline(always)
+  private mutating func append(_ mbuf: Mbuf, byteCount: Int, to run: BatchRun) {
+    let size = run.size
+    let count = size.pointee.frames
+    run.frames[count] = mbuf.raw
+    size.pointee.frames = count &+ 1
+    size.pointee.bytes &+= UInt64(truncatingIfNeeded: byteCount)
+    if count &+ 1 == Limits.transmitBatch { flushBatch(size - batchSizes) }
+  }
+}
