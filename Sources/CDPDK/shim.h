@@ -97,7 +97,7 @@ static inline int cdpdk_mbuf_is_exclusive(cdpdk_mbuf m) { return (m->ol_flags & 
 #define CDPDK_SLICE RTE_MBUF_F_LAST_FREE
 static inline int cdpdk_mbuf_owns_bytes(cdpdk_mbuf m) { return ((m->ol_flags & (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL)) == 0 || (m->ol_flags & CDPDK_SLICE) != 0) && rte_mbuf_refcnt_read(m) == 1; }
 // Keeps `length` bytes from `offset` on, of a single-segment packet that has them.
-static inline void cdpdk_mbuf_keep(cdpdk_mbuf m, uint16_t offset, uint16_t length) { m->data_off += offset; m->data_len = length; m->pkt_len = length; }
+static inline void cdpdk_mbuf_keep(cdpdk_mbuf m, uint16_t offset, uint32_t length) { m->data_off += offset; m->data_len = (uint16_t)length; m->pkt_len = length; }
 static inline uint16_t cdpdk_mbuf_headroom(cdpdk_mbuf m) { return m->data_off; }
 // Prepends n bytes, which the headroom must have.
 static inline void cdpdk_mbuf_grow_front(cdpdk_mbuf m, uint16_t n) { m->data_off -= n; m->data_len += n; m->pkt_len += n; }

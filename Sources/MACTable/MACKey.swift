@@ -12,6 +12,9 @@ import Encap
     raw = UInt64(domain.rawValue) << 48 | (mac.bits & 0xffff_ffff_ffff)
   }
 
+  /// The key of another address in the domain of `other`, whose own address is zero.
+  @inlinable @inline(__always) public init(in other: MACKey, mac: MACAddress) { raw = other.raw | mac.bits }
+
   @usableFromInline @inline(__always) init(raw: UInt64) { self.raw = raw }
 
   @inlinable public var domain: DomainIndex { DomainIndex(rawValue: UInt16(truncatingIfNeeded: raw >> 48)) }

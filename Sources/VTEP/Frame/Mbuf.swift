@@ -65,7 +65,7 @@ struct Mbuf {
   /// Keeps `count` bytes from `offset` on, which a packet of one segment must have.
   @inline(always)
   func keep(_ count: Int, from offset: Int) {
-    cdpdk_mbuf_keep(raw, UInt16(truncatingIfNeeded: offset), UInt16(truncatingIfNeeded: count))
+    cdpdk_mbuf_keep(raw, UInt16(truncatingIfNeeded: offset), UInt32(truncatingIfNeeded: count))
   }
 
   @inline(always)

@@ -40,6 +40,8 @@ struct Worker: ~Copyable {
   var receivedTagged = BatchSize()
   /// Every frame of the current burst, which comes from a port, is of the untagged binding, and its buffer has the first one's shape.
   var isBurstPlain = false
+  /// Bytes of the current burst. In memory: the compiler would keep each frame's length until it has dealt with the frame.
+  var receivedBytes: UInt64 = 0
   /// Bit n: frame n of the current burst from a port is not an everyday one.
   var uncommonFrames: UInt32 = 0
 

@@ -52,7 +52,7 @@ extension Worker {
         position.pointee.destinationKey, in: position.pointee.destinationBucket.unsafelyUnwrapped, mayBeGhost: false)
       if found.isHit && found.location.isSingleVTEP {
         let vtep = found.location.vtep
-        let start = cdpdk_mbuf_buffer(raw) + offset
+        let start = mbuf.start
         if let hash = InnerFlow.everydayIPv4Hash(RawSpan(_unsafeStart: start, byteCount: byteCount)) {
           let adjacency = hopsOfVTEPs[Int(vtep)].adjacency(of: hash)
           if byteCount <= Int(adjacency.pointee.plainInnerByteCount) {

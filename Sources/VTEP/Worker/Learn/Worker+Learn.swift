@@ -26,15 +26,17 @@ extension Worker {
     at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation, _ sightings: Sightings.Place, _ table: MACTableReader
   ) {
     (stage + position).pointee.seenAt = seenAt
-    stageEveryday(at: position, source: source, destination: destination, seenAt: seenAt, sightings, table)
+    stageEveryday(in: stage + position, source: source, destination: destination, seenAt: seenAt, sightings, table)
   }
 
   /// The same for a frame that most likely needs no `StagedFrame.seenAt`.
+  ///
+  /// - Parameter staged: its place in the stage.
   @inline(always)
   mutating func stageEveryday(
-    at position: Int, source: MACKey, destination: MACKey, seenAt: MACLocation, _ sightings: Sightings.Place, _ table: MACTableReader
+    in staged: UnsafeMutablePointer<StagedFrame>, source: MACKey, destination: MACKey, seenAt: MACLocation, _ sightings: Sightings.Place,
+    _ table: MACTableReader
   ) {
-    let staged = stage + position
     staged.pointee.destinationKey = destination
     let bucket = table.bucket(of: table.hash(destination))
     staged.pointee.destinationBucket = bucket
@@ -42,7 +44,7 @@ extension Worker {
     if !sightings.contains(source) {
       staged.pointee.sourceKey = source
       staged.pointee.seenAt = seenAt
-      unsighted[unsightedCount] = Int32(truncatingIfNeeded: position)
+      unsighted[unsightedCount] = Int32(truncatingIfNeeded: staged - stage)
       unsightedCount &+= 1
       let sourceBucket = table.bucket(of: table.hash(source))
       cdpdk_prefetch(sourceBucket.address)

@@ -25,21 +25,27 @@ extension Worker {
     let sightings = self.sightings.at(place)
     let table = self.table
     var flags: UInt64 = 0
-    var byteCount: UInt64 = 0
+    receivedBytes = 0
+    var staged = stage
     var refused = BatchSize()
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       let frameByteCount = mbuf.byteCount
-      byteCount &+= UInt64(truncatingIfNeeded: frameByteCount)
+      receivedBytes &+= UInt64(truncatingIfNeeded: frameByteCount)
+      let placed = staged
+      staged += 1
       flags |= cdpdk_mbuf_flags(mbuf.raw)
-      if cdpdk_mbuf_shape(mbuf.raw) == shape && frameByteCount >= InnerFlow.everydayByteCount {
-        let ethernet = EthernetHeader(
-          unchecked: RawSpan(_unsafeStart: cdpdk_mbuf_buffer(mbuf.raw) + offset, byteCount: frameByteCount), at: 0)
-        if ethernet.isEveryday {
-          stageEveryday(
-            at: index, source: MACKey(domain: domain, mac: ethernet.source), destination: MACKey(domain: domain, mac: ethernet.destination),
-            seenAt: place, sightings, table)
-          continue
+      if cdpdk_mbuf_shape(mbuf.raw) == shape {
+        // The length from the segment: a condition on what is at hand already would be merged with the one before, at a greater cost.
+        let bytes = mbuf.bytes
+        if bytes.byteCount >= InnerFlow.everydayByteCount {
+          let ethernet = EthernetHeader(unchecked: bytes, at: 0)
+          if ethernet.isEveryday {
+            stageEveryday(
+              in: placed, source: MACKey(domain: domain, mac: ethernet.source),
+              destination: MACKey(domain: domain, mac: ethernet.destination), seenAt: place, sightings, table)
+            continue
+          }
         }
       }
       if bindUncommon(mbuf, port: port, portIndex: portIndex, to: index, shape: shape) { continue }
@@ -51,10 +57,10 @@ extension Worker {
       takeRequests(count, portIndex: portIndex, hasReports: cdpdk_flags_have_report(flags) != 0, refused: &refused)
     }
     if features.contains(.isPoliced) { policeBurst(count, portIndex: portIndex) }
-    counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
+    counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: receivedBytes)
     // Frames of tagged bindings were counted one by one; the rest belong to the untagged binding.
     counters.binding(port: portIndex, vlan: 0).pointee.addReceived(
-      packets: UInt64(count &- refused.frames &- receivedTagged.frames), bytes: byteCount &- refused.bytes &- receivedTagged.bytes)
+      packets: UInt64(count &- refused.frames &- receivedTagged.frames), bytes: receivedBytes &- refused.bytes &- receivedTagged.bytes)
     receivedTagged = BatchSize()
     if isBurstPlain && cdpdk_flags_are_plain(flags) != 0 && !table.hasGhosts {
       forwardPlainFromPort(count, portIndex: portIndex, domain: domain, offset: offset)

@@ -15,39 +15,46 @@ extension Worker {
     let own = snapshot.pointee.ownIPv4
     let table = self.table
     let frames = self.frames
+    let sightings = self.sightings
+    let countersOfVTEPs = counters.vteps
     var run = VNIRun()
-    var byteCount: UInt64 = 0
+    receivedBytes = 0
+    var staged = stage
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
-      byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      let bytes = mbuf.bytes
-      if mbuf.isContiguous, let outer = PlainOuterIPv4(bytes, udpPort: udpPort), UInt64(outer.wireDestination) == own {
+      receivedBytes &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
+      let placed = staged
+      staged += 1
+      everyday: do {
+        guard mbuf.isContiguous else { break everyday }
+        let bytes = mbuf.bytes
+        guard let outer = PlainOuterIPv4(bytes, udpPort: udpPort), UInt64(outer.wireDestination) == own else { break everyday }
         let vtep = snapshot.pointee.peer(atIPv4: outer.source)
         let inner = EthernetHeader(unchecked: bytes, at: PlainOuterIPv4.byteCount)
         if outer.wireVNI != run.wireVNI { change(&run, to: outer.wireVNI) }
-        if vtep != .absent, inner.isEveryday, !run.isUncommon || mayBring(vtep, run.domain) {
-          mbuf.keep(outer.innerByteCount, from: PlainOuterIPv4.byteCount)
-          if outer.trafficClass != 0, !inherit(outer.trafficClass, mbuf) {
-            drop(mbuf, port: portIndex, .ecnForbidden)
-            frames[index] = nil
-            continue
-          }
-          run.frames &+= 1
-          run.bytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount)
-          // In 16 bits: the compiler would add in parts.
-          let ipByteCount = UInt16(truncatingIfNeeded: outer.innerByteCount &+ PlainOuterIPv4.byteCount &- 14)
-          counters.vteps[Int(vtep)].addReceived(packets: 1, bytes: UInt64(ipByteCount))
-          let seenAt = MACLocation(raw: MACLocation.vtep(vtep).raw | run.unlearned)
-          stageFrame(
-            at: index, source: MACKey(domain: run.domain, mac: inner.source),
-            destination: MACKey(domain: run.domain, mac: inner.destination), seenAt: seenAt, sightings.at(seenAt), table)
+        guard vtep.rawValue < run.vtepLimit || mayBring(vtep, run.domain), inner.isEveryday else { break everyday }
+        mbuf.keep(outer.innerByteCount, from: PlainOuterIPv4.byteCount)
+        if outer.trafficClass != 0, !inherit(outer.trafficClass, mbuf) {
+          drop(mbuf, port: portIndex, .ecnForbidden)
+          frames[index] = nil
           continue
         }
+        run.frames &+= 1
+        run.bytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount)
+        // In 16 bits: the compiler would add in parts.
+        let ipByteCount = UInt16(truncatingIfNeeded: outer.innerByteCount &+ PlainOuterIPv4.byteCount &- 14)
+        countersOfVTEPs[Int(vtep)].addReceived(packets: 1, bytes: UInt64(ipByteCount))
+        let seenAt = MACLocation(raw: UInt32(vtep.rawValue) &<< 1 | run.place)
+        placed.pointee.seenAt = seenAt
+        stageEveryday(
+          in: placed, source: MACKey(in: run.key, mac: inner.source), destination: MACKey(in: run.key, mac: inner.destination),
+          seenAt: seenAt, sightings.at(seenAt), table)
+        continue
       }
       if !decapsulateUncommon(mbuf, portIndex: portIndex, to: index) { frames[index] = nil }
     }
     settle(run)
-    counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: byteCount)
+    counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: receivedBytes)
     if table.hasGhosts {
       forwardNotedFromOverlay(count, portIndex: portIndex)
     } else {
@@ -62,10 +69,13 @@ extension Worker {
     var wireVNI = UInt32.max
     /// Absent: nobody's.
     var domain = DomainIndex.absent
-    /// Only peers may send to it, or nobody.
-    var isUncommon = true
-    /// All bits set, as in `noLocation`, if nothing is learned from VTEPs, else none.
-    var unlearned: UInt32 = 0
+    /// VTEPs below this index may send to it: all, or, if only peers may or nobody, none without another look.
+    var vtepLimit: UInt16 = 0
+    /// Of no address in the domain.
+    var key = MACKey(domain: 0, mac: .zero)
+    /// To be combined with a VTEP's index, shifted by one, to where it is: all bits set, as in `noLocation`, if nothing is learned from
+    /// VTEPs.
+    var place: UInt32 = 0
     /// Of inner frames.
     var bytes: UInt64 = 0
   }
@@ -76,8 +86,9 @@ extension Worker {
     run = VNIRun(wireVNI: wireVNI, domain: snapshot.pointee.domain(of: PlainOuterIPv4.vni(wire: wireVNI)))
     guard run.domain != .absent else { return }
     let entry = snapshot.pointee.domains + Int(run.domain)
-    run.isUncommon = entry.pointee.acceptsOnlyPeers
-    run.unlearned = entry.pointee.learnsFromVTEPs ? 0 : StagedFrame.noLocation.raw
+    run.vtepLimit = entry.pointee.acceptsOnlyPeers ? 0 : VTEPIndex.absent.rawValue
+    run.key = MACKey(domain: run.domain, mac: .zero)
+    run.place = entry.pointee.learnsFromVTEPs ? MACLocation.vtep(0).raw : StagedFrame.noLocation.raw
   }
 
   @inline(always)
@@ -86,10 +97,10 @@ extension Worker {
     counters.domains[Int(run.domain)].addReceived(packets: run.frames, bytes: run.bytes)
   }
 
-  /// Whether a VTEP may send to a domain that does not hear all.
+  /// Whether a VTEP, if it is one, may send to a domain that does not hear all.
   @inline(never)
   private mutating func mayBring(_ vtep: VTEPIndex, _ domain: DomainIndex) -> Bool {
-    domain != .absent && isPeer(vtep, of: snapshot.pointee.domains + Int(domain))
+    domain != .absent && vtep != .absent && isPeer(vtep, of: snapshot.pointee.domains + Int(domain))
   }
 
   @inline(never)
