@@ -141,6 +141,21 @@ def test_what_the_program_leaves(lab):
     assert len(capture.packets()) == 4
 
 
+def test_refused_packets_are_counted(lab):
+    """The other end of the veth takes no packets of this size: each counts, and what is behind them goes."""
+    site = Site(lab, vtepd=1, kernel=1, flood="replicate", underlay=XDP)
+    site.wait_all_pings()
+    ours, theirs = site.guests
+    daemon = site.daemons[0]
+    site.switch.namespace.ip("link set hv1 mtu 1400")
+    raw = ours.namespace.raw_socket("eth0", receive=False)
+    frame = ethernet(ours.mac, theirs.mac, b"large".ljust(1450, b"\x00"))
+    for _ in range(300):
+        raw.send(frame)
+    wait_until(lambda: daemon.drops().get("refused-by-kernel", 0) == 300, lambda: f"each is counted: {daemon.drops()}\n{daemon.log()[-2000:]}")
+    site.wait_all_pings()
+
+
 def test_groups_follow_the_vnis(lab):
     """A group that is added later is received; another application's group on the same port is not ours."""
     site = Site(lab, vtepd=2, flood="multicast", underlay=XDP)

@@ -1,5 +1,5 @@
 // The XDP program of `underlay.driver: af_xdp`. It hands VXLAN packets for us to the AF_XDP sockets, and leaves everything else to the
-// kernel: other protocols and hosts, fragments (the kernel reassembles them for vtepd's packet sockets), IP options and extension headers.
+// kernel: other protocols and hosts, fragments (the kernel reassembles them for vtepd's packet sockets), tags (priority tags, too), IP options and extension headers.
 // vtepd keeps the maps up to date (Netlink/XDPProgram.swift). Compiled by scripts/xdp-program.
 
 #include <linux/bpf.h>
@@ -47,11 +47,6 @@ struct {
     __type(value, struct settings);
 } settings SEC(".maps");
 
-struct vlan {
-    __u16 control;
-    __u16 type;
-};
-
 // A unicast packet comes in a frame to our MAC address, one to a group in a frame to a group's (docs/decisions/0017).
 static __always_inline int is_for_us(const struct ethhdr *ethernet, const struct settings *ours, int is_group)
 {
@@ -75,16 +70,7 @@ int vtepd_underlay(struct xdp_md *context)
     struct settings *ours = bpf_map_lookup_elem(&settings, &first);
     if (!ours || network > end)
         return XDP_PASS;
-    __u16 type = ethernet->h_proto;
-    if (type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD)) {
-        // A priority tag: VLAN 0.
-        struct vlan *tag = network;
-        network = tag + 1;
-        if (network > end || tag->control & bpf_htons(0x0fff))
-            return XDP_PASS;
-        type = tag->type;
-    }
-    if (type == bpf_htons(ETH_P_IP)) {
+    if (ethernet->h_proto == bpf_htons(ETH_P_IP)) {
         struct iphdr *ip = network;
         udp = (void *)(ip + 1);
         // 0x3fff: more fragments, or not the first one.
@@ -93,7 +79,7 @@ int vtepd_underlay(struct xdp_md *context)
         destination.words[2] = bpf_htonl(0xffff);
         destination.words[3] = ip->daddr;
         is_group = (ip->daddr & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000);
-    } else if (type == bpf_htons(ETH_P_IPV6)) {
+    } else if (ethernet->h_proto == bpf_htons(ETH_P_IPV6)) {
         struct ipv6hdr *ip = network;
         udp = (void *)(ip + 1);
         if ((void *)udp > end || ip->version != 6 || ip->nexthdr != IPPROTO_UDP)

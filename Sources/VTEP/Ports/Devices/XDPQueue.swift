@@ -139,9 +139,6 @@ struct XDPSender {
   /// Packets of the last `send` that the interface has refused.
   var refusedCount = 0
 
-  /// Calls to make for one batch; each takes at least 32 packets, if the driver takes them.
-  private static let callLimit = 8
-
   /// Copies a batch into the transmit ring. The buffers stay the caller's.
   ///
   /// - Returns: packets for which there was room, from the first on.
@@ -187,7 +184,8 @@ struct XDPSender {
       if pending.wantsCall { _ = cdpdk_xdp_wake_transmit(descriptor) }
       return
     }
-    for _ in 0..<Self.callLimit where pending.pendingCount > 0 {
+    // Each call takes at least one.
+    for _ in 0...pending.pendingCount where pending.pendingCount > 0 {
       let code = cdpdk_xdp_wake_transmit(descriptor)
       if code == -EBUSY { refusedCount &+= 1 }
       // EAGAIN: more of the batch is left, or completions have to be read first.

@@ -52,7 +52,8 @@ extension Worker {
     let count = target.pointee.sender.send(batch, size.frames)
     let refused = target.pointee.sender.refusedCount
     cdpdk_spin_unlock(lock)
-    var sent = BatchSize(frames: count &- refused, bytes: size.bytes)
+    // What was left in the ring before may have been refused, too.
+    var sent = BatchSize(frames: max(count &- refused, 0), bytes: size.bytes)
     for position in count..<size.frames { sent.bytes &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped)) }
     if count < size.frames {
       counters.drop(port: portIndex, .transmitFull).pointee.add(UInt64(truncatingIfNeeded: size.frames &- count))
