@@ -26,7 +26,7 @@ class Wire:
         self.guest.attach_veth(self.host, "port1", 1500)
         self.far.run("ethtool", "-K", "u0", "gro", "off")
         self.daemon = Vtepd(self.host, {
-            "underlay": {"addresses": [self.ours], "device": "u0", **keys},
+            "underlay": {"addresses": [self.ours], "device": "u0", "driver": "af_packet", **keys},
             "vnis": [{"vni": VNI, "flood": "replicate", "peers": self.peers}],
             "ports": [{"name": "vm1", "kind": "netdev", "device": "port1", "vni": VNI}],
         })

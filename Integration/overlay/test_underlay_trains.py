@@ -21,7 +21,8 @@ def outer(field):
 
 def pair(lab, ipv6=False, workers=1, underlay=None):
     """Two daemons whose underlays are the ends of one cable."""
-    site = Site(lab, vtepd=2, flood="replicate", ipv6=ipv6, dataplane={"workers": workers}, underlay=underlay, wait=False)
+    site = Site(lab, vtepd=2, flood="replicate", ipv6=ipv6, dataplane={"workers": workers}, underlay={"driver": "af_packet", **(underlay or {})},
+                wait=False)
     site.start()
     site.wait_all_pings()
     return site
@@ -94,7 +95,7 @@ class Wire:
             wait_until(lambda: "tentative" not in self.host.ip("-6 address show dev u0"), "nobody else has the address")
         self.guest.attach_veth(self.host, "port1", 1500)
         self.daemon = Vtepd(self.host, {
-            "underlay": {"addresses": [self.ours], "device": "u0"},
+            "underlay": {"addresses": [self.ours], "device": "u0", "driver": "af_packet"},
             "dataplane": {"memory-mb": 64, "hugepages": "off", "workers": workers},
             "vnis": [{"vni": VNI, "flood": "none"}],
             "ports": [{"name": "vm1", "kind": "netdev", "device": "port1", "vni": VNI}],
