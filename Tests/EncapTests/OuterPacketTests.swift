@@ -43,6 +43,11 @@ import Testing
       #expect(PlainOuterIPv4(bytes, udpPort: 4789) != nil)
       #expect(PlainOuterIPv4(bytes, udpPort: 4790) == nil)
     }
+    for (base, isCommon) in [(Fault.Base.ipv6Checksum, true), (.ipv6, false), (.ipv4Checksum, false)] {
+      let bytes = UnsafeRawBufferPointer(buffer.load(OuterPacketTests.sound(base))).bytes
+      #expect((PlainOuterIPv6(bytes, udpPort: 4789, isTrusted: false) != nil) == isCommon)
+      #expect(PlainOuterIPv6(bytes, udpPort: 4790, isTrusted: false) == nil)
+    }
   }
 
   @Test(arguments: [Fault.Base.ipv4Checksum, .ipv6Checksum])
@@ -54,7 +59,11 @@ import Testing
     let bytes = UnsafeRawBufferPointer(buffer.load(packet)).bytes
     let trusted = OuterPacket(trusting: bytes, byteCount: packet.count, policy: DecapPolicy())
     #expect(trusted.outcome == .accepted && trusted.vni.rawValue == 5001)
-    #expect(PlainOuterIPv4(bytes, udpPort: 4789, isTrusted: true) != nil || base == .ipv6Checksum)
+    if base == .ipv6Checksum {
+      #expect(PlainOuterIPv6(bytes, udpPort: 4789, isTrusted: true) != nil && PlainOuterIPv6(bytes, udpPort: 4789, isTrusted: false) == nil)
+    } else {
+      #expect(PlainOuterIPv4(bytes, udpPort: 4789, isTrusted: true) != nil)
+    }
     // Zero is none, which is a matter of policy.
     (packet[checksum], packet[checksum + 1]) = (0, 0)
     let none = OuterPacket(

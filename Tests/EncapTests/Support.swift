@@ -54,6 +54,11 @@ final class GuardedBuffer {
       #expect(result.source.ipv4 == plain.source && result.destination.ipv4 == plain.destination)
       #expect(result.innerOffset == PlainOuterIPv4.byteCount && result.innerByteCount == plain.innerByteCount)
     }
+    if let plain = PlainOuterIPv6(bytes, udpPort: policy.udpPort, isTrusted: false), result.reason != .outerSourceInvalid {
+      #expect(result.outcome == .accepted && result.vni == PlainOuterIPv4.vni(wire: plain.wireVNI))
+      #expect(result.source == plain.source && result.destination == plain.destination && result.trafficClass == plain.trafficClass)
+      #expect(result.innerOffset == PlainOuterIPv6.byteCount && result.innerByteCount == plain.innerByteCount)
+    }
     return result
   }
 

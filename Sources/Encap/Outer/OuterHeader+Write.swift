@@ -26,6 +26,10 @@ extension OuterHeader {
   @inlinable @inline(__always)
   public var isPlain: Bool { features == 0 }
 
+  /// With a fixed TTL and the domain's VNI: of the inner frame `write` needs no more than its length, traffic class, hash and sum.
+  @inlinable @inline(__always)
+  public var isFixed: Bool { features & (OuterHeader.inheritedTTLFeature | OuterHeader.ownKeyFeature) == 0 }
+
   /// As `write`, for a header that `isPlain`.
   /// - Parameters:
   ///   - start: 50 octets, which are overwritten; what follows is left alone.

@@ -127,20 +127,22 @@ struct Adjacency {
   /// `maxInnerByteCount` if the path needs nothing but a plain header, else 0: one comparison for the everyday frame. First, so that
   /// all that this frame needs is in one cache line.
   private(set) var plainInnerByteCount: UInt32 = 0
+  /// The same for a header that is not plain but fixed: over IPv6, or with a UDP checksum.
+  private(set) var fixedInnerByteCount: UInt32 = 0
   /// Index into `ports`.
   var port: PortIndex
-  var header: OuterHeader { didSet { plainInnerByteCount = plainLimit } }
+  var header: OuterHeader { didSet { setLimits() } }
   /// The next hop's MAC address is known.
-  var isResolved: Bool { didSet { plainInnerByteCount = plainLimit } }
+  var isResolved: Bool { didSet { setLimits() } }
   /// Largest inner frame that fits the path's MTU, in bytes.
-  var maxInnerByteCount: UInt32 { didSet { plainInnerByteCount = plainLimit } }
+  var maxInnerByteCount: UInt32 { didSet { setLimits() } }
 
   init(header: OuterHeader, port: PortIndex, isResolved: Bool, maxInnerByteCount: UInt32) {
     self.header = header
     self.port = port
     self.isResolved = isResolved
     self.maxInnerByteCount = maxInnerByteCount
-    plainInnerByteCount = plainLimit
+    setLimits()
   }
 
   /// In place of one: takes no frame.
@@ -152,8 +154,9 @@ struct Adjacency {
     return Adjacency(header: header, port: .absent, isResolved: false, maxInnerByteCount: 0)
   }
 
-  private var plainLimit: UInt32 {
-    isResolved && header.isPlain ? min(maxInnerByteCount, UInt32(OuterHeader.largestPlainPacket - 36)) : 0
+  private mutating func setLimits() {
+    plainInnerByteCount = isResolved && header.isPlain ? min(maxInnerByteCount, UInt32(OuterHeader.largestPlainPacket - 36)) : 0
+    fixedInnerByteCount = isResolved && header.isFixed && !header.isPlain ? maxInnerByteCount : 0
   }
 }
 
@@ -195,6 +198,7 @@ struct IPv4Slot {
 struct IPv6Slot {
   var address = IPAddress(high: 0, low: 0)
   var index = VTEPIndex.absent
+  var peer = VTEPIndex.absent
 }
 
 /// A station that has just arrived at a local binding and is to be announced to the other VTEPs.
@@ -250,6 +254,8 @@ struct ForwardingSnapshot {
   var pcpOfDSCP: UnsafePointer<UInt8>
   /// Own VTEP address, wire order; `UInt64.max`, which is no address, when IPv4 is not in use.
   var ownIPv4: UInt64
+  /// Our IPv6 address; unspecified: none.
+  var ownIPv6: IPAddress
   /// Underlay devices that are attached, by their indexes in `ports`.
   var uplinks: UnsafePointer<PortIndex>
   var uplinkCount: Int
@@ -270,12 +276,7 @@ struct ForwardingSnapshot {
   /// The index of a VTEP or group; `own` for our own addresses, `absent` for unknown ones.
   func vtep(at address: IPAddress) -> VTEPIndex {
     if address.isIPv4 { return vtep(atIPv4: address.ipv4) }
-    var slot = Self.hash(address) & ipv6Mask
-    while ipv6Slots[Int(slot)].index != .absent {
-      if ipv6Slots[Int(slot)].address == address { return ipv6Slots[Int(slot)].index }
-      slot = (slot &+ 1) & ipv6Mask
-    }
-    return .absent
+    return slot(atIPv6: address).index
   }
 
   /// The same for an IPv4 address in host byte order.
@@ -285,6 +286,20 @@ struct ForwardingSnapshot {
   /// The index of a VTEP that packets may come from: not of a group, nor our own.
   @inline(always)
   func peer(atIPv4 address: UInt32) -> VTEPIndex { slot(atIPv4: address).peer }
+
+  /// The same for an IPv6 address.
+  @inline(always)
+  func peer(atIPv6 address: IPAddress) -> VTEPIndex { slot(atIPv6: address).peer }
+
+  @inline(always)
+  private func slot(atIPv6 address: IPAddress) -> IPv6Slot {
+    var slot = Self.hash(address) & ipv6Mask
+    while ipv6Slots[Int(slot)].index != .absent {
+      if ipv6Slots[Int(slot)].address == address { return ipv6Slots[Int(slot)] }
+      slot = (slot &+ 1) & ipv6Mask
+    }
+    return IPv6Slot()
+  }
 
   @inline(always)
   private func slot(atIPv4 address: UInt32) -> IPv4Slot {

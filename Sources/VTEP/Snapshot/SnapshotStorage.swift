@@ -52,7 +52,7 @@ final class SnapshotStorage {
         queuesOfSlots: store(queues.ofSlots), slotCount: queues.ofSlots.count, latestQueueSerial: queues.all.map(\.serial).max() ?? 0,
         announcements: store(model.announcements), announcementCount: model.announcements.count,
         dscpOfPCP: store(model.priorities.dscpOfPCP), pcpOfDSCP: store((0..<64).map { model.priorities.pcp(dscp: $0) }),
-        ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4.bigEndian),
+        ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4.bigEndian), ownIPv6: model.ownIPv6,
         uplinks: store(uplinks), uplinkCount: uplinks.count, decapPolicy: model.decapPolicy,
         tooBigReplies: model.repliesTooBig ? PolicyState.tooBigReplyRate : .none))
     blocks.append(UnsafeMutableRawPointer(block))
@@ -164,7 +164,7 @@ final class SnapshotStorage {
       } else {
         var slot = Int(ForwardingSnapshot.hash(address)) & (ipv6.count - 1)
         while ipv6[slot].index != .absent { slot = (slot + 1) & (ipv6.count - 1) }
-        ipv6[slot] = IPv6Slot(address: address, index: index)
+        ipv6[slot] = IPv6Slot(address: address, index: index, peer: index == .own || address.isMulticast ? .absent : index)
       }
     }
     for address in own { insert(address, .own) }

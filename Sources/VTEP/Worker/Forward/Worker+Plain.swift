@@ -70,6 +70,10 @@ extension Worker {
             append(mbuf, byteCount: byteCount &+ headerByteCount, to: uplinkRun)
             continue
           }
+          if byteCount <= Int(adjacency.pointee.fixedInnerByteCount) && offset >= OuterHeader.ipv6ByteCount {
+            encapsulateFixed(mbuf, adjacency, hash: hash, vtep: vtep, domain: domain)
+            continue
+          }
         }
         sendUncommon(mbuf, vtep: vtep, domain: domain, ingress: portIndex)
         continue

@@ -7,12 +7,29 @@ import MACTable
 
 extension Worker {
   mutating func receiveFromUnderlay(_ count: Int, portIndex: PortIndex) {
+    let first = Mbuf(frames[0].unsafelyUnwrapped).bytes
+    if first.byteCount >= EthernetView.headerByteCount && EthernetHeader(unchecked: first, at: 0).etherType == EtherType.ipv6
+      && !snapshot.pointee.ownIPv6.isUnspecified
+    {
+      receiveIPv6FromUnderlay(count, portIndex: portIndex)
+    } else {
+      receive(PlainOuterIPv4.self, count, portIndex: portIndex)
+    }
+  }
+
+  @inline(never)
+  private mutating func receiveIPv6FromUnderlay(_ count: Int, portIndex: PortIndex) {
+    receive(PlainOuterIPv6.self, count, portIndex: portIndex)
+  }
+
+  /// A burst of packets, most of them of one kind.
+  @inline(always)
+  private mutating func receive<Outer: PlainOuter>(_: Outer.Type, _ count: Int, portIndex: PortIndex) {
     beginBurst()
     // Everyday packets in place: from a known VTEP, with a frame from a station to a station. What a run of packets of one VNI has in
     // common is asked once.
     let snapshot = self.snapshot
     let udpPort = snapshot.pointee.decapPolicy.udpPort
-    let own = snapshot.pointee.ownIPv4
     let table = self.table
     let frames = self.frames
     let sightings = self.sightings
@@ -28,12 +45,12 @@ extension Worker {
       everyday: do {
         guard mbuf.isContiguous else { break everyday }
         let bytes = mbuf.bytes
-        guard let outer = PlainOuterIPv4(bytes, udpPort: udpPort), UInt64(outer.wireDestination) == own else { break everyday }
-        let vtep = snapshot.pointee.peer(atIPv4: outer.source)
-        let inner = EthernetHeader(unchecked: bytes, at: PlainOuterIPv4.byteCount)
+        guard let outer = Outer(bytes, udpPort: udpPort, isTrusted: false), outer.isOurs(snapshot) else { break everyday }
+        let vtep = outer.peer(snapshot)
+        let inner = EthernetHeader(unchecked: bytes, at: Outer.byteCount)
         if outer.wireVNI != run.wireVNI { change(&run, to: outer.wireVNI) }
         guard vtep.rawValue < run.vtepLimit || mayBring(vtep, run.domain), inner.isEveryday else { break everyday }
-        mbuf.keep(outer.innerByteCount, from: PlainOuterIPv4.byteCount)
+        mbuf.keep(outer.innerByteCount, from: Outer.byteCount)
         if outer.trafficClass != 0, !inherit(outer.trafficClass, mbuf) {
           drop(mbuf, port: portIndex, .ecnForbidden)
           frames[index] = nil
@@ -42,7 +59,7 @@ extension Worker {
         run.frames &+= 1
         run.bytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount)
         // In 16 bits: the compiler would add in parts.
-        let ipByteCount = UInt16(truncatingIfNeeded: outer.innerByteCount &+ PlainOuterIPv4.byteCount &- 14)
+        let ipByteCount = UInt16(truncatingIfNeeded: outer.innerByteCount &+ Outer.byteCount &- 14)
         countersOfVTEPs[Int(vtep)].addReceived(packets: 1, bytes: UInt64(ipByteCount))
         let seenAt = MACLocation(raw: UInt32(vtep.rawValue) &<< 1 | run.place)
         placed.pointee.seenAt = seenAt
