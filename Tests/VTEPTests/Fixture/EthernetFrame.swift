@@ -75,19 +75,51 @@ extension Frame {
     Array(self[..<12]) + .big16(tpid) + .big16(UInt16(priority) << 13 | vlan) + Array(self[12...])
   }
 
+  /// A TCP segment or UDP datagram over IPv4, or IPv6 if `isIPv6`, with the right checksums.
+  ///
+  /// - Parameters:
+  ///   - transport: with zeros in its checksum field.
+  ///   - number: of the protocol.
+  ///   - isAtomic: DF is set.
+  static func over(
+    _ isIPv6: Bool, from source: MACAddress, to destination: MACAddress, identification: UInt16, isAtomic: Bool = true, number: UInt8,
+    _ transport: [UInt8]
+  ) -> Frame {
+    let prefix: [UInt8] = isIPv6 ? [0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0] : [172, 16, 0]
+    let addresses = [source, destination].flatMap { prefix + [UInt8($0.bits & 0xff)] }
+    var header: [UInt8] = .big32(0x6000_0000) + .big16(UInt16(transport.count)) + [number, 64]
+    if !isIPv6 {
+      header = [0x45, 0] + .big16(UInt16(20 + transport.count)) + .big16(identification) + [isAtomic ? 0x40 : 0, 0, 64, number, 0, 0]
+    }
+    var frame = ethernet(from: source, to: destination, type: isIPv6 ? 0x86dd : 0x0800, header + addresses + transport)
+    frame.repairChecksums()
+    return frame
+  }
+
+  /// The same with only the pseudo-header sum in the place of the TCP or UDP checksum.
+  var unfinished: Frame {
+    let (pseudo, _, field) = pseudoHeader
+    return self[..<field] + .big16(~pseudo.internetChecksum) + self[(field + 2)...]
+  }
+
   /// Makes the checksums of an untagged TCP segment or UDP datagram right again.
   mutating func repairChecksums() {
-    let isIPv6 = big16(at: 12) == 0x86dd
-    let transport = isIPv6 ? 54 : 34
-    let number = self[isIPv6 ? 20 : 23]
-    let field = transport + (number == 17 ? 6 : 16)
-    if !isIPv6 {
+    if big16(at: 12) == 0x0800 {
       replaceSubrange(24..<26, with: [0, 0])
       replaceSubrange(24..<26, with: [UInt8].big16(Array(self[14..<34]).internetChecksum))
     }
-    let pseudo = Array(self[(isIPv6 ? 22 : 26)..<transport]) + .big32(UInt32(count - transport)) + .big32(UInt32(number))
+    let (pseudo, transport, field) = pseudoHeader
     replaceSubrange(field..<field + 2, with: [0, 0])
     replaceSubrange(field..<field + 2, with: [UInt8].big16((pseudo + self[transport...]).internetChecksum))
+  }
+
+  /// What the checksum of TCP or UDP also covers, and where their header and that checksum are.
+  private var pseudoHeader: (octets: [UInt8], transport: Int, field: Int) {
+    let isIPv6 = big16(at: 12) == 0x86dd
+    let transport = isIPv6 ? 54 : 34
+    let number = self[isIPv6 ? 20 : 23]
+    let octets = Array(self[(isIPv6 ? 22 : 26)..<transport]) + .big32(UInt32(count - transport)) + .big32(UInt32(number))
+    return (octets, transport, transport + (number == 17 ? 6 : 16))
   }
 
   private static func pattern(_ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ 3) } }

@@ -22,28 +22,13 @@ struct TCPFrame {
 
   var headerByteCount: Int { isIPv6 ? 86 : 66 }
 
-  private var addresses: [UInt8] {
-    let pair = [UInt8(source.bits & 0xff), UInt8(destination.bits & 0xff)]
-    let prefix: [UInt8] = isIPv6 ? [0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0] : [172, 16, 0]
-    return pair.flatMap { prefix + [$0] }
-  }
-
   /// With its checksum, or with only the pseudo-header sum in its place.
   func bytes(finished: Bool) -> Frame {
     // Twelve octets of options: two NOPs and a time stamp.
     var tcp: [UInt8] = .big16(4000) + .big16(5000) + .big32(sequence) + .big32(77) + [0x80, flags] + .big16(500)
     tcp += [0, 0, 0, 0, 1, 1, 8, 10] + .big32(0x1234_5678) + .big32(0x9abc_def0) + payload
-    let pseudo = addresses + .big32(UInt32(tcp.count)) + .big32(6)
-    let checksum = finished ? (pseudo + tcp).internetChecksum : ~pseudo.internetChecksum
-    tcp.replaceSubrange(16..<18, with: [UInt8].big16(checksum))
-    if isIPv6 {
-      let packet: [UInt8] = .big32(0x6000_0000) + .big16(UInt16(tcp.count)) + [6, 64] + addresses + tcp
-      return .ethernet(from: source, to: destination, type: 0x86dd, packet)
-    }
-    var header: [UInt8] = [0x45, 0] + .big16(UInt16(20 + tcp.count)) + .big16(identification) + [0x40, 0, 64, 6, 0, 0]
-    header += addresses
-    header.replaceSubrange(10..<12, with: [UInt8].big16(header.internetChecksum))
-    return .ethernet(from: source, to: destination, type: 0x0800, header + tcp)
+    let frame = Frame.over(isIPv6, from: source, to: destination, identification: identification, number: 6, tcp)
+    return finished ? frame : frame.unfinished
   }
 
   /// The segments with this much payload each.
