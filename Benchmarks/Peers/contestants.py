@@ -9,11 +9,9 @@ import typing
 
 from lab import ControlSession, Vtepd, wait_until
 from lab.daemon import VTEPD
-from lab.ovn import Daemons
+from ovs_dpdk import WORKERS, SwitchWithDPDK
 from traffic import FIRST_VNI, NEXT_HOP_MAC, UNDERLAY_MAC, text
 
-VSWITCHD = os.environ.get("OVS_VSWITCHD", "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk")
-SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 IDLE = "net_null{},no-rx=1"  # sends into nothing, receives nothing
 FLOWS = "1000000"  # of Open vSwitch, at most
 EXACT_MATCHES = 8192  # entries of its exact-match cache
@@ -243,12 +241,6 @@ class OpenVSwitch(Contestant):
     def memory(cls, line, workers=1):
         return 1536
 
-    def vsctl(self, *arguments):
-        return self.switch.run("ovs-vsctl", "--timeout=60", f"--db={self.database}", *arguments).stdout.strip()
-
-    def appctl(self, *arguments):
-        return self.switch.run("ovs-appctl", "--timeout=60", "-t", self.control, *arguments).stdout
-
     def flows(self):
         """One for each remote station (encapsulation, local), or for each local one."""
         line = self.line
@@ -271,24 +263,16 @@ class OpenVSwitch(Contestant):
             yield f"{match}{tag},actions={strip}set_field:{line.vni(index)}->tun_id,set_field:{line.vtep(index)}->{field},output:{TUNNEL}"
 
     def start(self):
-        self.switch = Daemons(self.namespace)
-        self.database, self.server = self.switch.database("conf", SCHEMA)
-        self.control = str(self.switch.directory / "vswitchd.ctl")
-        options = {"dpdk-init": "true", "pmd-cpu-mask": hex(sum(1 << processor for processor in self.workers)),
-                   "dpdk-lcore-mask": hex(1 << self.rest),
-                   "dpdk-extra": f'"--in-memory --no-pci --no-telemetry --file-prefix={self.namespace.full_name}"',
-                   "flow-limit": FLOWS}
+        settings = {"flow_limit": FLOWS}
         if self.line.macs > EXACT_MATCHES:
-            options["emc-insert-inv-prob"] = "0"  # the exact-match cache would only be in the way
-        self.vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", *(f"other_config:{key}={value}" for key, value in options.items()))
-        self.process = self.switch.start("vswitchd", VSWITCHD, self.database, "--disable-system", f"--unixctl={self.control}")
-        for bridge in ("br-phy", "br-int"):
-            self.vsctl("add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev", "fail_mode=secure",
-                       *([f'other_config:hwaddr="{text(UNDERLAY_MAC)}"'] if bridge == "br-phy" else []))
+            settings["emc_insert_inv_prob"] = "0"  # the exact-match cache would only be in the way
+        self.switch = SwitchWithDPDK(self.namespace, self.workers, self.rest, **settings)
+        self.switch.add_bridge("br-phy", "secure", f'other_config:hwaddr="{text(UNDERLAY_MAC)}"')
+        self.switch.add_bridge("br-int", "secure")
         self.namespace.ip(f"link set br-phy mtu {MTU}")
         self.addresses("br-phy")
-        self.appctl("tnl/arp/set", "br-phy", str(self.line.next_hop), text(NEXT_HOP_MAC))  # it does not take the kernel's
-        self.appctl("upcall/set-flow-limit", FLOWS)  # or it begins with 10,000 and adds 1,000 with each round of its revalidators
+        self.switch.appctl("tnl/arp/set", "br-phy", str(self.line.next_hop), text(NEXT_HOP_MAC))  # it does not take the kernel's
+        self.switch.appctl("upcall/set-flow-limit", FLOWS)  # or it begins with 10,000 and adds 1,000 with each round of its revalidators
         self.add_flows("br-int", self.flows())
         self.add_flows("br-phy", (f"in_port={ACCESS},actions=LOCAL", f"in_port=LOCAL,actions=output:{ACCESS}"))
 
@@ -298,9 +282,7 @@ class OpenVSwitch(Contestant):
         self.switch.run("ovs-ofctl", "--timeout=120", "add-flows", f"{self.switch.directory}/{bridge}.mgmt", file, timeout=120)
 
     def add_port(self, bridge, name, number, *settings):
-        self.vsctl("add-port", bridge, name, "--", "set", "Interface", name, f"ofport_request={number}", *settings)
-        error = self.vsctl("get", "Interface", name, "error")
-        assert error == "[]", f"{name}: {error}"
+        self.switch.add_port(bridge, name, f"ofport_request={number}", *settings)
 
     def add_device(self, bridge, name, number, devargs):
         settings = [f"mtu_request={MTU}"] if devargs.startswith("net_null") else []
@@ -319,11 +301,11 @@ class OpenVSwitch(Contestant):
         # The source is the last: then everything else is there.
         for device in sorted(devices, key=lambda device: device[3] == self.source):
             self.add_device(*device)
-        self.find_threads(self.process, "pmd-")
+        self.find_threads(self.switch.process, WORKERS)
         self.wait_quiet()
 
     def upcalls(self, end="success|failed"):
-        return sum(int(count) for count in re.findall(rf"miss with (?:{end}) upcall: (\d+)", self.appctl("dpif-netdev/pmd-stats-show")))
+        return sum(int(count) for count in re.findall(rf"miss with (?:{end}) upcall: (\d+)", self.switch.appctl("dpif-netdev/pmd-stats-show")))
 
     def wait_quiet(self):
         """Until no frame needs the slow path any more."""
@@ -332,19 +314,17 @@ class OpenVSwitch(Contestant):
             wait_until(lambda: self.counters().first > before[1].first + 2 * self.line.frame_count, "frames go through", 60, 0.1)
             return self.upcalls() == before[0]
 
-        wait_until(is_quiet, lambda: f"no more upcalls:\n{self.appctl('dpif-netdev/pmd-stats-show')}", 120, 0.2)
+        wait_until(is_quiet, lambda: f"no more upcalls:\n{self.switch.appctl('dpif-netdev/pmd-stats-show')}", 120, 0.2)
 
     def counters(self):
         found = {name: (int(received), int(sent)) for name, received, sent in
-                 re.findall(r"port \d+: (\S+) .*\n\s+RX packets:(\d+).*\n\s+TX packets:(\d+)", self.appctl("dpctl/show", "-s"))}
+                 re.findall(r"port \d+: (\S+) .*\n\s+RX packets:(\d+).*\n\s+TX packets:(\d+)", self.switch.appctl("dpctl/show", "-s"))}
         access = found["access"][self.line.direction == "decapsulation"]
         other = found["nic"][0] if self.line.direction == "decapsulation" else found["other" if self.line.direction == "local" else "nic"][1]
         return Counters(access, other, access, self.upcalls("failed"))
 
     def stop(self):
-        for process in (self.process, self.server):
-            process.terminate()
-            process.wait(60)
+        self.switch.stop()
 
 
 ALL = {"testpmd": Testpmd, "vtepd": VtepdProcess, "ovs": OpenVSwitch}
