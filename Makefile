@@ -5,7 +5,7 @@ SWIFT_FLAGS = -c release -Xswiftc -enable-testing
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo test test-quick unit lint format bench bench-peers bench-guard fuzz hot-audit install package package-test
+.PHONY: help build demo test test-quick test-drivers unit lint format bench bench-peers bench-guard fuzz hot-audit install package package-test
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -27,6 +27,12 @@ test: ## Set up, build, and run every test
 
 test-quick: ## Unit tests, lint, and one integration test per area
 	@SWIFT_FLAGS="$(SWIFT_FLAGS)" scripts/test --quick
+
+test-drivers: ## Run the integration tests over each kind of uplink, with one and two workers, with and without hugepages (an hour)
+	@scripts/setup test
+	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
+	@scripts/xdp-program
+	@scripts/test-drivers
 
 unit: ## Build everything, and run the unit tests
 	@scripts/setup test

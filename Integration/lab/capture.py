@@ -4,10 +4,12 @@ A packet socket with a large buffer, read on demand: it listens once the constru
 query are in the answer. (tcpdump loses what it has not read yet when it is stopped.)
 """
 import ctypes
+import errno
 import os
 import socket
 import struct
 
+from . import owned
 from .namespaces import ETH_P_ALL, PACKET_IGNORE_OUTGOING, SOL_PACKET, run, wait_until
 
 PACKET_AUXDATA, PACKET_STATISTICS, SO_ATTACH_FILTER, SO_RCVBUFFORCE = 8, 6, 26, 33
@@ -30,7 +32,7 @@ class Capture:
         self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, int(inbound))
         if expression:
             self.attach(run("tcpdump", "-y", "EN10MB", "-s", "262144", "-ddd", expression).stdout)
-        self.socket.bind((interface, ETH_P_ALL))
+        self.socket.bind((owned.wire(namespace, interface), ETH_P_ALL))
 
     def attach(self, program):
         """A program as printed by `tcpdump -ddd`: a count, then one instruction per line."""
@@ -45,6 +47,10 @@ class Capture:
                 packet, notes, _, address = self.socket.recvmsg(262144, 256)
             except BlockingIOError:
                 break
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:  # told once; what comes later is received
+                    raise
+                continue
             if self.outbound and address[2] != socket.PACKET_OUTGOING:
                 continue
             for level, kind, data in notes:

@@ -7,6 +7,7 @@ import subprocess
 
 import yaml
 
+from . import owned
 from .namespaces import end_process, run, wait_until
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
@@ -37,18 +38,38 @@ class Vtepd:
             "dataplane": {"memory-mb": 64, "hugepages": "off"},
         }
         self.config.update(config)
-        # `make test` covers each driver where it differs; with this all tests run over one of them.
-        underlay = self.config.get("underlay", {})
-        if "VTEPD_TEST_DRIVER" in os.environ and "device" in underlay:
-            underlay.setdefault("driver", os.environ["VTEPD_TEST_DRIVER"])
+        self.set_variant(os.environ)
         self.process, self.environment = None, {}
         self.write_config()
 
+    def set_variant(self, environment):
+        """`make test` covers each variant where it differs; with these variables all tests run over one (docs/architecture.md, Tests).
+        What a test names itself stays."""
+        driver, underlay, dataplane = environment.get("VTEPD_TEST_DRIVER"), self.config.get("underlay", {}), self.config["dataplane"]
+        if driver in owned.SHARED and "device" in underlay:
+            underlay.setdefault("driver", driver)
+        if "VTEPD_TEST_WORKERS" in environment:
+            dataplane.setdefault("workers", int(environment["VTEPD_TEST_WORKERS"]))
+        if environment.get("VTEPD_TEST_HUGEPAGES") == "1" and dataplane.get("hugepages") == "off":
+            dataplane["hugepages"] = "required"
+
     def write_config(self):
-        self.config_path.write_text(yaml.safe_dump(self.config, sort_keys=False))
+        self.config_path.write_text(yaml.safe_dump(owned.translated(self.namespace, self.config), sort_keys=False))
+
+    def own_uplinks(self):
+        """Before the start: until then tests prepare their interfaces. Some write the file themselves."""
+        try:
+            config = yaml.safe_load(self.config_path.read_text())
+        except (OSError, ValueError, yaml.YAMLError):
+            return
+        owned.own(self.namespace, config)
+        if isinstance(config, dict) and (changed := owned.translated(self.namespace, config)) is not config:
+            self.config_path.write_text(yaml.safe_dump(changed, sort_keys=False))
 
     def start(self, wait=True, *arguments, prefix=()):
         """`prefix`: a program that becomes the daemon."""
+        if owned.is_chosen():
+            self.own_uplinks()
         with open(self.log_path, "a") as log:
             self.process = self.namespace.popen(*prefix, VTEPD, "--config", self.config_path, *arguments, stdout=log, stderr=log,
                                                 env={**os.environ, **self.environment})
@@ -99,6 +120,11 @@ class Vtepd:
     def table(self, *arguments):
         """vtepctl with human-readable output."""
         return run(VTEPCTL, "--socket", self.socket_path, *arguments).stdout
+
+    @property
+    def owns_uplinks(self):
+        """They belong to DPDK, by VTEPD_TEST_DRIVER."""
+        return bool(self.namespace.owned)
 
     # -- questions that many tests ask --------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 
+from . import owned
 from .interrupts import held, ignore, take_over
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -68,6 +69,7 @@ class Namespace:
 
     def __init__(self, lab, name):
         self.lab, self.name, self.full_name = lab, name, f"vt{os.getpid()}-{name}"
+        self.owned = {}  # uplinks that belong to DPDK (lab/owned.py): device → its wire, its NIC, its MAC address
         with held():
             lab.on_close(self.remove)
             run("ip", "netns", "add", self.full_name)
@@ -112,7 +114,7 @@ class Namespace:
             raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL) if receive else 0)
         if receive:
             raw.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        raw.bind((interface, ETH_P_ALL if receive else 0))
+        raw.bind((owned.wire(self, interface), ETH_P_ALL if receive else 0))
         raw.settimeout(10)
         self.lab.on_close(raw.close)
         return raw

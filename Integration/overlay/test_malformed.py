@@ -106,6 +106,11 @@ class Bench:
             pass
 
 
+# A NIC of DPDK passes them to its tap: they are not VXLAN for us, and what becomes of them is the kernel's business.
+NOT_VXLAN = {"IP version 5", "IP header length 16", "IP version 0", "to another host", "to a group not joined", "to the broadcast address",
+             "version 4 in IPv6", "five extension headers", "to another IPv6 host"}
+
+
 # Offsets: Ethernet 0, IPv4 14 (total length 16, flags 20, protocol 23, checksum 24), UDP 34 (length 38, checksum 40),
 # VXLAN 42, inner 50. IPv6: payload length 18, next header 20, UDP 54 (checksum 60).
 def outer_ipv4(bench):
@@ -219,6 +224,8 @@ def test_each_packet_raises_exactly_its_counter(bench):
     cases = [(name, reason, "wire", packet) for group in (outer_ipv4, outer_udp, vxlan, outer_ipv6) for name, reason, packet in group(bench)]
     cases += [(name, reason, where, frame) for name, reason, where, frame in access(bench)]
     assert len(cases) >= 40
+    if bench.daemon.owns_uplinks:
+        cases = [case for case in cases if case[0] not in NOT_VXLAN]
     wrong = []
     for number, (name, reason, where, packet) in enumerate(cases):
         try:
@@ -247,6 +254,8 @@ def test_memory_stays_flat_and_traffic_continues(bench):
 
 def test_ipv4_fragments_are_reassembled_or_dropped(bench):
     """The kernel reassembles for the packet socket's fan-out group; an incomplete datagram is not delivered."""
+    if bench.daemon.owns_uplinks:
+        pytest.skip("fragments on NICs of DPDK are dropped (docs/decisions/0033)")
     before = bench.chatter.undisturbed(bench.daemon.drops)
     payload = b"sent in two pieces".ljust(200, b"\x00")
     packet = bench.ipv4(ethernet(GUEST, BROADCAST, payload), id=77, flags=0)

@@ -40,6 +40,11 @@ TUNNELS = {
 def site(request):
     with Lab() as lab:
         site = Site(lab, flood="replicate", kind=getattr(request, "param", "netdev"))
+        if site.kind == "netdev":
+            # What a container's tunnel sends must fit the smallest underlay: without DF nobody is told.
+            for host, guest in zip(site.hosts, site.guests):
+                host.namespace.ip("link set port1 mtu 1450")
+                guest.namespace.ip("link set eth0 mtu 1450")
         site.wait_all_pings()
         yield site
 

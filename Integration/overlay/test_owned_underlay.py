@@ -175,6 +175,13 @@ def test_nic_and_tap_follow_each_other(lab):
     site.wait_all_pings()
     tcp_stream(site.vm1, site.vm2, site.vm2.ipv4, 256)
 
+    host.ip(f"route add {site.peer.ipv4}/32 dev lo")
+    wait_until(lambda: site.daemon.vtep(site.peer.ipv4)["reason"] == "the route leaves by lo, which is not in underlay.tap",
+               lambda: f"{site.daemon.vtep(site.peer.ipv4)}")
+    host.ip("link set vtep0 down")
+    host.ip("link set vtep0 name vtep7")
+    wait_until(lambda: "underlay.tap vtep0: the interface is now called vtep7" in site.daemon.log(), site.daemon.log)
+
 
 @pytest.mark.parametrize("is_persistent", [True, False], ids=["persistent tap", "tap of vtepd"])
 def test_restarts(lab, is_persistent):

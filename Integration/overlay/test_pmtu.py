@@ -30,7 +30,9 @@ def set_mtu(site, mtu):
 
 def make_site(lab, ipv6=False, kind="netdev", mtu=1500, **options):
     """Two hosts; the guests' MTU is that of the underlay."""
-    site = Site(lab, flood="replicate", ipv6=ipv6, kind=kind, underlay_mtu=mtu, wait=False, **options)
+    # The virtual drivers of DPDK carry no more than 1500.
+    underlay = {"driver": "af_packet"} if mtu > 1500 else None
+    site = Site(lab, flood="replicate", ipv6=ipv6, kind=kind, underlay_mtu=mtu, underlay=underlay, wait=False, **options)
     for daemon in site.daemons:
         daemon.config["ports"][0]["mtu"] = mtu
         if mtu > 1500:
@@ -269,7 +271,8 @@ def test_smaller_link_behind_a_router(lab, ipv6):
         for interface in interfaces:
             namespace.ip(f"link set {interface} mtu 1500")
     vm1.wait_ping(vm2.ipv4)
-    assert daemon.vtep(far)["path_mtu"] is None and daemon.vtep(far)["mtu"] == 1600
+    assert daemon.vtep(far)["path_mtu"] is None
+    wide = daemon.vtep(far)["mtu"]
     probe = Probe(vm1, vm2.ipv4, tries=1)
     wait_until(lambda: probe.answer(1400) is True, "the link is wide")
     for mtu in (1400, 1360):
@@ -287,7 +290,7 @@ def test_smaller_link_behind_a_router(lab, ipv6):
     assert site.daemons[1].vtep(site.addresses[0])["path_mtu"] is None
     router.ip("link set to2 mtu 1600")
     wait_until(lambda: daemon.vtep(far)["path_mtu"] is None, lambda: f"it expires: {daemon.vtep(far)}")
-    assert daemon.vtep(far)["mtu"] == 1600
+    assert daemon.vtep(far)["mtu"] == wide
     wait_until(lambda: probe.answer(1400) is True, "the link is wide again")
 
 

@@ -35,11 +35,11 @@ class Wire:
         self.raw = self.far.raw_socket("u0", receive=False)
         self.from_mac, self.group = self.far.mac("u0"), group
 
-    def start(self, family):
+    def start(self, family, **keys):
         self.guest.attach_veth(self.host, "port1", 1500)
         flood = {"flood": "multicast", "group": GROUP[family]} if self.group else {"flood": "none"}
         self.daemon = Vtepd(self.host, {
-            "underlay": {"addresses": list(OURS.values()), "device": self.device},
+            "underlay": {"addresses": list(OURS.values()), "device": self.device, **keys},
             "protection": {"mac-move": {"moves": 0}},
             "vnis": [{"vni": VNI, **flood}],
             "ports": [{"name": "vm1", "kind": "netdev", "device": "port1", "vni": VNI}],
@@ -159,7 +159,7 @@ def test_priority_tag_on_the_underlay(lab):
 
 
 def test_full_socket_is_counted(lab):
-    wire = Wire(lab).start(4)
+    wire = Wire(lab).start(4, driver="af_packet")
     # Dropped on arrival, so that nothing else can lose them.
     inner = ethernet(STATION, BROADCAST)
     packet = vxlan4(wire.from_mac, wire.host.mac("u0"), "192.0.2.66", OURS[4], inner, vni=VNI + 1)

@@ -45,6 +45,8 @@ class Groups:
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
 def test_interface_moved_away_and_back(lab, ipv6):
     groups = Groups(lab, ipv6)
+    if groups.daemon.owns_uplinks:
+        pytest.skip("the tap of a NIC of DPDK is created again when it is gone")
     ours, elsewhere = groups.host.namespace, lab.namespace("elsewhere")
     before = index(ours, "u0")
     ours.ip(f"link set u0 netns {elsewhere.full_name}")
@@ -75,7 +77,7 @@ def test_interface_that_loses_its_ip_down_or_renamed(lab, ipv6):
         assert all(row["error"] for row in groups.daemon.ctl("show", "multicast"))
     else:
         assert all(joined(groups.daemon).values())
-    ours.ip("link set u0 mtu 1600")
+    ours.ip("link set u0 mtu 1500")
     groups.address()
     groups.wait_all()
 
@@ -106,5 +108,5 @@ def test_renamed_interface_works_on(lab):
     wait_until(lambda: daemon.ctl("show", "underlay")[0]["up"], "it is up")
     site.wait_joined()
     site.guests[1].wait_ping(site.guests[0].ipv4)
-    ours.ip("link set other0 mtu 1550")
-    wait_until(lambda: daemon.ctl("show", "underlay")[0]["mtu"] == 1550, "its MTU is followed")
+    ours.ip("link set other0 mtu 1450")
+    wait_until(lambda: daemon.ctl("show", "underlay")[0]["mtu"] == 1450, "its MTU is followed")

@@ -173,7 +173,7 @@ class VXLANBridge(OpenVSwitch):
 
 
 def test_open_vswitch_receives(lab):
-    site = Site(lab, vtepd=1, flood="replicate", wait=False)
+    site = Site(lab, vtepd=1, flood="replicate", underlay={"driver": "af_packet"}, wait=False)
     site.daemons[0].config["vnis"][0]["peers"] = ["192.0.2.9"]
     site.daemons[0].write_config()
     guest = Guest(lab, "vm9", 9)

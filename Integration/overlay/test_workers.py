@@ -100,7 +100,7 @@ def test_placement_is_shown(lab):
     cpus = sorted(os.sched_getaffinity(0))[:2]
     if len(cpus) < 2:
         pytest.skip("one CPU")
-    site = Site(lab, vtepd=1, flood="none", dataplane={"workers": 2, "cores": cpus[::-1]})
+    site = Site(lab, vtepd=1, flood="none", dataplane={"workers": 2, "cores": cpus[::-1]}, underlay={"driver": "af_packet"})  # its queues
     daemon = site.daemons[0]
     answer = daemon.ctl("show", "placement")
     assert [worker["cpus"] for worker in answer["workers"]] == [str(cpu) for cpu in cpus[::-1]]

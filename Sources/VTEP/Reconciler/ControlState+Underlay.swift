@@ -123,7 +123,7 @@ extension ControlState {
     let link = old.devargs == nil ? event : effects.link(index: event.index) ?? event
     guard old.link != link else { return }
     if let name = old.link?.name, old.link?.index == link.index, name != link.name {
-      effects.log.notice("underlay.device \(old.name): the interface is now called \(link.name)")
+      effects.log.notice("\(old.uplink.subject): the interface is now called \(link.name)")
     }
     if old.device != nil, old.link?.index != link.index || old.device?.isDead == true {
       removeUnderlayLink(index: old.link?.index ?? 0)

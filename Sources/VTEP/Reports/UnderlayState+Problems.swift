@@ -49,7 +49,8 @@ extension UnderlayState {
     case .ownAddressMissing(let address): return "this host does not have \(address)"
     case .deviceDown(let names): return "\(names.joined(separator: ", ")) down, or the next hops dead"
     case .routeNotUnderlay(let index):
-      return "the route leaves by \(Self.interfaceName(index) ?? "interface \(index)"), which is not in underlay.device"
+      let key = settings.ownsNICs ? "underlay.tap" : "underlay.device"
+      return "the route leaves by \(Self.interfaceName(index) ?? "interface \(index)"), which is not in \(key)"
     }
   }
 

@@ -33,6 +33,8 @@ struct UplinkElection: @unchecked Sendable {
 
   /// - Parameter now: in units of 2^20 cycles.
   func takes(_ hash: UInt64, at port: PortIndex, ports: UnsafePointer<PortEntry>, now: UInt32) -> Bool {
+    // A NIC of DPDK receives on while its tap is down, and another uplink delivers the packet, too.
+    guard ports[Int(port)].isUp else { return false }
     let set = words + Int(hash & UInt64(Self.sets - 1)) * Self.ways
     let tag = hash &>> Self.tagShift | 1
     let elected = tag &<< Self.tagShift | UInt64(port.rawValue) &<< 32 | UInt64(now)

@@ -93,6 +93,10 @@ extension DataplaneTests {
       ports[1024].isUnderlay = true
       #expect(election.takes(key, at: 1024, ports: ports, now: start &+ 1_500_000))
       #expect(!election.takes(key, at: 0, ports: ports, now: start &+ 1_500_001))
+      // The NIC of a tap that is down receives on: only the other uplink delivers.
+      ports[1024].isUp = false
+      #expect(!election.takes(key, at: 1024, ports: ports, now: start &+ 1_500_001))
+      #expect(election.takes(key, at: 0, ports: ports, now: start &+ 1_500_001))
       // Ten thousand others, of the same sets: the least recently heard one gives way.
       for other in 0..<10_000 {
         let key = UInt64(other) &* 0x9e37_79b9_7f4a_7c15
