@@ -2,6 +2,8 @@
 
 # One build serves the daemon, its tests and the benchmark: -enable-testing only keeps internal symbols visible.
 SWIFT_FLAGS = -c release -Xswiftc -enable-testing
+# The processor that the packet path is compiled for, as clang's -march (elsewhere than on x86-64: -mcpu) has it; empty: what packages rely on.
+export MARCH ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
@@ -11,7 +13,7 @@ DESTDIR ?=
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## Build vtepd and vtepctl (.build/release)
+build: ## Build vtepd and vtepctl (.build/release; MARCH=native: for this machine's processor)
 	@scripts/setup build
 	scripts/swift build $(SWIFT_FLAGS)
 	@scripts/xdp-program

@@ -3,11 +3,13 @@
 // scripts/lint).
 import PackageDescription
 
-/// DPDK's static-inline functions use SSE4.2 on x86-64, in C and in the Swift code that inlines them.
+/// The processor that the packet path is compiled for: `make build MARCH=native` for this machine's, otherwise what packages can rely
+/// on. DPDK's static-inline functions use SSE4.2 on x86-64, in C and in the Swift code that inlines them.
 #if arch(x86_64)
-  let dpdkFlags = ["-march=x86-64-v2"]
+  let march = Context.environment["MARCH"].flatMap { $0.isEmpty ? nil : $0 } ?? "x86-64-v2"
+  let dpdkFlags = ["-march=\(march)"]
 #else
-  let dpdkFlags: [String] = []
+  let dpdkFlags = Context.environment["MARCH"].flatMap { $0.isEmpty ? nil : ["-mcpu=\($0)"] } ?? []
 #endif
 let dpdkSettings: [SwiftSetting] = [.unsafeFlags(dpdkFlags.flatMap { ["-Xcc", $0] })]
 /// Header views are `~Escapable` and need lifetime annotations; the packet path requires inlining (Swift 6.3 supports that without
@@ -57,8 +59,8 @@ let package = Package(
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
     headers(of: "CDPDK", flags: dpdkFlags), headers(of: "CBPF"), headers(of: "CMNL"), headers(of: "COpenSSL"), headers(of: "CYAML"),
 
-    .target(name: "Encap", swiftSettings: viewSettings),
-    .target(name: "MACTable", dependencies: ["Encap"]),
+    .target(name: "Encap", swiftSettings: viewSettings + dpdkSettings),
+    .target(name: "MACTable", dependencies: ["Encap"], swiftSettings: dpdkSettings),
     .target(name: "MulticastLearn", dependencies: ["Encap", "MACTable"]),
     .target(name: "Netlink", dependencies: ["CBPF", "CBPFHeaders", "CMNL", "CMNLHeaders", "Encap"]),
     .target(
