@@ -36,17 +36,18 @@ struct Bench: ParsableCommand {
   var bare = false
 
   func run() throws {
-    var settings = DataplaneSettings()
-    settings.memoryMiB = packets == nil ? 1500 : 256
-    settings.hugepages = packets == nil ? .auto : .off
-    let runtime = try DPDKRuntime(settings: settings, maxFrameByteCount: 2048, log: { print("#", $0) })
-    let folder = try Self.temporaryFolder()
-    defer { Self.removeFolder(folder) }
     let names = lines.split(separator: ",").map(String.init)
     let lines = Line.all.filter { names.contains($0.name) }
     guard lines.count == names.count, let first = lines.first else {
       throw ValidationError("--lines: there are \(Line.all.map(\.name).joined(separator: ", "))")
     }
+
+    var settings = DataplaneSettings()
+    settings.memoryMiB = packets == nil || first.macs > 1000 ? 1500 : 256
+    settings.hugepages = packets == nil ? .auto : .off
+    let runtime = try DPDKRuntime(settings: settings, maxFrameByteCount: 2048, log: { print("#", $0) })
+    let folder = try Self.temporaryFolder()
+    defer { Self.removeFolder(folder) }
 
     if let packets {
       let scenario = try Scenario(direction, first, runtime: runtime, folder: folder)

@@ -28,6 +28,7 @@ struct Line {
   static let all = [
     Line(name: "1k", directions: Direction.allCases),
     Line(name: "100k", directions: Direction.allCases, macs: 100_000),
+    Line(name: "tagged", vnis: 100),
     Line(name: "1000vnis", macs: 100_000, vnis: 1000, vteps: 1000),
     Line(name: "1m", macs: 1_000_000, frames: 250_000),
     Line(name: "imix", macs: 1000, sizes: imix),

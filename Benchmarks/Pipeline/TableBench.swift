@@ -66,6 +66,7 @@ struct TableBench: ParsableCommand {
   @inline(never)
   private static func lookUp(_ keys: [MACKey], _ reader: MACTableReader) -> Int {
     var found = 0
+    let isCrowded = reader.isCrowded
     withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 32) { hashes in
       keys.withUnsafeBufferPointer { keys in
         var start = 0
@@ -75,7 +76,13 @@ struct TableBench: ParsableCommand {
             hashes[index - start] = reader.hash(keys[index])
             cdpdk_prefetch(reader.bucket(of: hashes[index - start]).address)
           }
-          for index in start..<end where reader.lookup(keys[index], hash: hashes[index - start]).isHit { found += 1 }
+          if isCrowded {
+            for index in start..<end {
+              let bucket = reader.bucket(of: hashes[index - start])
+              if let other = reader.otherBucket(of: keys[index], notIn: bucket) { cdpdk_prefetch(other.address) }
+            }
+          }
+          for index in start..<end where reader.lookup(keys[index], in: reader.bucket(of: hashes[index - start])).isHit { found += 1 }
           start = end
         }
       }

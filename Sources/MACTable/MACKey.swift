@@ -2,23 +2,26 @@
 
 import Encap
 
-/// A MAC address inside one bridge domain, as one 64-bit word: the domain index in the high 16 bits, the address in
-/// the low 48.
+/// A MAC address inside one bridge domain, as one 64-bit word: the domain index in the low 16 bits, above them the six octets of the
+/// address, the last one highest. So a worker shifts the octets that it loads from a frame, and nothing else.
 @frozen public struct MACKey: Hashable, Sendable {
   public var raw: UInt64
 
   /// - Parameter domain: bridge-domain index, below the table's `domainCount`.
   @inlinable public init(domain: DomainIndex, mac: MACAddress) {
-    raw = UInt64(domain.rawValue) << 48 | (mac.bits & 0xffff_ffff_ffff)
+    raw = mac.bits.byteSwapped | UInt64(domain.rawValue)
   }
 
-  /// The key of another address in the domain of `other`, whose own address is zero.
-  @inlinable @inline(__always) public init(in other: MACKey, mac: MACAddress) { raw = other.raw | mac.bits }
+  /// - Parameter octets: the address, as `WireEthernetHeader` has it.
+  @inlinable @inline(__always) public init(domain: DomainIndex, octets: UInt64) { raw = octets | UInt64(domain.rawValue) }
 
   @usableFromInline @inline(__always) init(raw: UInt64) { self.raw = raw }
 
-  @inlinable public var domain: DomainIndex { DomainIndex(rawValue: UInt16(truncatingIfNeeded: raw >> 48)) }
-  @inlinable public var mac: MACAddress { MACAddress(bits: raw & 0xffff_ffff_ffff) }
+  @inlinable public var domain: DomainIndex { DomainIndex(rawValue: UInt16(truncatingIfNeeded: raw)) }
+  @inlinable public var mac: MACAddress { MACAddress(bits: raw.byteSwapped) }
+
+  /// For lists: by domain, then by address.
+  static func isOrdered(_ left: MACKey, _ right: MACKey) -> Bool { (left.domain, left.mac) < (right.domain, right.mac) }
 
   /// Marks a free slot. No frame has this key: a table has at most 65535 domains, so the last index is never used.
   @inlinable static var freeSlot: UInt64 { 0xffff_ffff_ffff_ffff }

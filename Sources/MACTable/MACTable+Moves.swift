@@ -98,7 +98,7 @@ extension MACTable {
     let moved = recent.filter { frozen[$0.key] == nil }.map { key, claim in
       MACMove(key: key, first: claim.first, second: claim.second, moves: claim.moves)
     }
-    return frozen.values.sorted { $0.key.raw < $1.key.raw } + moved.sorted { $0.key.raw < $1.key.raw }
+    return frozen.values.sorted { MACKey.isOrdered($0.key, $1.key) } + moved.sorted { MACKey.isOrdered($0.key, $1.key) }
   }
 
   private func thaw(_ key: MACKey) {

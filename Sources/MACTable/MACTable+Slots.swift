@@ -32,7 +32,14 @@ extension MACTable {
     let word = reader.keyWord(slot)
     word[4].store(value.followingVersion(of: self.value(slot)).raw, ordering: .releasing)
     word[0].store(key.raw, ordering: .releasing)
+    if isInSecondHalf(slot) { countOverflow(1) }
     noteChange()
+  }
+
+  private func isInSecondHalf(_ slot: UInt32) -> Bool { UInt64(slot / 4) >= reader.halfBucketCount }
+
+  private func countOverflow(_ step: UInt64) {
+    memory.overflow.pointee.store(memory.overflow.pointee.load(ordering: .relaxed) &+ step, ordering: .relaxed)
   }
 
   /// After every change: see `MACTableReader.changeCount`.
@@ -42,6 +49,7 @@ extension MACTable {
 
   func clear(_ slot: UInt32) {
     reader.keyWord(slot)[0].store(MACKey.freeSlot, ordering: .releasing)
+    if isInSecondHalf(slot) { countOverflow(.max) }
     noteChange()
   }
 

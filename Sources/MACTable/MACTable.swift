@@ -88,7 +88,7 @@ public final class MACTable: @unchecked Sendable {
     reader = MACTableReader(
       buckets: memory.buckets, lastSeen: memory.lastSeen, domainGenerations: memory.domainGenerations,
       ownerGenerations: memory.ownerGenerations, displacements: memory.displacements, changes: memory.changes, ghosts: memory.ghosts,
-      portCounts: memory.portCounts, halfBucketCount: halfBucketCount, secrets: secrets)
+      overflow: memory.overflow, portCounts: memory.portCounts, halfBucketCount: halfBucketCount, secrets: secrets)
   }
 
   deinit { memory.deallocate() }

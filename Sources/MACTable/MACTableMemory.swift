@@ -48,6 +48,8 @@ struct MACTableMemory {
   let displacements: UnsafeMutablePointer<Atomic<UInt64>>
   let changes: UnsafeMutablePointer<Atomic<UInt64>>
   let ghosts: UnsafeMutablePointer<Atomic<UInt64>>
+  /// Slots in use in the second half.
+  let overflow: UnsafeMutablePointer<Atomic<UInt64>>
   let lastSeen: UnsafeMutablePointer<Atomic<UInt32>>
   let domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>
   let ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>
@@ -89,10 +91,11 @@ struct MACTableMemory {
     byteCount = layout.byteCount
     block = Self.allocate(byteCount)
     buckets = (block + bucketsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: slotCount * 2)
-    displacements = (block + displacementsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: 3)
-    // In the line that was reserved for all three.
+    displacements = (block + displacementsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: 4)
+    // In the line that was reserved for all four.
     changes = displacements + 1
     ghosts = displacements + 2
+    overflow = displacements + 3
     lastSeen = (block + lastSeenOffset).bindMemory(to: Atomic<UInt32>.self, capacity: slotCount)
     domainGenerations = (block + domainGenerationsOffset)
       .bindMemory(to: Atomic<UInt32>.self, capacity: domainCount * 2)
@@ -130,6 +133,7 @@ struct MACTableMemory {
     displacements.initialize(to: Atomic(0))
     changes.initialize(to: Atomic(0))
     ghosts.initialize(to: Atomic(0))
+    overflow.initialize(to: Atomic(0))
     for slot in 0..<slotCount { (lastSeen + slot).initialize(to: Atomic(0)) }
     for index in 0..<domainCount * 2 { (domainGenerations + index).initialize(to: Atomic(0)) }
     for index in 0..<ownerGenerationCount { (ownerGenerations + index).initialize(to: Atomic(0)) }

@@ -26,6 +26,8 @@ import Synchronization
   @usableFromInline let changes: UnsafeMutablePointer<Atomic<UInt64>>
   /// Not 0 while an entry may be in the table that a flush has killed.
   @usableFromInline let ghosts: UnsafeMutablePointer<Atomic<UInt64>>
+  /// Slots in use in the second half.
+  @usableFromInline let overflow: UnsafeMutablePointer<Atomic<UInt64>>
   @usableFromInline let portCounts: UnsafeMutablePointer<Atomic<UInt32>>
   /// Buckets in each half; fits 32 bits.
   @usableFromInline let halfBucketCount: UInt64
@@ -37,7 +39,8 @@ import Synchronization
     buckets: UnsafeMutablePointer<Atomic<UInt64>>, lastSeen: UnsafeMutablePointer<Atomic<UInt32>>,
     domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>, ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>,
     displacements: UnsafeMutablePointer<Atomic<UInt64>>, changes: UnsafeMutablePointer<Atomic<UInt64>>,
-    ghosts: UnsafeMutablePointer<Atomic<UInt64>>, portCounts: UnsafeMutablePointer<Atomic<UInt32>>, halfBucketCount: Int,
+    ghosts: UnsafeMutablePointer<Atomic<UInt64>>, overflow: UnsafeMutablePointer<Atomic<UInt64>>,
+    portCounts: UnsafeMutablePointer<Atomic<UInt32>>, halfBucketCount: Int,
     secrets: HashSecrets
   ) {
     self.buckets = buckets
@@ -47,6 +50,7 @@ import Synchronization
     self.displacements = displacements
     self.changes = changes
     self.ghosts = ghosts
+    self.overflow = overflow
     self.portCounts = portCounts
     self.halfBucketCount = UInt64(halfBucketCount)
     mask = secrets.mask
@@ -100,11 +104,22 @@ import Synchronization
   @inlinable @inline(__always) public func lookup(_ key: MACKey, in bucket: MACBucket, mayBeGhost: Bool = true) -> MACLookup {
     // In a table with room to spare an entry mostly lies in the first place of its first bucket.
     let likely = read(bucket.words, expecting: key, mayBeGhost: mayBeGhost)
-    return likely.status == .hit ? likely : lookupAnywhere(key)
+    return likely.status == .hit ? likely : lookupElsewhere(key, in: bucket)
   }
 
   /// Whether the table may hold entries that a flush has killed.
   @inlinable @inline(__always) public var hasGhosts: Bool { ghosts.pointee.load(ordering: .acquiring) != 0 }
+
+  /// So many entries are in second buckets that those do not stay in a processor's cache: a caller with several keys does well to
+  /// prefetch them (`otherBucket`).
+  @inlinable @inline(__always) public var isCrowded: Bool { overflow.pointee.load(ordering: .relaxed) >= 4096 }
+
+  /// The second bucket of a key that is not in its first one; nil: it is there. For the caller to prefetch.
+  public func otherBucket(of key: MACKey, notIn bucket: MACBucket) -> MACBucket? {
+    let place = bucket.words + candidate(key, in: bucket.words)
+    if place.pointee.load(ordering: .relaxed) == key.raw { return nil }
+    return MACBucket(words: buckets + secondBucket(hash(key)) &* 8)
+  }
 
   /// Notes that a frame from the entry's address was seen; on a miss, nothing. Writes an entry once a second at most.
   ///
@@ -155,8 +170,9 @@ extension MACTableReader {
 
   /// Which of a bucket's four slots holds `key`, if any does; the caller checks. Which it is, no branch predictor could
   /// tell: this compiles to conditional moves.
-  @inlinable @inline(__always) func candidate(_ key: MACKey, inBucket bucket: Int) -> Int {
-    let keys = buckets + bucket &* 8
+  @inlinable @inline(__always) func candidate(_ key: MACKey, inBucket bucket: Int) -> Int { candidate(key, in: buckets + bucket &* 8) }
+
+  @inlinable @inline(__always) func candidate(_ key: MACKey, in keys: UnsafeMutablePointer<Atomic<UInt64>>) -> Int {
     var position = keys[1].load(ordering: .acquiring) == key.raw ? 1 : 0
     position = keys[2].load(ordering: .acquiring) == key.raw ? 2 : position
     position = keys[3].load(ordering: .acquiring) == key.raw ? 3 : position
@@ -187,11 +203,13 @@ extension MACTableReader {
     return MACLookup(.hit, slot: UInt32(truncatingIfNeeded: (position &>> 3) &* 4 &+ (position & 3)), value: value)
   }
 
-  /// Looks at every place; again when the writer was at work on this very entry.
-  @usableFromInline @inline(never) func lookupAnywhere(_ key: MACKey) -> MACLookup {
-    lookupAnywhere(key, hash: hash(key))
+  /// Looks at the other places of the first bucket, before everything is looked at.
+  @usableFromInline @inline(never) func lookupElsewhere(_ key: MACKey, in bucket: MACBucket) -> MACLookup {
+    let likely = read(bucket.words + candidate(key, in: bucket.words), expecting: key)
+    return likely.status == .hit ? likely : lookupAnywhere(key, hash: hash(key))
   }
 
+  /// Looks at every place; again when the writer was at work on this very entry.
   @usableFromInline @inline(never) func lookupAnywhere(_ key: MACKey, hash: UInt64) -> MACLookup {
     while true {
       let found = attempt(key, hash: hash)

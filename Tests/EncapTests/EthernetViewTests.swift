@@ -48,4 +48,35 @@ import Testing
     for count in 0..<18 { #expect(fields(Array(tagged[..<count])) == nil) }
     for count in 0..<14 { #expect(fields(Array(untagged[..<count])) == nil) }
   }
+
+  /// What the loops over bursts read at once is what the fields say.
+  @Test func wireOrder() {
+    let buffer = GuardedBuffer()
+    var random = SeededGenerator(state: 7)
+    for _ in 0..<20_000 {
+      var frame = (0..<18).map { _ in UInt8.random(in: 0...255, using: &random) }
+      if Bool.random(using: &random) { frame.replaceSubrange(6..<12, with: repeatElement(0, count: 6)) }
+      if Bool.random(using: &random) { (frame[0], frame[6]) = (frame[0] & 0xfe, frame[6] & 0xfe) }
+      let type: [UInt8] = [[0x81, 0], [0x88, 0xa8], [8, 0], [0x86, 0xdd], [8, 6]].randomElement(using: &random)!
+      if Bool.random(using: &random) { frame.replaceSubrange(12..<14, with: type) }
+      if Bool.random(using: &random) { frame.replaceSubrange(16..<18, with: [0x81, 0]) }
+      if Bool.random(using: &random) { frame[14] &= 0x0f }
+      let bytes = UnsafeRawBufferPointer(buffer.load(frame)).bytes
+      let wire = WireTaggedHeader(unchecked: bytes)
+      let header = EthernetHeader(unchecked: bytes, at: 0)
+      #expect(wire.ethernet.destination == header.destination.bits.byteSwapped && wire.ethernet.source == header.source.bits.byteSwapped)
+      let isUnicast = !header.destination.isMulticast && !header.source.isMulticast && !header.source.isZero
+      #expect(wire.ethernet.isUnicast == isUnicast)
+      #expect(!wire.ethernet.isEveryday || (isUnicast && !header.isTagged))
+      let isIP = header.etherType == EtherType.ipv4 || header.etherType == EtherType.ipv6
+      #expect(!isIP || wire.ethernet.isEveryday == isUnicast)
+      let tag = UInt16(frame[14]) << 8 | UInt16(frame[15])
+      if wire.isEveryday(tpid: 0x8100) {
+        let inner = UInt16(frame[16]) << 8 | UInt16(frame[17])
+        #expect(isUnicast && header.etherType == 0x8100 && tag < 0x1000 && wire.vlan == tag && !EtherType.isTag(inner))
+      } else {
+        #expect(!isUnicast || header.etherType != 0x8100 || tag >= 0x1000 || frame[16] & 0xf6 == 0x80)
+      }
+    }
+  }
 }

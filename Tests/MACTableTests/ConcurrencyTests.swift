@@ -13,8 +13,8 @@ import Testing
   static let indexCount: UInt64 = 1024
 
   static func place(_ key: MACKey, isRemote: Bool) -> MACLocation {
-    let index = UInt16(key.raw & (indexCount - 1))
-    return isRemote ? .vtep(VTEPIndex(index)) : .port(PortIndex(index), vlan: UInt16(key.raw >> 4 & 0xfff))
+    let index = UInt16(key.mac.bits & (indexCount - 1))
+    return isRemote ? .vtep(VTEPIndex(index)) : .port(PortIndex(index), vlan: UInt16(key.mac.bits >> 4 & 0xfff))
   }
 
   static func isRight(_ key: MACKey, _ location: MACLocation) -> Bool {

@@ -15,7 +15,7 @@ struct LearningTests {
 
   @Test func keyHoldsDomainAndAddress() {
     let key = MACKey(domain: 0xabcd, mac: MACAddress(bits: 0x0123_4567_89ab))
-    #expect(key.raw == 0xabcd_0123_4567_89ab)
+    #expect(key.raw == 0xab89_6745_2301_abcd)
     #expect(key.domain == 0xabcd)
     #expect(key.mac == MACAddress(bits: 0x0123_4567_89ab))
   }

@@ -1,6 +1,7 @@
 // Random operations on a table and its model; after each, both must agree.
 
 import Encap
+import Synchronization
 import Testing
 
 @testable import MACTable
@@ -191,6 +192,8 @@ struct PropertyTests {
       try #require(listed == model.entries)
       #expect(table.count == model.entries.count)
       #expect(table.count <= table.capacity)
+      let inSecondHalf = (UInt32(table.slotCount / 2)..<UInt32(table.slotCount)).reduce(0) { table.isFree($1) ? $0 : $0 + 1 }
+      #expect(Int(table.memory.overflow.pointee.load(ordering: .relaxed)) == inSecondHalf)
       for (key, entry) in model.entries {
         let hit = table.reader.find(key)
         #expect(hit.isHit && hit.location == entry.location && hit.type == entry.type)

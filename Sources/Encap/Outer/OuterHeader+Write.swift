@@ -45,6 +45,18 @@ extension OuterHeader {
     store(into: &header, ipByteCount: ipByteCount, tos: tos, wireChecksum: ~sum, hash: hash, udpChecksum: 0, vxlan: vxlan)
   }
 
+  /// As `write`, for a header over IPv6 that `isFixed`.
+  /// - Parameters:
+  ///   - start: 70 octets, which are overwritten; what follows is left alone.
+  ///   - innerByteCount, innerSum, vni: as for `write`.
+  ///   - flow: needs no more than a hash and a traffic class.
+  @inlinable @inline(__always)
+  public func writeFixedIPv6(at start: UnsafeMutableRawPointer, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow) {
+    var header = MutableRawSpan(_unsafeStart: start, byteCount: OuterHeader.ipv6ByteCount)
+    let checksum = computesUDPChecksum ? udpChecksum(innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow) : 0
+    writeIPv6(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow, hopLimit: 0, udpChecksum: checksum)
+  }
+
   /// Longest packet of `writePlain` behind the outer Ethernet header, in octets.
   @inlinable public static var largestPlainPacket: Int { 65_280 }
 

@@ -23,8 +23,9 @@ public struct OuterHeader: Sendable {
   @inlinable static var inheritedTTLFeature: UInt8 { 4 }
   @inlinable static var ownKeyFeature: UInt8 { 8 }
 
+  /// Over IPv6.
   @inlinable @inline(__always)
-  var isIPv6: Bool { features & OuterHeader.ipv6Feature != 0 }
+  public var isIPv6: Bool { features & OuterHeader.ipv6Feature != 0 }
 
   @inlinable @inline(__always)
   var inheritsTTL: Bool { features & OuterHeader.inheritedTTLFeature != 0 }

@@ -15,9 +15,9 @@ public struct PlainOuterIPv4: Sendable {
   public var wireDestination: UInt32
   /// Outer TOS octet, for `ECN.decapsulate`.
   public var trafficClass: UInt8
-  /// The segment, in wire order in the first three octets.
+  /// The segment: its number with the octets swapped.
   public var wireVNI: UInt32
-  /// Octets of the inner frame, at least 14. The packet ends with it.
+  /// Octets of the inner frame, at least 16 (`WireEthernetHeader`). The packet ends with it.
   public var innerByteCount: Int
 
   /// Outer destination, host byte order.
@@ -29,7 +29,7 @@ public struct PlainOuterIPv4: Sendable {
 
   /// A VNI from its wire order.
   @inlinable @inline(__always)
-  public static func vni(wire: UInt32) -> VNI { VNI(truncating: UInt32(bigEndian: wire) &>> 8) }
+  public static func vni(wire: UInt32) -> VNI { VNI(truncating: wire.byteSwapped) }
 
   /// Nil for every packet that is not of this shape, sound or not.
   ///
@@ -42,7 +42,7 @@ public struct PlainOuterIPv4: Sendable {
     // EtherType, version and header length; flags and fragment offset, protocol (DF alone may be set). Constants in wire order, and
     // lengths made from the packet's own and then compared, are cheaper than fields in host order.
     let udpByteCount = packet.byteCount &- 34
-    guard packet.byteCount >= 64, packet.raw32(12) & UInt32(bigEndian: 0xffff_ff00) == UInt32(bigEndian: 0x0800_4500),
+    guard packet.byteCount >= 66, UInt32(littleEndian: packet.raw32(12)) &<< 8 == 0x4500_0800,
       packet.raw32(20) & UInt32(bigEndian: 0x3fff_00ff) == UInt32(bigEndian: UInt32(IPProtocol.udp)),
       packet.raw16(36) == udpPort.bigEndian, packet.raw16(38) == UInt16(truncatingIfNeeded: udpByteCount).bigEndian,
       packet.raw16(16) == UInt16(truncatingIfNeeded: udpByteCount &+ 20).bigEndian, packet.byteCount <= 65_535,
@@ -55,7 +55,7 @@ public struct PlainOuterIPv4: Sendable {
     source = packet.big32(26)
     wireDestination = packet.raw32(30)
     trafficClass = packet.byte(15)
-    wireVNI = packet.raw32(46) & UInt32(bigEndian: 0xffff_ff00)
+    wireVNI = UInt32(littleEndian: packet.raw32(46)) &<< 8
     innerByteCount = udpByteCount &- 16
   }
 

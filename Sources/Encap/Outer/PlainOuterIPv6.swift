@@ -29,7 +29,7 @@ public struct PlainOuterIPv6: Sendable {
   public init?(_ packet: RawSpan, udpPort: UInt16, isTrusted: Bool) {
     let udpByteCount = packet.byteCount &- 54
     // EtherType and version; next header; ports; both lengths, made from the packet's own; the I flag.
-    guard packet.byteCount >= 84, packet.raw32(12) & UInt32(bigEndian: 0xffff_f000) == UInt32(bigEndian: 0x86dd_6000),
+    guard packet.byteCount >= 86, packet.raw32(12) & UInt32(bigEndian: 0xffff_f000) == UInt32(bigEndian: 0x86dd_6000),
       packet.byte(20) == IPProtocol.udp, packet.raw16(56) == udpPort.bigEndian,
       packet.raw16(18) == UInt16(truncatingIfNeeded: udpByteCount).bigEndian,
       packet.raw16(58) == UInt16(truncatingIfNeeded: udpByteCount).bigEndian, packet.byteCount <= 65_535, packet.byte(62) & 0x08 != 0,
@@ -43,7 +43,7 @@ public struct PlainOuterIPv6: Sendable {
     source = IPAddress(high: packet.big64(22), low: packet.big64(30))
     destination = IPAddress(high: packet.big64(38), low: packet.big64(46))
     trafficClass = UInt8(truncatingIfNeeded: packet.big16(14) &>> 4)
-    wireVNI = packet.raw32(66) & UInt32(bigEndian: 0xffff_ff00)
+    wireVNI = UInt32(littleEndian: packet.raw32(66)) &<< 8
     innerByteCount = udpByteCount &- 16
   }
 }

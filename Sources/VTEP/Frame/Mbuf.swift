@@ -136,4 +136,28 @@ struct Mbuf {
     start.storeBytes(of: tag.bigEndian, toByteOffset: 12, as: UInt32.self)
     return tagged
   }
+
+  /// The same for a frame that is alone in one buffer with room in front.
+  @inline(always)
+  func insertTagInPlace(_ tag: UInt32) {
+    let start = self.start
+    let addresses = start.loadUnaligned(as: UInt64.self)
+    let sourceTail = start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
+    cdpdk_mbuf_grow_front(raw, UInt16(truncatingIfNeeded: EthernetView.tagByteCount))
+    let front = start - EthernetView.tagByteCount
+    front.storeBytes(of: addresses, as: UInt64.self)
+    front.storeBytes(of: sourceTail, toByteOffset: 8, as: UInt32.self)
+    front.storeBytes(of: tag.bigEndian, toByteOffset: 12, as: UInt32.self)
+  }
+
+  /// Takes the tag off a frame that has one and is in one buffer: the addresses move four bytes up.
+  @inline(always)
+  func removeTagInPlace() {
+    let start = self.start
+    let addresses = start.loadUnaligned(as: UInt64.self)
+    let sourceTail = start.loadUnaligned(fromByteOffset: 8, as: UInt32.self)
+    start.storeBytes(of: addresses, toByteOffset: 4, as: UInt64.self)
+    start.storeBytes(of: sourceTail, toByteOffset: 12, as: UInt32.self)
+    keep(byteCount &- EthernetView.tagByteCount, from: EthernetView.tagByteCount)
+  }
 }

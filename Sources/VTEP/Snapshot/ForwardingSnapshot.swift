@@ -180,10 +180,27 @@ struct QueueSlot: TypedIndex {
   var rawValue: UInt16
 }
 
-/// Open-addressed map slot, VNI → domain.
+/// Open-addressed map slot, VNI → domain, with what everyday packets need of the domain; four to a cache line.
 struct VNISlot {
-  var vni: UInt32 = .max
+  /// With its octets swapped; no packet has the one of a free slot.
+  var wireVNI = UInt32.max
   var domain = DomainIndex.absent
+  /// VTEPs below this index may send to it: all, or, if only peers may, none without another look.
+  var vtepLimit: UInt16 = 0
+  /// To be combined with a VTEP's index, shifted by one, to the VTEP's place: all bits set, as in `StagedFrame.noLocation`, if nothing is
+  /// learned from VTEPs.
+  var place: UInt32 = 0
+  private let filler: UInt32 = 0
+
+  /// A free one.
+  init() {}
+
+  init(_ entry: DomainEntry, at index: DomainIndex) {
+    wireVNI = entry.vni.rawValue.byteSwapped
+    domain = index
+    vtepLimit = entry.acceptsOnlyPeers ? 0 : VTEPIndex.absent.rawValue
+    place = entry.learnsFromVTEPs ? MACLocation.vtep(0).raw : StagedFrame.noLocation.raw
+  }
 }
 
 /// Open-addressed map slot, IPv4 address of a VTEP → index; `VTEPIndex.own` for our own address.
@@ -221,6 +238,8 @@ struct ForwardingSnapshot {
   /// (VLAN, source) pairs, see `PolicyEntry.source`.
   var allowedSources: UnsafePointer<UInt64>
   var domains: UnsafePointer<DomainEntry>
+  /// Beside `domains`: what `OuterHeader.vxlanHeader` makes of their VNIs.
+  var vxlanHeaders: UnsafePointer<UInt64>
   /// Of domains that limit what is flooded.
   var storms: UnsafePointer<StormEntry>
   var vteps: UnsafePointer<VTEPEntry>
@@ -264,13 +283,14 @@ struct ForwardingSnapshot {
   var tooBigReplies: MeterRate
 
   @inline(always)
-  func domain(of vni: VNI) -> DomainIndex {
-    var slot = Self.hash(vni.rawValue) & vniMask
-    while vniSlots[Int(slot)].vni != vni.rawValue {
-      if vniSlots[Int(slot)].domain == .absent { return .absent }
-      slot = (slot &+ 1) & vniMask
-    }
-    return vniSlots[Int(slot)].domain
+  func domain(of vni: VNI) -> DomainIndex { slot(ofWireVNI: vni.rawValue.byteSwapped).pointee.domain }
+
+  /// The slot of a VNI, given with its octets swapped; a free one: nobody has the VNI.
+  @inline(always)
+  func slot(ofWireVNI wireVNI: UInt32) -> UnsafePointer<VNISlot> {
+    var slot = Self.hash(wireVNI.byteSwapped) & vniMask
+    while vniSlots[Int(slot)].wireVNI != wireVNI && vniSlots[Int(slot)].domain != .absent { slot = (slot &+ 1) & vniMask }
+    return vniSlots + Int(slot)
   }
 
   /// The index of a VTEP or group; `own` for our own addresses, `absent` for unknown ones.

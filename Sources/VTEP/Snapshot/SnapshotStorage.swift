@@ -42,6 +42,7 @@ final class SnapshotStorage {
       to: ForwardingSnapshot(
         generation: generation,
         ports: store(ports), policies: store(policies), allowedSources: store(lists.allowedSources), domains: store(domains),
+        vxlanHeaders: store(domains.map { OuterHeader.vxlanHeader($0.vni) }),
         storms: store(lists.storms),
         vteps: store(vteps), nextHops: store(nextHops),
         localTargets: store(lists.locals), floodTargets: store(lists.flood), peers: store(lists.peers),
@@ -147,7 +148,7 @@ final class SnapshotStorage {
     for (index, domain) in domains.enumerated() where domain.isInUse {
       var slot = Int(ForwardingSnapshot.hash(domain.vni.rawValue)) & (slots.count - 1)
       while slots[slot].domain != DomainIndex.absent { slot = (slot + 1) & (slots.count - 1) }
-      slots[slot] = VNISlot(vni: domain.vni.rawValue, domain: DomainIndex(index))
+      slots[slot] = VNISlot(domain, at: DomainIndex(index))
     }
     return slots
   }

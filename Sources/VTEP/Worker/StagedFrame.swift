@@ -16,3 +16,11 @@ struct StagedFrame {
 
   static let noLocation = MACLocation(raw: .max)
 }
+
+/// A frame whose source must be looked up.
+struct UnsightedFrame {
+  /// Of its source.
+  var bucket: MACBucket
+  /// In the burst.
+  var position: Int
+}

@@ -31,8 +31,8 @@ struct Worker: ~Copyable {
   let stage: UnsafeMutablePointer<StagedFrame>
   /// The packets of a burst whose frames are more than a burst, see `receiveNoted`.
   let arrivals: UnsafeMutablePointer<OpaquePointer?>
-  /// Positions in the stage whose source must be looked up.
-  let unsighted: UnsafeMutablePointer<Int32>
+  /// Frames whose source must be looked up.
+  let unsighted: UnsafeMutablePointer<UnsightedFrame>
   var unsightedCount = 0
   var sightings: Sightings
 
@@ -52,9 +52,13 @@ struct Worker: ~Copyable {
   /// Per port: its batch, or `noBatch`.
   let batchOfPort: UnsafeMutablePointer<UInt8>
   var batchCount = 0
-  /// The batches that the short cuts add to (Worker+Plain): of an uplink, and of a local binding.
+  /// The batches that the short cuts add to (Worker+Plain): of an uplink, of an untagged binding, and of a port's tagged bindings.
   var uplinkRun: BatchRun
   var localRun: BatchRun
+  var taggedRun: BatchRun
+  var batchOfTaggedRun = 0
+  /// TPID of its tags, in the upper half.
+  var tpidOfTaggedRun: UInt32 = 0
   /// Bit n: frames of tagged bindings are in batch n.
   var taggedBatches: UInt64 = 0
   /// Per batch: the segments joined into its last frame.
@@ -121,6 +125,7 @@ struct Worker: ~Copyable {
     batchSizes.initialize(repeating: BatchSize(), count: Limits.batches)
     uplinkRun = BatchRun(size: batchSizes, frames: batches)
     localRun = uplinkRun
+    taggedRun = uplinkRun
     batchPorts = .allocate(capacity: Limits.batches)
     batchOfPort = .allocate(capacity: Limits.ports)
     batchOfPort.initialize(repeating: Self.noBatch, count: Limits.ports)

@@ -28,12 +28,28 @@ extension Worker {
   /// - Parameter offset: of the frame in its buffer, in bytes.
   @inline(never)
   mutating func forwardPlainFromPort(_ count: Int, portIndex: PortIndex, domain: DomainIndex, offset: Int) {
+    forwardFromPort(count, portIndex: portIndex, domainOfAll: domain, offset: offset, isTagged: false)
+  }
+
+  /// The same for a burst of frames that had tags: each has its own domain and place.
+  @inline(never)
+  mutating func forwardTaggedFromPort(_ count: Int, portIndex: PortIndex, offset: Int) {
+    forwardFromPort(count, portIndex: portIndex, domainOfAll: .absent, offset: offset, isTagged: true)
+  }
+
+  /// - Parameter isTagged: constant at each call, so that each kind of burst has a loop without the other's work.
+  @inline(always)
+  private mutating func forwardFromPort(_ count: Int, portIndex: PortIndex, domainOfAll: DomainIndex, offset: Int, isTagged: Bool) {
     localRun.key = BatchRun.none
+    taggedRun.key = BatchRun.none
+    if table.isCrowded { prefetchOtherBuckets(count) }
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: false) }
     let table = self.table
     let hopsOfVTEPs = snapshot.pointee.nextHops
     let countersOfVTEPs = counters.vteps
-    let vxlan = OuterHeader.vxlanHeader(snapshot.pointee.domains[Int(domain)].vni)
+    let countersOfDomains = counters.domains
+    let vxlanHeaders = snapshot.pointee.vxlanHeaders
+    let vxlanOfAll = isTagged ? 0 : vxlanHeaders[Int(domainOfAll)]
     let headerByteCount = OuterHeader.ipv4ByteCount
     var sentFrames: UInt64 = 0
     var sentBytes: UInt64 = 0
@@ -50,6 +66,7 @@ extension Worker {
       let byteCount = mbuf.byteCount
       let found = table.lookup(
         position.pointee.destinationKey, in: position.pointee.destinationBucket.unsafelyUnwrapped, mayBeGhost: false)
+      let domain = isTagged ? position.pointee.destinationKey.domain : domainOfAll
       if found.isHit && found.location.isSingleVTEP {
         let vtep = found.location.vtep
         let start = mbuf.start
@@ -62,11 +79,16 @@ extension Worker {
             cdpdk_mbuf_place(
               raw, UInt16(truncatingIfNeeded: offset &- headerByteCount), UInt32(truncatingIfNeeded: byteCount &+ headerByteCount))
             adjacency.pointee.header.writePlain(
-              at: start - headerByteCount, ipByteCount: ipByteCount, trafficClass: trafficClass, hash: hash, vxlan: vxlan)
-            sentFrames &+= 1
+              at: start - headerByteCount, ipByteCount: ipByteCount, trafficClass: trafficClass, hash: hash,
+              vxlan: isTagged ? vxlanHeaders[Int(domain)] : vxlanOfAll)
             countersOfVTEPs[Int(vtep)].addSent(bytes: UInt64(ipByteCount))
             if UInt32(adjacency.pointee.port.rawValue) != uplinkRun.key { startUplinkRun(adjacency.pointee.port) }
-            sentBytes &+= UInt64(truncatingIfNeeded: byteCount)
+            if isTagged {
+              countersOfDomains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
+            } else {
+              sentFrames &+= 1
+              sentBytes &+= UInt64(truncatingIfNeeded: byteCount)
+            }
             append(mbuf, byteCount: byteCount &+ headerByteCount, to: uplinkRun)
             continue
           }
@@ -85,16 +107,18 @@ extension Worker {
           continue
         }
       }
-      position.pointee.seenAt = .port(portIndex, vlan: 0)
+      if !isTagged { position.pointee.seenAt = .port(portIndex, vlan: 0) }
       forwardUncommon(mbuf, position, found.isHit ? found.location : StagedFrame.noLocation, ingress: portIndex, isFromOverlay: false)
     }
-    if sentFrames != 0 { counters.domains[Int(domain)].addSent(packets: sentFrames, bytes: sentBytes) }
+    if sentFrames != 0 { countersOfDomains[Int(domainOfAll)].addSent(packets: sentFrames, bytes: sentBytes) }
   }
 
   /// A burst from tunnels, of frames without requests, while the table has no ghosts.
   @inline(never)
   mutating func forwardFromOverlay(_ count: Int, portIndex: PortIndex) {
     localRun.key = BatchRun.none
+    taggedRun.key = BatchRun.none
+    if table.isCrowded { prefetchOtherBuckets(count) }
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: true) }
     let table = self.table
     var staged = stage
@@ -116,6 +140,10 @@ extension Worker {
           deliver(mbuf, byteCount: byteCount, to: found.location)
           continue
         }
+      } else if found.isHit && !found.location.isVTEP && mbuf.isExclusive
+        && deliverTagged(mbuf, byteCount: mbuf.byteCount, to: found.location, from: nil)
+      {
+        continue
       }
       forwardUncommon(mbuf, position, found.isHit ? found.location : StagedFrame.noLocation, ingress: portIndex, isFromOverlay: true)
     }
@@ -128,6 +156,12 @@ extension Worker {
   private mutating func forwardUncommon(
     _ mbuf: Mbuf, _ staged: UnsafePointer<StagedFrame>, _ place: MACLocation, ingress: PortIndex, isFromOverlay: Bool
   ) {
+    // None of a port's places is `noLocation`.
+    if !isFromOverlay && !place.isVTEP && place != staged.pointee.seenAt
+      && deliverTagged(mbuf, byteCount: mbuf.byteCount, to: place, from: ingress)
+    {
+      return
+    }
     let port = snapshot.pointee.ports + Int(ingress)
     let verdict =
       place != StagedFrame.noLocation
@@ -176,6 +210,44 @@ extension Worker {
   private mutating func deliver(_ mbuf: Mbuf, byteCount: Int, to place: MACLocation) {
     if localRun.mayJoin, coalesce(mbuf, port: place.port, features: snapshot.pointee.ports[Int(place.port)].features) { return }
     append(mbuf, byteCount: byteCount, to: localRun)
+  }
+
+  /// Delivers a frame, whose buffer is its own, to the tagged binding of a port.
+  ///
+  /// - Parameter ingress: nil: from the overlay.
+  /// - Returns: false: it takes the general way.
+  @inline(always)
+  private mutating func deliverTagged(_ mbuf: Mbuf, byteCount: Int, to place: MACLocation, from ingress: PortIndex?) -> Bool {
+    if UInt32(place.port.rawValue) != taggedRun.key { startTaggedRun(place.port, from: ingress) }
+    guard place.vlan != 0, byteCount <= taggedRun.maxByteCount, cdpdk_mbuf_headroom(mbuf.raw) >= UInt16(EthernetView.tagByteCount)
+    else { return false }
+    // The frame's priority, if it came with one.
+    let tag = place.vlan | mbuf.notedTag & Self.priorityMask
+    mbuf.insertTagInPlace(tpidOfTaggedRun | UInt32(tag))
+    // For the binding's counters, once the frame is sent.
+    mbuf.notedTag = tag
+    taggedBatches |= 1 &<< UInt64(truncatingIfNeeded: batchOfTaggedRun)
+    append(mbuf, byteCount: byteCount &+ EthernetView.tagByteCount, to: taggedRun)
+    return true
+  }
+
+  /// The frames for all tagged bindings of a port. They take the general way if it is not up, or must not have frames from the ingress port.
+  @inline(never)
+  private mutating func startTaggedRun(_ portIndex: PortIndex, from ingress: PortIndex?) {
+    taggedRun.key = UInt32(portIndex.rawValue)
+    taggedRun.maxByteCount = -1
+    let port = snapshot.pointee.ports + Int(portIndex)
+    guard port.pointee.isUp else { return }
+    if let ingress, port.pointee.features.contains(.isIsolated), snapshot.pointee.ports[Int(ingress)].features.contains(.isIsolated) {
+      return
+    }
+    // May flush all batches and end the run.
+    let batch = batch(of: portIndex)
+    batchOfTaggedRun = batch
+    tpidOfTaggedRun = UInt32(port.pointee.tpid) &<< 16
+    taggedRun = BatchRun(
+      key: UInt32(portIndex.rawValue), maxByteCount: Int(port.pointee.maxFrameByteCount), size: batchSizes + batch,
+      frames: batches + batch &* Limits.transmitBatch)
   }
 
   @inline(always)

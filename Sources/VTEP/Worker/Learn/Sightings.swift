@@ -4,11 +4,11 @@
 
 import MACTable
 
-/// A small lossy set of (source, place) pairs, each represented by 44 bits of a hash over secret multipliers, the second and the
-/// table's change count. Older pairs no longer match, so nothing is ever removed. If a pair is mistaken for another, its source
-/// is not looked up until the second is over.
+/// A small lossy set of (source, place) pairs, each represented by 45 bits of a hash over secret multipliers, the second and the
+/// table's change count. A pair has two places, next to each other. Older pairs no longer match, so nothing is ever removed. If a pair
+/// is mistaken for another, its source is not looked up until the second is over.
 struct Sightings {
-  private static let indexBits: UInt64 = 12
+  private static let indexBits: UInt64 = 14
   private let words: UnsafeMutablePointer<UInt32>
   private let keyMultiplier: UInt64
   private let placeMultiplier: UInt64
@@ -39,8 +39,10 @@ struct Sightings {
 
     @inline(always)
     func contains(_ source: MACKey) -> Bool {
-      let hash = source.raw &* keyMultiplier &+ sum
-      return words[Sightings.index(hash)] == Sightings.word(hash)
+      let hash = Sightings.hash(source, sum, keyMultiplier)
+      let index = Sightings.index(hash)
+      let word = Sightings.word(hash)
+      return _fastPath(words[index] == word) || words[index ^ 1] == word
     }
   }
 
@@ -54,9 +56,18 @@ struct Sightings {
 
   @inline(always)
   func insert(_ source: MACKey, _ place: MACLocation) {
-    // For a set that may err, the upper bits of products are as good as the table's hash.
-    let hash = source.raw &* keyMultiplier &+ at(place).sum
-    words[Self.index(hash)] = Self.word(hash)
+    let hash = Self.hash(source, at(place).sum, keyMultiplier)
+    let index = Self.index(hash)
+    // The pair before it moves to the other place, so that two take turns without loss.
+    words[index ^ 1] = words[index]
+    words[index] = Self.word(hash)
+  }
+
+  /// Both halves of one product: for a set that may err, as good as the table's hash.
+  @inline(always)
+  fileprivate static func hash(_ source: MACKey, _ sum: UInt64, _ multiplier: UInt64) -> UInt64 {
+    let product = (source.raw ^ sum).multipliedFullWidth(by: multiplier)
+    return product.high ^ product.low
   }
 
   @inline(always)

@@ -41,14 +41,33 @@ extension Worker {
     let bucket = table.bucket(of: table.hash(destination))
     staged.pointee.destinationBucket = bucket
     cdpdk_prefetch(bucket.address)
-    if !sightings.contains(source) {
-      staged.pointee.sourceKey = source
-      staged.pointee.seenAt = seenAt
-      unsighted[unsightedCount] = Int32(truncatingIfNeeded: staged - stage)
-      unsightedCount &+= 1
-      let sourceBucket = table.bucket(of: table.hash(source))
-      cdpdk_prefetch(sourceBucket.address)
-      cdpdk_prefetch(table.touchAddress(of: sourceBucket))
+    if !sightings.contains(source) { stageUnsighted(in: staged, source: source, seenAt: seenAt) }
+  }
+
+  /// Out of line: its second hash would keep the first one's factors in registers.
+  @inline(never)
+  private mutating func stageUnsighted(in staged: UnsafeMutablePointer<StagedFrame>, source: MACKey, seenAt: MACLocation) {
+    staged.pointee.sourceKey = source
+    staged.pointee.seenAt = seenAt
+    let bucket = table.bucket(of: table.hash(source))
+    unsighted[unsightedCount] = UnsightedFrame(bucket: bucket, position: staged - stage)
+    unsightedCount &+= 1
+    cdpdk_prefetch(bucket.address)
+    cdpdk_prefetch(table.touchAddress(of: bucket))
+  }
+
+  /// Fetches the second buckets that the next look-ups of a burst will read, in a table where they are seldom at hand: each would have to
+  /// be waited for.
+  @inline(never)
+  mutating func prefetchOtherBuckets(_ count: Int) {
+    for index in 0..<unsightedCount {
+      let position = unsighted[index].position
+      if let other = table.otherBucket(of: stage[position].sourceKey, notIn: unsighted[index].bucket) { cdpdk_prefetch(other.address) }
+    }
+    for index in 0..<count where frames[index] != nil {
+      // Staged, as every frame of the burst.
+      let bucket = stage[index].destinationBucket.unsafelyUnwrapped
+      if let other = table.otherBucket(of: stage[index].destinationKey, notIn: bucket) { cdpdk_prefetch(other.address) }
     }
   }
 
@@ -56,13 +75,25 @@ extension Worker {
   /// where it was seen are dropped; they leave gaps.
   @inline(never)
   mutating func learnSources(portIndex: PortIndex, isFromOverlay: Bool) {
-    for index in 0..<unsightedCount {
-      let position = Int(unsighted[index])
+    let table = self.table
+    let mayBeGhost = table.hasGhosts
+    var next = unsighted
+    let end = next + unsightedCount
+    while next != end {
+      let position = next.pointee.position
+      let bucket = next.pointee.bucket
+      next += 1
       // Refused meanwhile.
       guard let raw = frames[position] else { continue }
       let staged = stage + position
       let key = staged.pointee.sourceKey
-      let known = table.lookup(key, hash: table.hash(key))
+      let known = table.lookup(key, in: bucket, mayBeGhost: mayBeGhost)
+      if known.isHit && known.location == staged.pointee.seenAt {
+        // Known where it is: nothing else is asked of most.
+        table.touch(known, nowSeconds: nowSeconds)
+        sightings.insert(key, staged.pointee.seenAt)
+        continue
+      }
       if let reason = Self.refusal(of: staged, known, isFromOverlay: isFromOverlay) {
         drop(Mbuf(raw), port: portIndex, reason)
         frames[position] = nil
@@ -81,14 +112,12 @@ extension Worker {
     return isFromOverlay ? .innerSourceFrozen : .sourceFrozen
   }
 
-  @inline(always)
+  /// - Parameter known: an entry with another place, or none.
+  @inline(never)
   private mutating func learnSource(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
     let key = staged.pointee.sourceKey
     let seenAt = staged.pointee.seenAt
-    if known.isHit && known.location == seenAt {
-      table.touch(known, nowSeconds: nowSeconds)
-      sightings.insert(key, seenAt)
-    } else if seenAt == StagedFrame.noLocation || (known.isHit && known.isPinned) {
+    if seenAt == StagedFrame.noLocation || (known.isHit && known.isPinned) {
       // Nothing to learn, or an operator's entry takes precedence. A controller's entry is reported, so that it can be updated.
       sightings.insert(key, seenAt)
       if known.isHit && known.type == .controller && !seenAt.isVTEP { reportSighting(staged) }

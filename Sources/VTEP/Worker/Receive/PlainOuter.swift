@@ -10,7 +10,7 @@ protocol PlainOuter {
   /// Nil for every packet that is not of this kind.
   init?(_ packet: RawSpan, udpPort: UInt16, isTrusted: Bool)
   var trafficClass: UInt8 { get }
-  /// In wire order.
+  /// The number with its octets swapped.
   var wireVNI: UInt32 { get }
   /// Octets of the inner frame, with which the packet ends.
   var innerByteCount: Int { get }

@@ -13,6 +13,10 @@ extension Worker {
 
     beginBurst()
     uncommonFrames = 0
+    if let domains = port.pointee.vlanDomains, let tpid = tpidOfBurst(port) {
+      receiveTagged(count, tpid: tpid, domains, port, portIndex: portIndex)
+      return
+    }
     // Everyday frames: of the untagged binding, from a station to a station, alone in a buffer of the same shape as the first one's.
     // What all have in common is asked once.
     let first = cdpdk_mbuf_shape(frames[0].unsafelyUnwrapped)
@@ -26,29 +30,26 @@ extension Worker {
     let table = self.table
     var flags: UInt64 = 0
     receivedBytes = 0
-    var staged = stage
     var refused = BatchSize()
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       let frameByteCount = mbuf.byteCount
       receivedBytes &+= UInt64(truncatingIfNeeded: frameByteCount)
-      let placed = staged
-      staged += 1
       flags |= cdpdk_mbuf_flags(mbuf.raw)
       if cdpdk_mbuf_shape(mbuf.raw) == shape {
         // The length from the segment: a condition on what is at hand already would be merged with the one before, at a greater cost.
         let bytes = mbuf.bytes
         if bytes.byteCount >= InnerFlow.everydayByteCount {
-          let ethernet = EthernetHeader(unchecked: bytes, at: 0)
+          let ethernet = WireEthernetHeader(unchecked: bytes, at: 0)
           if ethernet.isEveryday {
             stageEveryday(
-              in: placed, source: MACKey(domain: domain, mac: ethernet.source),
-              destination: MACKey(domain: domain, mac: ethernet.destination), seenAt: place, sightings, table)
+              in: stage + index, source: MACKey(domain: domain, octets: ethernet.source),
+              destination: MACKey(domain: domain, octets: ethernet.destination), seenAt: place, sightings, table)
             continue
           }
         }
       }
-      if bindUncommon(mbuf, port: port, portIndex: portIndex, to: index, shape: shape) { continue }
+      if bindUncommon(mbuf, port: port, portIndex: portIndex, to: index, shape: shape, isTagged: false) { continue }
       frames[index] = nil
       refused.frames &+= 1
       refused.bytes &+= UInt64(truncatingIfNeeded: frameByteCount)
@@ -57,11 +58,7 @@ extension Worker {
       takeRequests(count, portIndex: portIndex, hasReports: cdpdk_flags_have_report(flags) != 0, refused: &refused)
     }
     if features.contains(.isPoliced) { policeBurst(count, portIndex: portIndex) }
-    counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: receivedBytes)
-    // Frames of tagged bindings were counted one by one; the rest belong to the untagged binding.
-    counters.binding(port: portIndex, vlan: 0).pointee.addReceived(
-      packets: UInt64(count &- refused.frames &- receivedTagged.frames), bytes: receivedBytes &- refused.bytes &- receivedTagged.bytes)
-    receivedTagged = BatchSize()
+    countReceived(count, refused: refused, portIndex: portIndex)
     if isBurstPlain && cdpdk_flags_are_plain(flags) != 0 && !table.hasGhosts {
       forwardPlainFromPort(count, portIndex: portIndex, domain: domain, offset: offset)
     } else {
@@ -70,17 +67,21 @@ extension Worker {
     }
   }
 
-  /// Step E2 for any frame, and whether the burst may still take the short cut.
+  /// Step E2 for any frame, and whether the burst may still take the short cut: in one of untagged frames (Worker+Plain), all are of the
+  /// untagged binding.
   ///
+  /// - Parameters:
+  ///   - shape: of the buffers of everyday frames, once bound.
+  ///   - isTagged: the burst is one of tagged frames (Worker+Tagged), which may be of any binding.
   /// - Returns: false when the frame was dropped or taken before it belonged to a binding.
   @inline(never)
-  private mutating func bindUncommon(
-    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: PortIndex, to position: Int, shape: UInt64
+  mutating func bindUncommon(
+    _ mbuf: Mbuf, port: UnsafePointer<PortEntry>, portIndex: PortIndex, to position: Int, shape: UInt64, isTagged: Bool
   ) -> Bool {
     guard bind(mbuf, port: port, portIndex: portIndex, to: position) else { return false }
     uncommonFrames |= 1 &<< UInt32(truncatingIfNeeded: position)
     if cdpdk_mbuf_shape(mbuf.raw) != shape || mbuf.byteCount < InnerFlow.everydayByteCount || !mbuf.isPlain
-      || stage[position].seenAt != .port(portIndex, vlan: 0)
+      || (!isTagged && stage[position].seenAt != .port(portIndex, vlan: 0))
     {
       isBurstPlain = false
     }

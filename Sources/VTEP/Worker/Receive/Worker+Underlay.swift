@@ -31,7 +31,6 @@ extension Worker {
     let snapshot = self.snapshot
     let udpPort = snapshot.pointee.decapPolicy.udpPort
     let table = self.table
-    let frames = self.frames
     let sightings = self.sightings
     let countersOfVTEPs = counters.vteps
     var run = VNIRun()
@@ -39,7 +38,6 @@ extension Worker {
     var staged = stage
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
-      receivedBytes &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
       let placed = staged
       staged += 1
       everyday: do {
@@ -47,11 +45,13 @@ extension Worker {
         let bytes = mbuf.bytes
         guard let outer = Outer(bytes, udpPort: udpPort, isTrusted: false), outer.isOurs(snapshot) else { break everyday }
         let vtep = outer.peer(snapshot)
-        let inner = EthernetHeader(unchecked: bytes, at: Outer.byteCount)
-        if outer.wireVNI != run.wireVNI { change(&run, to: outer.wireVNI) }
-        guard vtep.rawValue < run.vtepLimit || mayBring(vtep, run.domain), inner.isEveryday else { break everyday }
+        if outer.wireVNI != run.wireVNI { change(&run, to: outer.wireVNI, headerByteCount: Outer.byteCount) }
+        guard vtep.rawValue < run.vtepLimit || mayBring(vtep, run.domain) else { break everyday }
+        let inner = WireEthernetHeader(unchecked: bytes, at: Outer.byteCount)
+        guard inner.isEveryday else { break everyday }
         mbuf.keep(outer.innerByteCount, from: Outer.byteCount)
         if outer.trafficClass != 0, !inherit(outer.trafficClass, mbuf) {
+          receivedBytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount &+ Outer.byteCount)
           drop(mbuf, port: portIndex, .ecnForbidden)
           frames[index] = nil
           continue
@@ -64,13 +64,14 @@ extension Worker {
         let seenAt = MACLocation(raw: UInt32(vtep.rawValue) &<< 1 | run.place)
         placed.pointee.seenAt = seenAt
         stageEveryday(
-          in: placed, source: MACKey(in: run.key, mac: inner.source), destination: MACKey(in: run.key, mac: inner.destination),
-          seenAt: seenAt, sightings.at(seenAt), table)
+          in: placed, source: MACKey(domain: run.domain, octets: inner.source),
+          destination: MACKey(domain: run.domain, octets: inner.destination), seenAt: seenAt, sightings.at(seenAt), table)
         continue
       }
+      receivedBytes &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
       if !decapsulateUncommon(mbuf, portIndex: portIndex, to: index) { frames[index] = nil }
     }
-    settle(run)
+    settle(run, headerByteCount: Outer.byteCount)
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: receivedBytes)
     if table.hasGhosts {
       forwardNotedFromOverlay(count, portIndex: portIndex)
@@ -81,36 +82,31 @@ extension Worker {
 
   /// Consecutive packets of one VNI.
   private struct VNIRun {
+    // What is counted stands apart: the compiler would add both in one vector, at a greater cost.
     var frames: UInt64 = 0
-    /// In wire order; no packet has this one.
+    /// With its octets swapped; no packet has this one.
     var wireVNI = UInt32.max
-    /// Absent: nobody's.
+    /// What the VNI's slot has.
     var domain = DomainIndex.absent
-    /// VTEPs below this index may send to it: all, or, if only peers may or nobody, none without another look.
     var vtepLimit: UInt16 = 0
-    /// Of no address in the domain.
-    var key = MACKey(domain: 0, mac: .zero)
-    /// To be combined with a VTEP's index, shifted by one, to where it is: all bits set, as in `noLocation`, if nothing is learned from
-    /// VTEPs.
     var place: UInt32 = 0
     /// Of inner frames.
     var bytes: UInt64 = 0
   }
 
   @inline(never)
-  private mutating func change(_ run: inout VNIRun, to wireVNI: UInt32) {
-    settle(run)
-    run = VNIRun(wireVNI: wireVNI, domain: snapshot.pointee.domain(of: PlainOuterIPv4.vni(wire: wireVNI)))
-    guard run.domain != .absent else { return }
-    let entry = snapshot.pointee.domains + Int(run.domain)
-    run.vtepLimit = entry.pointee.acceptsOnlyPeers ? 0 : VTEPIndex.absent.rawValue
-    run.key = MACKey(domain: run.domain, mac: .zero)
-    run.place = entry.pointee.learnsFromVTEPs ? MACLocation.vtep(0).raw : StagedFrame.noLocation.raw
+  private mutating func change(_ run: inout VNIRun, to wireVNI: UInt32, headerByteCount: Int) {
+    settle(run, headerByteCount: headerByteCount)
+    let slot = snapshot.pointee.slot(ofWireVNI: wireVNI)
+    run = VNIRun(
+      wireVNI: wireVNI, domain: slot.pointee.domain, vtepLimit: slot.pointee.vtepLimit, place: slot.pointee.place)
   }
 
+  /// - Parameter headerByteCount: octets in front of each inner frame.
   @inline(always)
-  private mutating func settle(_ run: VNIRun) {
+  private mutating func settle(_ run: VNIRun, headerByteCount: Int) {
     guard run.frames != 0 else { return }
+    receivedBytes &+= run.bytes &+ run.frames &* UInt64(truncatingIfNeeded: headerByteCount)
     counters.domains[Int(run.domain)].addReceived(packets: run.frames, bytes: run.bytes)
   }
 

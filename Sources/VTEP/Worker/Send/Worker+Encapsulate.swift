@@ -49,11 +49,20 @@ extension Worker {
     let innerSum = adjacency.pointee.header.computesUDPChecksum ? InternetChecksum.partialSum(frame) : 0
     // An inherited TTL is none of a fixed header's.
     let flow = InnerFlow(hash: hash, trafficClass: mbuf.start.load(fromByteOffset: 15, as: UInt8.self), hopLimit: 0)
-    let headerByteCount = adjacency.pointee.header.byteCount
+    let vni = snapshot.pointee.domains[Int(domain)].vni
+    if adjacency.pointee.header.isIPv6 {
+      let headerByteCount = OuterHeader.ipv6ByteCount
+      adjacency.pointee.header.writeFixedIPv6(
+        at: mbuf.start - headerByteCount, innerByteCount: frame.byteCount, innerSum: innerSum, vni: vni, flow: flow)
+      cdpdk_mbuf_grow_front(mbuf.raw, UInt16(truncatingIfNeeded: headerByteCount))
+      send(
+        mbuf, innerByteCount: frame.byteCount, headerByteCount: headerByteCount, vtep: vtep, domain: domain, port: adjacency.pointee.port)
+      return
+    }
+    let headerByteCount = OuterHeader.ipv4ByteCount
     cdpdk_mbuf_grow_front(mbuf.raw, UInt16(truncatingIfNeeded: headerByteCount))
     var header = MutableRawSpan(_unsafeStart: mbuf.start, byteCount: headerByteCount)
-    adjacency.pointee.header.write(
-      into: &header, innerByteCount: frame.byteCount, innerSum: innerSum, vni: snapshot.pointee.domains[Int(domain)].vni, flow: flow)
+    adjacency.pointee.header.write(into: &header, innerByteCount: frame.byteCount, innerSum: innerSum, vni: vni, flow: flow)
     send(
       mbuf, innerByteCount: frame.byteCount, headerByteCount: headerByteCount, vtep: vtep, domain: domain, port: adjacency.pointee.port)
   }

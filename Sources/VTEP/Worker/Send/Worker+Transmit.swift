@@ -68,6 +68,7 @@ extension Worker {
     batchCount = 0
     uplinkRun.key = BatchRun.none
     localRun.key = BatchRun.none
+    taggedRun.key = BatchRun.none
     guestBuffers = 0
   }
 
