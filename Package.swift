@@ -140,7 +140,7 @@ let package = Package(
     .testTarget(
       name: "vtepdTests",
       dependencies: [
-        "vtepd", "vtepctl", "VTEP", "VTEPControl", "MulticastLearn", "Encap", "OVSDBClient",
+        "vtepd", "vtepctl", "VTEP", "VTEPControl", "MulticastLearn", "Netlink", "Encap", "OVSDBClient",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),

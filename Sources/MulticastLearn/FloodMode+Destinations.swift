@@ -43,3 +43,10 @@ extension IPAddress {
     !isMulticast && !isUnspecified && !isLimitedBroadcast
   }
 }
+
+extension FloodMode {
+  /// Nil: it floods to no group.
+  public var group: IPAddress? {
+    if case .multicast(let group) = self { group } else { nil }
+  }
+}

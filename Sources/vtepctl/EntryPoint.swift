@@ -11,6 +11,8 @@ enum EntryPoint {
     static let usage: Int32 = 2
     static let unreachable: Int32 = 3
     static let portsMissing: Int32 = 4
+    static let warnings: Int32 = 5
+    static let errors: Int32 = 6
   }
 
   static func main() {
@@ -40,6 +42,8 @@ enum EntryPoint {
     case let missing as PortsMissing:
       Output.diagnose("vtepctl: not attached: \(missing.names.joined(separator: ", ")); see show ports")
       return ExitStatus.portsMissing
+    case let trouble as TroubleFound:
+      return trouble.isError ? ExitStatus.errors : ExitStatus.warnings
     case let failure as CommandFailure:
       Output.diagnose("vtepctl: \(failure.message)")
       return failure.isUsage ? ExitStatus.usage : ExitStatus.refused
@@ -71,6 +75,12 @@ struct CommandFailure: Error {
   var message: String
   /// The command line is at fault; otherwise what it asked for did not happen.
   var isUsage: Bool
+}
+
+/// A check was carried out, and what it found was printed.
+struct TroubleFound: Error {
+  /// Not only warnings.
+  var isError: Bool
 }
 
 /// The daemon forwards, but not for these ports.

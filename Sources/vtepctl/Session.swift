@@ -41,6 +41,13 @@ struct Session {
     printer.finish()
   }
 
+  /// Prints a list as JSON, a row per line.
+  func print(_ rows: [some Encodable]) throws {
+    var printer = RowPrinter<Void>(format: .json, columns: [])
+    for row in rows { printer.print(try JSONLine.encode(row)) }
+    printer.finish()
+  }
+
   /// Asks for a list page by page, and prints each page as it comes.
   func list<Request: PagedRequest>(_ request: Request, _ columns: [Column<Request.Row>]) throws {
     var client = try connect()

@@ -1,5 +1,6 @@
 // VTEPCtl: the command line of vtepctl. It asks the daemon over the control socket and prints the answer; nothing of
-// forwarding is linked in. Exit status: 0 done, 1 refused by the daemon, 2 usage error, 3 daemon unreachable, 4 ports not attached.
+// forwarding is linked in. Exit status: 0 done, 1 refused by the daemon, 2 usage error, 3 daemon unreachable, 4 ports not attached,
+// 5 warnings found, 6 errors found.
 
 import ArgumentParser
 import Glibc
@@ -10,11 +11,14 @@ struct VTEPCtl: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "vtepctl",
     abstract: "Shows and changes a running vtepd.",
-    discussion: "Exit status: 0 done, 1 refused by the daemon, 2 usage error, 3 daemon unreachable, 4 ports not attached.",
+    discussion: """
+      Exit status: 0 done, 1 refused by the daemon, 2 usage error, 3 daemon unreachable, 4 ports not attached, 5 warnings found, \
+      6 errors found.
+      """,
     version: Version.text,
     subcommands: [
       StatusCommand.self, ShowCommand.self, MACCommand.self, VNICommand.self, PeerCommand.self, PortCommand.self,
-      BindingCommand.self, ConfigCommand.self, OVSDBCommand.self, CompletionsCommand.self,
+      BindingCommand.self, ConfigCommand.self, OVSDBCommand.self, DoctorCommand.self, CompletionsCommand.self,
     ])
 
   @Option(help: "Control socket of the daemon.", completion: .file())

@@ -15,6 +15,8 @@ actor Daemon {
   /// The connection to the controller's database.
   nonisolated let ovsdb: OVSDBService
   nonisolated let controller: ControllerAgent
+  nonisolated let queriers = QuerierWatch()
+  private var listening: Task<Void, Never>?
   private var reconciler: Reconciler?
   private(set) var state = DaemonStatus.State.starting
 
@@ -36,11 +38,19 @@ actor Daemon {
     await controller.start(reconciler, restoring: configuration.ovsdb != nil)
     self.reconciler = reconciler
     state = .running
+    listening = Task { [weak self] in
+      while !Task.isCancelled {
+        await self?.listenForQueriers()
+        try? await Task.sleep(for: .seconds(QuerierWatch.interval))
+      }
+    }
     log.notice("vtepd \(Version.text) is running", metadata: ["name": "\(configuration.name)"])
   }
 
   func stop() async {
     state = .stopping
+    listening?.cancel()
+    await queriers.stop()
     await reconciler?.stop()
     log.notice("vtepd stopped")
   }

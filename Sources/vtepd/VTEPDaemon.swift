@@ -39,6 +39,10 @@ struct VTEPDaemon: AsyncParsableCommand {
   @Flag(name: .long, help: "Check the configuration file and exit with 0 or 1.")
   var check = false
 
+  @Flag(
+    name: .long, help: ArgumentHelp("Look at the host with the configuration file, print findings as JSON, and exit.", visibility: .hidden))
+  var doctor = false
+
   @Flag(name: .long, help: ArgumentHelp("Print every key of the configuration file and exit.", visibility: .hidden))
   var listConfigurationKeys = false
 
@@ -54,6 +58,11 @@ struct VTEPDaemon: AsyncParsableCommand {
     } catch {
       Self.complain(error.lines.joined(separator: "\n"))
       throw ExitCode(1)
+    }
+    if doctor {
+      // For vtepctl, which knows nothing of configurations.
+      let findings = Doctor.findings(DoctorFacts.gather(configuration, isRunning: false))
+      return print(String(decoding: try JSONLine.encode(findings), as: UTF8.self))
     }
     if check {
       let problems = UnderlayCheck.problems(configuration.desired.underlay)

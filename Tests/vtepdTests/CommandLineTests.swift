@@ -188,6 +188,24 @@ private struct Run: CustomStringConvertible {
     }
   }
 
+  @Test func doctorSaysByItsStatusWhatItFound() async throws {
+    try await withServer(handler: RecordingHandler()) { path throws in
+      let result = try run(path, "doctor")
+      #expect(result.status == 5 && result.errors.isEmpty, "\(result)")
+      #expect(
+        result.output == """
+          ok       kernel        Linux 6.18: offers all that is made use of
+          warning  mtu           vm1: MTU 1500
+                   cause         too large
+                   remedy        lower it
+
+          """)
+      let rows = try JSONSerialization.jsonObject(with: Data(try run(path, "--format json doctor").output.utf8)) as? [[String: Any]]
+      #expect(rows?.count == 2)
+      for row in rows ?? [] { #expect(Set(row.keys) == ["check", "subject", "status", "found", "cause", "remedy"]) }
+    }
+  }
+
   @Test func jsonIsOneArrayOrOneObject() async throws {
     try await withServer(handler: RecordingHandler(macCount: 10_000)) { path throws in
       func array(_ arguments: String) throws -> [[String: Any]] {

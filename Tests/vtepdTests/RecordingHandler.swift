@@ -46,6 +46,7 @@ final class RecordingHandler: Sendable {
     commands.add(ShowOVSDB.self, handle)
     commands.add(ShowWorkers.self, handle)
     commands.add(ShowPlacement.self, handle)
+    commands.add(RunDoctor.self, handle)
     commands.add(DeleteMAC.self, handle)
     commands.add(FlushMACs.self, handle)
     commands.add(PreparePort.self, handle)
@@ -131,6 +132,12 @@ final class RecordingHandler: Sendable {
       pools: [PlacedPool(socket: 1, reason: "eth0 is there")],
       workers: [PlacedWorker(worker: 0, cpus: "2", socket: 0, reason: "dataplane.cores, isolated", queues: [queue])],
       warnings: ["all packets cross sockets"])
+  }
+  func handle(_ request: RunDoctor) async throws(ControlError) -> [DoctorFinding] {
+    [
+      DoctorFinding(check: "kernel", found: "Linux 6.18: offers all that is made use of"),
+      DoctorFinding(check: "mtu", subject: "vm1", status: .warning, found: "MTU 1500", cause: "too large", remedy: "lower it"),
+    ]
   }
   func handle(_ request: DeleteMAC) async throws(ControlError) -> ChangeAnswer { throw ControlError(.notFound, "no such entry") }
   func handle(_ request: FlushMACs) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: true) }

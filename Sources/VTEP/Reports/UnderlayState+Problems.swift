@@ -14,7 +14,8 @@ extension RunningState {
     return problems + policyProblems
   }
 
-  private var policyProblems: [String] {
+  /// IPsec policies that match packets to VTEPs, which do not pass them.
+  public var policyProblems: [String] {
     guard !underlay.reportedPolicies.isEmpty else { return [] }
     var seen: Set<UInt32> = []
     return underlay.vteps.keys.sorted().compactMap { address in

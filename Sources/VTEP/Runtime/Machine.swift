@@ -53,7 +53,7 @@ extension Machine {
   }
 
   /// Numbers of a list like `0-3,8,10-11`; empty: it is none.
-  static func numbers(_ list: String) -> [Int] {
+  public static func numbers(_ list: String) -> [Int] {
     list.split(separator: ",").flatMap { part -> [Int] in
       let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
       guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first >= 0, first <= last, last < 65_536 else {

@@ -11,6 +11,7 @@ extension Daemon {
     addBindingCommands(to: &commands)
     addConfigurationCommands(to: &commands)
     addOVSDBCommands(to: &commands)
+    addDoctorCommands(to: &commands)
     return commands
   }
 }
