@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static inline int cbpf_print_nothing(enum libbpf_print_level level, const char *format, va_list arguments) {
@@ -40,6 +41,16 @@ static inline int cbpf_map(struct bpf_object *object, const char *name) { return
 static inline int cbpf_attach_to_driver(int program, int interface_index) {
   LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
   return bpf_link_create(program, interface_index, BPF_XDP, &options);
+}
+
+// Whether the driver of an interface runs a program; -1: the kernel does not say.
+static inline int cbpf_is_attached(int program, int interface_index) {
+  struct bpf_prog_info info;
+  uint32_t length = sizeof(info), attached = 0;
+  memset(&info, 0, sizeof(info));
+  if (bpf_obj_get_info_by_fd(program, &info, &length) != 0) return -1;
+  if (bpf_xdp_query_id(interface_index, XDP_FLAGS_DRV_MODE, &attached) != 0) return -1;
+  return attached == info.id;
 }
 
 #endif

@@ -78,6 +78,18 @@ public final class GroupMembership {
   /// - Returns: the groups that were missing, now joined or failed.
   @discardableResult
   public func verify() -> [IPAddress] {
+    let missing = droppedJoins
+    for key in missing {
+      leave(key)
+      join(key)
+    }
+    return missing.map(\.group)
+  }
+
+  /// Groups that our sockets have joined and the kernel has dropped.
+  public func missing() -> [(group: IPAddress, interfaceIndex: Int32)] { droppedJoins.map { ($0.group, $0.interfaceIndex) } }
+
+  private var droppedJoins: [Join] {
     var missing: [Join] = []
     for isIPv4 in [true, false] where sockets.contains(where: { $0.isIPv4 == isIPv4 }) {
       guard let present = KernelGroups.read(isIPv4: isIPv4) else { continue }
@@ -85,11 +97,7 @@ public final class GroupMembership {
         if case .joined = state { missing.append(key) }
       }
     }
-    for key in missing {
-      leave(key)
-      join(key)
-    }
-    return missing.map(\.group)
+    return missing
   }
 
   /// The groups in use by VNIs.

@@ -53,6 +53,11 @@ public struct HostStackGuard: Equatable, Sendable {
     try netlink.ingressHandles(index: link.index).first { $0 & 0xffff_0000 == mark }.map { IngressDrop(handle: $0) }
   }
 
+  /// Whether the interface has a guard's filter, and no IPv6.
+  public static func isWhole(on link: Link, _ netlink: NetlinkSocket) throws(NetlinkError) -> Bool {
+    try left(on: link, netlink) != nil && !IPv6Switch.isOn(link.name)
+  }
+
   /// Restores the previous settings. An interface that is gone or in another namespace needs nothing.
   public func remove(_ netlink: NetlinkSocket) throws(NetlinkError) {
     guard let link = try netlink.link(index: index) else { return }

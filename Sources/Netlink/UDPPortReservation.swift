@@ -20,6 +20,19 @@ public final class UDPPortReservation {
     }
   }
 
+  /// Whether the kernel still has all its sockets bound to the port.
+  public var isHeld: Bool {
+    sockets.allSatisfy { fd in
+      // Of either family, the port is in the second field.
+      var address = sockaddr_in6()
+      var count = socklen_t(MemoryLayout<sockaddr_in6>.size)
+      let code = withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(fd, $0, &count) }
+      }
+      return code == 0 && address.sin6_port == port.bigEndian
+    }
+  }
+
   deinit {
     for fd in sockets { close(fd) }
   }

@@ -52,6 +52,9 @@ public final class XDPProgram {
     attachment = code
   }
 
+  /// Whether the interface's driver runs the program; also if the kernel does not say.
+  public func isAttached(interfaceIndex: Int32) -> Bool { cbpf_is_attached(program, interfaceIndex) != 0 }
+
   /// Takes the program off the interface.
   public func detach() {
     if attachment >= 0 { close(attachment) }

@@ -206,6 +206,22 @@ private struct Run: CustomStringConvertible {
     }
   }
 
+  @Test func verifySaysByItsStatusWhetherSomethingDiffers() async throws {
+    try await withServer(handler: RecordingHandler()) { path throws in
+      let result = try run(path, "verify")
+      #expect(result.status == 6 && result.errors.isEmpty, "\(result)")
+      #expect(
+        result.output == """
+          kernel: port vm1
+            intended  attached to tap1
+            actual    the tap is gone
+
+          """)
+      let repaired = try run(path, "verify --fix")
+      #expect(repaired.status == 0 && repaired.output.hasPrefix("kernel: port vm1 (repaired)\n"), "\(repaired)")
+    }
+  }
+
   @Test func jsonIsOneArrayOrOneObject() async throws {
     try await withServer(handler: RecordingHandler(macCount: 10_000)) { path throws in
       func array(_ arguments: String) throws -> [[String: Any]] {

@@ -47,6 +47,8 @@ final class RecordingHandler: Sendable {
     commands.add(ShowWorkers.self, handle)
     commands.add(ShowPlacement.self, handle)
     commands.add(RunDoctor.self, handle)
+    commands.add(Verify.self, handle)
+    commands.add(RepairDifferences.self, handle)
     commands.add(DeleteMAC.self, handle)
     commands.add(FlushMACs.self, handle)
     commands.add(PreparePort.self, handle)
@@ -138,6 +140,12 @@ final class RecordingHandler: Sendable {
       DoctorFinding(check: "kernel", found: "Linux 6.18: offers all that is made use of"),
       DoctorFinding(check: "mtu", subject: "vm1", status: .warning, found: "MTU 1500", cause: "too large", remedy: "lower it"),
     ]
+  }
+  func handle(_ request: Verify) async throws(ControlError) -> [DifferenceRow] {
+    [DifferenceRow(place: "kernel", subject: "port vm1", intended: "attached to tap1", actual: "the tap is gone")]
+  }
+  func handle(_ request: RepairDifferences) async throws(ControlError) -> [DifferenceRow] {
+    [DifferenceRow(place: "kernel", subject: "port vm1", intended: "attached to tap1", actual: "the tap is gone", repaired: true)]
   }
   func handle(_ request: DeleteMAC) async throws(ControlError) -> ChangeAnswer { throw ControlError(.notFound, "no such entry") }
   func handle(_ request: FlushMACs) async throws(ControlError) -> ChangeAnswer { ChangeAnswer(changed: true) }

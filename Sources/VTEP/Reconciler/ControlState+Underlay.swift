@@ -184,6 +184,19 @@ extension ControlState {
     }
   }
 
+  /// Opens an interface of the kernel again whose sockets or program are no longer what they were.
+  mutating func reattach(_ name: String) {
+    guard let position = underlay.devices.firstIndex(where: { $0.name == name }), let link = underlay.devices[position].link else { return }
+    let device = underlay.devices[position]
+    effects.log.warning("\(device.uplink.subject): opening it again")
+    underlay.devices[position].link = nil
+    underlay.devices[position].device = nil
+    close(device)
+    stale.routes = true
+    settle()
+    updateUnderlayLink(link)
+  }
+
   // -- NICs that are ours ---------------------------------------------------------------------------------------------
 
   /// Five times a second: neither the drivers' links nor the groups of an interface come as events.

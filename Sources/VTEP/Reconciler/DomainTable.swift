@@ -61,6 +61,11 @@ struct DomainTable {
     return replacement
   }
 
+  /// Nobody knows what the table has of the controller's addresses.
+  mutating func forgetControllerEntries() {
+    for vni in records.keys { records[vni]?.hasControllerEntries = false }
+  }
+
   mutating func markControllerEntries(of vni: VNI) { records[vni]?.hasControllerEntries = true }
 
   /// No worker and no entry of the MAC table names the index any more.

@@ -80,6 +80,12 @@ extension Reconciler {
   /// Kernel notifications were lost: rereads everything.
   private func resynchronize() -> Set<String> {
     log.notice("netlink: notifications were lost; rereading everything")
+    return reread()
+  }
+
+  /// - Returns: as `heed`.
+  @discardableResult
+  func reread() -> Set<String> {
     state.readNeighbors()
     let links: [Link]
     do {

@@ -53,6 +53,12 @@ extension ControllerAgent {
     record(entry)
   }
 
+  /// The state to publish; nil: there is no data plane yet.
+  func currentState() async -> SwitchState? {
+    guard let reconciler else { return nil }
+    return await state(reconciler)
+  }
+
   /// The state to publish.
   private func state(_ reconciler: Reconciler) async -> SwitchState {
     if let news = await reconciler.localStations(unlike: stations?.version) { stations = (news.version, Set(news.stations)) }

@@ -15,7 +15,7 @@ actor ControllerAgent {
   private let file: ControllerStateFile
   private let clock = ContinuousClock()
   private let origin: ContinuousClock.Instant
-  private var reconciler: Reconciler?
+  private(set) var reconciler: Reconciler?
   private(set) var settings = OVSDBSettings()
 
   // From the database.

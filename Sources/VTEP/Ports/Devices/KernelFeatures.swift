@@ -18,6 +18,9 @@ enum KernelFeatures {
     return String(cString: list).split(separator: ",").contains { $0 == name }
   }
 
+  /// The kernel keeps next hops resolved (NTF_EXT_MANAGED).
+  static let keepsNeighbors = isRelease(atLeast: 5, 16)
+
   private static func isRelease(atLeast major: Int, _ minor: Int) -> Bool {
     var name = utsname()
     guard uname(&name) == 0 else { return false }

@@ -24,6 +24,9 @@ final class XDPDevice: @unchecked Sendable {
   private var steering: Steering?
   private var reportedLosses: UInt64 = 0
 
+  /// Whether the interface's driver still runs the program.
+  func isAttached(interfaceIndex: Int32) -> Bool { program.isAttached(interfaceIndex: interfaceIndex) }
+
   /// What the program hands over.
   struct Steering: Equatable {
     var udpPort: UInt16

@@ -12,6 +12,7 @@ extension Daemon {
     addConfigurationCommands(to: &commands)
     addOVSDBCommands(to: &commands)
     addDoctorCommands(to: &commands)
+    addVerifyCommands(to: &commands)
     return commands
   }
 }
