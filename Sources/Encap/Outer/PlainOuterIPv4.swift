@@ -40,10 +40,11 @@ public struct PlainOuterIPv4: Sendable {
   @inlinable @inline(__always)
   public init?(_ packet: RawSpan, udpPort: UInt16, isTrusted: Bool = false) {
     // EtherType, version and header length; flags and fragment offset, protocol (DF alone may be set). Constants in wire order, and
-    // lengths made from the packet's own and then compared, are cheaper than fields in host order.
+    // lengths made from the packet's own and then compared, are cheaper than fields in host order, and a comparison with memory is
+    // cheaper than one of a part of a word.
     let udpByteCount = packet.byteCount &- 34
-    guard packet.byteCount >= 66, UInt32(littleEndian: packet.raw32(12)) &<< 8 == 0x4500_0800,
-      packet.raw32(20) & UInt32(bigEndian: 0x3fff_00ff) == UInt32(bigEndian: UInt32(IPProtocol.udp)),
+    guard packet.byteCount >= 66, packet.raw16(12) == UInt16(bigEndian: EtherType.ipv4), _fastPath(packet.byte(14) == 0x45),
+      packet.raw16(20) & UInt16(bigEndian: 0x3fff) == 0, _fastPath(packet.byte(23) == IPProtocol.udp),
       packet.raw16(36) == udpPort.bigEndian, packet.raw16(38) == UInt16(truncatingIfNeeded: udpByteCount).bigEndian,
       packet.raw16(16) == UInt16(truncatingIfNeeded: udpByteCount &+ 20).bigEndian, packet.byteCount <= 65_535,
       packet.byte(42) & 0x08 != 0, PlainOuterIPv4.isSoundHeader(packet)

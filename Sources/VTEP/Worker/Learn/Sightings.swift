@@ -5,11 +5,17 @@
 import MACTable
 
 /// A small lossy set of (source, place) pairs, each represented by 45 bits of a hash over secret multipliers, the second and the
-/// table's change count. A pair has two places, next to each other. Older pairs no longer match, so nothing is ever removed. If a pair
+/// table's change count. Two pairs with one index have room. Older pairs no longer match, so nothing is ever removed. If a pair
 /// is mistaken for another, its source is not looked up until the second is over.
 struct Sightings {
-  private static let indexBits: UInt64 = 14
-  private let words: UnsafeMutablePointer<UInt32>
+  private static let indexBits: UInt64 = 13
+  /// The pairs with one index.
+  fileprivate struct Row {
+    var latest: UInt32 = 0
+    var other: UInt32 = 0
+  }
+
+  private let rows: UnsafeMutablePointer<Row>
   private let keyMultiplier: UInt64
   private let placeMultiplier: UInt64
   private var salt: UInt64 = 0
@@ -17,12 +23,12 @@ struct Sightings {
   init(secrets: HashSecrets = HashSecrets()) {
     keyMultiplier = secrets.multiplier
     placeMultiplier = secrets.mask | 1
-    words = .allocate(capacity: 1 << Self.indexBits)
-    words.initialize(repeating: 0, count: 1 << Self.indexBits)
+    rows = .allocate(capacity: 1 << Self.indexBits)
+    rows.initialize(repeating: Row(), count: 1 << Self.indexBits)
   }
 
   func deallocate() {
-    words.deallocate()
+    rows.deallocate()
   }
 
   /// Before each burst.
@@ -33,22 +39,22 @@ struct Sightings {
 
   /// What the sources at one place are compared with.
   struct Place {
-    fileprivate let words: UnsafeMutablePointer<UInt32>
+    fileprivate let rows: UnsafeMutablePointer<Row>
     fileprivate let keyMultiplier: UInt64
     fileprivate let sum: UInt64
 
     @inline(always)
     func contains(_ source: MACKey) -> Bool {
       let hash = Sightings.hash(source, sum, keyMultiplier)
-      let index = Sightings.index(hash)
+      let row = rows + Sightings.index(hash)
       let word = Sightings.word(hash)
-      return _fastPath(words[index] == word) || words[index ^ 1] == word
+      return _fastPath(row.pointee.latest == word) || row.pointee.other == word
     }
   }
 
   @inline(always)
   func at(_ place: MACLocation) -> Place {
-    Place(words: words, keyMultiplier: keyMultiplier, sum: UInt64(place.raw) &* placeMultiplier &+ salt)
+    Place(rows: rows, keyMultiplier: keyMultiplier, sum: UInt64(place.raw) &* placeMultiplier &+ salt)
   }
 
   @inline(always)
@@ -57,10 +63,9 @@ struct Sightings {
   @inline(always)
   func insert(_ source: MACKey, _ place: MACLocation) {
     let hash = Self.hash(source, at(place).sum, keyMultiplier)
-    let index = Self.index(hash)
-    // The pair before it moves to the other place, so that two take turns without loss.
-    words[index ^ 1] = words[index]
-    words[index] = Self.word(hash)
+    let row = rows + Self.index(hash)
+    // The one before keeps a place, so that two take turns without loss.
+    row.pointee = Row(latest: Self.word(hash), other: row.pointee.latest)
   }
 
   /// Both halves of one product: for a set that may err, as good as the table's hash.
