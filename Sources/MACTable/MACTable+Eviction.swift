@@ -15,6 +15,7 @@ extension MACTable {
     let hash = reader.hash(key)
     guard let slot = makeFreeSlot(hash) ?? evictWithinReach(hash, nowSeconds: nowSeconds) else { return .full }
     occupy(slot, key, value, lastSeenSeconds: nowSeconds)
+    inserts &+= 1
     return evictions == evictionsBefore ? .added : .addedAfterEviction
   }
 

@@ -64,6 +64,7 @@ extension MACTable {
     }
     if old.type != .learned { return .refusedByPrecedence }
     if old.isFrozen { return .refusedFrozen }
+    moves &+= 1
     replace(slot, with: makeValue(key, location, .learned, moves: old.moves.oneMore))
     memory.lastSeen[Int(slot)].store(nowSeconds, ordering: .relaxed)
     return noteMove(slot, from: old.location, to: location, nowSeconds: nowSeconds)
@@ -82,8 +83,9 @@ extension MACTable {
       } else {
         let old = value(slot)
         if old.type == .static, type == .controller { throw error(key, .outranked) }
-        let moves = old.location == location ? old.moves : old.moves.oneMore
-        replace(slot, with: makeValue(key, location, type, moves: moves))
+        let isMove = old.location != location
+        if isMove { moves &+= 1 }
+        replace(slot, with: makeValue(key, location, type, moves: isMove ? old.moves.oneMore : old.moves))
         return
       }
     }

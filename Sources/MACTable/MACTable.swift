@@ -19,6 +19,10 @@ public final class MACTable: @unchecked Sendable {
   public let slotCount: Int
   /// Learned entries that were evicted because the table was full.
   public internal(set) var evictions: UInt64 = 0
+  /// Entries that were added.
+  public internal(set) var inserts: UInt64 = 0
+  /// Entries that changed their place.
+  public internal(set) var moves: UInt64 = 0
 
   let memory: MACTableMemory
   let portCount: Int
@@ -98,6 +102,9 @@ public final class MACTable: @unchecked Sendable {
 
   /// Live entries of every type.
   public var count: Int { usedCount - ghostCount }
+
+  /// Addresses that moved too often, and are held where they were.
+  public var frozenCount: Int { frozen.count }
 
   /// Live entries of every type in a domain.
   public func count(domain: DomainIndex) -> Int {

@@ -17,6 +17,7 @@ actor Daemon {
   nonisolated let controller: ControllerAgent
   nonisolated let queriers = QuerierWatch()
   private var listening: Task<Void, Never>?
+  nonisolated let metrics: MetricsServer
   private var reconciler: Reconciler?
   private(set) var state = DaemonStatus.State.starting
 
@@ -26,6 +27,7 @@ actor Daemon {
     self.log = log
     let agent = ControllerAgent(name: configuration.name, stateDirectory: configuration.stateDirectory, log: log)
     controller = agent
+    metrics = MetricsServer(log: log)
     ovsdb = OVSDBService(configuration: configuration, columns: nil, log: log) { client, settings in
       await agent.follow(client, settings)
     }
@@ -72,11 +74,14 @@ actor Daemon {
     let differing = old.desired.differingVNIs(in: new.desired)
     do {
       try await ovsdb.check(new.ovsdb)
+      try await metrics.open(new.metrics)
       try await reconciler.change { try $0.merging(from: old.desired, to: new.desired, differing: differing) }
     } catch {
+      await metrics.apply(old.metrics)
       throw Self.refusal(error)
     }
     configuration = new
+    await metrics.apply(new.metrics)
     if old.ovsdb != nil, new.ovsdb == nil { await controller.withdraw() }
     await ovsdb.apply(new.ovsdb)
     return ConfigurationAnswer(changes: old.changes(to: new, differing: differing), needsRestart: old.keysNeedingRestart(for: new))

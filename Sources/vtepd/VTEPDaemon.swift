@@ -46,11 +46,15 @@ struct VTEPDaemon: AsyncParsableCommand {
   @Flag(name: .long, help: ArgumentHelp("Print every key of the configuration file and exit.", visibility: .hidden))
   var listConfigurationKeys = false
 
+  @Flag(name: .long, help: ArgumentHelp("Print every metric as a table in Markdown and exit.", visibility: .hidden))
+  var listMetrics = false
+
   @Option(name: .long, help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel: Logger.Level = .info
 
   func run() async throws {
     if listConfigurationKeys { return print(ConfigurationKeys.all.joined(separator: "\n")) }
+    if listMetrics { return print(MetricFamily.reference, terminator: "") }
     defer { LogWriter.standardError.flush(seconds: 1) }
     let configuration: Configuration
     do {
@@ -90,6 +94,7 @@ struct VTEPDaemon: AsyncParsableCommand {
     do {
       try RunDirectory.create(configuration.runDirectory)
       try await daemon.ovsdb.check(configuration.ovsdb)
+      try await daemon.metrics.open(configuration.metrics)
       control = try ControlServer(
         socketPath: configuration.runDirectory + "/vtepd.sock", commands: daemon.commands, logger: log)
     } catch {
@@ -101,6 +106,7 @@ struct VTEPDaemon: AsyncParsableCommand {
       configuration: .init(
         services: [
           .init(service: DataplaneService(daemon: daemon)), .init(service: daemon.ovsdb), .init(service: control),
+          .init(service: MetricsService(daemon: daemon, log: log)),
           .init(service: ReloadService(daemon: daemon, log: log)),
           .init(service: StopService(), successTerminationBehavior: .gracefullyShutdownGroup),
         ],

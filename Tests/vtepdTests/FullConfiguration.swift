@@ -77,4 +77,10 @@ let fullConfigurationText = """
     inactivity-probe-seconds: 10
     stale-hold: 60
 
+  metrics:
+    listen: ["127.0.0.1:9478", "[::1]:9478"]
+    agentx: /var/agentx/master
+    vnis: 10
+    vteps: 20
+
   """

@@ -80,7 +80,10 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("mode", "mode: »router\n" + underlay, "mode must be hypervisor or gateway, not 'router'"),
     WrongConfiguration("relative run-dir", "run-dir: »run\n" + underlay, "run-dir must be an absolute path"),
     WrongConfiguration("relative state-dir", "state-dir: »./x\n" + underlay, "state-dir must be an absolute path"),
-    WrongConfiguration("metrics", underlay + "»metrics: {listen: \"127.0.0.1:9478\"}\n", "'metrics' is not available"),
+    WrongConfiguration("metrics without an address", underlay + "metrics: »{vnis: 1}\n", "metrics: key 'listen' is missing, or 'agentx'"),
+    WrongConfiguration(
+      "a name in metrics", underlay + "metrics: {listen: »\"localhost:9478\"}\n", "listen must be an address and a TCP port"),
+    WrongConfiguration("metrics twice at an address", underlay + "metrics: {listen: [\"[::1]:1\", »\"[0::1]:1\"]}\n", "is given twice"),
     WrongConfiguration(
       "duplicate key", "name: a\n" + underlay + "»name: b\n", "key 'name' is given twice, first in line 1"),
     WrongConfiguration(

@@ -29,6 +29,9 @@ public struct MACAddress: Hashable, Sendable, Comparable {
     span.storeBig16(UInt16(truncatingIfNeeded: bits), at: offset &+ 4)
   }
 
+  /// The six octets, in wire order.
+  public var octets: [UInt8] { (0..<6).map { UInt8(truncatingIfNeeded: bits >> (40 - 8 * UInt64($0))) } }
+
   /// `ff:ff:ff:ff:ff:ff`.
   @inlinable public static var broadcast: MACAddress { MACAddress(bits: 0xffff_ffff_ffff) }
 

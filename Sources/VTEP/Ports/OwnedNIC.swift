@@ -80,7 +80,3 @@ extension EthernetDevice {
     return rte_eth_dev_get_mtu(portID, &mtu) == 0 && mtu > 0 ? Int(mtu) : nil
   }
 }
-
-extension MACAddress {
-  fileprivate var octets: [UInt8] { (0..<6).map { UInt8(truncatingIfNeeded: bits >> (40 - 8 * UInt64($0))) } }
-}

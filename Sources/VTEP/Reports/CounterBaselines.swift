@@ -95,7 +95,7 @@ struct CounterBaselines {
 }
 
 extension TrafficReport {
-  static func + (left: TrafficReport, right: TrafficReport) -> TrafficReport {
+  public static func + (left: TrafficReport, right: TrafficReport) -> TrafficReport {
     TrafficReport(
       rxPackets: left.rxPackets &+ right.rxPackets, rxBytes: left.rxBytes &+ right.rxBytes,
       txPackets: left.txPackets &+ right.txPackets, txBytes: left.txBytes &+ right.txBytes)

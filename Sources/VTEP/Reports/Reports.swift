@@ -1,6 +1,7 @@
 // Reports: the running state as values, for `vtepctl show …` and metrics. Counters are sums over the workers since the
 // object came into being; addresses are values, not text.
 
+import CDPDK
 import Encap
 import MACTable
 
@@ -10,10 +11,19 @@ public struct TrafficReport: Equatable, Sendable {
   public var rxBytes: UInt64 = 0
   public var txPackets: UInt64 = 0
   public var txBytes: UInt64 = 0
+
+  public init(rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0) {
+    self.rxPackets = rxPackets
+    self.rxBytes = rxBytes
+    self.txPackets = txPackets
+    self.txBytes = txBytes
+  }
 }
 
 public struct PortReport: Sendable {
   public var settings: PortSettings
+  /// Of no other port; the same as long as the port exists.
+  public var number: Int
   public var status: PortStatus
   public var mac: MACAddress?
   public var mtu: Int?
@@ -95,6 +105,27 @@ public struct DropReport: Sendable {
   public var count: UInt64
 }
 
+/// The MAC table as a whole.
+public struct MACTableReport: Sendable {
+  public var entries: Int
+  /// Entries that it can hold.
+  public var capacity: Int
+  /// Addresses that moved too often.
+  public var frozen: Int
+  /// Since the start: entries added, entries that changed their place, and learned entries removed because the table was full.
+  public var inserts: UInt64
+  public var moves: UInt64
+  public var evictions: UInt64
+}
+
+/// A pool of packet buffers.
+public struct BufferReport: Sendable {
+  /// `frames`, with the socket if there are several, `segments` of large buffers, or `slices` of views.
+  public var pool: String
+  public var count: Int
+  public var free: Int
+}
+
 public struct GroupReport: Sendable {
   public var group: IPAddress
   public var vnis: [VNI]
@@ -149,7 +180,7 @@ public struct WorkerReport: Sendable {
   /// Receive queues as "port/queue".
   public var queues: [String]
   /// Since the start.
-  public var packets: UInt64
+  public var total: WorkerActivity
   /// Over about a second.
   public var recent: WorkerActivity
   /// Since the start: addresses that a full ring kept from the learner.
@@ -159,19 +190,25 @@ public struct WorkerReport: Sendable {
 /// What a worker has done.
 public struct WorkerActivity: Sendable {
   public var packets: UInt64
-  /// Time-stamp counter cycles in rounds that found packets, and in all.
+  /// Rounds that found packets.
+  public var bursts: UInt64
+  /// Time-stamp counter cycles in these rounds, and in all.
   public var busyCycles: UInt64
   public var totalCycles: UInt64
 
   init(_ counters: UnsafeMutablePointer<ActivityCounters>) {
     packets = counters.pointee.packets.value
+    bursts = counters.pointee.bursts.value
     busyCycles = counters.pointee.busyCycles.value
     totalCycles = counters.pointee.totalCycles.value
   }
 
+  public var busySeconds: Double { Double(busyCycles) / Double(cdpdk_cycles_per_second()) }
+
   static func - (left: WorkerActivity, right: WorkerActivity) -> WorkerActivity {
     var difference = left
     difference.packets &-= right.packets
+    difference.bursts &-= right.bursts
     difference.busyCycles &-= right.busyCycles
     difference.totalCycles &-= right.totalCycles
     return difference

@@ -17,7 +17,7 @@ extension RunningState {
     return ports.values.sorted { $0.settings.name < $1.settings.name }.map { record in
       let drops = baselines.drops(port: record.index, counters)
       return PortReport(
-        settings: record.settings,
+        settings: record.settings, number: Int(record.index.rawValue),
         status: record.status, mac: record.mac, mtu: record.status.mtu ?? record.settings.mtu,
         traffic: baselines.traffic(port: record.index, counters),
         drops: drops.reduce(0, &+),
@@ -151,6 +151,24 @@ extension RunningState {
     }
   }
 
+  /// By reason, in all places, those that are gone included; since the start.
+  public func dropTotals() -> [UInt64] {
+    DropReason.allCases.map { reason in
+      counters.reduce(0) { sum, worker in
+        (0..<Limits.ports).reduce(sum) { $0 &+ worker.drop(port: PortIndex(rawValue: UInt16($1)), reason).pointee.value }
+      }
+    }
+  }
+
+  public func macTableReport() -> MACTableReport {
+    learner.write {
+      MACTableReport(
+        entries: $0.count, capacity: $0.capacity, frozen: $0.frozenCount, inserts: $0.inserts, moves: $0.moves, evictions: $0.evictions)
+    }
+  }
+
+  public func bufferReports() -> [BufferReport] { runtime.bufferReports }
+
   public func underlayReport() -> UnderlayReport {
     return UnderlayReport(
       settings: configuration.underlay, missingAddresses: underlay.missingAddresses,
@@ -185,7 +203,7 @@ extension RunningState {
       return WorkerReport(
         worker: index, core: dataplane.cores.isEmpty ? nil : dataplane.cores[index],
         queues: model.receiveQueues[index].map { "\(portName($0.port))/\($0.queue)" },
-        packets: counters.pointee.packets.value, recent: recent, learnEventsLost: counters.pointee.learnEventsLost.value)
+        total: WorkerActivity(counters), recent: recent, learnEventsLost: counters.pointee.learnEventsLost.value)
     }
   }
 

@@ -32,6 +32,7 @@ public struct RunningState: @unchecked Sendable {
   /// What runs: the part of the operator and that of the controller.
   public let configuration: DesiredState
   let dataplane: DataplaneSettings
+  let runtime: DPDKRuntime
   /// Where workers run, and where each receive queue went, by its serial.
   let placement: Placement
   let placedQueues: [UInt32: Placement.Queue]
@@ -62,7 +63,8 @@ extension Reconciler {
   /// The records as they are at this moment.
   var runningState: RunningState {
     RunningState(
-      configuration: state.running, dataplane: dataplane, placement: state.placement, placedQueues: state.placedQueues,
+      configuration: state.running, dataplane: dataplane, runtime: effects.runtime, placement: state.placement,
+      placedQueues: state.placedQueues,
       ports: state.ports.byName.mapValues(RunningState.Port.init),
       domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines,
       tunnels: state.controller.tunnels, ticks: state.ticks, puntFaults: effects.puntFaults, preparations: state.preparations,

@@ -49,6 +49,8 @@ struct TrafficCounters: ~Copyable {
 struct ActivityCounters: ~Copyable {
   /// Packets received.
   let packets = Counter()
+  /// Rounds that found some.
+  let bursts = Counter()
   /// Time-stamp counter cycles in loops that found packets, and in all.
   let busyCycles = Counter()
   let totalCycles = Counter()

@@ -106,6 +106,15 @@ public final class DPDKRuntime: Sendable {
     return try makePool("vtepd-segments", count: count, cache: 0, dataRoom: .max)
   }
 
+  /// All pools of packet buffers.
+  var bufferReports: [BufferReport] {
+    let named = [("frames", pool)] + poolsOfSockets.sorted { $0.key < $1.key }.map { ("frames-\($0.key)", $0.value) }
+    return (named + [("segments", largePool), ("slices", slicePool)]).map { name, pool in
+      let (free, used) = (Int(rte_mempool_avail_count(pool)), Int(rte_mempool_in_use_count(pool)))
+      return BufferReport(pool: name, count: free + used, free: free)
+    }
+  }
+
   /// Buffers for what a device on a socket receives.
   ///
   /// - Parameter socket: negative: on none.

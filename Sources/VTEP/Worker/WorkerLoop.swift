@@ -51,6 +51,7 @@ enum WorkerLoop {
       activity.pointee.totalCycles.add(now &- before)
       if count > 0 {
         activity.pointee.packets.add(UInt64(count))
+        activity.pointee.bursts.add(1)
         activity.pointee.busyCycles.add(now &- before)
         idle = 0
         frames &+= count

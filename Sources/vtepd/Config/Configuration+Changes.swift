@@ -56,6 +56,7 @@ extension Configuration {
   /// One line for each part that differs and can be applied now.
   func changes(to new: Configuration, differing: Set<VNI>? = nil) -> [String] {
     desired.changes(to: new.desired, differing: differing) + (ovsdb == new.ovsdb ? [] : ["ovsdb changed"])
+      + (metrics == new.metrics ? [] : ["metrics changed"])
   }
 
   /// What a new file would remove, for the log: a truncated file removes things, too. Nil: nothing.

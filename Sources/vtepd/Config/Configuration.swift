@@ -15,6 +15,7 @@ struct Configuration: Equatable, Sendable {
   var desired: DesiredState
   /// The controller's database; nil: there is no controller.
   var ovsdb: OVSDBSettings?
+  var metrics = MetricsSettings()
 
   init(name: String, desired: DesiredState) {
     self.name = name

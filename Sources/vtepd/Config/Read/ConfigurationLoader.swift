@@ -109,7 +109,7 @@ struct ConfigurationLoader {
     configuration.desired.resolveProfiles()
     if let node = file.node("ovsdb") { configuration.ovsdb = readOVSDB(node, addresses: configuration.desired.underlay.addresses, reader) }
     configuration.desired.hasController = configuration.ovsdb != nil
-    file.refuse(["metrics"])
+    if let node = file.node("metrics") { configuration.metrics = readMetrics(node, reader) }
     file.finish()
     return configuration
   }

@@ -1,5 +1,4 @@
-// ConfigurationSection: one mapping of the configuration file. It records which keys were looked up; any other key is unknown. Keys that a
-// later version will know are refused, not ignored.
+// ConfigurationSection: one mapping of the configuration file. It records which keys were looked up; any other key is unknown.
 
 import Encap
 import VTEP
@@ -20,7 +19,6 @@ struct ConfigurationSection {
   let title: String
   private let mapping: YAMLMapping
   private var knownKeys: [String] = []
-  private var laterKeys: [String] = []
 
   /// Opens a mapping; an empty value is an empty mapping.
   ///
@@ -84,18 +82,9 @@ struct ConfigurationSection {
     return nil
   }
 
-  /// Keys that a later version of the daemon will know.
-  mutating func refuse(_ keys: [String]) {
-    laterKeys += keys
-    reader.record(position) { $0.keys.removeAll { keys.contains($0) } }
-    for entry in entries where keys.contains(entry.key) {
-      reader.report(entry.position, "\(title): '\(entry.key)' is not available in this version")
-    }
-  }
-
   /// Reports the keys that were not looked up.
   func finish() {
-    for entry in entries where !knownKeys.contains(entry.key) && !laterKeys.contains(entry.key) {
+    for entry in entries where !knownKeys.contains(entry.key) {
       let suggestion = knownKeys.closest(to: entry.key).map { ", did you mean '\($0)'?" } ?? ""
       reader.report(entry.position, "\(title): unknown key '\(entry.key)'\(suggestion)")
     }

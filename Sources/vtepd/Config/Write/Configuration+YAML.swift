@@ -26,6 +26,7 @@ extension Configuration {
     }
     sections.append(("ports", .block(desired.ports.values.sorted { $0.name < $1.name }.map(\.node))))
     if let ovsdb { sections.append(("ovsdb", ovsdb.node)) }
+    if !metrics.isEmpty { sections.append(("metrics", metrics.node)) }
     return try YAMLNode.block(sections).document()
   }
 }

@@ -200,7 +200,7 @@ extension WorkerRow {
     let cycles = recent.packets == 0 ? nil : Double(recent.busyCycles) / Double(recent.packets)
     let busy = recent.totalCycles == 0 ? nil : 100 * Double(recent.busyCycles) / Double(recent.totalCycles)
     self.init(
-      worker: report.worker, core: report.core, queues: report.queues, packets: report.packets,
+      worker: report.worker, core: report.core, queues: report.queues, packets: report.total.packets,
       cyclesPerPacket: cycles, busyPercent: busy, learnEventsLost: report.learnEventsLost)
   }
 }
