@@ -75,6 +75,25 @@ def test_remedies_on_a_running_host(site):
     assert done.returncode == WARNINGS and "ethtool -K u0 gso on" in done.stdout, done
 
 
+def test_narrow_path(lab):
+    """A route has a smaller MTU than the interface: both ends of the remedy help."""
+    site = Site(lab, vtepd=1, kernel=1, flood="replicate", kind="tap")
+    daemon, host, guest, peer = site.daemons[0], site.hosts[0].namespace, site.guests[0], site.kernels[0].ipv4
+    assert not doctor(daemon, "mtu")
+    host.ip(f"route add {peer}/32 dev u0 mtu 1400")
+    (found,) = wait_until(lambda: doctor(daemon, "mtu"), "the narrow path is found")
+    assert f"1350 bytes fit the path to {peer} (the route's MTU)" in found["found"], found
+    command = found["remedy"].split("vtepctl ")[1].split()
+    assert " ".join(command) == f"port set {guest.name} --mtu 1350"
+    guest.namespace.ip(f"link set {guest.device} mtu 1350")
+    daemon.ctl(*command)
+    wait_until(lambda: not doctor(daemon, "mtu"), lambda: f"the guest's MTU is right: {doctor(daemon, 'mtu')}", 60)
+    guest.namespace.ip(f"link set {guest.device} mtu 1500")
+    wait_until(lambda: doctor(daemon, "mtu"), "it is too large again", 60)
+    host.ip(f"route change {peer}/32 dev u0 mtu 1550")
+    wait_until(lambda: not doctor(daemon, "mtu"), lambda: f"the path's MTU is right: {doctor(daemon, 'mtu')}")
+
+
 def test_querier_is_heard(site):
     """The switch of the lab asks every two seconds."""
     daemon = site.daemons[0]

@@ -203,9 +203,14 @@ extension Doctor {
       let isShort = narrowest?.path.mtuReason
       let found = "MTU \(mtu), but only packets of \(fits) bytes fit the path to \(way)" + (isShort.map { " (\($0))" } ?? "")
       let path = isShort == nil ? "ip link set \(interface.name) mtu \(whole), and as much on the way" : "raise the MTU of that path"
+      let set = "vtepctl port set \(port.name) --mtu \(fits)"
       let guest =
-        port.kind == .netdev
-        ? "set the MTU of its interface and of what is behind it to \(fits)" : "vtepctl port set \(port.name) --mtu \(fits)"
+        switch port.kind {
+        case .netdev: "set the MTU of its interface and of what is behind it to \(fits)"
+        // Its far end has the say once it is there.
+        case .tap: "set the MTU of its interface to \(fits), in whatever namespace it is, and for the next one: \(set)"
+        default: set
+        }
       findings.append(
         .warning(
           found, of: port.name, "larger packets from its guests are dropped and answered by ICMP; what ignores that hangs",
