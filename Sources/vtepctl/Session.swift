@@ -9,6 +9,12 @@ struct Session {
   var format: OutputFormat
   var timeoutSeconds: Double
 
+  init(_ root: VTEPCtl, _ options: CommandOptions) {
+    socketPath = options.socket ?? root.socket
+    format = options.format ?? root.format
+    timeoutSeconds = options.timeout ?? root.timeout
+  }
+
   func connect() throws(ControlClientError) -> ControlClient {
     try ControlClient(socketPath: socketPath, timeoutSeconds: timeoutSeconds)
   }

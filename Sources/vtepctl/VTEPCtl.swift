@@ -71,12 +71,7 @@ protocol ClientCommand: ParsableCommand {
 }
 
 extension ClientCommand {
-  func run() throws {
-    try run(
-      Session(
-        socketPath: options.socket ?? root.socket, format: options.format ?? root.format,
-        timeoutSeconds: options.timeout ?? root.timeout))
-  }
+  func run() throws { try run(Session(root, options)) }
 }
 
 /// A command that only has subcommands.

@@ -1,8 +1,9 @@
 // Daemon: holds the configuration and the data plane together. Changes from the file, SIGHUP and vtepctl all become edits of one
-// desired state, which the reconciler makes one after the other.
+// desired state, which the reconciler makes one after the other. Daemon+Configurations changes the configuration as a whole.
 
 import Encap
 import Logging
+import NIOPosix
 import VTEP
 import VTEPControl
 
@@ -11,7 +12,9 @@ actor Daemon {
   /// The path of the configuration file.
   nonisolated let path: String
   /// The file as last read. Changes to the file are differences from this, so additions by vtepctl stay.
-  private(set) var configuration: Configuration
+  var configuration: Configuration
+  /// What to start with, besides the file.
+  let initialState: DesiredState
   /// The connection to the controller's database.
   nonisolated let ovsdb: OVSDBService
   nonisolated let controller: ControllerAgent
@@ -21,8 +24,30 @@ actor Daemon {
   private var reconciler: Reconciler?
   private(set) var state = DaemonStatus.State.starting
 
-  init(configuration: Configuration, path: String, log: Logger) {
+  // -- earlier configurations: Daemon+Configurations --
+  let history: HistoryFolder
+  /// The state-dir in force: that of the configuration at the start.
+  let stateDirectory: String
+  /// The latest entry of the history; nil: there is none yet.
+  var recorded: ConfigurationState?
+  /// A change that waits for confirmation.
+  var trial: PendingTrial?
+  /// The text of the file, when it was last known to be in force or undone; nil: never.
+  var knownFileText: String?
+  private var isChanging = false
+  private var waiting: [CheckedContinuation<Void, Never>] = []
+
+  /// - Parameters:
+  ///   - desired: what to start with; nil: what the configuration says.
+  ///   - fileText: what the file at `path` says; nil: unknown.
+  init(configuration: Configuration, desired: DesiredState? = nil, fileText: String? = nil, path: String, log: Logger) {
     self.configuration = configuration
+    initialState = desired ?? configuration.desired
+    knownFileText = fileText
+    stateDirectory = configuration.stateDirectory
+    var history = HistoryFolder(stateDirectory: configuration.stateDirectory)
+    history.warn = { log.error("\($0)") }
+    self.history = history
     self.path = path
     self.log = log
     let agent = ControllerAgent(name: configuration.name, stateDirectory: configuration.stateDirectory, log: log)
@@ -35,10 +60,11 @@ actor Daemon {
 
   func start() async throws {
     let reconciler = try await Reconciler(
-      dataplane: configuration.dataplane, desired: configuration.desired, hostName: configuration.name,
+      dataplane: configuration.dataplane, desired: initialState, hostName: configuration.name,
       runDirectory: configuration.runDirectory, log: log)
     await controller.start(reconciler, restoring: configuration.ovsdb != nil)
     self.reconciler = reconciler
+    await recordStart()
     state = .running
     listening = Task { [weak self] in
       while !Task.isCancelled {
@@ -51,6 +77,7 @@ actor Daemon {
 
   func stop() async {
     state = .stopping
+    endTrial()
     listening?.cancel()
     await queriers.stop()
     await reconciler?.stop()
@@ -67,34 +94,60 @@ actor Daemon {
     return reconciler
   }
 
-  /// Applies the difference between the last configuration and `new`.
-  func apply(_ new: Configuration) async throws(ControlError) -> ConfigurationAnswer {
+  /// Makes `new` the configuration, and what `edit` makes of the running state the running state; all of it or nothing.
+  ///
+  /// - Parameter isTolerant: for a return to what has run before: as for `Reconciler.apply`.
+  func change(
+    to new: Configuration, isTolerant: Bool = false, _ edit: @escaping @Sendable (DesiredState) throws -> DesiredState
+  ) async throws(ControlError) {
     let reconciler = try running()
-    let old = configuration
-    let differing = old.desired.differingVNIs(in: new.desired)
     do {
-      try await ovsdb.check(new.ovsdb)
-      try await metrics.open(new.metrics)
-      try await reconciler.change { try $0.merging(from: old.desired, to: new.desired, differing: differing) }
+      if !isTolerant { try await ovsdb.check(new.ovsdb) }
+      // What cannot be listened on must not hold up a return to what has run before.
+      do { try await metrics.open(new.metrics) } catch { if !isTolerant { throw error } }
+      try await reconciler.change(isTolerant: isTolerant, edit)
     } catch {
-      await metrics.apply(old.metrics)
+      await metrics.apply(configuration.metrics)
       throw Self.refusal(error)
     }
+    let old = configuration
     configuration = new
     await metrics.apply(new.metrics)
     if old.ovsdb != nil, new.ovsdb == nil { await controller.withdraw() }
     await ovsdb.apply(new.ovsdb)
-    return ConfigurationAnswer(changes: old.changes(to: new, differing: differing), needsRestart: old.keysNeedingRestart(for: new))
   }
 
   /// Carries out a command that edits the desired state.
-  func change(_ edit: some DesiredStateEdit) async throws(ControlError) -> ChangeAnswer {
-    let reconciler = try running()
-    do {
-      return ChangeAnswer(changed: try await reconciler.change { try $0.applying(edit) })
-    } catch {
-      throw Self.refusal(error)
+  func change(_ command: some DesiredStateEdit) async throws(ControlError) -> ChangeAnswer {
+    try await edit { state throws(ControlError) in try state.applying(command) }
+  }
+
+  /// Edits the desired state.
+  func edit(_ body: @escaping @Sendable (DesiredState) throws(ControlError) -> DesiredState) async throws(ControlError) -> ChangeAnswer {
+    try await oneAtATime { () async throws(ControlError) in
+      let reconciler = try running()
+      do {
+        return ChangeAnswer(changed: try await reconciler.change { try body($0) })
+      } catch {
+        throw Self.refusal(error)
+      }
     }
+  }
+
+  /// Runs `body` when no other change is under way: a change of the configuration has several steps.
+  func oneAtATime<Result: Sendable>(_ body: () async throws(ControlError) -> Result) async throws(ControlError) -> Result {
+    while isChanging { await withCheckedContinuation { waiting.append($0) } }
+    isChanging = true
+    defer {
+      isChanging = false
+      if !waiting.isEmpty { waiting.removeFirst().resume() }
+    }
+    return try await body()
+  }
+
+  /// Runs what waits for a disk on a thread that may.
+  nonisolated func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+    try await NIOThreadPool.singleton.runIfActive(body)
   }
 
   static func refusal(_ error: any Error) -> ControlError {

@@ -14,31 +14,33 @@ struct ReloadService: Service {
 
   func run() async throws {
     await cancelWhenGracefulShutdown {
-      for await _ in Signals.reloads.stream {
+      for await sender in Signals.reloads.stream {
         // Signals that arrive during the start are handled once we run.
         while await daemon.state == .starting, !Task.isCancelled { try? await Task.sleep(for: Self.pollTime) }
-        await reload()
+        await ChangeOrigin.$current.withValue(.process(sender.process, user: sender.user)) { await reload() }
       }
     }
   }
 
   private func reload() async {
     do {
-      let new = try await settled()
-      let answer = try await daemon.apply(new)
+      let (new, text) = try await settled()
+      let answer = try await daemon.apply(new, text: text, action: "SIGHUP")
       let changes = answer.changes.isEmpty ? "nothing changed" : answer.changes.joined(separator: ", ")
       log.notice("configuration reloaded: \(changes)")
+      log.notice("audit: \(ChangeOrigin.current.text): SIGHUP: \(answer.summary)")
       for key in answer.needsRestart { log.warning("\(key) changed: takes effect when vtepd is restarted") }
     } catch is CancellationError {
       return
     } catch {
       log.error("configuration not reloaded, keeping the running one: \(error)")
+      log.notice("audit: \(ChangeOrigin.current.text): SIGHUP: refused")
     }
     await daemon.ovsdb.reloadCertificates()
   }
 
   /// The file's configuration, once it removes nothing or has been quiet.
-  private func settled() async throws -> Configuration {
+  private func settled() async throws -> (Configuration, text: String) {
     let loader = ConfigurationLoader()
     var bytes = try loader.bytes(path: daemon.path)
     var new = try loader.load(bytes: bytes, file: daemon.path)
@@ -56,6 +58,6 @@ struct ReloadService: Service {
       // A file being written can contain anything.
       if let next = try? loader.load(bytes: bytes, file: daemon.path) { new = next }
     }
-    return try loader.load(bytes: bytes, file: daemon.path)
+    return (try loader.load(bytes: bytes, file: daemon.path), String(decoding: bytes, as: UTF8.self))
   }
 }

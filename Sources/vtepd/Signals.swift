@@ -11,8 +11,14 @@ enum Signals {
   private static let followed = [SIGHUP, SIGTERM, SIGINT]
   private static let ignored = [SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGPWR, SIGPIPE]
 
+  /// Who sent a signal.
+  struct Sender: Sendable {
+    var process: pid_t
+    var user: uid_t
+  }
+
   /// Yields when the configuration file must be reread.
-  static let reloads = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+  static let reloads = AsyncStream.makeStream(of: Sender.self, bufferingPolicy: .bufferingNewest(1))
   /// Yields when the daemon must stop.
   static let stops = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(1))
   /// Nothing has been created yet that would need cleaning up.
@@ -42,10 +48,12 @@ enum Signals {
 
   private static func take() {
     var all = set
-    var number: Int32 = 0
-    guard sigwait(&all, &number) == 0 else { return }
+    var information = siginfo_t()
+    let number = sigwaitinfo(&all, &information)
+    guard number > 0 else { return }
     if number == SIGHUP {
-      reloads.continuation.yield()
+      let sender = information._sifields._kill
+      reloads.continuation.yield(Sender(process: sender.si_pid, user: sender.si_uid))
     } else if mayExit.load(ordering: .sequentiallyConsistent) {
       _exit(CommandLine.arguments.contains("--check") ? 128 + number : 0)
     } else {

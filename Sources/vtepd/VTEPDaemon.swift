@@ -56,9 +56,11 @@ struct VTEPDaemon: AsyncParsableCommand {
     if listConfigurationKeys { return print(ConfigurationKeys.all.joined(separator: "\n")) }
     if listMetrics { return print(MetricFamily.reference, terminator: "") }
     defer { LogWriter.standardError.flush(seconds: 1) }
-    let configuration: Configuration
+    var configuration: Configuration
+    let text: String
     do {
-      configuration = try ConfigurationLoader().load(path: config)
+      text = try ConfigurationLoader().text(path: config)
+      configuration = try ConfigurationLoader().load(text: text, file: config)
     } catch {
       Self.complain(error.lines.joined(separator: "\n"))
       throw ExitCode(1)
@@ -89,7 +91,9 @@ struct VTEPDaemon: AsyncParsableCommand {
     var log = Logger(label: "vtepd")
     log.logLevel = logLevel
 
-    let daemon = Daemon(configuration: configuration, path: config, log: log)
+    let start = StartConfiguration(configuration, text: text, path: config, log: log).state()
+    configuration = start.file
+    let daemon = Daemon(configuration: configuration, desired: start.desired, fileText: text, path: config, log: log)
     let control: ControlServer
     do {
       try RunDirectory.create(configuration.runDirectory)

@@ -45,7 +45,8 @@ extension SeededGenerator {
     return options
   }
 
-  fileprivate mutating func configuration() -> Configuration {
+  /// Without problems.
+  mutating func configuration() -> Configuration {
     var state = DesiredState(
       underlay: UnderlaySettings(addresses: [IPAddress(ipv4: 0xc000_0201)], devices: [oneOf(["eth0", "0x10", "yes", "1e3"])]))
     if number(0...2) == 0 { state.underlay.nics = [oneOf(["0000:03:00.0", "net_memif0,role=server,socket=/run/a:#b"])] }

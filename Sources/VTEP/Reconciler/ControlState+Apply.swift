@@ -3,6 +3,7 @@
 
 import Encap
 import MACTable
+import Netlink
 
 extension ControlState {
   /// Makes `new` the running state.
@@ -28,6 +29,8 @@ extension ControlState {
     var conflicts: [ControllerConflict]
     /// The VNIs of `new` that differ, or depend on something that does.
     var vnis: Set<VNI>
+    /// A port whose device cannot be opened goes without, and is retried.
+    var isTolerant = false
   }
 
   /// - Throws: `.refused` for what can be seen without trying.
@@ -56,6 +59,14 @@ extension ControlState {
     var opened: [String: OpenedPort] = [:]
     /// Why other ports could not be opened.
     var unattached: [String: String] = [:]
+    /// Interfaces that go on, with other settings.
+    var adjusting: [Adjustment] = []
+  }
+
+  private struct Adjustment {
+    /// As it is before.
+    var link: Link
+    var settings: PortSettings
   }
 
   /// Opens the devices that a change needs.
@@ -63,8 +74,14 @@ extension ControlState {
     var acquired = Acquired()
     let released = releaseDevices(inTheWayOf: change.new)
     do throws(VTEPError) {
-      try openDevices(for: change.new, &acquired)
-      try attachUnderlay(change.new.underlay)
+      try openDevices(for: change, &acquired)
+      try adjust(acquired.adjusting)
+      do throws(VTEPError) {
+        try attachUnderlay(change.new.underlay)
+      } catch {
+        restore(acquired.adjusting)
+        throw error
+      }
     } catch {
       effects.close(
         acquired.opened.map { StaleState.Closing(device: $1.device, hostSide: $1.hostSide, subject: "port \($0)") })
@@ -87,18 +104,36 @@ extension ControlState {
     return leaving.map(\.settings.name)
   }
 
+  /// Adjusts interfaces, all or none.
+  private func adjust(_ adjustments: [Adjustment]) throws(VTEPError) {
+    for (index, adjustment) in adjustments.enumerated() {
+      do throws(VTEPError) {
+        try effects.adjust(adjustment.link, adjustment.settings, guestMTU: guestMTU)
+      } catch {
+        restore(adjustments.prefix(index))
+        throw error
+      }
+    }
+  }
+
+  /// Takes back what `adjust` has done.
+  private func restore(_ adjustments: some Collection<Adjustment>) {
+    for adjustment in adjustments { effects.restore(adjustment.link, port: adjustment.settings.name) }
+  }
+
   /// Opens the devices of ports that have none to take over. At the start of the daemon a port whose device cannot be opened goes without,
   /// and so does a port that has waited for that already: its fault must not stand in the way of all others.
   ///
   /// - Throws: when the device of a new port cannot be opened.
-  private mutating func openDevices(for new: DesiredState, _ acquired: inout Acquired) throws(VTEPError) {
+  private mutating func openDevices(for change: Change, _ acquired: inout Acquired) throws(VTEPError) {
+    let new = change.new
     effects.opensTogether = true
     defer { effects.opensTogether = false }
     let present = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.settings.deviceIdentity, $0) })
     for settings in new.ports.values.sorted(by: { $0.name < $1.name }) {
       let record = present[settings.deviceIdentity]
-      if record?.device != nil {
-        if let link = record?.link { try effects.adjust(link, settings, guestMTU: guestMTU) }
+      if let record, record.device != nil {
+        if let link = record.link { acquired.adjusting.append(Adjustment(link: link, settings: settings)) }
         continue
       }
       if record?.fault?.isHeld(at: ticks) == true || !settings.wantsDevice {
@@ -108,7 +143,7 @@ extension ControlState {
       do throws(VTEPError) {
         device = try open(settings)
       } catch {
-        guard !hasStarted || record?.settings.wantsDevice == true else { throw error }
+        guard change.isTolerant || !hasStarted || record?.settings.wantsDevice == true else { throw error }
         acquired.unattached[settings.name] = "\(error)"
         continue
       }

@@ -126,6 +126,15 @@ final class LiveEffects: ReconcilerEffects {
     try settings.kind.driver.adjust(link, settings, on: portHost(guestMTU: guestMTU))
   }
 
+  func restore(_ link: Link, port: String) {
+    do {
+      guard let now = try netlink.link(index: link.index), now.mtu != link.mtu else { return }
+      try netlink.setMTU(index: link.index, mtu: link.mtu)
+    } catch {
+      log.error("port \(port): the interface's earlier MTU of \(link.mtu) could not be restored: \(error)")
+    }
+  }
+
   func close(_ closings: [StaleState.Closing]) {
     // The kernel lets go of an interface after some milliseconds, in which others can go, too.
     func waits(_ closing: StaleState.Closing) -> Bool { closing.device?.kind == .tap || closing.device?.packetSockets != nil }

@@ -12,24 +12,27 @@ extension Reconciler {
 
   /// Replaces the running state by what `edit` makes of it; no other change comes between.
   ///
+  /// - Parameter isTolerant: as for `apply`.
   /// - Returns: whether anything changed.
   /// - Throws: what `edit` throws, or as `apply`; the running state is as before.
   @discardableResult
-  public func change(_ edit: @Sendable (DesiredState) throws -> DesiredState) throws -> Bool {
+  public func change(isTolerant: Bool = false, _ edit: @Sendable (DesiredState) throws -> DesiredState) throws -> Bool {
     let new = try edit(state.desired)
     guard new != state.desired else { return false }
-    try apply(new)
+    try apply(new, isTolerant: isTolerant)
     return true
   }
 
   /// Makes `new` the running state.
   ///
+  /// - Parameter isTolerant: for a return to what has run before: a port whose device cannot be opened goes without, as at the start.
   /// - Throws: `.refused` or `.environment`; the running state is as before.
-  public func apply(_ new: DesiredState) throws(VTEPError) {
+  public func apply(_ new: DesiredState, isTolerant: Bool = false) throws(VTEPError) {
     defer { publishReports() }
-    let change = try state.check(new)
+    var change = try state.check(new)
+    change.isTolerant = isTolerant
     let (old, port) = (state.running.underlay.udpPort, new.underlay.udpPort)
-    let taps = try effects.openPuntTaps(for: new, isFirst: !state.hasStarted)
+    let taps = try effects.openPuntTaps(for: new, isFirst: isTolerant || !state.hasStarted)
     if old == port {
       try state.apply(change)
     } else {

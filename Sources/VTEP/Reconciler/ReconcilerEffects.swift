@@ -47,6 +47,10 @@ protocol ReconcilerEffects: AnyObject {
   func follow(_ nic: OwnedNIC, _ link: Link, subject: String) -> OwnedNIC
   /// Applies changed settings to the device of a port.
   func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError)
+  /// Takes back what `adjust` has changed. Failures are logged.
+  ///
+  /// - Parameter link: as it was before.
+  func restore(_ link: Link, port: String)
   /// Gives back what was held for ports and underlay devices. No worker uses it any more.
   func close(_ closings: [StaleState.Closing])
   /// What the device of a port says.

@@ -231,6 +231,55 @@ struct ControlStateTests {
     #expect(state.ports["vm3"]?.isUp == true)
   }
 
+  @Test("interfaces are adjusted once all devices are open, and put back when something fails after that")
+  mutating func adjusting() throws {
+    try state.change { new in
+      new.vnis[vni(5)] = VNISettings(vni: vni(5), flood: .none)
+      for name in ["vm1", "vm2"] { new.ports[name] = port(name, 5) }
+    }
+    func setMTUs(_ new: inout DesiredState) {
+      for name in ["vm1", "vm2"] { new.ports[name]?.options.mtu = 1400 }
+    }
+    let before = state
+    effects.broken = ["vm3"]
+    #expect(throws: VTEPError.self) {
+      try state.change { new in
+        setMTUs(&new)
+        new.ports["vm3"] = port("vm3", 5)
+      }
+    }
+    #expect(effects.adjusted.isEmpty, "nothing to put back")
+    effects.broken = []
+    effects.unadjustable = ["vm2"]
+    #expect(throws: VTEPError.self) { try state.change { setMTUs(&$0) } }
+    #expect(effects.adjusted == ["vm1 1400", "vm1 back to 1500"])
+    effects.unadjustable = []
+    effects.broken = ["u1"]
+    #expect(throws: VTEPError.self) {
+      try state.change { new in
+        setMTUs(&new)
+        new.underlay.devices.append("u1")
+      }
+    }
+    #expect(effects.adjusted.suffix(4) == ["vm1 1400", "vm2 1400", "vm1 back to 1500", "vm2 back to 1500"])
+    #expect(state.desired == before.desired && state.running == before.running && state.stale.isEmpty)
+  }
+
+  @Test("a return to what has run before goes on without the devices that cannot be opened")
+  mutating func tolerance() throws {
+    try state.change { new in
+      new.vnis[vni(5)] = VNISettings(vni: vni(5), flood: .none)
+      new.ports["vm1"] = port("vm1", 5)
+    }
+    var new = state.desired
+    for name in ["vm2", "vm3"] { new.ports[name] = port(name, 5) }
+    effects.broken = ["vm2"]
+    var change = try state.check(new)
+    change.isTolerant = true
+    try state.apply(change)
+    #expect(state.desired == new && state.ports["vm2"]?.fault?.cause == .attachment && state.ports["vm3"]?.isUp == true)
+  }
+
   @Test("an underlay interface that cannot be opened when it is back is tried again")
   mutating func underlayIsRetried() throws {
     let device = try #require(state.underlay.devices.first)

@@ -176,7 +176,19 @@ final class RecordedEffects: ReconcilerEffects {
       isRunning: true)
   }
 
-  func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError) {}
+  /// MTUs that were set, and those that were put back.
+  private(set) var adjusted: [String] = []
+
+  func adjust(_ link: Link, _ settings: PortSettings, guestMTU: Int) throws(VTEPError) {
+    guard let mtu = settings.mtu, mtu != link.mtu else { return }
+    guard !unadjustable.contains(settings.name) else { throw VTEPError(.environment, "port \(settings.name)", "cannot be adjusted") }
+    adjusted.append("\(settings.name) \(mtu)")
+  }
+
+  func restore(_ link: Link, port: String) { adjusted.append("\(port) back to \(link.mtu)") }
+
+  /// Ports whose MTU the kernel refuses.
+  var unadjustable: Set<String> = []
 
   func close(_ closings: [StaleState.Closing]) { closings.forEach(close) }
 

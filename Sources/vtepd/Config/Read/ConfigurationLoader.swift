@@ -33,17 +33,26 @@ struct ConfigurationLoader {
     }
   }
 
+  /// The text of a file.
+  ///
+  /// - Throws: why it cannot be read, or that it is not UTF-8 text.
+  func text(path: String) throws(ConfigurationError) -> String { try text(of: bytes(path: path), file: path) }
+
   /// Reads a file's bytes.
   ///
   /// - Throws: as `load(text:file:)`, or because they are not UTF-8 text.
   func load(bytes: Data, file: String) throws(ConfigurationError) -> Configuration {
+    try load(text: text(of: bytes, file: file), file: file)
+  }
+
+  private func text(of bytes: Data, file: String) throws(ConfigurationError) -> String {
     guard let text = String(validating: bytes, as: UTF8.self) else {
       // Byte order marks of UTF-16, and of UTF-32 (which in little endian begins with that of UTF-16).
       let isWide = bytes.starts(with: [0xff, 0xfe]) || bytes.starts(with: [0xfe, 0xff]) || bytes.starts(with: [0, 0, 0xfe, 0xff])
       let reason = isWide ? "the file is UTF-16 or UTF-32 text; save it as UTF-8" : "the file is not UTF-8 text"
       throw ConfigurationError(file: file, problems: [ConfigurationProblem(message: reason)])
     }
-    return try load(text: text, file: file)
+    return text
   }
 
   /// Reads a file's text.

@@ -9,7 +9,10 @@ extension Configuration {
   /// The equivalent configuration file.
   ///
   /// - Throws: as `YAMLNode.document()`.
-  func yaml() throws(YAMLError) -> String {
+  func yaml() throws(YAMLError) -> String { try node.document() }
+
+  /// As a tree.
+  var node: YAMLNode {
     var sections = [
       ("name", YAMLNode(text: name)),
       ("mode", YAMLNode(text: mode.rawValue)),
@@ -27,7 +30,7 @@ extension Configuration {
     sections.append(("ports", .block(desired.ports.values.sorted { $0.name < $1.name }.map(\.node))))
     if let ovsdb { sections.append(("ovsdb", ovsdb.node)) }
     if !metrics.isEmpty { sections.append(("metrics", metrics.node)) }
-    return try YAMLNode.block(sections).document()
+    return YAMLNode.block(sections)
   }
 }
 
@@ -76,7 +79,7 @@ extension UnderlaySettings {
 }
 
 extension VNISettings {
-  fileprivate var node: YAMLNode {
+  var node: YAMLNode {
     var pairs = [("vni", YAMLNode(number: vni.rawValue))]
     switch flood {
     case .multicast(let group): pairs += [("flood", YAMLNode(text: "multicast")), ("group", YAMLNode(text: "\(group)"))]

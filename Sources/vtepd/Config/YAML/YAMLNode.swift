@@ -13,10 +13,14 @@ struct YAMLNode: Equatable, Sendable {
   }
 
   var content: Content
-  /// To be written in one line, `[a, b]` or `{a: b}`. Says nothing about a node that was read.
+  /// To be written in one line, `[a, b]` or `{a: b}`; of a node that was read: it was, or it is a scalar that is not a block (`|`, `>`).
   var isFlow = false
   /// Of an alias, the place of what it stands for.
   var position = FilePosition(line: 1, column: 1)
+  /// Where a node that was read has its text, in Unicode scalars. The end of a list or mapping in lines of its own is somewhere behind them.
+  var extent: Range<Int>?
+  /// It was read as an alias of another node.
+  var isAlias = false
 
   /// The text of a scalar.
   var text: String? {

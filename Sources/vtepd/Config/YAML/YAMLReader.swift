@@ -100,6 +100,8 @@ private final class YAMLReader {
     count += 1
     let anchor: String?
     let content: YAMLNode.Content
+    let first = event.pointee.start_mark.index
+    let isFlow: Bool
     switch event.pointee.type {
     case YAML_ALIAS_EVENT:
       return try alias()
@@ -108,8 +110,10 @@ private final class YAMLReader {
       anchor = scalar.anchor.map { String(cString: $0) }
       let text = String(decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length), as: UTF8.self)
       content = .scalar(text, isPlain: scalar.style == YAML_PLAIN_SCALAR_STYLE)
+      isFlow = scalar.style != YAML_LITERAL_SCALAR_STYLE && scalar.style != YAML_FOLDED_SCALAR_STYLE
     case YAML_SEQUENCE_START_EVENT:
       anchor = event.pointee.data.sequence_start.anchor.map { String(cString: $0) }
+      isFlow = event.pointee.data.sequence_start.style == YAML_FLOW_SEQUENCE_STYLE
       var elements: [YAMLNode] = []
       try advance()
       while event.pointee.type != YAML_SEQUENCE_END_EVENT {
@@ -119,6 +123,7 @@ private final class YAMLReader {
       content = .sequence(elements)
     default:
       anchor = event.pointee.data.mapping_start.anchor.map { String(cString: $0) }
+      isFlow = event.pointee.data.mapping_start.style == YAML_FLOW_MAPPING_STYLE
       var pairs: [YAMLMapping.Pair] = []
       try advance()
       while event.pointee.type != YAML_MAPPING_END_EVENT {
@@ -129,7 +134,8 @@ private final class YAMLReader {
       }
       content = .mapping(YAMLMapping(pairs))
     }
-    let node = YAMLNode(content: content, position: start)
+    let node = YAMLNode(
+      content: content, isFlow: isFlow, position: start, extent: first..<max(event.pointee.end_mark.index, first))
     // Only now: an anchor is undefined inside its own node.
     if let anchor { anchors[anchor] = Anchored(node: node, size: count - before) }
     return node
@@ -144,7 +150,10 @@ private final class YAMLReader {
       throw YAMLError(position: position, message: "up to here, aliases expand to more than \(YAMLNode.maximumAliased) values")
     }
     count += anchored.size
-    return anchored.node
+    var node = anchored.node
+    node.isAlias = true
+    node.extent = event.pointee.start_mark.index..<event.pointee.end_mark.index
+    return node
   }
 
   /// In libyaml's words.

@@ -15,16 +15,11 @@ extension Daemon {
     let reconciler = try running()
     let vni = try VNI(parameter: request.vni)
     let mac = try MACAddress(parameter: request.mac)
-    let isStatic: Bool
-    do {
-      isStatic = try await reconciler.change { desired in
-        var desired = desired
-        _ = desired.removeStaticMAC(mac, vni: vni)
-        return desired
-      }
-    } catch {
-      throw Self.refusal(error)
-    }
+    let isStatic = try await edit { desired in
+      var desired = desired
+      _ = desired.removeStaticMAC(mac, vni: vni)
+      return desired
+    }.changed
     let isLearned = await reconciler.forget(mac, vni: vni)
     guard isStatic || isLearned else { throw ControlError(.notFound, "VNI \(vni) has no entry for \(mac)") }
     return ChangeAnswer(changed: true)

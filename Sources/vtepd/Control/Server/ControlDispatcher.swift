@@ -1,5 +1,5 @@
 // ControlDispatcher: turns a request line into an answer line: reads the envelope, finds the command, and converts every failure
-// to a JSON-RPC error. Knows nothing about sockets.
+// to a JSON-RPC error. Each change, and each attempt at one, makes a line of the log. Knows nothing about sockets.
 
 import FoundationEssentials
 import Glibc
@@ -11,6 +11,9 @@ struct ControlDispatcher: Sendable {
   /// The client, and what it may do.
   let user: uid_t
   let access: ControlAccess
+  var origin = ChangeOrigin.daemon
+  /// Gets a line for each change.
+  var audit: @Sendable (String) -> Void = { _ in }
 
   /// The answer to one line, newline included; nil for a notification.
   func answer(to line: Data) async -> Data? {
@@ -36,11 +39,38 @@ struct ControlDispatcher: Sendable {
         throw ControlError(.methodNotFound, "there is no command '\(incoming.method)'")
       }
       guard command.access <= access else {
-        throw ControlGroups.refusal(incoming.method, needs: command.access, user: user)
+        let refusal = ControlGroups.refusal(incoming.method, needs: command.access, user: user)
+        note(incoming.method, "refused: no permission")
+        throw refusal
       }
-      return try await command.answer(incoming, id)
+      guard command.access == .change else { return try await command.answer(incoming, id).line }
+      do throws(ControlError) {
+        let answered = try await carryOut(command, incoming, id)
+        note(answered.request, answered.result)
+        return answered.line
+      } catch {
+        note(command.request(incoming), "refused: \(error.message)")
+        throw error
+      }
     } catch {
       return Self.refusal(error, id: id)
     }
+  }
+
+  private func carryOut(
+    _ command: ControlCommands.Command, _ incoming: JSONRPC.Incoming, _ id: JSONRPC.Identifier
+  ) async throws(ControlError) -> ControlCommands.Answered {
+    let result = await ChangeOrigin.$current.withValue(origin) { () async -> Result<ControlCommands.Answered, ControlError> in
+      do throws(ControlError) {
+        return .success(try await command.answer(incoming, id))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
+  }
+
+  private func note(_ request: String, _ result: String) {
+    audit("audit: \(origin.text): \(request): \(result)")
   }
 }

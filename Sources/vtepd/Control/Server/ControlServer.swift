@@ -101,7 +101,9 @@ final class ControlServer: Service {
       let peer = try await ControlPeer(of: channel)
       let access = groups.access(of: peer)
       var connection = ControlConnection(
-        channel: client, dispatcher: ControlDispatcher(commands: commands, user: peer.user, access: access ?? .read),
+        channel: client,
+        dispatcher: ControlDispatcher(
+          commands: commands, user: peer.user, access: access ?? .read, origin: peer.origin, audit: { [logger] in logger.notice("\($0)") }),
         requestByteLimit: limits.requestByteCount)
       guard access != nil else {
         // At once, so that clients without access do not occupy places.
