@@ -266,7 +266,17 @@ extension DropReason {
         "inner STP, LACP, LLDP, PAUSE or 802.1X frame, and no port of the VNI has l2-protocols: tunnel; set it where these should arrive"
       )
     case .receiveFull:
-      ("receive-full", "frames came to the port's interface faster than vtepd took them; raise dataplane.workers, or limit the senders")
+      ("receive-full", "frames came to the interface or NIC faster than vtepd took them; raise dataplane.workers, or limit the senders")
+    case .controlRateLimit:
+      (
+        "control-rate-limit",
+        "control frames (ARP, ND, IGMP, MLD, routing, LLDP) between NIC and tap exceed the limit of their class (show underlay); look for a storm or a loop"
+      )
+    case .hostRateLimit:
+      (
+        "host-rate-limit",
+        "the NIC receives more than vtepd takes, and the host's own traffic exceeds its share (show underlay); raise dataplane.workers, or limit the senders"
+      )
     case .refusedByKernel:
       (
         "refused-by-kernel",

@@ -86,6 +86,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case splitHorizon
   case innerLinkLocalControl
 
+  // A frame between a NIC that DPDK drives and its tap.
+  case controlRateLimit
+  case hostRateLimit
+
   // A frame or packet on its way out.
   case refusedByKernel
   // A frame that no worker has seen.

@@ -35,13 +35,15 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
   public var features: [String]
   /// What an operator should know about the device.
   public var notes: [String]
+  /// What passes between the NIC and its tap; nil: the kernel drives the NIC.
+  @Nullable public var classes: [HostClassRow]?
   /// Destinations of the address's family that are reached over the device.
   public var destinations: [DestinationRow]
 
   public init(
     address: String, present: Bool = true, device: String, driver: String, dpdk: String? = nil, mtu: Int? = nil, up: Bool = false,
     ignored: [String: UInt64] = [:], missed: UInt64 = 0, features: [String] = [], notes: [String] = [],
-    destinations: [DestinationRow] = []
+    classes: [HostClassRow]? = nil, destinations: [DestinationRow] = []
   ) {
     self.address = address
     self.present = present
@@ -54,10 +56,40 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
     self.missed = missed
     self.features = features
     self.notes = notes
+    self.classes = classes
     self.destinations = destinations
   }
 
-  enum CodingKeys: CodingKey { case address, present, device, driver, dpdk, mtu, up, ignored, missed, features, notes, destinations }
+  enum CodingKeys: CodingKey {
+    case address, present, device, driver, dpdk, mtu, up, ignored, missed, features, notes, classes, destinations
+  }
+}
+
+/// Frames of one class between a NIC that DPDK drives and its tap, since the start.
+public struct HostClassRow: Codable, Equatable, Sendable {
+  /// `link` (LACP, LLDP), `neighbor` (ARP, ND), `membership` (IGMP, MLD), `routing` (BGP, BFD and others) or `host`: everything else.
+  public var name: String
+  /// Frames per second and worker, in each direction; of `host`, only from a NIC that receives more than vtepd takes.
+  public var limit: UInt64
+  public var toHost: UInt64
+  public var fromHost: UInt64
+  /// Frames beyond the limit, which were dropped.
+  public var dropped: UInt64
+
+  public init(name: String, limit: UInt64, toHost: UInt64 = 0, fromHost: UInt64 = 0, dropped: UInt64 = 0) {
+    self.name = name
+    self.limit = limit
+    self.toHost = toHost
+    self.fromHost = fromHost
+    self.dropped = dropped
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case limit, dropped
+    case name = "class"
+    case toHost = "to_host"
+    case fromHost = "from_host"
+  }
 }
 
 /// A destination that the daemon keeps resolved: a remote VTEP or a multicast group.

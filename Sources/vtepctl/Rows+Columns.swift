@@ -231,6 +231,18 @@ extension UnderlayRow {
   }
 }
 
+extension HostClassRow {
+  static var columns: [Column<HostClassRow>] {
+    [
+      Column("  CLASS") { "  " + $0.name },
+      Column(number: "LIMIT/S") { "\($0.limit)" },
+      Column(number: "TO HOST") { "\($0.toHost)" },
+      Column(number: "FROM HOST") { "\($0.fromHost)" },
+      Column(number: "DROPPED") { "\($0.dropped)" },
+    ]
+  }
+}
+
 extension DestinationRow {
   static var columns: [Column<DestinationRow>] {
     [

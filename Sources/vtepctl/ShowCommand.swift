@@ -102,6 +102,12 @@ struct ShowCommand: CommandGroup {
       let rows = try session.ask(ShowUnderlay())
       var table = Table(UnderlayRow.columns)
       Output.standard.write(table.lines(for: rows))
+      var devices: Set<String> = []
+      for row in rows where devices.insert(row.device).inserted {
+        guard let classes = row.classes else { continue }
+        var table = Table(HostClassRow.columns)
+        Output.standard.write("\nbetween the NIC and \(row.device):\n" + table.lines(for: classes))
+      }
       for row in rows where !row.destinations.isEmpty {
         var destinations = Table(DestinationRow.columns)
         Output.standard.write("\n\(row.address) on \(row.device):\n" + destinations.lines(for: row.destinations))

@@ -62,8 +62,11 @@ import Testing
         UnderlayRow(
           address: "192.0.2.1", device: "eth0", driver: "af_packet", destinations: [DestinationRow(address: "192.0.2.2", state: .resolved)])
       )
-        == #"{"address":"192.0.2.1","destinations":[{"address":"192.0.2.2","next_hops":[],"state":"resolved"}],"device":"eth0","dpdk":null,"driver":"af_packet","features":[],"ignored":{},"missed":0,"mtu":null,"notes":[],"present":true,"up":false}"#
+        == #"{"address":"192.0.2.1","classes":null,"destinations":[{"address":"192.0.2.2","next_hops":[],"state":"resolved"}],"device":"eth0","dpdk":null,"driver":"af_packet","features":[],"ignored":{},"missed":0,"mtu":null,"notes":[],"present":true,"up":false}"#
         + "\n")
+    #expect(
+      try json(HostClassRow(name: "link", limit: 2000, toHost: 1))
+        == #"{"class":"link","dropped":0,"from_host":0,"limit":2000,"to_host":1}"# + "\n")
     #expect(
       try json(WorkerRow(worker: 0))
         == #"{"busy_percent":null,"core":null,"cycles_per_packet":null,"learn_events_lost":0,"packets":0,"queues":[],"worker":0}"# + "\n")

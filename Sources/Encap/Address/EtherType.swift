@@ -8,6 +8,12 @@ public enum EtherType {
   @inlinable public static var arp: UInt16 { 0x0806 }
   /// IPv6.
   @inlinable public static var ipv6: UInt16 { 0x86dd }
+  /// LACP and other slow protocols (IEEE 802.3-2018 annex 57A).
+  static var slowProtocols: UInt16 { 0x8809 }
+  /// LLDP (IEEE 802.1AB).
+  static var lldp: UInt16 { 0x88cc }
+  /// EAP over LANs (IEEE 802.1X).
+  static var eapol: UInt16 { 0x888e }
   /// The 802.1Q customer tag (C-TAG).
   @inlinable public static var customerTag: UInt16 { 0x8100 }
   /// The 802.1ad service tag (S-TAG).
@@ -30,6 +36,7 @@ public enum EtherType {
 enum IPProtocol {
   @inlinable static var hopByHop: UInt8 { 0 }
   @inlinable static var icmp: UInt8 { 1 }
+  @inlinable static var igmp: UInt8 { 2 }
   /// IPv4 in IP (RFC 2003).
   @inlinable static var ipv4: UInt8 { 4 }
   @inlinable static var tcp: UInt8 { 6 }
@@ -41,6 +48,9 @@ enum IPProtocol {
   @inlinable static var gre: UInt8 { 47 }
   @inlinable static var icmpv6: UInt8 { 58 }
   @inlinable static var destinationOptions: UInt8 { 60 }
+  @inlinable static var ospf: UInt8 { 89 }
+  @inlinable static var pim: UInt8 { 103 }
+  @inlinable static var vrrp: UInt8 { 112 }
   @inlinable static var sctp: UInt8 { 132 }
   /// MPLS in IP (RFC 4023).
   @inlinable static var mpls: UInt8 { 137 }

@@ -54,6 +54,22 @@ public struct OuterPacket: Sendable {
     self = OuterPacket.general(beginning, byteCount: byteCount, verifiesUDP: false, policy: policy)
   }
 
+  /// Whether a packet looks like UDP to a port, behind any tags: a cheap question, without a check of anything.
+  public static func claimsPort(_ port: UInt16, _ packet: RawSpan) -> Bool {
+    guard let offset = ControlFrame.typeOffset(packet) else { return false }
+    let header = offset &+ 2
+    switch packet.big16(offset) {
+    case EtherType.ipv4:
+      guard packet.byteCount >= header &+ 20, packet.byte(header &+ 9) == IPProtocol.udp else { return false }
+      let udp = header &+ 4 &* Int(packet.byte(header) & 0xf)
+      return packet.byteCount >= udp &+ 4 && packet.big16(udp &+ 2) == port
+    case EtherType.ipv6:
+      return packet.byteCount >= header &+ 44 && packet.byte(header &+ 6) == IPProtocol.udp && packet.big16(header &+ 42) == port
+    default:
+      return false
+    }
+  }
+
   /// The value of a packet that is not VXLAN, to start from.
   @inlinable @inline(__always)
   init() {

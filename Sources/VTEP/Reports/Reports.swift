@@ -152,6 +152,8 @@ public struct UnderlayReport: Sendable {
     /// What of the kernel or of the NIC is made use of.
     public var features: [String]
     public var notes: [String]
+    /// What passes between NIC and tap, of a NIC that is ours.
+    public var classes: [HostClassReport]?
   }
 
   public var settings: UnderlaySettings
@@ -172,6 +174,17 @@ public struct PlacementReport: Sendable {
   public var placement: Placement
   /// Those of each worker.
   public var queues: [[Queue]]
+}
+
+/// Frames of one class between a NIC and its tap, since the start.
+public struct HostClassReport: Sendable {
+  public var kind: HostFrameClass
+  /// Frames per second and worker, in each direction.
+  public var limit: UInt32
+  public var toHost: UInt64
+  public var fromHost: UInt64
+  /// Beyond the limit.
+  public var dropped: UInt64
 }
 
 public struct WorkerReport: Sendable {

@@ -180,7 +180,8 @@ extension RunningState {
           },
           missed: device.missed, driver: device.driverName, devargs: device.devargs,
           features: device.features(configuration.underlay),
-          notes: device.indexes.compactMap(refusalNote) + [device.driverText, device.filterNote].compactMap(\.self))
+          notes: device.indexes.compactMap(refusalNote) + [device.driverText, device.filterNote].compactMap(\.self),
+          classes: device.tapIndex.map { hostClassReports(nic: device.portIndex, tap: $0) })
       })
   }
 
@@ -193,6 +194,17 @@ extension RunningState {
       }
     }
     return PlacementReport(placement: placement, queues: queues)
+  }
+
+  private func hostClassReports(nic: PortIndex, tap: PortIndex) -> [HostClassReport] {
+    HostFrameClass.allCases.map { kind in
+      HostClassReport(
+        kind: kind, limit: kind.limit, toHost: counters.reduce(0) { $0 &+ $1.hostFrames(port: nic, kind).pointee.value },
+        fromHost: counters.reduce(0) { $0 &+ $1.hostFrames(port: tap, kind).pointee.value },
+        dropped: counters.reduce(0) {
+          $0 &+ $1.hostDrops(port: nic, kind).pointee.value &+ $1.hostDrops(port: tap, kind).pointee.value
+        })
+    }
   }
 
   public func workerReports() -> [WorkerReport] {

@@ -77,6 +77,10 @@ struct WorkerCounters: @unchecked Sendable {
   private let ignored: UnsafeMutablePointer<Counter>
   /// `Limits.ports` rows of `DropReason.count`.
   private let drops: UnsafeMutablePointer<Counter>
+  /// `Limits.ports` rows of `HostFrameClass.count`: frames from the NIC of an owned uplink to its tap, or from the tap; and those of them
+  /// that exceeded the limit of their class.
+  private let hostFrames: UnsafeMutablePointer<Counter>
+  private let hostDrops: UnsafeMutablePointer<Counter>
   /// `Limits.ports` entries: when the kernel last refused a frame, and why; 0: it never has.
   private let refusals: UnsafeMutablePointer<Counter>
 
@@ -91,12 +95,24 @@ struct WorkerCounters: @unchecked Sendable {
     flooded = Self.counters(Limits.domains)
     storms = Self.counters(Limits.domains * FloodClass.count)
     drops = Self.counters(Limits.ports * DropReason.count)
+    hostFrames = Self.counters(Limits.ports * HostFrameClass.count)
+    hostDrops = Self.counters(Limits.ports * HostFrameClass.count)
     refusals = Self.counters(Limits.ports)
   }
 
   @inline(always)
   func drop(port: PortIndex, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
     drops + (Int(port) * DropReason.count + Int(reason.rawValue))
+  }
+
+  /// Frames that have come in at a NIC or tap and went on to the other.
+  func hostFrames(port: PortIndex, _ kind: HostFrameClass) -> UnsafeMutablePointer<Counter> {
+    hostFrames + (Int(port) * HostFrameClass.count + Int(kind.rawValue))
+  }
+
+  /// Those that exceeded the limit of their class.
+  func hostDrops(port: PortIndex, _ kind: HostFrameClass) -> UnsafeMutablePointer<Counter> {
+    hostDrops + (Int(port) * HostFrameClass.count + Int(kind.rawValue))
   }
 
   /// - Parameter second: of `MonotonicClock`.

@@ -17,6 +17,8 @@ enum Limits {
   static let transmitBatch = 64
   /// Devices that a worker collects packets for at the same time.
   static let batches = 64
+  /// Control frames between NICs and taps that one worker keeps while a NIC has no room.
+  static let controlFrames = 64
   /// Packets to take from queues before what was collected is sent.
   static let flushPackets = 256
   /// Frames that one worker holds while next hops resolve, in all and for one VTEP.

@@ -97,6 +97,14 @@ struct Worker: ~Copyable {
 
   /// Per port: remaining budget of the slow path until the next tick.
   let slowPathBudgets: UnsafeMutablePointer<UInt16>
+  /// The same of NICs and taps of owned uplinks, `HostFrameClass.count` per port.
+  let hostBudgets: UnsafeMutablePointer<UInt32>
+  /// Control frames that leave before everything else, and where to.
+  let controlFrames: UnsafeMutablePointer<OpaquePointer?>
+  let controlPorts: UnsafeMutablePointer<PortIndex>
+  var controlCount = 0
+  /// Per port; of NICs of owned uplinks.
+  let uplinkLoads: UnsafeMutablePointer<UplinkLoad>
 
   var held: HeldFrames
   /// Set from time to time: handle held frames and the slow path in the next round.
@@ -136,6 +144,12 @@ struct Worker: ~Copyable {
     framesOfQueue = .allocate(capacity: Limits.transmitBatch)
     slowPathBudgets = .allocate(capacity: Limits.ports)
     slowPathBudgets.initialize(repeating: Self.slowPathBudget, count: Limits.ports)
+    hostBudgets = .allocate(capacity: Limits.ports * HostFrameClass.count)
+    controlFrames = .allocate(capacity: Limits.controlFrames)
+    controlPorts = .allocate(capacity: Limits.controlFrames)
+    uplinkLoads = .allocate(capacity: Limits.ports)
+    uplinkLoads.initialize(repeating: UplinkLoad(), count: Limits.ports)
+    for port in 0..<Limits.ports { HostFrameClass.refill(hostBudgets + port * HostFrameClass.count) }
     held = HeldFrames()
     readiness = Readiness(epoll: context.epoll)
     receiver = KernelReceiver(pool: context.pool, largePool: context.largePool)
@@ -147,6 +161,7 @@ struct Worker: ~Copyable {
 
   deinit {
     held.frames.forEach { $0.mbuf.free() }
+    cdpdk_mbuf_free_bulk(controlFrames, UInt32(controlCount))
     frames.deallocate()
     stage.deallocate()
     arrivals.deallocate()
@@ -161,6 +176,10 @@ struct Worker: ~Copyable {
     queueOfFrame.deallocate()
     framesOfQueue.deallocate()
     slowPathBudgets.deallocate()
+    hostBudgets.deallocate()
+    controlFrames.deallocate()
+    controlPorts.deallocate()
+    uplinkLoads.deallocate()
     guestRounds.deallocate()
   }
 
@@ -203,7 +222,7 @@ struct Worker: ~Copyable {
       }
       total += visitGuests()
     }
-    if batchCount != 0 { flushBatches() }
+    if batchCount != 0 { flushBatches() } else if controlCount != 0 { flushControlFrames() }
     if sentLearnEvents { wakeLearner() }
     return total
   }

@@ -7,13 +7,15 @@ struct TCPFrame {
   var source: MACAddress
   var destination: MACAddress
   var isIPv6 = false
+  var destinationPort: UInt16 = 5000
   var sequence: UInt32 = 0xffff_f000
   var identification: UInt16 = 0xfffe
   /// Without FIN, PSH and CWR unless they are wanted.
   var flags: UInt8 = 0x10
   var payload: [UInt8]
 
-  init(from source: MACAddress, to destination: MACAddress, isIPv6: Bool = false, byteCount: Int) {
+  init(from source: MACAddress, to destination: MACAddress, isIPv6: Bool = false, byteCount: Int, destinationPort: UInt16 = 5000) {
+    self.destinationPort = destinationPort
     self.source = source
     self.destination = destination
     self.isIPv6 = isIPv6
@@ -25,7 +27,7 @@ struct TCPFrame {
   /// With its checksum, or with only the pseudo-header sum in its place.
   func bytes(finished: Bool) -> Frame {
     // Twelve octets of options: two NOPs and a time stamp.
-    var tcp: [UInt8] = .big16(4000) + .big16(5000) + .big32(sequence) + .big32(77) + [0x80, flags] + .big16(500)
+    var tcp: [UInt8] = .big16(4000) + .big16(destinationPort) + .big32(sequence) + .big32(77) + [0x80, flags] + .big16(500)
     tcp += [0, 0, 0, 0, 1, 1, 8, 10] + .big32(0x1234_5678) + .big32(0x9abc_def0) + payload
     let frame = Frame.over(isIPv6, from: source, to: destination, identification: identification, number: 6, tcp)
     return finished ? frame : frame.unfinished

@@ -129,6 +129,7 @@ extension Worker {
   @inline(never)
   mutating func serveSlowPath() {
     for index in 0..<Limits.ports { slowPathBudgets[index] = Self.slowPathBudget }
+    refillHostBudgets()
     guard let injections else { return }
     var item = SlowPathItem()
     for _ in 0..<SlowPathRing.capacity {

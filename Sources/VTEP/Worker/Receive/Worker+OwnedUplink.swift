@@ -9,11 +9,17 @@ import MACTable
 extension Worker {
   /// A burst from either of the two.
   @inline(never)
-  mutating func receiveFromOwnedUplink(_ count: Int, _ port: UnsafePointer<PortEntry>, portIndex: PortIndex) {
-    if port.pointee.isUnderlay {
-      receiveFromNIC(count, port, portIndex: portIndex)
-    } else {
+  mutating func receiveFromOwnedUplink(_ count: Int, _ port: UnsafePointer<PortEntry>, _ queue: UnsafePointer<ReceiveQueue>) {
+    let portIndex = queue.pointee.port
+    guard port.pointee.isUnderlay else {
       receiveFromKernel(count, nic: port.pointee.partner, portIndex: portIndex)
+      return
+    }
+    receiveFromNIC(count, port, portIndex: portIndex)
+    if count == Limits.burst {
+      noteFullBurst(port, queue)
+    } else {
+      uplinkLoads[Int(portIndex)].fullBursts = 0
     }
   }
 
@@ -96,12 +102,6 @@ extension Worker {
     outer.outcome != .notVXLAN && isOurs(outer.destination)
   }
 
-  /// Adds a frame to the batch of the tap.
-  @inline(never)
-  mutating func handToKernel(_ mbuf: Mbuf, portIndex: PortIndex) {
-    transmit(mbuf, byteCount: mbuf.byteCount, port: snapshot.pointee.ports[Int(portIndex)].partner)
-  }
-
   // -- from the kernel --------------------------------------------------------------------------------------------------
 
   /// What the host sends: to the NIC, once checksums are complete and large segments cut. That is the workers' task on every NIC.
@@ -110,23 +110,24 @@ extension Worker {
     for index in 0..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      if let reason = acceptRequest(mbuf) {
+      let kind = HostFrameClass(mbuf.bytes)
+      if let reason = acceptRequest(mbuf) ?? refusal(of: kind, portIndex: portIndex) {
         drop(mbuf, port: portIndex, reason)
       } else if mbuf.hasRequest {
-        finish(mbuf, for: .uplink(nic), ingress: portIndex)
+        finish(mbuf, for: .uplink(nic, kind), ingress: portIndex)
       } else {
-        transmitWhole(mbuf, nic: nic, ingress: portIndex)
+        transmitWhole(mbuf, kind, nic: nic, ingress: portIndex)
       }
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(truncatingIfNeeded: count), bytes: byteCount)
   }
 
-  /// Adds a complete frame to the batch of a NIC, in one buffer if the NIC sends no others.
-  mutating func transmitWhole(_ mbuf: Mbuf, nic: PortIndex, ingress: PortIndex) {
+  /// Sends a complete frame to a NIC, in one buffer if the NIC sends no others.
+  mutating func transmitWhole(_ mbuf: Mbuf, _ kind: HostFrameClass, nic: PortIndex, ingress: PortIndex) {
     if mbuf.isContiguous || snapshot.pointee.ports[Int(nic)].sendsSegments {
-      transmit(mbuf, byteCount: mbuf.byteCount, port: nic)
+      transmit(mbuf, kind, port: nic)
     } else if let whole = gatherPacket(mbuf) {
-      transmit(whole, byteCount: whole.byteCount, port: nic)
+      transmit(whole, kind, port: nic)
     } else {
       drop(mbuf, port: ingress, .noBuffers)
     }

@@ -19,10 +19,13 @@ extension Worker {
     case .xdp: count = receiveFromXDP(queue, port)
     case .none: return -1
     }
-    if count <= 0 { return count }
+    if count <= 0 {
+      if port.pointee.partner != .absent { uplinkLoads[Int(queue.pointee.port)].fullBursts = 0 }
+      return count
+    }
     if port.pointee.isHardware { prefetch(count) }
     if port.pointee.partner != .absent {
-      receiveFromOwnedUplink(count, port, portIndex: queue.pointee.port)
+      receiveFromOwnedUplink(count, port, queue)
     } else if port.pointee.isUnderlay {
       if receiver.hasNotes {
         receiveNoted(count, portIndex: queue.pointee.port)

@@ -65,7 +65,7 @@ extension Worker {
     case tunnel(Tunnel)
     case local(LocalTarget)
     /// The NIC of an uplink.
-    case uplink(PortIndex)
+    case uplink(PortIndex, HostFrameClass)
   }
 
   /// Segments a frame or completes its checksum, and sends the result on. Consumes the frame.
@@ -95,8 +95,8 @@ extension Worker {
     case .local(let target):
       let port = snapshot.pointee.ports + Int(target.port)
       put(mbuf, wireByteCount: mbuf.byteCount, to: target, port, ingress: ingress, mayJoin: true)
-    case .uplink(let nic):
-      transmitWhole(mbuf, nic: nic, ingress: ingress)
+    case .uplink(let nic, let kind):
+      transmitWhole(mbuf, kind, nic: nic, ingress: ingress)
     }
   }
 }

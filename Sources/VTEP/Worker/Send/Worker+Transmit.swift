@@ -61,6 +61,7 @@ extension Worker {
 
   @inline(never)
   mutating func flushBatches() {
+    if controlCount != 0 { flushControlFrames() }
     for index in 0..<batchCount {
       if batchSizes[index].frames != 0 { flushBatch(index) }
       batchOfPort[Int(batchPorts[index])] = Self.noBatch
@@ -202,7 +203,7 @@ extension Worker {
   }
 
   @inline(always)
-  private mutating func transmitLocked(
+  mutating func transmitLocked(
     _ portID: UInt16, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int
   ) -> UInt16 {
     cdpdk_spin_lock(transmitLocks + lock)

@@ -186,6 +186,13 @@ extension DropRow {
   }
 }
 
+extension HostClassRow {
+  init(_ report: HostClassReport) {
+    self.init(
+      name: report.kind.name, limit: UInt64(report.limit), toHost: report.toHost, fromHost: report.fromHost, dropped: report.dropped)
+  }
+}
+
 extension MulticastRow {
   init(_ report: GroupReport) {
     self.init(
