@@ -225,15 +225,21 @@ static inline void cdpdk_spin_lock(uint32_t *l) { rte_spinlock_lock((rte_spinloc
 static inline void cdpdk_spin_unlock(uint32_t *l) { rte_spinlock_unlock((rte_spinlock_t *)l); }
 
 // -- devices -----------------------------------------------------------------------------------------------------------
-// `rss_flows`: RTE_ETH_RSS_* of what is spread over the receive queues; 0: whatever the driver does by itself.
-static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t rx_offloads, uint64_t tx_offloads, uint64_t rss_flows) {
+// `rss_flows`: RTE_ETH_RSS_* of what is spread over the receive queues; 0: whatever the driver does by itself. `link_events`, `removal_events`:
+// the driver is to report them.
+static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t rx_offloads, uint64_t tx_offloads, uint64_t rss_flows,
+                                         int link_events, int removal_events) {
   struct rte_eth_conf conf;
   memset(&conf, 0, sizeof conf);
   conf.rxmode.offloads = rx_offloads;
   conf.txmode.offloads = tx_offloads;
+  conf.intr_conf.lsc = link_events != 0;
+  conf.intr_conf.rmv = removal_events != 0;
   if (rss_flows != 0) { conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS; conf.rx_adv_conf.rss_conf.rss_hf = rss_flows; }
   return rte_eth_dev_configure(port, rxq, txq, &conf);
 }
+static inline int cdpdk_device_has_link_events(uint32_t flags) { return (flags & RTE_ETH_DEV_INTR_LSC) != 0; }
+static inline int cdpdk_device_has_removal_events(uint32_t flags) { return (flags & RTE_ETH_DEV_INTR_RMV) != 0; }
 // Flows of IP packets, told apart by addresses and, where there are any, ports.
 static inline uint64_t cdpdk_rss_flows(void) { return RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP; }
 static inline uint64_t cdpdk_rx_offload_scatter(void) { return RTE_ETH_RX_OFFLOAD_SCATTER; }
@@ -242,6 +248,13 @@ static inline const char *cdpdk_device_bus(uint16_t port) {
   struct rte_eth_dev_info info;
   return rte_eth_dev_info_get(port, &info) == 0 ? rte_bus_name(rte_dev_bus(info.device)) : NULL;
 }
+// Events of all devices, below the drivers. Experimental in DPDK, but the same since 18.02.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+static inline int cdpdk_device_events_register(rte_dev_event_cb_fn callback, void *context) {
+  return rte_dev_event_callback_register(NULL, callback, context);
+}
+#pragma GCC diagnostic pop
 static inline int cdpdk_device_mac(uint16_t port, uint8_t *octets) {
   struct rte_ether_addr a;
   int r = rte_eth_macaddr_get(port, &a);

@@ -18,6 +18,8 @@ struct EthernetDevice: Sendable {
   var usesRSS = false
   /// Name of DPDK's driver, `net_virtio` for example.
   var driver = ""
+  /// It is told of changes of its link (`UplinkEvents`), and is not asked.
+  var reportsLink = false
   /// Why the driver has refused the MTU that it was opened with (errno); 0: it has not.
   var mtuError: Int32 = 0
   /// Path of a socket that the driver leaves behind.
@@ -37,6 +39,7 @@ struct EthernetDevice: Sendable {
 
   /// Stops and removes the device. No worker may refer to it any more.
   func remove(subject: String) throws(VTEPError) {
+    UplinkEvents.end(portID)
     if let ownedSocket { MemifListener.close(ownedSocket) }
     defer {
       if let ownedSocket { UnixSocketPath.removeIfAbandoned(ownedSocket) }
@@ -94,7 +97,12 @@ struct EthernetDevice: Sendable {
     var count = min(queues, Int(info.max_rx_queues), Int(info.max_tx_queues))
     var flows: UInt64 = 0
     var receiveOffloads: UInt64 = 0
+    var reports: (link: Int32, removal: Int32) = (0, 0)
     if case .uplink = purpose {
+      let driver = info.driver_name.map { String(cString: $0) } ?? ""
+      let flags = info.dev_flags?.pointee ?? 0
+      if UplinkEvents.reportLinks(driver) { reports.link = cdpdk_device_has_link_events(flags) }
+      reports.removal = cdpdk_device_has_removal_events(flags)
       if count > 1 { flows = info.flow_type_rss_offloads & cdpdk_rss_flows() }
       // Without RSS everything comes by the first queue. Virtual drivers have ways of their own.
       if flows == 0 && isHardware { count = 1 }
@@ -103,7 +111,8 @@ struct EthernetDevice: Sendable {
     let segments = info.tx_offload_capa & cdpdk_tx_offload_multi_segs()
     let queueCount = UInt16(count)
     try VTEPError.check(
-      cdpdk_device_configure(portID, queueCount, queueCount, receiveOffloads, segments, flows), "\(subject): configure")
+      cdpdk_device_configure(portID, queueCount, queueCount, receiveOffloads, segments, flows, reports.link, reports.removal),
+      "\(subject): configure")
     try setUpQueues(portID, count: queueCount, runtime: runtime, subject: subject)
     var mtuError: Int32 = 0
     if case .uplink(let mtu?) = purpose { mtuError = rte_eth_dev_set_mtu(portID, UInt16(clamping: mtu)) }
@@ -118,7 +127,8 @@ struct EthernetDevice: Sendable {
     return EthernetDevice(
       portID: portID, queueCount: count, sendsSegments: segments != 0,
       mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }), isHardware: isHardware, usesRSS: flows != 0,
-      driver: info.driver_name.map { String(cString: $0) } ?? "", mtuError: mtuError == -ENOTSUP ? 0 : -mtuError)
+      driver: info.driver_name.map { String(cString: $0) } ?? "", reportsLink: reports.link != 0,
+      mtuError: mtuError == -ENOTSUP ? 0 : -mtuError)
   }
 
   private static func setUpQueues(_ portID: UInt16, count: UInt16, runtime: DPDKRuntime, subject: String) throws(VTEPError) {

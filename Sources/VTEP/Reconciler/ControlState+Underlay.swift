@@ -204,6 +204,30 @@ extension ControlState {
     for position in underlay.devices.indices { followNIC(at: position) }
   }
 
+  /// Looks at the links of some NICs, and follows those that have changed.
+  ///
+  /// - Returns: whether one has.
+  mutating func followLinks(_ isMeant: (OwnedNIC) -> Bool) -> Bool {
+    var hasChanged = false
+    for position in underlay.devices.indices {
+      guard let nic = underlay.devices[position].nic, isMeant(nic), effects.hasLink(nic) != nic.hasLink else { continue }
+      followNIC(at: position)
+      hasChanged = true
+    }
+    return hasChanged
+  }
+
+  /// A NIC is being taken away: by the kernel, from vfio-pci, or out of the machine. Its driver waits until we have given it back.
+  ///
+  /// - Parameter name: DPDK's.
+  mutating func removeNIC(_ name: String) {
+    guard let position = underlay.devices.firstIndex(where: { $0.nic?.name == name }) else { return }
+    let device = underlay.devices[position]
+    effects.log.error("\(device.uplink.subject): the NIC \(name) was taken away; trying again each second to open it")
+    detach(at: position)
+    settle()
+  }
+
   private mutating func followNIC(at position: Int) {
     let device = underlay.devices[position]
     guard let nic = device.nic, let link = device.link else { return }
@@ -219,6 +243,11 @@ extension ControlState {
     let device = underlay.devices[position]
     let outlook = device.devargs == nil ? "waiting for it to come back" : "creating it again"
     effects.log.error("\(device.uplink.subject): the interface is gone; \(outlook)")
+    detach(at: position)
+  }
+
+  private mutating func detach(at position: Int) {
+    let device = underlay.devices[position]
     underlay.devices[position].link = nil
     underlay.devices[position].device = nil
     underlay.devices[position].nic = nil

@@ -58,7 +58,9 @@ extension LiveEffects {
       bus: DPDKDevice.bus(nic), name: DPDKDevice.name(nic), arguments: DPDKDevice.arguments(nic), queues: dataplane.workers,
       purpose: .uplink(mtu: old?.mtu), runtime: runtime, subject: "underlay.dpdk \(DPDKDevice.name(nic))")
     do throws(VTEPError) {
-      return try openTap(uplink, device, old)
+      let opened = try openTap(uplink, device, old)
+      UplinkEvents.begin(device.portID, mailbox)
+      return opened
     } catch {
       try? device.remove(subject: uplink.subject)
       throw error
@@ -100,6 +102,8 @@ extension LiveEffects {
       throw error
     }
   }
+
+  func hasLink(_ nic: OwnedNIC) -> Bool { nic.device.hasLink }
 
   func link(index: Int32) -> Link? { (try? netlink.link(index: index)) ?? nil }
 

@@ -10,6 +10,7 @@ extension Reconciler {
     var moves: [Learner.MoveReport] = []
     var hasOtherAddresses = false
     var touched: Set<String> = []
+    var linkReport: Double?
     effects.opensTogether = true
     defer { effects.opensTogether = false }
     for message in mailbox.takeAll() {
@@ -22,6 +23,10 @@ extension Reconciler {
         for report in reports { state.heed(report) }
       case .guest(let name):
         state.refresh(name)
+      case .nicLink(let portID, let seconds):
+        if state.followLinks({ $0.device.portID == portID }) { linkReport = min(linkReport ?? seconds, seconds) }
+      case .nicRemoved(let name):
+        state.removeNIC(name)
       case .alarm(let alarm):
         state.heed(alarm)
       case .puntTapLost(let name):
@@ -42,6 +47,10 @@ extension Reconciler {
     }
     for name in touched { state.refresh(name) }
     state.settle()
+    if let linkReport {
+      let microseconds = Int((MonotonicClock.preciseSeconds() - linkReport) * 1e6)
+      log.info("packets take other links \(microseconds) µs after the driver's report")
+    }
     if !unknown.isEmpty { state.enter(unknown) }
     publishReports()
     if !moves.isEmpty { tell(moves) }

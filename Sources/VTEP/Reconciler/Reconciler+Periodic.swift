@@ -27,6 +27,17 @@ extension Reconciler {
     publishReports()
   }
 
+  /// Forty times a second, while there are NICs that are ours: most drivers do not report their links, or not each time.
+  ///
+  /// - Returns: milliseconds until the next time.
+  func followLinks() -> Int {
+    if state.followLinks({ !$0.device.reportsLink }) {
+      state.settle()
+      publishReports()
+    }
+    return state.underlay.devices.contains { $0.nic != nil } ? 25 : 200
+  }
+
   private func everySecond() {
     state.retryUnderlay()
     state.retryNeighbors()

@@ -168,6 +168,14 @@ public actor Reconciler {
           await self?.tick()
         }
       })
+    tasks.append(
+      Task { [weak self] in
+        var milliseconds = 200
+        while !Task.isCancelled {
+          try? await Task.sleep(for: .milliseconds(milliseconds))
+          milliseconds = await self?.followLinks() ?? 200
+        }
+      })
   }
 
   /// Stops forwarding, removes taps, leaves groups. Idempotent.

@@ -40,6 +40,8 @@ protocol ReconcilerEffects: AnyObject {
   /// While it is true, what was read of the host's interfaces for one port serves for all that are opened.
   var opensTogether: Bool { get set }
   func openUnderlay(_ uplink: UnderlaySettings.Uplink, udpPort: UInt16) throws(VTEPError) -> OpenedUplink
+  /// Whether a NIC that is ours has a link, by its driver.
+  func hasLink(_ nic: OwnedNIC) -> Bool
   /// Has a NIC that is ours and its tap follow each other.
   ///
   /// - Parameter link: the tap's.

@@ -73,6 +73,8 @@ struct ControlPartsTests {
       switch $0 {
       case .alarm: "alarm"
       case .puntTapLost(let name): "tap \(name)"
+      case .nicLink(let portID, _): "link \(portID)"
+      case .nicRemoved(let name): "NIC \(name)"
       case .pathMTU(let reports): "\(reports.count) path MTUs"
       case .kernel(.resync): "resync"
       case .kernel: "kernel"

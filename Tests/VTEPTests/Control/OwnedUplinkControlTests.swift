@@ -61,6 +61,51 @@ struct OwnedUplinkControlTests {
     #expect(device.isUp && adjacencies.count == 1)
   }
 
+  @Test("a report of a lost link makes a snapshot at once, in which all flows take the other uplink")
+  mutating func reported() throws {
+    var new = state.desired
+    new.underlay = Self.underlay(["0000:03:00.0", "0000:04:00.0"], ["u0", "u1"])
+    try state.apply(new)
+    let other = state.underlay.devices[1]
+    effects.routeInterfaces = [1, try #require(other.link?.index)]
+    state.stale.routes = true
+    state.settle()
+    #expect(adjacencies.map(\.port) == [device.portIndex, other.portIndex])
+    _ = effects.take()
+    // Of the other, and of none: nothing happens.
+    let portIDs = state.underlay.devices.map { $0.nic?.device.portID }
+    #expect(!state.followLinks { $0.device.portID == portIDs[1] } && !state.followLinks { _ in true })
+    effects.links["0000:03:00.0"] = false
+    #expect(!state.followLinks { $0.device.portID == portIDs[1] })
+    #expect(state.followLinks { $0.device.portID == portIDs[0] })
+    state.settle()
+    #expect(effects.take().contains(.publish) && adjacencies.map(\.port) == [other.portIndex])
+    #expect(!state.followLinks { _ in true })
+    effects.links["0000:03:00.0"] = true
+    #expect(state.followLinks { $0.device.portID == portIDs[0] })
+    state.settle()
+    #expect(effects.take().contains(.publish) && adjacencies.count == 2)
+  }
+
+  @Test("a NIC that is taken away is given back, with its tap, and opened again when it is there")
+  mutating func takenAway() throws {
+    let indexes = device.indexes
+    effects.broken = ["u0"]
+    state.removeNIC("0000:04:00.0")
+    #expect(device.isUp && effects.take().isEmpty)
+    state.removeNIC("0000:03:00.0")
+    #expect(effects.count(.close("underlay.tap u0")) == 2 && adjacencies.isEmpty)
+    #expect(effects.lines.take().contains { $0.contains("the NIC 0000:03:00.0 was taken away") })
+    #expect(indexes.allSatisfy { !state.model.ports[Int($0)].isAttached } && state.model.receiveQueues.joined().isEmpty)
+    state.removeNIC("0000:03:00.0")
+    state.retryUnderlay()
+    #expect(device.device == nil && device.fault != nil)
+    effects.broken = []
+    state.retryUnderlay()
+    state.settle()
+    #expect(device.isUp && device.indexes == indexes && adjacencies.count == 1)
+  }
+
   @Test("with the tap the NIC is closed, and both are opened again")
   mutating func deleted() throws {
     let indexes = device.indexes

@@ -32,6 +32,8 @@ final class RecordedEffects: ReconcilerEffects {
 
   /// MTU of the routes to all VTEPs.
   var routeMTU: Int?
+  /// Interfaces of their next hops.
+  var routeInterfaces: [Int32] = [1]
 
   /// What devices say, by their ports' names; others are up.
   var statuses: [String: PortStatus] = [:]
@@ -141,6 +143,8 @@ final class RecordedEffects: ReconcilerEffects {
   /// Whether NICs have a link, by their names; others do.
   var links: [String: Bool] = [:]
 
+  func hasLink(_ nic: OwnedNIC) -> Bool { links[nic.name] ?? true }
+
   func follow(_ nic: OwnedNIC, _ link: Link, subject: String) -> OwnedNIC {
     var nic = nic
     nic.hasLink = links[nic.name] ?? true
@@ -224,7 +228,7 @@ final class RecordedEffects: ReconcilerEffects {
 
   func owned(_ addresses: [IPAddress]) throws(NetlinkError) -> Set<IPAddress> { Set(addresses) }
   func route(to address: IPAddress, from source: IPAddress?, udpPort: UInt16) throws(NetlinkError) -> Route? {
-    Route(type: .unicast, nextHops: [NextHop(gateway: nil, interfaceIndex: 1)], mtu: routeMTU)
+    Route(type: .unicast, nextHops: routeInterfaces.map { NextHop(gateway: nil, interfaceIndex: $0) }, mtu: routeMTU)
   }
   func pathMTUSeconds(isIPv4: Bool) -> UInt32 { 600 }
   func neighbors() throws(NetlinkError) -> [Neighbor] { [] }
