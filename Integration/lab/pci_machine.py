@@ -47,10 +47,11 @@ class PCIMachine(VirtualMachine):
         """Gives the card to vfio-pci."""
         self.shell("chmod 755 / && mkdir -p /run && mount -t tmpfs none /run && echo 48 >/proc/sys/vm/nr_hugepages")
         self.shell("for module in $(cat /modules/others); do insmod /modules/$module.ko || exit 1; done")
-        device = f"/sys/bus/pci/devices/{self.address}"
-        self.shell(f"echo vfio-pci >{device}/driver_override; [ ! -e {device}/driver ] || echo {self.address} >{device}/driver/unbind; "
-                   f"echo {self.address} >/sys/bus/pci/drivers_probe; [ $(basename $(readlink {device}/driver)) = vfio-pci ]")
+        self.take_card()
         return self
+
+    def take_card(self):
+        self.shell(f"vtepctl underlay take {self.address}")
 
     # -- vtepd -------------------------------------------------------------------------------------------------------------
 

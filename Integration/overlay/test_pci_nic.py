@@ -90,15 +90,29 @@ def test_card(lab, card):
     if card == "virtio":
         machine.set_link(False)
         wait_until(lambda: not scene.row()["up"], lambda: f"{scene.row()}")
+        assert "after the driver's report" in machine.shell("cat /tmp/log")
         machine.set_link(True)
         wait_until(lambda: scene.row()["up"], lambda: f"{scene.row()}")
         scene.wait_pings()
 
+    # The kernel wants the card back, and finds it again.
+    machine.shell(f"echo 1 >/sys/bus/pci/devices/{machine.address}/remove", seconds=60)
+    wait_until(lambda: not scene.row()["up"], lambda: f"{scene.row()}")
+    assert f"the NIC {machine.address} was taken away" in machine.shell("cat /tmp/log")
+    machine.shell("echo 1 >/sys/bus/pci/rescan")
+    machine.take_card()
+    wait_until(lambda: scene.row()["up"], lambda: f"{scene.row()}\n{machine.shell('cat /tmp/log')}")
+    machine.shell("ip address add 192.0.2.1/24 dev vtep0")
+    scene.wait_pings()
+
     # The card goes back to the kernel, as the documentation says.
+    status, output = machine.shell(f"vtepctl underlay release {machine.address} 2>&1", check=False)
+    assert status == 1 and "vtepd uses it" in output, output
     machine.stop_vtepd()
-    device = f"/sys/bus/pci/devices/{machine.address}"
-    machine.shell(f"echo >{device}/driver_override && echo {machine.address} >{device}/driver/unbind && "
-                  f"echo {machine.address} >/sys/bus/pci/drivers_probe")
+    status, output = machine.shell(f"vtepctl underlay release {machine.address} 2>&1", check=False)
+    # The machine's kernel has no driver for an e1000e.
+    expected = (0, "has the kernel's driver virtio-pci: eth0") if card == "virtio" else (1, "no driver of the kernel has taken it")
+    assert status == expected[0] and expected[1] in output, output
     if card == "virtio":
         machine.shell("ip link set eth0 up && ip address add 192.0.2.1/24 dev eth0")
         machine.wait_ping("192.0.2.2")

@@ -18,7 +18,8 @@ struct VTEPCtl: ParsableCommand {
     version: Version.text,
     subcommands: [
       StatusCommand.self, ShowCommand.self, MACCommand.self, VNICommand.self, PeerCommand.self, PortCommand.self,
-      BindingCommand.self, ConfigCommand.self, OVSDBCommand.self, DoctorCommand.self, VerifyCommand.self, CompletionsCommand.self,
+      BindingCommand.self, UnderlayCommand.self, ConfigCommand.self, OVSDBCommand.self, DoctorCommand.self, VerifyCommand.self,
+      CompletionsCommand.self,
     ])
 
   @Option(help: "Control socket of the daemon.", completion: .file())
