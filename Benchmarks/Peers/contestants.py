@@ -33,6 +33,7 @@ class Contestant:
     """A running switch. `source` and `sink` are devargs; `queues` are receive queues of the source, one for each worker."""
 
     title = ""
+    is_lossy = False  # it may drop what it cannot process
     longest_sample = 65535  # octets of a frame that it sends to net_pcap, whose MTU is fixed
 
     @classmethod
@@ -55,11 +56,11 @@ class Contestant:
         """Their devargs; a device of the same driver needs another number."""
         return (self.sink, self.source) if self.line.direction == "decapsulation" else (self.source, self.sink)
 
-    def find_threads(self, process, prefix):
-        """The statistics of the threads whose names begin so."""
+    def find_threads(self, process, prefix, others=0):
+        """The statistics of the threads whose names begin so: workers and `others`."""
         tasks = list(pathlib.Path(f"/proc/{process.pid}/task").iterdir())
         self.threads = [task / "schedstat" for task in tasks if (task / "comm").read_text().startswith(prefix)]
-        assert len(self.threads) == len(self.workers), f"{self.title}: threads {[(task / 'comm').read_text().strip() for task in tasks]}"
+        assert len(self.threads) == len(self.workers) + others, f"{self.title}: threads {[(task / 'comm').read_text().strip() for task in tasks]}"
 
     def processor_seconds(self):
         return sum(int(thread.read_text().split()[0]) for thread in self.threads) / 1e9
@@ -129,6 +130,7 @@ class VtepdProcess(Contestant):
     """vtepd as it is shipped: it learns, ages, counts and checks."""
 
     title = "vtepd"
+    io_cores = 0
 
     @staticmethod
     def memory(line, workers=1):
@@ -197,7 +199,7 @@ class VtepdProcess(Contestant):
             wait_until(lambda: all(row["state"] == "resolved" for row in self.tunnels()), lambda: f"VTEPs are resolved: {self.tunnels()[0]}")
         wait_until(lambda: self.session("status")["macs"] >= line.known,
                    lambda: f"addresses are known: {self.session('status')}", 120)
-        self.find_threads(daemon.process, "rte-worker")
+        self.find_threads(daemon.process, "rte-worker", self.io_cores)
 
     def tunnels(self):
         page = self.session("show.vteps")
@@ -224,6 +226,19 @@ class VtepdProcess(Contestant):
     def stop(self):
         status = self.daemon.stop()
         assert status == 0, f"vtepd ended with {status}:\n{self.daemon.log()}"
+
+
+class VtepdWithIOCore(VtepdProcess):
+    """The same with an io-core on the processor that has everything else. What a worker does not manage is dropped, as by a NIC."""
+
+    title = "vtepd, io-core"
+    is_lossy = True
+    io_cores = 1
+
+    def config(self):
+        config = super().config()
+        config["dataplane"]["io-cores"] = [self.rest]
+        return config
 
 
 class OpenVSwitch(Contestant):
@@ -328,3 +343,4 @@ class OpenVSwitch(Contestant):
 
 
 ALL = {"testpmd": Testpmd, "vtepd": VtepdProcess, "ovs": OpenVSwitch}
+ON_REQUEST = {"io-core": VtepdWithIOCore}

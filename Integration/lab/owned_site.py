@@ -34,7 +34,7 @@ class OwnedHost(UnderlayHost):
 
 
 class OwnedSite:
-    def __init__(self, lab, ipv6=False, workers=1, is_persistent=True, nic=NIC, flood="multicast"):
+    def __init__(self, lab, ipv6=False, workers=1, is_persistent=True, nic=NIC, flood="multicast", io_cores=()):
         self.switch = Switch(lab)
         self.host, self.peer = OwnedHost(lab, self.switch), KernelVXLANHost(lab, self.switch, 2)
         self.group = GROUP6 if ipv6 else GROUP4
@@ -46,15 +46,16 @@ class OwnedSite:
         self.is_persistent = is_persistent
         if is_persistent:
             self.host.add_tap("multi_queue" if workers > 1 else "")
-        if workers > 1:
-            nic += f",qpairs={workers}"
+        queues = len(io_cores) or workers
+        if queues > 1:
+            nic += f",qpairs={queues}"
         section = {"vni": VNI, "flood": flood, **({"group": self.group} if flood == "multicast" else {"peers": [theirs]})}
         self.daemon = Vtepd(self.host.namespace, {
             "underlay": {"addresses": [ours], "dpdk": nic, "tap": "vtep0"},
             "vnis": [section],
             "ports": [{"name": "vm1", "kind": "netdev", "device": "port1", "vni": VNI}],
         })
-        self.daemon.config["dataplane"]["workers"] = workers
+        self.daemon.config["dataplane"] |= {"workers": workers} | ({"io-cores": list(io_cores)} if io_cores else {})
         # The hosts themselves, as the ends of streams.
         self.stations = [Guest(lab, f"station{host.number}", host.number, namespace=host.namespace) for host in (self.host, self.peer)]
         for station, host in zip(self.stations, (self.host, self.peer)):

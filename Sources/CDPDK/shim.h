@@ -221,6 +221,19 @@ static inline void cdpdk_mbuf_note_tag(cdpdk_mbuf m, uint16_t tci) { m->vlan_tci
 // -- packet I/O --------------------------------------------------------------------------------------------------------
 static inline uint16_t cdpdk_rx_burst(uint16_t port, uint16_t queue, cdpdk_mbuf *m, uint16_t n) { return rte_eth_rx_burst(port, queue, m, n); }
 static inline uint16_t cdpdk_tx_burst(uint16_t port, uint16_t queue, cdpdk_mbuf *m, uint16_t n) { return rte_eth_tx_burst(port, queue, m, n); }
+// Receive side scaling's hash of the packet's flow, if the driver tells it.
+static inline int cdpdk_mbuf_has_hash(cdpdk_mbuf m) { return (m->ol_flags & RTE_MBUF_F_RX_RSS_HASH) != 0; }
+static inline uint32_t cdpdk_mbuf_hash(cdpdk_mbuf m) { return m->hash.rss; }
+static inline void cdpdk_mbuf_set_hash(cdpdk_mbuf m, uint32_t hash) { m->hash.rss = hash; m->ol_flags |= RTE_MBUF_F_RX_RSS_HASH; }
+// Rings of packets between io-cores and workers: one consumer each; several producers only if `shared`.
+static inline struct rte_ring *cdpdk_packets_create(const char *name, unsigned count, int socket, int shared) {
+  unsigned flags = RING_F_SC_DEQ | (shared ? 0 : RING_F_SP_ENQ);
+  struct rte_ring *r = rte_ring_create(name, count, socket, flags);
+  return r != NULL ? r : rte_ring_create(name, count, SOCKET_ID_ANY, flags);
+}
+static inline uint16_t cdpdk_packets_put(struct rte_ring *r, cdpdk_mbuf *m, unsigned n) { return (uint16_t)rte_ring_enqueue_burst(r, (void *const *)m, n, NULL); }
+static inline uint16_t cdpdk_packets_take(struct rte_ring *r, cdpdk_mbuf *m, unsigned n) { return (uint16_t)rte_ring_sc_dequeue_burst(r, (void **)m, n, NULL); }
+static inline unsigned cdpdk_packets_room(struct rte_ring *r) { return rte_ring_free_count(r); }
 static inline void cdpdk_spin_lock(uint32_t *l) { rte_spinlock_lock((rte_spinlock_t *)l); }
 static inline void cdpdk_spin_unlock(uint32_t *l) { rte_spinlock_unlock((rte_spinlock_t *)l); }
 
@@ -242,6 +255,7 @@ static inline int cdpdk_device_has_link_events(uint32_t flags) { return (flags &
 static inline int cdpdk_device_has_removal_events(uint32_t flags) { return (flags & RTE_ETH_DEV_INTR_RMV) != 0; }
 // Flows of IP packets, told apart by addresses and, where there are any, ports.
 static inline uint64_t cdpdk_rss_flows(void) { return RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP; }
+static inline uint64_t cdpdk_rx_offload_hash(void) { return RTE_ETH_RX_OFFLOAD_RSS_HASH; }
 static inline uint64_t cdpdk_rx_offload_scatter(void) { return RTE_ETH_RX_OFFLOAD_SCATTER; }
 // Name of the bus a device is on: "vdev", "pci".
 static inline const char *cdpdk_device_bus(uint16_t port) {

@@ -16,17 +16,24 @@ public struct PlacementAnswer: Codable, Equatable, Sendable {
   public var sockets: [MachineSocket]
   public var pools: [PlacedPool]
   public var workers: [PlacedWorker]
+  /// Threads that carry frames between NICs of DPDK and workers; `worker` is their number.
+  public var ioCores: [PlacedWorker]
   /// What crosses sockets, one sentence each.
   public var warnings: [String]
 
-  public init(sockets: [MachineSocket], pools: [PlacedPool], workers: [PlacedWorker], warnings: [String] = []) {
+  public init(sockets: [MachineSocket], pools: [PlacedPool], workers: [PlacedWorker], ioCores: [PlacedWorker] = [], warnings: [String] = [])
+  {
     self.sockets = sockets
     self.pools = pools
     self.workers = workers
+    self.ioCores = ioCores
     self.warnings = warnings
   }
 
-  enum CodingKeys: CodingKey { case sockets, pools, workers, warnings }
+  enum CodingKeys: String, CodingKey {
+    case sockets, pools, workers, warnings
+    case ioCores = "io_cores"
+  }
 }
 
 /// A socket of the machine.
@@ -86,7 +93,7 @@ public struct PlacedQueue: Codable, Equatable, Sendable {
   /// A port, an uplink, or a NIC of DPDK.
   public var device: String
   public var queue: Int
-  /// `dpdk`, `packet-socket`, `af_xdp`, `tap` or `vhost-user`.
+  /// `dpdk`, `packet-socket`, `af_xdp`, `tap`, `vhost-user`, or `ring`: from io-cores.
   public var kind: String
   /// Of the device; nil: it is on none, or the machine does not say.
   @Nullable public var socket: Int?

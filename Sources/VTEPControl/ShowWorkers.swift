@@ -14,12 +14,15 @@ public struct ShowWorkers: ControlRequest {
 
 /// One forwarding thread.
 public struct WorkerRow: Codable, Equatable, Sendable {
+  /// Its number among those of its role.
   public var worker: Int
+  /// `worker`, or `io`: it carries frames between NICs of DPDK and workers.
+  public var role: String
   /// CPU it is pinned to; nil: not pinned.
   @Nullable public var core: Int?
   /// Receive queues it serves, as `port:queue`.
   public var queues: [String]
-  /// Packets taken from those queues.
+  /// Packets taken from those queues; of an io-core also those sent.
   public var packets: UInt64
   /// Over the last interval; nil without packets.
   @Nullable public var cyclesPerPacket: Double?
@@ -29,10 +32,11 @@ public struct WorkerRow: Codable, Equatable, Sendable {
   public var learnEventsLost: UInt64
 
   public init(
-    worker: Int, core: Int? = nil, queues: [String] = [], packets: UInt64 = 0, cyclesPerPacket: Double? = nil,
+    worker: Int, role: String = "worker", core: Int? = nil, queues: [String] = [], packets: UInt64 = 0, cyclesPerPacket: Double? = nil,
     busyPercent: Double? = nil, learnEventsLost: UInt64 = 0
   ) {
     self.worker = worker
+    self.role = role
     self.core = core
     self.queues = queues
     self.packets = packets
@@ -42,7 +46,7 @@ public struct WorkerRow: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case worker, core, queues, packets
+    case worker, role, core, queues, packets
     case cyclesPerPacket = "cycles_per_packet"
     case busyPercent = "busy_percent"
     case learnEventsLost = "learn_events_lost"

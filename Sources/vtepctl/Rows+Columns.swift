@@ -256,7 +256,7 @@ extension DestinationRow {
 extension WorkerRow {
   static var columns: [Column<WorkerRow>] {
     [
-      Column(number: "WORKER") { "\($0.worker)" },
+      Column(number: "WORKER") { $0.role == "worker" ? "\($0.worker)" : "\($0.role) \($0.worker)" },
       Column(number: "CORE") { $0.core.orDash },
       Column(number: "PACKETS") { "\($0.packets)" },
       Column(number: "CYCLES/PACKET") { ($0.cyclesPerPacket.map { Int($0.rounded()) }).orDash },
@@ -267,25 +267,30 @@ extension WorkerRow {
   }
 }
 
-extension PlacedWorker {
-  static var columns: [Column<PlacedWorker>] {
+/// A line of the first table of `show placement`.
+struct PlacedThread {
+  /// The number of a worker, or `io` and that of an io-core.
+  var name: String
+  var thread: PlacedWorker
+
+  static var columns: [Column<PlacedThread>] {
     [
-      Column(number: "WORKER") { "\($0.worker)" },
-      Column("CPUS") { $0.cpus },
-      Column(number: "SOCKET") { $0.socket.orDash },
-      Column("REASON") { $0.reason },
+      Column(number: "WORKER") { $0.name },
+      Column("CPUS") { $0.thread.cpus },
+      Column(number: "SOCKET") { $0.thread.socket.orDash },
+      Column("REASON") { $0.thread.reason },
     ]
   }
 }
 
 /// A line of the second table of `show placement`.
 struct QueueOfWorker {
-  var worker: Int
+  var worker: String
   var queue: PlacedQueue
 
   static var columns: [Column<QueueOfWorker>] {
     [
-      Column(number: "WORKER") { "\($0.worker)" },
+      Column(number: "WORKER") { $0.worker },
       Column("QUEUE") { "\($0.queue.device)/\($0.queue.queue)" },
       Column("KIND") { $0.queue.kind },
       Column(number: "SOCKET") { $0.queue.socket.orDash },

@@ -132,10 +132,13 @@ struct ShowCommand: CommandGroup {
     func run(_ session: Session) throws {
       let answer = try session.ask(ShowPlacement())
       guard session.format == .table else { return try session.printObject(answer) }
-      var workers = Table(PlacedWorker.columns)
-      Output.standard.write(workers.lines(for: answer.workers))
+      let threads =
+        answer.workers.map { PlacedThread(name: "\($0.worker)", thread: $0) }
+        + answer.ioCores.map { PlacedThread(name: "io \($0.worker)", thread: $0) }
+      var workers = Table(PlacedThread.columns)
+      Output.standard.write(workers.lines(for: threads))
       var queues = Table(QueueOfWorker.columns)
-      let rows = answer.workers.flatMap { worker in worker.queues.map { QueueOfWorker(worker: worker.worker, queue: $0) } }
+      let rows = threads.flatMap { thread in thread.thread.queues.map { QueueOfWorker(worker: thread.name, queue: $0) } }
       if !rows.isEmpty { Output.standard.write("\n" + queues.lines(for: rows)) }
       Output.standard.write("\n")
       for socket in answer.sockets {

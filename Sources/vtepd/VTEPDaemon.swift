@@ -125,7 +125,7 @@ struct VTEPDaemon: AsyncParsableCommand {
 
   /// The configuration may be right but the process's limits too tight for it.
   private static func warnOfDescriptors(_ configuration: Configuration) {
-    let needed = configuration.desired.descriptorCount(workers: configuration.dataplane.workers)
+    let needed = configuration.desired.descriptorCount(workers: configuration.dataplane.workers) + 2 * configuration.dataplane.ioCores.count
     guard needed > DescriptorLimit.hard else { return }
     complain(
       "vtepd: warning: up to \(needed) file descriptors are needed, but the hard limit is \(DescriptorLimit.hard); "

@@ -69,7 +69,8 @@ import Testing
         == #"{"class":"link","dropped":0,"from_host":0,"limit":2000,"to_host":1}"# + "\n")
     #expect(
       try json(WorkerRow(worker: 0))
-        == #"{"busy_percent":null,"core":null,"cycles_per_packet":null,"learn_events_lost":0,"packets":0,"queues":[],"worker":0}"# + "\n")
+        == #"{"busy_percent":null,"core":null,"cycles_per_packet":null,"learn_events_lost":0,"packets":0,"queues":[],"role":"worker","worker":0}"#
+        + "\n")
     #expect(try json(Page<DropRow>([])) == #"{"next":null,"rows":[]}"# + "\n")
     #expect(try json(ConfigurationAnswer()) == #"{"changes":[],"needs_restart":[]}"# + "\n")
   }

@@ -172,6 +172,7 @@ private struct Run: CustomStringConvertible {
         try run(path, "show placement").output == """
           WORKER  CPUS  SOCKET  REASON
                0  2          0  dataplane.cores, isolated
+            io 0  1          0  dataplane.io-cores
 
           WORKER  QUEUE   KIND           SOCKET  REASON
                0  eth0/0  packet-socket       1  the only worker (crosses sockets)

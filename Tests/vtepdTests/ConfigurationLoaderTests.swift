@@ -123,6 +123,17 @@ import VTEPControl
     }
   }
 
+  @Test func ioCores() throws {
+    let text = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep0}\ndataplane: {workers: 2, cores: [1, 3], io-cores: [0, 2]}\n"
+    var configuration = try load(text)
+    #expect(configuration.dataplane.ioCores == [0, 2] && configuration.dataplane.cores == [1, 3])
+    #expect(try load(try configuration.yaml()) == configuration)
+    // Whatever is wrong with the underlay, that is not said twice.
+    #expect(throws: ConfigurationError.self) { try load("dataplane: {io-cores: [0]}\n") }
+    configuration = try load("underlay: {addresses: [192.0.2.1], device: eth0}\ndataplane: {io-cores: []}\n")
+    #expect(configuration.dataplane.ioCores == [])
+  }
+
   @Test func absentKeysHaveDefaults() throws {
     let configuration = try load("underlay: {addresses: [192.0.2.1], device: eth0}\n")
     let underlay = UnderlaySettings(addresses: [try ip("192.0.2.1")], devices: ["eth0"])

@@ -133,6 +133,7 @@ final class RecordingHandler: Sendable {
       sockets: [MachineSocket(socket: 0, cpus: "0-3", isolated: "2-3"), MachineSocket(socket: 1, cpus: "4-7")],
       pools: [PlacedPool(socket: 1, reason: "eth0 is there")],
       workers: [PlacedWorker(worker: 0, cpus: "2", socket: 0, reason: "dataplane.cores, isolated", queues: [queue])],
+      ioCores: [PlacedWorker(worker: 0, cpus: "1", socket: 0, reason: "dataplane.io-cores")],
       warnings: ["all packets cross sockets"])
   }
   func handle(_ request: RunDoctor) async throws(ControlError) -> [DoctorFinding] {

@@ -38,6 +38,7 @@ struct WrongConfiguration: CustomTestStringConvertible, Sendable {
 }
 
 private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
+private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep0}\n"
 
 @Suite struct WrongConfigurationTests {
   @Test(
@@ -117,6 +118,13 @@ private let underlay = "underlay: {addresses: [192.0.2.1], device: eth0}\n"
     WrongConfiguration("more cores than the default", underlay + "dataplane: {cores: »[1, 2]}\n", "as many as workers: 1, not 2"),
     WrongConfiguration("core twice", underlay + "dataplane: {workers: 2, cores: [3, »3]}\n", "core 3 is given twice"),
     WrongConfiguration("core no number", underlay + "dataplane: {workers: 1, cores: [»a]}\n", "a core must be"),
+    WrongConfiguration("io-core without NIC", underlay + "dataplane: {io-cores: »[1]}\n", "there is no NIC for them; set underlay.dpdk"),
+    WrongConfiguration("io-core twice", nic + "dataplane: {io-cores: [3, »3]}\n", "core 3 is given twice"),
+    WrongConfiguration("io-core of a worker", nic + "dataplane: {cores: [3], io-cores: »[2, 3]}\n", "core 3 is a worker's already"),
+    WrongConfiguration("io-core no number", nic + "dataplane: {io-cores: [»a]}\n", "a core must be"),
+    WrongConfiguration("io-cores no list", nic + "dataplane: {io-cores: »1}\n", "io-cores must be a list"),
+    WrongConfiguration(
+      "many io-cores", nic + "dataplane: {io-cores: »[\((0..<33).map(String.init).joined(separator: ", "))]}\n", "at most 32, not 33"),
     WrongConfiguration("polling", underlay + "dataplane: {polling: »lazy}\n", "polling must be adaptive or busy"),
     WrongConfiguration("hugepages", underlay + "dataplane: {hugepages: »2M}\n", "auto, required or off"),
     WrongConfiguration("memory", underlay + "dataplane: {memory-mb: »31}\n", "memory-mb must be a whole number from 32"),

@@ -79,8 +79,9 @@ struct EthernetDevice: Sendable {
   enum Purpose {
     /// Everything that comes.
     case port
-    /// What is for this host, spread by flow over the queues; `mtu`: in bytes, nil: the device's own.
-    case uplink(mtu: Int?)
+    /// What is for this host, spread by flow over the queues; `mtu`: in bytes, nil: the device's own; `wantsHashes`: each packet with the
+    /// hash of its flow, also from one queue.
+    case uplink(mtu: Int?, wantsHashes: Bool)
     /// A test's.
     case plain
   }
@@ -98,15 +99,16 @@ struct EthernetDevice: Sendable {
     var flows: UInt64 = 0
     var receiveOffloads: UInt64 = 0
     var reports: (link: Int32, removal: Int32) = (0, 0)
-    if case .uplink = purpose {
+    if case .uplink(_, let wantsHashes) = purpose {
       let driver = info.driver_name.map { String(cString: $0) } ?? ""
       let flags = info.dev_flags?.pointee ?? 0
       if UplinkEvents.reportLinks(driver) { reports.link = cdpdk_device_has_link_events(flags) }
       reports.removal = cdpdk_device_has_removal_events(flags)
-      if count > 1 { flows = info.flow_type_rss_offloads & cdpdk_rss_flows() }
+      let hashes = wantsHashes ? info.rx_offload_capa & cdpdk_rx_offload_hash() : 0
+      if count > 1 || hashes != 0 { flows = info.flow_type_rss_offloads & cdpdk_rss_flows() }
       // Without RSS everything comes by the first queue. Virtual drivers have ways of their own.
       if flows == 0 && isHardware { count = 1 }
-      receiveOffloads = info.rx_offload_capa & cdpdk_rx_offload_scatter()
+      receiveOffloads = info.rx_offload_capa & cdpdk_rx_offload_scatter() | (flows != 0 ? hashes : 0)
     }
     let segments = info.tx_offload_capa & cdpdk_tx_offload_multi_segs()
     let queueCount = UInt16(count)
@@ -115,7 +117,7 @@ struct EthernetDevice: Sendable {
       "\(subject): configure")
     try setUpQueues(portID, count: queueCount, runtime: runtime, subject: subject)
     var mtuError: Int32 = 0
-    if case .uplink(let mtu?) = purpose { mtuError = rte_eth_dev_set_mtu(portID, UInt16(clamping: mtu)) }
+    if case .uplink(let mtu?, _) = purpose { mtuError = rte_eth_dev_set_mtu(portID, UInt16(clamping: mtu)) }
     try VTEPError.check(rte_eth_dev_start(portID), "\(subject): start")
     if case .port = purpose {
       // Virtual devices without a filter receive everything anyway.
@@ -126,7 +128,7 @@ struct EthernetDevice: Sendable {
     try VTEPError.check(cdpdk_device_mac(portID, &octets), "\(subject): address")
     return EthernetDevice(
       portID: portID, queueCount: count, sendsSegments: segments != 0,
-      mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }), isHardware: isHardware, usesRSS: flows != 0,
+      mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }), isHardware: isHardware, usesRSS: flows != 0 && count > 1,
       driver: info.driver_name.map { String(cString: $0) } ?? "", reportsLink: reports.link != 0,
       mtuError: mtuError == -ENOTSUP ? 0 : -mtuError)
   }

@@ -17,7 +17,11 @@ extension ControlState {
     let descriptors = device.descriptors
     let socket = nic.flatMap { effects.socket(ofDevice: $0) }
     for number in 0..<(count ?? device.queueCount) {
-      let place = placement.place(queueOnSocket: socket, loads: model.receiveQueues.map(\.count))
+      // Each worker has a ring of its own.
+      let place =
+        device.kind == .ring
+        ? placement.place(ring: number, onSocket: socket)
+        : placement.place(queueOnSocket: socket, loads: model.receiveQueues.map(\.count))
       let worker = place.worker
       latestQueueSerial += 1
       placedQueues[latestQueueSerial] = place
@@ -30,7 +34,20 @@ extension ControlState {
     }
   }
 
+  /// Gives each queue of a NIC to an io-core.
+  mutating func addIOQueues(of rings: RingDevice, portIndex: PortIndex, nic: String) {
+    let socket = effects.socket(ofDevice: nic)
+    for number in 0..<rings.nic.queueCount {
+      let place = placement.place(ioQueueOnSocket: socket, loads: model.ioQueues.map(\.count))
+      rings.queues[number].port = portIndex
+      effects.handOver(number, of: rings, toIOCore: place.worker)
+      model.ioQueues[place.worker].append(
+        ForwardingModel.PlacedIOQueue(queue: rings.queues + number, number: UInt16(number), port: portIndex, place: place))
+    }
+  }
+
   mutating func removeQueues(portIndex: PortIndex) {
+    for number in model.ioQueues.indices { model.ioQueues[number].removeAll { $0.port == portIndex } }
     for worker in model.receiveQueues.indices {
       for queue in model.receiveQueues[worker] where queue.port == portIndex {
         effects.unwatch(queue, worker: worker)

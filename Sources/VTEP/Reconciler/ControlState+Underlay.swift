@@ -72,6 +72,7 @@ extension ControlState {
     let nic = device.uplink.nicName
     addQueues(of: frames, portIndex: device.portIndex, nic: nic)
     if let xdp = frames.xdp { addQueues(of: .packetSocket(xdp.packetSockets), portIndex: device.portIndex, nic: nic) }
+    if case .ring(let rings) = frames { addIOQueues(of: rings, portIndex: device.portIndex, nic: nic) }
     if let nic = device.nic { enterTap(nic, of: device) }
   }
 

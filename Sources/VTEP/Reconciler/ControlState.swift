@@ -58,7 +58,7 @@ struct ControlState {
     self.placement = placement ?? Placement(workers: workers)
     running = DesiredState(underlay: underlay)
     desired = running
-    model = ForwardingModel(workers: workers)
+    model = ForwardingModel(workers: workers, ioCores: self.placement.ioCores.count)
     stale.routes = true
     stale.memberships = true
   }

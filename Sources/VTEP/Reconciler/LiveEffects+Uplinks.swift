@@ -54,11 +54,15 @@ extension LiveEffects {
     let host = portHost()
     let exists = try TapDriver.checkTap(uplink.device, on: host, subject: uplink.subject)
     let old = exists ? try host.link(uplink.device, subject: uplink.subject) : nil
+    let name = DPDKDevice.name(nic)
+    // A queue for each worker, or for each io-core that is near.
+    let ioCores = runtime.placement.ioCoreCount(near: Machine.socket(ofDevice: name))
     let device = try EthernetDevice.open(
-      bus: DPDKDevice.bus(nic), name: DPDKDevice.name(nic), arguments: DPDKDevice.arguments(nic), queues: dataplane.workers,
-      purpose: .uplink(mtu: old?.mtu), runtime: runtime, subject: "underlay.dpdk \(DPDKDevice.name(nic))")
+      bus: DPDKDevice.bus(nic), name: name, arguments: DPDKDevice.arguments(nic), queues: ioCores > 0 ? ioCores : dataplane.workers,
+      purpose: .uplink(mtu: old?.mtu, wantsHashes: ioCores > 0 && dataplane.workers > 1), runtime: runtime, subject: "underlay.dpdk \(name)"
+    )
     do throws(VTEPError) {
-      let opened = try openTap(uplink, device, old)
+      let opened = ioCores > 0 ? try openRings(uplink, device, old) : try openTap(uplink, device, .ethdev(device), old)
       UplinkEvents.begin(device.portID, mailbox)
       return opened
     } catch {
@@ -67,10 +71,29 @@ extension LiveEffects {
     }
   }
 
-  private func openTap(_ uplink: UnderlaySettings.Uplink, _ device: EthernetDevice, _ old: Link?) throws(VTEPError) -> OpenedUplink {
+  private func openRings(_ uplink: UnderlaySettings.Uplink, _ device: EthernetDevice, _ old: Link?) throws(VTEPError) -> OpenedUplink {
+    let rings = try RingDevice(device, workers: contexts.map(\.pointee.sleeper), subject: uplink.subject)
+    do throws(VTEPError) {
+      return try openTap(uplink, device, .ring(rings), old)
+    } catch {
+      rings.close()
+      throw error
+    }
+  }
+
+  func handOver(_ queue: Int, of rings: RingDevice, toIOCore number: Int) {
+    for ring in stride(from: queue, to: rings.ringCount, by: rings.nic.queueCount) {
+      rings.pairs[ring].ioThread = ioContexts[number].pointee.sleeper
+    }
+  }
+
+  /// - Parameter frames: the device, or what workers see of it.
+  private func openTap(
+    _ uplink: UnderlaySettings.Uplink, _ device: EthernetDevice, _ frames: FrameDevice, _ old: Link?
+  ) throws(VTEPError) -> OpenedUplink {
     let (name, subject) = (uplink.device, uplink.subject)
     let tap = try TapQueues.open(
-      name, mac: device.mac, queues: device.queueCount, exists: old != nil, queuesKey: "dataplane.workers", subject: subject)
+      name, mac: device.mac, queues: frames.queueCount, exists: old != nil, queuesKey: "dataplane.workers", subject: subject)
     do throws(VTEPError) {
       let mtu = (device.mtuError == 0 ? old?.mtu : nil) ?? device.mtu ?? 1500
       let hasLink = device.hasLink
@@ -96,7 +119,7 @@ extension LiveEffects {
       }
       let nic = OwnedNIC(
         name: DPDKDevice.name(uplink.nic ?? ""), device: device, tap: tap, hasLink: hasLink, mac: device.mac, mtu: mtu)
-      return OpenedUplink(link: link, device: .ethdev(device), nic: nic)
+      return OpenedUplink(link: link, device: frames, nic: nic)
     } catch {
       tap.close()
       throw error

@@ -14,6 +14,7 @@ final class LiveEffects: ReconcilerEffects {
   let dataplane: DataplaneSettings
   let shared: UnsafeMutablePointer<SharedState>
   let contexts: [UnsafeMutablePointer<WorkerContext>]
+  let ioContexts: [UnsafeMutablePointer<IOContext>]
   let learner: Learner
   let mailbox: Mailbox
   let slowPath: SlowPath
@@ -42,7 +43,8 @@ final class LiveEffects: ReconcilerEffects {
 
   init(
     log: Logger, runtime: DPDKRuntime, dataplane: DataplaneSettings, shared: UnsafeMutablePointer<SharedState>,
-    contexts: [UnsafeMutablePointer<WorkerContext>], learner: Learner, mailbox: Mailbox, slowPath: SlowPath, publisher: SnapshotPublisher,
+    contexts: [UnsafeMutablePointer<WorkerContext>], ioContexts: [UnsafeMutablePointer<IOContext>], learner: Learner,
+    mailbox: Mailbox, slowPath: SlowPath, publisher: SnapshotPublisher,
     netlink: NetlinkSocket, reservation: UDPPortReservation, hostName: String, runDirectory: String
   ) throws(VTEPError) {
     self.log = log
@@ -50,6 +52,7 @@ final class LiveEffects: ReconcilerEffects {
     self.dataplane = dataplane
     self.shared = shared
     self.contexts = contexts
+    self.ioContexts = ioContexts
     self.learner = learner
     self.mailbox = mailbox
     self.slowPath = slowPath
@@ -78,6 +81,7 @@ final class LiveEffects: ReconcilerEffects {
 
   func wakeWorkers() {
     for context in contexts { cdpdk_event_signal(context.pointee.wakeEvent) }
+    for context in ioContexts { cdpdk_event_signal(context.pointee.sleeper.pointee.event) }
   }
 
   func write<Result>(_ body: (MACTable) -> sending Result) -> Result { learner.write(body) }
@@ -98,7 +102,7 @@ final class LiveEffects: ReconcilerEffects {
 
   func resetLimits(domain: DomainIndex) { shared.pointee.stormStates[Int(domain)] = StormState(now: cdpdk_cycles()) }
 
-  var counters: [WorkerCounters] { contexts.map(\.pointee.counters) + [slowPath.counters] }
+  var counters: [WorkerCounters] { contexts.map(\.pointee.counters) + [slowPath.counters] + ioContexts.map(\.pointee.counters) }
 
   // -- devices -----------------------------------------------------------------------------------------------------------
 

@@ -53,9 +53,9 @@ extension Reconciler {
     sampleActivity()
   }
 
-  /// Samples the workers' activity, for figures over the last second.
+  /// Samples what workers and io-cores do, for figures over the last second.
   private func sampleActivity() {
-    let now = contexts.map { WorkerActivity($0.pointee.counters.activity) }
+    let now = (contexts.map(\.pointee.counters) + ioContexts.map(\.pointee.counters)).map { WorkerActivity($0.activity) }
     activity = now.indices.map { (before: activity.isEmpty ? now[$0] : activity[$0].latest, latest: now[$0]) }
   }
 

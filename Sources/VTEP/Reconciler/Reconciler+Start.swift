@@ -36,7 +36,7 @@ extension Reconciler {
     }
     let runtime = try DPDKRuntime(
       settings: dataplane, maxFrameByteCount: EthernetDevice.bufferByteCount(mtu: mtus.max() ?? 1500), nics: nics(desired),
-      log: { log.notice("\($0)") })
+      owned: desired.underlay.uplinks.compactMap { $0.nic == nil ? nil : nic($0.nicName) }, log: { log.notice("\($0)") })
     for warning in runtime.placement.warnings { log.warning("placement: \(warning)") }
     return runtime
   }
@@ -45,8 +45,10 @@ extension Reconciler {
   private static func nics(_ desired: DesiredState) -> [Machine.NIC] {
     let ports = desired.ports.values.sorted { $0.name < $1.name }
     let names = desired.underlay.uplinks.map(\.nicName) + ports.compactMap(\.nicName)
-    return names.map { Machine.NIC(name: $0, socket: Machine.socket(ofDevice: $0)) }
+    return names.map(nic)
   }
+
+  private static func nic(_ name: String) -> Machine.NIC { Machine.NIC(name: name, socket: Machine.socket(ofDevice: name)) }
 
   /// MTUs that ports have by their settings, or by interfaces that exist by now.
   private static func portMTUs(_ desired: DesiredState, _ netlink: NetlinkSocket) throws(VTEPError) -> [Int] {
@@ -60,8 +62,9 @@ extension Reconciler {
     return mtus
   }
 
-  static func makeSharedState(workers: Int) throws(VTEPError) -> UnsafeMutablePointer<SharedState> {
-    guard let rcu = cdpdk_rcu_create(UInt32(workers)) else {
+  /// - Parameter readers: threads that use snapshots.
+  static func makeSharedState(readers: Int) throws(VTEPError) -> UnsafeMutablePointer<SharedState> {
+    guard let rcu = cdpdk_rcu_create(UInt32(readers)) else {
       throw VTEPError(.environment, "RCU state", VTEPError.errnoText(cdpdk_errno()))
     }
     let shared = UnsafeMutablePointer<SharedState>.allocate(capacity: 1)
@@ -98,6 +101,19 @@ extension Reconciler {
           sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(), wakeEvent: cdpdk_event_create()))
       _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, Readiness.wakeEvent | UInt64(context.pointee.wakeEvent), 0)
+      if !dataplane.ioCores.isEmpty { context.pointee.sleeper = Sleeper.make(event: context.pointee.wakeEvent) }
+      return context
+    }
+  }
+
+  /// The same of io-cores.
+  static func makeIOContexts(
+    _ dataplane: DataplaneSettings, _ shared: UnsafeMutablePointer<SharedState>
+  ) -> [UnsafeMutablePointer<IOContext>] {
+    dataplane.ioCores.indices.map { index in
+      let context = UnsafeMutablePointer<IOContext>.allocate(capacity: 1)
+      context.initialize(
+        to: IOContext(index: index, workers: dataplane.workers, shared: shared, sleepsWhenIdle: dataplane.polling == .adaptive))
       return context
     }
   }

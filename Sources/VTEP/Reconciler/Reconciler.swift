@@ -19,6 +19,7 @@ public actor Reconciler {
   public nonisolated let dataplane: DataplaneSettings
   nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
   nonisolated(unsafe) let contexts: [UnsafeMutablePointer<WorkerContext>]
+  nonisolated(unsafe) let ioContexts: [UnsafeMutablePointer<IOContext>]
   nonisolated let learner: Learner
   nonisolated let mailbox: Mailbox
   nonisolated let slowPath: SlowPath
@@ -29,7 +30,7 @@ public actor Reconciler {
   /// For reports.
   nonisolated let published = Mutex<RunningState?>(nil)
   var doubtfulAtLastTick: Set<NeighborKey> = []
-  /// What each worker had done at the last two looks.
+  /// What each worker and then each io-core had done at the last two looks.
   var activity: [(before: WorkerActivity, latest: WorkerActivity)] = []
   /// Lines about moving addresses in this second of the monotonic clock: a loop freezes hundreds at once.
   var moveLines: (second: UInt32, count: Int) = (0, 0)
@@ -51,11 +52,11 @@ public actor Reconciler {
     self.log = log
     let netlink = try VTEPError.wrap("netlink") { () throws(NetlinkError) in try NetlinkSocket() }
     let runtime = try Self.startDPDK(dataplane, desired, netlink, log)
-    let shared = try Self.makeSharedState(workers: dataplane.workers)
+    let shared = try Self.makeSharedState(readers: dataplane.workers + dataplane.ioCores.count)
     self.shared = shared
     // Workers want a snapshot from the start.
     var publisher = SnapshotPublisher(shared: shared)
-    publisher.publish(ForwardingModel(workers: dataplane.workers))
+    publisher.publish(ForwardingModel(workers: dataplane.workers, ioCores: dataplane.ioCores.count))
 
     let queues = try MessageQueues(workers: dataplane.workers)
     let mailbox = Mailbox()
@@ -66,6 +67,8 @@ public actor Reconciler {
     self.learner = learner
     let contexts = Self.makeContexts(dataplane, shared, learner, queues, runtime)
     self.contexts = contexts
+    let ioContexts = Self.makeIOContexts(dataplane, shared)
+    self.ioContexts = ioContexts
     let wakeEvent = contexts[0].pointee.wakeEvent
     slowPath = SlowPath(shared: shared, pool: runtime.pool, punts: queues.punts, injections: queues.injections, mailbox: mailbox) {
       cdpdk_event_signal(wakeEvent)
@@ -74,8 +77,9 @@ public actor Reconciler {
       try UDPPortReservation(port: desired.underlay.udpPort)
     }
     effects = try LiveEffects(
-      log: log, runtime: runtime, dataplane: dataplane, shared: shared, contexts: contexts, learner: learner, mailbox: mailbox,
-      slowPath: slowPath, publisher: publisher, netlink: netlink, reservation: reservation, hostName: hostName, runDirectory: runDirectory)
+      log: log, runtime: runtime, dataplane: dataplane, shared: shared, contexts: contexts, ioContexts: ioContexts, learner: learner,
+      mailbox: mailbox, slowPath: slowPath, publisher: publisher, netlink: netlink, reservation: reservation, hostName: hostName,
+      runDirectory: runDirectory)
     state = ControlState(desired.underlay, workers: dataplane.workers, effects: effects, placement: runtime.placement)
     watchStop = cdpdk_event_create()
 
@@ -113,6 +117,10 @@ public actor Reconciler {
       let worker = context.pointee.index
       try VTEPError.check(
         rte_eal_remote_launch(WorkerLoop.entry, context, UInt32(worker + 1)), "start worker \(worker)")
+    }
+    for context in ioContexts {
+      try VTEPError.check(
+        rte_eal_remote_launch(IOLoop.entry, context, context.pointee.reader + 1), "start io-core \(context.pointee.index)")
     }
   }
 
@@ -190,6 +198,7 @@ public actor Reconciler {
     cdpdk_event_signal(watchStop)
     slowPath.wake()
     for context in contexts { _ = rte_eal_wait_lcore(UInt32(context.pointee.index + 1)) }
+    for context in ioContexts { _ = rte_eal_wait_lcore(context.pointee.reader + 1) }
     for thread in threads { thread.join() }
     effects.close(
       state.ports.values.map {

@@ -69,6 +69,8 @@ protocol ReconcilerEffects: AnyObject {
   /// The socket of the machine (NUMA node) that a device is on; nil: none, or the machine does not say.
   func socket(ofDevice name: String) -> Int?
   /// Wakes a worker when frames wait in a queue that has a descriptor.
+  /// Lets workers wake the io-core that has a queue of a NIC.
+  func handOver(_ queue: Int, of rings: RingDevice, toIOCore number: Int)
   func watch(_ queue: ReceiveQueue, worker: Int)
   func unwatch(_ queue: ReceiveQueue, worker: Int)
 

@@ -172,8 +172,9 @@ public struct PlacementReport: Sendable {
   }
 
   public var placement: Placement
-  /// Those of each worker.
+  /// Those of each worker, and of each io-core.
   public var queues: [[Queue]]
+  public var ioQueues: [[Queue]]
 }
 
 /// Frames of one class between a NIC and its tap, since the start.
@@ -188,7 +189,10 @@ public struct HostClassReport: Sendable {
 }
 
 public struct WorkerReport: Sendable {
+  /// Its number among those of its kind.
   public var worker: Int
+  /// It only carries frames between NICs and workers.
+  public var isIOCore = false
   public var core: Int?
   /// Receive queues as "port/queue".
   public var queues: [String]

@@ -193,7 +193,10 @@ extension RunningState {
         }
       }
     }
-    return PlacementReport(placement: placement, queues: queues)
+    let ioQueues = model.ioQueues.map { queues in
+      queues.map { PlacementReport.Queue(device: portName($0.port), queue: $0.number, kind: FrameDeviceKind.ethdev.name, place: $0.place) }
+    }
+    return PlacementReport(placement: placement, queues: queues, ioQueues: ioQueues)
   }
 
   private func hostClassReports(nic: PortIndex, tap: PortIndex) -> [HostClassReport] {
@@ -207,16 +210,30 @@ extension RunningState {
     }
   }
 
+  /// Those of io-cores last.
   public func workerReports() -> [WorkerReport] {
-    contexts.map { context in
+    let workers = contexts.map { context in
       let index = context.pointee.index
       let counters = context.pointee.counters.activity
-      let recent = activity.isEmpty ? WorkerActivity(counters) : activity[index].latest - activity[index].before
       return WorkerReport(
         worker: index, core: dataplane.cores.isEmpty ? nil : dataplane.cores[index],
         queues: model.receiveQueues[index].map { "\(portName($0.port))/\($0.queue)" },
-        total: WorkerActivity(counters), recent: recent, learnEventsLost: counters.pointee.learnEventsLost.value)
+        total: WorkerActivity(counters), recent: recent(counters, index), learnEventsLost: counters.pointee.learnEventsLost.value)
     }
+    return workers
+      + ioContexts.map { context in
+        let index = context.pointee.index
+        let counters = context.pointee.counters.activity
+        return WorkerReport(
+          worker: index, isIOCore: true, core: dataplane.ioCores[index],
+          queues: model.ioQueues[index].map { "\(portName($0.port))/\($0.number)" },
+          total: WorkerActivity(counters), recent: recent(counters, contexts.count + index), learnEventsLost: 0)
+      }
+  }
+
+  /// What a thread has done lately, by its place in `activity`.
+  private func recent(_ counters: UnsafeMutablePointer<ActivityCounters>, _ place: Int) -> WorkerActivity {
+    activity.isEmpty ? WorkerActivity(counters) : activity[place].latest - activity[place].before
   }
 
   private func portName(_ index: PortIndex) -> String {

@@ -48,6 +48,7 @@ public struct RunningState: @unchecked Sendable {
   let preparations: [VNI: Preparation]
   let activity: [(before: WorkerActivity, latest: WorkerActivity)]
   let contexts: [UnsafeMutablePointer<WorkerContext>]
+  let ioContexts: [UnsafeMutablePointer<IOContext>]
   /// Of the workers and of the slow path.
   let counters: [WorkerCounters]
   let learner: Learner
@@ -68,7 +69,7 @@ extension Reconciler {
       ports: state.ports.byName.mapValues(RunningState.Port.init),
       domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines,
       tunnels: state.controller.tunnels, ticks: state.ticks, puntFaults: effects.puntFaults, preparations: state.preparations,
-      activity: activity, contexts: contexts, counters: effects.counters, learner: learner)
+      activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters, learner: learner)
   }
 
   /// Makes the records visible to reports.

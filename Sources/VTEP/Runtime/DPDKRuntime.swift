@@ -8,7 +8,7 @@ import Synchronization
 
 /// DPDK's environment of this process.
 public final class DPDKRuntime: Sendable {
-  /// Worker `n` runs on lcore `n + 1`; lcore 0 is the thread that started the runtime.
+  /// Worker `n` runs on lcore `n + 1`, io-cores on those behind; lcore 0 is the thread that started the runtime.
   public let workers: Int
   public let usesHugepages: Bool
   /// Largest frame that a packet buffer holds, in bytes.
@@ -31,9 +31,10 @@ public final class DPDKRuntime: Sendable {
   /// - Parameters:
   ///   - maxFrameByteCount: largest Ethernet frame of any device, in bytes.
   ///   - nics: that the configuration names, of the underlay first.
+  ///   - owned: those of them that DPDK drives for the underlay.
   /// - Throws: `.environment` when memory, hugepages or permissions are insufficient, or DPDK has another release.
   public init(
-    settings: DataplaneSettings, maxFrameByteCount: Int, nics: [Machine.NIC] = [], log: (String) -> Void
+    settings: DataplaneSettings, maxFrameByteCount: Int, nics: [Machine.NIC] = [], owned: [Machine.NIC] = [], log: (String) -> Void
   ) throws(VTEPError) {
     if let difference = try DPDKVersion.built.difference(from: .loaded) { log(difference) }
     workers = settings.workers
@@ -55,7 +56,7 @@ public final class DPDKRuntime: Sendable {
       }
     }
 
-    placement = try Self.place(settings, nics)
+    placement = try Self.place(settings, nics, owned)
     try Self.startEAL(settings: settings, usesHugepages: usesHugepages, placement: placement)
 
     VanishedMemory.guardThreads()
@@ -80,7 +81,7 @@ public final class DPDKRuntime: Sendable {
     // For views of the datagrams of a burst's trains. They are small and lie close together: with ordinary buffers, whose headers are
     // kilobytes apart, each datagram cost a cache miss.
     slicePool = try Self.makePool(
-      "vtepd-slices", count: 2_048 * settings.workers, cache: Int(RTE_MEMPOOL_CACHE_MAX_SIZE), dataRoom: 0)
+      "vtepd-slices", count: 2_048 * (settings.workers + settings.ioCores.count), cache: Int(RTE_MEMPOOL_CACHE_MAX_SIZE), dataRoom: 0)
   }
 
   /// Most packet buffers: the ring behind them has twice as many places, each of them touched. Drivers that keep frames (net_pcap's loop
@@ -120,14 +121,16 @@ public final class DPDKRuntime: Sendable {
   /// - Parameter socket: negative: on none.
   func pool(onSocket socket: Int32) -> OpaquePointer { poolsOfSockets[Int(socket)] ?? pool }
 
-  private static func place(_ settings: DataplaneSettings, _ nics: [Machine.NIC]) throws(VTEPError) -> Placement {
+  private static func place(_ settings: DataplaneSettings, _ nics: [Machine.NIC], _ owned: [Machine.NIC]) throws(VTEPError) -> Placement {
     let cpus = (0..<1024).filter { cdpdk_cpu_allowed(Int32($0)) != 0 }
-    if let missing = settings.cores.first(where: { !cpus.contains($0) }) {
+    for (key, cores) in [("cores", settings.cores), ("io-cores", settings.ioCores)] {
+      guard let missing = cores.first(where: { !cpus.contains($0) }) else { continue }
       throw VTEPError(
-        .environment, "dataplane.cores", "CPU \(missing) is not available to this process",
+        .environment, "dataplane.\(key)", "CPU \(missing) is not available to this process",
         remedy: "choose from \(Machine.list(cpus))")
     }
-    return Placement(Machine.read(cpus: cpus), workers: settings.workers, cores: settings.cores, nics: nics)
+    return Placement(
+      Machine.read(cpus: cpus), workers: settings.workers, cores: settings.cores, nics: nics, ioCores: settings.ioCores, owned: owned)
   }
 
   private static func makePool(
@@ -166,7 +169,7 @@ public final class DPDKRuntime: Sendable {
   private static func startEAL(settings: DataplaneSettings, usesHugepages: Bool, placement: Placement) throws(VTEPError) {
     func set(_ cpus: [Int]) -> String { "(" + cpus.map(String.init).joined(separator: ",") + ")" }
     var lcores = ["0@" + set(placement.sockets.flatMap(\.cpus))]
-    for (worker, place) in placement.workers.enumerated() { lcores.append("\(worker + 1)@" + set(place.cpus)) }
+    for (thread, place) in (placement.workers + placement.ioCores).enumerated() { lcores.append("\(thread + 1)@" + set(place.cpus)) }
     var arguments = [
       "vtepd", "--no-telemetry", "--iova-mode=va", "--file-prefix=\(RuntimeFolders.prefix)\(getpid())",
       "--lcores=" + lcores.joined(separator: ","), "--log-level=4",

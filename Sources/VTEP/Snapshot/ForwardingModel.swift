@@ -25,6 +25,14 @@ struct ForwardingModel {
     var members: [VTEPIndex] = []
   }
 
+  /// A queue of a NIC that an io-core has.
+  struct PlacedIOQueue {
+    var queue: UnsafeMutablePointer<IOQueue>
+    var number: UInt16
+    var port: PortIndex
+    var place: Placement.Queue
+  }
+
   var ports = [PortEntry](repeating: PortEntry(), count: Limits.ports)
   /// Beside `ports`.
   var policies = [Policy](repeating: Policy(), count: Limits.ports)
@@ -36,6 +44,8 @@ struct ForwardingModel {
   var vteps: [VTEP] = []
   /// One list per worker.
   var receiveQueues: [[ReceiveQueue]]
+  /// Queues of NICs, one list per io-core.
+  var ioQueues: [[PlacedIOQueue]] = []
   /// The latest announcements; those that every worker has seen are removed in time.
   var announcements: [Announcement] = []
   var ownIPv4 = IPAddress(ipv4: 0)
@@ -46,8 +56,9 @@ struct ForwardingModel {
   var repliesTooBig = false
 
   /// Forwards nothing.
-  init(workers: Int) {
+  init(workers: Int, ioCores: Int = 0) {
     receiveQueues = Array(repeating: [], count: workers)
+    ioQueues = Array(repeating: [], count: ioCores)
     decapPolicy = DecapPolicy(udpPort: 4789, acceptsZeroUDP6Checksum: false)
   }
 

@@ -22,6 +22,8 @@ struct PortEntry {
   var descriptors: UnsafePointer<Int32>?
   /// AF_XDP sockets, one per receive queue; only of an uplink that has them.
   var xdpQueues: UnsafeMutablePointer<XDPQueue>?
+  /// One per worker; only of a NIC behind io-cores.
+  var rings: UnsafePointer<RingPair>?
   var transmitQueues: UInt16 = 1
   /// The kernel device is up: frames may be delivered.
   var isUp = false
@@ -264,6 +266,9 @@ struct ForwardingSnapshot {
   var slotCount: Int
   /// Of all queues.
   var latestQueueSerial: UInt32
+  /// Queues of NICs, and per io-core: their range.
+  var ioQueues: UnsafePointer<UnsafeMutablePointer<IOQueue>>
+  var ioQueueStarts: UnsafePointer<UInt32>
   /// For the first worker, by serial.
   var announcements: UnsafePointer<Announcement>
   var announcementCount: Int

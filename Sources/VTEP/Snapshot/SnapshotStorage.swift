@@ -51,6 +51,8 @@ final class SnapshotStorage {
         ipv6Slots: store(ipv6Slots), ipv6Mask: UInt32(ipv6Slots.count - 1),
         receiveQueues: store(queues.all), receiveQueueStarts: store(queues.starts), polledQueueEnds: store(queues.polledEnds),
         queuesOfSlots: store(queues.ofSlots), slotCount: queues.ofSlots.count, latestQueueSerial: queues.all.map(\.serial).max() ?? 0,
+        ioQueues: store(model.ioQueues.flatMap { $0.map(\.queue) }),
+        ioQueueStarts: store(model.ioQueues.reduce(into: [0]) { $0.append($0[$0.count - 1] + UInt32($1.count)) }),
         announcements: store(model.announcements), announcementCount: model.announcements.count,
         dscpOfPCP: store(model.priorities.dscpOfPCP), pcpOfDSCP: store((0..<64).map { model.priorities.pcp(dscp: $0) }),
         ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4.bigEndian), ownIPv6: model.ownIPv6,

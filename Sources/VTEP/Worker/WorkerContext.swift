@@ -25,4 +25,6 @@ struct WorkerContext {
   /// Waits for the descriptors of the worker's receive queues and for `wakeEvent`.
   var epoll: Int32
   var wakeEvent: Int32
+  /// For io-cores; nil: there are none.
+  var sleeper: UnsafeMutablePointer<Sleeper>?
 }

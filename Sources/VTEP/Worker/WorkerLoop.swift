@@ -95,6 +95,8 @@ enum WorkerLoop {
     let thread = UInt32(context.pointee.index)
     cdpdk_rcu_offline(rcu, thread)
     defer { cdpdk_rcu_online(rcu, thread) }
+    context.pointee.sleeper?.pointee.note(nap: microseconds)
+    defer { context.pointee.sleeper?.pointee.note(nap: 0) }
     return worker.readiness.wait(microseconds: microseconds)
   }
 

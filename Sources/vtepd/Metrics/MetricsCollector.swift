@@ -136,9 +136,9 @@ actor MetricsCollector {
     let workers = current.workerReports()
     Self.addCounters(
       [.workerPackets, .workerBursts, .workerCycles, .learnEventsLost],
-      workers.map { (["\($0.worker)"], [$0.total.packets, $0.total.bursts, $0.total.busyCycles, $0.learnEventsLost]) }, &page)
+      workers.map { ([$0.label], [$0.total.packets, $0.total.bursts, $0.total.busyCycles, $0.learnEventsLost]) }, &page)
     page.begin(.workerBusy)
-    for worker in workers { page.add(.workerBusy, ["\(worker.worker)"], worker.total.busySeconds) }
+    for worker in workers { page.add(.workerBusy, [worker.label], worker.total.busySeconds) }
   }
 
   // -- of the whole daemon ------------------------------------------------------------------------------------------------
@@ -189,6 +189,11 @@ actor MetricsCollector {
     page.begin(family)
     for state in all { page.add(family, [state], UInt64(states.count { $0 == state })) }
   }
+}
+
+extension WorkerReport {
+  /// Its number; that of an io-core stands behind `io`.
+  fileprivate var label: String { isIOCore ? "io\(worker)" : "\(worker)" }
 }
 
 extension TrafficReport {

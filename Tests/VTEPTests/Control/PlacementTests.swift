@@ -80,6 +80,50 @@ import Testing
     #expect(Placement(large, workers: 1, cores: [], nics: [nic("eth0", 7)]).workers[0].cpus == Array(0..<8))
   }
 
+  // -- io-cores ----------------------------------------------------------------------------------------------------------
+
+  @Test func workersKeepOffIOCores() {
+    let eth0 = nic("eth0", 0)
+    let placement = Placement(small, workers: 2, cores: [], nics: [eth0], ioCores: [0, 2], owned: [eth0])
+    #expect(
+      placement.ioCores.map(\.cpus) == [[0], [2]] && placement.ioCores.map(\.reason) == ["dataplane.io-cores", "dataplane.io-cores"])
+    #expect(placement.workers.map(\.cpus) == [[1, 3], [1, 3]] && placement.warnings.isEmpty)
+    #expect(placement.ioCoreCount(near: 0) == 2 && placement.ioCoreCount(near: nil) == 2)
+    let none = Placement(small, workers: 1, cores: [], nics: [eth0], ioCores: [0, 1, 2, 3], owned: [eth0])
+    #expect(none.workers[0].cpus == [0, 1, 2, 3])
+    #expect(none.warnings == ["workers share CPUs with io-cores: no others are left; name fewer in dataplane.io-cores"])
+    var machine = small
+    machine.isolated = [1, 2]
+    let isolated = Placement(machine, workers: 1, cores: [2], nics: [], ioCores: [1])
+    #expect(isolated.ioCores.map(\.reason) == ["dataplane.io-cores, isolated"])
+    // The only CPUs that the scheduler uses are io-cores: better isolated ones.
+    #expect(Placement(machine, workers: 1, cores: [], nics: [], ioCores: [0, 3]).workers[0].cpus == [1, 2])
+  }
+
+  @Test func ioCoresAreWhereTheirNICIs() {
+    let (eth0, eth1) = (nic("eth0", 0), nic("eth1", 1))
+    let near = Placement(large, workers: 1, cores: [5], nics: [eth1], ioCores: [4], owned: [eth1])
+    #expect(near.warnings.isEmpty && near.ioCoreCount(near: 1) == 1)
+    #expect(Placement(large, workers: 1, cores: [], nics: [eth1], ioCores: [4], owned: [eth1]).workers[0].cpus == [5, 6, 7])
+    let far = Placement(large, workers: 1, cores: [5], nics: [eth1], ioCores: [0, 1], owned: [eth1])
+    #expect(
+      far.warnings == [
+        "no io-core runs on socket 1, where eth1 is: its packets cross sockets; name one of its CPUs 4-7 in dataplane.io-cores",
+        "io-core 0 runs on socket 0, where none of its NICs is: it has work only if no io-core is near a NIC",
+        "io-core 1 runs on socket 0, where none of its NICs is: it has work only if no io-core is near a NIC",
+      ])
+    #expect(far.ioCoreCount(near: 1) == 2)
+    let queue = far.place(ioQueueOnSocket: 1, loads: [1, 0])
+    #expect(queue.worker == 1 && queue.crossesSockets && queue.reason == "fewest queues: no io-core is on its socket")
+    // One on each socket, with a NIC each.
+    let both = Placement(large, workers: 2, cores: [1, 5], nics: [eth0, eth1], ioCores: [0, 4], owned: [eth0, eth1])
+    #expect(both.warnings.isEmpty && both.ioCoreCount(near: 0) == 1 && both.ioCoreCount(near: nil) == 2)
+    #expect(both.place(ioQueueOnSocket: 1, loads: [0, 3]).worker == 1 && !both.place(ioQueueOnSocket: 1, loads: [0, 3]).crossesSockets)
+    // Every worker has a ring, also those on the other socket.
+    let rings = (0..<2).map { both.place(ring: $0, onSocket: 0) }
+    #expect(rings.map(\.worker) == [0, 1] && rings.map(\.crossesSockets) == [false, true])
+  }
+
   // -- receive queues ----------------------------------------------------------------------------------------------------
 
   @Test func queuesGoToTheirSocket() {

@@ -131,9 +131,9 @@ final class RecordedEffects: ReconcilerEffects {
 
   func openUnderlay(_ uplink: UnderlaySettings.Uplink, udpPort: UInt16) throws(VTEPError) -> OpenedUplink {
     guard !broken.contains(uplink.device) else { throw VTEPError(.environment, uplink.subject, "broken") }
-    let device = makeDevice()
+    let device = rings.map { .ring($0) } ?? makeDevice()
     var opened = OpenedUplink(link: link(uplink.device), device: device)
-    if let nic = uplink.nic, let ethernet = device.ethernet, case .tap(let tap) = makeTap() {
+    if let nic = uplink.nic, let ethernet = device.ethernet ?? rings?.nic, case .tap(let tap) = makeTap() {
       opened.nic = OwnedNIC(
         name: DPDKDevice.name(nic), device: ethernet, tap: tap, hasLink: true, mac: opened.link.mac, mtu: opened.link.mtu)
     }
@@ -220,6 +220,11 @@ final class RecordedEffects: ReconcilerEffects {
   func place(of tap: TapQueues) -> TapPlace { places[tap.descriptors[0]] ?? .hidden }
   func states(ofTaps descriptors: [Int32]) -> [TapDevice.State] { descriptors.map { tapStates[$0] ?? .up } }
   func setOffloads(_ record: PortRecord) {}
+  /// What workers see of NICs; nil: the NICs themselves.
+  var rings: RingDevice?
+  /// Numbers of io-cores that were given a queue.
+  private(set) var handedOver: [Int] = []
+  func handOver(_ queue: Int, of rings: RingDevice, toIOCore number: Int) { handedOver.append(number) }
   func setCarrier(_ record: PortRecord, isOn: Bool) { effects.append(.carrier(record.settings.name, isOn)) }
   func watch(_ queue: ReceiveQueue, worker: Int) {}
   func unwatch(_ queue: ReceiveQueue, worker: Int) {}

@@ -18,6 +18,8 @@ enum FrameDeviceKind: UInt8 {
   case vhost
   /// AF_XDP sockets on an interface of the kernel.
   case xdp
+  /// A NIC behind io-cores, through rings.
+  case ring
 }
 
 extension FrameDeviceKind {
@@ -30,6 +32,7 @@ extension FrameDeviceKind {
     case .tap: "tap"
     case .vhost: "vhost-user"
     case .xdp: "af_xdp"
+    case .ring: "ring"
     }
   }
 }
@@ -41,6 +44,7 @@ enum FrameDevice: Sendable {
   case tap(TapQueues)
   case vhost(GuestDevice)
   case xdp(XDPDevice)
+  case ring(RingDevice)
   /// There is no device yet: the back end of a virtio-user port has to connect, or to answer.
   case awaited(BackEnd)
 
@@ -51,6 +55,7 @@ enum FrameDevice: Sendable {
     case .tap: .tap
     case .vhost: .vhost
     case .xdp: .xdp
+    case .ring: .ring
     case .awaited: .none
     }
   }
@@ -63,6 +68,7 @@ enum FrameDevice: Sendable {
     case .tap(let tap): tap.descriptors.count
     case .vhost(let device): device.queueCount
     case .xdp(let device): device.descriptors.count
+    case .ring(let device): device.ringCount
     case .awaited: 0
     }
   }
@@ -70,7 +76,7 @@ enum FrameDevice: Sendable {
   /// One per receive queue, readable when frames wait; -1, or empty: the queue is polled in every round.
   var descriptors: [Int32] {
     switch self {
-    case .ethdev, .awaited: []
+    case .ethdev, .ring, .awaited: []
     case .packetSocket(let device): device.descriptors
     case .tap(let tap): tap.descriptors
     case .vhost(let device): device.descriptors
@@ -86,7 +92,7 @@ enum FrameDevice: Sendable {
     switch self {
     case .packetSocket(let sockets): sockets
     case .xdp(let device): device.packetSockets
-    case .ethdev, .tap, .vhost, .awaited: nil
+    case .ethdev, .tap, .vhost, .ring, .awaited: nil
     }
   }
 
@@ -101,6 +107,7 @@ enum FrameDevice: Sendable {
     case .packetSocket(let device): device.mac
     case .tap(let tap): tap.mac
     case .xdp(let device): device.packetSockets.mac
+    case .ring(let device): device.nic.mac
     case .vhost, .awaited: nil
     }
   }
@@ -109,21 +116,21 @@ enum FrameDevice: Sendable {
   var ownedSocket: String? {
     switch self {
     case .ethdev(let device): device.ownedSocket
-    case .packetSocket, .tap, .vhost, .xdp, .awaited: nil
+    case .packetSocket, .tap, .vhost, .xdp, .ring, .awaited: nil
     }
   }
 
   var ethernet: EthernetDevice? {
     switch self {
     case .ethdev(let device): device
-    case .packetSocket, .tap, .vhost, .xdp, .awaited: nil
+    case .packetSocket, .tap, .vhost, .xdp, .ring, .awaited: nil
     }
   }
 
   /// The interface behind the device is gone for good, also if it has come back in the meantime.
   var isDead: Bool {
     switch self {
-    case .ethdev, .vhost, .awaited: false
+    case .ethdev, .vhost, .ring, .awaited: false
     case .packetSocket(let device): device.isDead
     case .xdp(let device): device.packetSockets.isDead
     case .tap(let tap): TapDevice.state(of: tap.descriptors[0]) == .gone
@@ -154,6 +161,11 @@ enum FrameDevice: Sendable {
       entry.xdpQueues = device.queues
       entry.sendsSegments = true
       entry.hasUnfinishedChecksums = device.hasUnfinishedChecksums
+    case .ring(let device):
+      entry.rings = UnsafePointer(device.pairs)
+      entry.sendsSegments = device.nic.sendsSegments
+      // An io-core has had them in its cache, and not the worker.
+      entry.isHardware = true
     case .awaited: break
     }
   }
@@ -166,6 +178,7 @@ enum FrameDevice: Sendable {
     case .tap(let tap): tap.close()
     case .vhost(let device): device.close()
     case .xdp(let device): device.close()
+    case .ring(let device): try device.remove(subject: subject)
     case .awaited(let backEnd): backEnd.close()
     }
   }

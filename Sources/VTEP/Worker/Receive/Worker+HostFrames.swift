@@ -128,13 +128,13 @@ extension Worker {
     var size = BatchSize(frames: count, bytes: 0)
     for index in 0..<count { size.bytes &+= UInt64(cdpdk_mbuf_length(batch[index].unsafelyUnwrapped)) }
     let queue = index % Int(port.pointee.transmitQueues)
-    guard port.pointee.kind == .ethdev else {
+    guard port.pointee.kind == .ethdev || port.pointee.kind == .ring else {
       countSent(giveToKernel(batch, size, portIndex: portIndex, queue: queue, isNoted: false), portIndex: portIndex)
       return count
     }
     // The driver may free what it takes at once.
     let all = size.bytes
-    let sent = Int(transmitLocked(port.pointee.device, queue, batch, count, lock: Int(portIndex) * Limits.workers + queue))
+    let sent = Int(transmitLocked(port, queue, batch, count, lock: Int(portIndex) * Limits.workers + queue))
     size = BatchSize(frames: sent, bytes: all)
     for index in sent..<count { size.bytes &-= UInt64(cdpdk_mbuf_length(batch[index].unsafelyUnwrapped)) }
     countSent(size, portIndex: portIndex)

@@ -42,7 +42,9 @@ extension Worker {
       guard nowCycles &- load.pointee.since >= UplinkLoad.patience && hasControlFrames(queue.pointee.port) else { return }
     }
     for _ in 0..<Self.burstsOfRelief {
-      let count = Int(cdpdk_rx_burst(port.pointee.device, queue.pointee.queue, frames, UInt16(Limits.burst)))
+      let count =
+        port.pointee.kind == .ring
+        ? receiveFromRing(queue, port) : Int(cdpdk_rx_burst(port.pointee.device, queue.pointee.queue, frames, UInt16(Limits.burst)))
       if count != 0 { sortOut(count, portIndex: queue.pointee.port, load) }
       if count < Limits.burst {
         load.pointee.fullBursts = 0

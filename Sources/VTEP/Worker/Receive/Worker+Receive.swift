@@ -13,6 +13,7 @@ extension Worker {
     let count: Int
     switch queue.pointee.kind {
     case .ethdev: count = Int(cdpdk_rx_burst(port.pointee.device, queue.pointee.queue, frames, UInt16(Limits.burst)))
+    case .ring: count = receiveFromRing(queue, port)
     case .packetSocket: count = receiveFromPacketSocket(queue, port)
     case .tap: count = receiveFromTap(queue, port)
     case .vhost: count = receiveFromGuest(queue, device: port.pointee.device)
@@ -36,6 +37,13 @@ extension Worker {
       receiveFromAccess(count, portIndex: queue.pointee.port)
     }
     return count
+  }
+
+  /// Takes what an io-core has left for us.
+  @inline(always)
+  mutating func receiveFromRing(_ queue: UnsafePointer<ReceiveQueue>, _ port: UnsafePointer<PortEntry>) -> Int {
+    let ring = port.pointee.rings.unsafelyUnwrapped[Int(queue.pointee.queue)].toWorker
+    return Int(cdpdk_packets_take(ring, frames, UInt32(Limits.burst)))
   }
 
   @inline(never)

@@ -107,13 +107,13 @@ extension Worker {
   ) {
     let kind = snapshot.pointee.ports[Int(portIndex)].kind
     var size = size
-    if kind == .ethdev, mustSpareGuestBuffers { spareGuestBuffers(batch, &size, portIndex: portIndex) }
+    if kind == .ethdev || kind == .ring, mustSpareGuestBuffers { spareGuestBuffers(batch, &size, portIndex: portIndex) }
     if hasTags { noteBindings(batch, size.frames) }
     let sent: BatchSize
     switch kind {
     case .packetSocket, .tap: sent = giveToKernel(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
     case .xdp: sent = giveToXDP(batch, size, portIndex: portIndex, queue: queue)
-    case .ethdev, .vhost, .none: sent = giveToDriver(batch, size, portIndex: portIndex, queue: queue)
+    case .ethdev, .ring, .vhost, .none: sent = giveToDriver(batch, size, portIndex: portIndex, queue: queue)
     }
     counters.ports[Int(portIndex)].addSent(packets: UInt64(sent.frames), bytes: sent.bytes)
     if hasTags {
@@ -139,7 +139,7 @@ extension Worker {
       sent = sendToGuest(port.pointee.device, queue: queue, batch, count, lock: index * Limits.workers + queue)
       cdpdk_mbuf_free_bulk(batch, UInt32(sent))
     } else {
-      sent = Int(transmitLocked(port.pointee.device, queue, batch, count, lock: index * Limits.workers + queue))
+      sent = Int(transmitLocked(port, queue, batch, count, lock: index * Limits.workers + queue))
     }
     if sent < count {
       for position in sent..<count {
@@ -204,10 +204,22 @@ extension Worker {
 
   @inline(always)
   mutating func transmitLocked(
-    _ portID: UInt16, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int
+    _ port: UnsafePointer<PortEntry>, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int
   ) -> UInt16 {
+    if port.pointee.kind == .ring { return putIntoRing(port, queue, batch, count) }
     cdpdk_spin_lock(transmitLocks + lock)
     defer { cdpdk_spin_unlock(transmitLocks + lock) }
-    return cdpdk_tx_burst(portID, UInt16(queue), batch, UInt16(count))
+    return cdpdk_tx_burst(port.pointee.device, UInt16(queue), batch, UInt16(count))
+  }
+
+  /// Leaves frames to an io-core. No other worker uses the ring.
+  @inline(never)
+  private mutating func putIntoRing(
+    _ port: UnsafePointer<PortEntry>, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int
+  ) -> UInt16 {
+    let pair = port.pointee.rings.unsafelyUnwrapped + queue
+    let taken = cdpdk_packets_put(pair.pointee.fromWorker, batch, UInt32(truncatingIfNeeded: count))
+    pair.pointee.ioThread?.pointee.wake()
+    return taken
   }
 }

@@ -3,7 +3,8 @@
 import VTEP
 
 extension ConfigurationLoader {
-  func readDataplane(_ node: YAMLNode, _ reader: ConfigurationReader) -> DataplaneSettings {
+  /// - Parameter hasNICs: DPDK drives NICs of the underlay.
+  func readDataplane(_ node: YAMLNode, hasNICs: Bool, _ reader: ConfigurationReader) -> DataplaneSettings {
     var settings = DataplaneSettings()
     guard var section = ConfigurationSection(node, title: "dataplane", reader: reader) else { return settings }
     let workers = section.node("workers")
@@ -11,10 +12,23 @@ extension ConfigurationLoader {
       settings.workers = reader.integer(workers, "workers", in: 1...64) ?? settings.workers
     }
     if let cores = section.entry("cores") {
-      settings.cores = readCores(cores.value, reader)
+      settings.cores = readCores(cores.value, "cores", reader)
       let isWorkersGood = workers == nil || workers?.plainText == String(settings.workers)
       if isWorkersGood, let count = cores.value.sequence?.count, count != settings.workers {
         reader.report(cores.value.position, "cores must be as many as workers: \(settings.workers), not \(count)")
+      }
+    }
+    if let ioCores = section.entry("io-cores") {
+      settings.ioCores = readCores(ioCores.value, "io-cores", reader)
+      for core in settings.ioCores where settings.cores.contains(core) {
+        reader.report(ioCores.value.position, "io-cores: core \(core) is a worker's already; name another one")
+      }
+      let limit = DataplaneSettings.maximumIOCores
+      if settings.ioCores.count > limit {
+        reader.report(ioCores.value.position, "io-cores: at most \(limit), not \(settings.ioCores.count)")
+      }
+      if !hasNICs, !settings.ioCores.isEmpty {
+        reader.report(ioCores.value.position, "io-cores: there is no NIC for them; set underlay.dpdk, or remove io-cores")
       }
     }
     settings.polling = section.choice("polling", as: DataplaneSettings.Polling.self) ?? settings.polling
@@ -25,9 +39,9 @@ extension ConfigurationLoader {
     return settings
   }
 
-  private func readCores(_ node: YAMLNode, _ reader: ConfigurationReader) -> [Int] {
+  private func readCores(_ node: YAMLNode, _ key: String, _ reader: ConfigurationReader) -> [Int] {
     var cores: [Int] = []
-    for element in reader.list(node, "cores") ?? [] {
+    for element in reader.list(node, key) ?? [] {
       guard let core = reader.integer(element, "a core", in: 0...1023) else { continue }
       if cores.contains(core) { reader.report(element.position, "core \(core) is given twice") }
       cores.append(core)

@@ -93,11 +93,16 @@ struct ConfigurationLoader {
     configuration.desired.portDefaults = configuration.mode.portDefaults
     if let path = readDirectory("run-dir", in: &file) { configuration.runDirectory = path }
     if let path = readDirectory("state-dir", in: &file) { configuration.stateDirectory = path }
-    if let node = file.node("dataplane") { configuration.dataplane = readDataplane(node, reader) }
-    if let node = file.required("underlay") {
-      configuration.desired.underlay = readUnderlay(node, reader)
+    let dataplane = file.node("dataplane")
+    let underlay = file.required("underlay")
+    if let underlay {
+      configuration.desired.underlay = readUnderlay(underlay, reader)
     } else {
       settleUnderlay(reader)
+    }
+    if let dataplane {
+      let hasNICs = underlay == nil || configuration.desired.underlay.ownsNICs
+      configuration.dataplane = readDataplane(dataplane, hasNICs: hasNICs, reader)
     }
     if let node = file.node("protection") {
       configuration.desired.protection = readProtection(node, defaults: configuration.desired.protection, reader)

@@ -38,6 +38,7 @@ extension DataplaneSettings {
   fileprivate var node: YAMLNode {
     var pairs = [("workers", YAMLNode(number: workers))]
     if !cores.isEmpty { pairs.append(("cores", .flow(cores.map { YAMLNode(number: $0) }))) }
+    if !ioCores.isEmpty { pairs.append(("io-cores", .flow(ioCores.map { YAMLNode(number: $0) }))) }
     pairs += [
       ("polling", YAMLNode(text: polling.rawValue)),
       ("hugepages", YAMLNode(text: hugepages.rawValue)),

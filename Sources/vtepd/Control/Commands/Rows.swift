@@ -207,7 +207,8 @@ extension WorkerRow {
     let cycles = recent.packets == 0 ? nil : Double(recent.busyCycles) / Double(recent.packets)
     let busy = recent.totalCycles == 0 ? nil : 100 * Double(recent.busyCycles) / Double(recent.totalCycles)
     self.init(
-      worker: report.worker, core: report.core, queues: report.queues, packets: report.total.packets,
+      worker: report.worker, role: report.isIOCore ? "io" : "worker", core: report.core, queues: report.queues,
+      packets: report.total.packets,
       cyclesPerPacket: cycles, busyPercent: busy, learnEventsLost: report.learnEventsLost)
   }
 }
@@ -221,15 +222,20 @@ extension PlacementAnswer {
           socket: socket.socket, cpus: Machine.list(socket.cpus), isolated: Machine.list(placement.isolated.filter(socket.cpus.contains)))
       },
       pools: placement.pools.map { PlacedPool(socket: $0.socket, reason: $0.reason) },
-      workers: zip(placement.workers, report.queues).enumerated().map { number, pair in
-        PlacedWorker(
-          worker: number, cpus: Machine.list(pair.0.cpus), socket: pair.0.socket, reason: pair.0.reason,
-          queues: pair.1.map { queue in
-            PlacedQueue(
-              device: queue.device, queue: Int(queue.queue), kind: queue.kind, socket: queue.place.socket, reason: queue.place.reason,
-              crossesSockets: queue.place.crossesSockets)
-          })
-      }, warnings: placement.warnings)
+      workers: Self.threads(placement.workers, report.queues), ioCores: Self.threads(placement.ioCores, report.ioQueues),
+      warnings: placement.warnings)
+  }
+
+  private static func threads(_ threads: [Placement.Worker], _ queues: [[PlacementReport.Queue]]) -> [PlacedWorker] {
+    zip(threads, queues).enumerated().map { number, pair in
+      PlacedWorker(
+        worker: number, cpus: Machine.list(pair.0.cpus), socket: pair.0.socket, reason: pair.0.reason,
+        queues: pair.1.map { queue in
+          PlacedQueue(
+            device: queue.device, queue: Int(queue.queue), kind: queue.kind, socket: queue.place.socket, reason: queue.place.reason,
+            crossesSockets: queue.place.crossesSockets)
+        })
+    }
   }
 }
 
