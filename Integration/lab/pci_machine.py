@@ -18,40 +18,60 @@ DRIVERS = ["bus_pci", "bus_vdev", "mempool_ring", "net_virtio", "net_e1000"]
 class PCIMachine(VirtualMachine):
     """Its card's other end is the tap `wire` of a namespace, which this creates. The machine runs one vtepd at a time."""
 
-    address = "0000:00:04.0"
-
-    def __init__(self, lab, name, namespace, card, mac, wire="wire0"):
+    def __init__(self, lab, name, namespace, card, macs, wire="wire0", qemu=QEMU):
+        """Several `macs`: as many cards on one wire, a hub, on which frames are as they would be on a real one: complete and cut."""
         super().__init__(lab, name, 1, "")
-        self.namespace, self.card, self.mac, self.wire = namespace, card, mac, wire
-        namespace.ip(f"tuntap add {wire} mode tap vnet_hdr")
+        self.namespace, self.card, self.macs, self.wire, self.qemu = namespace, card, macs, wire, qemu
+        # Every other place: the virtual functions of an igb card take more than one.
+        self.addresses = [f"0000:00:{4 + 2 * number:02x}.0" for number in range(len(macs))]
+        namespace.ip(f"tuntap add {wire} mode tap {'vnet_hdr' if len(macs) == 1 else ''}")
         namespace.ip(f"link set {wire} up")
+
+    # Where the kernel and the initramfs are.
+    image = IMAGE
+
+    def wires(self):
+        tap = f"tap,id=wire,ifname={self.wire},script=no,downscript=no,vhost=off"
+        if len(self.macs) == 1:
+            return ["-netdev", tap]
+        hub = ["-netdev", f"{tap},vnet_hdr=off".replace("id=wire", "id=tap"), "-netdev", "hubport,id=hub,hubid=0,netdev=tap"]
+        for number in range(len(self.macs)):
+            hub += ["-netdev", f"hubport,id=wire{number or ''},hubid=0"]
+        return hub
+
+    def cards(self):
+        for number, mac in enumerate(self.macs):
+            yield from ["-device", f"{self.card},id=nic{number or ''},netdev=wire{number or ''},mac={mac},romfile=,addr={4 + 2 * number}"]
 
     def command(self, console_path, incoming):
         initrd = self.directory / "initrd"
-        initrd.write_bytes((IMAGE / "initrd").read_bytes() + gzip.compress(programs(self.directory), 1))
+        initrd.write_bytes((self.image / "initrd").read_bytes() + gzip.compress(programs(self.directory), 1))
         # In a namespace with the wire: `ip netns exec` becomes QEMU.
         return [
-            "ip", "netns", "exec", self.namespace.full_name, "setpriv", "--pdeathsig=KILL", "nice", "-n", "5", *QEMU,
+            "ip", "netns", "exec", self.namespace.full_name, "setpriv", "--pdeathsig=KILL", "nice", "-n", "5", *self.qemu,
             "-accel", "tcg,thread=single", "-machine", "q35", "-cpu", "max,erms=off,fsrm=off", "-smp", "1", "-m", "512", "-nodefaults",
             "-display", "none", "-no-reboot", "-device", "intel-iommu,intremap=on,caching-mode=on",
-            "-netdev", f"tap,id=wire,ifname={self.wire},script=no,downscript=no,vhost=off",
-            "-device", f"{self.card},id=nic,netdev=wire,mac={self.mac},romfile=,addr=4",
+            *self.wires(), *self.cards(),
             "-serial", f"file:{self.directory / 'kernel.log'}",
             "-chardev", f"socket,id=console,path={console_path}", "-serial", "chardev:console",
-            "-kernel", str(IMAGE / "vmlinuz"), "-initrd", str(initrd),
+            "-kernel", str(self.image / "vmlinuz"), "-initrd", str(initrd),
             "-append", "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check intel_iommu=on",
             "-qmp", f"unix:{self.directory / 'qmp'},server=on,wait=off",
         ]
 
     def configure(self):
-        """Gives the card to vfio-pci."""
-        self.shell("chmod 755 / && mkdir -p /run && mount -t tmpfs none /run && echo 48 >/proc/sys/vm/nr_hugepages")
-        self.shell("for module in $(cat /modules/others); do insmod /modules/$module.ko || exit 1; done")
-        self.take_card()
+        """Gives the cards to vfio-pci."""
+        self.prepare()
+        for address in self.addresses:
+            self.take(address)
         return self
 
-    def take_card(self):
-        self.shell(f"vtepctl underlay take {self.address}")
+    def prepare(self):
+        self.shell("chmod 755 / && mkdir -p /run && mount -t tmpfs none /run && echo 48 >/proc/sys/vm/nr_hugepages")
+        self.shell("for module in $(cat /modules/others); do insmod /modules/$module.ko || exit 1; done")
+
+    def take(self, address):
+        self.shell(f"vtepctl underlay take {address}")
 
     # -- vtepd -------------------------------------------------------------------------------------------------------------
 
@@ -61,7 +81,7 @@ class PCIMachine(VirtualMachine):
         text = json.dumps(config)
         assert "'" not in text
         self.shell(f"echo '{text}' >/tmp/vtepd.yaml; vtepd --config /tmp/vtepd.yaml >>/tmp/log 2>&1 </dev/null & echo $! >/tmp/pid")
-        status, output = self.shell("vtepctl status --wait 60", check=False, seconds=90)
+        status, output = self.shell("vtepctl status --wait 120", check=False, seconds=150)
         assert status == 0, f"{output}\n{self.shell('cat /tmp/log')}"
 
     def stop_vtepd(self, signal="TERM"):
@@ -72,6 +92,28 @@ class PCIMachine(VirtualMachine):
 
     def set_link(self, is_up):
         self.qmp("set_link", name="nic", up=is_up)
+
+
+class SRIOVMachine(PCIMachine):
+    """The kernel keeps an igb card, as eth0, and vfio-pci has its virtual function."""
+
+    image = IMAGE.with_name("guest-image-igb")
+
+    def start(self, incoming=None):
+        run(REPOSITORY / "scripts/guest-image", self.image, "igb", timeout=300)
+        return super().start(incoming)
+
+    def cards(self):
+        # Behind a PCIe port, as SR-IOV needs it.
+        return ["-device", "pcie-root-port,id=slot1,chassis=1,slot=1,addr=4", "-device", "igb,id=nic,netdev=wire,bus=slot1,romfile="]
+
+    def configure(self):
+        self.prepare()
+        card = "/sys/bus/pci/devices/0000:01:00.0"
+        self.shell(f"ip link set eth0 up && echo 1 >{card}/sriov_numvfs")
+        self.addresses = [self.shell(f"basename $(readlink {card}/virtfn0)").strip()]
+        self.take(self.addresses[0])
+        return self
 
 
 def programs(scratch):

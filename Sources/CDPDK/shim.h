@@ -169,7 +169,7 @@ static inline uint64_t cdpdk_mbuf_noted_checksum(cdpdk_mbuf m) {
 // ... and what a driver must do with a packet to send. Requests keep this form from one port to the other. Those inside tunnels are
 // never handed to a driver.
 #define CDPDK_REQUEST (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)
-#define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_TUNNEL_MASK)
+#define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_TUNNEL_MASK)
 static inline int cdpdk_mbuf_has_request(cdpdk_mbuf m) { return (m->ol_flags & CDPDK_REQUEST) != 0; }
 // Sole owner of its memory, no pending offload, no noted tag.
 #define CDPDK_UNCOMMON (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST | RTE_MBUF_F_RX_VLAN_STRIPPED)
@@ -192,6 +192,19 @@ static inline void cdpdk_mbuf_set_request(cdpdk_mbuf m, int udp, int ipv6, int t
   m->tx_offload = rte_mbuf_tx_offload(l2, l3, l4, segment, 0, 0, 0);
 }
 static inline void cdpdk_mbuf_clear_request(cdpdk_mbuf m) { m->ol_flags &= ~CDPDK_REQUEST_FIELDS; }
+// Brings a packet with a request into the form in which the device wants it: DPDK's drivers compute the pseudo-header anew, without the
+// length if they are to cut it. 0: they do not take it, for its size for example.
+static inline int cdpdk_mbuf_prepare(cdpdk_mbuf m, uint16_t port) {
+  const uint64_t header = (m->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4)) == (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_IPV4) ? RTE_MBUF_F_TX_IP_CKSUM : 0;
+  m->ol_flags |= header;
+  if (rte_eth_tx_prepare(port, 0, &m, 1) == 1) return 1;
+  m->ol_flags &= ~header;
+  return 0;
+}
+// A NIC's word about the TCP or UDP checksum of a received packet, to be compared with the next one.
+static inline uint64_t cdpdk_mbuf_checksum_verdict(cdpdk_mbuf m) { return m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK; }
+static inline void cdpdk_mbuf_set_checksum_right(cdpdk_mbuf m) { m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD; }
+static inline uint64_t cdpdk_checksum_is_right(void) { return RTE_MBUF_F_RX_L4_CKSUM_GOOD; }
 // The division behind a CRC32c (RFC 9260 appendix A) over n octets, continued from c, which is all ones at first.
 static inline uint32_t cdpdk_crc32c(uint32_t c, const void *octets, size_t n) {
   const uint8_t *p = (const uint8_t *)octets;
@@ -239,11 +252,12 @@ static inline void cdpdk_spin_unlock(uint32_t *l) { rte_spinlock_unlock((rte_spi
 
 // -- devices -----------------------------------------------------------------------------------------------------------
 // `rss_flows`: RTE_ETH_RSS_* of what is spread over the receive queues; 0: whatever the driver does by itself. `link_events`, `removal_events`:
-// the driver is to report them.
+// the driver is to report them. `loopback`: the NIC receives what it sends; drivers that cannot either say so or send.
 static inline int cdpdk_device_configure(uint16_t port, uint16_t rxq, uint16_t txq, uint64_t rx_offloads, uint64_t tx_offloads, uint64_t rss_flows,
-                                         int link_events, int removal_events) {
+                                         int link_events, int removal_events, int loopback) {
   struct rte_eth_conf conf;
   memset(&conf, 0, sizeof conf);
+  conf.lpbk_mode = loopback != 0;
   conf.rxmode.offloads = rx_offloads;
   conf.txmode.offloads = tx_offloads;
   conf.intr_conf.lsc = link_events != 0;
@@ -257,6 +271,11 @@ static inline int cdpdk_device_has_removal_events(uint32_t flags) { return (flag
 static inline uint64_t cdpdk_rss_flows(void) { return RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP; }
 static inline uint64_t cdpdk_rx_offload_hash(void) { return RTE_ETH_RX_OFFLOAD_RSS_HASH; }
 static inline uint64_t cdpdk_rx_offload_scatter(void) { return RTE_ETH_RX_OFFLOAD_SCATTER; }
+static inline uint64_t cdpdk_rx_offload_udp_checksum(void) { return RTE_ETH_RX_OFFLOAD_UDP_CKSUM; }
+static inline uint64_t cdpdk_tx_offload_tcp_checksum(void) { return RTE_ETH_TX_OFFLOAD_TCP_CKSUM; }
+static inline uint64_t cdpdk_tx_offload_udp_checksum(void) { return RTE_ETH_TX_OFFLOAD_UDP_CKSUM; }
+static inline uint64_t cdpdk_tx_offload_ipv4_checksum(void) { return RTE_ETH_TX_OFFLOAD_IPV4_CKSUM; }
+static inline uint64_t cdpdk_tx_offload_tso(void) { return RTE_ETH_TX_OFFLOAD_TCP_TSO; }
 // Name of the bus a device is on: "vdev", "pci".
 static inline const char *cdpdk_device_bus(uint16_t port) {
   struct rte_eth_dev_info info;

@@ -30,9 +30,14 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
   public var ignored: [String: UInt64]
   /// Packets to our UDP port that found the device's socket full; of a NIC that DPDK drives, frames for which it had no room.
   public var missed: UInt64
+  /// Frames, others' on a shared device left out; a large segment that a NIC cuts is one.
+  public var rxPackets: UInt64
+  public var txPackets: UInt64
   /// What of the kernel is made use of: `trains`; of AF_XDP sockets `zero-copy` or `copy`; of a NIC that DPDK drives, `rss`, and which frames it receives:
   /// `multicast-filter`, `allmulticast`, `promiscuous` or `no-filter`.
   public var features: [String]
+  /// Of a NIC that DPDK drives, what it does for us, by name: `used`, `used, untested`, or `software: ` and why not.
+  public var offloads: [String: String]
   /// What an operator should know about the device.
   public var notes: [String]
   /// What passes between the NIC and its tap; nil: the kernel drives the NIC.
@@ -42,8 +47,8 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
 
   public init(
     address: String, present: Bool = true, device: String, driver: String, dpdk: String? = nil, mtu: Int? = nil, up: Bool = false,
-    ignored: [String: UInt64] = [:], missed: UInt64 = 0, features: [String] = [], notes: [String] = [],
-    classes: [HostClassRow]? = nil, destinations: [DestinationRow] = []
+    ignored: [String: UInt64] = [:], missed: UInt64 = 0, rxPackets: UInt64 = 0, txPackets: UInt64 = 0, features: [String] = [],
+    offloads: [String: String] = [:], notes: [String] = [], classes: [HostClassRow]? = nil, destinations: [DestinationRow] = []
   ) {
     self.address = address
     self.present = present
@@ -54,14 +59,20 @@ public struct UnderlayRow: Codable, Equatable, Sendable {
     self.up = up
     self.ignored = ignored
     self.missed = missed
+    self.rxPackets = rxPackets
+    self.txPackets = txPackets
     self.features = features
+    self.offloads = offloads
     self.notes = notes
     self.classes = classes
     self.destinations = destinations
   }
 
-  enum CodingKeys: CodingKey {
-    case address, present, device, driver, dpdk, mtu, up, ignored, missed, features, notes, classes, destinations
+  enum CodingKeys: String, CodingKey {
+    case address, present, device, driver, dpdk, mtu, up, ignored, missed
+    case rxPackets = "rx_packets"
+    case txPackets = "tx_packets"
+    case features, offloads, notes, classes, destinations
   }
 }
 

@@ -243,6 +243,14 @@ extension HostClassRow {
   }
 }
 
+/// What a NIC does for vtepd, or why not.
+struct OffloadRow {
+  var name: String
+  var state: String
+
+  static var columns: [Column<OffloadRow>] { [Column("  OFFLOAD") { "  " + $0.name }, Column("STATE") { $0.state }] }
+}
+
 extension DestinationRow {
   static var columns: [Column<DestinationRow>] {
     [

@@ -104,6 +104,11 @@ struct ShowCommand: CommandGroup {
       Output.standard.write(table.lines(for: rows))
       var devices: Set<String> = []
       for row in rows where devices.insert(row.device).inserted {
+        if !row.offloads.isEmpty {
+          var offloads = Table(OffloadRow.columns)
+          let states = row.offloads.sorted { $0.key < $1.key }.map { OffloadRow(name: $0.key, state: $0.value) }
+          Output.standard.write("\n\(row.dpdk ?? row.device):\n" + offloads.lines(for: states))
+        }
         guard let classes = row.classes else { continue }
         var table = Table(HostClassRow.columns)
         Output.standard.write("\nbetween the NIC and \(row.device):\n" + table.lines(for: classes))

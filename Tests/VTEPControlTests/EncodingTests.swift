@@ -62,7 +62,7 @@ import Testing
         UnderlayRow(
           address: "192.0.2.1", device: "eth0", driver: "af_packet", destinations: [DestinationRow(address: "192.0.2.2", state: .resolved)])
       )
-        == #"{"address":"192.0.2.1","classes":null,"destinations":[{"address":"192.0.2.2","next_hops":[],"state":"resolved"}],"device":"eth0","dpdk":null,"driver":"af_packet","features":[],"ignored":{},"missed":0,"mtu":null,"notes":[],"present":true,"up":false}"#
+        == #"{"address":"192.0.2.1","classes":null,"destinations":[{"address":"192.0.2.2","next_hops":[],"state":"resolved"}],"device":"eth0","dpdk":null,"driver":"af_packet","features":[],"ignored":{},"missed":0,"mtu":null,"notes":[],"offloads":{},"present":true,"rx_packets":0,"tx_packets":0,"up":false}"#
         + "\n")
     #expect(
       try json(HostClassRow(name: "link", limit: 2000, toHost: 1))

@@ -114,8 +114,10 @@ import VTEPControl
   @Test func uplinksOfDPDKHaveTaps() throws {
     let one = try load("underlay: {addresses: [192.0.2.1], dpdk: \"0000:03:00.0\", tap: vtep0}\n")
     #expect(one.desired.underlay.nics == ["0000:03:00.0"] && one.desired.underlay.devices == ["vtep0"])
-    let two = try load("underlay:\n  addresses: [192.0.2.1]\n  dpdk: [\"03:00.1,queues=2\", net_null0]\n  tap: [vtep0, vtep1]\n")
+    let two = try load(
+      "underlay:\n  addresses: [192.0.2.1]\n  dpdk: [\"03:00.1,queues=2\", net_null0]\n  tap: [vtep0, vtep1]\n  offloads: trust\n")
     #expect(two.desired.underlay.nics == ["03:00.1,queues=2", "net_null0"] && two.desired.underlay.devices == ["vtep0", "vtep1"])
+    #expect(one.desired.underlay.offloads == .auto && two.desired.underlay.offloads == .trust)
     for configuration in [one, two] {
       let text = try configuration.yaml()
       #expect(!text.contains("device:") && !text.contains("driver:"))

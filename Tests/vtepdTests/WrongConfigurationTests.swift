@@ -155,6 +155,10 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
     WrongConfiguration("link-local address", "underlay: {addresses: [»\"fe80::1\"], device: eth0}\n", "it is a link-local address"),
     WrongConfiguration(
       "two of a family", "underlay: {addresses: [192.0.2.1, \"2001:db8::1\", »192.0.2.2], device: eth0}\n", "second IPv4 address"),
+    WrongConfiguration(
+      "offloads", "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep0, offloads: »on}\n", "offloads must be auto, off or trust"),
+    WrongConfiguration(
+      "offloads without dpdk", "underlay: {addresses: [192.0.2.1], device: eth0, »offloads: off}\n", "'offloads' belongs to 'dpdk'"),
     WrongConfiguration("driver", "underlay: {addresses: [192.0.2.1], device: eth0, driver: »dpdk}\n", "driver must be af_packet or af_xdp"),
     WrongConfiguration("dpdk without tap", "underlay: {addresses: [192.0.2.1], »dpdk: \"0000:03:00.0\"}\n", "key 'tap' is missing"),
     WrongConfiguration("tap without dpdk", "underlay: {addresses: [192.0.2.1], »tap: vtep0}\n", "'tap' belongs to 'dpdk'"),

@@ -10,7 +10,7 @@ struct EthernetDevice: Sendable {
   /// DPDK's port number.
   let portID: UInt16
   let queueCount: Int
-  let sendsSegments: Bool
+  var sendsSegments: Bool
   let mac: MACAddress
   /// Frames come by DMA.
   var isHardware = false
@@ -22,6 +22,11 @@ struct EthernetDevice: Sendable {
   var reportsLink = false
   /// Why the driver has refused the MTU that it was opened with (errno); 0: it has not.
   var mtuError: Int32 = 0
+  /// What the driver offers.
+  var offered: Set<NICOffload> = []
+  /// Of an uplink: how it was started, and what is made use of.
+  var uplink: UplinkMode?
+  var offloads = NICOffloads() { didSet { sendsSegments = offloads.uses(.multiSegment) } }
   /// Path of a socket that the driver leaves behind.
   var ownedSocket: String?
   /// Of a virtio-user port with a socket.
@@ -79,14 +84,25 @@ struct EthernetDevice: Sendable {
   enum Purpose {
     /// Everything that comes.
     case port
-    /// What is for this host, spread by flow over the queues; `mtu`: in bytes, nil: the device's own; `wantsHashes`: each packet with the
-    /// hash of its flow, also from one queue.
-    case uplink(mtu: Int?, wantsHashes: Bool)
+    /// What is for this host, spread by flow over the queues.
+    case uplink(UplinkMode)
     /// A test's.
     case plain
   }
 
-  /// Configures and starts an attached device.
+  /// How a NIC is started.
+  struct UplinkMode {
+    /// In bytes; nil: the device's own.
+    var mtu: Int?
+    /// Those that are not offered are left out.
+    var offloads: Set<NICOffload> = [.multiSegment]
+    /// It receives what it sends.
+    var isLoopback = false
+    /// Each packet comes with the hash of its flow, also from one queue.
+    var wantsHashes = false
+  }
+
+  /// Configures and starts an attached device, which must not run.
   ///
   /// - Parameter queues: wanted, one per worker; a device with fewer gives what it has.
   static func start(
@@ -97,27 +113,33 @@ struct EthernetDevice: Sendable {
     let isHardware = cdpdk_device_bus(portID).map { String(cString: $0) } == "pci"
     var count = min(queues, Int(info.max_rx_queues), Int(info.max_tx_queues))
     var flows: UInt64 = 0
+    let driver = info.driver_name.map { String(cString: $0) } ?? ""
+    let offered = NICOffload.offered(by: info, driver: driver)
+    var offloads = offered.intersection([.multiSegment])
     var receiveOffloads: UInt64 = 0
     var reports: (link: Int32, removal: Int32) = (0, 0)
-    if case .uplink(_, let wantsHashes) = purpose {
-      let driver = info.driver_name.map { String(cString: $0) } ?? ""
+    var uplink: UplinkMode?
+    if case .uplink(let mode) = purpose {
       let flags = info.dev_flags?.pointee ?? 0
       if UplinkEvents.reportLinks(driver) { reports.link = cdpdk_device_has_link_events(flags) }
       reports.removal = cdpdk_device_has_removal_events(flags)
-      let hashes = wantsHashes ? info.rx_offload_capa & cdpdk_rx_offload_hash() : 0
+      let hashes = mode.wantsHashes ? info.rx_offload_capa & cdpdk_rx_offload_hash() : 0
       if count > 1 || hashes != 0 { flows = info.flow_type_rss_offloads & cdpdk_rss_flows() }
       // Without RSS everything comes by the first queue. Virtual drivers have ways of their own.
       if flows == 0 && isHardware { count = 1 }
       receiveOffloads = info.rx_offload_capa & cdpdk_rx_offload_scatter() | (flows != 0 ? hashes : 0)
+      uplink = mode
+      offloads = offered.intersection(mode.offloads)
     }
-    let segments = info.tx_offload_capa & cdpdk_tx_offload_multi_segs()
     let queueCount = UInt16(count)
     try VTEPError.check(
-      cdpdk_device_configure(portID, queueCount, queueCount, receiveOffloads, segments, flows, reports.link, reports.removal),
+      cdpdk_device_configure(
+        portID, queueCount, queueCount, receiveOffloads | info.rx_offload_capa & NICOffload.receiveBits(offloads),
+        info.tx_offload_capa & NICOffload.transmitBits(offloads), flows, reports.link, reports.removal,
+        uplink?.isLoopback == true ? 1 : 0),
       "\(subject): configure")
     try setUpQueues(portID, count: queueCount, runtime: runtime, subject: subject)
-    var mtuError: Int32 = 0
-    if case .uplink(let mtu?, _) = purpose { mtuError = rte_eth_dev_set_mtu(portID, UInt16(clamping: mtu)) }
+    let mtuError = uplink?.mtu.map { rte_eth_dev_set_mtu(portID, UInt16(clamping: $0)) } ?? 0
     try VTEPError.check(rte_eth_dev_start(portID), "\(subject): start")
     if case .port = purpose {
       // Virtual devices without a filter receive everything anyway.
@@ -127,10 +149,9 @@ struct EthernetDevice: Sendable {
     var octets = [UInt8](repeating: 0, count: 6)
     try VTEPError.check(cdpdk_device_mac(portID, &octets), "\(subject): address")
     return EthernetDevice(
-      portID: portID, queueCount: count, sendsSegments: segments != 0,
+      portID: portID, queueCount: count, sendsSegments: offloads.contains(.multiSegment),
       mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }), isHardware: isHardware, usesRSS: flows != 0 && count > 1,
-      driver: info.driver_name.map { String(cString: $0) } ?? "", reportsLink: reports.link != 0,
-      mtuError: mtuError == -ENOTSUP ? 0 : -mtuError)
+      driver: driver, reportsLink: reports.link != 0, mtuError: mtuError == -ENOTSUP ? 0 : -mtuError, offered: offered, uplink: uplink)
   }
 
   private static func setUpQueues(_ portID: UInt16, count: UInt16, runtime: DPDKRuntime, subject: String) throws(VTEPError) {

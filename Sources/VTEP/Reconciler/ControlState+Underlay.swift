@@ -14,8 +14,8 @@ extension ControlState {
       for uplink in settings.uplinks where !underlay.devices.contains(where: { $0.uplink == uplink }) {
         let opened = try effects.openUnderlay(uplink, udpPort: settings.udpPort)
         var device = UnderlayDevice(
-          name: uplink.device, driver: uplink.driver, driverNote: opened.driverNote, devargs: uplink.nic, portIndex: 0, link: opened.link,
-          device: opened.device)
+          name: uplink.device, driver: uplink.driver, driverNote: opened.driverNote, devargs: uplink.nic,
+          offloads: uplink.offloads, portIndex: 0, link: opened.link, device: opened.device)
         device.nic = opened.nic
         guard let portIndex = ports.takeIndex() else {
           effects.close(device.closings)
@@ -27,6 +27,7 @@ extension ControlState {
         guard let tapIndex = ports.takeIndex() else { throw VTEPError(.refused, uplink.subject, "no free port index") }
         added[added.count - 1].tapIndex = tapIndex
       }
+      try chooseOffloads(&added, udpPort: settings.udpPort)
     } catch {
       for device in added {
         effects.close(device.closings)
@@ -40,6 +41,24 @@ extension ControlState {
     }
     if !added.isEmpty { readNeighbors() }
     followNICs()
+  }
+
+  /// No worker knows the devices yet: frames may go from one to the other.
+  private mutating func chooseOffloads(_ devices: inout [UnderlayDevice], udpPort: UInt16) throws(VTEPError) {
+    guard let mode = devices.first?.offloads else { return }
+    // io-cores carry frames, and no requests.
+    for position in devices.indices where devices[position].isBehindIOCores {
+      guard let device = devices[position].nic?.device else { continue }
+      devices[position].nic?.device.offloads = NICOffloads(
+        offered: device.offered, driver: device.driver, mode: .auto, finding: .untestable("io-cores are in use"))
+    }
+    let nics = try effects.chooseOffloads(devices.filter { !$0.isBehindIOCores }.compactMap(\.nic), mode, udpPort: udpPort)
+    var next = nics.makeIterator()
+    for position in devices.indices where devices[position].nic != nil && !devices[position].isBehindIOCores {
+      guard let nic = next.next() else { return }
+      devices[position].nic = nic
+      devices[position].device = .ethdev(nic.device)
+    }
   }
 
   /// A NIC and its tap stay together while vtepd runs: neither can be opened a second time before the first pair is given up.
@@ -67,7 +86,10 @@ extension ControlState {
     entry.isUp = device.isUp
     entry.mac = device.link?.mac ?? .zero
     entry.headByteCount = device.headByteCount
-    if let tapIndex = device.tapIndex, device.nic != nil { entry.partner = tapIndex }
+    if let tapIndex = device.tapIndex, let nic = device.nic {
+      entry.partner = tapIndex
+      entry.features.formUnion(nic.device.offloads.features)
+    }
     enter(entry, frames, at: device.portIndex)
     let nic = device.uplink.nicName
     addQueues(of: frames, portIndex: device.portIndex, nic: nic)
@@ -151,6 +173,9 @@ extension ControlState {
       let opened = try effects.openUnderlay(uplink, udpPort: running.underlay.udpPort)
       (device.link, device.device, device.nic, device.fault) = (opened.link, opened.device, opened.nic, nil)
       device.driverNote = opened.driverNote
+      var devices = [device]
+      try chooseOffloads(&devices, udpPort: running.underlay.udpPort)
+      device = devices[0]
       underlay.devices[position] = device
       enterUnderlayPort(device)
       followNIC(at: position)

@@ -36,6 +36,9 @@ final class LiveEffects: ReconcilerEffects {
   }
   private var interfaceUsers: InterfaceUsersOnce?
 
+  /// What self-tests have found, by the NICs' names: a NIC that is opened again has the workers' traffic beside it.
+  var offloadFindings: [String: NICOffloads.Finding] = [:]
+
   /// By the taps' names.
   var puntTaps: [String: TapInterface] = [:]
   /// Why ports have no punt tap, by their names.

@@ -42,6 +42,10 @@ protocol ReconcilerEffects: AnyObject {
   func openUnderlay(_ uplink: UnderlaySettings.Uplink, udpPort: UInt16) throws(VTEPError) -> OpenedUplink
   /// Whether a NIC that is ours has a link, by its driver.
   func hasLink(_ nic: OwnedNIC) -> Bool
+  /// Tests the offloads of NICs that were opened together and are not in use yet, and has them use those that work.
+  ///
+  /// - Parameter udpPort: of VXLAN.
+  func chooseOffloads(_ nics: [OwnedNIC], _ mode: UnderlaySettings.OffloadMode, udpPort: UInt16) throws(VTEPError) -> [OwnedNIC]
   /// Has a NIC that is ours and its tap follow each other.
   ///
   /// - Parameter link: the tap's.

@@ -14,6 +14,8 @@ struct UnderlayDevice {
   var driverNote: String?
   /// The NIC that was configured, as PCI address or devargs; nil: the kernel has it.
   var devargs: String?
+  /// Which offloads of that NIC are used.
+  var offloads = UnderlaySettings.OffloadMode.auto
   /// Index among the ports of a snapshot.
   var portIndex: PortIndex
   /// The same of the tap, of a NIC that is ours.
@@ -28,6 +30,9 @@ struct UnderlayDevice {
   /// Why the interface, which is there, could not be opened.
   var fault: String?
 
+  /// Of a NIC that is ours: workers see rings in its place.
+  var isBehindIOCores: Bool { if case .ring = device { true } else { false } }
+
   /// Whether packets leave in trains, which have a UDP checksum.
   func joinsDatagrams(_ settings: UnderlaySettings) -> Bool {
     guard case .packetSocket(let sockets) = device else { return false }
@@ -39,7 +44,7 @@ struct UnderlayDevice {
 
   var isUp: Bool { device != nil && link?.isRunning == true && nic?.hasLink != false }
 
-  var uplink: UnderlaySettings.Uplink { UnderlaySettings.Uplink(device: name, nic: devargs, driver: driver) }
+  var uplink: UnderlaySettings.Uplink { UnderlaySettings.Uplink(device: name, nic: devargs, driver: driver, offloads: offloads) }
 
   var indexes: [PortIndex] { [portIndex, tapIndex].compactMap(\.self) }
 

@@ -151,6 +151,8 @@ public struct UnderlayReport: Sendable {
     public var devargs: String?
     /// What of the kernel or of the NIC is made use of.
     public var features: [String]
+    /// Of a NIC that is ours, by name: `used`, `used, untested`, or `software: ` and the reason.
+    public var offloads: [String: String]
     public var notes: [String]
     /// What passes between NIC and tap, of a NIC that is ours.
     public var classes: [HostClassReport]?

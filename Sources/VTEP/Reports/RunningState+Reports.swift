@@ -179,7 +179,7 @@ extension RunningState {
             (cause, counters.reduce(0) { $0 &+ $1.ignored(port: device.portIndex, cause).pointee.value })
           },
           missed: device.missed, driver: device.driverName, devargs: device.devargs,
-          features: device.features(configuration.underlay),
+          features: device.features(configuration.underlay), offloads: device.offloadTexts,
           notes: device.indexes.compactMap(refusalNote) + [device.driverText, device.filterNote].compactMap(\.self),
           classes: device.tapIndex.map { hostClassReports(nic: device.portIndex, tap: $0) })
       })

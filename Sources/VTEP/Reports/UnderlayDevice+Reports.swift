@@ -22,6 +22,11 @@ extension UnderlayDevice {
     return (nic.device.usesRSS ? ["rss"] : []) + [nic.filter.name]
   }
 
+  var offloadTexts: [String: String] {
+    guard let nic else { return [:] }
+    return Dictionary(uniqueKeysWithValues: nic.device.offloads.states.map { ($0.key.rawValue, "\($0.value)") })
+  }
+
   /// Why the interface is not used as it should be, or what AF_XDP sockets cannot do.
   var driverText: String? {
     guard let xdp = device?.xdp else { return driverNote }

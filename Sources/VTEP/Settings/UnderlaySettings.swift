@@ -6,6 +6,8 @@ import Encap
 public struct UnderlaySettings: Equatable, Sendable {
   /// How an interface that is shared with the kernel is used: by packet sockets, or by AF_XDP sockets where it can have them.
   public enum Driver: String, Sendable, CaseIterable { case afPacket = "af_packet", afXDP = "af_xdp" }
+  /// Which offloads of NICs that DPDK drives are used: those that have passed the self-test, none, or all that the driver offers.
+  public enum OffloadMode: String, Sendable, CaseIterable { case auto, off, trust }
   public enum TTL: Equatable, Sendable { case fixed(UInt8), inherit }
   public enum DSCP: Equatable, Sendable { case fixed(UInt8), inherit }
   public enum UDPChecksum: String, Sendable, CaseIterable { case auto, on, off }
@@ -19,6 +21,8 @@ public struct UnderlaySettings: Equatable, Sendable {
   /// NICs that DPDK drives, as PCI addresses or devargs, beside their taps in `devices`. Empty: the uplinks are shared with the kernel.
   public var nics: [String] = []
   public var driver = Driver.afPacket
+  /// Of `nics`.
+  public var offloads = OffloadMode.auto
   public var udpPort: UInt16 = 4789
   public var ttl = TTL.fixed(64)
   public var multicastTTL: UInt8 = 1
@@ -44,18 +48,24 @@ public struct UnderlaySettings: Equatable, Sendable {
     var nic: String?
     /// Of an interface that is shared.
     var driver = Driver.afPacket
+    /// Of a NIC that is ours.
+    var offloads = OffloadMode.auto
 
     /// What may be on a socket of the machine.
     var nicName: String { nic.map(DPDKDevice.name) ?? device }
 
-    var description: String { nic.map { "the NIC \(DPDKDevice.name($0)) with the tap \(device)" } ?? "the interface \(device)" }
+    var description: String {
+      guard let nic else { return "the interface \(device)" }
+      return "the NIC \(DPDKDevice.name(nic)) with the tap \(device) and offloads: \(offloads.rawValue)"
+    }
 
     /// For messages: the key and its value.
     var subject: String { nic == nil ? "underlay.device \(device)" : "underlay.tap \(device)" }
   }
 
   var uplinks: [Uplink] {
-    nics.isEmpty ? devices.map { Uplink(device: $0, driver: driver) } : zip(devices, nics).map { Uplink(device: $0, nic: $1) }
+    nics.isEmpty
+      ? devices.map { Uplink(device: $0, driver: driver) } : zip(devices, nics).map { Uplink(device: $0, nic: $1, offloads: offloads) }
   }
 
   /// DPDK drives the NICs, and `devices` are taps.

@@ -30,6 +30,13 @@ struct PortFeatures: OptionSet {
   /// Batches to the port go through `Worker.limitEgress`.
   static let limitsEgress = PortFeatures(rawValue: 1 << 6)
 
+  /// The NIC of an uplink completes checksums of TCP segments and UDP datagrams, cuts large TCP segments, and says of received packets
+  /// whether their UDP checksum is right (NICOffloads).
+  static let completesTCP = PortFeatures(rawValue: 1 << 10)
+  static let completesUDP = PortFeatures(rawValue: 1 << 11)
+  static let cutsTCP = PortFeatures(rawValue: 1 << 12)
+  static let verifiesUDP = PortFeatures(rawValue: 1 << 13)
+
   /// Link-local control frames are tunnelled through the VNI, in both directions.
   static let tunnelsControl = PortFeatures(rawValue: 1 << 16)
   /// Link-local control frames go to a kernel tap.

@@ -48,6 +48,23 @@ struct OwnedUplinkControlTests {
     #expect(adjacencies.map(\.port) == [device.portIndex])
   }
 
+  @Test("workers leave to a NIC what it was seen to do")
+  mutating func offloads() throws {
+    effects.offeredOffloads = Set(NICOffload.allCases)
+    effects.failedOffloads = [.receivedChecksum: "over IPv6, nothing comes back"]
+    var new = state.desired
+    new.underlay = Self.underlay(["0000:03:00.0", "0000:04:00.0"], ["u0", "u1"])
+    try state.apply(new)
+    let added = state.underlay.devices[1]
+    let entry = state.model.ports[Int(added.portIndex)]
+    #expect(entry.features == [.completesTCP, .completesUDP, .cutsTCP] && entry.sendsSegments)
+    #expect(added.offloadTexts["tso"] == "used")
+    #expect(added.offloadTexts["rx-udp-checksum"] == "software: the self-test has failed: over IPv6, nothing comes back")
+    // They are chosen when the NIC is opened.
+    new.underlay.offloads = .trust
+    #expect(throws: VTEPError.self) { try state.apply(new) }
+  }
+
   @Test("without a link nothing is sent that way")
   mutating func link() throws {
     effects.links["0000:03:00.0"] = false

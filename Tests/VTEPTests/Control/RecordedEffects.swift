@@ -140,6 +140,18 @@ final class RecordedEffects: ReconcilerEffects {
     return opened
   }
 
+  func chooseOffloads(_ nics: [OwnedNIC], _ mode: UnderlaySettings.OffloadMode, udpPort: UInt16) throws(VTEPError) -> [OwnedNIC] {
+    nics.map { nic in
+      var nic = nic
+      nic.device.offloads = NICOffloads(
+        offered: offeredOffloads, driver: "net_test", mode: mode, finding: .tested(failures: failedOffloads))
+      return nic
+    }
+  }
+  /// What NICs offer, and what of it fails.
+  var offeredOffloads: Set<NICOffload> = []
+  var failedOffloads: [NICOffload: String] = [:]
+
   /// Whether NICs have a link, by their names; others do.
   var links: [String: Bool] = [:]
 

@@ -39,6 +39,8 @@ final class MemoryPort {
     case placed(covered: Int, offset: Int, segment: Int = 0)
     /// The driver looked for headers, and that was all.
     case looked
+    /// A NIC has found the checksum right.
+    case right
   }
 
   /// Lets the device receive a frame, spread over buffers of these sizes; the last one holds the rest.
@@ -71,6 +73,7 @@ final class MemoryPort {
     case .placed(let covered, let offset, let segment):
       cdpdk_mbuf_set_received(head, 1, segment > 0 ? 1 : 0, UInt16(segment), 0)
       cdpdk_mbuf_note_checksum(head, UInt16(frame.count - covered), UInt16(offset))
+    case .right: cdpdk_mbuf_set_checksum_right(head)
     case .looked: cdpdk_mbuf_set_received(head, 0, 0, 0, 1)
     }
     return head!

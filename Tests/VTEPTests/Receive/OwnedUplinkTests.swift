@@ -169,6 +169,57 @@ extension DataplaneTests {
       }
     }
 
+    @Test("what the NIC does is left to it, with all that the driver needs", arguments: [false, true])
+    func leftToNIC(isIPv6: Bool) throws {
+      try run { plane in
+        plane.changePort(.uplink) {
+          $0.sendsSegments = true
+          $0.features.formUnion([.completesTCP, .cutsTCP])
+        }
+        let small = TCPFrame(from: Topology.uplinkMAC, to: router, isIPv6: isIPv6, byteCount: 900)
+        let large = TCPFrame(from: Topology.uplinkMAC, to: router, isIPv6: isIPv6, byteCount: 20_000)
+        let datagram = Frame.udp(from: Topology.uplinkMAC, to: router)
+        func send() {
+          plane.sendRaw(small.bytes(finished: false), at: .secondUplink, as: .placed(covered: 932, offset: 16))
+          plane.sendRaw(
+            large.bytes(finished: false), at: .secondUplink, segments: Array(repeating: 1500, count: 13),
+            as: .placed(covered: 20_032, offset: 16, segment: 1448))
+          plane.sendRaw(datagram, at: .secondUplink, as: .placed(covered: datagram.count - 34, offset: 6))
+          plane.run()
+        }
+        send()
+        let buffers = plane.takeBuffers(.uplink)
+        // The checksum of the datagram is not the NIC's task.
+        #expect(buffers.map { Mbuf($0).hasRequest } == [true, true, false])
+        #expect(buffers.prefix(2).map { MemoryPort.bytes(of: $0).hex } == [small, large].map { $0.bytes(finished: false).hex })
+        #expect(buffers.prefix(2).map { Mbuf($0).hasRequest ? Mbuf($0).request.segmentByteCount : -1 } == [0, 1448])
+        for buffer in buffers { cdpdk_mbuf_free(buffer) }
+        // Without the one thing the workers do the other.
+        plane.changePort(.uplink) { $0.features.remove(.cutsTCP) }
+        send()
+        let cut = plane.takeBuffers(.uplink)
+        #expect(cut.map { Mbuf($0).hasRequest } == [true] + [Bool](repeating: false, count: cut.count - 1))
+        #expect(cut.dropFirst().dropLast().map { MemoryPort.bytes(of: $0).hex } == large.segments(1448).map(\.hex))
+        for buffer in cut { cdpdk_mbuf_free(buffer) }
+      }
+    }
+
+    @Test("a checksum that the NIC has found right is not verified again", arguments: Family.allCases)
+    func verdict(_ family: Family) throws {
+      try run(family) { plane in
+        var packet = plane.packet(carrying: frame)
+        packet.udpChecksum = .wrong
+        plane.sendRaw(packet.bytes, at: .uplink, as: .right)
+        plane.expect(drops: [.uplink: [.udpChecksum: 1]])
+        plane.changePort(.uplink) { $0.features.insert(.verifiesUDP) }
+        // The wrong checksum shows that it is the NIC's word that counts.
+        plane.sendRaw(packet.bytes, at: .uplink, as: .right)
+        plane.expect(local: [.vm1: [frame]])
+        plane.sendRaw(packet.bytes, at: .uplink)
+        plane.expect(drops: [.uplink: [.udpChecksum: 1]])
+      }
+    }
+
     @Test("a NIC that takes one buffer gets one")
     func oneBuffer() throws {
       try run { plane in

@@ -104,7 +104,7 @@ extension Worker {
 
   // -- from the kernel --------------------------------------------------------------------------------------------------
 
-  /// What the host sends: to the NIC, once checksums are complete and large segments cut. That is the workers' task on every NIC.
+  /// What the host sends: to the NIC. What the NIC does not do about checksums and large segments is done here.
   private mutating func receiveFromKernel(_ count: Int, nic: PortIndex, portIndex: PortIndex) {
     var byteCount: UInt64 = 0
     for index in 0..<count {
@@ -114,12 +114,23 @@ extension Worker {
       if let reason = acceptRequest(mbuf) ?? refusal(of: kind, portIndex: portIndex) {
         drop(mbuf, port: portIndex, reason)
       } else if mbuf.hasRequest {
+        if leave(mbuf, kind, toNIC: nic) { continue }
         finish(mbuf, for: .uplink(nic, kind), ingress: portIndex)
       } else {
         transmitWhole(mbuf, kind, nic: nic, ingress: portIndex)
       }
     }
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(truncatingIfNeeded: count), bytes: byteCount)
+  }
+
+  /// Leaves a frame's request to the NIC, if that carries out such requests.
+  private mutating func leave(_ mbuf: Mbuf, _ kind: HostFrameClass, toNIC nic: PortIndex) -> Bool {
+    let port = snapshot.pointee.ports + Int(nic)
+    guard port.pointee.features.carryOut(mbuf), mbuf.isContiguous || port.pointee.sendsSegments,
+      cdpdk_mbuf_prepare(mbuf.raw, port.pointee.device) != 0
+    else { return false }
+    transmit(mbuf, kind, port: nic)
+    return true
   }
 
   /// Sends a complete frame to a NIC, in one buffer if the NIC sends no others.
@@ -131,5 +142,17 @@ extension Worker {
     } else {
       drop(mbuf, port: ingress, .noBuffers)
     }
+  }
+}
+
+extension PortFeatures {
+  /// Whether the NIC with these features carries out a frame's request.
+  fileprivate func carryOut(_ mbuf: Mbuf) -> Bool {
+    let request = mbuf.request
+    if request.isTunnelled { return false }
+    guard request.segmentByteCount != 0 else { return contains(request.isUDP ? .completesUDP : .completesTCP) }
+    // Not all NICs know that CWR is said once (RFC 3168 section 6.1.2).
+    return !request.isUDP && contains(.cutsTCP)
+      && mbuf.start.load(fromByteOffset: request.transportOffset &+ 13, as: UInt8.self) & 0x80 == 0
   }
 }

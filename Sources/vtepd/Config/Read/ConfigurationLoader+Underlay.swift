@@ -63,8 +63,11 @@ extension ConfigurationLoader {
   private func readUplinks(_ section: inout ConfigurationSection, into settings: inout UnderlaySettings) {
     let reader = section.reader
     let (device, dpdk, tap) = (section.entry("device"), section.entry("dpdk"), section.entry("tap"))
-    let driver = section.entry("driver")
+    let (driver, offloads) = (section.entry("driver"), section.entry("offloads"))
     if let dpdk {
+      if let offloads {
+        settings.offloads = reader.choice(offloads.value, "offloads", as: UnderlaySettings.OffloadMode.self) ?? settings.offloads
+      }
       settings.nics = readNames(dpdk, reader)
       if let tap {
         settings.devices = readNames(tap, reader)
@@ -81,7 +84,9 @@ extension ConfigurationLoader {
       if tap == nil || settings.nics.isEmpty { settleUplinks(reader) }
       return
     }
-    if let tap { reader.report(tap.position, "underlay: 'tap' belongs to 'dpdk', which is missing") }
+    for other in [tap, offloads].compactMap(\.self) {
+      reader.report(other.position, "underlay: '\(other.key)' belongs to 'dpdk', which is missing")
+    }
     if let driver { settings.driver = reader.choice(driver.value, "driver", as: UnderlaySettings.Driver.self) ?? settings.driver }
     if let device {
       settings.devices = readNames(device, reader)

@@ -56,7 +56,7 @@ extension UnderlaySettings {
     func names(_ names: [String]) -> YAMLNode { names.count == 1 ? YAMLNode(text: names[0]) : .flow(names.map { YAMLNode(text: $0) }) }
     var pairs: [(String, YAMLNode)] = [("addresses", .flow(addresses.map { YAMLNode(text: "\($0)") }))]
     if ownsNICs {
-      pairs += [("dpdk", names(nics)), ("tap", names(devices))]
+      pairs += [("dpdk", names(nics)), ("tap", names(devices)), ("offloads", YAMLNode(text: offloads.rawValue))]
     } else {
       pairs += [("device", names(devices)), ("driver", YAMLNode(text: driver.rawValue))]
     }

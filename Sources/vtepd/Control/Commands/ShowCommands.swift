@@ -88,7 +88,8 @@ extension Daemon {
           address: "\(address)", present: !underlay.missingAddresses.contains(address), device: device.name,
           driver: device.driver, dpdk: device.devargs, mtu: device.mtu, up: device.isUp,
           ignored: Dictionary(uniqueKeysWithValues: device.ignored.filter { $0.count > 0 }.map { ($0.cause.name, $0.count) }),
-          missed: device.missed, features: device.features, notes: device.notes,
+          missed: device.missed, rxPackets: device.traffic.rxPackets, txPackets: device.traffic.txPackets,
+          features: device.features, offloads: device.offloads, notes: device.notes,
           classes: device.classes.map { $0.map(HostClassRow.init) },
           destinations: vteps.filter { $0.address.isIPv4 == address.isIPv4 }.map(DestinationRow.init))
       }
