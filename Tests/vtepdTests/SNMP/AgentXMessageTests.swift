@@ -45,15 +45,16 @@ import Testing
 
   /// The example of RFC 2741, section 6.2.6, in little endian: what net-snmp sends on such machines.
   @Test func getNextInLittleEndianWithPrefixAndContext() throws {
-    var buffer = ByteBuffer(bytes: [
-      1, 6, 0x08, 0, 9, 0, 0, 0, 8, 0, 0, 0, 7, 0, 0, 0, 36, 0, 0, 0,
+    let bytes: [UInt8] = [
+      1, 6, 0x08, 0, 9, 0, 0, 0, 8, 0, 0, 0, 7, 0, 0, 0, 32, 0, 0, 0,
       3, 0, 0, 0, 0x61, 0x62, 0x63, 0,
       3, 2, 1, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0,
-      1, 2, 0, 0, 1, 0, 0, 0, 0xff, 0xff,
-    ])
+      1, 2, 0, 0, 1, 0, 0, 0,
+    ]
+    var buffer = ByteBuffer(bytes: bytes.dropLast(2))
     #expect(try AgentXMessage(readingFrom: &buffer) == nil, "two bytes are missing")
-    #expect(buffer.readableBytes == 54)
-    buffer.writeBytes([0, 0])
+    #expect(buffer.readableBytes == 50)
+    buffer.writeBytes(bytes.suffix(2))
     let message = try #require(try AgentXMessage(readingFrom: &buffer))
     #expect((message.session, message.transaction, message.packet) == (9, 8, 7))
     #expect(buffer.readableBytes == 0)
