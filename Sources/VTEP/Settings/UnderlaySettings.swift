@@ -56,7 +56,8 @@ public struct UnderlaySettings: Equatable, Sendable {
 
     var description: String {
       guard let nic else { return "the interface \(device)" }
-      return "the NIC \(DPDKDevice.name(nic)) with the tap \(device) and offloads: \(offloads.rawValue)"
+      let mode = offloads == .auto ? "" : " and offloads: \(offloads.rawValue)"
+      return "the NIC \(DPDKDevice.name(nic)) with the tap \(device)\(mode)"
     }
 
     /// For messages: the key and its value.
