@@ -31,8 +31,9 @@ struct IOContext {
 }
 
 enum IOLoop {
-  /// Rounds without a frame before the first nap.
-  private static let idleRounds = 64
+  /// Time without a frame before the first nap, in microseconds. Rounds are too short to be counted: one between two batches of a busy
+  /// worker is no reason to sleep, and while an io-core sleeps a ring is full in 15 µs.
+  private static let patience: UInt64 = 50
   /// In microseconds; each nap that finds nothing makes the next an eighth longer.
   private static let shortestNap = 32
   private static let longestNap = 1000
@@ -54,9 +55,10 @@ enum IOLoop {
     var thread = IOThread(context.pointee)
     cdpdk_rcu_register(rcu, reader)
     cdpdk_rcu_online(rcu, reader)
-    var idle = 0
+    let patienceCycles = cdpdk_cycles_per_second() / 1_000_000 * patience
     var nap = shortestNap
     var before = cdpdk_cycles()
+    var latestFrame = before
     while !shared.pointee.stops.load(ordering: .relaxed) {
       let count = thread.runOnce()
       cdpdk_rcu_quiescent(rcu, reader)
@@ -66,16 +68,13 @@ enum IOLoop {
         activity.pointee.packets.add(UInt64(truncatingIfNeeded: count))
         activity.pointee.bursts.add(1)
         activity.pointee.busyCycles.add(now &- before)
-        idle = 0
+        latestFrame = now
         nap = shortestNap
-      } else {
-        idle += 1
       }
       before = now
-      guard context.pointee.sleepsWhenIdle && idle >= idleRounds else { continue }
+      guard context.pointee.sleepsWhenIdle && now &- latestFrame >= patienceCycles else { continue }
       sleep(context, microseconds: thread.hasQueues ? nap : longestSleep)
       nap = min(nap + nap / 8, longestNap)
-      idle = idleRounds - 1
       // Time asleep counts as time, not as work.
       let awake = cdpdk_cycles()
       activity.pointee.totalCycles.add(awake &- before)
