@@ -48,6 +48,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
     .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
   ],
   targets: [
     // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; our own file has only -I and -l.
@@ -108,6 +109,7 @@ let package = Package(
       name: "vtepd-bench",
       dependencies: [
         "VTEP", "Encap", "MACTable", "CDPDK", "CDPDKHeaders", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
       ],
       path: "Benchmarks/Pipeline",
       swiftSettings: viewSettings + dpdkSettings,

@@ -88,7 +88,7 @@ final class Interruptions {
   }
 
   /// How long the thread has been ready to run while its processor was busy with another.
-  private static func nanosecondsWaited(_ statistics: Int32) -> UInt64 {
+  static func nanosecondsWaited(_ statistics: Int32) -> UInt64 {
     var text = [CChar](repeating: 0, count: 128)
     guard pread(statistics, &text, text.count - 1, 0) > 0 else { return 0 }
     var end: UnsafeMutablePointer<CChar>?
@@ -107,7 +107,8 @@ final class Interruptions {
     usleep(300_000)
     for round in 0..<Self.rounds {
       let now = UInt32(1000 * (round + 1))
-      measure(.quiet) { usleep(20_000) }
+      // About as long as a load, or it would be luckier.
+      measure(.quiet) { usleep(70_000) }
       measure(.load) { for (index, key) in keys.enumerated() { _ = table.learn(key, at: .vtep(VTEPIndex(index % 16)), nowSeconds: now) } }
       precondition(table.learnedCount(domain: 1) == keys.count, "all addresses are in the table")
       measure(.age) { table.sweep(slots: table.slotCount, nowSeconds: now + 301) }

@@ -43,5 +43,7 @@ struct Line {
   func vtep(_ index: Int) -> Int { (domain(index) + index / vnis) % vteps }
   /// Local stations: a few in one VNI, or one in each.
   var locals: Int { vnis == 1 ? 16 : vnis }
+  /// A hypervisor: a few guests here, all other addresses behind VTEPs.
+  var remotes: Int { macs - locals }
   func local(_ index: Int) -> Int { vnis == 1 ? index % locals : domain(index) }
 }

@@ -34,19 +34,23 @@ final class Scenario {
   /// The same in every run: how many addresses collide in the MAC table and among a worker's sightings depends on them.
   private static let secrets = HashSecrets(mask: 0x5bd1_e995_2545_f491, multiplier: 0xd6e8_feb8_6659_fd93)
 
-  init(_ direction: Direction, _ line: Line, runtime: DPDKRuntime, folder: String) throws {
-    self.direction = direction
-    self.line = line
-    // A hypervisor: a few guests here, all other addresses behind VTEPs.
-    let remotes = line.macs - line.locals
+  /// From a file, in a loop, into nothing.
+  convenience init(_ direction: Direction, _ line: Line, runtime: DPDKRuntime, folder: String) throws {
     let path = "\(folder)/traffic.pcap"
     TrafficFile.write(
-      (0..<min(remotes, line.frames)).lazy.map {
-        direction == .decapsulation ? TrafficFile.packet($0, line) : TrafficFile.access($0, line)
-      }, to: path)
-    source = try Self.device("net_pcap0", "rx_pcap=\(path),infinite_rx=1", runtime)
+      (0..<min(line.remotes, line.frames)).lazy.map { TrafficFile.received($0, line, direction) }, to: path)
+    let source = try Self.device("net_pcap0", "rx_pcap=\(path),infinite_rx=1", runtime)
     unlink(path)
-    sink = try Self.device("net_null0", "", runtime)
+    try self.init(direction, line, runtime: runtime, from: source, to: try Self.device("net_null0", "", runtime))
+  }
+
+  /// Between two devices, or from one and back to it.
+  init(_ direction: Direction, _ line: Line, runtime: DPDKRuntime, from source: EthernetDevice, to sink: EthernetDevice) throws {
+    self.direction = direction
+    self.line = line
+    self.source = source
+    self.sink = sink
+    let remotes = line.remotes
 
     table = try MACTable(
       capacity: max(65_536, line.macs * 2), portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains,
@@ -134,7 +138,7 @@ final class Scenario {
   func worker() -> Worker { Worker(context, sightings: Sightings(secrets: Self.secrets)) }
 
   /// Receive and transmit, nothing in between.
-  private func bareRound() -> Int {
+  func bareRound() -> Int {
     let count = cdpdk_rx_burst(source.portID, 0, bareFrames, UInt16(Limits.burst))
     return Int(cdpdk_tx_burst(sink.portID, 0, bareFrames, count))
   }
@@ -183,6 +187,6 @@ final class Scenario {
 
   func close() {
     try? source.remove(subject: "source")
-    try? sink.remove(subject: "sink")
+    if sink.portID != source.portID { try? sink.remove(subject: "sink") }
   }
 }

@@ -33,6 +33,11 @@ enum TrafficFile {
     return bytes + [UInt8](repeating: 0x5a, count: size - bytes.count)
   }
 
+  /// What a pipeline receives of a remote station's flow.
+  static func received(_ index: Int, _ line: Line, _ direction: Direction) -> [UInt8] {
+    direction == .decapsulation ? packet(index, line) : access(index, line)
+  }
+
   /// A frame as a local station sends it.
   static func access(_ index: Int, _ line: Line) -> [UInt8] {
     var bytes = frame(index, line, isReceived: false)
