@@ -77,10 +77,19 @@ struct ShowCommand: CommandGroup {
     static let configuration = CommandConfiguration(
       commandName: "drops", abstract: "Shows why frames were dropped, and how often.")
     @Flag(help: "Include reasons that never occurred.") var all = false
+    @Flag(help: "Show what is dropped now, again and again: the growth of each counter, fastest first.") var watch = false
+    @Option(help: "With --watch: seconds between two looks, 0.1 to 3600.") var interval = 1.0
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
-    func run(_ session: Session) throws { try session.list(ShowDrops(all: all), DropRow.columns) }
+    func validate() throws {
+      guard (0.1...3600).contains(interval) else { throw ValidationError("--interval must be from 0.1 to 3600 seconds, not \(interval)") }
+    }
+
+    func run(_ session: Session) throws {
+      if watch { return try DropWatch.run(session, interval: interval, all: all) }
+      try session.list(ShowDrops(all: all), DropRow.columns)
+    }
   }
 
   struct Multicast: ClientCommand {
