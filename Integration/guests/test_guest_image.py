@@ -62,7 +62,7 @@ def test_nothing_is_made_without_modules(script, tmp_path, monkeypatch):
     (package / "boot").mkdir()
     (package / "boot/vmlinuz-1").write_bytes(b"kernel")
     subprocess.run(["dpkg-deb", "-b", package, tmp_path / "kernel.deb"], check=True, stdin=subprocess.DEVNULL, capture_output=True)
-    monkeypatch.setattr(script, "download", lambda _: [tmp_path / "kernel.deb"])
+    monkeypatch.setattr(script, "download", lambda folder, flavor: [tmp_path / "kernel.deb"])
     target = tmp_path / "image"
     monkeypatch.setattr("sys.argv", ["guest-image", str(target)])
     with pytest.raises(SystemExit, match="no image was made: the kernel has no module virtio_pci"):
