@@ -4,7 +4,7 @@ import Glibc
 
 public enum OpenDescriptors {
   /// Number of open descriptors; nil if /proc is not mounted or no descriptor is left to read it.
-  static var count: Int? {
+  public static var count: Int? {
     // Linux 6.2 and later: at once, however many there are.
     var info = stat()
     if stat("/proc/self/fd", &info) == 0, info.st_size > 0 { return info.st_size }

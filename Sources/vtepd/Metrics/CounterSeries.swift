@@ -44,24 +44,22 @@ struct CounterSeries<Key: Hashable & Comparable & Sendable>: Sendable {
     var grown: [(key: Key, growth: [UInt64])] = []
     grown.reserveCapacity(reports.count)
     for key in entries.keys { entries[key]?.isPresent = false }
+    let zero = [UInt64](repeating: 0, count: width)
     for (key, counters) in reports {
-      let zero = Entry(last: Array(repeating: 0, count: width), own: Array(repeating: 0, count: width), activity: 0)
-      let last = entries[key, default: zero].last
-      let isNew = zip(counters, last).contains { $0 < $1 }
-      let growth = isNew ? counters : zip(counters, last).map { $0 &- $1 }
-      entries[key, default: zero].last = counters
-      entries[key, default: zero].activity = entries[key, default: zero].activity / 2 + growth[0] + (width > 1 ? growth[1] : 0)
-      entries[key, default: zero].isPresent = true
+      var entry = entries[key] ?? Entry(last: zero, own: zero, activity: 0)
+      let isNew = zip(counters, entry.last).contains { $0 < $1 }
+      let growth = isNew ? counters : zip(counters, entry.last).map { $0 &- $1 }
+      entry.last = counters
+      entry.activity = entry.activity / 2 + growth[0] + (width > 1 ? growth[1] : 0)
+      entry.isPresent = true
+      entries[key] = entry
       grown.append((key, growth))
     }
     let chosen = chosen(grown.map(\.key), limit)
     for (key, growth) in grown {
+      let isOwn = chosen?.contains(key) ?? true
       for position in 0..<width {
-        if chosen == nil || chosen?.contains(key) == true {
-          entries[key]?.own[position] &+= growth[position]
-        } else {
-          others[position] &+= growth[position]
-        }
+        if isOwn { entries[key]?.own[position] &+= growth[position] } else { others[position] &+= growth[position] }
       }
     }
     busiest = chosen?.sorted() ?? grown.map(\.key).sorted()

@@ -26,12 +26,12 @@ struct AgentXAgent: Sendable {
     var rangePosition: UInt8 = 0
     var rangeLast: UInt32?
 
-    static func rows(of interface: ManagementView.Interface) -> [Region] {
+    static func rows(ofInterface index: UInt32) -> [Region] {
       [(ManagementView.interfaceEntry, ManagementView.interfaceColumns), (ManagementView.extendedEntry, ManagementView.extendedColumns)].map
       {
         entry, columns in
         Region(
-          name: entry + [columns.lowerBound, interface.index], rangePosition: UInt8(entry.ids.count + 1), rangeLast: columns.upperBound)
+          name: entry + [columns.lowerBound, index], rangePosition: UInt8(entry.ids.count + 1), rangeLast: columns.upperBound)
       }
     }
   }
@@ -134,7 +134,7 @@ struct AgentXAgent: Sendable {
     while !Task.isCancelled {
       if let current = try? await daemon.running().running {
         let wanted = Set(
-          ManagementView.interfaces(current).flatMap(Region.rows)
+          ManagementView.interfaceIndexes(current).flatMap(Region.rows)
             + [ManagementView.bridgeBase, ManagementView.bridgeForwarding].map { Region(name: $0) })
         for region in registered.subtracting(wanted) {
           packet &+= 1

@@ -23,8 +23,8 @@ extension ManagementView {
     var outDiscards: UInt64
 
     /// Far above the kernel's, which snmpd has in the same table.
-    var index: UInt32 { Self.firstIndex + UInt32(bridgePort) }
-    static let firstIndex: UInt32 = 1_000_000
+    var index: UInt32 { Self.index(bridgePort) }
+    static func index(_ bridgePort: Int32) -> UInt32 { 1_000_000 + UInt32(bridgePort) }
   }
 
   /// What stands for all tunnels.
@@ -43,10 +43,10 @@ extension ManagementView {
 
   /// The state at this moment. Walks the whole MAC table.
   init(_ current: RunningState) {
-    let interfaces = Self.interfaces(current)
+    let vnis = current.vniReports(0..<Int.max).reports
+    let interfaces = Self.interfaces(current, vnis)
     let bridgePorts = Dictionary(uniqueKeysWithValues: interfaces.map { ($0.name, $0.bridgePort) })
     var objects = interfaces.flatMap(Self.objects)
-    let vnis = current.vniReports(0..<Int.max).reports
     objects += Self.bridgeObjects(interfaces)
     // dot1qFdbDynamicCount.
     objects += vnis.map {
@@ -56,7 +56,7 @@ extension ManagementView {
   }
 
   /// Ports by their numbers, and the overlay.
-  static func interfaces(_ current: RunningState) -> [Interface] {
+  private static func interfaces(_ current: RunningState, _ vnis: [VNIReport]) -> [Interface] {
     var drops: [String: (into: UInt64, out: UInt64)] = [:]
     for drop in current.dropReports(all: false) {
       if outReasons.contains(drop.reason) {
@@ -68,14 +68,14 @@ extension ManagementView {
     let ports = current.portReports().map { report in
       let name = report.settings.name
       return Interface(
-        bridgePort: Int32(report.number) + 1, name: name, description: "vtepd \(report.settings.kind.rawValue) port \(name)", type: 6,
+        bridgePort: bridgePort(report), name: name, description: "vtepd \(report.settings.kind.rawValue) port \(name)", type: 6,
         mtu: Int32(clamping: report.mtu ?? 0), mac: report.mac?.octets ?? [], adminStatus: report.shutReason == nil ? 1 : 2,
         operStatus: report.status.state == .up ? 1 : report.status.state == .down ? 2 : 6, traffic: report.traffic,
         inDiscards: drops[name]?.into ?? 0, outDiscards: drops[name]?.out ?? 0)
     }
     let underlay = current.underlayReport().devices
     var traffic = TrafficReport()
-    for report in current.vniReports(0..<Int.max).reports { traffic = traffic + report.traffic }
+    for report in vnis { traffic = traffic + report.traffic }
     let overlay = Interface(
       bridgePort: overlayBridgePort, name: "overlay", description: "vtepd VXLAN overlay", type: 131,
       mtu: Int32(clamping: underlay.compactMap(\.mtu).min() ?? 0), mac: [], adminStatus: 1,
@@ -83,6 +83,13 @@ extension ManagementView {
       inDiscards: underlay.reduce(0) { $0 &+ (drops[$1.name]?.into ?? 0) },
       outDiscards: underlay.reduce(0) { $0 &+ (drops[$1.name]?.out ?? 0) })
     return ports + [overlay]
+  }
+
+  private static func bridgePort(_ report: PortReport) -> Int32 { Int32(report.number) + 1 }
+
+  /// ifIndex of all rows, for their registration.
+  static func interfaceIndexes(_ current: RunningState) -> [UInt32] {
+    (current.portReports().map(bridgePort) + [overlayBridgePort]).map(Interface.index)
   }
 
   /// Rows of ifTable and ifXTable (RFC 2863, section 6). Frames to groups are not counted apart: ifInUcastPkts has all.

@@ -68,6 +68,17 @@ final class DataplaneFixture {
     publisher.publish(model)
   }
 
+  /// Makes the uplink a NIC that DPDK drives, and the second uplink's place its tap.
+  func ownUplink() {
+    change { model in
+      let (nic, tap) = (Place.uplink.rawValue, Place.secondUplink.rawValue)
+      model.ports[Int(nic)].partner = tap
+      model.ports[Int(nic)].mac = Topology.uplinkMAC
+      model.ports[Int(tap)].partner = nic
+      model.ports[Int(tap)].isUnderlay = false
+    }
+  }
+
   func changePort(_ place: Place, _ edit: (inout PortEntry) -> Void) {
     change { edit(&$0.ports[Int(place.rawValue)]) }
   }

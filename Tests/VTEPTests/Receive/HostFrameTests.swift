@@ -18,13 +18,7 @@ extension DataplaneTests {
 
     private func run(sourceLocation: SourceLocation = #_sourceLocation, _ body: (DataplaneFixture) throws -> Void) throws {
       try DataplaneFixture.run(sourceLocation: sourceLocation) { plane in
-        plane.change { model in
-          let (nic, tap) = (Place.uplink.rawValue, Place.secondUplink.rawValue)
-          model.ports[Int(nic)].partner = tap
-          model.ports[Int(nic)].mac = Topology.uplinkMAC
-          model.ports[Int(tap)].partner = nic
-          model.ports[Int(tap)].isUnderlay = false
-        }
+        plane.ownUplink()
         // Budgets are full.
         plane.tick()
         plane.run()

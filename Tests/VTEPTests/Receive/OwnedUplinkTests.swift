@@ -19,13 +19,7 @@ extension DataplaneTests {
       throws
     {
       try DataplaneFixture.run(family, sourceLocation: sourceLocation) { plane in
-        plane.change { model in
-          let (nic, tap) = (Place.uplink.rawValue, Place.secondUplink.rawValue)
-          model.ports[Int(nic)].partner = tap
-          model.ports[Int(nic)].mac = Topology.uplinkMAC
-          model.ports[Int(tap)].partner = nic
-          model.ports[Int(tap)].isUnderlay = false
-        }
+        plane.ownUplink()
         try body(plane)
       }
     }
