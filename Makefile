@@ -7,7 +7,7 @@ export MARCH ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo test test-quick test-drivers unit lint format bench bench-peers bench-guard fuzz hot-audit install package package-test
+.PHONY: help build demo test test-quick test-drivers soak unit lint format bench bench-peers bench-guard fuzz hot-audit install package package-test
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -35,6 +35,11 @@ test-drivers: ## Run the integration tests over each kind of uplink, with one an
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
 	@scripts/xdp-program
 	@scripts/test-drivers
+
+soak: ## Traffic under random faults, for an hour (SOAK: options, such as --seconds 600 --seed 7)
+	@scripts/setup test
+	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
+	@scripts/soak $(SOAK)
 
 unit: ## Build everything, and run the unit tests
 	@scripts/setup test

@@ -78,7 +78,7 @@ final class Scenario {
     let learnRings = UnsafeMutablePointer<LearnRing>.allocate(capacity: 1)
     learnRings.initialize(to: try LearnRing(worker: Self.rings))
     context = WorkerContext(
-      index: 0, shared: shared, table: table.reader, counters: WorkerCounters(),
+      index: 0, shared: shared, table: table.reader, counters: try WorkerCounters(),
       learnRings: learnRings, workers: 1, punts: try SlowPathRing(name: "punt-\(Self.rings)"), injections: nil,
       pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks, sleepsWhenIdle: false,
       epoll: -1, wakeEvent: -1)

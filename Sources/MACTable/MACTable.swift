@@ -73,21 +73,23 @@ public final class MACTable: @unchecked Sendable {
     }
     // Some extra buckets, since a small table fills less evenly.
     let halfBucketCount = capacity * 100 / (8 * Self.fullLoadPercent) + 16
-    self.init(
+    try self.init(
       capacity: capacity, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount,
       halfBucketCount: halfBucketCount, secrets: secrets)
   }
 
   /// - Parameter halfBucketCount: buckets of four slots in each half of the table; there may be fewer slots than the
   ///   capacity.
-  init(capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int, halfBucketCount: Int, secrets: HashSecrets = HashSecrets()) {
+  init(
+    capacity: Int, portCount: Int, vtepCount: Int, domainCount: Int, halfBucketCount: Int, secrets: HashSecrets = HashSecrets()
+  ) throws(MACTableError) {
     self.capacity = capacity
     self.portCount = portCount
     self.vtepCount = vtepCount
     self.domainCount = domainCount
     domainsByVTEP = Array(repeating: [:], count: vtepCount)
     slotCount = halfBucketCount * 8
-    memory = MACTableMemory(
+    memory = try MACTableMemory(
       slotCount: slotCount, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount)
     reader = MACTableReader(
       buckets: memory.buckets, lastSeen: memory.lastSeen, domainGenerations: memory.domainGenerations,

@@ -9,6 +9,7 @@ public struct MACTableError: Error, Equatable, Sendable, CustomStringConvertible
 
   public enum Code: String, Sendable {
     case invalidSize = "size out of range"
+    case outOfMemory = "the kernel gives no memory for it"
     case indexOutOfRange = "domain, port or VTEP index out of range"
     case learnedNotConfigurable = "a learned entry cannot be configured"
     case outranked = "a static entry for the address takes precedence"

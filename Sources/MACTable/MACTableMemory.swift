@@ -69,7 +69,7 @@ struct MACTableMemory {
   let heapPositions: UnsafeMutablePointer<UInt32>
   let path: UnsafeMutablePointer<PathNode>
 
-  init(slotCount: Int, portCount: Int, vtepCount: Int, domainCount: Int) {
+  init(slotCount: Int, portCount: Int, vtepCount: Int, domainCount: Int) throws(MACTableError) {
     let ownerCount = portCount + vtepCount
     let ownerGenerationCount = max(portCount, vtepCount) * 4
     var layout = Layout()
@@ -89,7 +89,7 @@ struct MACTableMemory {
     let pathOffset = layout.reserve(PathNode.self, Self.pathNodeCount)
 
     byteCount = layout.byteCount
-    block = Self.allocate(byteCount)
+    block = try Self.allocate(byteCount)
     buckets = (block + bucketsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: slotCount * 2)
     displacements = (block + displacementsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: 4)
     // In the line that was reserved for all four.
@@ -142,16 +142,19 @@ struct MACTableMemory {
 
   /// Lookups go all over the table: on pages of 4 KiB each would also miss the address translation cache, so the kernel
   /// is asked for large ones. A table smaller than one gains nothing.
-  private static func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer {
+  private static func allocate(_ byteCount: Int) throws(MACTableError) -> UnsafeMutableRawPointer {
     let largePage = 2 << 20
-    guard byteCount >= largePage else { return .allocate(byteCount: byteCount, alignment: Layout.cacheLine) }
-    let block = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: largePage)
-    _ = madvise(block, byteCount / largePage * largePage, MADV_HUGEPAGE)
+    var block: UnsafeMutableRawPointer?
+    // Swift's allocate would end the process.
+    guard posix_memalign(&block, byteCount >= largePage ? largePage : Layout.cacheLine, byteCount) == 0, let block else {
+      throw MACTableError(.create, subject: "of \(byteCount >> 20) MiB", code: .outOfMemory)
+    }
+    if byteCount >= largePage { _ = madvise(block, byteCount / largePage * largePage, MADV_HUGEPAGE) }
     return block
   }
 
   /// Nothing in the block needs more than its memory given back.
-  func deallocate() { block.deallocate() }
+  func deallocate() { free(block) }
 
   /// Offsets of arrays laid one after the other, each at the start of a cache line.
   private struct Layout {

@@ -71,7 +71,7 @@ struct CapacityTests {
   /// Tables with fewer slots than their entry limit, or just as many: a search for a free slot often finds none.
   @Test func crampedTables() throws {
     for capacity in stride(from: 8, through: 60, by: 4) {
-      let table = MACTable(
+      let table = try MACTable(
         capacity: capacity, portCount: 2, vtepCount: 0, domainCount: 1, halfBucketCount: capacity / 8)
       var random = SeededGenerator(seed: UInt64(capacity))
       let quiet = key(0, 1)
@@ -91,7 +91,7 @@ struct CapacityTests {
 
   /// Static entries fit wherever a learned one could go; if there is no room, the error leaves everything as it was.
   @Test func staticEntriesInCrampedTable() throws {
-    let table = MACTable(capacity: 100, portCount: 1, vtepCount: 0, domainCount: 2, halfBucketCount: 4)
+    let table = try MACTable(capacity: 100, portCount: 1, vtepCount: 0, domainCount: 2, halfBucketCount: 4)
     for index in 0..<100 as Range<UInt64> { _ = table.learn(key(1, index), at: .port(0, vlan: 0), nowSeconds: 0) }
     var accepted: [MACKey] = []
     for index in 0..<100 as Range<UInt64> {

@@ -38,7 +38,7 @@ import Testing
   /// - capacity: so small that slots are reused all the time, or large enough for long displacement paths.
   @Test(arguments: [8, 100, 3000]) func readersSeeCompleteEntriesAndMissNone(capacity: Int) throws {
     // Few slots to spare, so entries are displaced all the time.
-    let table = MACTable(
+    let table = try MACTable(
       capacity: capacity, portCount: Int(Self.indexCount), vtepCount: Int(Self.indexCount), domainCount: 4,
       halfBucketCount: capacity / 7 + 4)
     // Domain 0 stays, domain 1 comes and goes, domain 2 is flushed at times, domain 3 stays empty.

@@ -53,7 +53,7 @@ struct PropertyTests {
 
     init(capacity: Int, addressCount: UInt64, halfBucketCount: Int? = nil) throws {
       if let halfBucketCount {
-        table = MACTable(
+        table = try MACTable(
           capacity: capacity, portCount: Int(portCount), vtepCount: Int(vtepCount), domainCount: Int(domainCount),
           halfBucketCount: halfBucketCount)
       } else {

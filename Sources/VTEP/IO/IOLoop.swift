@@ -18,11 +18,11 @@ struct IOContext {
   /// Waits for the sleeper's event.
   var epoll: Int32
 
-  init(index: Int, workers: Int, shared: UnsafeMutablePointer<SharedState>, sleepsWhenIdle: Bool) {
+  init(index: Int, workers: Int, shared: UnsafeMutablePointer<SharedState>, sleepsWhenIdle: Bool) throws(VTEPError) {
     self.index = index
     reader = UInt32(workers + index)
     self.shared = shared
-    counters = WorkerCounters()
+    counters = try WorkerCounters()
     self.sleepsWhenIdle = sleepsWhenIdle
     sleeper = Sleeper.make(event: cdpdk_event_create())
     epoll = cdpdk_epoll_create()

@@ -86,16 +86,16 @@ extension Reconciler {
   static func makeContexts(
     _ dataplane: DataplaneSettings, _ shared: UnsafeMutablePointer<SharedState>, _ learner: Learner, _ queues: MessageQueues,
     _ runtime: DPDKRuntime
-  ) -> [UnsafeMutablePointer<WorkerContext>] {
+  ) throws(VTEPError) -> [UnsafeMutablePointer<WorkerContext>] {
     let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)
     locks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
     let rings = UnsafeMutablePointer<LearnRing>.allocate(capacity: queues.learn.count)
     rings.initialize(from: queues.learn, count: queues.learn.count)
-    return (0..<dataplane.workers).map { index in
+    return try (0..<dataplane.workers).map { index throws(VTEPError) in
       let context = UnsafeMutablePointer<WorkerContext>.allocate(capacity: 1)
       context.initialize(
         to: WorkerContext(
-          index: index, shared: shared, table: learner.reader, counters: WorkerCounters(), learnRings: rings,
+          index: index, shared: shared, table: learner.reader, counters: try WorkerCounters(), learnRings: rings,
           workers: queues.learn.count, punts: queues.punts[index], injections: index == 0 ? queues.injections : nil,
           pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks,
           sleepsWhenIdle: dataplane.polling == .adaptive,
@@ -109,11 +109,11 @@ extension Reconciler {
   /// The same of io-cores.
   static func makeIOContexts(
     _ dataplane: DataplaneSettings, _ shared: UnsafeMutablePointer<SharedState>
-  ) -> [UnsafeMutablePointer<IOContext>] {
-    dataplane.ioCores.indices.map { index in
+  ) throws(VTEPError) -> [UnsafeMutablePointer<IOContext>] {
+    try dataplane.ioCores.indices.map { index throws(VTEPError) in
       let context = UnsafeMutablePointer<IOContext>.allocate(capacity: 1)
       context.initialize(
-        to: IOContext(index: index, workers: dataplane.workers, shared: shared, sleepsWhenIdle: dataplane.polling == .adaptive))
+        to: try IOContext(index: index, workers: dataplane.workers, shared: shared, sleepsWhenIdle: dataplane.polling == .adaptive))
       return context
     }
   }

@@ -65,12 +65,12 @@ public actor Reconciler {
       table: try Self.makeTable(dataplane), shared: shared, rings: queues.learn,
       reportUnknownVTEP: { mailbox.post(.unknownVTEP($0)) }, reportMove: { mailbox.post(.macMove($0)) })
     self.learner = learner
-    let contexts = Self.makeContexts(dataplane, shared, learner, queues, runtime)
+    let contexts = try Self.makeContexts(dataplane, shared, learner, queues, runtime)
     self.contexts = contexts
-    let ioContexts = Self.makeIOContexts(dataplane, shared)
+    let ioContexts = try Self.makeIOContexts(dataplane, shared)
     self.ioContexts = ioContexts
     let wakeEvent = contexts[0].pointee.wakeEvent
-    slowPath = SlowPath(shared: shared, pool: runtime.pool, punts: queues.punts, injections: queues.injections, mailbox: mailbox) {
+    slowPath = try SlowPath(shared: shared, pool: runtime.pool, punts: queues.punts, injections: queues.injections, mailbox: mailbox) {
       cdpdk_event_signal(wakeEvent)
     }
     let reservation = try VTEPError.wrap("underlay.udp-port") { () throws(NetlinkError) in

@@ -84,20 +84,20 @@ struct WorkerCounters: @unchecked Sendable {
   /// `Limits.ports` entries: when the kernel last refused a frame, and why; 0: it never has.
   private let refusals: UnsafeMutablePointer<Counter>
 
-  init() {
+  init() throws(VTEPError) {
     activity = .allocate(capacity: 1)
     activity.initialize(to: ActivityCounters())
-    ports = Self.traffic(Limits.ports)
-    vteps = Self.traffic(Limits.vteps)
-    domains = Self.traffic(Limits.domains)
-    bindings = Self.untouchedTraffic(Limits.ports << 12)
-    ignored = Self.counters(Limits.ports * IgnoredCause.count)
-    flooded = Self.counters(Limits.domains)
-    storms = Self.counters(Limits.domains * FloodClass.count)
-    drops = Self.counters(Limits.ports * DropReason.count)
-    hostFrames = Self.counters(Limits.ports * HostFrameClass.count)
-    hostDrops = Self.counters(Limits.ports * HostFrameClass.count)
-    refusals = Self.counters(Limits.ports)
+    ports = try Self.traffic(Limits.ports)
+    vteps = try Self.traffic(Limits.vteps)
+    domains = try Self.traffic(Limits.domains)
+    bindings = try Self.traffic(Limits.ports << 12)
+    ignored = try Self.counters(Limits.ports * IgnoredCause.count)
+    flooded = try Self.counters(Limits.domains)
+    storms = try Self.counters(Limits.domains * FloodClass.count)
+    drops = try Self.counters(Limits.ports * DropReason.count)
+    hostFrames = try Self.counters(Limits.ports * HostFrameClass.count)
+    hostDrops = try Self.counters(Limits.ports * HostFrameClass.count)
+    refusals = try Self.counters(Limits.ports)
   }
 
   @inline(always)
@@ -136,27 +136,27 @@ struct WorkerCounters: @unchecked Sendable {
     bindings + (Int(port) &<< 12 | Int(vlan & 0xfff))
   }
 
-  /// Counters in memory that the kernel provides, zeroed, with the first use: most are never used.
-  private static func untouchedTraffic(_ count: Int) -> UnsafeMutablePointer<TrafficCounters> {
-    guard let memory = calloc(count, MemoryLayout<TrafficCounters>.stride) else { fatalError("out of memory for counters") }
-    return memory.bindMemory(to: TrafficCounters.self, capacity: count)
-  }
-
   /// Frames that a domain's storm control dropped.
   @inline(always)
   func stormDrops(domain: DomainIndex, _ flood: FloodClass) -> UnsafeMutablePointer<Counter> {
     storms + (Int(domain) * FloodClass.count + flood.rawValue)
   }
 
-  private static func counters(_ count: Int) -> UnsafeMutablePointer<Counter> {
-    let memory = UnsafeMutablePointer<Counter>.allocate(capacity: count)
-    for index in 0..<count { (memory + index).initialize(to: Counter()) }
-    return memory
+  private static func counters(_ count: Int) throws(VTEPError) -> UnsafeMutablePointer<Counter> {
+    try untouched(count, MemoryLayout<Counter>.stride).bindMemory(to: Counter.self, capacity: count)
   }
 
-  private static func traffic(_ count: Int) -> UnsafeMutablePointer<TrafficCounters> {
-    let memory = UnsafeMutablePointer<TrafficCounters>.allocate(capacity: count)
-    for index in 0..<count { (memory + index).initialize(to: TrafficCounters()) }
+  private static func traffic(_ count: Int) throws(VTEPError) -> UnsafeMutablePointer<TrafficCounters> {
+    try untouched(count, MemoryLayout<TrafficCounters>.stride).bindMemory(to: TrafficCounters.self, capacity: count)
+  }
+
+  /// Memory that the kernel provides, zeroed, with the first use: most counters are never used.
+  private static func untouched(_ count: Int, _ size: Int) throws(VTEPError) -> UnsafeMutableRawPointer {
+    guard let memory = calloc(count, size) else {
+      throw VTEPError(
+        .environment, "counters of a worker", VTEPError.errnoText(ENOMEM),
+        remedy: "lower dataplane.workers, or leave vtepd more address space (ulimit -v, vm.overcommit_memory)")
+    }
     return memory
   }
 }

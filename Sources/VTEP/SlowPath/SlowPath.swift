@@ -27,7 +27,7 @@ final class SlowPath: Sendable {
   }
 
   /// Frames lost here, not in a worker.
-  let counters = WorkerCounters()
+  let counters: WorkerCounters
   private let state = Mutex(State())
   private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
   private nonisolated(unsafe) let pool: OpaquePointer
@@ -47,7 +47,8 @@ final class SlowPath: Sendable {
   init(
     shared: UnsafeMutablePointer<SharedState>, pool: OpaquePointer, punts: [SlowPathRing], injections: SlowPathRing,
     mailbox: Mailbox, wakeWorker: @escaping @Sendable () -> Void
-  ) {
+  ) throws(VTEPError) {
+    counters = try WorkerCounters()
     self.shared = shared
     self.pool = pool
     self.punts = punts

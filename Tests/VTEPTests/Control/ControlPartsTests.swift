@@ -32,8 +32,8 @@ struct ControlPartsTests {
   }
 
   @Test("the counters of an index begin at zero for each owner, summed over workers")
-  func baselines() {
-    let workers = [WorkerCounters(), WorkerCounters()]
+  func baselines() throws {
+    let workers = try [WorkerCounters(), WorkerCounters()]
     func count(_ amount: UInt64) {
       for worker in workers {
         worker.ports[7].addReceived(packets: amount, bytes: amount * 100)

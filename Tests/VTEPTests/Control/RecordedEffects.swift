@@ -28,7 +28,7 @@ final class RecordedEffects: ReconcilerEffects {
   var log: Logger { Logger(label: "test") { [lines] _ in KeepingLog(lines) } }
   /// The kernel's answer to requests of neighbours.
   var refusal: NetlinkError?
-  let counters = [WorkerCounters()]
+  let counters = [try! WorkerCounters()]
 
   /// MTU of the routes to all VTEPs.
   var routeMTU: Int?

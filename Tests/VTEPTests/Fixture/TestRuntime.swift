@@ -38,7 +38,7 @@ final class TestRuntime {
     learnRingArray.initialize(from: learnRings, count: learnRings.count)
     punts = try (0..<Self.workers).map { try SlowPathRing(name: "punt-\(1000 + $0)") }
     injections = try SlowPathRing(name: "inject-1000")
-    counters = (0..<Self.workers).map { _ in WorkerCounters() }
+    counters = try (0..<Self.workers).map { _ in try WorkerCounters() }
     transmitLocks = .allocate(capacity: Limits.ports * Limits.workers)
     transmitLocks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
     shared = try Self.sharedState()

@@ -16,7 +16,7 @@ extension DataplaneTests {
     private nonisolated(unsafe) static let nic = Result {
       try MemoryPort(name: "io-nic", capacity: 63, runtime: TestRuntime.shared().runtime)
     }
-    private static let counters = WorkerCounters()
+    private static let counters = try! WorkerCounters()
     private let source = Topology.guest(21)
     private let destination = Topology.guest(1)
 
@@ -212,7 +212,7 @@ private final class Scene {
     rings.queues[0].port = Place.uplink.rawValue
     model.ioQueues = [[ForwardingModel.PlacedIOQueue(queue: rings.queues, number: 0, port: Place.uplink.rawValue, place: place)]]
     publisher.publish(model)
-    var context = IOContext(index: 0, workers: 1, shared: shared, sleepsWhenIdle: false)
+    var context = try IOContext(index: 0, workers: 1, shared: shared, sleepsWhenIdle: false)
     context.counters = counters
     thread = IOThread(context)
     self.publisher = publisher
