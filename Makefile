@@ -7,7 +7,7 @@ export MARCH ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo test test-quick test-drivers soak unit lint format bench bench-peers bench-guard fuzz hot-audit install package package-test
+.PHONY: help build demo test test-quick test-drivers soak sanitize unit lint format bench bench-peers bench-guard fuzz hot-audit install package package-test
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -40,6 +40,10 @@ soak: ## Traffic under random faults, for an hour (SOAK: options, such as --seco
 	@scripts/setup test
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
 	@scripts/soak $(SOAK)
+
+sanitize: ## Run the unit and data-plane tests under AddressSanitizer and ThreadSanitizer
+	@scripts/setup test
+	@SWIFT_FLAGS="$(SWIFT_FLAGS)" scripts/sanitize
 
 unit: ## Build everything, and run the unit tests
 	@scripts/setup test

@@ -183,8 +183,19 @@ def test_many_vnis(lab):
     assert len(text) < 500_000
 
 
-def test_prometheus_scrapes_and_evaluates_the_rules(lab):
-    """Debian's Prometheus: the target is up in OpenMetrics, the rules load, and one of them fires."""
+def prometheus_commands(release):
+    """Prometheus and promtool: this machine's (2.42 on Debian 12), or those of Debian 13 (2.53)."""
+    if release == "installed":
+        return ["prometheus"], ["promtool"]
+    folder = REPOSITORY / ".build/newer/prometheus"
+    loader = run(REPOSITORY / "scripts/newer-package", "prometheus", folder, timeout=300).stdout.split()
+    return [*loader, folder / "usr/bin/prometheus"], [*loader, folder / "usr/bin/promtool"]
+
+
+@pytest.mark.parametrize("release", ["installed", "newer"])
+def test_prometheus_scrapes_and_evaluates_the_rules(lab, release):
+    """The target is up in OpenMetrics, the rules load, and one of them fires."""
+    prometheus_command, promtool = prometheus_commands(release)
     scene = Metered(lab)
     site = scene.site
     site.start()
@@ -200,10 +211,10 @@ def test_prometheus_scrapes_and_evaluates_the_rules(lab):
         "rule_files": [str(folder / "rules.yml")],
         "scrape_configs": [{"job_name": "vtepd", "static_configs": [{"targets": [LISTEN]}]}],
     }))
-    run("promtool", "check", "config", folder / "prometheus.yml")
+    run(*promtool, "check", "config", folder / "prometheus.yml")
     with open(folder / "log", "w") as log:
         prometheus = scene.daemon.namespace.popen(
-            "prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", "--web.listen-address=127.0.0.1:9090",
+            *prometheus_command, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", "--web.listen-address=127.0.0.1:9090",
             stdout=log, stderr=log)
     try:
         def ask(path):
