@@ -1,5 +1,5 @@
 // UplinkEvents: what DPDK's drivers report about NICs of uplinks by themselves, on the EAL's interrupt thread: a changed link, a NIC that is
-// being taken away. Everything is left to the reconciler.
+// being taken away, a virtual function that its physical function has reset. Everything is left to the reconciler.
 
 import CDPDK
 import Glibc
@@ -10,6 +10,7 @@ enum UplinkEvents {
   /// NIC any more, so all others are asked (`ControlState.followLinks`).
   private static let reliable: Set<String> = ["net_virtio"]
 
+  private static let events = [RTE_ETH_EVENT_INTR_LSC, RTE_ETH_EVENT_INTR_RMV, RTE_ETH_EVENT_INTR_RESET]
   private static let hasBegun = Atomic(false)
 
   static func reportLinks(_ driver: String) -> Bool { reliable.contains(driver) }
@@ -19,7 +20,7 @@ enum UplinkEvents {
   /// - Parameter mailbox: lives as long as the NIC.
   static func begin(_ portID: UInt16, _ mailbox: Mailbox) {
     let context = Unmanaged.passUnretained(mailbox).toOpaque()
-    for event in [RTE_ETH_EVENT_INTR_LSC, RTE_ETH_EVENT_INTR_RMV] { _ = rte_eth_dev_callback_register(portID, event, heed, context) }
+    for event in events { _ = rte_eth_dev_callback_register(portID, event, heed, context) }
     // Of all devices, and once: those behind vfio-pci, which the kernel wants back.
     guard !hasBegun.exchange(true, ordering: .relaxed) else { return }
     _ = cdpdk_device_events_register(heedDevice, context)
@@ -28,7 +29,7 @@ enum UplinkEvents {
   /// No event of the NIC is on its way when this returns.
   static func end(_ portID: UInt16) {
     let anyContext = UnsafeMutableRawPointer(bitPattern: -1)
-    for event in [RTE_ETH_EVENT_INTR_LSC, RTE_ETH_EVENT_INTR_RMV] {
+    for event in events {
       while rte_eth_dev_callback_unregister(portID, event, heed, anyContext) == -EAGAIN { usleep(1000) }
     }
   }
@@ -38,6 +39,8 @@ enum UplinkEvents {
     if event == RTE_ETH_EVENT_INTR_LSC {
       mailbox.post(.nicLink(portID: portID, at: MonotonicClock.preciseSeconds()))
     } else if let name = name(of: portID) {
+      // A virtual function whose physical function was reset (another MTU, the link down and up) forwards nothing until it is opened anew, and
+      // so it is closed like one that goes away.
       mailbox.post(.nicRemoved(name))
     }
     return 0

@@ -249,7 +249,7 @@ extension ControlState {
   mutating func removeNIC(_ name: String) {
     guard let position = underlay.devices.firstIndex(where: { $0.nic?.name == name }) else { return }
     let device = underlay.devices[position]
-    effects.log.error("\(device.uplink.subject): the NIC \(name) was taken away; trying again each second to open it")
+    effects.log.error("\(device.uplink.subject): the NIC \(name) was taken away, or reset; trying again each second to open it")
     detach(at: position)
     settle()
   }
