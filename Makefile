@@ -62,7 +62,7 @@ bench: ## Measure the data plane against the bare loop and against the kernel an
 	.build/release/vtepd-bench && .build/release/vtepd-bench table && .build/release/vtepd-bench latency
 	@scripts/bench-instructions
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
-	@if [ "$$(id -u)" = 0 ]; then scripts/bench-control && scripts/bench-offloads && scripts/bench-tcp && scripts/bench-guests; else echo "bench-control, bench-offloads, bench-tcp and bench-guests skipped: they need root"; fi
+	@if [ "$$(id -u)" = 0 ]; then scripts/bench-control && scripts/bench-restart && scripts/bench-offloads && scripts/bench-tcp && scripts/bench-guests; else echo "bench-control, bench-restart, bench-offloads, bench-tcp and bench-guests skipped: they need root"; fi
 	scripts/swift build $(SWIFT_FLAGS) --product ovsdb-bench
 	@scripts/bench-ovsdb
 

@@ -25,6 +25,7 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "control-line", run: fuzzControlLine),
     FuzzTarget(name: "configuration", run: fuzzConfiguration),
     FuzzTarget(name: "controller-state", run: fuzzControllerState),
+    FuzzTarget(name: "restart-state", run: fuzzRestartState),
     FuzzTarget(name: "json", run: fuzzJSON),
     FuzzTarget(name: "session", run: fuzzSession),
   ]

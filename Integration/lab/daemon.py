@@ -39,7 +39,7 @@ class Vtepd:
         }
         self.config.update(config)
         self.set_variant(os.environ)
-        self.process, self.environment = None, {}
+        self.process, self.environment, self.descriptors = None, {}, ()
         self.write_config()
 
     def set_variant(self, environment):
@@ -72,7 +72,7 @@ class Vtepd:
             self.own_uplinks()
         with open(self.log_path, "a") as log:
             self.process = self.namespace.popen(*prefix, VTEPD, "--config", self.config_path, *arguments, stdout=log, stderr=log,
-                                                env={**os.environ, **self.environment})
+                                                env={**os.environ, **self.environment}, pass_fds=self.descriptors)
         if wait:
             self.wait_running()
         return self

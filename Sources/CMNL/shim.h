@@ -138,4 +138,11 @@ static inline int cmnl_tun_name(int fd, char name[IFNAMSIZ]) {
   return 0;
 }
 
+// Whether the interface behind a descriptor of /dev/net/tun outlives its last descriptor.
+static inline int cmnl_tun_is_persistent(int fd) {
+  struct ifreq request;
+  memset(&request, 0, sizeof(request));
+  return ioctl(fd, TUNGETIFF, &request) == 0 && (request.ifr_flags & IFF_PERSIST) != 0;
+}
+
 #endif

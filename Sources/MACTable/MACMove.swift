@@ -11,4 +11,12 @@ public struct MACMove: Equatable, Sendable {
   public var moves: Int
   /// When it was frozen, on the caller's clock; nil: it is not frozen.
   public var frozenSinceSeconds: UInt32?
+
+  public init(key: MACKey, first: MACLocation, second: MACLocation, moves: Int, frozenSinceSeconds: UInt32? = nil) {
+    self.key = key
+    self.first = first
+    self.second = second
+    self.moves = moves
+    self.frozenSinceSeconds = frozenSinceSeconds
+  }
 }

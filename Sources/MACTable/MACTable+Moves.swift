@@ -48,7 +48,7 @@ extension MACTable {
   }
 
   /// Whether an address that moves too often is frozen, or followed.
-  private func freezes(_ key: MACKey) -> Bool {
+  func freezes(_ key: MACKey) -> Bool {
     !key.mac.isVirtualRouter && memory.policies[Int(key.domain)].freezesMoves ?? freezesMoves
   }
 

@@ -145,4 +145,16 @@ struct MoveHistory {
       return (record.key, Claim(first: latest.from, second: record.latestPlace, moves: recent))
     }
   }
+
+  /// The same with all their moves.
+  func movesWithinWindow(nowSeconds: UInt32) -> [MACMoveRecord] {
+    records.indices.compactMap { index in
+      let record = records[index]
+      let moves = moves[index * (limit + 1)..<index * (limit + 1) + record.count]
+      let recent = moves.filter { age($0.seconds, nowSeconds) <= windowSeconds }
+      guard !recent.isEmpty else { return nil }
+      return MACMoveRecord(
+        key: record.key, moves: recent.map { MACMoveRecord.Move(seconds: $0.seconds, from: $0.from) }, place: record.latestPlace)
+    }
+  }
 }

@@ -20,6 +20,9 @@ public enum TapDevice {
     return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// Whether the interface stays when its last descriptor is closed.
+  public static func isPersistent(_ fd: Int32) -> Bool { cmnl_tun_is_persistent(fd) != 0 }
+
   /// Turns the interface's carrier on or off, whatever its namespace. No effect on kernels before 5.0.
   public static func setCarrier(_ fd: Int32, isOn: Bool) {
     _ = cmnl_tun_set_carrier(fd, isOn ? 1 : 0)

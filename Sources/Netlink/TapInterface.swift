@@ -3,7 +3,7 @@
 import CMNL
 import Glibc
 
-/// A tap interface that exists as long as this value and its process.
+/// A tap interface that exists as long as this value, or a copy of its descriptor.
 public final class TapInterface: Sendable {
   public let name: String
   /// For poll(2); reads and writes never block.
@@ -19,6 +19,14 @@ public final class TapInterface: Sendable {
     self.descriptor = descriptor
     // Otherwise the kernel itself would send to neighbours on it.
     _ = IPv6Switch.set(name, isOn: false)
+  }
+
+  /// Goes on with a tap that an earlier process has left.
+  ///
+  /// - Parameter descriptor: owned by this value from now on.
+  public init(name: String, resuming descriptor: Int32) {
+    self.name = name
+    self.descriptor = descriptor
   }
 
   deinit { close(descriptor) }

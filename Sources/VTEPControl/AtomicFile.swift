@@ -22,9 +22,13 @@ public enum AtomicFile {
 
   /// Writes a file. One that exists keeps its permissions and owner, and a symbolic link its target's place.
   ///
-  /// - Parameter mode: permissions of a new file, whatever the umask.
+  /// - Parameters:
+  ///   - mode: permissions of a new file, whatever the umask.
+  ///   - survivesPowerFailure: false: it need not be on the disk yet when this returns.
   /// - Throws: why it was not written.
-  public static func write(_ bytes: Data, to path: String, mode: mode_t = 0o640) throws(AtomicFileError) {
+  public static func write(
+    _ bytes: some ContiguousBytes, to path: String, mode: mode_t = 0o640, survivesPowerFailure: Bool = true
+  ) throws(AtomicFileError) {
     let target =
       realpath(path, nil).map { resolved in
         defer { free(resolved) }
@@ -47,19 +51,20 @@ public enum AtomicFile {
         try check(fchmod(descriptor, mode), "chmod")
       }
       var sent = 0
-      while sent < bytes.count {
+      let size = bytes.withUnsafeBytes(\.count)
+      while sent < size {
         let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress?.advanced(by: sent), $0.count - sent) }
         if count < 0, errno == EINTR { continue }
         try check(count, "write")
         sent += count
       }
-      try check(fsync(descriptor), "fsync")
+      if survivesPowerFailure { try check(fsync(descriptor), "fsync") }
       try check(rename(temporary, target), "rename")
     } catch {
       unlink(temporary)
       throw error
     }
-    syncFolder(of: target)
+    if survivesPowerFailure { syncFolder(of: target) }
   }
 
   /// Has the folder's new entry reach the disk. The file is complete in any case.

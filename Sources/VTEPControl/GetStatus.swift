@@ -23,6 +23,8 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
   public var mode: String
   public var version: String
   public var uptimeSeconds: Int
+  /// Time that counters cover: more than the uptime after a restart that has kept them.
+  public var countedSeconds: Int
   /// Forwarding threads.
   public var workers: Int
   public var ports: Int
@@ -35,7 +37,7 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
   public var problems: [String]
 
   public init(
-    state: State, name: String, mode: String, version: String, uptimeSeconds: Int, workers: Int, ports: Int,
+    state: State, name: String, mode: String, version: String, uptimeSeconds: Int, countedSeconds: Int = 0, workers: Int, ports: Int,
     unattached: [String] = [], vnis: Int, macs: Int, problems: [String] = []
   ) {
     self.state = state
@@ -43,6 +45,7 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
     self.mode = mode
     self.version = version
     self.uptimeSeconds = uptimeSeconds
+    self.countedSeconds = countedSeconds
     self.workers = workers
     self.ports = ports
     self.unattached = unattached
@@ -54,6 +57,7 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
   enum CodingKeys: String, CodingKey {
     case state, name, mode, version
     case uptimeSeconds = "uptime_s"
+    case countedSeconds = "counted_s"
     case workers, ports, unattached, vnis, macs, problems
   }
 }

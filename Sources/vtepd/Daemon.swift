@@ -21,6 +21,7 @@ actor Daemon {
   nonisolated let queriers = QuerierWatch()
   private var listening: Task<Void, Never>?
   nonisolated let metrics: MetricsServer
+  private nonisolated let keeper: StateKeeper
   private var reconciler: Reconciler?
   private(set) var state = DaemonStatus.State.starting
 
@@ -50,6 +51,7 @@ actor Daemon {
     self.history = history
     self.path = path
     self.log = log
+    keeper = StateKeeper(stateDirectory: configuration.stateDirectory, log: log)
     let agent = ControllerAgent(name: configuration.name, stateDirectory: configuration.stateDirectory, log: log)
     controller = agent
     metrics = MetricsServer(log: log)
@@ -59,10 +61,13 @@ actor Daemon {
   }
 
   func start() async throws {
+    let loading = Task.detached { [keeper] in keeper.file.load() }
     let reconciler = try await Reconciler(
       dataplane: configuration.dataplane, desired: initialState, hostName: configuration.name,
-      runDirectory: configuration.runDirectory, log: log)
+      runDirectory: configuration.runDirectory, loading: loading, tapStore: ServiceManager.tapStore, log: log)
     await controller.start(reconciler, restoring: configuration.ovsdb != nil)
+    if let restored = try await reconciler.begin() { log.notice("\(restored.text)") }
+    await keeper.start(reconciler)
     self.reconciler = reconciler
     await recordStart()
     state = .running
@@ -80,7 +85,14 @@ actor Daemon {
     endTrial()
     listening?.cancel()
     await queriers.stop()
-    await reconciler?.stop()
+    await keeper.stop()
+    await reconciler?.stop { [keeper, log] state in
+      do {
+        try keeper.file.save(state.bytes(boot: RestartFile.boot))
+      } catch {
+        log.error("learned addresses and counters are not saved, and the next run does not know them: \(error)")
+      }
+    }
     log.notice("vtepd stopped")
   }
 

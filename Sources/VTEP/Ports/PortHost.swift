@@ -20,6 +20,7 @@ struct PortHost {
   /// Tells when workers are done with what they have read.
   let rcu: OpaquePointer
   let interfaceUsers: InterfaceUsersOnce
+  let tapStore: TapStore
 
   /// The absolute path of a socket.
   func path(_ socket: String) -> String {

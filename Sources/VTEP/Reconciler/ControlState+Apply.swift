@@ -136,7 +136,7 @@ extension ControlState {
         if let link = record.link { acquired.adjusting.append(Adjustment(link: link, settings: settings)) }
         continue
       }
-      if record?.fault?.isHeld(at: ticks) == true || !settings.wantsDevice {
+      if record?.fault?.isHeld(at: ticks) == true || !settings.wantsDevice || staysClosed(settings) {
         continue
       }
       let device: OpenedPort?
@@ -153,6 +153,12 @@ extension ControlState {
         effects.log.warning("port \(settings.name): \(settings.attachment.place) is not there yet; waiting for it")
       }
     }
+  }
+
+  /// An earlier run had shut the port, and its kind has no device then.
+  private func staysClosed(_ settings: PortSettings) -> Bool {
+    guard settings.kind.driver.closesWhenDisabled, !restoredFaults.isEmpty else { return false }
+    return restoredFaults[settings.savedAttachment]?.stands(with: settings) == true
   }
 
   // -- what cannot -------------------------------------------------------------------------------------------------------
@@ -211,6 +217,8 @@ extension ControlState {
       if rebindsAll || old.settings.vni != settings.vni || old.settings.vlans != settings.vlans { rebind(name) }
     }
     for name in replacement.added {
+      guard let settings = ports[name]?.settings else { continue }
+      if let fault = restoredFaults[settings.savedAttachment], fault.stands(with: settings) { ports[name]?.fault = fault }
       guard let record = ports[name] else { continue }
       ports[name]?.status = record.status(of: PortStatus())
       rebind(name)

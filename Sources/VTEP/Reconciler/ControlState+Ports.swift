@@ -101,9 +101,16 @@ extension ControlState {
     var entry = PortEntry()
     device.fill(&entry)
     enter(entry, device, at: record.index)
-    if !record.settings.isEnabled || record.isShut { effects.setCarrier(record, isOn: false) }
+    if !record.settings.isEnabled || record.isShut {
+      effects.setCarrier(record, isOn: false)
+    } else if case .tap(let tap) = device, tap.isResumed {
+      // The earlier run may have turned it off.
+      effects.setCarrier(record, isOn: true)
+    }
     updateQueues(name)
     ports.touch(name, stale: &stale)
+    // One that was kept for us may be anywhere.
+    if case .tap = device, opened.link == nil { locate(name) }
     effects.log.notice("port \(name): attached to \(record.settings.attachment.place), \(record.status.state)")
     if let remark = record.status.remark { effects.log.warning("port \(name): \(remark)") }
   }

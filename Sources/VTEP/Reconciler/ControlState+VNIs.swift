@@ -30,7 +30,7 @@ extension ControlState {
   }
 
   /// VTEPs that the operator named for a VNI.
-  private func peerAddresses(_ settings: VNISettings) -> [IPAddress] {
+  func peerAddresses(_ settings: VNISettings) -> [IPAddress] {
     settings.flood.destinations.filter { !$0.isMulticast } + settings.macs.values
   }
 

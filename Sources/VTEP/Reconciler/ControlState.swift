@@ -1,7 +1,7 @@
 // ControlState: the records behind the data plane, and what follows from each change of theirs. A value without threads: whoever has one
 // (the reconciler, or a unit test) tells it what has happened, and it acts through `ReconcilerEffects`. Changes are noted in `stale`, and
 // `settle` carries them out. Aspects: +Apply (operator's changes), +Settle, +Ports, +Faults, +Bindings, +VNIs, +Underlay, +Adjacencies,
-// +Controller, +Migration.
+// +Controller, +Migration, +Restore.
 
 import Encap
 import MACTable
@@ -47,6 +47,10 @@ struct ControlState {
   /// When the latest announcement was made, on the monotonic clock.
   var lastAnnouncement: UInt32 = 0
   var preparations: [VNI: Preparation] = [:]
+  /// Of ports that an earlier run had shut, by what they are attached to; used when their devices are opened first.
+  var restoredFaults: [String: PortFault] = [:]
+  /// When ports that are still down lose the addresses that were restored behind them.
+  var returnTick: Int?
   /// VNIs whose settings or entries were looked at since the start: the work of a change is to be in proportion to it.
   private(set) var visitedVNIs = 0
 

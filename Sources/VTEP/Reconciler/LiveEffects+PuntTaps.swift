@@ -56,7 +56,9 @@ extension LiveEffects {
 
   private func openPuntTap(_ name: String, port: String) throws(VTEPError) -> TapInterface {
     do throws(NetlinkError) {
+      if let left = tapStore.take(name, queues: 1) { return TapInterface(name: name, resuming: left[0]) }
       let tap = try TapInterface(name: name)
+      _ = tapStore.keep(name, [tap.descriptor])
       if let link = try netlink.link(named: name) { try netlink.setLink(index: link.index, up: true) }
       return tap
     } catch {
@@ -118,8 +120,17 @@ extension LiveEffects {
     }
   }
 
+  /// At the end of the process, which taps that the service manager keeps outlive.
+  func closePuntTaps() {
+    slowPath.setTaps([:])
+    slowPath.setProbes([], intervalSeconds: 1)
+    if !tapStore.keepsTaps { for tap in puntTaps.values { delete(tap) } }
+    puntTaps = [:]
+  }
+
   /// The slow path may still hold the tap for a moment, but its name must be free at once.
   private func delete(_ tap: TapInterface) {
+    tapStore.forget(tap.name)
     guard TapDevice.interfaceName(of: tap.descriptor) == tap.name, let found = try? netlink.link(named: tap.name),
       found.kind == "tun"
     else { return }

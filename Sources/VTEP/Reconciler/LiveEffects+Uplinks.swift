@@ -92,8 +92,18 @@ extension LiveEffects {
     _ uplink: UnderlaySettings.Uplink, _ device: EthernetDevice, _ frames: FrameDevice, _ old: Link?
   ) throws(VTEPError) -> OpenedUplink {
     let (name, subject) = (uplink.device, uplink.subject)
-    let tap = try TapQueues.open(
-      name, mac: device.mac, queues: frames.queueCount, exists: old != nil, queuesKey: "dataplane.workers", subject: subject)
+    let left = tapStore.take(name, queues: frames.queueCount)
+    // A tap with another number of queues has just been let go of.
+    let exists = left != nil ? true : try TapDriver.checkTap(name, on: portHost(), subject: subject)
+    let old = exists ? old : nil
+    var tap: TapQueues
+    if let left {
+      tap = try TapQueues.resume(left, named: name, mac: device.mac, subject: subject)
+    } else {
+      tap = try TapQueues.open(
+        name, mac: device.mac, queues: frames.queueCount, exists: old != nil, queuesKey: "dataplane.workers", subject: subject)
+      tap.keptAs = tapStore.keep(name, tap.descriptors) ? name : nil
+    }
     do throws(VTEPError) {
       let mtu = (device.mtuError == 0 ? old?.mtu : nil) ?? device.mtu ?? 1500
       let hasLink = device.hasLink
@@ -112,7 +122,7 @@ extension LiveEffects {
       }
       guard let link else { throw VTEPError(.environment, subject, "the interface is gone", remedy: "let nothing else delete it") }
       if let old {
-        tap.discardReceived()
+        if left == nil { tap.discardReceived() }
         if old.mtu != mtu {
           log.error("\(subject): \(Self.refusal(DPDKDevice.name(uplink.nic ?? ""), mtu: old.mtu, device.mtuError)); it is \(mtu) now")
         }
@@ -121,6 +131,7 @@ extension LiveEffects {
         name: DPDKDevice.name(uplink.nic ?? ""), device: device, tap: tap, hasLink: hasLink, mac: device.mac, mtu: mtu)
       return OpenedUplink(link: link, device: frames, nic: nic)
     } catch {
+      tapStore.forget(tap)
       tap.close()
       throw error
     }

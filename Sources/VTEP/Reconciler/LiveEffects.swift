@@ -29,6 +29,7 @@ final class LiveEffects: ReconcilerEffects {
   let hostName: String
   /// Folder of ports' sockets.
   let runDirectory: String
+  let tapStore: TapStore
   private var publisher: SnapshotPublisher
   var followsNamespaces = false
   var opensTogether = false {
@@ -48,7 +49,8 @@ final class LiveEffects: ReconcilerEffects {
     log: Logger, runtime: DPDKRuntime, dataplane: DataplaneSettings, shared: UnsafeMutablePointer<SharedState>,
     contexts: [UnsafeMutablePointer<WorkerContext>], ioContexts: [UnsafeMutablePointer<IOContext>], learner: Learner,
     mailbox: Mailbox, slowPath: SlowPath, publisher: SnapshotPublisher,
-    netlink: NetlinkSocket, reservation: UDPPortReservation, hostName: String, runDirectory: String
+    netlink: NetlinkSocket, reservation: UDPPortReservation, hostName: String, runDirectory: String,
+    tapStore: TapStore
   ) throws(VTEPError) {
     self.log = log
     self.runtime = runtime
@@ -65,6 +67,7 @@ final class LiveEffects: ReconcilerEffects {
     self.reservation = reservation
     self.hostName = hostName
     self.runDirectory = runDirectory
+    self.tapStore = tapStore
   }
 
   var nowSeconds: UInt32 { MonotonicClock.seconds() }
@@ -113,7 +116,8 @@ final class LiveEffects: ReconcilerEffects {
   func portHost(guestMTU: Int = 1500, ownSockets: Set<String> = []) -> PortHost {
     PortHost(
       runtime: runtime, netlink: netlink, hostName: hostName, runDirectory: runDirectory, guestMTU: guestMTU, ownSockets: ownSockets,
-      mailbox: mailbox, rcu: shared.pointee.rcu, interfaceUsers: interfaceUsers ?? InterfaceUsersOnce(netlink))
+      mailbox: mailbox, rcu: shared.pointee.rcu, interfaceUsers: interfaceUsers ?? InterfaceUsersOnce(netlink),
+      tapStore: tapStore)
   }
 
   func open(_ settings: PortSettings, guestMTU: Int, ownSockets: Set<String>) throws(VTEPError) -> OpenedPort? {
@@ -143,6 +147,20 @@ final class LiveEffects: ReconcilerEffects {
   }
 
   func close(_ closings: [StaleState.Closing]) {
+    for case .tap(let tap)? in closings.map(\.device) { tapStore.forget(tap) }
+    remove(closings)
+  }
+
+  /// The same at the end of the process, which taps that the service manager keeps outlive. Until the next run the host stays off them.
+  func closeAtEnd(_ closings: [StaleState.Closing]) {
+    remove(
+      closings.map { closing in
+        guard case .tap(let tap)? = closing.device, tap.outlivesProcess else { return closing }
+        return StaleState.Closing(device: closing.device, hostSide: HostSide(claim: closing.hostSide.claim), subject: closing.subject)
+      })
+  }
+
+  private func remove(_ closings: [StaleState.Closing]) {
     // The kernel lets go of an interface after some milliseconds, in which others can go, too.
     func waits(_ closing: StaleState.Closing) -> Bool { closing.device?.kind == .tap || closing.device?.packetSockets != nil }
     BackgroundThread.forEach(closings.filter(waits)) { [log] in Self.remove($0, log) }

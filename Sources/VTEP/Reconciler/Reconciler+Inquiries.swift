@@ -6,6 +6,8 @@ import MulticastLearn
 import Netlink
 
 extension Reconciler {
+  /// Time that the counters cover.
+  public nonisolated var countedSeconds: UInt32 { MonotonicClock.seconds() &- countingSinceSeconds }
   public nonisolated var uptimeSeconds: UInt32 { MonotonicClock.seconds() &- startSeconds }
 
   /// The memberships as the kernel has them now.

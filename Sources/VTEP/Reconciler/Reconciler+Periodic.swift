@@ -18,6 +18,7 @@ extension Reconciler {
     effects.memberships.retry()
     state.forgetAnnouncements()
     state.endPreparations()
+    state.endReturns()
     if state.ticks % PortFault.ticksPerSecond == 0 { everySecond() }
     if state.ticks % (10 * PortFault.ticksPerSecond) == 0 {
       state.forgetIdleTunnels()

@@ -72,7 +72,15 @@ extension Reconciler {
     return shared
   }
 
-  static func makeTable(_ dataplane: DataplaneSettings) throws(VTEPError) -> MACTable {
+  /// The memory that takes time, which needs nothing of DPDK: the MAC table, and the counters of each worker.
+  static func makeMemory(_ dataplane: DataplaneSettings) -> Result<(table: MACTable, counters: [WorkerCounters]), VTEPError> {
+    Result { () throws(VTEPError) in
+      let table = try makeTable(dataplane)
+      return (table, try (0..<dataplane.workers).map { _ throws(VTEPError) in try WorkerCounters() })
+    }
+  }
+
+  private static func makeTable(_ dataplane: DataplaneSettings) throws(VTEPError) -> MACTable {
     do {
       return try MACTable(
         capacity: dataplane.macTableSize, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
@@ -85,17 +93,17 @@ extension Reconciler {
   /// The workers' contexts. They live as long as the process.
   static func makeContexts(
     _ dataplane: DataplaneSettings, _ shared: UnsafeMutablePointer<SharedState>, _ learner: Learner, _ queues: MessageQueues,
-    _ runtime: DPDKRuntime
-  ) throws(VTEPError) -> [UnsafeMutablePointer<WorkerContext>] {
+    _ counters: [WorkerCounters], _ runtime: DPDKRuntime
+  ) -> [UnsafeMutablePointer<WorkerContext>] {
     let locks = UnsafeMutablePointer<UInt32>.allocate(capacity: Limits.ports * Limits.workers)
     locks.initialize(repeating: 0, count: Limits.ports * Limits.workers)
     let rings = UnsafeMutablePointer<LearnRing>.allocate(capacity: queues.learn.count)
     rings.initialize(from: queues.learn, count: queues.learn.count)
-    return try (0..<dataplane.workers).map { index throws(VTEPError) in
+    return (0..<dataplane.workers).map { index in
       let context = UnsafeMutablePointer<WorkerContext>.allocate(capacity: 1)
       context.initialize(
         to: WorkerContext(
-          index: index, shared: shared, table: learner.reader, counters: try WorkerCounters(), learnRings: rings,
+          index: index, shared: shared, table: learner.reader, counters: counters[index], learnRings: rings,
           workers: queues.learn.count, punts: queues.punts[index], injections: index == 0 ? queues.injections : nil,
           pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks,
           sleepsWhenIdle: dataplane.polling == .adaptive,

@@ -24,9 +24,13 @@ public actor Reconciler {
   nonisolated let mailbox: Mailbox
   nonisolated let slowPath: SlowPath
   nonisolated let startSeconds = MonotonicClock.seconds()
+  /// The counters count since then, on the monotonic clock: an earlier run's go on.
+  nonisolated let countingSinceSeconds: UInt32
 
   var state: ControlState
   let effects: LiveEffects
+  /// What an earlier run has left; nil: nothing, or it was entered.
+  private var earlier: SavedState?
   /// For reports.
   nonisolated let published = Mutex<RunningState?>(nil)
   var doubtfulAtLastTick: Set<NeighborKey> = []
@@ -40,18 +44,27 @@ public actor Reconciler {
   private var tasks: [Task<Void, Never>] = []
   private var hasStopped = false
 
-  /// Starts DPDK, attaches the underlay, starts workers, and applies `desired`.
+  /// Starts DPDK, attaches the underlay, and applies `desired`. Nothing is forwarded before `begin`: what comes in meanwhile waits.
   ///
-  /// - Parameter runDirectory: folder of sockets whose path is relative.
+  /// - Parameters:
+  ///   - runDirectory: folder of sockets whose path is relative.
+  ///   - loading: gives what an earlier run has left, to be entered by `begin`.
+  ///   - tapStore: who keeps taps while no daemon runs.
   /// - Throws: `.environment` when the machine lacks something; nothing is left behind but DPDK's environment.
   public init(
-    dataplane: DataplaneSettings, desired: DesiredState, hostName: String, runDirectory: String, log: Logger
+    dataplane: DataplaneSettings, desired: DesiredState, hostName: String, runDirectory: String,
+    loading: Task<SavedState?, Never>? = nil, tapStore: TapStore = TapStore(), log: Logger
   ) async throws(VTEPError) {
     thread = try ReconcilerThread()
     self.dataplane = dataplane
     self.log = log
     let netlink = try VTEPError.wrap("netlink") { () throws(NetlinkError) in try NetlinkSocket() }
+    // DPDK mostly waits while it starts: it measures the clock for a tenth of a second.
+    let preparing = Task.detached { Self.makeMemory(dataplane) }
     let runtime = try Self.startDPDK(dataplane, desired, netlink, log)
+    let (table, counters) = try await preparing.value.get()
+    let saved = await loading?.value
+    earlier = saved
     let shared = try Self.makeSharedState(readers: dataplane.workers + dataplane.ioCores.count)
     self.shared = shared
     // Workers want a snapshot from the start.
@@ -62,10 +75,10 @@ public actor Reconciler {
     let mailbox = Mailbox()
     self.mailbox = mailbox
     let learner = Learner(
-      table: try Self.makeTable(dataplane), shared: shared, rings: queues.learn,
+      table: table, shared: shared, rings: queues.learn,
       reportUnknownVTEP: { mailbox.post(.unknownVTEP($0)) }, reportMove: { mailbox.post(.macMove($0)) })
     self.learner = learner
-    let contexts = try Self.makeContexts(dataplane, shared, learner, queues, runtime)
+    let contexts = Self.makeContexts(dataplane, shared, learner, queues, counters, runtime)
     self.contexts = contexts
     let ioContexts = try Self.makeIOContexts(dataplane, shared)
     self.ioContexts = ioContexts
@@ -79,7 +92,8 @@ public actor Reconciler {
     effects = try LiveEffects(
       log: log, runtime: runtime, dataplane: dataplane, shared: shared, contexts: contexts, ioContexts: ioContexts, learner: learner,
       mailbox: mailbox, slowPath: slowPath, publisher: publisher, netlink: netlink, reservation: reservation, hostName: hostName,
-      runDirectory: runDirectory)
+      runDirectory: runDirectory, tapStore: tapStore)
+    countingSinceSeconds = saved?.countingSinceSeconds ?? startSeconds
     state = ControlState(desired.underlay, workers: dataplane.workers, effects: effects, placement: runtime.placement)
     watchStop = cdpdk_event_create()
 
@@ -88,6 +102,7 @@ public actor Reconciler {
     effects.followsNamespaces = monitor.followsNamespaces
     try startThreads(monitor)
     do throws(VTEPError) {
+      if let saved { state.restoreFaults(saved) }
       try state.attachUnderlay(desired.underlay)
       try apply(desired)
     } catch {
@@ -95,8 +110,26 @@ public actor Reconciler {
       throw error
     }
     state.hasStarted = true
+  }
+
+  /// Enters what an earlier run has left, and begins to forward.
+  ///
+  /// - Returns: what became of the addresses in it.
+  /// - Throws: when a thread cannot be started; everything is stopped then.
+  public func begin() async throws(VTEPError) -> Restoration? {
+    let result = earlier.map { state.restore($0) }
+    earlier = nil
+    publishReports()
+    do throws(VTEPError) {
+      try startWorkers()
+    } catch {
+      await stop()
+      throw error
+    }
     releaseLeftGuards()
+    for name in effects.tapStore.discardRest() { log.notice("tap \(name): no port has it any more; removed") }
     startTasks()
+    return result
   }
 
   private func startThreads(_ monitor: NetlinkMonitor) throws(VTEPError) {
@@ -109,10 +142,13 @@ public actor Reconciler {
       try BackgroundThread(name: "vtepd-netlink") {
         Self.watch(monitor, icmp, stop: stop, mailbox: mailbox)
       })
-    let learner = learner
-    threads.append(try BackgroundThread(name: "vtepd-learn") { learner.run() })
     let slowPath = slowPath
     threads.append(try BackgroundThread(name: "vtepd-slowpath") { slowPath.run() })
+  }
+
+  private func startWorkers() throws(VTEPError) {
+    let learner = learner
+    threads.append(try BackgroundThread(name: "vtepd-learn") { learner.run() })
     for context in contexts {
       let worker = context.pointee.index
       try VTEPError.check(
@@ -186,8 +222,13 @@ public actor Reconciler {
       })
   }
 
-  /// Stops forwarding, removes taps, leaves groups. Idempotent.
-  public func stop() async {
+  /// What the next run has to know. Neither workers nor the learner wait.
+  public nonisolated func saved() -> SavedState { running.saved(countingSince: countingSinceSeconds) }
+
+  /// Stops forwarding, removes taps that nobody keeps, leaves groups. Idempotent.
+  ///
+  /// - Parameter save: receives what the next run has to know, once nothing is forwarded any more.
+  public func stop(save: (@Sendable (SavedState) -> Void)? = nil) async {
     guard !hasStopped else { return }
     hasStopped = true
     mailbox.close()
@@ -200,14 +241,19 @@ public actor Reconciler {
     for context in contexts { _ = rte_eal_wait_lcore(UInt32(context.pointee.index + 1)) }
     for context in ioContexts { _ = rte_eal_wait_lcore(context.pointee.reader + 1) }
     for thread in threads { thread.join() }
-    effects.close(
+    if let save {
+      learner.drain()
+      publishReports()
+      save(saved())
+    }
+    effects.closeAtEnd(
       state.ports.values.map {
         StaleState.Closing(device: $0.device, hostSide: $0.hostSide, subject: "port \($0.settings.name)")
       } + state.underlay.devices.flatMap(\.closings))
     // A tick or a message may come late.
     state.ports = PortTable()
     state.underlay.devices = []
-    effects.updateSlowPath(state.ports, probeIntervalSeconds: 1)
+    effects.closePuntTaps()
     // Its sockets hold the memberships.
     effects.memberships = GroupMembership()
     state.releaseNeighbors()

@@ -1,4 +1,5 @@
-// CounterBaselines: an index may have had another owner before; what it counted then is subtracted.
+// CounterBaselines: an index may have had another owner before; what it counted then is subtracted. What an earlier run of the daemon has
+// counted is added.
 
 import Encap
 import MACTable
@@ -9,6 +10,18 @@ struct CounterBaselines {
   private var bindings: [UInt32: TrafficReport] = [:]
   private var vteps: [VTEPIndex: TrafficReport] = [:]
   private var domains: [DomainIndex: (traffic: TrafficReport, flooded: UInt64, storms: [UInt64])] = [:]
+  /// What an earlier run has counted of an uplink's NIC or tap, and where it dropped frames.
+  private(set) var earlierUplinks: [PortIndex: EarlierUplink] = [:]
+  /// By reason, in order of raw values; empty: nothing.
+  private var earlierDropTotals: [UInt64] = []
+
+  /// By raw values, of what has no baseline of its own.
+  struct EarlierUplink {
+    var ignored: [UInt64]
+    var passed: [UInt64]
+    var limited: [UInt64]
+    var missed: UInt64
+  }
 
   mutating func reset(port index: PortIndex, counters: [WorkerCounters]) {
     ports[index] = Self.sum(counters) { $0.ports + Int(index) }
@@ -29,6 +42,61 @@ struct CounterBaselines {
     domains[index] = (
       Self.sum(counters) { $0.domains + Int(index) }, Self.flooded(index, counters), Self.stormDrops(index, counters)
     )
+  }
+
+  // -- counts of an earlier run ------------------------------------------------------------------------------------------
+  // Called once for each, after `reset`.
+
+  /// - Parameter drops: by reason, in order of raw values.
+  mutating func add(port index: PortIndex, _ traffic: TrafficReport, drops: [UInt64]) {
+    ports[index] = (ports[index] ?? TrafficReport()) - traffic
+    let before = portDrops[index] ?? Array(repeating: 0, count: drops.count)
+    portDrops[index] = zip(before, drops).map { $0 &- $1 }
+  }
+
+  mutating func add(port index: PortIndex, vlan: UInt16, _ traffic: TrafficReport) {
+    let key = UInt32(index.rawValue) << 12 | UInt32(vlan)
+    bindings[key] = (bindings[key] ?? TrafficReport()) - traffic
+  }
+
+  mutating func add(vtep index: VTEPIndex, _ traffic: TrafficReport) { vteps[index] = (vteps[index] ?? TrafficReport()) - traffic }
+
+  mutating func add(domain index: DomainIndex, _ traffic: TrafficReport, flooded: UInt64, storms: [UInt64]) {
+    guard let before = domains[index] else { return }
+    domains[index] = (before.traffic - traffic, before.flooded &- flooded, zip(before.storms, storms).map { $0 &- $1 })
+  }
+
+  mutating func add(uplink index: PortIndex, _ earlier: EarlierUplink) { earlierUplinks[index] = earlier }
+
+  mutating func add(dropTotals: [UInt64]) { earlierDropTotals = dropTotals }
+
+  // -- reports -----------------------------------------------------------------------------------------------------------
+
+  /// By reason, in all places, those that are gone included.
+  func dropTotals(_ counters: [WorkerCounters]) -> [UInt64] {
+    DropReason.allCases.map { reason in
+      let earlier = earlierDropTotals.isEmpty ? 0 : earlierDropTotals[Int(reason.rawValue)]
+      return counters.reduce(earlier) { sum, worker in
+        (0..<Limits.ports).reduce(sum) { $0 &+ worker.drop(port: PortIndex(rawValue: UInt16($1)), reason).pointee.value }
+      }
+    }
+  }
+
+  func ignored(port index: PortIndex, _ cause: IgnoredCause, _ counters: [WorkerCounters]) -> UInt64 {
+    let earlier = earlierUplinks[index]?.ignored[Int(cause.rawValue)] ?? 0
+    return counters.reduce(earlier) { $0 &+ $1.ignored(port: index, cause).pointee.value }
+  }
+
+  /// Frames of a class from a NIC to its tap, or from the tap.
+  func passed(port index: PortIndex, _ kind: HostFrameClass, _ counters: [WorkerCounters]) -> UInt64 {
+    let earlier = earlierUplinks[index]?.passed[Int(kind.rawValue)] ?? 0
+    return counters.reduce(earlier) { $0 &+ $1.hostFrames(port: index, kind).pointee.value }
+  }
+
+  /// Those that exceeded the limit of their class.
+  func limited(port index: PortIndex, _ kind: HostFrameClass, _ counters: [WorkerCounters]) -> UInt64 {
+    let earlier = earlierUplinks[index]?.limited[Int(kind.rawValue)] ?? 0
+    return counters.reduce(earlier) { $0 &+ $1.hostDrops(port: index, kind).pointee.value }
   }
 
   func traffic(port index: PortIndex, _ counters: [WorkerCounters]) -> TrafficReport {

@@ -151,14 +151,8 @@ extension RunningState {
     }
   }
 
-  /// By reason, in all places, those that are gone included; since the start.
-  public func dropTotals() -> [UInt64] {
-    DropReason.allCases.map { reason in
-      counters.reduce(0) { sum, worker in
-        (0..<Limits.ports).reduce(sum) { $0 &+ worker.drop(port: PortIndex(rawValue: UInt16($1)), reason).pointee.value }
-      }
-    }
-  }
+  /// By reason, in all places, those that are gone included.
+  public func dropTotals() -> [UInt64] { baselines.dropTotals(counters) }
 
   public func macTableReport() -> MACTableReport {
     learner.write {
@@ -175,10 +169,8 @@ extension RunningState {
       devices: underlay.devices.map { device in
         UnderlayReport.Device(
           name: device.name, mtu: device.link?.mtu, isUp: device.isUp, traffic: baselines.traffic(port: device.portIndex, counters),
-          ignored: IgnoredCause.allCases.map { cause in
-            (cause, counters.reduce(0) { $0 &+ $1.ignored(port: device.portIndex, cause).pointee.value })
-          },
-          missed: device.missed, driver: device.driverName, devargs: device.devargs,
+          ignored: IgnoredCause.allCases.map { ($0, baselines.ignored(port: device.portIndex, $0, counters)) },
+          missed: device.missed &+ (baselines.earlierUplinks[device.portIndex]?.missed ?? 0), driver: device.driverName, devargs: device.devargs,
           features: device.features(configuration.underlay), offloads: device.offloadTexts,
           notes: device.indexes.compactMap(refusalNote) + [device.driverText, device.filterNote].compactMap(\.self),
           classes: device.tapIndex.map { hostClassReports(nic: device.portIndex, tap: $0) })
@@ -202,11 +194,9 @@ extension RunningState {
   private func hostClassReports(nic: PortIndex, tap: PortIndex) -> [HostClassReport] {
     HostFrameClass.allCases.map { kind in
       HostClassReport(
-        kind: kind, limit: kind.limit, toHost: counters.reduce(0) { $0 &+ $1.hostFrames(port: nic, kind).pointee.value },
-        fromHost: counters.reduce(0) { $0 &+ $1.hostFrames(port: tap, kind).pointee.value },
-        dropped: counters.reduce(0) {
-          $0 &+ $1.hostDrops(port: nic, kind).pointee.value &+ $1.hostDrops(port: tap, kind).pointee.value
-        })
+        kind: kind, limit: kind.limit, toHost: baselines.passed(port: nic, kind, counters),
+        fromHost: baselines.passed(port: tap, kind, counters),
+        dropped: baselines.limited(port: nic, kind, counters) &+ baselines.limited(port: tap, kind, counters))
     }
   }
 

@@ -3,9 +3,9 @@
 import Glibc
 
 /// Seconds that never go back.
-enum MonotonicClock {
+public enum MonotonicClock {
   /// For MAC ages.
-  static func seconds() -> UInt32 { UInt32(truncatingIfNeeded: time().tv_sec) }
+  public static func seconds() -> UInt32 { UInt32(truncatingIfNeeded: time().tv_sec) }
 
   static func preciseSeconds() -> Double {
     let time = time()

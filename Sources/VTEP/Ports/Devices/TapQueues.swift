@@ -16,6 +16,13 @@ struct TapQueues: Sendable {
   let isTakenOver: Bool
   /// What the kernel can leave to us: TUN_F_* bits of <linux/if_tun.h>.
   let offloads: UInt32
+  /// The name by which the service manager has copies of the descriptors: the tap lives on when this process ends. Nil: it has none.
+  var keptAs: String?
+  /// An earlier run has left it.
+  var isResumed = false
+
+  /// Goes with its last descriptor, which is not ours.
+  var outlivesProcess: Bool { keptAs != nil && !isTakenOver }
 
   /// Opens all queues of a tap, which the first one creates if there is none.
   ///
@@ -49,6 +56,22 @@ struct TapQueues: Sendable {
       for descriptor in opened { Glibc.close(descriptor) }
       throw error
     }
+  }
+
+  /// Goes on with the queues of a tap that an earlier run has left. What waits in them was sent in the meantime, and is good.
+  ///
+  /// - Throws: when the interface is gone by now; the descriptors are closed then.
+  static func resume(_ descriptors: [Int32], named name: String, mac: MACAddress, subject: String) throws(VTEPError) -> TapQueues {
+    do throws(VTEPError) {
+      try VTEPError.check(
+        cdpdk_tap_set_header_size(descriptors[0], Int32(MemoryLayout<cdpdk_virtio_header>.size)), "\(subject): virtio-net header")
+    } catch {
+      for descriptor in descriptors { Glibc.close(descriptor) }
+      throw error
+    }
+    return TapQueues(
+      descriptors: descriptors, mac: mac, isTakenOver: TapDevice.isPersistent(descriptors[0]), offloads: findOffloads(descriptors[0]),
+      keptAs: name, isResumed: true)
   }
 
   private static func error(

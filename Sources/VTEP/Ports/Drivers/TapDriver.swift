@@ -2,6 +2,7 @@
 
 import CDPDK
 import Encap
+import Glibc
 import Netlink
 
 enum TapDriver: PortDriver {
@@ -23,10 +24,12 @@ enum TapDriver: PortDriver {
   static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort? {
     let subject = "port \(settings.name)"
     let name = settings.attachment.device ?? ""
+    if let resumed = try resume(settings, on: host, subject: subject) { return resumed }
     let exists = try checkTap(name, on: host, subject: subject)
     let mac = host.stableMAC(port: settings.name)
-    let tap = try TapQueues.open(
+    var tap = try TapQueues.open(
       name, mac: mac, queues: settings.attachment.queues, exists: exists, subject: subject)
+    tap.keptAs = host.tapStore.keep(name, tap.descriptors) ? name : nil
     if settings.offloads == .off { tap.setOffloads(isOn: false) }
     do throws(VTEPError) {
       let mtu = mtu(settings, on: host)
@@ -44,6 +47,27 @@ enum TapDriver: PortDriver {
       try VTEPError.wrap(subject) { () throws(NetlinkError) in try host.netlink.setLink(index: link.index, up: true) }
       return opened
     } catch {
+      host.tapStore.forget(tap)
+      tap.close()
+      throw error
+    }
+  }
+
+  /// Goes on with a tap that an earlier run has left, wherever its interface is. Only what differs is set there.
+  private static func resume(_ settings: PortSettings, on host: PortHost, subject: String) throws(VTEPError) -> OpenedPort? {
+    let name = settings.attachment.device ?? ""
+    guard let descriptors = host.tapStore.take(name, queues: settings.attachment.queues) else { return nil }
+    let tap = try TapQueues.resume(descriptors, named: name, mac: host.stableMAC(port: settings.name), subject: subject)
+    if settings.offloads == .off { tap.setOffloads(isOn: false) }
+    do throws(VTEPError) {
+      var opened = OpenedPort(device: .tap(tap))
+      guard case .here(let link)? = try? host.netlink.place(ofTap: tap.descriptors[0]) else { return opened }
+      opened.link = link
+      try adjust(link, settings, on: host)
+      if try !isUsedByHost(link, host, subject: subject) { opened.hostSide = host.guardHost(link, claim: try? InterfaceClaim(link)) }
+      return opened
+    } catch {
+      host.tapStore.forget(tap)
       tap.close()
       throw error
     }
@@ -85,20 +109,29 @@ enum TapDriver: PortDriver {
   }
 }
 
+/// A second: the service manager closes its copies of a tap's descriptors a moment after it was told to.
+private let leaveSteps = 200
+
 extension PortDriver {
   /// - Returns: whether a tap of that name is there.
   /// - Throws: `.refused` when the interface is not a tap, or another process has it open: opening it again would steal half of
   ///   that process's frames, and closing it would remove its configuration.
   @discardableResult
   static func checkTap(_ name: String, on host: PortHost, subject: String) throws(VTEPError) -> Bool {
-    guard let link = try host.link(name, subject: subject) else { return false }
-    guard let tun = link.tun else {
+    guard var link = try host.link(name, subject: subject) else { return false }
+    guard link.tun != nil else {
       throw VTEPError(
         .refused, "\(subject): tap \(name)",
         "an interface of this name exists and is not a tap" + (link.kind.map { " but of kind \($0)" } ?? ""),
         remedy: "ip link delete \(name), or name another tap")
     }
-    guard !tun.isHeld else { throw TapQueues.inUse(name, subject: subject) }
+    if host.tapStore.has(name) { return true }
+    for _ in 0..<leaveSteps where link.tun?.isHeld == true && host.tapStore.isLeaving(name) {
+      usleep(5_000)
+      guard let now = try host.link(name, subject: subject) else { return false }
+      link = now
+    }
+    guard link.tun?.isHeld != true else { throw TapQueues.inUse(name, subject: subject) }
     return true
   }
 

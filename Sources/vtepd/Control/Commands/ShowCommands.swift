@@ -27,7 +27,8 @@ extension Daemon {
     let current = reconciler?.running
     return DaemonStatus(
       state: state, name: configuration.name, mode: configuration.mode.rawValue, version: Version.text,
-      uptimeSeconds: Int(reconciler?.uptimeSeconds ?? 0), workers: configuration.dataplane.workers,
+      uptimeSeconds: Int(reconciler?.uptimeSeconds ?? 0), countedSeconds: Int(reconciler?.countedSeconds ?? 0),
+      workers: configuration.dataplane.workers,
       ports: current?.configuration.ports.count ?? 0, unattached: current?.unattachedPorts() ?? [],
       vnis: current?.configuration.vnis.count ?? 0,
       macs: current?.macCount() ?? 0, problems: current?.problems() ?? [])
