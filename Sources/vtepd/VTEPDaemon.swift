@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import Dispatch
+import Encap
 import Glibc
 import Logging
 import Netlink
@@ -49,12 +50,16 @@ struct VTEPDaemon: AsyncParsableCommand {
   @Flag(name: .long, help: ArgumentHelp("Print every metric as a table in Markdown and exit.", visibility: .hidden))
   var listMetrics = false
 
+  @Flag(name: .long, help: ArgumentHelp("Print every drop reason as a table in Markdown and exit.", visibility: .hidden))
+  var listDropReasons = false
+
   @Option(name: .long, help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel: Logger.Level = .info
 
   func run() async throws {
     if listConfigurationKeys { return print(ConfigurationKeys.all.joined(separator: "\n")) }
     if listMetrics { return print(MetricFamily.reference, terminator: "") }
+    if listDropReasons { return print(DropReason.reference, terminator: "") }
     defer { LogWriter.standardError.flush(seconds: 1) }
     var configuration: Configuration
     let text: String

@@ -1,0 +1,147 @@
+"""Runs the commands of a page of the documentation literally, as a reader pastes them, and compares what they print with what the page shows.
+
+A page is Markdown with blocks of these kinds:
+
+    ```sh         commands, run in order in one bash with `set -e`, as root
+    ```sh lab     the same; the page says that they play what the lab needs (a second host, a switch)
+    ```text       what the block before it prints: a number matches any number, spaces any spaces, `…` any text, and alone on a line any
+                  lines
+    ```console    commands that are shown and not run (apt-get, systemctl)
+
+The bash has a network, mount and PID namespace of its own: /run is empty, changes of /etc and /var vanish, and all of its processes end
+with it. So the paths and the names of the page are used as they are, and several pages can run side by side.
+"""
+import pathlib
+import re
+import textwrap
+
+from .daemon import BUILD, REPOSITORY
+from .namespaces import run
+
+FENCE = re.compile(r"^( *)```(.*)$")
+KINDS = ("sh", "sh lab", "text", "console")
+# Numbers that stand alone or before a unit, and not those in addresses, names and versions.
+NUMBER = re.compile(r"(?<![\w.:-])\d+(?:\.\d+)?(?![\d:-]|\.\d)")
+
+# $1: scratch folder, $2: folder of the programs, $3: the repository. The sysfs must be that of the new network.
+STAGE = """
+set -e
+scratch=$1 programs=$2
+mount --make-rprivate /
+mount -t tmpfs none "$scratch/layers"
+for folder in etc var; do
+  mkdir "$scratch/layers/$folder" "$scratch/layers/$folder-work"
+  mount -t overlay -o "lowerdir=/$folder,upperdir=$scratch/layers/$folder,workdir=$scratch/layers/$folder-work" overlay /$folder
+done
+mount -t tmpfs -o mode=755 none /run
+mkdir -p -m 1777 /run/lock /var/tmp /var/lib/vtepd /etc/vtepd
+mkdir -p /run/vtepd
+mount -t sysfs none /sys
+mount -t cgroup2 none /sys/fs/cgroup
+ip link set lo up
+cd "$scratch/home"
+export SOURCE=$3 HOME="$PWD" PATH="$programs:$PATH" TMPDIR=/run LC_ALL=C.UTF-8 EDITOR=true
+unset XDG_RUNTIME_DIR
+exec bash "$scratch/session"
+"""
+
+
+class Block:
+    def __init__(self, kind, line, text):
+        self.kind, self.line, self.text = kind, line, text
+
+    @property
+    def is_run(self):
+        return self.kind in ("sh", "sh lab")
+
+
+class Page:
+    def __init__(self, path):
+        self.path, self.blocks = pathlib.Path(path), []
+        opening, lines = None, []
+        for number, line in enumerate(self.path.read_text().splitlines(), 1):
+            fence = FENCE.match(line)
+            if fence and opening is None:
+                opening, lines = (fence[2].strip(), number), []
+            elif fence:
+                self.blocks.append(Block(*opening, textwrap.dedent("\n".join(lines)) + "\n"))
+                opening = None
+            elif opening is not None:
+                lines.append(line)
+        assert opening is None, f"{self.path}:{opening[1]}: this block has no end"
+
+    @property
+    def name(self):
+        return str(self.path.relative_to(REPOSITORY))
+
+    def problems(self):
+        """What is wrong with the page before anything is run."""
+        before = None
+        for block in self.blocks:
+            if block.kind not in KINDS:
+                yield f"{self.name}:{block.line}: a block of kind '{block.kind}', which no test runs; there are {', '.join(KINDS)}"
+            if block.kind == "text" and not (before and before.is_run):
+                yield f"{self.name}:{block.line}: no commands before this output"
+            before = block
+
+    def run(self, lab, seconds=300):
+        """Raises AssertionError with the place in the page when a command fails or prints something else."""
+        scratch = lab.directory / f"page-{self.path.stem}"
+        for folder in ("layers", "home"):
+            (scratch / folder).mkdir(parents=True)
+        commands = [block for block in self.blocks if block.is_run]
+        script = ["set -e"]
+        for number, block in enumerate(commands):
+            (scratch / f"block-{number}").write_text(block.text)
+            script.append(f"source {scratch}/block-{number} >{scratch}/output-{number} 2>&1\ntouch {scratch}/passed-{number}")
+        (scratch / "session").write_text("\n".join(script) + "\n")
+        done = run("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc", "bash", "-c", STAGE, "page",
+                   scratch, BUILD, REPOSITORY, check=False, timeout=seconds)
+        outputs = [pathlib.Path(scratch, f"output-{number}") for number in range(len(commands))]
+        outputs = [path.read_text(errors="replace") if path.exists() else "" for path in outputs]
+        for number, block in enumerate(commands):
+            if not (scratch / f"passed-{number}").exists():
+                raise AssertionError(f"{self.name}:{block.line}: these commands failed (exit status {done.returncode}):\n{block.text}\n"
+                                     f"They printed:\n{outputs[number]}\n{done.stdout}{done.stderr}{self.logs(scratch)}")
+        for block, following in zip(self.blocks, self.blocks[1:]):
+            if following.kind == "text":
+                output = outputs[commands.index(block)]
+                assert matches(following.text, output), (f"{self.name}:{following.line}: the page shows\n{following.text}\nand the commands print\n"
+                                                         f"{output}{self.logs(scratch)}")
+        return outputs
+
+    @staticmethod
+    def logs(scratch):
+        return "".join(f"\n{path.name}:\n{path.read_text(errors='replace')[-2500:]}" for path in sorted((scratch / "home").glob("*.log")))
+
+
+def pattern(text):
+    """The regular expression of a line as the page shows it."""
+    pieces = []
+    for part in re.split(r"(…|\s+)", text.strip()):
+        if part == "…":
+            pieces.append(".*")
+        elif part.isspace():
+            pieces.append(r"\s+")
+        else:
+            at = 0
+            for number in NUMBER.finditer(part):
+                pieces += [re.escape(part[at:number.start()]), r"\d+(?:\.\d+)?"]
+                at = number.end()
+            pieces.append(re.escape(part[at:]))
+    return "".join(pieces)
+
+
+def matches(shown, printed):
+    """Whether the whole output is what the page shows. Without left-out lines, their order does not matter: the MAC table has none."""
+    patterns = [line for line in shown.splitlines() if line.strip()]
+    lines = [line for line in printed.splitlines() if line.strip()]
+    if "…" in map(str.strip, patterns):
+        whole = "".join(r"(?:[^\n]*\n)*?" if line.strip() == "…" else rf"\s*{pattern(line)}[ \t]*\n" for line in patterns)
+        return re.fullmatch(whole, "".join(f"{line}\n" for line in lines)) is not None
+    return len(patterns) == len(lines) and can_pair([pattern(line) for line in patterns], [line.strip() for line in lines])
+
+
+def can_pair(patterns, lines):
+    return not patterns or any(re.fullmatch(patterns[0], line) and can_pair(patterns[1:], lines[:at] + lines[at + 1:])
+                               for at, line in enumerate(lines))

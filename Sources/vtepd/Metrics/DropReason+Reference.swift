@@ -1,0 +1,18 @@
+// DropReason+Reference: every drop reason as a table in Markdown, for docs/drop-reasons.md (scripts/reference writes and checks the page).
+
+import Encap
+
+extension DropReason {
+  /// In the order in which a frame meets the checks. The remedy under a controller is a line of its own where it differs.
+  static var reference: String {
+    let rows = allCases.map { reason in
+      let other = reason.descriptionUnderController
+      return "| `\(reason.name)` | \(cell(reason.description))\(other == reason.description ? "" : "<br>Under a controller: \(cell(other))") |\n"
+    }
+    return "| reason | what happened; what to do |\n|---|---|\n" + rows.joined()
+  }
+
+  private static func cell(_ text: String) -> String {
+    text.replacing("|", with: "\\|")
+  }
+}
