@@ -8,7 +8,7 @@ A page is Markdown with blocks of these kinds:
                   lines
     ```console    commands that are shown and not run (apt-get, systemctl)
 
-The bash has a network, mount and PID namespace of its own: /run is empty, changes of /etc and /var vanish, and all of its processes end
+The bash has a network, mount and PID namespace of its own: /run is empty, changes of /etc, /usr and /var vanish, and all of its processes end
 with it. So the paths and the names of the page are used as they are, and several pages can run side by side.
 """
 import pathlib
@@ -29,7 +29,7 @@ set -e
 scratch=$1 programs=$2
 mount --make-rprivate /
 mount -t tmpfs none "$scratch/layers"
-for folder in etc var; do
+for folder in etc usr var; do
   mkdir "$scratch/layers/$folder" "$scratch/layers/$folder-work"
   mount -t overlay -o "lowerdir=/$folder,upperdir=$scratch/layers/$folder,workdir=$scratch/layers/$folder-work" overlay /$folder
 done
@@ -95,13 +95,13 @@ class Page:
             (scratch / f"block-{number}").write_text(block.text)
             script.append(f"source {scratch}/block-{number} >{scratch}/output-{number} 2>&1\ntouch {scratch}/passed-{number}")
         (scratch / "session").write_text("\n".join(script) + "\n")
-        done = run("unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc", "bash", "-c", STAGE, "page",
-                   scratch, BUILD, REPOSITORY, check=False, timeout=seconds)
+        done = run("timeout", "-s", "KILL", seconds, "unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc", "bash", "-c", STAGE, "page",
+                   scratch, BUILD, REPOSITORY, check=False, timeout=seconds + 60)
         outputs = [pathlib.Path(scratch, f"output-{number}") for number in range(len(commands))]
         outputs = [path.read_text(errors="replace") if path.exists() else "" for path in outputs]
         for number, block in enumerate(commands):
             if not (scratch / f"passed-{number}").exists():
-                raise AssertionError(f"{self.name}:{block.line}: these commands failed (exit status {done.returncode}):\n{block.text}\n"
+                raise AssertionError(f"{self.name}:{block.line}: these commands failed (exit status {done.returncode}; -9: not done after {seconds} s):\n{block.text}\n"
                                      f"They printed:\n{outputs[number]}\n{done.stdout}{done.stderr}{self.logs(scratch)}")
         for block, following in zip(self.blocks, self.blocks[1:]):
             if following.kind == "text":
