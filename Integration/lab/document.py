@@ -23,17 +23,20 @@ KINDS = ("sh", "sh lab", "text", "console")
 # Numbers that stand alone or before a unit, and not those in addresses, names and versions.
 NUMBER = re.compile(r"(?<![\w.:-])\d+(?:\.\d+)?(?![\d:-]|\.\d)")
 
-# $1: scratch folder, $2: folder of the programs, $3: the repository. The sysfs must be that of the new network.
+# $1: scratch folder, $2: folder of the programs, $3: the repository. The scratch folder may lie in one of those that are overlaid. The sysfs must
+# be that of the new network.
 STAGE = """
 set -e
 scratch=$1 programs=$2
 mount --make-rprivate /
-mount -t tmpfs none "$scratch/layers"
-for folder in etc usr var; do
-  mkdir "$scratch/layers/$folder" "$scratch/layers/$folder-work"
-  mount -t overlay -o "lowerdir=/$folder,upperdir=$scratch/layers/$folder,workdir=$scratch/layers/$folder-work" overlay /$folder
-done
 mount -t tmpfs -o mode=755 none /run
+mkdir /run/page /run/page/scratch
+mount --bind "$scratch" /run/page/scratch
+for folder in etc usr var; do
+  mkdir "/run/page/$folder" "/run/page/$folder-work"
+  mount -t overlay -o "lowerdir=/$folder,upperdir=/run/page/$folder,workdir=/run/page/$folder-work" overlay /$folder
+done
+mount --bind /run/page/scratch "$scratch"
 mkdir -p -m 1777 /run/lock /var/tmp /var/lib/vtepd /etc/vtepd
 mkdir -p /run/vtepd
 mount -t sysfs none /sys
@@ -87,8 +90,7 @@ class Page:
     def run(self, lab, seconds=300):
         """Raises AssertionError with the place in the page when a command fails or prints something else."""
         scratch = lab.directory / f"page-{self.path.stem}"
-        for folder in ("layers", "home"):
-            (scratch / folder).mkdir(parents=True)
+        (scratch / "home").mkdir(parents=True)
         commands = [block for block in self.blocks if block.is_run]
         script = ["set -e"]
         for number, block in enumerate(commands):
