@@ -7,7 +7,7 @@ export MARCH ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: help build demo test test-quick test-drivers soak sanitize unit lint format bench bench-peers bench-guard fuzz hot-audit install package package-test
+.PHONY: help build docs demo test test-quick test-drivers soak sanitize unit lint format bench bench-peers bench-guard fuzz hot-audit install package package-test
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -17,6 +17,9 @@ build: ## Build vtepd and vtepctl (.build/release; MARCH=native: for this machin
 	@scripts/setup build
 	scripts/swift build $(SWIFT_FLAGS)
 	@scripts/xdp-program
+
+docs: build ## Write the parts of docs/ that come from the programs: commands, metrics, drop reasons
+	@scripts/reference
 
 demo: ## Show the main task: three hosts, one multicast group, guests that reach each other
 	@scripts/setup demo

@@ -59,10 +59,11 @@ class Block:
 
 
 class Page:
-    def __init__(self, path):
+    def __init__(self, path, text=None):
         self.path, self.blocks = pathlib.Path(path), []
+        self.text = self.path.read_text() if text is None else text
         opening, lines = None, []
-        for number, line in enumerate(self.path.read_text().splitlines(), 1):
+        for number, line in enumerate(self.text.splitlines(), 1):
             fence = FENCE.match(line)
             if fence and opening is None:
                 opening, lines = (fence[2].strip(), number), []
@@ -76,6 +77,10 @@ class Page:
     @property
     def name(self):
         return str(self.path.relative_to(REPOSITORY))
+
+    def outside(self):
+        """The text between the blocks."""
+        return re.sub(r"(?ms)^```.*?^```$", "", self.text)
 
     def problems(self):
         """What is wrong with the page before anything is run."""
