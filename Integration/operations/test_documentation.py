@@ -68,3 +68,21 @@ def test_comparison_of_outputs(shown, printed, same):
 
 def test_reference_is_what_the_programs_say(tmp_path):
     run(REPOSITORY / "scripts/reference", "--check", BUILD)
+
+
+def anchors(text):
+    """Of the headings, as GitHub makes them."""
+    return {re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-") for line in text.splitlines() if line.startswith("#")}
+
+
+def test_links_lead_somewhere():
+    broken = []
+    for page in [REPOSITORY / "README.md", *sorted(DOCS.rglob("*.md"))]:
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if re.match(r"[a-z]+:", target):
+                continue
+            path, _, anchor = target.partition("#")
+            found = page.parent / path if path else page
+            if not found.exists() or anchor and anchor not in anchors(found.read_text()):
+                broken.append(f"{page.relative_to(REPOSITORY)}: {target}")
+    assert not broken
