@@ -8,9 +8,10 @@ A page is Markdown with blocks of these kinds:
                   lines
     ```console    commands that are shown and not run (apt-get, systemctl)
 
-The bash has a network, mount and PID namespace of its own: /run is empty, changes of /etc, /usr and /var vanish, and all of its processes end
-with it. So the paths and the names of the page are used as they are, and several pages can run side by side.
+The bash is the lab's (docs/howto/lab/shell): it has a network of its own, /run is empty, changes of /etc, /usr and /var vanish, and all of its
+processes end with it. So the paths and the names of the page are used as they are, and several pages can run side by side.
 """
+import os
 import pathlib
 import re
 import textwrap
@@ -23,30 +24,7 @@ KINDS = ("sh", "sh lab", "text", "console")
 # Numbers that stand alone or before a unit, and not those in addresses, names and versions.
 NUMBER = re.compile(r"(?<![\w.:-])\d+(?:\.\d+)?(?![\d:-]|\.\d)")
 
-# $1: scratch folder, $2: folder of the programs, $3: the repository. The scratch folder may lie in one of those that are overlaid. The sysfs must
-# be that of the new network.
-STAGE = """
-set -e
-scratch=$1 programs=$2
-mount --make-rprivate /
-mount -t tmpfs -o mode=755 none /run
-mkdir /run/page /run/page/scratch
-mount --bind "$scratch" /run/page/scratch
-for folder in etc usr var; do
-  mkdir "/run/page/$folder" "/run/page/$folder-work"
-  mount -t overlay -o "lowerdir=/$folder,upperdir=/run/page/$folder,workdir=/run/page/$folder-work" overlay /$folder
-done
-mount --bind /run/page/scratch "$scratch"
-mkdir -p -m 1777 /run/lock /var/tmp /var/lib/vtepd /etc/vtepd
-mkdir -p /run/vtepd
-mount -t sysfs none /sys
-mount -t cgroup2 none /sys/fs/cgroup
-ip link set lo up
-cd "$scratch/home"
-export SOURCE=$3 HOME="$PWD" PATH="$programs:$PATH" TMPDIR=/run LC_ALL=C.UTF-8 EDITOR=true
-unset XDG_RUNTIME_DIR
-exec bash "$scratch/session"
-"""
+SHELL = REPOSITORY / "docs/howto/lab/shell"
 
 
 class Block:
@@ -95,21 +73,22 @@ class Page:
     def run(self, lab, seconds=300):
         """Raises AssertionError with the place in the page when a command fails or prints something else."""
         scratch = lab.directory / f"page-{self.path.stem}"
-        (scratch / "home").mkdir(parents=True)
+        scratch.mkdir()
+        (scratch / "home").mkdir()
         commands = [block for block in self.blocks if block.is_run]
-        script = ["set -e"]
+        script = ["set -e", "cd home"]
         for number, block in enumerate(commands):
             (scratch / f"block-{number}").write_text(block.text)
             script.append(f"source {scratch}/block-{number} >{scratch}/output-{number} 2>&1\ntouch {scratch}/passed-{number}")
         (scratch / "session").write_text("\n".join(script) + "\n")
-        done = run("timeout", "-s", "KILL", seconds, "unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--mount-proc", "bash", "-c", STAGE, "page",
-                   scratch, BUILD, REPOSITORY, check=False, timeout=seconds + 60)
+        done = run("timeout", "-s", "KILL", seconds, SHELL, scratch / "session", check=False, timeout=seconds + 60, cwd=scratch,
+                   env={**os.environ, "VTEPD_BUILD": str(BUILD), "HOME": str(scratch / "home")})
         outputs = [pathlib.Path(scratch, f"output-{number}") for number in range(len(commands))]
         outputs = [path.read_text(errors="replace") if path.exists() else "" for path in outputs]
         for number, block in enumerate(commands):
             if not (scratch / f"passed-{number}").exists():
-                raise AssertionError(f"{self.name}:{block.line}: these commands failed (exit status {done.returncode}; -9: not done after {seconds} s):\n{block.text}\n"
-                                     f"They printed:\n{outputs[number]}\n{done.stdout}{done.stderr}{self.logs(scratch)}")
+                raise AssertionError(f"{self.name}:{block.line}: these commands failed (exit status {done.returncode}; -9: not done after "
+                                     f"{seconds} s):\n{block.text}\nThey printed:\n{outputs[number]}\n{done.stdout}{done.stderr}{self.logs(scratch)}")
         for block, following in zip(self.blocks, self.blocks[1:]):
             if following.kind == "text":
                 output = outputs[commands.index(block)]

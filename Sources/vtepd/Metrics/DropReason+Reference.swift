@@ -7,7 +7,8 @@ extension DropReason {
   static var reference: String {
     let rows = allCases.map { reason in
       let other = reason.descriptionUnderController
-      return "| `\(reason.name)` | \(cell(reason.description))\(other == reason.description ? "" : "<br>Under a controller: \(cell(other))") |\n"
+      let more = other == reason.description ? "" : "<br>Under a controller: \(cell(other))"
+      return "| `\(reason.name)` | \(cell(reason.description))\(more) |\n"
     }
     return "| reason | what happened; what to do |\n|---|---|\n" + rows.joined()
   }
