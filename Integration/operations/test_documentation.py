@@ -1,10 +1,11 @@
 """The documentation: the tutorial's and the how-tos' commands are run literally, and what they print is what the pages show (lab/document.py);
 generated pages are what the programs say."""
+import json
 import re
 
 import pytest
 
-from lab.daemon import BUILD, REPOSITORY
+from lab.daemon import BUILD, REPOSITORY, VTEPCTL
 from lab.document import Page, matches
 from lab.namespaces import run
 
@@ -86,3 +87,38 @@ def test_links_lead_somewhere():
             if not found.exists() or anchor and anchor not in anchors(found.read_text()):
                 broken.append(f"{page.relative_to(REPOSITORY)}: {target}")
     assert not broken
+
+
+def cited_commands(text):
+    """The words behind `vtepctl` in code: in a line of a block, or between backticks."""
+    for line in re.findall(r"(?m)^ *(?:\$ )?(?:sudo )?vtepctl (.+)$", text) + re.findall(r"`(?:sudo )?vtepctl ([^`]+)`", text):
+        yield re.split(r" +#| [|>&;]|  +|\\n", line)[0].split()
+
+
+def mistake(words, root):
+    """Why vtepctl would not understand these words, or None."""
+    node, words = root, list(words)
+    while words:
+        word = words.pop(0).strip("[]…,.")
+        below = {sub["commandName"]: sub for sub in node.get("subcommands", [])}
+        options = {("--" if name["kind"] == "long" else "-") + name["name"]
+                   for argument in [*node.get("arguments", []), *root["arguments"]] for name in argument.get("names", [])}
+        if word.startswith("-") and word != "-":
+            if word.split("=")[0] not in options:
+                return f"{node['commandName']} has no option {word}"
+            if node is root and words:
+                words.pop(0)  # its value
+        elif below and re.fullmatch(r"[a-z-]+", word):
+            if word not in below:
+                return f"{node['commandName']} has no command {word}"
+            node = below[word]
+    return None
+
+
+def test_cited_commands_exist():
+    root = json.loads(run(VTEPCTL, "--experimental-dump-help").stdout)["command"]
+    assert mistake(["show", "drosp"], root) and mistake(["port", "set", "x", "--enabeld"], root)
+    pages = [REPOSITORY / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "howto").glob("*.md"))]
+    found = [(page, words) for page in pages for words in cited_commands(page.read_text())]
+    assert len(found) > 200
+    assert not [f"{page.relative_to(REPOSITORY)}: vtepctl {' '.join(words)}: {why}" for page, words in found if (why := mistake(words, root))]
