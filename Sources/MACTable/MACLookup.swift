@@ -25,6 +25,8 @@
   @inlinable @inline(__always) public var isHit: Bool { status == .hit }
   @inlinable @inline(__always) public var location: MACLocation { value.location }
   @inlinable @inline(__always) public var type: MACEntryType { value.type }
+  /// Moves since the entry was added; 255 means 255 or more.
+  public var moves: UInt8 { value.moves }
   /// Learned, moved too often, and frozen for a while (`MACTable.configureMoveGuard`).
   @inlinable @inline(__always) public var isFrozen: Bool { value.isFrozen }
   /// Frozen at another place than the one a frame came from.

@@ -12,6 +12,7 @@
 //   cleared. A reader that finds nothing, and sees that `displacements` has changed since, looks again.
 
 import Encap
+import Glibc
 import Synchronization
 
 /// A view of a `MACTable` for workers: pointers and sizes, copied freely. Valid as long as the table lives.
@@ -130,6 +131,22 @@ import Synchronization
     if seen.pointee.load(ordering: .relaxed) != nowSeconds {
       seen.pointee.store(nowSeconds, ordering: .relaxed)
     }
+  }
+
+  /// When a frame from the entry's address was last seen, on the clock of `touch`. 0 for a configured entry that has sent none.
+  ///
+  /// - Precondition: `hit.isHit`.
+  public func lastSeenSeconds(of hit: MACLookup) -> UInt32 { lastSeen[Int(hit.slot)].load(ordering: .relaxed) }
+
+  /// A view of the same table for a reader that must leave no trace in it: what that reader touches, it notes in memory of its own, which
+  /// lives as long as the process.
+  public func untouching() -> MACTableReader {
+    let slotCount = Int(halfBucketCount) * 2 * 4
+    guard let memory = calloc(slotCount, MemoryLayout<Atomic<UInt32>>.stride) else { fatalError("out of memory for a view of the MAC table") }
+    return MACTableReader(
+      buckets: buckets, lastSeen: memory.bindMemory(to: Atomic<UInt32>.self, capacity: slotCount), domainGenerations: domainGenerations,
+      ownerGenerations: ownerGenerations, displacements: displacements, changes: changes, ghosts: ghosts, overflow: overflow,
+      portCounts: portCounts, halfBucketCount: Int(halfBucketCount), secrets: HashSecrets(mask: mask, multiplier: multiplier))
   }
 }
 

@@ -22,10 +22,13 @@ struct LearnRing: @unchecked Sendable {
   private let pending = PendingSightings()
   private static let elementSize = UInt32((MemoryLayout<LearnEvent>.stride + 3) & ~3)
 
-  init(worker: Int) throws(VTEPError) {
-    guard let ring = cdpdk_ring_create("vtepd-learn-\(worker)", Self.elementSize, UInt32(Limits.learnEvents)) else {
+  init(worker: Int) throws(VTEPError) { try self.init(name: "learn-\(worker)") }
+
+  /// - Parameter name: unique in the process.
+  init(name: String) throws(VTEPError) {
+    guard let ring = cdpdk_ring_create("vtepd-\(name)", Self.elementSize, UInt32(Limits.learnEvents)) else {
       throw VTEPError(
-        .environment, "learn ring of worker \(worker)", VTEPError.errnoText(cdpdk_errno()),
+        .environment, "ring \(name)", VTEPError.errnoText(cdpdk_errno()),
         remedy: "raise dataplane.memory-mb")
     }
     self.ring = ring
@@ -56,4 +59,11 @@ struct LearnRing: @unchecked Sendable {
 
   /// Reports how many of the taken events have been processed.
   func decide(_ count: Int) { pending.decide(count) }
+
+  /// Forgets every event, as if none had been sent. For a ring whose sender and receiver are one.
+  func forget() {
+    var event = LearnEvent(key: MACKey(domain: 0, mac: .zero), vtep: IPAddress(high: 0, low: 0))
+    while receive(into: &event, capacity: 1) == 1 { decide(1) }
+    pending.forget()
+  }
 }

@@ -23,6 +23,7 @@ public actor Reconciler {
   nonisolated let learner: Learner
   nonisolated let mailbox: Mailbox
   nonisolated let slowPath: SlowPath
+  nonisolated let tracer: Tracer
   nonisolated let startSeconds = MonotonicClock.seconds()
   /// The counters count since then, on the monotonic clock: an earlier run's go on.
   nonisolated let countingSinceSeconds: UInt32
@@ -65,7 +66,7 @@ public actor Reconciler {
     let (table, counters) = try await preparing.value.get()
     let saved = await loading?.value
     earlier = saved
-    let shared = try Self.makeSharedState(readers: dataplane.workers + dataplane.ioCores.count)
+    let shared = try Self.makeSharedState(readers: dataplane.workers + dataplane.ioCores.count + 1)
     self.shared = shared
     // Workers want a snapshot from the start.
     var publisher = SnapshotPublisher(shared: shared)
@@ -82,6 +83,7 @@ public actor Reconciler {
     self.contexts = contexts
     let ioContexts = try Self.makeIOContexts(dataplane, shared)
     self.ioContexts = ioContexts
+    tracer = Tracer(beside: contexts[0], reader: UInt32(dataplane.workers + dataplane.ioCores.count), runtime: runtime)
     let wakeEvent = contexts[0].pointee.wakeEvent
     slowPath = try SlowPath(shared: shared, pool: runtime.pool, punts: queues.punts, injections: queues.injections, mailbox: mailbox) {
       cdpdk_event_signal(wakeEvent)

@@ -131,7 +131,7 @@ extension RunningState {
     return named
   }
 
-  private func nextHops(_ record: VTEPRecord) -> [NextHopReport] {
+  func nextHops(_ record: VTEPRecord) -> [NextHopReport] {
     underlay.usableHops(record).map { hop in
       NextHopReport(
         address: hop.neighbor.address, device: hop.device.name,
@@ -226,7 +226,7 @@ extension RunningState {
     activity.isEmpty ? WorkerActivity(counters) : activity[place].latest - activity[place].before
   }
 
-  private func portName(_ index: PortIndex) -> String {
+  func portName(_ index: PortIndex) -> String {
     ports.values.first { $0.index == index }?.settings.name
       ?? underlay.devices.lazy.flatMap(\.places).first { $0.0 == index }?.1 ?? "#\(index)"
   }

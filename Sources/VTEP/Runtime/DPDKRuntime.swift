@@ -121,6 +121,11 @@ public final class DPDKRuntime: Sendable {
   /// - Parameter socket: negative: on none.
   func pool(onSocket socket: Int32) -> OpaquePointer { poolsOfSockets[Int(socket)] ?? pool }
 
+  /// A pool for a dry worker (`DryWorker`), so that it takes no buffer from others and waits for nobody's.
+  func makeTracePool(_ name: String) throws(VTEPError) -> OpaquePointer {
+    try Self.makePool(name, count: 2047, cache: 0, dataRoom: dataRoom)
+  }
+
   private static func place(_ settings: DataplaneSettings, _ nics: [Machine.NIC], _ owned: [Machine.NIC]) throws(VTEPError) -> Placement {
     let cpus = (0..<1024).filter { cdpdk_cpu_allowed(Int32($0)) != 0 }
     for (key, cores) in [("cores", settings.cores), ("io-cores", settings.ioCores)] {

@@ -49,6 +49,22 @@ struct PolicyState {
     self = PolicyState(pending: pending, now: now)
   }
 
+  /// Becomes what another state is at this moment, so that a question to this one takes nothing from the other.
+  mutating func imitate(_ other: UnsafeMutablePointer<PolicyState>) {
+    cdpdk_spin_lock(&other.pointee.lock)
+    latestCycles = other.pointee.latestCycles
+    ingressBytes = other.pointee.ingressBytes
+    ingressPackets = other.pointee.ingressPackets
+    egressBytes = other.pointee.egressBytes
+    egressPackets = other.pointee.egressPackets
+    storm = other.pointee.storm
+    tooBigReplies = other.pointee.tooBigReplies
+    pending.update(from: other.pointee.pending, count: other.pointee.pendingCount)
+    pendingCount = other.pointee.pendingCount
+    pendingSince = other.pointee.pendingSince
+    cdpdk_spin_unlock(&other.pointee.lock)
+  }
+
   /// One per port.
   static func allocate() -> UnsafeMutablePointer<PolicyState> {
     let states = UnsafeMutablePointer<PolicyState>.allocate(capacity: Limits.ports)

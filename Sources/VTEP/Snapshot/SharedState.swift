@@ -21,10 +21,11 @@ struct SharedState: ~Copyable {
   /// A worker has something for the slow path.
   let slowPathEvent = cdpdk_event_create()
   /// Distinguishes this run's loop probes from others.
-  let daemonID = UInt64.random(in: .min ... .max)
+  let daemonID: UInt64
 
-  init(learnerEvent: Int32, rcu: OpaquePointer) {
+  init(learnerEvent: Int32, rcu: OpaquePointer, daemonID: UInt64 = .random(in: .min ... .max)) {
     self.learnerEvent = learnerEvent
     self.rcu = rcu
+    self.daemonID = daemonID
   }
 }

@@ -29,6 +29,14 @@ struct StormState {
     meters = StormMeters(now: now)
   }
 
+  /// Becomes what another state is at this moment, so that a question to this one takes nothing from the other.
+  mutating func imitate(_ other: UnsafeMutablePointer<StormState>) {
+    cdpdk_spin_lock(&other.pointee.lock)
+    latestCycles = other.pointee.latestCycles
+    meters = other.pointee.meters
+    cdpdk_spin_unlock(&other.pointee.lock)
+  }
+
   /// One per domain.
   static func allocate() -> UnsafeMutablePointer<StormState> {
     let states = UnsafeMutablePointer<StormState>.allocate(capacity: Limits.domains)

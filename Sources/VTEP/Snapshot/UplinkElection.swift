@@ -26,6 +26,11 @@ struct UplinkElection: @unchecked Sendable {
     for index in 0..<Self.sets * Self.ways { (words + index).initialize(to: Atomic(0)) }
   }
 
+  /// Becomes what another election is at this moment, so that a question to this one changes nothing in the other.
+  func imitate(_ other: UplinkElection) {
+    for index in 0..<Self.sets * Self.ways { words[index].store(other.words[index].load(ordering: .relaxed), ordering: .relaxed) }
+  }
+
   /// Whether to accept the packet. False: another uplink delivers what this sender floods.
   func takes(from source: IPAddress, to group: IPAddress, at port: PortIndex, ports: UnsafePointer<PortEntry>) -> Bool {
     takes(Self.hash(source, group), at: port, ports: ports, now: UInt32(truncatingIfNeeded: cdpdk_cycles() &>> Self.unitShift))

@@ -107,6 +107,8 @@ struct Worker: ~Copyable {
   let uplinkLoads: UnsafeMutablePointer<UplinkLoad>
 
   var held: HeldFrames
+  /// Only of a dry worker: what it would send.
+  let recorder: UnsafeMutablePointer<FrameRecorder>?
   /// Set from time to time: handle held frames and the slow path in the next round.
   var rareWorkIsDue = false
 
@@ -153,6 +155,7 @@ struct Worker: ~Copyable {
     held = HeldFrames()
     readiness = Readiness(epoll: context.epoll)
     receiver = KernelReceiver(pool: context.pool, largePool: context.largePool)
+    recorder = context.recorder
     guestPool = GuestPools.ofWorkers + context.index
     guestRounds = .allocate(capacity: Limits.receiveQueues)
     guestRounds.initialize(repeating: 0, count: Limits.receiveQueues)

@@ -27,4 +27,6 @@ struct WorkerContext {
   var wakeEvent: Int32
   /// For io-cores; nil: there are none.
   var sleeper: UnsafeMutablePointer<Sleeper>?
+  /// Only of a dry worker.
+  var recorder: UnsafeMutablePointer<FrameRecorder>?
 }

@@ -20,6 +20,8 @@ enum FrameDeviceKind: UInt8 {
   case xdp
   /// A NIC behind io-cores, through rings.
   case ring
+  /// None: what a dry worker would send is recorded (`DryWorker`). Only in that worker's view of a snapshot.
+  case recorder
 }
 
 extension FrameDeviceKind {
@@ -33,6 +35,7 @@ extension FrameDeviceKind {
     case .vhost: "vhost-user"
     case .xdp: "af_xdp"
     case .ring: "ring"
+    case .recorder: "recorder"
     }
   }
 }

@@ -107,6 +107,12 @@ struct PendingSightings: @unchecked Sendable {
     decidedCount.pointee.store(decidedCount.pointee.load(ordering: .relaxed) &+ UInt64(count), ordering: .releasing)
   }
 
+  /// Forgets everything. For a worker without readers.
+  func forget() {
+    for index in 0..<Self.ways * 2 << Self.bucketBits { words[index].store(0, ordering: .relaxed) }
+    for index in 0..<Self.awaitedCount * 2 { awaited[index].store(0, ordering: .relaxed) }
+  }
+
   /// Whether an entry's event still waits: no more than the ring holds can.
   private func isPending(_ value: UInt64) -> Bool {
     let ahead = (value >> Self.placeBits &- decidedCount.pointee.load(ordering: .acquiring) &- 1) & Self.numberMask

@@ -31,6 +31,9 @@ struct Sightings {
     rows.deallocate()
   }
 
+  /// Forgets all pairs.
+  func forget() { rows.update(repeating: Row(), count: 1 << Self.indexBits) }
+
   /// Before each burst.
   @inline(always)
   mutating func begin(changeCount: UInt64, nowSeconds: UInt32) {

@@ -127,6 +127,10 @@ extension Worker {
     }
     var size = BatchSize(frames: count, bytes: 0)
     for index in 0..<count { size.bytes &+= UInt64(cdpdk_mbuf_length(batch[index].unsafelyUnwrapped)) }
+    if port.pointee.kind == .recorder {
+      countSent(record(batch, size, portIndex: portIndex), portIndex: portIndex)
+      return count
+    }
     let queue = index % Int(port.pointee.transmitQueues)
     guard port.pointee.kind == .ethdev || port.pointee.kind == .ring else {
       countSent(giveToKernel(batch, size, portIndex: portIndex, queue: queue, isNoted: false), portIndex: portIndex)

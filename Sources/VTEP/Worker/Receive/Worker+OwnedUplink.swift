@@ -64,7 +64,7 @@ extension Worker {
   }
 
   /// Where a frame goes, which may be in another buffer by then.
-  private enum Way {
+  enum Way {
     case walk(Mbuf)
     case kernel(Mbuf)
     case drop(Mbuf, DropReason)
@@ -74,7 +74,7 @@ extension Worker {
   /// a priority tag is nothing, VXLAN to another host's MAC address is not for us, and a group's MAC address is for an IP group
   /// (RFC 1122 section 3.3.6).
   @inline(never)
-  private mutating func sort(_ packet: Mbuf, mac: MACAddress) -> Way {
+  mutating func sort(_ packet: Mbuf, mac: MACAddress) -> Way {
     guard let mbuf = gatherPacket(packet) else { return .drop(packet, .noBuffers) }
     guard mbuf.byteCount > CutFrame.groupByteCount, let ethernet = EthernetView(mbuf.bytes), !ethernet.isTagged || ethernet.isPriorityTagged
     else { return .kernel(mbuf) }

@@ -18,7 +18,7 @@ extension Worker {
     case .tap: count = receiveFromTap(queue, port)
     case .vhost: count = receiveFromGuest(queue, device: port.pointee.device)
     case .xdp: count = receiveFromXDP(queue, port)
-    case .none: return -1
+    case .none, .recorder: return -1
     }
     if count <= 0 {
       if port.pointee.partner != .absent { uplinkLoads[Int(queue.pointee.port)].fullBursts = 0 }

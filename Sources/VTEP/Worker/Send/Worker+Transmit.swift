@@ -113,6 +113,7 @@ extension Worker {
     switch kind {
     case .packetSocket, .tap: sent = giveToKernel(batch, size, portIndex: portIndex, queue: queue, isNoted: hasTags)
     case .xdp: sent = giveToXDP(batch, size, portIndex: portIndex, queue: queue)
+    case .recorder: sent = record(batch, size, portIndex: portIndex)
     case .ethdev, .ring, .vhost, .none: sent = giveToDriver(batch, size, portIndex: portIndex, queue: queue)
     }
     counters.ports[Int(portIndex)].addSent(packets: UInt64(sent.frames), bytes: sent.bytes)
