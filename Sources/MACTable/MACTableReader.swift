@@ -142,7 +142,9 @@ import Synchronization
   /// lives as long as the process.
   public func untouching() -> MACTableReader {
     let slotCount = Int(halfBucketCount) * 2 * 4
-    guard let memory = calloc(slotCount, MemoryLayout<Atomic<UInt32>>.stride) else { fatalError("out of memory for a view of the MAC table") }
+    guard let memory = calloc(slotCount, MemoryLayout<Atomic<UInt32>>.stride) else {
+      fatalError("out of memory for a view of the MAC table")
+    }
     return MACTableReader(
       buckets: buckets, lastSeen: memory.bindMemory(to: Atomic<UInt32>.self, capacity: slotCount), domainGenerations: domainGenerations,
       ownerGenerations: ownerGenerations, displacements: displacements, changes: changes, ghosts: ghosts, overflow: overflow,

@@ -56,6 +56,11 @@ extension Mbuf {
     if header.flags & cdpdk_virtio_header.isChecked != 0 { cdpdk_mbuf_trust_outer(raw) }
   }
 
+  /// The kernel has said something about a received packet (`note`).
+  var hasKernelNotes: Bool {
+    cdpdk_mbuf_is_large_segment(raw) != 0 || cdpdk_mbuf_checksum_is_unfinished(raw) != 0 || cdpdk_mbuf_is_outer_trusted(raw) != 0
+  }
+
   /// The header to send the frame with.
   var virtioHeader: cdpdk_virtio_header {
     guard hasRequest else { return cdpdk_virtio_header() }

@@ -9,6 +9,7 @@ struct SharedState: ~Copyable {
   /// Address of the current `ForwardingSnapshot`.
   let snapshot = Atomic<UInt>(0)
   let stops = Atomic<Bool>(false)
+  let liveTap = LiveTap()
   /// The learner is asleep: a worker with events for it writes to `learnerEvent`.
   let learnerSleeps = Atomic<Bool>(false)
   let learnerEvent: Int32

@@ -92,6 +92,8 @@ struct DryRun {
   /// The VTEP that sent it; absent: none that is known.
   var sender = VTEPIndex.absent
   var bound: Bound?
+  /// Datagrams of a train; 0: it is none.
+  var stagedCount = 0
   /// The limits of the port; nil: it has none.
   var policy: PolicyEntry?
   var source: Entry?

@@ -32,7 +32,17 @@ extension DryWorker {
     noteTargets(of: verdict, Mbuf(raw), &run)
     imitateLimits(of: worker.stage[0].destinationKey.domain)
     worker.act(on: verdict, Mbuf(raw), worker.stage, ingress: run.port)
+    forwardRest(of: run)
     flush()
+  }
+
+  /// The other datagrams of a train, which have learned their sources with the first.
+  private func forwardRest(of run: DryRun) {
+    for position in 1..<max(run.stagedCount, 1) {
+      guard let raw = worker.frames[position] else { continue }
+      let verdict = worker.lookUp(worker.stage + position, in: worker.table, from: port(run), isFromOverlay: true)
+      worker.act(on: verdict, Mbuf(raw), worker.stage + position, ingress: run.port)
+    }
   }
 
   private func port(_ run: DryRun) -> UnsafePointer<PortEntry> { worker.snapshot.pointee.ports + Int(run.port) }
@@ -69,6 +79,12 @@ extension DryWorker {
       run.outer = outer
       if outer.outcome == .accepted { run.sender = worker.snapshot.pointee.vtep(at: outer.source) }
     }
+    // Only a copy of a real packet has notes of a kernel: its checksum is known to be right or unfinished, or it is a train.
+    if mbuf.hasKernelNotes {
+      var received = BatchSize()
+      worker.takeNoted(mbuf, portIndex: run.port, staged: &run.stagedCount, received: &received)
+      return run.stagedCount > 0
+    }
     return worker.decapsulate(mbuf, isTrusted: false, portIndex: run.port, to: 0)
   }
 
@@ -87,7 +103,7 @@ extension DryWorker {
       notedTag: mbuf.hasNotedTag ? mbuf.notedTag : nil, serial: worker.snapshot.pointee.domains[Int(domain)].serial)
   }
 
-  private static func octets(of mbuf: Mbuf) -> [UInt8] {
+  static func octets(of mbuf: Mbuf) -> [UInt8] {
     var octets: [UInt8] = []
     var segment: OpaquePointer? = mbuf.raw
     while let raw = segment {

@@ -91,13 +91,25 @@ final class DryWorker {
     cdpdk_rcu_online(real.pointee.rcu, reader)
     defer { cdpdk_rcu_offline(real.pointee.rcu, reader) }
     look(at: Worker.current(real))
+    guard let mbuf = buffer(of: octets, view.pointee.ports + Int(port)) else {
+      throw VTEPError(.environment, "trace", "no packet buffer for a frame of \(octets.count) octets", remedy: "raise dataplane.memory-mb")
+    }
+    return run(mbuf, octets, at: port, now: now)
+  }
+
+  /// The same for a copy of a frame that has come in, with what its driver has said about it.
+  func run(copy mbuf: Mbuf, at port: PortIndex) -> DryRun {
+    cdpdk_rcu_online(real.pointee.rcu, reader)
+    defer { cdpdk_rcu_offline(real.pointee.rcu, reader) }
+    look(at: Worker.current(real))
+    return run(mbuf, Self.octets(of: mbuf), at: port, now: cdpdk_cycles())
+  }
+
+  private func run(_ mbuf: Mbuf, _ octets: [UInt8], at port: PortIndex, now: UInt64) -> DryRun {
     begin(at: port, now: now)
     let entry = view.pointee.ports + Int(port)
     var run = DryRun(
       generation: generation, port: port, isFromOverlay: entry.pointee.isUnderlay, isPortUp: entry.pointee.isUp, octets: octets)
-    guard let mbuf = buffer(of: octets, entry) else {
-      throw VTEPError(.environment, "trace", "no packet buffer for a frame of \(octets.count) octets", remedy: "raise dataplane.memory-mb")
-    }
     walk(mbuf, &run)
     end(&run)
     return run
@@ -175,9 +187,9 @@ final class DryWorker {
       frame.mbuf.free()
     }
     for index in run.remotes.indices {
-      let sent = counters.vteps[Int(run.remotes[index].vtep)].txPackets
-      run.remotes[index].sentCount = sent.value
-      sent.set(0)
+      let traffic = counters.vteps + Int(run.remotes[index].vtep)
+      run.remotes[index].sentCount = traffic.pointee.txPackets.value
+      traffic.pointee.txPackets.set(0)
     }
     run.sentCount = recorder.pointee.count
     run.sent = recorder.pointee.kept

@@ -116,7 +116,8 @@ struct FrameText {
     } else {
       return nil
     }
-    guard let from = frame.big16(udp), let to = frame.big16(udp + 2), let length = frame.big16(udp + 4), let checksum = frame.big16(udp + 6),
+    guard let from = frame.big16(udp), let to = frame.big16(udp + 2), let length = frame.big16(udp + 4),
+      let checksum = frame.big16(udp + 6),
       let flags = frame.byte(udp + 8), let high = frame.big16(udp + 12), let low = frame.byte(udp + 14)
     else { return nil }
     let vni = Int(high) << 8 | Int(low)

@@ -125,7 +125,9 @@ private struct TraceWriter {
       let binding = vlan == 0 ? "untagged" : "VLAN \(vlan)"
       let tag = bound.octets.count < run.octets.count ? "; the tag is taken off" : ""
       let down = run.isPortUp ? "" : "; the port is down: no frame comes from it now"
-      add(.bind, "port \(port), \(binding): \(vniText)\(tag)\(priority)\(down)", bindFacts(port: port, vlan: vlan == 0 ? nil : vlan, vni: vni))
+      add(
+        .bind, "port \(port), \(binding): \(vniText)\(tag)\(priority)\(down)", bindFacts(port: port, vlan: vlan == 0 ? nil : vlan, vni: vni)
+      )
       writeChecks(port)
       if run.end == .checks { return }
     }
@@ -237,7 +239,9 @@ private struct TraceWriter {
     for frame in run.sent where !isUplink(frame.port) {
       let text = FrameText(frame.octets)
       let what = isReply(frame) ? "an ICMP error for the sender: packet too big" : "port \(state.portName(frame.port))"
-      add(.deliver, "\(what): \(text.text)", text.facts.merging(["port": .text(state.portName(frame.port)), "reply": .flag(isReply(frame))]) { $1 })
+      add(
+        .deliver, "\(what): \(text.text)",
+        text.facts.merging(["port": .text(state.portName(frame.port)), "reply": .flag(isReply(frame))]) { $1 })
     }
   }
 
@@ -266,7 +270,9 @@ private struct TraceWriter {
       locals.append(name)
     }
     let all = remotes + locals
-    add(.flood, all.isEmpty ? "nobody" : all.joined(separator: ", "), ["vteps": .list(run.remotes.map { "\($0.address)" }), "ports": .list(locals)])
+    add(
+      .flood, all.isEmpty ? "nobody" : all.joined(separator: ", "),
+      ["vteps": .list(run.remotes.map { "\($0.address)" }), "ports": .list(locals)])
   }
 
   private mutating func write(_ target: DryRun.Target, _ bound: DryRun.Bound) {
@@ -278,7 +284,9 @@ private struct TraceWriter {
       let why = record.flatMap { state.underlay.obstacleText($0, state.configuration.underlay) } ?? target.obstacle.name
       return add(.vtep, "\(kind) \(target.address): nothing can be sent to it: \(why)", facts)
     }
-    add(.vtep, "\(kind) \(target.address), \(target.hopCount == 1 ? "1 next hop" : "\(target.hopCount) next hops, chosen by the flow")", facts)
+    add(
+      .vtep, "\(kind) \(target.address), \(target.hopCount == 1 ? "1 next hop" : "\(target.hopCount) next hops, chosen by the flow")", facts
+    )
     writeNextHop(target, record, bound)
     let vni = target.tunnelKey ?? names.vnis[bound.domain]
     for frame in run.sent where isUplink(frame.port) {
@@ -314,7 +322,9 @@ private struct TraceWriter {
     switch report.outcome {
     case .sent:
       let uplinks = run.remotes.filter { $0.sentCount > 0 }
-      if !uplinks.isEmpty { parts.append("sent to " + uplinks.prefix(Self.detailedTargets).map { "\($0.address)" }.joined(separator: ", ")) }
+      if !uplinks.isEmpty {
+        parts.append("sent to " + uplinks.prefix(Self.detailedTargets).map { "\($0.address)" }.joined(separator: ", "))
+      }
       if uplinks.count > Self.detailedTargets { parts[parts.count - 1] += " and \(uplinks.count - Self.detailedTargets) more" }
       let ports = copies.filter { !isUplink($0.port) }.map { state.portName($0.port) }
       if !ports.isEmpty { parts.append("delivered to " + ports.joined(separator: ", ")) }

@@ -71,7 +71,8 @@ public struct TestFrame: Equatable, Sendable {
     switch network {
     case nil: frame += big(0x88b5)
     case .arp(let sender, let target):
-      frame += big(EtherType.arp) + [0, 1, 8, 0, 6, 4, 0, 1] + source.octets + sender.bytes + [UInt8](repeating: 0, count: 6) + target.bytes
+      frame +=
+        big(EtherType.arp) + [0, 1, 8, 0, 6, 4, 0, 1] + source.octets + sender.bytes + [UInt8](repeating: 0, count: 6) + target.bytes
     case .ip(let from, let to): frame += ip(from, to, byteCount: total - frame.count - 2)
     }
     return frame + [UInt8](repeating: 0, count: total - frame.count)

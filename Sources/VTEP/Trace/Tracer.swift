@@ -7,14 +7,17 @@ import Synchronization
 
 /// `vtepctl trace`, and what `vtepctl explain` says of a frame.
 final class Tracer: Sendable {
-  private nonisolated(unsafe) let context: UnsafeMutablePointer<WorkerContext>
+  nonisolated(unsafe) let context: UnsafeMutablePointer<WorkerContext>
   private let reader: UInt32
-  private let runtime: DPDKRuntime
+  let runtime: DPDKRuntime
 
-  private struct State: ~Copyable {
+  struct State: ~Copyable {
     var worker: DryWorker?
+    /// The live trace that is armed, and the number of the latest.
+    var live: LiveTrace?
+    var serial = 0
   }
-  private let state = Mutex(State())
+  let state = Mutex(State())
 
   /// - Parameters:
   ///   - context: of a worker.
@@ -27,16 +30,15 @@ final class Tracer: Sendable {
 
   /// Forwards a frame and sends nothing.
   func run(_ octets: [UInt8], at port: PortIndex) throws(VTEPError) -> DryRun {
-    try state.withLock { state throws(VTEPError) -> DryRun in
-      let worker: DryWorker
-      if let made = state.worker {
-        worker = made
-      } else {
-        worker = try DryWorker(beside: context.pointee, reader: reader, runtime: runtime)
-        state.worker = worker
-      }
-      return try worker.run(octets, at: port)
-    }
+    try state.withLock { state throws(VTEPError) -> DryRun in try worker(&state).run(octets, at: port) }
+  }
+
+  /// The dry worker, made with the first question.
+  func worker(_ state: inout State) throws(VTEPError) -> DryWorker {
+    if let worker = state.worker { return worker }
+    let worker = try DryWorker(beside: context.pointee, reader: reader, runtime: runtime)
+    state.worker = worker
+    return worker
   }
 }
 
@@ -66,10 +68,22 @@ extension Reconciler {
     // Names may be newer than at the beginning: what the run has used is in them.
     return running.report(on: run)
   }
+
+  /// What would become of a frame from a station behind a port to an address, in one line (`TraceReport.summary`) or in full.
+  ///
+  /// - Parameter vlan: of the port's binding; 0: untagged.
+  /// - Throws: `.refused` when there is no such port.
+  public nonisolated func trace(to destination: MACAddress, fromPort port: String, vlan: UInt16) throws(VTEPError) -> TraceReport {
+    // Nothing is learned of a source that is made up.
+    let source = running.someStation(behind: port, vlan: vlan) ?? MACAddress(bits: 0x0200_0000_00fe)
+    var frame = TestFrame(from: source, to: destination)
+    if vlan != 0 { frame.vlan = vlan }
+    return try trace(frame.octets, from: .port(port))
+  }
 }
 
 extension RunningState {
-  fileprivate func traceablePort(_ name: String) throws(VTEPError) -> PortIndex {
+  func traceablePort(_ name: String) throws(VTEPError) -> PortIndex {
     guard let port = ports[name] else {
       throw VTEPError(.refused, "port '\(name)'", "there is no such port", remedy: "vtepctl show ports lists them")
     }
@@ -81,7 +95,8 @@ extension RunningState {
     if let name {
       guard let device = underlay.devices.first(where: { $0.name == name }) else {
         throw VTEPError(
-          .refused, "uplink '\(name)'", "there is no such uplink", remedy: "choose from \(underlay.devices.map(\.name).joined(separator: ", "))")
+          .refused, "uplink '\(name)'", "there is no such uplink",
+          remedy: "choose from \(underlay.devices.map(\.name).joined(separator: ", "))")
       }
       return device
     }
@@ -106,7 +121,8 @@ extension RunningState {
     let headerByteCount = address.isIPv4 ? OuterHeader.ipv4ByteCount : OuterHeader.ipv6ByteCount
     guard inner.count + headerByteCount <= 65_535 else {
       throw VTEPError(
-        .refused, "frame", "\(inner.count) octets do not fit an IP packet with outer headers", remedy: "give at most \(65_535 - headerByteCount)")
+        .refused, "frame", "\(inner.count) octets do not fit an IP packet with outer headers",
+        remedy: "give at most \(65_535 - headerByteCount)")
     }
     let hop = underlay.vteps[address].map(nextHops)?.compactMap(\.mac).first
     let header = OuterHeader(
@@ -114,7 +130,8 @@ extension RunningState {
       destinationMAC: model.ports[Int(device.portIndex)].mac, udpPort: configuration.underlay.udpPort, ttl: 64,
       dscp: OuterHeader.inheritedDSCP, computesUDPChecksum: !address.isIPv4)
     // A frame without an Ethernet header has no flow.
-    let flow = inner.count >= EthernetView.headerByteCount ? InnerFlow(frame: inner.span.bytes) : InnerFlow(hash: 0, trafficClass: 0, hopLimit: 0)
+    let flow =
+      inner.count >= EthernetView.headerByteCount ? InnerFlow(frame: inner.span.bytes) : InnerFlow(hash: 0, trafficClass: 0, hopLimit: 0)
     var packet = [UInt8](repeating: 0, count: header.byteCount)
     packet.withUnsafeMutableBytes { buffer in
       var bytes = MutableRawSpan(_unsafeBytes: buffer)

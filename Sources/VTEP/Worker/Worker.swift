@@ -107,6 +107,10 @@ struct Worker: ~Copyable {
   let uplinkLoads: UnsafeMutablePointer<UplinkLoad>
 
   var held: HeldFrames
+  /// For a live trace: a burst, the frames that each port had sent before, and drops at the port of the burst by their reasons.
+  let tapped: UnsafeMutablePointer<OpaquePointer?>
+  let tappedSent: UnsafeMutablePointer<UInt64>
+  let tappedDrops: UnsafeMutablePointer<UInt64>
   /// Only of a dry worker: what it would send.
   let recorder: UnsafeMutablePointer<FrameRecorder>?
   /// Set from time to time: handle held frames and the slow path in the next round.
@@ -156,6 +160,9 @@ struct Worker: ~Copyable {
     readiness = Readiness(epoll: context.epoll)
     receiver = KernelReceiver(pool: context.pool, largePool: context.largePool)
     recorder = context.recorder
+    tapped = .allocate(capacity: Limits.burst)
+    tappedSent = .allocate(capacity: Limits.ports)
+    tappedDrops = .allocate(capacity: DropReason.count)
     guestPool = GuestPools.ofWorkers + context.index
     guestRounds = .allocate(capacity: Limits.receiveQueues)
     guestRounds.initialize(repeating: 0, count: Limits.receiveQueues)
@@ -184,6 +191,9 @@ struct Worker: ~Copyable {
     controlPorts.deallocate()
     uplinkLoads.deallocate()
     guestRounds.deallocate()
+    tapped.deallocate()
+    tappedSent.deallocate()
+    tappedDrops.deallocate()
   }
 
   @inline(always)

@@ -55,7 +55,8 @@ enum RandomFrame {
     switch Int.random(in: 0..<14, using: &random) {
     case 0: return .udp6(from: source, to: destination, flow, byteCount: max(byteCount, 98))
     case 1: return .arpRequest(from: source, target: 9)
-    case 2: return .ethernet(from: source, to: destination, type: 0x88b5, [UInt8](repeating: 3, count: Int.random(in: 0...50, using: &random)))
+    case 2:
+      return .ethernet(from: source, to: destination, type: 0x88b5, [UInt8](repeating: 3, count: Int.random(in: 0...50, using: &random)))
     case 3: return .ethernet(from: source, to: destination, type: 38, [0x42, 0x42, 3] + [UInt8](repeating: 0, count: 43))
     case 4: return TCPFrame(from: source, to: destination, byteCount: max(byteCount - 66, 0)).bytes(finished: true)
     case 5: return .ethernet(from: source, to: destination, type: 0x8808, [UInt8](repeating: 1, count: 46))

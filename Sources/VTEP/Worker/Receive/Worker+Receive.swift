@@ -25,6 +25,14 @@ extension Worker {
       return count
     }
     if port.pointee.isHardware { prefetch(count) }
+    if shared.pointee.liveTap.wanted.load(ordering: .acquiring) != 0, forwardTapped(count, queue, port) { return count }
+    forwardReceived(count, queue, port)
+    return count
+  }
+
+  /// The way of a burst in `frames`: steps E2 to E6, D2 to D6, or between a NIC and its tap.
+  @inline(always)
+  mutating func forwardReceived(_ count: Int, _ queue: UnsafePointer<ReceiveQueue>, _ port: UnsafePointer<PortEntry>) {
     if port.pointee.partner != .absent {
       receiveFromOwnedUplink(count, port, queue)
     } else if port.pointee.isUnderlay {
@@ -36,7 +44,6 @@ extension Worker {
     } else {
       receiveFromAccess(count, portIndex: queue.pointee.port)
     }
-    return count
   }
 
   /// Takes what an io-core has left for us.

@@ -29,7 +29,7 @@ extension Worker {
     if staged > 0 { forwardNotedFromOverlay(staged, portIndex: portIndex) }
   }
 
-  private mutating func takeNoted(_ mbuf: Mbuf, portIndex: PortIndex, staged: inout Int, received: inout BatchSize) {
+  mutating func takeNoted(_ mbuf: Mbuf, portIndex: PortIndex, staged: inout Int, received: inout BatchSize) {
     let isLarge = cdpdk_mbuf_is_large_segment(mbuf.raw) != 0
     guard isLarge || cdpdk_mbuf_checksum_is_unfinished(mbuf.raw) != 0 else {
       takePacket(mbuf, isTrusted: cdpdk_mbuf_is_outer_trusted(mbuf.raw) != 0, portIndex: portIndex, staged: &staged, received: &received)

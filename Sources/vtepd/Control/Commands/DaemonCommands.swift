@@ -13,6 +13,7 @@ extension Daemon {
     addOVSDBCommands(to: &commands)
     addDoctorCommands(to: &commands)
     addVerifyCommands(to: &commands)
+    addTraceCommands(to: &commands)
     return commands
   }
 }
