@@ -24,7 +24,7 @@ final class DryWorker {
   private let table: MACTableReader
   private let ring: LearnRing
   private let punts: SlowPathRing
-  private let counters = WorkerCounters()
+  private let counters: WorkerCounters
   private let pool: OpaquePointer
   private let bufferByteCount: Int
   private let ports: UnsafeMutablePointer<PortEntry>
@@ -47,6 +47,7 @@ final class DryWorker {
   init(beside context: WorkerContext, reader: UInt32, runtime: DPDKRuntime) throws(VTEPError) {
     let number = Self.count.add(1, ordering: .relaxed).oldValue
     real = context.shared
+    counters = try WorkerCounters()
     self.reader = reader
     table = context.table
     ring = try LearnRing(name: "learn-trace-\(number)")
