@@ -6,8 +6,14 @@ import CDPDK
 import Encap
 import Glibc
 import MACTable
+import Synchronization
 
 @testable import VTEP
+
+/// Ends the threads of a measurement.
+private final class BenchEnd: Sendable {
+  let hasCome = Atomic(false)
+}
 
 struct TableBench: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -25,7 +31,8 @@ struct TableBench: ParsableCommand {
     settings.cores = [core]
     let runtime = try DPDKRuntime(settings: settings, maxFrameByteCount: 2048, log: { print("#", $0) })
     try Self.lookups()
-    try Self.learning()
+    try Self.learning(readers: 0)
+    try Self.learning(readers: 1)
     try Interruptions.report(runtime: runtime)
   }
 
@@ -106,17 +113,29 @@ struct TableBench: ParsableCommand {
   // MARK: - Learning
 
   /// From the worker's ring to the table, by the learner, a million addresses each time.
-  private static func learning() throws {
+  ///
+  /// - Parameter readers: of events, each as `vtepctl monitor` without a filter: a page every 50 ms.
+  private static func learning(readers: Int) throws {
     let count = 1_000_000
     var rates: [Double] = []
     for round in 0..<5 {
       let table = try MACTable(capacity: 2 * count, portCount: 1, vtepCount: 16, domainCount: 1)
       table.configureDomain(0, ageSeconds: 300, limit: 0)
-      let ring = try LearnRing(worker: 90 + round)
+      let ring = try LearnRing(worker: 90 + round + 10 * readers)
       guard let rcu = cdpdk_rcu_create(1) else { throw VTEPError(.environment, "RCU state", "out of memory") }
       let shared = UnsafeMutablePointer<SharedState>.allocate(capacity: 1)
       shared.initialize(to: SharedState(learnerEvent: cdpdk_event_create(), rcu: rcu))
       let learner = Learner(table: table, shared: shared, rings: [ring], reportUnknownVTEP: { _ in }, reportMove: { _ in })
+      let end = BenchEnd()
+      let threads = try (0..<readers).map { _ in
+        try BackgroundThread(name: "bench-reader") {
+          var last: UInt64 = 0
+          while !end.hasCome.load(ordering: .relaxed) {
+            last = learner.events.page(after: last, limit: 4096).last
+            usleep(50_000)
+          }
+        }
+      }
       let start = cdpdk_cycles()
       var next = 0
       while next < count {
@@ -129,9 +148,12 @@ struct TableBench: ParsableCommand {
         learner.drain()
       }
       rates.append(Double(count) / Double(cdpdk_cycles() &- start) * Double(cdpdk_cycles_per_second()) / 1e6)
+      end.hasCome.store(true, ordering: .relaxed)
+      for thread in threads { thread.join() }
       precondition(table.count == count, "\(table.count) of \(count) addresses were learned")
     }
-    print("learning, reports and table on one processor: \(text(median(rates))) million addresses per second")
+    let reader = readers == 0 ? "" : ", with a reader of events"
+    print("learning, reports and table on one processor\(reader): \(text(median(rates))) million addresses per second")
   }
 
   private static func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }

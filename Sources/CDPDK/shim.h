@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -400,6 +401,13 @@ static inline int cdpdk_guest_has(int vid, uintptr_t address) {
 
 // -- threads -----------------------------------------------------------------------------------------------------------
 static inline int cdpdk_thread_set_name(const char *name) { return prctl(PR_SET_NAME, name, 0, 0, 0); }
+static inline int cdpdk_thread_id(void) { return (int)syscall(SYS_gettid); }
+static inline int cdpdk_thread_signal(int thread, int number) { return (int)syscall(SYS_tgkill, getpid(), thread, number); }
+static inline int cdpdk_realtime_signal(int number) { return SIGRTMIN + number; }
+// Once it has been called, it allocates nothing: a signal handler may.
+static inline int cdpdk_backtrace(void **frames, int count) { return backtrace(frames, count); }
+// One allocation, for the caller to free.
+static inline char **cdpdk_backtrace_names(void **frames, int count) { return backtrace_symbols(frames, count); }
 // Whether this process may run on a CPU.
 static inline int cdpdk_cpu_allowed(int cpu) {
   unsigned long mask[16] = {0};

@@ -30,6 +30,22 @@ extension MACTable {
     return found
   }
 
+  /// All that is known of one address. For the writer only.
+  public struct Account: Sendable {
+    /// Nil: the table does not have it.
+    public var entry: Entry?
+    /// Nil: it is not frozen.
+    public var frozen: MACMove?
+    /// Where it was before, the latest first, 16 at most.
+    public var past: [PastPlace]
+  }
+
+  public func account(of key: MACKey) -> Account {
+    let slot = find(key).flatMap { isGhost($0) ? nil : $0 }
+    return Account(
+      entry: slot.flatMap(entry), frozen: frozen[key], past: trail.places(of: key, hash: reader.hash(key)))
+  }
+
   /// The live entries behind a port. For the writer only.
   public func entries(port: PortIndex) -> [Entry] {
     let owner = ownerIndex(.port(port, vlan: 0))

@@ -60,7 +60,9 @@ extension MACTable {
   }
 
   private func evict(_ slot: UInt32, nowSeconds: UInt32) {
-    if !isExpired(slot, nowSeconds: nowSeconds) { evictions += 1 }
+    let isExpired = isExpired(slot, nowSeconds: nowSeconds)
+    if !isExpired { evictions += 1 }
+    events.append(isExpired ? .aged : .evicted, key(slot), from: value(slot).location)
     release(slot, wasGhost: false)
   }
 

@@ -28,7 +28,11 @@ extension MACTable {
     var slot = memory.lists[ownerIndex(.port(port, vlan: 0)) * 2].head
     while slot != SlotList.end {
       let next = memory.next[Int(slot)]
-      if isGone(key(slot).domain, value(slot).location) { release(slot, wasGhost: isGhost(slot)) }
+      if isGone(key(slot).domain, value(slot).location) {
+        let isGhost = isGhost(slot)
+        if !isGhost { events.append(.removed, key(slot), from: value(slot).location) }
+        release(slot, wasGhost: isGhost)
+      }
       slot = next
     }
   }
@@ -56,6 +60,7 @@ extension MACTable {
     retire(domain: domain, entryClass: 1)
     memory.policies[Int(domain)].refusedByLimit = 0
     moveHistory?.forget { key, _ in key.domain == domain }
+    trail.forget(domain: domain)
   }
 
   /// Removes every entry behind a port. The index can be used again at once.
@@ -76,6 +81,7 @@ extension MACTable {
     guard count > 0 else { return }
     prepareGenerationStep()
     raise(memory.domainGenerations + index)
+    noteFlush(.flushedDomain, domain, count: Int(count))
     ghostCount += Int(count)
     memory.domainCounts[index] = 0
   }
@@ -85,6 +91,8 @@ extension MACTable {
     guard memory.lists[list].count > 0 else { return }
     prepareGenerationStep()
     let head = memory.lists[list].head
+    let place = value(head).location
+    let liveBefore = count
     raise(memory.ownerGenerations + value(head).ownerGenerationIndex)
     while memory.lists[list].head != SlotList.end {
       let slot = memory.lists[list].head
@@ -92,6 +100,14 @@ extension MACTable {
       let previousGeneration = reader.generation(key(slot), value(slot)) &- 1
       release(slot, wasGhost: !value(slot).isOfGeneration(previousGeneration))
     }
+    noteFlush(.flushedPlace, 0, at: place, count: liveBefore - count)
+  }
+
+  private func noteFlush(_ kind: EventRecord.Kind, _ domain: DomainIndex, at place: MACLocation? = nil, count: Int) {
+    guard count > 0 else { return }
+    // All VLANs of a port.
+    let owner = place.map { $0.isVTEP ? $0 : .port($0.port, vlan: 0) } ?? MACLocation(raw: 0)
+    events.append(kind, MACKey(domain: domain, octets: 0), from: owner, to: MACLocation(raw: UInt32(clamping: count)))
   }
 
   private func removeAll(owner: Int) {
@@ -102,12 +118,18 @@ extension MACTable {
 
   private func flush(domain: DomainIndex, owner: Int) {
     checkIndex(domain: domain)
+    let liveBefore = count
+    var place: MACLocation?
     var slot = memory.lists[owner * 2].head
     while slot != SlotList.end {
       let next = memory.next[Int(slot)]
-      if key(slot).domain == domain { release(slot, wasGhost: isGhost(slot)) }
+      if key(slot).domain == domain {
+        place = value(slot).location
+        release(slot, wasGhost: isGhost(slot))
+      }
       slot = next
     }
+    if let place { noteFlush(.flushedDomainAtPlace, domain, at: place, count: liveBefore - count) }
   }
 
   private func raise(_ generation: UnsafeMutablePointer<Atomic<UInt32>>) {

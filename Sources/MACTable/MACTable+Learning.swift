@@ -48,8 +48,12 @@ extension MACTable {
     }
     let value = makeValue(key, location, .learned, moves: 0)
     switch insert(key, value, nowSeconds: nowSeconds) {
-    case .added: return .added
-    case .addedAfterEviction: return .evictedOther
+    case .added:
+      events.append(.learned, key, to: location)
+      return .added
+    case .addedAfterEviction:
+      events.append(.learned, key, to: location)
+      return .evictedOther
     case .full: return .refusedFull
     }
   }
@@ -65,6 +69,8 @@ extension MACTable {
     if old.type != .learned { return .refusedByPrecedence }
     if old.isFrozen { return .refusedFrozen }
     moves &+= 1
+    leave(old.location, key)
+    events.append(.moved, key, from: old.location, to: location)
     replace(slot, with: makeValue(key, location, .learned, moves: old.moves.oneMore))
     memory.lastSeen[Int(slot)].store(nowSeconds, ordering: .relaxed)
     return noteMove(slot, from: old.location, to: location, nowSeconds: nowSeconds)
@@ -84,7 +90,13 @@ extension MACTable {
         let old = value(slot)
         if old.type == .static, type == .controller { throw error(key, .outranked) }
         let isMove = old.location != location
-        if isMove { moves &+= 1 }
+        if isMove {
+          moves &+= 1
+          leave(old.location, key)
+        }
+        if isMove || old.type != type {
+          events.append(.placed, key, from: old.location, to: location, type: type)
+        }
         replace(slot, with: makeValue(key, location, type, moves: isMove ? old.moves.oneMore : old.moves))
         return
       }
@@ -93,15 +105,25 @@ extension MACTable {
     if insert(key, makeValue(key, location, type, moves: 0), nowSeconds: 0) == .full {
       throw error(key, .tableFull)
     }
+    events.append(.placed, key, from: location, to: location, type: type)
   }
 
   /// Removes an entry of any type. False when there is none.
   @discardableResult public func remove(_ key: MACKey) -> Bool {
     guard let slot = find(key) else { return false }
     let wasGhost = isGhost(slot)
+    if !wasGhost { events.append(.removed, key, from: value(slot).location, type: value(slot).type) }
     release(slot, wasGhost: wasGhost)
     return !wasGhost
   }
+
+  /// An entry is about to have another place.
+  private func leave(_ place: MACLocation, _ key: MACKey) {
+    trail.record(key, hash: reader.hash(key), PastPlace(place: place, endSeconds: nowOnTheClock, sequence: events.next))
+  }
+
+  /// Seconds since 1970, as events have them.
+  var nowOnTheClock: UInt32 { UInt32(truncatingIfNeeded: events.milliseconds / 1000) }
 
   func makeValue(_ key: MACKey, _ location: MACLocation, _ type: MACEntryType, moves: UInt8) -> MACValue {
     let value = MACValue(location: location, type: type, moves: moves)

@@ -21,7 +21,10 @@ extension MACTable {
     releaseFollowed()
     guard moves > 0 else {
       moveHistory = nil
-      for key in frozen.keys { thaw(key) }
+      for (key, move) in frozen {
+        thaw(key)
+        noteRelease(move)
+      }
       frozen = [:]
       return
     }
@@ -43,6 +46,7 @@ extension MACTable {
     guard frozen.count < Self.frozenLimit else { return .moved }
     move.frozenSinceSeconds = nowSeconds
     frozen[key] = move
+    events.append(.frozen, key, from: claim.first, to: claim.second)
     replace(slot, with: makeValue(key, claim.first, .learned, moves: value(slot).moves).frozen)
     return .frozen
   }
@@ -54,8 +58,9 @@ extension MACTable {
 
   /// Releases addresses that would no longer be frozen.
   func releaseFollowed() {
-    for key in frozen.keys where !freezes(key) {
+    for (key, move) in frozen where !freezes(key) {
       thaw(key)
+      noteRelease(move)
       frozen[key] = nil
     }
   }
@@ -74,6 +79,7 @@ extension MACTable {
       let since = move.frozenSinceSeconds ?? nowSeconds
       guard !isHeld || Int32(truncatingIfNeeded: nowSeconds &- since) >= Int32(clamping: holdSeconds) else { continue }
       if isHeld { thaw(key) }
+      noteRelease(move)
       frozen[key] = nil
       released.append(move)
     }
@@ -87,6 +93,7 @@ extension MACTable {
     let released = frozen.values.filter { !$0.second.isVTEP && $0.second.port == port }
     for move in released {
       thaw(move.key)
+      noteRelease(move)
       frozen[move.key] = nil
     }
     return released
@@ -100,6 +107,8 @@ extension MACTable {
     }
     return frozen.values.sorted { MACKey.isOrdered($0.key, $1.key) } + moved.sorted { MACKey.isOrdered($0.key, $1.key) }
   }
+
+  private func noteRelease(_ move: MACMove) { events.append(.released, move.key, from: move.first, to: move.second) }
 
   private func thaw(_ key: MACKey) {
     guard let slot = find(key), value(slot).isFrozen, !isGhost(slot) else { return }

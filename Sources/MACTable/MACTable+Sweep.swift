@@ -13,6 +13,7 @@ extension MACTable {
         if ghostCount > 0, isGhost(slot) {
           release(slot, wasGhost: true)
         } else if isExpired(slot, nowSeconds: nowSeconds) {
+          events.append(.aged, key(slot), from: value(slot).location)
           release(slot, wasGhost: false)
         }
       }

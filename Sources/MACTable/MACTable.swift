@@ -6,8 +6,8 @@ import Synchronization
 
 /// The forwarding database of all bridge domains: lock-free readers, one writer.
 ///
-/// All methods and properties of this class are the writer's, except `reader`, `capacity`, `slotCount`, `memoryByteCount` and
-/// `entries(from:limit:)`: the caller makes sure that only one thread uses them at a time.
+/// All methods and properties of this class are the writer's, except `reader`, `capacity`, `slotCount`, `memoryByteCount`,
+/// `events` and `entries(from:limit:)`: the caller makes sure that only one thread uses them at a time.
 ///
 /// Times are seconds of a monotonic clock that the caller chooses and passes in; workers use the same one.
 public final class MACTable: @unchecked Sendable {
@@ -28,6 +28,11 @@ public final class MACTable: @unchecked Sendable {
   let portCount: Int
   let vtepCount: Int
   let domainCount: Int
+
+  /// What happens to entries is appended here.
+  public let events = EventRing()
+  /// Where addresses were before.
+  var trail: MoveTrail
 
   /// Slots in use: live entries and ghosts.
   var usedCount = 0
@@ -88,6 +93,7 @@ public final class MACTable: @unchecked Sendable {
     self.vtepCount = vtepCount
     self.domainCount = domainCount
     domainsByVTEP = Array(repeating: [:], count: vtepCount)
+    trail = MoveTrail(capacity: capacity)
     slotCount = halfBucketCount * 8
     memory = try MACTableMemory(
       slotCount: slotCount, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount)

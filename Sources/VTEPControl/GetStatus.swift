@@ -33,12 +33,14 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
   public var vnis: Int
   /// Entries of the MAC table.
   public var macs: Int
-  /// What keeps the underlay from working, one sentence each.
+  /// What keeps the underlay or a worker from working, one sentence each.
   public var problems: [String]
+  /// Nil: no change waits for confirmation.
+  @Nullable public var unconfirmed: UnconfirmedChange?
 
   public init(
     state: State, name: String, mode: String, version: String, uptimeSeconds: Int, countedSeconds: Int = 0, workers: Int, ports: Int,
-    unattached: [String] = [], vnis: Int, macs: Int, problems: [String] = []
+    unattached: [String] = [], vnis: Int, macs: Int, problems: [String] = [], unconfirmed: UnconfirmedChange? = nil
   ) {
     self.state = state
     self.name = name
@@ -52,12 +54,29 @@ public struct DaemonStatus: Codable, Equatable, Sendable {
     self.vnis = vnis
     self.macs = macs
     self.problems = problems
+    self.unconfirmed = unconfirmed
   }
 
   enum CodingKeys: String, CodingKey {
     case state, name, mode, version
     case uptimeSeconds = "uptime_s"
     case countedSeconds = "counted_s"
-    case workers, ports, unattached, vnis, macs, problems
+    case workers, ports, unattached, vnis, macs, problems, unconfirmed
+  }
+}
+
+/// A change of the configuration that is undone unless it is confirmed in time.
+public struct UnconfirmedChange: Codable, Equatable, Sendable {
+  public var action: String
+  public var secondsLeft: Int
+
+  public init(action: String, secondsLeft: Int) {
+    self.action = action
+    self.secondsLeft = secondsLeft
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case action
+    case secondsLeft = "seconds_left"
   }
 }

@@ -47,6 +47,9 @@ struct StatusCommand: ClientCommand {
       ("uptime", "\(status.uptimeSeconds) s"), ("counted", "\(status.countedSeconds) s"), ("workers", "\(status.workers)"), ("ports", "\(status.ports)"),
       ("unattached", status.unattached.joined(separator: ", ")), ("vnis", "\(status.vnis)"), ("macs", "\(status.macs)"),
     ]
+    if let change = status.unconfirmed {
+      rows.append(("unconfirmed", "\(change.action), undone in \(change.secondsLeft) s (config confirm keeps it)"))
+    }
     rows += status.problems.map { ("problem", $0) }
     for (name, value) in rows where !value.isEmpty {
       Output.standard.write(name + String(repeating: " ", count: 12 - name.count) + value + "\n")

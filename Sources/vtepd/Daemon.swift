@@ -4,6 +4,7 @@
 import Encap
 import Logging
 import NIOPosix
+import Synchronization
 import VTEP
 import VTEPControl
 
@@ -23,6 +24,8 @@ actor Daemon {
   nonisolated let metrics: MetricsServer
   private nonisolated let keeper: StateKeeper
   private var reconciler: Reconciler?
+  /// Nil before the data plane starts.
+  private nonisolated let events = Mutex<EventLog?>(nil)
   private(set) var state = DaemonStatus.State.starting
 
   // -- earlier configurations: Daemon+Configurations --
@@ -65,6 +68,7 @@ actor Daemon {
     let reconciler = try await Reconciler(
       dataplane: configuration.dataplane, desired: initialState, hostName: configuration.name,
       runDirectory: configuration.runDirectory, loading: loading, tapStore: ServiceManager.tapStore, log: log)
+    events.withLock { $0 = reconciler.events }
     await controller.start(reconciler, restoring: configuration.ovsdb != nil)
     if let restored = try await reconciler.begin() { log.notice("\(restored.text)") }
     await keeper.start(reconciler)
@@ -95,6 +99,12 @@ actor Daemon {
     }
     log.notice("vtepd stopped")
   }
+
+  /// Reports an event of the configuration; the log has it already.
+  nonisolated func note(_ type: EventType, _ text: String) { events.withLock(\.self)?.note(type, text) }
+
+  /// A change that somebody has asked for, or that was refused.
+  nonisolated func noteChange(_ text: String, isRefused: Bool) { note(isRefused ? .configRefused : .configApplied, text) }
 
   /// The data plane.
   ///

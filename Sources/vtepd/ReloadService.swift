@@ -29,12 +29,14 @@ struct ReloadService: Service {
       let changes = answer.changes.isEmpty ? "nothing changed" : answer.changes.joined(separator: ", ")
       log.notice("configuration reloaded: \(changes)")
       log.notice("audit: \(ChangeOrigin.current.text): SIGHUP: \(answer.summary)")
+      daemon.noteChange("\(ChangeOrigin.current.text): SIGHUP: \(answer.summary)", isRefused: false)
       for key in answer.needsRestart { log.warning("\(key) changed: takes effect when vtepd is restarted") }
     } catch is CancellationError {
       return
     } catch {
       log.error("configuration not reloaded, keeping the running one: \(error)")
       log.notice("audit: \(ChangeOrigin.current.text): SIGHUP: refused")
+      daemon.noteChange("\(ChangeOrigin.current.text): SIGHUP: refused: \(error)", isRefused: true)
     }
     await daemon.ovsdb.reloadCertificates()
   }

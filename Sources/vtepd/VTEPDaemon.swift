@@ -53,6 +53,9 @@ struct VTEPDaemon: AsyncParsableCommand {
   @Flag(name: .long, help: ArgumentHelp("Print every drop reason as a table in Markdown and exit.", visibility: .hidden))
   var listDropReasons = false
 
+  @Flag(name: .long, help: ArgumentHelp("Print every type of event as a table in Markdown and exit.", visibility: .hidden))
+  var listEvents = false
+
   @Option(name: .long, help: "trace, debug, info, notice, warning, error or critical.")
   var logLevel: Logger.Level = .info
 
@@ -60,6 +63,7 @@ struct VTEPDaemon: AsyncParsableCommand {
     if listConfigurationKeys { return print(ConfigurationKeys.all.joined(separator: "\n")) }
     if listMetrics { return print(MetricFamily.reference, terminator: "") }
     if listDropReasons { return print(DropReason.reference, terminator: "") }
+    if listEvents { return print(EventType.reference, terminator: "") }
     defer { LogWriter.standardError.flush(seconds: 1) }
     var configuration: Configuration
     let text: String
@@ -105,7 +109,7 @@ struct VTEPDaemon: AsyncParsableCommand {
       try await daemon.ovsdb.check(configuration.ovsdb)
       try await daemon.metrics.open(configuration.metrics)
       control = try ControlServer(
-        socketPath: configuration.runDirectory + "/vtepd.sock", commands: daemon.commands, logger: log)
+        socketPath: configuration.runDirectory + "/vtepd.sock", commands: daemon.commands, logger: log, audit: daemon.noteChange)
     } catch {
       Self.complain("vtepd: \(error)")
       throw ExitCode(2)

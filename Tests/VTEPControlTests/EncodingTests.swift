@@ -23,7 +23,7 @@ import Testing
       state: .running, name: "hv1", mode: "hypervisor", version: "1", uptimeSeconds: 3, workers: 1, ports: 2, vnis: 3, macs: 4)
     #expect(
       try json(status)
-        == #"{"counted_s":0,"macs":4,"mode":"hypervisor","name":"hv1","ports":2,"problems":[],"state":"running","unattached":[],"uptime_s":3,"version":"1","vnis":3,"workers":1}"#
+        == #"{"counted_s":0,"macs":4,"mode":"hypervisor","name":"hv1","ports":2,"problems":[],"state":"running","unattached":[],"unconfirmed":null,"uptime_s":3,"version":"1","vnis":3,"workers":1}"#
         + "\n")
     #expect(
       try json(MACMoveRow(vni: 1, mac: "m", state: .frozen, first: "port a", second: "port b", moves: 6, frozenSeconds: 1))

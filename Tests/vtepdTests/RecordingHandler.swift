@@ -47,6 +47,8 @@ final class RecordingHandler: Sendable {
     commands.add(ShowWorkers.self, handle)
     commands.add(ShowPlacement.self, handle)
     commands.add(RunDoctor.self, handle)
+    commands.add(Monitor.self, handle)
+    commands.add(Explain.self, handle)
     commands.add(Verify.self, handle)
     commands.add(RepairDifferences.self, handle)
     commands.add(DeleteMAC.self, handle)
@@ -96,6 +98,18 @@ final class RecordingHandler: Sendable {
   func handle(_ request: ShowVNIs) async throws(ControlError) -> Page<VNIRow> {
     Page([VNIRow(vni: 5001, source: .config, flood: "multicast", group: "239.1.1.1")])
   }
+  func handle(_ request: Monitor) async throws(ControlError) -> EventPage {
+    _ = try EventFilter(request)
+    return EventPage(events: [], last: request.since ?? 0, began: 1)
+  }
+
+  func handle(_ request: Explain) async throws(ControlError) -> Explanation {
+    let (vni, mac) = (try VNI(parameter: request.vni), try MACAddress(parameter: request.mac))
+    return Explanation(
+      vni: vni.rawValue, mac: "\(mac)", entry: nil, frozen: nil, sources: [], past: [], events: [], oldestEvent: nil, limits: [],
+      outcomes: [])
+  }
+
   func handle(_ request: ShowVTEPs) async throws(ControlError) -> Page<VTEPRow> { Page([]) }
   func handle(_ request: ShowPorts) async throws(ControlError) -> [PortRow] {
     [

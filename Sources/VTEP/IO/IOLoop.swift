@@ -52,6 +52,7 @@ enum IOLoop {
     let rcu = shared.pointee.rcu
     let reader = context.pointee.reader
     let activity = context.pointee.counters.activity
+    Watchdog.enroll(activity)
     var thread = IOThread(context.pointee)
     cdpdk_rcu_register(rcu, reader)
     cdpdk_rcu_online(rcu, reader)

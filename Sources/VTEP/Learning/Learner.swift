@@ -35,6 +35,11 @@ final class Learner: Sendable {
   private let sweepSlots: Int
   /// IP addresses that local stations claim.
   let stations = Mutex(StationAddresses())
+  /// What happens to the table's entries, and to everything else.
+  let events: EventLog
+  /// When each limit was last told of; nil: that of the table. For the table's writer.
+  private nonisolated(unsafe) var limitsTold: [DomainIndex?: UInt32] = [:]
+  private static let limitQuietSeconds: UInt32 = 10
 
   /// Duration of a pass over the whole table.
   private static let sweepSeconds = 1
@@ -48,6 +53,7 @@ final class Learner: Sendable {
   ) {
     reader = table.reader
     slotCount = table.slotCount
+    events = EventLog(ring: table.events)
     sweepSlots = table.slotCount / (Self.sweepSeconds * Self.slicesPerSecond) + 1
     self.table = table
     self.shared = shared
@@ -58,7 +64,10 @@ final class Learner: Sendable {
 
   /// Runs `body` as the table's writer.
   func write<Result, Failure: Error>(_ body: (MACTable) throws(Failure) -> sending Result) throws(Failure) -> Result {
-    try writer.withLock { _ throws(Failure) -> Result in try body(table) }
+    try writer.withLock { _ throws(Failure) -> Result in
+      table.events.setTime()
+      return try body(table)
+    }
   }
 
   /// A page of entries, as `MACTable.entries`: takes no lock.
@@ -98,6 +107,7 @@ final class Learner: Sendable {
       for _ in 0..<rounds {
         let count = write { table in
           let now = MonotonicClock.seconds()
+          self.events.takeNotes()
           return rings.reduce(0) { sum, ring in
             let count = ring.receive(into: base, capacity: events.count)
             for index in 0..<count { handle(base[index], in: table, now: now) }
@@ -130,8 +140,31 @@ final class Learner: Sendable {
       reportMove(.followed(move))
     case .refusedByPrecedence where !location.isVTEP:
       stations.withLock { $0.contest(key, at: location, nowSeconds: now) }
+    case .refusedByLimit:
+      if isNews(ofLimit: key.domain, now: now), let vni = events.vni(key.domain) {
+        events.report(
+          .limitVNI, Event.Subject(vni: vni, mac: key.mac),
+          "VNI \(vni): mac-limit reached: \(key.mac) is not learned, nor are other new addresses")
+      }
+    case .evictedOther:
+      if isNews(ofLimit: nil, now: now) {
+        events.report(
+          .limitTable, "the MAC table is full (\(table.capacity) entries): new addresses displace old ones; raise dataplane.mac-table-size")
+      }
+    case .refusedFull:
+      if isNews(ofLimit: nil, now: now) {
+        events.report(
+          .limitTable, "the MAC table is full of configured entries: nothing is learned; raise dataplane.mac-table-size")
+      }
     default: break
     }
+  }
+
+  /// Whether nothing was told of a limit for a while.
+  private func isNews(ofLimit domain: DomainIndex?, now: UInt32) -> Bool {
+    if let told = limitsTold[domain], now &- told < Self.limitQuietSeconds { return false }
+    limitsTold[domain] = now
+    return true
   }
 
   private func sleep(milliseconds: Int32) {

@@ -195,6 +195,7 @@ extension ControlState {
       while model.domains.count <= Int(index) { model.domains.append(ForwardingModel.Domain()) }
       model.domains[Int(index)].entry.serial = UInt32(truncatingIfNeeded: revision)
       baselines.reset(domain: index, counters: effects.counters)
+      if let vni = domains.vni(at: index) { effects.events.name(index, vni) }
       effects.resetLimits(domain: index)
     }
     let named = (old: Self.vteps(named: changed, in: old), new: Self.vteps(named: changed, in: new))
@@ -213,6 +214,7 @@ extension ControlState {
     let replacement = ports.replace(with: new.ports, tick: ticks, stale: &stale)
     for (name, old) in replacement.kept {
       follow(name, old)
+      if name != old.settings.name { effects.events.name(old.index, name) }
       guard let settings = ports[name]?.settings else { continue }
       if rebindsAll || old.settings.vni != settings.vni || old.settings.vlans != settings.vlans { rebind(name) }
     }
@@ -223,6 +225,7 @@ extension ControlState {
       ports[name]?.status = record.status(of: PortStatus())
       rebind(name)
       baselines.reset(port: record.index, counters: effects.counters)
+      effects.events.name(record.index, name)
       effects.resetLimits(port: record.index)
     }
     for (name, port) in opened { use(port, port: name) }

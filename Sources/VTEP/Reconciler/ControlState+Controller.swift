@@ -67,8 +67,12 @@ extension ControlState {
   mutating func logConflicts(_ conflicts: [ControllerConflict]) {
     for conflict in conflicts where !controller.conflicts.contains(conflict) {
       effects.log.warning("conflict with the controller: \(conflict)")
+      effects.events.note(.controllerRefused, "\(conflict)")
     }
-    for conflict in controller.conflicts where !conflicts.contains(conflict) { effects.log.notice("conflict resolved: \(conflict)") }
+    for conflict in controller.conflicts where !conflicts.contains(conflict) {
+      effects.log.notice("conflict resolved: \(conflict)")
+      effects.events.note(.controllerResolved, "\(conflict)")
+    }
     controller.conflicts = conflicts
   }
 
@@ -185,6 +189,7 @@ extension ControlState {
     while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
     model.vteps[Int(index)] = ForwardingModel.VTEP(entry: entry)
     baselines.reset(vtep: index, counters: effects.counters)
+    effects.events.name(index, entry.address)
     return index
   }
 

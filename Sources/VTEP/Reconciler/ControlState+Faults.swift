@@ -47,6 +47,7 @@ extension ControlState {
     case .shut(let name, let cause, let reason, let holdSeconds):
       putDown(name, PortFault(cause, reason: reason, at: ticks, holdSeconds: holdSeconds))
     case .joined(let vnis, let how):
+      effects.events.note(.guardLoop, Event.Subject(vni: vnis[0]), "VNIs \(vnis[0]) and \(vnis[1]) are joined outside: \(how)")
       effects.log.warning("VNIs \(vnis[0]) and \(vnis[1]) are joined outside: \(how)")
     case nil: break
     }

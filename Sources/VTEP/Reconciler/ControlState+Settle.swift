@@ -30,6 +30,7 @@ extension ControlState {
       rebuildPorts()
     }
     if work.routes || work.adjacencies { rebuildAdjacencies() }
+    if work.routes || work.adjacencies || !work.goneVTEPs.isEmpty { reachabilityVersion += 1 }
 
     // 3. The workers.
     if work.changesSnapshot { effects.publish(model) }

@@ -17,6 +17,7 @@ extension ControlState {
     while model.vteps.count <= Int(index) { model.vteps.append(ForwardingModel.VTEP()) }
     model.vteps[Int(index)].entry = VTEPEntry(address: address, isInUse: true, isGroup: record.isGroup)
     baselines.reset(vtep: index, counters: effects.counters)
+    effects.events.name(index, address)
     if !stale.routes { findRoute(address) }
     return record
   }

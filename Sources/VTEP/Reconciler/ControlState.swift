@@ -16,6 +16,8 @@ struct ControlState {
   var running: DesiredState
   /// Goes up with every change of `desired` and `running`.
   var revision: UInt64 = 0
+  /// Goes up when routes, neighbours or VTEPs have changed.
+  var reachabilityVersion: UInt64 = 0
   /// The first configuration runs.
   var hasStarted = false
   /// Fifths of a second since the start.

@@ -71,6 +71,7 @@ final class LiveEffects: ReconcilerEffects {
   }
 
   var nowSeconds: UInt32 { MonotonicClock.seconds() }
+  var events: EventLog { learner.events }
 
   // -- workers and MAC table ---------------------------------------------------------------------------------------------
 

@@ -15,6 +15,11 @@ extension Reconciler {
     let running = runningState
     let names = running.indexNames
     for report in reports {
+      if case .followed(let move) = report, let report = running.moveReport(move, names, now: now) {
+        learner.events.note(
+          .macFollowed, Event.Subject(vni: report.vni, mac: report.mac),
+          "VNI \(report.vni): \(report.mac) moved \(report.moves) times between \(report.first) and \(report.second); followed")
+      }
       moveLines.count += 1
       guard moveLines.count <= Self.moveLinesPerSecond else {
         if moveLines.count == Self.moveLinesPerSecond + 1 { log.warning("more addresses keep moving: see vtepctl show mac-moves") }

@@ -52,6 +52,8 @@ extension Reconciler {
     if effects.retryPuntTaps(state.ports) { state.stale.slowPath = true }
     state.retryController()
     sampleActivity()
+    observer.look(at: effects.memberships.memberships, state, learner.events)
+    limitObserver.look(at: state, effects.counters, learner.events)
   }
 
   /// Samples what workers and io-cores do, for figures over the last second.

@@ -39,8 +39,11 @@ public actor Reconciler {
   var activity: [(before: WorkerActivity, latest: WorkerActivity)] = []
   /// Lines about moving addresses in this second of the monotonic clock: a loop freezes hundreds at once.
   var moveLines: (second: UInt32, count: Int) = (0, 0)
+  var observer = EventObserver()
+  var limitObserver = LimitObserver()
 
   private var threads: [BackgroundThread] = []
+  nonisolated let watchdog: Watchdog
   private let watchStop: Int32
   private var tasks: [Task<Void, Never>] = []
   private var hasStopped = false
@@ -79,6 +82,7 @@ public actor Reconciler {
       table: table, shared: shared, rings: queues.learn,
       reportUnknownVTEP: { mailbox.post(.unknownVTEP($0)) }, reportMove: { mailbox.post(.macMove($0)) })
     self.learner = learner
+    learner.events.setLog(log)
     let contexts = Self.makeContexts(dataplane, shared, learner, queues, counters, runtime)
     self.contexts = contexts
     let ioContexts = try Self.makeIOContexts(dataplane, shared)
@@ -97,6 +101,9 @@ public actor Reconciler {
       runDirectory: runDirectory, tapStore: tapStore)
     countingSinceSeconds = saved?.countingSinceSeconds ?? startSeconds
     state = ControlState(desired.underlay, workers: dataplane.workers, effects: effects, placement: runtime.placement)
+    watchdog = Watchdog(
+      contexts.map { ("worker \($0.pointee.index)", $0.pointee.counters.activity) }
+        + ioContexts.map { ("io-core \($0.pointee.index)", $0.pointee.counters.activity) }, learner.events)
     watchStop = cdpdk_event_create()
 
     // Changes from here on are noticed; what was before is read next.
@@ -160,6 +167,8 @@ public actor Reconciler {
       try VTEPError.check(
         rte_eal_remote_launch(IOLoop.entry, context, context.pointee.reader + 1), "start io-core \(context.pointee.index)")
     }
+    let watchdog = watchdog
+    threads.append(try BackgroundThread(name: "vtepd-watchdog") { watchdog.run() })
   }
 
   /// Without them everything works but that.
@@ -235,6 +244,7 @@ public actor Reconciler {
     hasStopped = true
     mailbox.close()
     for task in tasks { task.cancel() }
+    watchdog.stop()
     shared.pointee.stops.store(true, ordering: .sequentiallyConsistent)
     effects.wakeWorkers()
     cdpdk_event_signal(shared.pointee.learnerEvent)

@@ -9,6 +9,7 @@ protocol ReconcilerEffects: AnyObject {
   var log: Logger { get }
   /// The monotonic clock.
   var nowSeconds: UInt32 { get }
+  var events: EventLog { get }
 
   // -- workers and MAC table ---------------------------------------------------------------------------------------------
 

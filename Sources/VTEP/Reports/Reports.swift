@@ -204,6 +204,8 @@ public struct WorkerReport: Sendable {
   public var recent: WorkerActivity
   /// Since the start: addresses that a full ring kept from the learner.
   public var learnEventsLost: UInt64
+  /// It has not finished its round for a second.
+  public var isStuck = false
 }
 
 /// What a worker has done.

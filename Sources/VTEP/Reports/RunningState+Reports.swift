@@ -208,7 +208,8 @@ extension RunningState {
       return WorkerReport(
         worker: index, core: dataplane.cores.isEmpty ? nil : dataplane.cores[index],
         queues: model.receiveQueues[index].map { "\(portName($0.port))/\($0.queue)" },
-        total: WorkerActivity(counters), recent: recent(counters, index), learnEventsLost: counters.pointee.learnEventsLost.value)
+        total: WorkerActivity(counters), recent: recent(counters, index), learnEventsLost: counters.pointee.learnEventsLost.value,
+        isStuck: watchdog.isStuck(index))
     }
     return workers
       + ioContexts.map { context in
@@ -217,7 +218,8 @@ extension RunningState {
         return WorkerReport(
           worker: index, isIOCore: true, core: dataplane.ioCores[index],
           queues: model.ioQueues[index].map { "\(portName($0.port))/\($0.number)" },
-          total: WorkerActivity(counters), recent: recent(counters, contexts.count + index), learnEventsLost: 0)
+          total: WorkerActivity(counters), recent: recent(counters, contexts.count + index), learnEventsLost: 0,
+          isStuck: watchdog.isStuck(contexts.count + index))
       }
   }
 

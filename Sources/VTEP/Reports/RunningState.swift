@@ -52,6 +52,7 @@ public struct RunningState: @unchecked Sendable {
   /// Of the workers and of the slow path.
   let counters: [WorkerCounters]
   let learner: Learner
+  let watchdog: Watchdog
 }
 
 extension Reconciler {
@@ -61,6 +62,9 @@ extension Reconciler {
     return state
   }
 
+  /// The daemon's latest events.
+  public nonisolated var events: EventLog { learner.events }
+
   /// The records as they are at this moment.
   var runningState: RunningState {
     RunningState(
@@ -69,12 +73,13 @@ extension Reconciler {
       ports: state.ports.byName.mapValues(RunningState.Port.init),
       domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines,
       tunnels: state.controller.tunnels, ticks: state.ticks, puntFaults: effects.puntFaults, preparations: state.preparations,
-      activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters, learner: learner)
+      activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters, learner: learner, watchdog: watchdog)
   }
 
   /// Makes the records visible to reports.
   func publishReports() {
     let state = runningState
     published.withLock { $0 = state }
+    observer.look(at: self.state, learner.events)
   }
 }

@@ -5,13 +5,13 @@ import Glibc
 import Netlink
 
 extension RunningState {
-  /// What keeps the underlay from working, for `vtepctl status`; empty: nothing.
+  /// What keeps the underlay or a worker from working, for `vtepctl status`; empty: nothing.
   public func problems() -> [String] {
     var problems = underlay.missingAddresses.sorted().map(UnderlayState.text(missing:))
     for device in underlay.devices where !device.isUp {
       problems.append(device.fault ?? "\(device.uplink.subject): \(device.downText)")
     }
-    return problems + policyProblems
+    return problems + policyProblems + watchdog.problems
   }
 
   /// IPsec policies that match packets to VTEPs, which do not pass them.

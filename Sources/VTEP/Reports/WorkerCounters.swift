@@ -56,6 +56,8 @@ struct ActivityCounters: ~Copyable {
   let totalCycles = Counter()
   /// Learn events that found the ring to the learner full.
   let learnEventsLost = Counter()
+  /// The kernel's number of the thread; 0: it does not run yet.
+  let thread = Counter()
 }
 
 /// All counters of one worker. A trivial value: pointers to memory that lives as long as the process.

@@ -35,6 +35,7 @@ enum WorkerLoop {
     cdpdk_rcu_online(shared.pointee.rcu, thread)
 
     let activity = worker.counters.activity
+    Watchdog.enroll(activity)
     var idle = 0
     /// Frames since the last sleep or rest.
     var frames = 0

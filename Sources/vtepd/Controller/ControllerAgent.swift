@@ -113,12 +113,14 @@ actor ControllerAgent {
     switch event {
     case .connected(let replica):
       self.client = client
+      reconciler.events.note(.controllerUp, "the session with the controller's database is up")
       await apply(mapping.load(replica), isSnapshot: true, reconciler)
     case .changed(let changes, let replica):
       await apply(mapping.update(changes, replica), isSnapshot: false, reconciler)
     case .disconnected(let reason):
       self.client = nil
       log.warning("controller: connection lost, forwarding on the last known state: \(reason)")
+      reconciler.events.note(.controllerDown, "connection lost, forwarding on the last known state: \(reason)")
     }
   }
 
@@ -243,13 +245,21 @@ actor ControllerAgent {
 
   /// Logs new faults, and those that are resolved.
   func tell(_ messages: Set<String>) {
-    for message in messages.subtracting(told).sorted() { log.warning("controller: \(message)") }
-    for message in told.subtracting(messages).sorted() { log.notice("controller: resolved: \(message)") }
+    for message in messages.subtracting(told).sorted() {
+      log.warning("controller: \(message)")
+      reconciler?.events.note(.controllerRefused, message)
+    }
+    for message in told.subtracting(messages).sorted() {
+      log.notice("controller: resolved: \(message)")
+      reconciler?.events.note(.controllerResolved, message)
+    }
     told = messages
   }
 
   func record(_ transaction: TransactionLog.Entry) {
     transactions.add(transaction)
-    if let error = transaction.error { log.warning("controller: \(transaction.summary): \(error)") }
+    guard let error = transaction.error else { return }
+    log.warning("controller: \(transaction.summary): \(error)")
+    reconciler?.events.note(.controllerError, "\(transaction.summary): \(error)")
   }
 }

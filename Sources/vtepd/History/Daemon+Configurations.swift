@@ -175,6 +175,7 @@ extension Daemon {
       while !Task.isCancelled, await !self.expire(id, after: seconds) { try? await Task.sleep(for: Self.retryTime) }
     }
     trial = PendingTrial(id: id, description: description, before: before, after: after, text: text, timer: timer, end: end)
+    note(.configAwaiting, "\(description.action) waits for confirmation, and is undone in \(seconds) s")
     log.warning(
       "configuration: \(description.action) waits for confirmation, and is undone in \(seconds) s (vtepctl config confirm keeps it)")
   }
@@ -211,6 +212,7 @@ extension Daemon {
     }
     self.trial = nil
     let restored = try await presentState()
+    note(.configRolledBack, "\(trial.description.action): \(reason); the configuration before is in force again")
     log.warning("configuration: \(trial.description.action): \(reason); the configuration before is in force again")
     await record(restored, action: "\(trial.description.action) \(reason)", origin: .current)
     await keepUndone(trial)
@@ -258,6 +260,7 @@ extension Daemon {
       trial.timer.cancel()
       self.trial = nil
       await noteFileText(trial.text)
+      note(.configConfirmed, "\(trial.description.action) is confirmed")
       log.notice("configuration: \(trial.description.action) is confirmed")
       return ChangeAnswer(changed: true)
     }

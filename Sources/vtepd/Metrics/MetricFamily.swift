@@ -64,6 +64,7 @@ enum MetricFamily: String, CaseIterable, Sendable {
   case workerBursts = "vtepd_worker_bursts"
   case workerBusy = "vtepd_worker_busy_seconds"
   case workerCycles = "vtepd_worker_busy_cycles"
+  case workerStuck = "vtepd_worker_stuck"
 
   // The underlay.
   case underlayUp = "vtepd_underlay_up"
@@ -119,7 +120,7 @@ enum MetricFamily: String, CaseIterable, Sendable {
     case .vtepReachable, .vtepReceivePackets, .vtepReceiveBytes, .vtepTransmitPackets, .vtepTransmitBytes: ["vtep"]
     case .drops: ["reason", "place"]
     case .dropsByReason: ["reason"]
-    case .learnEventsLost, .workerPackets, .workerBursts, .workerBusy, .workerCycles: ["worker"]
+    case .learnEventsLost, .workerPackets, .workerBursts, .workerBusy, .workerCycles, .workerStuck: ["worker"]
     case .underlayUp, .underlayReceivePackets, .underlayReceiveBytes, .underlayTransmitPackets, .underlayTransmitBytes, .underlayMissed:
       ["device"]
     case .underlayIgnored: ["device", "cause"]
@@ -170,6 +171,7 @@ enum MetricFamily: String, CaseIterable, Sendable {
     case .workerBursts: "Rounds of the worker that found packets."
     case .workerBusy: "Time in rounds that found packets."
     case .workerCycles: "Cycles of the time-stamp counter in rounds that found packets."
+    case .workerStuck: "1: the worker has not finished its round for a second."
     case .underlayUp: "1: the uplink is up."
     case .underlayReceivePackets: "Packets received from the uplink."
     case .underlayReceiveBytes: "Bytes of these packets, with their Ethernet headers."

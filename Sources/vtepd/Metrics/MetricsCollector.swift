@@ -137,6 +137,7 @@ actor MetricsCollector {
     Self.addCounters(
       [.workerPackets, .workerBursts, .workerCycles, .learnEventsLost],
       workers.map { ([$0.label], [$0.total.packets, $0.total.bursts, $0.total.busyCycles, $0.learnEventsLost]) }, &page)
+    Self.addGauge(.workerStuck, workers.map { ([$0.label], $0.isStuck ? 1 : 0) }, &page)
     page.begin(.workerBusy)
     for worker in workers { page.add(.workerBusy, [worker.label], worker.total.busySeconds) }
   }

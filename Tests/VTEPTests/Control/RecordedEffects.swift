@@ -23,6 +23,7 @@ final class RecordedEffects: ReconcilerEffects {
   /// What workers may use: all that was published since they were last waited for, and what was current then.
   private(set) var models = [ForwardingModel(workers: 1)]
   let table: MACTable
+  let events: EventLog
   var nowSeconds: UInt32 = 1000
   let lines = LogLines()
   var log: Logger { Logger(label: "test") { [lines] _ in KeepingLog(lines) } }
@@ -45,6 +46,7 @@ final class RecordedEffects: ReconcilerEffects {
 
   init() throws {
     table = try MACTable(capacity: 1024, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+    events = EventLog(ring: table.events)
   }
 
   /// Returns what has happened since the last call.
@@ -277,7 +279,7 @@ final class LogLines: Sendable {
   }
 }
 
-private struct KeepingLog: LogHandler {
+struct KeepingLog: LogHandler {
   let lines: LogLines
   var logLevel = Logger.Level.info
   var metadata = Logger.Metadata()

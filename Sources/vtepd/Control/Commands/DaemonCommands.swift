@@ -14,6 +14,7 @@ extension Daemon {
     addDoctorCommands(to: &commands)
     addVerifyCommands(to: &commands)
     addTraceCommands(to: &commands)
+    addEventCommands(to: &commands)
     return commands
   }
 }

@@ -19,12 +19,7 @@ extension MACEntryType {
 
 extension MACTableRow {
   init(_ report: MACReport) {
-    let type: Kind =
-      switch report.type {
-      case .learned: .learned
-      case .static: .static
-      case .controller: .controller
-      }
+    let type = Kind(report.type)
     switch report.place {
     case .port(let name, let vlan):
       self.init(

@@ -31,7 +31,8 @@ extension Daemon {
       workers: configuration.dataplane.workers,
       ports: current?.configuration.ports.count ?? 0, unattached: current?.unattachedPorts() ?? [],
       vnis: current?.configuration.vnis.count ?? 0,
-      macs: current?.macCount() ?? 0, problems: current?.problems() ?? [])
+      macs: current?.macCount() ?? 0, problems: current?.problems() ?? [],
+      unconfirmed: trial.map { UnconfirmedChange(action: $0.description.action, secondsLeft: $0.secondsLeft) })
   }
 
   func handle(_ request: ShowMACTable) async throws(ControlError) -> Page<MACTableRow> {

@@ -12,8 +12,8 @@ struct ControlDispatcher: Sendable {
   let user: uid_t
   let access: ControlAccess
   var origin = ChangeOrigin.daemon
-  /// Gets a line for each change.
-  var audit: @Sendable (String) -> Void = { _ in }
+  /// Gets a line for each change, and for each that was refused.
+  var audit: @Sendable (_ text: String, _ isRefused: Bool) -> Void = { _, _ in }
 
   /// The answer to one line, newline included; nil for a notification.
   func answer(to line: Data) async -> Data? {
@@ -40,7 +40,7 @@ struct ControlDispatcher: Sendable {
       }
       guard command.access <= access else {
         let refusal = ControlGroups.refusal(incoming.method, needs: command.access, user: user)
-        note(incoming.method, "refused: no permission")
+        note(incoming.method, "refused: no permission", isRefused: true)
         throw refusal
       }
       guard command.access == .change else { return try await command.answer(incoming, id).line }
@@ -49,7 +49,7 @@ struct ControlDispatcher: Sendable {
         note(answered.request, answered.result)
         return answered.line
       } catch {
-        note(command.request(incoming), "refused: \(error.message)")
+        note(command.request(incoming), "refused: \(error.message)", isRefused: true)
         throw error
       }
     } catch {
@@ -70,7 +70,7 @@ struct ControlDispatcher: Sendable {
     return try result.get()
   }
 
-  private func note(_ request: String, _ result: String) {
-    audit("audit: \(origin.text): \(request): \(result)")
+  private func note(_ request: String, _ result: String, isRefused: Bool = false) {
+    audit("\(origin.text): \(request): \(result)", isRefused)
   }
 }

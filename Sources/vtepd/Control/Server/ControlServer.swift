@@ -26,6 +26,7 @@ final class ControlServer: Service {
   private let limits: Limits
   private let group: any EventLoopGroup
   private let logger: Logger
+  private let audit: @Sendable (_ text: String, _ isRefused: Bool) -> Void
   private let clients = Mutex(ControlClients())
 
   /// Opens the socket. Clients can connect from now on; they are answered once `run` is called.
@@ -33,7 +34,8 @@ final class ControlServer: Service {
   /// - Throws: when the socket cannot be opened, e.g. because another daemon serves it.
   init(
     socketPath: String, commands: ControlCommands, groups: ControlGroups = .ofSystem, limits: Limits = Limits(),
-    group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger
+    group: any EventLoopGroup = MultiThreadedEventLoopGroup.singleton, logger: Logger,
+    audit: @escaping @Sendable (_ text: String, _ isRefused: Bool) -> Void = { _, _ in }
   ) throws(ControlServerError) {
     socket = try ControlSocket(path: socketPath, mode: groups.socketMode)
     self.commands = commands
@@ -41,6 +43,7 @@ final class ControlServer: Service {
     self.limits = limits
     self.group = group
     self.logger = logger
+    self.audit = audit
   }
 
   /// Serves clients until graceful shutdown or cancellation, then closes all connections and removes the socket.
@@ -103,7 +106,11 @@ final class ControlServer: Service {
       var connection = ControlConnection(
         channel: client,
         dispatcher: ControlDispatcher(
-          commands: commands, user: peer.user, access: access ?? .read, origin: peer.origin, audit: { [logger] in logger.notice("\($0)") }),
+          commands: commands, user: peer.user, access: access ?? .read, origin: peer.origin,
+          audit: { [logger, audit] text, isRefused in
+            logger.notice("audit: \(text)")
+            audit(text, isRefused)
+          }),
         requestByteLimit: limits.requestByteCount)
       guard access != nil else {
         // At once, so that clients without access do not occupy places.

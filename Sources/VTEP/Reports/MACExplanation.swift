@@ -1,0 +1,66 @@
+// MACExplanation: all that is known of one address in one VNI, for `vtepctl explain`.
+
+import Encap
+import MACTable
+
+public struct MACExplanation: Sendable {
+  /// What the MAC table has.
+  public struct Entry: Sendable {
+    public var type: MACEntryType
+    public var place: MACReport.Place
+    /// Since when it has been there, in seconds since 1970; nil: longer than `MACExplanation.oldestEventSeconds`.
+    public var sinceSeconds: UInt32?
+    /// Seconds since it was last seen; nil: it does not age.
+    public var ageSeconds: UInt32?
+    /// 255 means 255 or more.
+    public var moves: UInt8
+  }
+
+  /// Somebody who says where the address is.
+  public struct Claim: Sendable {
+    public var source: MACEntryType
+    public var place: MACReport.Place
+    /// It is the one that the table follows.
+    public var holds: Bool
+    /// Why not, or what an operator should know.
+    public var remark: String?
+  }
+
+  /// Where it was before.
+  public struct Past: Sendable {
+    /// Nil: nobody remembers what was there.
+    public var place: MACReport.Place?
+    /// Seconds since 1970.
+    public var endSeconds: UInt32
+  }
+
+  /// What becomes of a frame to the address.
+  public struct Outcome: Sendable {
+    public enum Action: String, Sendable, CaseIterable { case deliver, tunnel, flood, hold, drop, punt }
+
+    /// Where the frame comes from; nil: from a VTEP.
+    public var port: String?
+    /// 0 = untagged.
+    public var vlan: UInt16
+    public var action: Action
+    public var text: String
+  }
+
+  public var vni: VNI
+  public var mac: MACAddress
+  /// Nil: frames to it are flooded.
+  public var entry: Entry?
+  /// Nil: it is not frozen.
+  public var frozen: MACMoveReport?
+  /// In order of precedence.
+  public var claims: [Claim]
+  /// The latest first, 16 at most.
+  public var past: [Past]
+  /// The events about it that are still kept, the latest first, 16 at most.
+  public var events: [Event]
+  /// When the oldest event happened that is still kept, in seconds since 1970; nil: there is none.
+  public var oldestEventSeconds: UInt32?
+  /// What keeps it from being learned, one sentence each.
+  public var limits: [String]
+  public var outcomes: [Outcome]
+}
