@@ -117,7 +117,7 @@ def mistake(words, root):
 
 def test_cited_commands_exist():
     root = json.loads(run(VTEPCTL, "--experimental-dump-help").stdout)["command"]
-    assert mistake(["show", "drosp"], root) and mistake(["port", "set", "x", "--enabeld"], root)
+    assert mistake("show drosp".split(), root) and mistake("port set x --enabeld".split(), root)
     pages = [REPOSITORY / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "howto").glob("*.md"))]
     found = [(page, words) for page in pages for words in cited_commands(page.read_text())]
     assert len(found) > 200
