@@ -13,7 +13,7 @@ DOCS = REPOSITORY / "docs"
 PAGES = {path.relative_to(DOCS).as_posix(): Page(path) for path in [DOCS / "tutorial.md", *sorted((DOCS / "howto").glob("*.md"))]}
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.quick if name == "tutorial.md" else ()) for name in PAGES])
+@pytest.mark.parametrize("name", PAGES)
 def test_commands_do_what_the_page_says(lab, name):
     PAGES[name].run(lab)
 
