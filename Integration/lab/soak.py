@@ -335,6 +335,7 @@ class Faults:
         daemon = self.daemon()
         process = subprocess.Popen([VTEPCTL, "--socket", daemon.socket_path, "show", "drops", "--watch"], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        self.site.lab.on_close(process.kill)
         process.send_signal(signal.SIGSTOP)
         self.stopped.append(process)
 
