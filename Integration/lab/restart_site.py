@@ -91,4 +91,4 @@ class RestartSite:
         def read(name):
             return guest.namespace.run("cat", f"/sys/class/net/{guest.device}/{name}").stdout.strip()
         return {"ifindex": read("ifindex"), "carrier_changes": read("carrier_changes"), "carrier": read("carrier"),
-                "addresses": guest.namespace.ip(f"-o address show dev {guest.device}")}
+                "addresses": guest.namespace.ip(f"-o address show dev {guest.device}").replace(" tentative", "")}

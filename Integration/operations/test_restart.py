@@ -28,7 +28,7 @@ def known(site):
 
 def learn(site, count=200):
     """Addresses behind ports and VTEPs, one that has moved, one that is frozen, and one that nobody has heard of for a while."""
-    daemon, (first, second) = site.daemon, site.raw
+    daemon, (first, second) = site.daemon, site.raw[:2]
     own = site.guests[0].mac
     first.send(ethernet(site.guests[0].mac))
     second.send(ethernet(site.guests[1].mac))
@@ -98,7 +98,7 @@ def test_planned_restart(lab):
 
     # The guard's port stays shut for the rest of its time.
     port = daemon.port("vm3")
-    assert port["state"] == "down" and port["shut_reason"] == shut["shut_reason"]
+    assert port["state"] == "down" and port["shut"] == shut["shut"]
     assert shut["shut_s"] - passed - 3 <= port["shut_s"] <= shut["shut_s"]
 
     # Containers have noticed nothing: interfaces, addresses, carrier.

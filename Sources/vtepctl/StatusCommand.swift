@@ -44,7 +44,8 @@ struct StatusCommand: ClientCommand {
     guard session.format == .table else { return try session.printObject(status) }
     var rows = [
       ("state", status.state.rawValue), ("name", status.name), ("mode", status.mode), ("version", status.version),
-      ("uptime", "\(status.uptimeSeconds) s"), ("counted", "\(status.countedSeconds) s"), ("workers", "\(status.workers)"), ("ports", "\(status.ports)"),
+      ("uptime", "\(status.uptimeSeconds) s"),
+      ("counted", "\(status.countedSeconds) s"), ("workers", "\(status.workers)"), ("ports", "\(status.ports)"),
       ("unattached", status.unattached.joined(separator: ", ")), ("vnis", "\(status.vnis)"), ("macs", "\(status.macs)"),
     ]
     if let change = status.unconfirmed {

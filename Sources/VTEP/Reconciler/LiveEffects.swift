@@ -30,6 +30,8 @@ final class LiveEffects: ReconcilerEffects {
   /// Folder of ports' sockets.
   let runDirectory: String
   let tapStore: TapStore
+  /// Workers have begun. Until then a start may fail, and the next one wants the taps.
+  var hasBegun = false
   private var publisher: SnapshotPublisher
   var followsNamespaces = false
   var opensTogether = false {
@@ -148,6 +150,7 @@ final class LiveEffects: ReconcilerEffects {
   }
 
   func close(_ closings: [StaleState.Closing]) {
+    guard hasBegun else { return closeAtEnd(closings) }
     for case .tap(let tap)? in closings.map(\.device) { tapStore.forget(tap) }
     remove(closings)
   }

@@ -135,8 +135,9 @@ public actor Reconciler {
       await stop()
       throw error
     }
-    releaseLeftGuards()
+    effects.hasBegun = true
     for name in effects.tapStore.discardRest() { log.notice("tap \(name): no port has it any more; removed") }
+    releaseLeftGuards()
     startTasks()
     return result
   }

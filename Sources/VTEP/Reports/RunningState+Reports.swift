@@ -170,7 +170,8 @@ extension RunningState {
         UnderlayReport.Device(
           name: device.name, mtu: device.link?.mtu, isUp: device.isUp, traffic: baselines.traffic(port: device.portIndex, counters),
           ignored: IgnoredCause.allCases.map { ($0, baselines.ignored(port: device.portIndex, $0, counters)) },
-          missed: device.missed &+ (baselines.earlierUplinks[device.portIndex]?.missed ?? 0), driver: device.driverName, devargs: device.devargs,
+          missed: device.missed &+ (baselines.earlierUplinks[device.portIndex]?.missed ?? 0), driver: device.driverName,
+          devargs: device.devargs,
           features: device.features(configuration.underlay), offloads: device.offloadTexts,
           notes: device.indexes.compactMap(refusalNote) + [device.driverText, device.filterNote].compactMap(\.self),
           classes: device.tapIndex.map { hostClassReports(nic: device.portIndex, tap: $0) })

@@ -19,7 +19,8 @@ public struct Restoration: Equatable, Sendable {
   /// For the log.
   public var text: String {
     let left: [(Int, String)] = [
-      (expired, "past their age"), (gone, "of VNIs, ports and VTEPs that are gone"), (known, "configured elsewhere"), (noRoom, "without room"),
+      (expired, "past their age"), (gone, "of VNIs, ports and VTEPs that are gone"), (known, "configured elsewhere"),
+      (noRoom, "without room"),
     ]
     let others = left.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
     return "\(restored) learned addresses restored" + (others.isEmpty ? "" : "; left out: \(others)")
@@ -114,15 +115,16 @@ extension ControlState {
   /// Finds ports, and enters VTEPs behind which something is known.
   private mutating func locate(_ saved: SavedState, _ names: [String: String]) -> RestoredPlaces {
     var places = RestoredPlaces()
-    var used = Set<UInt32>()
+    var isUsed = Array(repeating: false, count: saved.places.count)
     let live = saved.vnis.map { counts in domains[counts.vni] != nil && running.vnis[counts.vni]?.learning == true }
-    for address in saved.addresses where live[Int(address.vni)] { used.insert(address.place) }
+    for address in saved.addresses where live[Int(address.vni)] { isUsed[Int(address.place)] = true }
     for (position, place) in saved.places.enumerated() {
       switch place {
       case .port(let port, let vlan):
         places.locations.append(names[saved.ports[port].attachment].flatMap { location(ofPort: $0, vlan: vlan, &places) })
       case .vtep(let address):
-        let isUseful = used.contains(UInt32(position)) && running.underlay.reasonAgainstDestination(address) == nil
+        let isUseful =
+          isUsed[position] && running.underlay.reasonAgainstDestination(address) == nil
           && address.reasonAgainstVTEP == nil
         places.locations.append(isUseful ? vtep(address, isConfigured: false).map { .vtep($0.index) } : nil)
       }

@@ -42,6 +42,8 @@ enum WorkerLoop {
     var nap = shortestNap
     var before = cdpdk_cycles()
     worker.nowCycles = before
+    // Frames may wait already, and what they refresh must not look ages old.
+    worker.nowSeconds = MonotonicClock.seconds()
     var nextTick: UInt64 = 0
     let tickCycles = cdpdk_cycles_per_second() / 20
     while !shared.pointee.stops.load(ordering: .relaxed) {

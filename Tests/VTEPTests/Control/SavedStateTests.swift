@@ -112,7 +112,8 @@ struct SavedStateTests {
   // -- entering ----------------------------------------------------------------------------------------------------------
 
   /// A daemon with ports a and b, which starts at second 1000.
-  private func start(_ saved: SavedState?, _ effects: RecordedEffects, edit: (inout DesiredState) -> Void = { _ in }) throws -> ControlState {
+  private func start(_ saved: SavedState?, _ effects: RecordedEffects, edit: (inout DesiredState) -> Void = { _ in }) throws -> ControlState
+  {
     effects.opensTaps = true
     let underlay = UnderlaySettings(addresses: [IPAddress(ipv4: 0xc000_0201)], devices: ["u0"])
     var state = ControlState(underlay, workers: 1, effects: effects)
