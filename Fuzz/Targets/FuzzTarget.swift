@@ -21,6 +21,7 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "segmenter", packetOptions: OffloadOptions.samples, run: fuzzSegmenter),
     FuzzTarget(name: "access-frame", packetOptions: AccessOptions.samples, run: fuzzAccessFrame),
     FuzzTarget(name: "underlay-packet", packetOptions: UnderlayOptions.samples, run: fuzzUnderlayPacket),
+    FuzzTarget(name: "frame-text", packetOptions: [[]], run: fuzzFrameText),
     FuzzTarget(name: "netlink", alignment: 4, run: fuzzNetlink),
     FuzzTarget(name: "control-line", run: fuzzControlLine),
     FuzzTarget(name: "configuration", run: fuzzConfiguration),

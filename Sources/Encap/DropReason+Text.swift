@@ -31,6 +31,25 @@ extension DropReason {
     }
   }
 
+  /// The reason with a name; nil: there is none.
+  public init?(name: String) {
+    guard let reason = Self.allCases.first(where: { $0.name == name }) else { return nil }
+    self = reason
+  }
+
+  /// Why frames may have been counted under this reason that nobody can show; nil: every frame was there when it was counted.
+  public var unseenFrames: String? {
+    switch self {
+    case .receiveFull:
+      "frames that find the queue of an interface or NIC full never reach vtepd; only those that io-cores or overloaded workers drop are kept"
+    case .noBuffers: "a frame for which there was no buffer on reception was never read"
+    case .frameTooLong: "a frame from a kernel interface that is longer than the buffers is discarded as it is read"
+    case .offloadHeaders: "the kernel discards segments of a kind that it cannot describe (SCTP), and says no more than that"
+    case .refusedByKernel: "AF_XDP sockets do not say which packet of a batch the interface has refused"
+    default: nil
+    }
+  }
+
   private var text: (name: String, meaning: String) {
     switch self {
     case .runtFrame:

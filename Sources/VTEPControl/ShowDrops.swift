@@ -9,19 +9,30 @@ public struct ShowDrops: ControlRequest {
 
   /// Counters that are zero, too.
   public var all: Bool
+  /// Kind of the places that drops are counted by.
+  public var by: DropGrouping?
 
-  public init(all: Bool = false) {
+  public init(all: Bool = false, by: DropGrouping? = nil) {
     self.all = all
+    self.by = by
   }
 
-  enum CodingKeys: CodingKey, CaseIterable { case all }
+  enum CodingKeys: CodingKey, CaseIterable { case all, by }
+}
+
+/// Kinds of places that drops are counted by.
+public enum DropGrouping: String, Codable, CaseIterable, Sendable {
+  /// Every drop has a port, or an uplink.
+  case port
+  /// Drops of frames whose VNI, or VTEP, was known.
+  case vni, vtep
 }
 
 /// One drop counter.
 public struct DropRow: Codable, Equatable, Sendable {
   /// The reason's name, stable.
   public var reason: String
-  /// Port name, or the part of the packet walk.
+  /// Name of a port or uplink, `vni 5001` or `vtep 192.0.2.2`.
   public var place: String
   public var count: UInt64
   /// One line.

@@ -61,17 +61,17 @@ struct DropWatch {
   }
 
   /// Looks again and again, until the process is interrupted or nobody reads any more.
-  static func run(_ session: Session, interval: Double, all: Bool) throws {
+  static func run(_ session: Session, _ request: ShowDrops, interval: Double) throws {
     let clock = ContinuousClock()
-    var watch = DropWatch(try session.ask(ShowDrops(all: all)))
+    var watch = DropWatch(try session.ask(request))
     var before = clock.now
     while true {
       usleep(UInt32(interval * 1_000_000))
-      let rows = try session.ask(ShowDrops(all: all))
+      let rows = try session.ask(request)
       let now = clock.now
       let passed = before.duration(to: now).components
       before = now
-      let rates = watch.rates(rows, seconds: Double(passed.seconds) + Double(passed.attoseconds) / 1e18, all: all)
+      let rates = watch.rates(rows, seconds: Double(passed.seconds) + Double(passed.attoseconds) / 1e18, all: request.all)
       switch session.format {
       case .json: try session.printObject(rates)
       case .table:

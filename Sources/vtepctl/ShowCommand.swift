@@ -77,6 +77,9 @@ struct ShowCommand: CommandGroup {
     static let configuration = CommandConfiguration(
       commandName: "drops", abstract: "Shows why frames were dropped, and how often.")
     @Flag(help: "Include reasons that never occurred.") var all = false
+    @Option(help: "Count by port or uplink, which every drop has, or by VNI or VTEP, where they were known.") var by = DropGrouping.port
+    @Option(help: "Show the last frames that were dropped for this reason.") var frames: String?
+    @Option(help: "With --frames: show the last N, 1 to 64.") var count: Int?
     @Flag(help: "Show what is dropped now, again and again: the growth of each counter, fastest first.") var watch = false
     @Option(help: "With --watch: seconds between two looks, 0.1 to 3600.") var interval = 1.0
     @ParentCommand var root: VTEPCtl
@@ -84,11 +87,20 @@ struct ShowCommand: CommandGroup {
 
     func validate() throws {
       guard (0.1...3600).contains(interval) else { throw ValidationError("--interval must be from 0.1 to 3600 seconds, not \(interval)") }
+      if let count {
+        guard frames != nil else { throw ValidationError("--count belongs to --frames") }
+        guard (1...64).contains(count) else { throw ValidationError("--count must be from 1 to 64, not \(count)") }
+      }
+      if frames != nil, watch || all || by != .port {
+        throw ValidationError("--frames shows frames, not counters: leave out --watch, --all and --by")
+      }
     }
 
     func run(_ session: Session) throws {
-      if watch { return try DropWatch.run(session, interval: interval, all: all) }
-      try session.list(ShowDrops(all: all), DropRow.columns)
+      if let frames { return try DroppedFramesText.show(session, ShowDroppedFrames(reason: frames, limit: count)) }
+      let request = ShowDrops(all: all, by: by)
+      if watch { return try DropWatch.run(session, request, interval: interval) }
+      try session.list(request, DropRow.columns)
     }
   }
 
@@ -190,3 +202,4 @@ struct ShowCommand: CommandGroup {
 }
 
 extension MACTableRow.Kind: ExpressibleByArgument {}
+extension DropGrouping: ExpressibleByArgument {}

@@ -186,6 +186,26 @@ private struct Run: CustomStringConvertible {
       #expect(try run(path, "status").output.hasPrefix("state       running\nname        h\n"))
       #expect(try run(path, "show drops").output == "REASON  WHERE  COUNT  DESCRIPTION\n")
       #expect(try run(path, "show drops --all").output.contains("runt    port vm1      0  too short"))
+      let frames = try run(path, "show drops --frames vlan-not-bound").output.split(separator: "\n", omittingEmptySubsequences: false)
+      #expect(frames[0] == "vlan-not-bound: not bound")
+      #expect(frames[2].hasSuffix(":40.000007  port vm1  vni 5001  90 octets, of which 20 are kept"))
+      #expect(
+        frames[3...].joined(separator: "\n") == """
+            Ethernet  02:00:00:00:00:01 > 33:33:00:00:00:01, VLAN tag
+            VLAN      77, priority 7, drop eligible, TPID 0x8100, IPv6
+            IPv6      cut short: 2 of 40 octets
+              0000  33 33 00 00 00 01 02 00 00 00 00 01 81 00 f0 4d
+              0010  86 dd 60 01
+
+          7 dropped since the start, 1 shown
+          some were never read
+
+          """)
+      let json = try run(path, "--format json show drops --frames vlan-not-bound").output
+      #expect(json.contains(#""layers":[{"fields":{"destination":"33:33:00:00:00:01","source":"02:00:00:00:00:01","type":"0x8100"}"#))
+      #expect(json.contains(#""octets":"3333000000010200000000018100f04d86dd6001","port":"vm1","time_us":1000000000000007,"vni":5001"#))
+      #expect(try run(path, "show drops --count 3").status == 2)
+      #expect(try run(path, "show drops --frames x --by vni").status == 2)
     }
   }
 

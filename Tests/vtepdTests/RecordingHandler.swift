@@ -39,6 +39,7 @@ final class RecordingHandler: Sendable {
     commands.add(ShowPorts.self, handle)
     commands.add(ShowBindings.self, handle)
     commands.add(ShowDrops.self, handle)
+    commands.add(ShowDroppedFrames.self, handle)
     commands.add(ShowMulticast.self, handle)
     commands.add(ShowUnderlay.self, handle)
     commands.add(ShowTransactions.self, handle)
@@ -125,6 +126,14 @@ final class RecordingHandler: Sendable {
   }
   func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow] {
     request.all ? [DropRow(reason: "runt", place: "port vm1", count: 0, description: "too short")] : []
+  }
+  func handle(_ request: ShowDroppedFrames) async throws(ControlError) -> DroppedFramesAnswer {
+    let octets: [UInt8] = [0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0x81, 0, 0xf0, 0x4d, 0x86, 0xdd, 0x60, 1]
+    return DroppedFramesAnswer(
+      reason: request.reason, description: "not bound", count: 7,
+      frames: [
+        DroppedFrameRow(microseconds: 1_000_000_000_000_007, port: "vm1", vni: 5001, vtep: nil, length: 90, octets: octets)
+      ], note: "some were never read", vxlanPort: 4789)
   }
   func handle(_ request: ShowMulticast) async throws(ControlError) -> [MulticastRow] { [] }
   func handle(_ request: ShowUnderlay) async throws(ControlError) -> [UnderlayRow] {

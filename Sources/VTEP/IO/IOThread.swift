@@ -120,10 +120,13 @@ struct IOThread: ~Copyable {
 
   private mutating func drop(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, port: PortIndex) {
     var byteCount: UInt64 = 0
-    for position in 0..<count { byteCount &+= UInt64(cdpdk_mbuf_length(batch[position])) }
+    for position in 0..<count {
+      let mbuf = Mbuf(batch[position].unsafelyUnwrapped)
+      byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
+      counters.countDrop(mbuf, port: port, .receiveFull)
+    }
     cdpdk_mbuf_free_bulk(batch, UInt32(truncatingIfNeeded: count))
     counters.ports[Int(port)].addReceived(packets: UInt64(truncatingIfNeeded: count), bytes: byteCount)
-    counters.drop(port: port, .receiveFull).pointee.add(UInt64(truncatingIfNeeded: count))
   }
 
   // -- to the NIC -------------------------------------------------------------------------------------------------------

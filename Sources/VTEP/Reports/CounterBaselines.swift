@@ -1,6 +1,7 @@
 // CounterBaselines: an index may have had another owner before; what it counted then is subtracted. What an earlier run of the daemon has
 // counted is added.
 
+import CDPDK
 import Encap
 import MACTable
 
@@ -9,6 +10,10 @@ struct CounterBaselines {
   private var portDrops: [PortIndex: [UInt64]] = [:]
   private var bindings: [UInt32: TrafficReport] = [:]
   private var vteps: [VTEPIndex: TrafficReport] = [:]
+  private var domainDrops: [DomainIndex: [UInt64]] = [:]
+  private var vtepDrops: [VTEPIndex: [UInt64]] = [:]
+  /// Time-stamp counter when a port got its index.
+  private(set) var portTimes: [PortIndex: UInt64] = [:]
   private var domains: [DomainIndex: (traffic: TrafficReport, flooded: UInt64, storms: [UInt64])] = [:]
   /// What an earlier run has counted of an uplink's NIC or tap, and where it dropped frames.
   private(set) var earlierUplinks: [PortIndex: EarlierUplink] = [:]
@@ -26,6 +31,7 @@ struct CounterBaselines {
   mutating func reset(port index: PortIndex, counters: [WorkerCounters]) {
     ports[index] = Self.sum(counters) { $0.ports + Int(index) }
     portDrops[index] = Self.drops(index, counters)
+    portTimes[index] = cdpdk_cycles()
   }
 
   /// - Parameter vlan: 0 = untagged.
@@ -36,12 +42,16 @@ struct CounterBaselines {
 
   mutating func reset(vtep index: VTEPIndex, counters: [WorkerCounters]) {
     vteps[index] = Self.sum(counters) { $0.vteps + Int(index) }
+    let drops = Self.drops(counters) { $0.drop(vtep: index, $1) }
+    vtepDrops[index] = drops.allSatisfy { $0 == 0 } ? nil : drops
   }
 
   mutating func reset(domain index: DomainIndex, counters: [WorkerCounters]) {
     domains[index] = (
       Self.sum(counters) { $0.domains + Int(index) }, Self.flooded(index, counters), Self.stormDrops(index, counters)
     )
+    let drops = Self.drops(counters) { $0.drop(domain: index, $1) }
+    domainDrops[index] = drops.allSatisfy { $0 == 0 } ? nil : drops
   }
 
   // -- counts of an earlier run ------------------------------------------------------------------------------------------
@@ -72,13 +82,11 @@ struct CounterBaselines {
 
   // -- reports -----------------------------------------------------------------------------------------------------------
 
-  /// By reason, in all places, those that are gone included.
-  func dropTotals(_ counters: [WorkerCounters]) -> [UInt64] {
-    DropReason.allCases.map { reason in
-      let earlier = earlierDropTotals.isEmpty ? 0 : earlierDropTotals[Int(reason.rawValue)]
-      return counters.reduce(earlier) { sum, worker in
-        (0..<Limits.ports).reduce(sum) { $0 &+ worker.drop(port: PortIndex(rawValue: UInt16($1)), reason).pointee.value }
-      }
+  /// In all places, those that are gone included.
+  func dropTotal(_ reason: DropReason, _ counters: [WorkerCounters]) -> UInt64 {
+    let earlier = earlierDropTotals.isEmpty ? 0 : earlierDropTotals[Int(reason.rawValue)]
+    return counters.reduce(earlier) { sum, worker in
+      (0..<Limits.ports).reduce(sum) { $0 &+ worker.drop(port: PortIndex(rawValue: UInt16($1)), reason).pointee.value }
     }
   }
 
@@ -121,22 +129,35 @@ struct CounterBaselines {
 
   /// Per class of flooded frames, in order of raw values.
   func stormDrops(domain index: DomainIndex, _ counters: [WorkerCounters]) -> [UInt64] {
-    let now = Self.stormDrops(index, counters)
-    guard let before = domains[index]?.storms else { return now }
-    return zip(now, before).map { $0 &- $1 }
+    Self.difference(Self.stormDrops(index, counters), domains[index]?.storms)
   }
 
   /// Per drop reason, in order of raw values.
   func drops(port index: PortIndex, _ counters: [WorkerCounters]) -> [UInt64] {
-    let now = Self.drops(index, counters)
-    guard let before = portDrops[index] else { return now }
+    Self.difference(Self.drops(index, counters), portDrops[index])
+  }
+
+  func drops(domain index: DomainIndex, _ counters: [WorkerCounters]) -> [UInt64] {
+    Self.difference(Self.drops(counters) { $0.drop(domain: index, $1) }, domainDrops[index])
+  }
+
+  func drops(vtep index: VTEPIndex, _ counters: [WorkerCounters]) -> [UInt64] {
+    Self.difference(Self.drops(counters) { $0.drop(vtep: index, $1) }, vtepDrops[index])
+  }
+
+  private static func difference(_ now: [UInt64], _ before: [UInt64]?) -> [UInt64] {
+    guard let before else { return now }
     return zip(now, before).map { $0 &- $1 }
   }
 
   private static func drops(_ index: PortIndex, _ counters: [WorkerCounters]) -> [UInt64] {
-    DropReason.allCases.map { reason in
-      counters.reduce(0) { $0 &+ $1.drop(port: index, reason).pointee.value }
-    }
+    drops(counters) { $0.drop(port: index, $1) }
+  }
+
+  private static func drops(
+    _ counters: [WorkerCounters], _ at: (WorkerCounters, DropReason) -> UnsafeMutablePointer<Counter>
+  ) -> [UInt64] {
+    DropReason.allCases.map { reason in counters.reduce(0) { $0 &+ at($1, reason).pointee.value } }
   }
 
   private static func stormDrops(_ index: DomainIndex, _ counters: [WorkerCounters]) -> [UInt64] {

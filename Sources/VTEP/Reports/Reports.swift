@@ -98,13 +98,6 @@ public struct VTEPReport: Sendable {
   public var traffic: TrafficReport
 }
 
-public struct DropReport: Sendable {
-  public var reason: DropReason
-  /// Port or underlay device that the frame came in at (or, when sending failed, was to leave by).
-  public var place: String
-  public var count: UInt64
-}
-
 /// The MAC table as a whole.
 public struct MACTableReport: Sendable {
   public var entries: Int

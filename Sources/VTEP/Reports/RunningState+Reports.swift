@@ -140,20 +140,6 @@ extension RunningState {
     }
   }
 
-  /// - Parameter all: also reasons that have not occurred.
-  public func dropReports(all: Bool) -> [DropReport] {
-    let places =
-      ports.values.map { ($0.index, $0.settings.name) } + underlay.devices.flatMap(\.places)
-    return places.sorted { $0.1 < $1.1 }.flatMap { index, name in
-      zip(DropReason.allCases, baselines.drops(port: index, counters)).compactMap { reason, count in
-        count > 0 || all ? DropReport(reason: reason, place: name, count: count) : nil
-      }
-    }
-  }
-
-  /// By reason, in all places, those that are gone included.
-  public func dropTotals() -> [UInt64] { baselines.dropTotals(counters) }
-
   public func macTableReport() -> MACTableReport {
     learner.write {
       MACTableReport(

@@ -1,6 +1,7 @@
 // WorkerCounters: what one worker counts, in memory that only it writes. Readers sum over the workers and may see a
 // value a moment old, never a torn one.
 
+import CDPDK
 import Encap
 import Glibc
 import MACTable
@@ -79,6 +80,11 @@ struct WorkerCounters: @unchecked Sendable {
   private let ignored: UnsafeMutablePointer<Counter>
   /// `Limits.ports` rows of `DropReason.count`.
   private let drops: UnsafeMutablePointer<Counter>
+  /// The same drops, where they are known: rows of `DropReason.count` for domains and VTEPs.
+  private let domainDrops: UnsafeMutablePointer<Counter>
+  private let vtepDrops: UnsafeMutablePointer<Counter>
+  /// The last frames that were dropped.
+  let droppedFrames = DroppedFrames()
   /// `Limits.ports` rows of `HostFrameClass.count`: frames from the NIC of an owned uplink to its tap, or from the tap; and those of them
   /// that exceeded the limit of their class.
   private let hostFrames: UnsafeMutablePointer<Counter>
@@ -97,6 +103,8 @@ struct WorkerCounters: @unchecked Sendable {
     flooded = try Self.counters(Limits.domains)
     storms = try Self.counters(Limits.domains * FloodClass.count)
     drops = try Self.counters(Limits.ports * DropReason.count)
+    domainDrops = try Self.counters(Limits.domains * DropReason.count)
+    vtepDrops = try Self.counters(Limits.vteps * DropReason.count)
     hostFrames = try Self.counters(Limits.ports * HostFrameClass.count)
     hostDrops = try Self.counters(Limits.ports * HostFrameClass.count)
     refusals = try Self.counters(Limits.ports)
@@ -105,6 +113,24 @@ struct WorkerCounters: @unchecked Sendable {
   @inline(always)
   func drop(port: PortIndex, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
     drops + (Int(port) * DropReason.count + Int(reason.rawValue))
+  }
+
+  @inline(always)
+  func drop(domain: DomainIndex, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
+    domainDrops + (Int(domain) * DropReason.count + Int(reason.rawValue))
+  }
+
+  @inline(always)
+  func drop(vtep: VTEPIndex, _ reason: DropReason) -> UnsafeMutablePointer<Counter> {
+    vtepDrops + (Int(vtep) * DropReason.count + Int(reason.rawValue))
+  }
+
+  /// Counts and keeps a frame that a thread other than a worker drops, and then frees.
+  func countDrop(_ mbuf: Mbuf, port: PortIndex, _ reason: DropReason) {
+    drop(port: port, reason).pointee.add(1)
+    let now = cdpdk_cycles()
+    guard droppedFrames.admits(reason, now: now) else { return }
+    droppedFrames.keep(mbuf, reason, port: port, vni: DropContext.noVNI, vtep: IPAddress(high: 0, low: 0), now: now)
   }
 
   /// Frames that have come in at a NIC or tap and went on to the other.

@@ -120,7 +120,7 @@ final class SlowPath: Sendable {
 
   // -- from the workers --------------------------------------------------------------------------------------------------
 
-  private func takePunts() {
+  func takePunts() {
     let taps = state.withLock { $0.taps }
     var item = SlowPathItem()
     for ring in punts {
@@ -139,7 +139,7 @@ final class SlowPath: Sendable {
     guard let raw = item.mbuf else { return }
     let mbuf = Mbuf(raw)
     if tap?.write(mbuf.start, byteCount: mbuf.byteCount) != true {
-      counters.drop(port: item.port, .puntTapDown).pointee.add(1)
+      counters.countDrop(mbuf, port: item.port, .puntTapDown)
     }
     mbuf.free()
   }
@@ -169,7 +169,7 @@ final class SlowPath: Sendable {
           break
         }
         guard !ControlFrame.isGeneralTraffic(mbuf.bytes) else {
-          counters.drop(port: port, .puntNotControl).pointee.add(1)
+          counters.countDrop(mbuf, port: port, .puntNotControl)
           mbuf.free()
           continue
         }

@@ -167,6 +167,7 @@ struct Worker: ~Copyable {
     guestRounds = .allocate(capacity: Limits.receiveQueues)
     guestRounds.initialize(repeating: 0, count: Limits.receiveQueues)
     snapshot = Self.current(context.shared)
+    counters.droppedFrames.begin()
   }
 
   deinit {
@@ -238,12 +239,5 @@ struct Worker: ~Copyable {
     if batchCount != 0 { flushBatches() } else if controlCount != 0 { flushControlFrames() }
     if sentLearnEvents { wakeLearner() }
     return total
-  }
-
-  /// Counts the drop and frees the frame.
-  @inline(always)
-  mutating func drop(_ mbuf: Mbuf, port: PortIndex, _ reason: DropReason) {
-    counters.drop(port: port, reason).pointee.add(1)
-    mbuf.free()
   }
 }

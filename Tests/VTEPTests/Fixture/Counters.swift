@@ -31,6 +31,7 @@ struct CounterValues {
   fileprivate var domains: [(received: Traffic, sent: Traffic)]
   fileprivate var flooded: [UInt64]
   fileprivate var eventsLost: UInt64
+  private var kept: [UInt64]
 
   init(_ counters: WorkerCounters) {
     let places = Place.allCases.map { Int($0.rawValue) }
@@ -42,6 +43,7 @@ struct CounterValues {
     domains = (0..<8).map { Self.both(counters.domains + $0) }
     flooded = (0..<8).map { counters.flooded[$0].value }
     eventsLost = counters.activity.pointee.learnEventsLost.value
+    kept = DropReason.allCases.map(counters.droppedFrames.keptCount)
   }
 
   private static func both(_ counters: UnsafeMutablePointer<TrafficCounters>) -> (received: Traffic, sent: Traffic) {
@@ -61,6 +63,11 @@ struct CounterValues {
       }
     }
     return result
+  }
+
+  /// Dropped frames that were kept for reports.
+  func kept(_ reason: DropReason, since before: CounterValues) -> Int {
+    Int(kept[Int(reason.rawValue)] - before.kept[Int(reason.rawValue)])
   }
 
   func received(_ place: Place, since before: CounterValues) -> Traffic {

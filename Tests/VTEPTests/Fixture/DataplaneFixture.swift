@@ -20,6 +20,8 @@ final class DataplaneFixture {
   var taken = [Traffic](repeating: Traffic(), count: Place.allCases.count)
   /// What the counters were when they were looked at last.
   var base: CounterValues
+  /// The same at the beginning.
+  let start: CounterValues
 
   /// - Parameter shared: a fixture that lives beside others has its own.
   init(
@@ -44,7 +46,8 @@ final class DataplaneFixture {
     publisher = SnapshotPublisher(shared: shared)
     publisher.publish(model)
     worker = Worker(Self.context(0, test, table.reader, shared))
-    base = CounterValues(test.counters[0])
+    start = CounterValues(test.counters[0])
+    base = start
     _ = Sighting.takeAll(test.learnRings[0])
   }
 

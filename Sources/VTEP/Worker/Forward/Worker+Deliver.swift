@@ -11,7 +11,7 @@ extension Worker {
   mutating func deliver(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex) {
     let port = snapshot.pointee.ports + Int(target.port)
     guard port.pointee.isUp else {
-      drop(mbuf, port: ingress, .portDown)
+      drop(mbuf, port: ingress, .portDown, dropContext(target))
       return
     }
     if mbuf.hasRequest {
@@ -53,7 +53,7 @@ extension Worker {
     _ mbuf: Mbuf, wireByteCount: Int, to target: LocalTarget, _ port: UnsafePointer<PortEntry>, ingress: PortIndex, mayJoin: Bool
   ) {
     guard wireByteCount <= Int(port.pointee.maxFrameByteCount) || fitsWithTag(mbuf, byteCount: wireByteCount, to: target) else {
-      drop(mbuf, port: ingress, .tooBigForPort)
+      drop(mbuf, port: ingress, .tooBigForPort, dropContext(target))
       return
     }
     guard target.vlan == 0 else {
@@ -63,7 +63,7 @@ extension Worker {
     let features = port.pointee.features
     if !features.isDisjoint(with: .inspectsDelivered) {
       if features.contains(.guardsVLANs), entersVLAN(mbuf, port) {
-        drop(mbuf, port: ingress, .carriedVLANBound)
+        drop(mbuf, port: ingress, .carriedVLANBound, dropContext(target))
         return
       }
       if mayJoin, !features.isDisjoint(with: .takesSegments), coalesce(mbuf, port: target.port, features: features) { return }
@@ -95,7 +95,7 @@ extension Worker {
     let tag = target.vlan | mbuf.notedTag & Self.priorityMask
     let tpid = UInt32(snapshot.pointee.ports[Int(target.port)].tpid)
     guard let tagged = mbuf.insertingTag(tpid &<< 16 | UInt32(tag), pool: pool, chains: chains) else {
-      drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
+      drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers, dropContext(target))
       return
     }
     if var request {

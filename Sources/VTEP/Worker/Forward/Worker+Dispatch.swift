@@ -49,7 +49,7 @@ extension Worker {
     case .awaited:
       hold(mbuf, for: staged.pointee.destinationKey, seenAt: staged.pointee.seenAt)
     case .drop(let reason):
-      drop(mbuf, port: ingress, reason)
+      drop(mbuf, port: ingress, reason, DropContext(staged))
     }
   }
 }

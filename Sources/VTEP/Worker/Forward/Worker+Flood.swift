@@ -21,16 +21,17 @@ extension Worker {
       source.place = LocalTarget(port: ingress, vlan: seenAt.vlan)
       source.isIsolated = snapshot.pointee.ports[Int(ingress)].features.contains(.isIsolated)
     }
+    let context = DropContext(domain: domain, vtep: seenAt.isVTEP && seenAt != StagedFrame.noLocation ? seenAt.vtep : .absent)
     let (firstRemote, remotes) = range(scope, entry)
     let locals = localReceivers(entry, of: source)
     guard locals + remotes > 0 else {
-      drop(mbuf, port: ingress, reasonForNobody(entry, source))
+      drop(mbuf, port: ingress, reasonForNobody(entry, source), context)
       return
     }
     if entry.pointee.storm != DomainEntry.unlimited, isLimited,
       let reason = vniStormReason(mbuf, domain: domain, storm: entry.pointee.storm)
     {
-      drop(mbuf, port: ingress, reason)
+      drop(mbuf, port: ingress, reason, context)
       return
     }
     if source.place != nil {
@@ -42,10 +43,10 @@ extension Worker {
     let targets = snapshot.pointee.floodTargets + firstRemote
     for index in 0..<remotes {
       left -= 1
-      guard let copy = next(mbuf, isLast: left == 0, ingress: ingress) else { continue }
+      guard let copy = next(mbuf, isLast: left == 0, ingress: ingress, context) else { continue }
       sendToVTEP(copy, vtep: targets[index], domain: domain, ingress: ingress)
     }
-    floodLocally(mbuf, entry, of: source, left: left, ingress: ingress)
+    floodLocally(mbuf, entry, of: source, left: left, ingress: ingress, context)
   }
 
   /// Range of `floodTargets`.
@@ -96,22 +97,22 @@ extension Worker {
   }
 
   private mutating func floodLocally(
-    _ mbuf: Mbuf, _ entry: UnsafePointer<DomainEntry>, of source: FloodSource, left: Int, ingress: PortIndex
+    _ mbuf: Mbuf, _ entry: UnsafePointer<DomainEntry>, of source: FloodSource, left: Int, ingress: PortIndex, _ context: DropContext
   ) {
     var left = left
     let locals = snapshot.pointee.localTargets + Int(entry.pointee.firstLocal)
     for index in 0..<Int(entry.pointee.localCount) where reaches(locals[index], from: source) {
       left -= 1
-      guard let copy = next(mbuf, isLast: left == 0, ingress: ingress) else { continue }
+      guard let copy = next(mbuf, isLast: left == 0, ingress: ingress, context) else { continue }
       deliver(copy, to: locals[index], ingress: ingress)
     }
   }
 
   /// The frame itself for its last receiver, a clone for the others. Nil, and counted, when no buffer is available.
-  private mutating func next(_ mbuf: Mbuf, isLast: Bool, ingress: PortIndex) -> Mbuf? {
+  private mutating func next(_ mbuf: Mbuf, isLast: Bool, ingress: PortIndex, _ context: DropContext) -> Mbuf? {
     if isLast { return mbuf }
     if let clone = mbuf.clone(from: pool) { return clone }
-    counters.drop(port: ingress, .noBuffers).pointee.add(1)
+    countDrop(mbuf, port: ingress, .noBuffers, context)
     return nil
   }
 }

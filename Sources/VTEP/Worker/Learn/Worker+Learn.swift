@@ -95,7 +95,7 @@ extension Worker {
         continue
       }
       if let reason = Self.refusal(of: staged, known, isFromOverlay: isFromOverlay) {
-        drop(Mbuf(raw), port: portIndex, reason)
+        drop(Mbuf(raw), port: portIndex, reason, DropContext(staged))
         frames[position] = nil
       } else {
         learnSource(staged, known)

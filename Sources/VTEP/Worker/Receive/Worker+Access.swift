@@ -104,7 +104,7 @@ extension Worker {
         if !Mbuf(raw).isPlain || Mbuf(raw).byteCount < InnerFlow.everydayByteCount { isBurstPlain = false }
         continue
       }
-      drop(Mbuf(raw), port: portIndex, reason)
+      drop(Mbuf(raw), port: portIndex, reason, DropContext(domain: stage[index].destinationKey.domain))
       frames[index] = nil
       refused.frames &+= 1
       refused.bytes &+= UInt64(truncatingIfNeeded: byteCount)
@@ -160,7 +160,7 @@ extension Worker {
     let features = port.pointee.features
     if !features.isDisjoint(with: .checksReceived) {
       if features.contains(.offersOffloads), let reason = acceptRequest(mbuf) {
-        drop(mbuf, port: place.port, reason)
+        drop(mbuf, port: place.port, reason, DropContext(domain: source.domain))
         return false
       }
       if features.contains(.isPoliced) {
@@ -181,8 +181,8 @@ extension Worker {
     let byteCount = UInt64(truncatingIfNeeded: mbuf.byteCount)
     let ethernet = EthernetHeader(unchecked: mbuf.bytes, at: 0)
     switch consumeTag(mbuf, port: port) {
-    case .refused(let reason):
-      drop(mbuf, port: portIndex, reason)
+    case .refused(let reason, let domain):
+      drop(mbuf, port: portIndex, reason, DropContext(domain: domain))
       return false
     case .bound(let domain, let vlan):
       guard
@@ -201,7 +201,8 @@ extension Worker {
 
   private enum TaggedBinding {
     case bound(domain: DomainIndex, vlan: UInt16)
-    case refused(DropReason)
+    /// With the domain of a frame whose tag was removed.
+    case refused(DropReason, DomainIndex = .absent)
   }
 
   /// A tagged frame belongs to its VLAN's binding, which consumes the tag; without one, to the untagged binding if that VNI carries tags
@@ -229,8 +230,8 @@ extension Worker {
     }
     guard removeTag(mbuf) else { return .refused(.runtFrame) }
     // A second tag may be truncated.
-    guard let inner = EthernetView(mbuf.bytes) else { return .refused(.runtFrame) }
-    if inner.isTagged && !snapshot.pointee.domains[Int(domain)].carriesInnerVLAN { return .refused(.innerVLAN) }
+    guard let inner = EthernetView(mbuf.bytes) else { return .refused(.runtFrame, domain) }
+    if inner.isTagged && !snapshot.pointee.domains[Int(domain)].carriesInnerVLAN { return .refused(.innerVLAN, domain) }
     // Priority and DEI are kept. If both are zero, the tag matters only if the table has a DSCP for priority 0.
     let priority = tag & Self.priorityMask
     if priority != 0 || snapshot.pointee.dscpOfPCP[0] != 0 { mbuf.notedTag = priority }

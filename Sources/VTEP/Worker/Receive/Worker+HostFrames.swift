@@ -121,8 +121,8 @@ extension Worker {
     let port = snapshot.pointee.ports + Int(portIndex)
     let batch = controlFrames + position
     guard port.pointee.isAttached else {
+      countDrops(batch, 0..<count, port: portIndex, .portDown)
       cdpdk_mbuf_free_bulk(batch, UInt32(truncatingIfNeeded: count))
-      counters.drop(port: portIndex, .portDown).pointee.add(UInt64(truncatingIfNeeded: count))
       return count
     }
     var size = BatchSize(frames: count, bytes: 0)

@@ -94,13 +94,22 @@ extension Worker {
       item.vtep = sender
       item.probe = probe
       sendToSlowPath(item, budget: portIndex)
-      drop(mbuf, port: portIndex, .loopProbe)
+      dropInner(mbuf, at: offset, port: portIndex, .loopProbe, domain: domain, sender: sender)
       return true
     }
     guard destination.isLinkLocalControl else { return false }
     if domain.pointee.tunnelsControl && !destination.isMACControl { return false }
-    drop(mbuf, port: portIndex, .innerLinkLocalControl)
+    dropInner(mbuf, at: offset, port: portIndex, .innerLinkLocalControl, domain: domain, sender: sender)
     return true
+  }
+
+  /// Drops the frame inside a packet, of which what is in front of it is of no interest.
+  private mutating func dropInner(
+    _ mbuf: Mbuf, at offset: Int, port: PortIndex, _ reason: DropReason, domain: UnsafePointer<DomainEntry>, sender: IPAddress
+  ) {
+    _ = mbuf.removeFront(offset)
+    let context = DropContext(domain: DomainIndex(domain - snapshot.pointee.domains), vtep: snapshot.pointee.vtep(at: sender))
+    drop(mbuf, port: port, reason, context)
   }
 
   /// The probe in a frame, if this daemon sent it. Other daemons' probes are ordinary multicast, so that they find their way

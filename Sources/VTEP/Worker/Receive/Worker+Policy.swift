@@ -22,7 +22,7 @@ extension Worker {
       guard let raw = frames[index] else { continue }
       let staged = stage[index]
       if let reason = refusal(Mbuf(raw), staged, policy, state) {
-        drop(Mbuf(raw), port: portIndex, reason)
+        drop(Mbuf(raw), port: portIndex, reason, DropContext(domain: staged.sourceKey.domain))
         frames[index] = nil
       } else {
         stageFrame(at: index, source: staged.sourceKey, destination: staged.destinationKey, seenAt: staged.seenAt)

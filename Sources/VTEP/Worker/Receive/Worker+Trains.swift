@@ -87,7 +87,7 @@ extension Worker {
     let offset = UInt16(truncatingIfNeeded: cdpdk_mbuf_noted_checksum(mbuf.raw))
     cdpdk_mbuf_note_checksum(mbuf.raw, UInt16(truncatingIfNeeded: checksumStart &- arrival.innerOffset), offset)
     if let reason = acceptRequest(mbuf) {
-      drop(mbuf, port: portIndex, reason)
+      drop(mbuf, port: portIndex, reason, DropContext(domain: snapshot.pointee.domain(of: arrival.vni), vtep: arrival.vtep))
       return
     }
     var arrival = arrival
@@ -115,11 +115,13 @@ extension Worker {
       let byteCount = min(left, size)
       left &-= byteCount
       guard let datagram = reader.take(byteCount, slicePool: slicePool, pool: pool, largePool: largePool) else {
-        counters.drop(port: portIndex, .noBuffers).pointee.add(1)
+        countDrop(mbuf, port: portIndex, .noBuffers)
         continue
       }
       if let reason = OuterPacket.vxlanFault(datagram.bytes) {
-        drop(datagram, port: portIndex, reason)
+        // The train says who sent it.
+        countDrop(mbuf, port: portIndex, reason, DropContext(vtep: arrival.vtep))
+        datagram.free()
         continue
       }
       arrival.vni = OuterPacket.vni(datagram.bytes)

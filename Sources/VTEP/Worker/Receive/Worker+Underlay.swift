@@ -75,7 +75,7 @@ extension Worker {
         mbuf.keep(outer.innerByteCount, from: Outer.byteCount)
         if outer.trafficClass != 0, !inherit(outer.trafficClass, mbuf) {
           receivedBytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount &+ Outer.byteCount)
-          drop(mbuf, port: portIndex, .ecnForbidden)
+          drop(mbuf, port: portIndex, .ecnForbidden, DropContext(domain: run.domain, vtep: vtep))
           frames[index] = nil
           continue
         }
@@ -219,7 +219,7 @@ extension Worker {
       return
     }
     guard outer.outcome == .notVXLAN else {
-      drop(mbuf, port: portIndex, outer.reason)
+      drop(mbuf, port: portIndex, outer.reason, DropContext(vtep: snapshot.pointee.vtep(at: outer.source)))
       return
     }
     counters.ignored(port: portIndex, IgnoredCause(mbuf.bytes)).pointee.add(1)
@@ -241,7 +241,7 @@ extension Worker {
       handToKernel(mbuf, portIndex: portIndex)
       return nil
     }
-    counters.drop(port: portIndex, reason).pointee.add(UInt64(packets))
+    countDrop(mbuf, port: portIndex, reason, DropContext(vtep: vtep), packets: packets)
     mbuf.free()
     return nil
   }
@@ -280,12 +280,12 @@ extension Worker {
   mutating func admit(_ mbuf: Mbuf, _ arrival: Arrival, isStripped: Bool, portIndex: PortIndex, to position: Int) -> Bool {
     let domain = snapshot.pointee.domain(of: arrival.vni)
     guard domain != .absent else {
-      drop(mbuf, port: portIndex, .unknownVNI)
+      dropInner(mbuf, arrival, port: portIndex, .unknownVNI)
       return false
     }
     let entry = snapshot.pointee.domains + Int(domain)
     if entry.pointee.acceptsOnlyPeers && !isPeer(arrival.vtep, of: entry) {
-      drop(mbuf, port: portIndex, .peerNotAllowed)
+      dropInner(mbuf, arrival, port: portIndex, .peerNotAllowed)
       return false
     }
 
@@ -297,21 +297,21 @@ extension Worker {
       return false
     }
     guard !inner.source.isMulticast else {
-      drop(mbuf, port: portIndex, .innerSourceMulticast)
+      dropInner(mbuf, arrival, port: portIndex, .innerSourceMulticast)
       return false
     }
     guard !inner.source.isZero else {
-      drop(mbuf, port: portIndex, .innerSourceZero)
+      dropInner(mbuf, arrival, port: portIndex, .innerSourceZero)
       return false
     }
     // Removes Ethernet padding behind the frame.
     if !isStripped { mbuf.keep(arrival.innerByteCount, from: arrival.innerOffset) }
     if arrival.trafficClass != 0, !inherit(arrival.trafficClass, mbuf) {
-      drop(mbuf, port: portIndex, .ecnForbidden)
+      drop(mbuf, port: portIndex, .ecnForbidden, DropContext(domain: domain, vtep: arrival.vtep))
       return false
     }
     if inner.isTagged, let reason = takeInnerTag(mbuf, domain: entry) {
-      drop(mbuf, port: portIndex, reason)
+      drop(mbuf, port: portIndex, reason, DropContext(domain: domain, vtep: arrival.vtep))
       return false
     }
 
@@ -327,6 +327,18 @@ extension Worker {
     }
     stageFrame(at: position, source: source, destination: MACKey(domain: domain, mac: inner.destination), seenAt: seenAt)
     return true
+  }
+
+  /// Drops a packet whose outer headers, if they are still there, are in order.
+  @inline(never)
+  private mutating func dropInner(_ mbuf: Mbuf, _ arrival: Arrival, port: PortIndex, _ reason: DropReason) {
+    var context = DropContext(domain: snapshot.pointee.domain(of: arrival.vni), vtep: arrival.vtep, vni: arrival.vni.rawValue)
+    // A datagram of a train has no more in front than its VXLAN header, and a stripped frame nothing.
+    if arrival.innerOffset <= OuterHeader.vxlanByteCount {
+      _ = mbuf.removeFront(arrival.innerOffset)
+      if context.domain != .absent { context.vni = DropContext.noVNI }
+    }
+    drop(mbuf, port: port, reason, context)
   }
 
   /// Copies congestion from the outer traffic class to the inner frame (RFC 6040), and notes the DSCP as the priority of a tag that

@@ -55,9 +55,8 @@ extension Worker {
     // What was left in the ring before may have been refused, too.
     var sent = BatchSize(frames: max(count &- refused, 0), bytes: size.bytes)
     for position in count..<size.frames { sent.bytes &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped)) }
-    if count < size.frames {
-      counters.drop(port: portIndex, .transmitFull).pointee.add(UInt64(truncatingIfNeeded: size.frames &- count))
-    }
+    if count < size.frames { countDrops(batch, count..<size.frames, port: portIndex, .transmitFull) }
+    // Which ones, the kernel does not say.
     if refused != 0 { counters.drop(port: portIndex, .refusedByKernel).pointee.add(UInt64(truncatingIfNeeded: refused)) }
     cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
     return sent

@@ -11,7 +11,7 @@ extension Worker {
   mutating func sendToVTEP(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex) {
     let hops = snapshot.pointee.nextHops[Int(vtep)]
     guard hops.count > 0 else {
-      drop(mbuf, port: ingress, snapshot.pointee.vteps[Int(vtep)].obstacle)
+      drop(mbuf, port: ingress, snapshot.pointee.vteps[Int(vtep)].obstacle, DropContext(domain: domain, vtep: vtep))
       return
     }
     let flow = InnerFlow(frame: mbuf.bytes)
@@ -29,7 +29,7 @@ extension Worker {
     _ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, _ flow: InnerFlow, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex
   ) {
     guard cdpdk_mbuf_headroom(mbuf.raw) >= UInt16(OuterHeader.ipv4ByteCount) else {
-      drop(mbuf, port: ingress, .noHeadroom)
+      drop(mbuf, port: ingress, .noHeadroom, DropContext(domain: domain, vtep: vtep))
       return
     }
     let innerByteCount = mbuf.byteCount
@@ -112,7 +112,7 @@ extension Worker {
     let dscp = mbuf.hasNotedTag ? priorityDSCP(mbuf.notedTag, adjacency, tunnel.flow) : 0
     guard let packet = mbuf.prepending(headerByteCount, pool: pool, chains: chains) else {
       // Only a shared frame needs a separate buffer for the header.
-      drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers)
+      drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers, DropContext(domain: tunnel.domain, vtep: tunnel.vtep))
       return
     }
     var header = MutableRawSpan(_unsafeStart: packet.start, byteCount: headerByteCount)
@@ -145,7 +145,7 @@ extension Worker {
   @inline(never)
   mutating func hold(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex) {
     guard held.hasRoom(for: mbuf, vtep: vtep, ingress: ingress) else {
-      drop(mbuf, port: ingress, .holdQueueFull)
+      drop(mbuf, port: ingress, .holdQueueFull, DropContext(domain: domain, vtep: vtep))
       return
     }
     guard let mbuf = spared(mbuf, port: ingress) else { return }
@@ -205,7 +205,7 @@ extension Worker {
       } else if !isCurrent(frame) {
         drop(frame.mbuf, port: frame.ingress, .heldTargetGone)
       } else if now > frame.expiry {
-        drop(frame.mbuf, port: frame.ingress, .neighborUnresolved)
+        drop(frame.mbuf, port: frame.ingress, .neighborUnresolved, DropContext(domain: frame.domain, vtep: frame.vtep))
       } else {
         resend(frame)
       }

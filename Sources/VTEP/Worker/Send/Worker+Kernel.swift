@@ -89,7 +89,8 @@ extension Worker {
       let position = Int(refusal.position)
       sent.bytes &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
       if isNoted { sentFrames[position].vlan = SentFrame.refused }
-      counters.drop(port: portIndex, .ofRefusal(refusal.errorNumber, isUnderlay: isUnderlay)).pointee.add(1)
+      countDrop(
+        Mbuf(batch[position].unsafelyUnwrapped), port: portIndex, .ofRefusal(refusal.errorNumber, isUnderlay: isUnderlay))
       counters.noteRefusal(port: portIndex, errorNumber: refusal.errorNumber, second: nowSeconds)
     }
     guard isNoted else { return sent }

@@ -75,7 +75,7 @@ extension Worker {
       var segmenter = Segmenter(mbuf, pool: pool)
       while !segmenter.isAtEnd {
         guard let segment = segmenter.next() else {
-          counters.drop(port: ingress, .noBuffers).pointee.add(1)
+          countDrop(mbuf, port: ingress, .noBuffers)
           break
         }
         sendFinished(segment, by: exit, ingress: ingress)

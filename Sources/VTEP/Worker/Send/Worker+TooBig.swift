@@ -10,7 +10,7 @@ extension Worker {
   @inline(never)
   mutating func refuseTooBig(_ mbuf: Mbuf, _ tunnel: Tunnel, ingress: PortIndex) {
     if snapshot.pointee.tooBigReplies.isSet { replyTooBig(mbuf, tunnel, ingress: ingress) }
-    drop(mbuf, port: ingress, .tooBigForUnderlay)
+    drop(mbuf, port: ingress, .tooBigForUnderlay, DropContext(domain: tunnel.domain, vtep: tunnel.vtep))
   }
 
   private mutating func replyTooBig(_ mbuf: Mbuf, _ tunnel: Tunnel, ingress: PortIndex) {

@@ -83,8 +83,8 @@ extension Worker {
     let batch = batches + batchIndex * Limits.transmitBatch
     let port = snapshot.pointee.ports + index
     guard port.pointee.isAttached else {
+      countDrops(batch, 0..<size.frames, port: portIndex, .portDown)
       cdpdk_mbuf_free_bulk(batch, UInt32(size.frames))
-      counters.drop(port: portIndex, .portDown).pointee.add(UInt64(size.frames))
       return
     }
 
@@ -146,8 +146,8 @@ extension Worker {
       for position in sent..<count {
         byteCount &-= UInt64(cdpdk_mbuf_length(batch[position].unsafelyUnwrapped))
       }
+      countDrops(batch, sent..<count, port: portIndex, port.pointee.fullReason)
       cdpdk_mbuf_free_bulk(batch + sent, UInt32(count - sent))
-      counters.drop(port: portIndex, port.pointee.fullReason).pointee.add(UInt64(count - sent))
     }
     return BatchSize(frames: sent, bytes: byteCount)
   }

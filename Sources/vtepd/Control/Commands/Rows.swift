@@ -181,6 +181,24 @@ extension DropRow {
   }
 }
 
+extension DropPlaceKind {
+  init(_ grouping: DropGrouping) {
+    switch grouping {
+    case .port: self = .port
+    case .vni: self = .vni
+    case .vtep: self = .vtep
+    }
+  }
+}
+
+extension DroppedFrameRow {
+  init(_ report: DroppedFrameReport) {
+    self.init(
+      microseconds: report.microseconds, port: report.port, vni: report.vni?.rawValue, vtep: report.vtep.map { "\($0)" },
+      length: report.byteCount, octets: report.octets)
+  }
+}
+
 extension HostClassRow {
   init(_ report: HostClassReport) {
     self.init(

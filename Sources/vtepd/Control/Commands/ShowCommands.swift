@@ -15,6 +15,7 @@ extension Daemon {
     commands.add(ShowPorts.self, handle)
     commands.add(ShowBindings.self, handle)
     commands.add(ShowDrops.self, handle)
+    commands.add(ShowDroppedFrames.self, handle)
     commands.add(ShowMulticast.self, handle)
     commands.add(ShowUnderlay.self, handle)
     commands.add(ShowWorkers.self, handle)
@@ -73,7 +74,26 @@ extension Daemon {
 
   func handle(_ request: ShowDrops) async throws(ControlError) -> [DropRow] {
     let isControlled = configuration.ovsdb != nil
-    return try running().running.dropReports(all: request.all).map { DropRow($0, isControlled: isControlled) }
+    return try running().running.dropReports(by: request.by.map(DropPlaceKind.init) ?? .port, all: request.all).map {
+      DropRow($0, isControlled: isControlled)
+    }
+  }
+
+  func handle(_ request: ShowDroppedFrames) async throws(ControlError) -> DroppedFramesAnswer {
+    guard let reason = DropReason(name: request.reason) else {
+      throw ControlError(
+        .invalidParameters, "reason: there is no drop reason '\(request.reason)'; vtepctl show drops --all lists them")
+    }
+    guard request.limit.map({ $0 > 0 }) ?? true else {
+      throw ControlError(.invalidParameters, "limit: must be 1 or more, not \(request.limit ?? 0)")
+    }
+    let current = try running().running
+    let count = current.dropTotal(reason)
+    let frames = current.droppedFrames(reason, limit: min(request.limit ?? 64, 64))
+    return DroppedFramesAnswer(
+      reason: reason.name, description: configuration.ovsdb != nil ? reason.descriptionUnderController : reason.description, count: count,
+      frames: frames.map(DroppedFrameRow.init),
+      note: count > UInt64(frames.count) ? reason.unseenFrames : nil, vxlanPort: current.vxlanPort)
   }
 
   func handle(_ request: ShowMulticast) async throws(ControlError) -> [MulticastRow] {
