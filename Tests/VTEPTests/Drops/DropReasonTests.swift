@@ -140,7 +140,7 @@ extension DataplaneTests {
     func puntTapDown() throws {
       try DataplaneFixture.run { plane in
         let test = plane.test
-        let slowPath = SlowPath(
+        let slowPath = try SlowPath(
           shared: test.shared, pool: test.runtime.pool, punts: test.punts, injections: test.injections, mailbox: Mailbox(), wakeWorker: {})
         plane.set(.puntsControl, .vm1)
         let frame = Frame.udp(from: DropCase.one, to: MACAddress(bits: 0x0180_c200_000e))
