@@ -1,14 +1,15 @@
 """`vtepctl trace`: what it says of a frame is what the wire shows when the same frame is sent, and it leaves nothing behind."""
 import json
 import struct
+import subprocess
 
 import pytest
 
-from lab import Capture, Site, wait_until
+from lab import Capture, ControlSession, Site, wait_until
 from lab.daemon import VTEPCTL, Refused
 from lab.frames import arp_request, tagged, udp_flow, vxlan4
 from lab.hosts import like_a_wire
-from lab.namespaces import end_process, run
+from lab.namespaces import end_process
 from lab.site import VNI
 
 
@@ -39,6 +40,15 @@ def pcapng(path, *packets):
             body = struct.pack("<IIIII", 0, 0, 0, len(packet), len(packet)) + packet + b"\x00" * (-len(packet) % 4)
             file.write(block(6, body))
     return path
+
+
+def is_armed(session):
+    try:
+        session("trace.live.end", trace=session("trace.live.start", src_mac="02:00:00:00:99:98", count=1)["trace"])
+        return False
+    except AssertionError as error:
+        assert "another one is running" in str(error)
+        return True
 
 
 def counters(daemon):
@@ -181,8 +191,9 @@ def test_bad_input_names_place_cause_and_remedy(lab, tmp_path):
     assert "3 hex digits are no whole number of octets" in refused(1, "--port", "vm1", "abc")
     assert "'g' at position 3 is no hex digit" in refused(1, "--port", "vm1", "00gg")
     assert "it is empty" in refused(1, "--port", "vm1", "")
-    assert "at most 65553" in refused(1, "--port", "vm1", "00" * 65554)
-    assert "at most 65485" in refused(1, "--from-vtep", "192.0.2.9", "--vni", VNI, "00" * 65500)
+    assert "at most 65553" in refused(1, "--port", "vm1", pcap(tmp_path / "long.pcap", bytes(65554)))
+    assert "at most 65485" in refused(
+        1, "--from-vtep", "192.0.2.9", "--vni", VNI, pcap(tmp_path / "long.pcap", bytes(65500)))
     assert "vni 16777216 is not from 0 to 16777215" in refused(1, "--from-vtep", "192.0.2.9", "--vni", 16777216, frame.hex())
     assert "has no IPv6 address" in refused(1, "--from-vtep", "2001:db8::9", "--vni", VNI, frame.hex())
     assert "no address of a host" in refused(1, "--from-vtep", "239.1.1.1", "--vni", VNI, frame.hex())
@@ -215,28 +226,16 @@ def test_live_frames(lab):
 
     def live(send, *arguments, count=3):
         process = lab.spawn(VTEPCTL, "--socket", daemon.socket_path, "--format", "json", "trace", "--live", "--count", count, *arguments,
-                            stdout=-1, text=True)
+                            stdout=subprocess.PIPE, text=True)
         try:
-            rows = []
-            wait_until(lambda: "is running" in second(), "the trace is armed")
-            for _ in range(count):
-                send()
-            for _ in range(count):
-                rows.append(json.loads(process.stdout.readline()))
-            assert process.wait(30) == 0
+            # Those that come before the trace is armed are not seen.
+            wait_until(lambda: (send(), process.poll())[1] is not None, "the trace ends")
+            assert process.returncode == 0
+            rows = [json.loads(line) for line in process.stdout]
+            assert len(rows) == count
             return rows
         finally:
             end_process(process)
-
-    def second():
-        """One trace at a time."""
-        done = run(VTEPCTL, "--socket", daemon.socket_path, "trace", "--live", "--count", 0, check=False)
-        assert done.returncode == 2
-        try:
-            daemon.ctl("trace", "--live", "--count", 1, "--vni", VNI, "--src-mac", "02:00:00:00:99:99", "--seconds", "0.1")
-        except Refused as refusal:
-            return refusal.message
-        return ""
 
     known = udp_flow(vm1.mac, vm2.mac, 7, 200)
     for row in live(lambda: raw.send(known), "--port", "vm1", "--dst-mac", vm2.mac):
@@ -252,6 +251,19 @@ def test_live_frames(lab):
     for row in live(lambda: back.send(udp_flow(vm2.mac, vm1.mac, 8, 90)), "--vni", VNI, "--src-mac", vm2.mac):
         assert row["happened"] == "sent 1 by vm1" and row["agrees"] and row["trace"]["stages"][0]["stage"] == "outer"
     assert vm1.ping(vm2.ipv4, 10) == 10
+    ping = vm1.namespace.popen("ping", "-n", "-q", "-i", "0.1", vm2.ipv4, stdout=subprocess.DEVNULL)
+    try:
+        text = daemon.table("trace", "--live", "--port", "u0", "--seconds", "30")
+        assert text.startswith("frame 1, worker 0: ") and "  result" in text
+    finally:
+        end_process(ping)
+    # One at a time; one that nobody asks for any more ends by itself.
+    session = ControlSession(daemon)
+    number = session("trace.live.start", src_mac="02:00:00:00:99:99", count=1)["trace"]
+    with pytest.raises(Refused, match="another one is running"):
+        daemon.ctl("trace", "--live")
+    assert session("trace.live.next", trace=number) == {"frames": [], "done": False}
+    wait_until(lambda: not is_armed(session), "the trace has ended")
     with pytest.raises(Refused, match="there is no such VNI; vtepctl show vnis lists them"):
         daemon.ctl("trace", "--live", "--vni", 77)
     with pytest.raises(Refused, match="no such port"):

@@ -60,6 +60,11 @@ struct LearnRing: @unchecked Sendable {
   /// Reports how many of the taken events have been processed.
   func decide(_ count: Int) { pending.decide(count) }
 
+  func deallocate() {
+    rte_ring_free(ring)
+    pending.deallocate()
+  }
+
   /// Forgets every event, as if none had been sent. For a ring whose sender and receiver are one.
   func forget() {
     var event = LearnEvent(key: MACKey(domain: 0, mac: .zero), vtep: IPAddress(high: 0, low: 0))

@@ -45,6 +45,8 @@ struct SlowPathRing: @unchecked Sendable {
     self.ring = ring
   }
 
+  func deallocate() { rte_ring_free(ring) }
+
   /// False when the ring is full: the caller keeps the item.
   func send(_ item: SlowPathItem) -> Bool {
     var item = item

@@ -137,11 +137,11 @@ extension DryWorker {
     }
     switch verdict {
     case .vtep(let vtep): run.remotes = [target(vtep, hash)]
-    case .flood(.domain), .awaited: run.remotes = targets(domain.pointee.firstFlood, domain.pointee.floodCount)
+    case .flood(.domain): run.remotes = targets(domain.pointee.firstFlood, domain.pointee.floodCount)
     case .flood(.list(let list)):
       let entry = snapshot.pointee.vteps + Int(list)
       run.remotes = targets(entry.pointee.firstMember, entry.pointee.memberCount)
-    case .flood(.localOnly), .local, .drop: break
+    case .flood(.localOnly), .local, .awaited, .drop: break
     }
     guard case .flood = verdict else { return }
     run.locals = (0..<Int(domain.pointee.localCount)).map { index in

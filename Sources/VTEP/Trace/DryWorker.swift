@@ -6,7 +6,7 @@
 // * copies of what workers share and take from: the limits of ports, storm control, the election of uplinks;
 // * a view of the current snapshot in which every device is a `FrameRecorder`. While it is in use, RCU keeps the snapshot.
 //
-// For one thread at a time, which need not be one of DPDK's.
+// For one thread at a time, which need not be one of DPDK's. Counters and shared state live as long as the process, as those of all workers.
 
 import CDPDK
 import Encap
@@ -50,9 +50,14 @@ final class DryWorker {
     counters = try WorkerCounters()
     self.reader = reader
     table = context.table
-    ring = try LearnRing(name: "learn-trace-\(number)")
-    punts = try SlowPathRing(name: "punt-trace-\(number)")
     pool = try runtime.makeTracePool("vtepd-trace-\(number)")
+    do throws(VTEPError) {
+      ring = try LearnRing(name: "learn-trace-\(number)")
+      punts = try SlowPathRing(name: "punt-trace-\(number)")
+    } catch {
+      rte_mempool_free(pool)
+      throw error
+    }
     bufferByteCount = runtime.maxFrameByteCount
     shared = .allocate(capacity: 1)
     shared.initialize(to: SharedState(learnerEvent: -1, rcu: context.shared.pointee.rcu, daemonID: context.shared.pointee.daemonID))
@@ -82,6 +87,18 @@ final class DryWorker {
     own.recorder = recorder
     worker = Worker(own)
     cdpdk_rcu_register(real.pointee.rcu, reader)
+  }
+
+  deinit {
+    cdpdk_rcu_unregister(real.pointee.rcu, reader)
+    // The worker holds no frame between two runs.
+    rte_mempool_free(pool)
+    ring.deallocate()
+    punts.deallocate()
+    recorder.pointee.deallocate()
+    recorder.deallocate()
+    ports.deallocate()
+    view.deallocate()
   }
 
   /// Forwards a frame as if it had just come in at a port, with the current snapshot, and sends nothing.

@@ -71,8 +71,27 @@ extension DataplaneTests {
         for domain in 0..<2 { plane.test.shared.pointee.stormStates[domain] = StormState(now: 0) }
       }
       // It was worth it.
-      #expect(leaving > 1500, "\(leaving) frames left")
+      #expect(leaving > 1000, "\(leaving) frames left")
       #expect(reasons.count > 25, "\(reasons.map(\.name).sorted())")
+    }
+
+    @Test("a dry worker with another MAC table does not agree")
+    func disagreementIsSeen() throws {
+      try DataplaneFixture.run(.ipv4, .untagged) { plane in
+        let other = try MACTable(capacity: 1024, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+        let dry = try DryWorker(
+          beside: DataplaneFixture.context(0, plane.test, other.reader, plane.test.shared), reader: UInt32(TestRuntime.workers),
+          runtime: plane.test.runtime)
+        var random = SeededRandom(state: 1)
+        let frame = Frame.udp(from: Topology.guest(1), to: Topology.guest(21))
+        let expected = try trace(frame, at: .vm1, dry, plane, now: 1)
+        let actual = send(frame, at: .vm1, plane, now: 1, &random)
+        #expect(expected != actual && expected.sent[.vm2] == [frame.hex] && actual.sent[.vm2] == nil)
+        plane.base = CounterValues(plane.test.counters[0])
+        plane.put = plane.put.map { _ in Traffic() }
+        plane.taken = plane.put
+        plane.test.learnRings[0].forget()
+      }
     }
 
     /// The dry run, and that it changed nothing.

@@ -107,6 +107,13 @@ struct PendingSightings: @unchecked Sendable {
     decidedCount.pointee.store(decidedCount.pointee.load(ordering: .relaxed) &+ UInt64(count), ordering: .releasing)
   }
 
+  func deallocate() {
+    words.deallocate()
+    awaited.deallocate()
+    decidedCount.deallocate()
+    sentCount.deallocate()
+  }
+
   /// Forgets everything. For a worker without readers.
   func forget() {
     for index in 0..<Self.ways * 2 << Self.bucketBits { words[index].store(0, ordering: .relaxed) }

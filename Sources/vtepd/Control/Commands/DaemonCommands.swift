@@ -15,6 +15,7 @@ extension Daemon {
     addVerifyCommands(to: &commands)
     addTraceCommands(to: &commands)
     addEventCommands(to: &commands)
+    addLiveTraceCommands(to: &commands)
     return commands
   }
 }
