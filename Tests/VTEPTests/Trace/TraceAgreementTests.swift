@@ -68,6 +68,7 @@ extension DataplaneTests {
         plane.taken = plane.put
         plane.test.learnRings[0].forget()
         for place in Place.allCases { plane.test.shared.pointee.policyStates[Int(place.rawValue)].reset(now: 0) }
+        plane.test.shared.pointee.uplinks.imitate(UplinkElection())
         for domain in 0..<2 { plane.test.shared.pointee.stormStates[domain] = StormState(now: 0) }
       }
       // It was worth it.
