@@ -64,9 +64,10 @@ extension Worker {
 
   /// The domain of a frame as it is on a local port; absent: it belongs to no binding.
   private mutating func domain(ofFrame mbuf: Mbuf, at port: UnsafePointer<PortEntry>) -> DomainIndex {
-    if let map = port.pointee.vlanDomains, let frame = EthernetView(mbuf.bytes), frame.isTagged, port.pointee.takesTag(frame.etherType) {
-      let domain = map[Int(frame.vlanID)]
-      if domain != .absent { return domain }
+    if let frame = EthernetView(mbuf.bytes), frame.isTagged {
+      if let map = port.pointee.vlanDomains, port.pointee.takesTag(frame.etherType), map[Int(frame.vlanID)] != .absent {
+        return map[Int(frame.vlanID)]
+      }
       // A tag that names a VLAN belongs to the untagged binding only where that carries tags.
       if frame.vlanID != 0, port.pointee.untaggedDomain != .absent,
         !snapshot.pointee.domains[Int(port.pointee.untaggedDomain)].carriesInnerVLAN

@@ -79,6 +79,15 @@ extension DataplaneTests {
       }
     }
 
+    @Test("the frame of a VLAN that is not bound has no VNI", arguments: Attachment.allCases)
+    func unbound(_ attachment: Attachment) throws {
+      try DataplaneFixture.run(.ipv4, attachment) { plane in
+        plane.sendRaw(DropCase.good.tagged(77), at: .vm1)
+        plane.expect(drops: [.vm1: [.vlanNotBound: 1]])
+        #expect(plane.test.counters[0].droppedFrames.frames(.vlanNotBound).last?.vni == nil)
+      }
+    }
+
     @Test("of a flood, the last frames that were looked at are kept, and all are counted")
     func flood() throws {
       try DataplaneFixture.run { plane in
