@@ -67,13 +67,14 @@ let package = Package(
     .target(
       name: "VTEP",
       dependencies: [
-        "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK", "CDPDKHeaders",
+        "Encap", "MACTable", "MulticastLearn", "Netlink", "CDPDK", "CDPDKHeaders", "CPCAP",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: viewSettings + dpdkSettings,
       // Ours is for DPDK's drivers, too (BackEnd.swift); the linker takes their connect@GLIBC_2.2.5 for another symbol.
       linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic-symbol=connect"])]),
     .target(name: "CVersion", cSettings: versionSettings),
+    .target(name: "CPCAP", linkerSettings: [.linkedLibrary("pcap")]),
     .target(name: "VTEPControl", dependencies: ["CVersion"]),
     // Untyped rows live in persistent hash trees: a snapshot of a table with 100,000 rows costs nothing (docs/decisions/0012).
     .target(

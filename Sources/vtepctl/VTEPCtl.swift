@@ -19,7 +19,7 @@ struct VTEPCtl: ParsableCommand {
     subcommands: [
       StatusCommand.self, ShowCommand.self, MACCommand.self, VNICommand.self, PeerCommand.self, PortCommand.self,
       BindingCommand.self, UnderlayCommand.self, ConfigCommand.self, OVSDBCommand.self, DoctorCommand.self, VerifyCommand.self,
-      TraceCommand.self, MonitorCommand.self, ExplainCommand.self,
+      TraceCommand.self, CaptureCommand.self, MonitorCommand.self, ExplainCommand.self,
       CompletionsCommand.self,
     ])
 

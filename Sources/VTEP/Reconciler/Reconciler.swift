@@ -24,6 +24,7 @@ public actor Reconciler {
   nonisolated let mailbox: Mailbox
   nonisolated let slowPath: SlowPath
   nonisolated let tracer: Tracer
+  nonisolated let captures: Captures
   nonisolated let startSeconds = MonotonicClock.seconds()
   /// The counters count since then, on the monotonic clock: an earlier run's go on.
   nonisolated let countingSinceSeconds: UInt32
@@ -71,6 +72,7 @@ public actor Reconciler {
     earlier = saved
     let shared = try Self.makeSharedState(readers: dataplane.workers + dataplane.ioCores.count + 1)
     self.shared = shared
+    captures = Captures(shared: shared, workers: dataplane.workers)
     // Workers want a snapshot from the start.
     var publisher = SnapshotPublisher(shared: shared)
     publisher.publish(ForwardingModel(workers: dataplane.workers, ioCores: dataplane.ioCores.count))

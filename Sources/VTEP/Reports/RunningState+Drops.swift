@@ -69,8 +69,7 @@ extension RunningState {
   /// - Parameter limit: most frames.
   public func droppedFrames(_ reason: DropReason, limit: Int) -> [DroppedFrameReport] {
     let clock = CycleClock()
-    var names = portNames
-    for (index, name) in underlay.devices.flatMap(\.places) { names[index] = name }
+    let names = captureNames.ports
     let kept = counters.flatMap { $0.droppedFrames.frames(reason) }
     let frames = kept.sorted { ($0.cycles, $0.number) < ($1.cycles, $1.number) }
     return frames.suffix(limit).map { frame in

@@ -8,6 +8,8 @@ import Synchronization
 struct SharedState: ~Copyable {
   /// Address of the current `ForwardingSnapshot`.
   let snapshot = Atomic<UInt>(0)
+  /// Address of the current `CaptureTaps`; 0: nothing is captured.
+  let captures = Atomic<UInt>(0)
   let stops = Atomic<Bool>(false)
   let liveTap = LiveTap()
   /// The learner is asleep: a worker with events for it writes to `learnerEvent`.

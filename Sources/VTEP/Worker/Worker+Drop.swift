@@ -37,6 +37,7 @@ extension Worker {
     if context.domain == .absent && !entry.pointee.isUnderlay { context.domain = domain(ofFrame: mbuf, at: entry) }
     if context.domain != .absent { counters.drop(domain: context.domain, reason).pointee.add(count) }
     if Int(context.vtep) < Limits.vteps { counters.drop(vtep: context.vtep, reason).pointee.add(count) }
+    if captures != nil { captureDrop(mbuf, port: port, reason, context) }
     if counters.droppedFrames.admits(reason, now: nowCycles) { keep(mbuf, port: port, reason, context) }
   }
 
@@ -63,7 +64,7 @@ extension Worker {
   }
 
   /// The domain of a frame as it is on a local port; absent: it belongs to no binding.
-  private mutating func domain(ofFrame mbuf: Mbuf, at port: UnsafePointer<PortEntry>) -> DomainIndex {
+  mutating func domain(ofFrame mbuf: Mbuf, at port: UnsafePointer<PortEntry>) -> DomainIndex {
     if let frame = EthernetView(mbuf.bytes), frame.isTagged {
       if let map = port.pointee.vlanDomains, port.pointee.takesTag(frame.etherType), map[Int(frame.vlanID)] != .absent {
         return map[Int(frame.vlanID)]

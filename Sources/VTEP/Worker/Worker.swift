@@ -72,6 +72,8 @@ struct Worker: ~Copyable {
   let transmitLocks: UnsafeMutablePointer<UInt32>
 
   var snapshot: UnsafePointer<ForwardingSnapshot>
+  /// Nil: nothing is captured.
+  var captures: UnsafePointer<CaptureTaps>?
   private var generation: UInt64 = 0
   var readiness: Readiness
   var receiver: KernelReceiver
@@ -105,6 +107,9 @@ struct Worker: ~Copyable {
   var controlCount = 0
   /// Per port; of NICs of owned uplinks.
   let uplinkLoads: UnsafeMutablePointer<UplinkLoad>
+
+  /// For filters of captures.
+  let captureBeginning: UnsafeMutableRawPointer
 
   var held: HeldFrames
   /// For a live trace: a burst, the frames that each port had sent before, and drops at the port of the burst by their reasons.
@@ -156,6 +161,7 @@ struct Worker: ~Copyable {
     uplinkLoads = .allocate(capacity: Limits.ports)
     uplinkLoads.initialize(repeating: UplinkLoad(), count: Limits.ports)
     for port in 0..<Limits.ports { HostFrameClass.refill(hostBudgets + port * HostFrameClass.count) }
+    captureBeginning = .allocate(byteCount: Self.filterByteCount, alignment: 8)
     held = HeldFrames()
     readiness = Readiness(epoll: context.epoll)
     receiver = KernelReceiver(pool: context.pool, largePool: context.largePool)
@@ -191,6 +197,7 @@ struct Worker: ~Copyable {
     controlFrames.deallocate()
     controlPorts.deallocate()
     uplinkLoads.deallocate()
+    captureBeginning.deallocate()
     guestRounds.deallocate()
     tapped.deallocate()
     tappedSent.deallocate()
@@ -209,6 +216,7 @@ struct Worker: ~Copyable {
   /// - Returns: the number of packets received.
   mutating func runOnce() -> Int {
     snapshot = Self.current(shared)
+    captures = UnsafePointer(bitPattern: shared.pointee.captures.load(ordering: .acquiring))
     if snapshot.pointee.generation != generation {
       generation = snapshot.pointee.generation
       if !held.isEmpty { releaseHeldFrames() }

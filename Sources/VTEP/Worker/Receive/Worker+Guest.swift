@@ -64,6 +64,7 @@ extension Worker {
       guard connection >= 0 else { continue }
       let count = takeFromGuest(port.pointee.device, connection, queue.pointee.queue &* 2 &+ 1)
       guard count > 0 else { continue }
+      if captures != nil { captureReceived(count, port: queue.pointee.port) }
       receiveFromAccess(count, portIndex: queue.pointee.port)
       readiness.add(queue.pointee.slot)
       total &+= count

@@ -89,6 +89,8 @@ extension Worker {
     }
     controlFrames[controlCount] = mbuf.raw
     controlPorts[controlCount] = port
+    // Once: it may have to be sent several times.
+    if captures != nil { captureSent(controlFrames + controlCount, 1, port: port) }
     controlCount &+= 1
   }
 

@@ -45,6 +45,7 @@ extension Worker {
       let count =
         port.pointee.kind == .ring
         ? receiveFromRing(queue, port) : Int(cdpdk_rx_burst(port.pointee.device, queue.pointee.queue, frames, UInt16(Limits.burst)))
+      if count != 0 && captures != nil { captureReceived(count, port: queue.pointee.port) }
       if count != 0 { sortOut(count, portIndex: queue.pointee.port, load) }
       if count < Limits.burst {
         load.pointee.fullBursts = 0

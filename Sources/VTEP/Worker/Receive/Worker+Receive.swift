@@ -25,6 +25,7 @@ extension Worker {
       return count
     }
     if port.pointee.isHardware { prefetch(count) }
+    if captures != nil { captureReceived(count, port: queue.pointee.port) }
     if shared.pointee.liveTap.wanted.load(ordering: .acquiring) != 0, forwardTapped(count, queue, port) { return count }
     forwardReceived(count, queue, port)
     return count

@@ -108,6 +108,7 @@ extension Worker {
     let kind = snapshot.pointee.ports[Int(portIndex)].kind
     var size = size
     if kind == .ethdev || kind == .ring, mustSpareGuestBuffers { spareGuestBuffers(batch, &size, portIndex: portIndex) }
+    if captures != nil { captureSent(batch, size.frames, port: portIndex) }
     if hasTags { noteBindings(batch, size.frames) }
     let sent: BatchSize
     switch kind {

@@ -16,6 +16,7 @@ extension Daemon {
     addTraceCommands(to: &commands)
     addEventCommands(to: &commands)
     addLiveTraceCommands(to: &commands)
+    addCaptureCommands(to: &commands)
     return commands
   }
 }

@@ -123,7 +123,9 @@ final class ControlServer: Service {
       }
       defer { clients.withLock { $0.remove(id) } }
       connection.onActivity = { isBusy in self.clients.withLock { $0.recordActivity(id, isBusy: isBusy) } }
-      try await connection.serve()
+      let scope = ClientScope()
+      defer { scope.end() }
+      try await ClientScope.$current.withValue(scope) { [connection] in try await connection.serve() }
     } catch {
       logger.debug("control connection ended", metadata: ["reason": "\(error)"])
       channel.close(promise: nil)
