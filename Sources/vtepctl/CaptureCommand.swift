@@ -40,7 +40,7 @@ struct CaptureCommand: ClientCommand {
       filter: filter.joined(separator: " "), port: port, vni: vni, drops: drops ? true : nil, snaplen: snaplen)
     _ = try client.send(request)
     // A filter that is refused leaves an existing file alone.
-    let target = try CaptureFile(file)
+    let target = try PcapngFile(file)
     Interruption.watch()
     let end = duration.map { ContinuousClock.now + .seconds($0) }
     var packets = 0
@@ -62,7 +62,7 @@ struct CaptureCommand: ClientCommand {
 }
 
 /// Where packets are written to.
-private final class CaptureFile {
+private final class PcapngFile {
   private let name: String
   private let descriptor: Int32
   /// Nobody reads any more.
