@@ -196,6 +196,7 @@ struct SavedStateTests {
     var state = try start(nil, effects) { new in
       new.vnis[Self.vni]?.learning = false
       new.ports["a"]?.antiSpoofing = true
+      new.ports["a"]?.macs = [MACAddress(bits: 0x0200_0000_00aa)]
       new.ports["b"]?.vni = nil
     }
     #expect(state.restore(Self.state).restored == 0)
