@@ -187,11 +187,11 @@ class SoakSite:
         """The controller's part: bindings, where everybody is, and where to flood."""
         wait_until(lambda: "gw3" in self.server.vtep_ctl("list-ps") and {"p1", "p2"} <= set(self.server.vtep_ctl("list-ports", "gw3").split()),
                    lambda: f"the switch is in the database:\n{self.daemons[2].log()[-2000:]}")
-        words = ["add-ls", "ls0", "--", "set", "Logical_Switch", "ls0", "tunnel_key=5001", "replication_mode=source_node",
-                 "--", "bind-ls", "gw3", "p1", "0", "ls0", "--", "bind-ls", "gw3", "p2", str(VLAN), "ls0"]
+        self.server.vtep_ctl("add-ls", "ls0", "--", "set", "Logical_Switch", "ls0", "tunnel_key=5001", "replication_mode=source_node",
+                             "--", "bind-ls", "gw3", "p1", 0, "ls0", "--", "bind-ls", "gw3", "p2", VLAN, "ls0")
         for host, name in ((self.hosts[0], "t1"), (self.hosts[1], "t2"), (self.kernel, "k4")):
-            words += ["--", "add-ucast-remote", "ls0", self.guests[name].mac, host.ipv4, "--", "add-mcast-remote", "ls0", "unknown-dst", host.ipv4]
-        self.server.vtep_ctl(*words)
+            self.server.vtep_ctl("add-ucast-remote", "ls0", self.guests[name].mac, host.ipv4,
+                                 "--", "add-mcast-remote", "ls0", "unknown-dst", host.ipv4)
 
     # -- guests -------------------------------------------------------------------------------------------------------
 
