@@ -70,7 +70,7 @@ def test_both_directions_with_comments(lab, pair):
 
     mine = found("udp.srcport == 1025")
     far = pair.address(pair.hosts[1])
-    assert [(words["direction"], words["port"], words["vni"], words.get("vtep")) for words, _ in mine if "drop" not in words][:2] == [
+    assert [(words["direction"], words["port"], words.get("vni"), words.get("vtep")) for words, _ in mine if "drop" not in words][:2] == [
         ("from-port", one.name, str(VNI), None), ("to-underlay", "u0", str(VNI), far)]
     assert [row["frame.interface_name"] for _, row in mine][:2] == [one.name, "u0"]
     assert mine[0][1]["frame.len"] == "300" and mine[1][1]["frame.len"] == "350" and mine[1][1]["vxlan.vni"] == str(VNI)

@@ -4,7 +4,7 @@
 public struct StartLiveTrace: ControlRequest {
   public typealias Answer = LiveTraceStarted
   public static let method = "trace.live.start"
-  public static let access = ControlAccess.read
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   /// Port or uplink that the frames come in at.
@@ -46,7 +46,7 @@ public struct LiveTraceStarted: Codable, Equatable, Sendable {
 public struct NextLiveTraces: ControlRequest {
   public typealias Answer = LiveTraces
   public static let method = "trace.live.next"
-  public static let access = ControlAccess.read
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var trace: Int
@@ -62,7 +62,7 @@ public struct NextLiveTraces: ControlRequest {
 public struct EndLiveTrace: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "trace.live.end"
-  public static let access = ControlAccess.read
+  public static let access = ControlAccess.change
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var trace: Int

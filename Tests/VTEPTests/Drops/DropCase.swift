@@ -39,8 +39,8 @@ struct DropCase: CustomTestStringConvertible, Sendable {
 
   init(
     _ reason: DropReason, counted: Place = .vm1, _ family: Family = .ipv4, _ attachment: Attachment = .untagged, isOneBurst: Bool = false,
-    freeBuffers: Int? = nil, follow: @escaping @Sendable (DataplaneFixture) -> Void = { _ in },
-    prepare: @escaping @Sendable (DataplaneFixture) throws -> Void = { _ in }, _ arrival: @escaping @Sendable (DataplaneFixture) -> Arrival
+    freeBuffers: Int? = nil, prepare: @escaping @Sendable (DataplaneFixture) throws -> Void = { _ in },
+    follow: @escaping @Sendable (DataplaneFixture) -> Void = { _ in }, _ arrival: @escaping @Sendable (DataplaneFixture) -> Arrival
   ) {
     self.reason = reason
     self.counted = counted

@@ -39,11 +39,11 @@ extension DropCase {
       for _ in 0..<Worker.slowPathBudget { plane.send(control(0xe), from: .vm1) }
     },
     DropCase(
-      .puntQueueFull, isOneBurst: true, follow: { _ = $0.takePunts() },
+      .puntQueueFull, isOneBurst: true,
       prepare: { plane in
         plane.set(.puntsControl, .vm1)
         while plane.test.punts[0].send(SlowPathItem()) {}
-      }, { _ in Arrival(place: .vm1, bytes: control(0xe)) }),
+      }, follow: { _ = $0.takePunts() }, { _ in Arrival(place: .vm1, bytes: control(0xe)) }),
     guest(.vlanReserved, good.tagged(4095)),
     guest(.vlanNotBound, good.tagged(100)),
     guest(.tpidNotBound, good.tagged(100), .tagged) { plane in
@@ -166,20 +166,20 @@ extension DropCase {
     },
     noWay(.noRoute), noWay(.uplinkDown), noWay(.ownAddressMissing), noWay(.routeNotUnderlay), noWay(.ipsecPolicy),
     DropCase(
-      .neighborUnresolved,
+      .neighborUnresolved, prepare: unresolve,
       follow: { plane in
         for held in plane.worker.held.takeAll() {
           plane.worker.held.append(held)
           plane.worker.held.keepExpiry(cdpdk_cycles())
         }
         plane.tick()
-      }, prepare: unresolve, { _ in Arrival(place: .vm1, bytes: remote) }),
+      }, { _ in Arrival(place: .vm1, bytes: remote) }),
     guest(.holdQueueFull, remote) { plane in
       unresolve(plane)
       for _ in 0..<Limits.heldFramesPerVTEP { plane.send(remote, from: .vm1) }
     },
     DropCase(
-      .heldTargetGone, follow: { plane in plane.change { $0.domains[Int(Topology.domain)].entry.serial += 1 } }, prepare: unresolve,
+      .heldTargetGone, prepare: unresolve, follow: { plane in plane.change { $0.domains[Int(Topology.domain)].entry.serial += 1 } },
       { _ in Arrival(place: .vm1, bytes: remote) }),
     full(.transmitFull), full(.guestRingFull),
     DropCase(.noBuffers, freeBuffers: 0) { plane in
