@@ -1,6 +1,6 @@
 // TraceLive: `vtepctl trace --live`: the next frames that match a filter, and what becomes of them.
 
-/// Starts a live trace. One runs at a time.
+/// Starts a live trace. One runs at a time. For clients with full access: it shows what guests send.
 public struct StartLiveTrace: ControlRequest {
   public typealias Answer = LiveTraceStarted
   public static let method = "trace.live.start"
@@ -46,7 +46,7 @@ public struct LiveTraceStarted: Codable, Equatable, Sendable {
 public struct NextLiveTraces: ControlRequest {
   public typealias Answer = LiveTraces
   public static let method = "trace.live.next"
-  public static let access = ControlAccess.change
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var trace: Int
@@ -62,7 +62,7 @@ public struct NextLiveTraces: ControlRequest {
 public struct EndLiveTrace: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "trace.live.end"
-  public static let access = ControlAccess.change
+  public static let access = ControlAccess.read
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var trace: Int

@@ -60,7 +60,8 @@ extension Tracer {
       }
       shared.pointee.liveTap.filter.pointee = filter
       shared.pointee.liveTap.taken.store(0, ordering: .relaxed)
-      state.serial += 1
+      // Only who has started a trace knows its number, and only that gives its frames away.
+      state.serial = Int.random(in: 1...1 << 53)
       state.live = LiveTrace(serial: state.serial, wanted: count, askedSeconds: now)
       shared.pointee.liveTap.wanted.store(count, ordering: .releasing)
       return state.serial
