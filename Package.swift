@@ -53,6 +53,7 @@ let package = Package(
   targets: [
     // SwiftPM cannot parse libdpdk.pc (multi-line Description) and drops its flags; our own file has only -I and -l.
     .systemLibrary(name: "CDPDK", pkgConfig: "\(Context.packageDirectory)/pkgconfig/vtep-dpdk.pc"),
+    .systemLibrary(name: "CEncap"),
     .systemLibrary(name: "CBPF", pkgConfig: "libbpf"),
     .systemLibrary(name: "CMNL", pkgConfig: "libmnl"),
     .systemLibrary(name: "CSpawn"),
@@ -60,7 +61,7 @@ let package = Package(
     .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
     headers(of: "CDPDK", flags: dpdkFlags), headers(of: "CBPF"), headers(of: "CMNL"), headers(of: "COpenSSL"), headers(of: "CYAML"),
 
-    .target(name: "Encap", swiftSettings: viewSettings + dpdkSettings),
+    .target(name: "Encap", dependencies: ["CEncap"], swiftSettings: viewSettings + dpdkSettings),
     .target(name: "MACTable", dependencies: ["Encap"], swiftSettings: dpdkSettings),
     .target(name: "MulticastLearn", dependencies: ["Encap", "MACTable"]),
     .target(name: "Netlink", dependencies: ["CBPF", "CBPFHeaders", "CMNL", "CMNLHeaders", "Encap"]),

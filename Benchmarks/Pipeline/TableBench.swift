@@ -74,22 +74,24 @@ struct TableBench: ParsableCommand {
   private static func lookUp(_ keys: [MACKey], _ reader: MACTableReader) -> Int {
     var found = 0
     let isCrowded = reader.isCrowded
-    withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 32) { hashes in
+    withUnsafeTemporaryAllocation(of: MACBucket.self, capacity: 32) { buckets in
       keys.withUnsafeBufferPointer { keys in
         var start = 0
         while start < keys.count {
           let end = min(start + 32, keys.count)
           for index in start..<end {
-            hashes[index - start] = reader.hash(keys[index])
-            cdpdk_prefetch(reader.bucket(of: hashes[index - start]).address)
+            let bucket = reader.bucket(of: reader.hash(keys[index]))
+            buckets[index - start] = bucket
+            cdpdk_prefetch(bucket.address)
           }
           if isCrowded {
             for index in start..<end {
-              let bucket = reader.bucket(of: hashes[index - start])
-              if let other = reader.otherBucket(of: keys[index], notIn: bucket) { cdpdk_prefetch(other.address) }
+              let place = reader.likelyPlace(of: keys[index], in: buckets[index - start])
+              buckets[index - start] = place
+              cdpdk_prefetch(place.address)
             }
           }
-          for index in start..<end where reader.lookup(keys[index], in: reader.bucket(of: hashes[index - start])).isHit { found += 1 }
+          for index in start..<end where reader.lookup(keys[index], in: buckets[index - start]).isHit { found += 1 }
           start = end
         }
       }

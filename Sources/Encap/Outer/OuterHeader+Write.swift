@@ -48,13 +48,14 @@ extension OuterHeader {
   /// As `write`, for a header over IPv6 that `isFixed`.
   /// - Parameters:
   ///   - start: 70 octets, which are overwritten; what follows is left alone.
-  ///   - innerByteCount, innerSum, vni: as for `write`.
+  ///   - innerByteCount, innerSum: as for `write`.
+  ///   - vxlan: what `vxlanHeader` returned.
   ///   - flow: needs no more than a hash and a traffic class.
   @inlinable @inline(__always)
-  public func writeFixedIPv6(at start: UnsafeMutableRawPointer, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow) {
+  public func writeFixedIPv6(at start: UnsafeMutableRawPointer, innerByteCount: Int, innerSum: UInt32, vxlan: UInt64, flow: InnerFlow) {
     var header = MutableRawSpan(_unsafeStart: start, byteCount: OuterHeader.ipv6ByteCount)
-    let checksum = computesUDPChecksum ? udpChecksum(innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow) : 0
-    writeIPv6(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow, hopLimit: 0, udpChecksum: checksum)
+    let checksum = computesUDPChecksum ? udpChecksum(innerByteCount: innerByteCount, innerSum: innerSum, vxlan: vxlan, flow: flow) : 0
+    writeIPv6(into: &header, innerByteCount: innerByteCount, vxlan: vxlan, flow: flow, hopLimit: 0, udpChecksum: checksum)
   }
 
   /// Longest packet of `writePlain` behind the outer Ethernet header, in octets.
@@ -66,11 +67,11 @@ extension OuterHeader {
     into header: inout MutableRawSpan, innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow
   ) {
     let ttl = inheritsTTL ? (flow.hopLimit == 0 ? OuterHeader.ttlOfNonIP : flow.hopLimit) : 0
-    let checksum =
-      computesUDPChecksum ? udpChecksum(innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: flow) : 0
+    let vxlan = OuterHeader.vxlanHeader(vni)
+    let checksum = computesUDPChecksum ? udpChecksum(innerByteCount: innerByteCount, innerSum: innerSum, vxlan: vxlan, flow: flow) : 0
     if isIPv6 {
       writeIPv6(
-        into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow, hopLimit: ttl, udpChecksum: checksum)
+        into: &header, innerByteCount: innerByteCount, vxlan: vxlan, flow: flow, hopLimit: ttl, udpChecksum: checksum)
     } else {
       writeIPv4(into: &header, innerByteCount: innerByteCount, vni: vni, flow: flow, ttl: ttl, udpChecksum: checksum)
     }
@@ -113,7 +114,7 @@ extension OuterHeader {
   /// - Precondition: `header.byteCount >= 70`.
   @inlinable @inline(__always)
   func writeIPv6(
-    into header: inout MutableRawSpan, innerByteCount: Int, vni: VNI, flow: InnerFlow, hopLimit: UInt8,
+    into header: inout MutableRawSpan, innerByteCount: Int, vxlan: UInt64, flow: InnerFlow, hopLimit: UInt8,
     udpChecksum: UInt16
   ) {
     let udpByteCount = UInt64(truncatingIfNeeded: innerByteCount &+ 16)
@@ -129,7 +130,7 @@ extension OuterHeader {
     header.storeRaw64(word6 | UInt64(flow.sourcePort).bigEndian, at: 48)
     header.storeBig16(udpPort, at: 56)
     header.storeBig32(UInt32(truncatingIfNeeded: udpByteCount &<< 16) | UInt32(udpChecksum), at: 58)
-    header.storeRaw64(OuterHeader.vxlanHeader(vni), at: 62)
+    header.storeRaw64(vxlan, at: 62)
   }
 
   /// A VXLAN header in wire order: flags with the I bit, VNI, and zero in all reserved fields (RFC 7348 section 5).
@@ -138,13 +139,18 @@ extension OuterHeader {
     (0x0800_0000_0000_0000 | UInt64(vni.rawValue) &<< 8).bigEndian
   }
 
+  /// The VNI in the last word of a VXLAN header, as it is in memory.
+  @inlinable @inline(__always)
+  public static func vni(wireSegment: UInt32) -> VNI { VNI(truncating: UInt32(bigEndian: wireSegment) &>> 8) }
+
   /// The UDP checksum over pseudo-header, UDP and VXLAN header and inner frame.
   @inlinable @inline(__always)
-  func udpChecksum(innerByteCount: Int, innerSum: UInt32, vni: VNI, flow: InnerFlow) -> UInt16 {
+  func udpChecksum(innerByteCount: Int, innerSum: UInt32, vxlan: UInt64, flow: InnerFlow) -> UInt16 {
+    let segment = UInt32(truncatingIfNeeded: vxlan.bigEndian)
     // The length counts twice: in the pseudo-header and in the UDP header.
     let patched =
       UInt32(truncatingIfNeeded: (innerByteCount &+ 16) &* 2) &+ UInt32(flow.sourcePort)
-      &+ (vni.rawValue &>> 8) &+ (vni.rawValue & 0xff) &<< 8
+      &+ (segment &>> 16) &+ (segment & 0xffff)
     return InternetChecksum.complementUDP(udpSum &+ patched &+ (innerSum & 0xffff) &+ (innerSum &>> 16))
   }
 }

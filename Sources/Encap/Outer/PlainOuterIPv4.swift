@@ -2,7 +2,9 @@
 // respect. Of any other packet it only says that it is not one of those; then `OuterPacket` has the word. The conditions are
 // stricter than the rules (OuterPacket+Verify.swift), never weaker, but for the source address.
 
-/// A VXLAN packet over IPv4 without options, fragmentation or padding, 50 octets in front of its inner frame. RFC 7348 section 5.
+import CEncap
+
+/// A VXLAN packet to us over IPv4 without options, fragmentation or padding, 50 octets in front of its inner frame. RFC 7348 section 5.
 @frozen
 public struct PlainOuterIPv4: Sendable {
   /// Octets in front of the inner frame.
@@ -11,52 +13,83 @@ public struct PlainOuterIPv4: Sendable {
   /// Outer source, host byte order. Whether it is fit for a host is not checked: it counts only if it is a known VTEP's, and not a
   /// group's.
   public var source: UInt32
-  /// Outer destination, wire order: one of our addresses, a group, or somebody else's.
-  public var wireDestination: UInt32
   /// Outer TOS octet, for `ECN.decapsulate`.
   public var trafficClass: UInt8
-  /// The segment: its number with the octets swapped.
-  public var wireVNI: UInt32
+  /// The VXLAN header's last word, as it is in memory: the VNI and a reserved octet, whatever it holds.
+  public var wireSegment: UInt32
   /// Octets of the inner frame, at least 16 (`WireEthernetHeader`). The packet ends with it.
   public var innerByteCount: Int
 
-  /// Outer destination, host byte order.
-  @inlinable @inline(__always)
-  public var destination: UInt32 { UInt32(bigEndian: wireDestination) }
   /// The segment.
   @inlinable @inline(__always)
-  public var vni: VNI { PlainOuterIPv4.vni(wire: wireVNI) }
+  public var vni: VNI { OuterHeader.vni(wireSegment: wireSegment) }
 
-  /// A VNI from its wire order.
-  @inlinable @inline(__always)
-  public static func vni(wire: UInt32) -> VNI { VNI(truncating: wire.byteSwapped) }
+  /// What the packets to one address have in common in their first 48 octets, to be compared at once. Made once for a burst.
+  @frozen
+  public struct Pattern: Sendable {
+    @usableFromInline let words: cencap_pattern
+
+    /// - Parameters:
+    ///   - mac: the outer destination address; nil: any.
+    ///   - wireDestination: the outer IP destination in wire order; more than 32 bits: no packet matches.
+    ///   - udpPort: the destination port of VXLAN.
+    @inlinable @inline(__always)
+    public init(mac: MACAddress?, wireDestination: UInt64, udpPort: UInt16) {
+      // In each pair of words: MAC addresses, EtherType, version and header length; flags and fragment offset, of which DF alone may be set,
+      // protocol, half of the destination; the rest of it, the UDP port, the I flag.
+      words = cencap_pattern(
+        mask: (
+          mac == nil ? 0 : 0x0000_ffff_ffff_ffff, 0x00ff_ffff_0000_0000, 0xff00_ff3f_0000_0000, 0xffff_0000_0000_0000,
+          0x0000_ffff_0000_ffff, 0x0008_0000
+        ),
+        value: (
+          (mac?.bits ?? 0).byteSwapped &>> 16, 0x0045_0008_0000_0000, UInt64(IPProtocol.udp) &<< 56, wireDestination &<< 48,
+          (wireDestination &>> 16 & 0xffff) | UInt64(udpPort.bigEndian) &<< 32, wireDestination > 0xffff_ffff ? .max : 0x0008_0000
+        ))
+    }
+
+    /// Whether a packet matches, and is long enough.
+    @inlinable @inline(__always)
+    public func matches(_ packet: RawSpan) -> Bool {
+      packet.byteCount >= 66 && packet.withUnsafeBytes { cencap_matches($0.baseAddress.unsafelyUnwrapped, words, 0, 16, 32) } != 0
+    }
+  }
 
   /// Nil for every packet that is not of this shape, sound or not.
   ///
   /// - Parameters:
   ///   - packet: the packet from its outer Ethernet header on; any length. Nothing is read beyond its end.
-  ///   - udpPort: the destination port of VXLAN.
+  ///   - pattern: of the packets to our address.
+  ///   - isTrusted: as below.
+  @inlinable @inline(__always)
+  public init?(_ packet: RawSpan, _ pattern: Pattern, isTrusted: Bool) {
+    guard pattern.matches(packet) else { return nil }
+    self.init(matching: packet, isTrusted: isTrusted)
+  }
+
+  /// The VXLAN header's last word, as it is in memory, of a packet that matches a pattern.
+  @inlinable @inline(__always)
+  public static func wireSegment(_ packet: RawSpan) -> UInt32 { packet.raw32(46) }
+
+  /// Nil for a packet that is not sound in every respect.
+  ///
+  /// - Parameters:
+  ///   - packet: matches a pattern.
   ///   - isTrusted: the UDP checksum need not be verified (`OuterPacket.init(trusting:byteCount:policy:)`).
   @inlinable @inline(__always)
-  public init?(_ packet: RawSpan, udpPort: UInt16, isTrusted: Bool = false) {
-    // EtherType, version and header length; flags and fragment offset, protocol (DF alone may be set). Constants in wire order, and
-    // lengths made from the packet's own and then compared, are cheaper than fields in host order, and a comparison with memory is
-    // cheaper than one of a part of a word.
+  public init?(matching packet: RawSpan, isTrusted: Bool) {
     let udpByteCount = packet.byteCount &- 34
-    guard packet.byteCount >= 66, packet.raw16(12) == UInt16(bigEndian: EtherType.ipv4), _fastPath(packet.byte(14) == 0x45),
-      packet.raw16(20) & UInt16(bigEndian: 0x3fff) == 0, _fastPath(packet.byte(23) == IPProtocol.udp),
-      packet.raw16(36) == udpPort.bigEndian, packet.raw16(38) == UInt16(truncatingIfNeeded: udpByteCount).bigEndian,
+    guard packet.raw16(38) == UInt16(truncatingIfNeeded: udpByteCount).bigEndian,
       packet.raw16(16) == UInt16(truncatingIfNeeded: udpByteCount &+ 20).bigEndian, packet.byteCount <= 65_535,
-      packet.byte(42) & 0x08 != 0, PlainOuterIPv4.isSoundHeader(packet)
+      PlainOuterIPv4.isSoundHeader(packet)
     else { return nil }
     if !isTrusted && packet.raw16(40) != 0 {
       let addressSum = UInt32(InternetChecksum.fold(packet.big64(26)))
       guard OuterPacket.isSoundUDP(packet, at: 34, byteCount: udpByteCount, addressSum: addressSum) else { return nil }
     }
     source = packet.big32(26)
-    wireDestination = packet.raw32(30)
     trafficClass = packet.byte(15)
-    wireVNI = UInt32(littleEndian: packet.raw32(46)) &<< 8
+    wireSegment = PlainOuterIPv4.wireSegment(packet)
     innerByteCount = udpByteCount &- 16
   }
 

@@ -119,6 +119,8 @@ extension ControlState {
   mutating func updateQueues(_ name: String) {
     guard let record = ports[name], let device = record.device else { return }
     model.ports[Int(record.index)].transmitQueues = UInt16(max(record.status.transmitQueues, 1))
+    model.ports[Int(record.index)].hasWorkerQueues =
+      record.settings.attachment.kind == .dpdk && record.status.transmitQueues >= model.receiveQueues.count
     let count = min(record.status.receiveQueues, device.queueCount)
     guard count != record.polledQueues || device.guest?.hasChangedRings == true else { return }
     removeQueues(portIndex: record.index)

@@ -82,6 +82,7 @@ extension ControlState {
     var entry = PortEntry()
     frames.fill(&entry)
     entry.transmitQueues = UInt16(frames.queueCount)
+    entry.hasWorkerQueues = frames.kind == .ethdev && frames.queueCount >= model.receiveQueues.count
     entry.isUnderlay = true
     entry.isUp = device.isUp
     entry.mac = device.link?.mac ?? .zero

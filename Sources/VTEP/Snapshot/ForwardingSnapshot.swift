@@ -25,6 +25,9 @@ struct PortEntry {
   /// One per worker; only of a NIC behind io-cores.
   var rings: UnsafePointer<RingPair>?
   var transmitQueues: UInt16 = 1
+  /// Of a NIC with as many transmit queues as there are workers: each worker has one for itself. A guest serves each of its queues with a
+  /// processor, so its frames are spread by flow.
+  var hasWorkerQueues = false
   /// The kernel device is up: frames may be delivered.
   var isUp = false
   var isUnderlay = false

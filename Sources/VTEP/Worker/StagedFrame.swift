@@ -19,8 +19,9 @@ struct StagedFrame {
 
 /// A frame whose source must be looked up.
 struct UnsightedFrame {
-  /// Of its source.
-  var bucket: MACBucket
   /// In the burst.
   var position: Int
+  /// Of its source; nil: the frame needs nothing if `sighting` is present, which has not been looked at.
+  var bucket: MACBucket?
+  var sighting: Sightings.Pair
 }

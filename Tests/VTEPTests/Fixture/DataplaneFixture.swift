@@ -110,6 +110,15 @@ final class DataplaneFixture {
     return table.entries(from: &cursor, limit: .max).first { $0.key == MACKey(domain: Topology.domain, mac: mac) }
   }
 
+  /// Fills the table with stations of another VTEP until so many share buckets that workers look up in another way.
+  func crowd() {
+    var number: UInt64 = 0x4000_0000
+    while !table.reader.isCrowded {
+      learn(Topology.guest(number), at: .vtep(Topology.far))
+      number += 1
+    }
+  }
+
   // -- traffic ---------------------------------------------------------------------------------------------------------
 
   /// A guest's frame as its port carries it.

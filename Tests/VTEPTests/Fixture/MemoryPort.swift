@@ -12,18 +12,24 @@ final class MemoryPort {
   private let pool: OpaquePointer
   private let toDevice: OpaquePointer
   private let fromDevice: OpaquePointer
+  /// What its second transmit queue sends.
+  private let fromSecondQueue: OpaquePointer?
   private static let pointerByteCount = UInt32(MemoryLayout<OpaquePointer>.size)
 
-  /// - Parameter capacity: frames that may wait in each direction, a power of two less one.
-  init(name: String, capacity: Int, runtime: DPDKRuntime) throws {
+  /// - Parameters:
+  ///   - capacity: frames that may wait in each direction, a power of two less one.
+  ///   - queues: 1 or 2; the second one receives nothing.
+  init(name: String, capacity: Int, queues: Int = 1, runtime: DPDKRuntime) throws {
     guard let toDevice = cdpdk_ring_create("\(name)-in", Self.pointerByteCount, UInt32(capacity + 1)),
       let fromDevice = cdpdk_ring_create("\(name)-out", Self.pointerByteCount, UInt32(capacity + 1))
     else { throw VTEPError(.environment, "rings of \(name)", VTEPError.errnoText(cdpdk_errno())) }
-    var receive: OpaquePointer? = toDevice
-    var transmit: OpaquePointer? = fromDevice
-    let portID = rte_eth_from_rings(name, &receive, 1, &transmit, 1, 0)
+    fromSecondQueue = queues > 1 ? cdpdk_ring_create("\(name)-out-2", Self.pointerByteCount, UInt32(capacity + 1)) : nil
+    let idle = queues > 1 ? cdpdk_ring_create("\(name)-in-2", Self.pointerByteCount, 2) : nil
+    var receive: [OpaquePointer?] = [toDevice, idle]
+    var transmit: [OpaquePointer?] = [fromDevice, fromSecondQueue]
+    let portID = rte_eth_from_rings(name, &receive, UInt32(queues), &transmit, UInt32(queues), 0)
     try VTEPError.check(portID, "device \(name)")
-    device = try EthernetDevice.start(UInt16(portID), queues: 1, purpose: .plain, runtime: runtime, subject: name)
+    device = try EthernetDevice.start(UInt16(portID), queues: queues, purpose: .plain, runtime: runtime, subject: name)
     self.capacity = capacity
     self.toDevice = toDevice
     self.fromDevice = fromDevice
@@ -100,18 +106,25 @@ final class MemoryPort {
   var sentCount: Int { Int(cdpdk_ring_count(fromDevice)) }
 
   /// Takes what the device has sent, in order, and frees it.
-  func take() -> [[UInt8]] {
-    takeBuffers().map { buffer in
+  func take() -> [[UInt8]] { take(takeBuffers()) }
+
+  /// The same of its second transmit queue.
+  func takeFromSecondQueue() -> [[UInt8]] { take(takeBuffers(from: fromSecondQueue!)) }
+
+  private func take(_ buffers: [OpaquePointer]) -> [[UInt8]] {
+    buffers.map { buffer in
       defer { cdpdk_mbuf_free(buffer) }
       return Self.bytes(of: buffer)
     }
   }
 
   /// The same, for a look at the buffers; the caller frees them.
-  func takeBuffers() -> [OpaquePointer] {
+  func takeBuffers() -> [OpaquePointer] { takeBuffers(from: fromDevice) }
+
+  private func takeBuffers(from ring: OpaquePointer) -> [OpaquePointer] {
     var taken: [OpaquePointer] = []
     var pointer: OpaquePointer?
-    while cdpdk_ring_dequeue(fromDevice, &pointer, Self.pointerByteCount, 1) == 1 {
+    while cdpdk_ring_dequeue(ring, &pointer, Self.pointerByteCount, 1) == 1 {
       taken.append(pointer!)
     }
     return taken

@@ -116,11 +116,12 @@ extension DataplaneTests {
     }
 
     private func run(
-      _ way: Way, _ family: Family, _ attachment: Attachment = .untagged, seed: UInt64, uncommon: Int, peersOnly: Bool
+      _ way: Way, _ family: Family, _ attachment: Attachment = .untagged, seed: UInt64, uncommon: Int, peersOnly: Bool, isCrowded: Bool
     ) throws -> Outcome {
       var outcome = Outcome(frames: [:], drops: [:], counted: [])
       try DataplaneFixture.run(family, attachment) { plane in
         if attachment == .tagged { addBindings(plane) }
+        if isCrowded { plane.crowd() }
         if peersOnly {
           plane.changeDomain {
             $0.entry.acceptsOnlyPeers = true
@@ -183,7 +184,7 @@ extension DataplaneTests {
     private func compare(_ family: Family, _ attachment: Attachment, _ uncommon: Int) throws {
       for seed in 1...20 as ClosedRange<UInt64> {
         let outcomes = try Way.allCases.map {
-          try run($0, family, attachment, seed: seed, uncommon: uncommon, peersOnly: seed % 4 == 0)
+          try run($0, family, attachment, seed: seed, uncommon: uncommon, peersOnly: seed % 4 == 0, isCrowded: seed % 5 == 0)
         }
         #expect(outcomes[0] == outcomes[1] && outcomes[0] == outcomes[2], "seed \(seed)")
         // Nothing of it was empty.

@@ -32,9 +32,9 @@ extension DataplaneTests {
     }
 
     /// The inner UDP source port is the frame's number.
-    private func frame(_ place: Place, _ number: Int) -> Frame {
+    private func frame(_ place: Place, _ number: Int, to station: UInt64 = 21) -> Frame {
       let guest = Topology.guest(place == .vm1 ? 1 : 2)
-      return .udp(from: guest, to: Topology.guest(21), FlowFields(sourcePort: UInt16(number)), byteCount: 60 + number % 200)
+      return .udp(from: guest, to: Topology.guest(station), FlowFields(sourcePort: UInt16(number)), byteCount: 60 + number % 200)
     }
 
     private func port(_ place: Place) -> MemoryPort { test.ports[Int(place.rawValue)] }
@@ -100,6 +100,42 @@ extension DataplaneTests {
         }
         return sent
       }
+    }
+
+    @Test("a NIC with as many transmit queues as workers: each has one, whatever the flow, and waits for nobody")
+    func queuePerWorker() throws {
+      let count = 500
+      let freeBuffers = test.freeBufferCount
+      let nic = try MemoryPort(name: "test-nic", capacity: 2047, queues: 2, runtime: test.runtime)
+      let index = Int(Place.vm3.rawValue)
+      let key = MACKey(domain: Topology.domain, mac: Topology.guest(3))
+      _ = table.learn(key, at: .port(Place.vm3.rawValue, vlan: 0), nowSeconds: 0)
+      var model = model
+      FrameDevice.ethdev(nic.device).fill(&model.ports[index])
+      model.ports[index].transmitQueues = 2
+      model.ports[index].hasWorkerQueues = true
+      let locks = test.transmitLocks + index * Limits.workers
+      for queue in 0..<2 { cdpdk_spin_lock(locks + queue) }
+      let threads = try WorkerThreads(test, table.reader, sleepsWhenIdle: false)
+      var publisher = SnapshotPublisher(shared: threads.shared)
+      publisher.publish(model)
+      try threads.start()
+      for number in 0..<count {
+        for place in Self.sources { port(place).put(frame(place, number, to: 3)) }
+      }
+      var found: [[[UInt8]]] = [[], []]
+      let isComplete = waitUntil {
+        found[0] += nic.take()
+        found[1] += nic.takeFromSecondQueue()
+        return found[0].count + found[1].count == 2 * count
+      }
+      for queue in 0..<2 { cdpdk_spin_unlock(locks + queue) }
+      threads.stop()
+      #expect(isComplete)
+      for (queue, place) in Self.sources.enumerated() { #expect(found[queue] == (0..<count).map { frame(place, $0, to: 3) }, "\(place)") }
+      for port in test.ports { port.drain() }
+      #expect(test.freeBufferCount == freeBuffers, "packet buffers leaked")
+      try nic.device.remove(subject: "test-nic")
     }
 
     @Test("a worker does not transmit while another one does")

@@ -16,10 +16,11 @@ extension DataplaneTests {
 
     /// Sends the frame of guest 1 that the worker then remembers, changes the table, and sends the same again.
     private func check(
-      _ attachment: Attachment, learned: Bool, sourceLocation: SourceLocation = #_sourceLocation,
+      _ attachment: Attachment, isCrowded: Bool, learned: Bool, sourceLocation: SourceLocation = #_sourceLocation,
       change: (MACTable) throws -> Void
     ) throws {
       try DataplaneFixture.run(.ipv4, attachment) { plane in
+        if isCrowded { plane.crowd() }
         let frame = Frame.udp(from: guest(1), to: guest(2))
         for _ in 0..<3 { plane.send(frame, from: .vm1) }
         plane.expect(local: [.vm2: [frame, frame, frame]], sourceLocation: sourceLocation)
@@ -30,24 +31,27 @@ extension DataplaneTests {
       }
     }
 
-    @Test("moved, removed, flushed, aged: reported at once", arguments: Attachment.allCases)
-    func changes(_ attachment: Attachment) throws {
-      try check(attachment, learned: true) { _ = $0.learn(key, at: .port(Place.vm3.rawValue, vlan: 0), nowSeconds: 0) }
-      try check(attachment, learned: true) { _ = $0.learn(key, at: .vtep(Topology.far), nowSeconds: 0) }
-      try check(attachment, learned: true) { $0.remove(key) }
-      try check(attachment, learned: true) { table in
+    @Test("moved, removed, flushed, aged: reported at once", arguments: Attachment.allCases, [false, true])
+    func changes(_ attachment: Attachment, isCrowded: Bool) throws {
+      func check(_ learned: Bool, sourceLocation: SourceLocation = #_sourceLocation, change: (MACTable) throws -> Void) throws {
+        try self.check(attachment, isCrowded: isCrowded, learned: learned, sourceLocation: sourceLocation, change: change)
+      }
+      try check(true) { _ = $0.learn(key, at: .port(Place.vm3.rawValue, vlan: 0), nowSeconds: 0) }
+      try check(true) { _ = $0.learn(key, at: .vtep(Topology.far), nowSeconds: 0) }
+      try check(true) { $0.remove(key) }
+      try check(true) { table in
         // Guest 2 must stay known, or the frame would be flooded.
         table.flush(port: Place.vm1.rawValue)
       }
-      try check(attachment, learned: true) { table in
+      try check(true) { table in
         table.configureDomain(Topology.domain, ageSeconds: 10, limit: 0)
         let other = MACKey(domain: Topology.domain, mac: guest(2))
         _ = table.learn(other, at: .port(Place.vm2.rawValue, vlan: attachment.vlan), nowSeconds: 1000)
         _ = table.sweep(slots: table.slotCount, nowSeconds: 1000)
       }
       // The operator's word is not contested, and another guest's move is no reason to ask again.
-      try check(attachment, learned: false) { try $0.setStatic(key, at: .vtep(Topology.far), type: .static) }
-      try check(attachment, learned: false) { table in
+      try check(false) { try $0.setStatic(key, at: .vtep(Topology.far), type: .static) }
+      try check(false) { table in
         _ = table.learn(MACKey(domain: Topology.domain, mac: guest(77)), at: .vtep(Topology.far), nowSeconds: 0)
       }
     }
@@ -117,9 +121,10 @@ extension DataplaneTests {
       }
     }
 
-    @Test("more stations than are remembered")
-    func manyStations() throws {
+    @Test("more stations than are remembered", arguments: [false, true])
+    func manyStations(_ isCrowded: Bool) throws {
       try DataplaneFixture.run { plane in
+        if isCrowded { plane.crowd() }
         for number in 0..<UInt64(5000) { plane.learn(guest(0x10000 + number), at: .port(Place.vm1.rawValue, vlan: 0)) }
         let frames = (0..<UInt64(5000)).map { Frame.udp(from: guest(0x10000 + $0), to: guest(2), byteCount: 60) }
         for _ in 0..<2 {

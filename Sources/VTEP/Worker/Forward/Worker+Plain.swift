@@ -42,7 +42,7 @@ extension Worker {
   private mutating func forwardFromPort(_ count: Int, portIndex: PortIndex, domainOfAll: DomainIndex, offset: Int, isTagged: Bool) {
     localRun.key = BatchRun.none
     taggedRun.key = BatchRun.none
-    if table.isCrowded { prefetchOtherBuckets(count) }
+    if sightings.isLarge { findPlaces(count) }
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: false) }
     let table = self.table
     let hopsOfVTEPs = snapshot.pointee.nextHops
@@ -93,7 +93,17 @@ extension Worker {
             continue
           }
           if byteCount <= Int(adjacency.pointee.fixedInnerByteCount) && offset >= OuterHeader.ipv6ByteCount {
-            encapsulateFixed(mbuf, adjacency, hash: hash, vtep: vtep, domain: domain)
+            if isTagged {
+              countersOfDomains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
+            } else {
+              sentFrames &+= 1
+              sentBytes &+= UInt64(truncatingIfNeeded: byteCount)
+            }
+            if adjacency.pointee.header.isIPv6 {
+              encapsulateIPv6(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
+            } else {
+              encapsulateFixed(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
+            }
             continue
           }
         }
@@ -113,12 +123,60 @@ extension Worker {
     if sentFrames != 0 { countersOfDomains[Int(domainOfAll)].addSent(packets: sentFrames, bytes: sentBytes) }
   }
 
+  /// Step E5 over IPv6 for an everyday IPv4 frame, alone in a buffer with room in front. The domain has counted it.
+  @inline(never)
+  private mutating func encapsulateIPv6(
+    _ mbuf: Mbuf, byteCount: Int, _ adjacency: UnsafePointer<Adjacency>, hash: UInt32, vtep: VTEPIndex, domain: DomainIndex
+  ) {
+    let start = mbuf.start
+    let headerByteCount = OuterHeader.ipv6ByteCount
+    let innerSum =
+      adjacency.pointee.header.computesUDPChecksum
+      ? InternetChecksum.partialSum(RawSpan(_unsafeStart: start, byteCount: byteCount)) : 0
+    adjacency.pointee.header.writeFixedIPv6(
+      at: start - headerByteCount, innerByteCount: byteCount, innerSum: innerSum, vxlan: snapshot.pointee.vxlanHeaders[Int(domain)],
+      flow: fixedFlow(start, hash))
+    send(mbuf, byteCount: byteCount, headerByteCount: headerByteCount, vtep: vtep, port: adjacency.pointee.port)
+  }
+
+  /// The same over IPv4, for a header with a checksum.
+  @inline(never)
+  private mutating func encapsulateFixed(
+    _ mbuf: Mbuf, byteCount: Int, _ adjacency: UnsafePointer<Adjacency>, hash: UInt32, vtep: VTEPIndex, domain: DomainIndex
+  ) {
+    let start = mbuf.start
+    let headerByteCount = OuterHeader.ipv4ByteCount
+    let innerSum = InternetChecksum.partialSum(RawSpan(_unsafeStart: start, byteCount: byteCount))
+    var header = MutableRawSpan(_unsafeStart: start - headerByteCount, byteCount: headerByteCount)
+    adjacency.pointee.header.write(
+      into: &header, innerByteCount: byteCount, innerSum: innerSum, vni: snapshot.pointee.domains[Int(domain)].vni,
+      flow: fixedFlow(start, hash))
+    send(mbuf, byteCount: byteCount, headerByteCount: headerByteCount, vtep: vtep, port: adjacency.pointee.port)
+  }
+
+  /// An inherited TTL is none of a fixed header's.
+  @inline(always)
+  private mutating func fixedFlow(_ start: UnsafeMutableRawPointer, _ hash: UInt32) -> InnerFlow {
+    InnerFlow(hash: hash, trafficClass: start.load(fromByteOffset: 15, as: UInt8.self), hopLimit: 0)
+  }
+
+  /// Counts a frame whose outer header has been written in front of it, and adds it to the uplink's batch.
+  @inline(always)
+  private mutating func send(_ mbuf: Mbuf, byteCount: Int, headerByteCount: Int, vtep: VTEPIndex, port: PortIndex) {
+    cdpdk_mbuf_place(
+      mbuf.raw, cdpdk_mbuf_headroom(mbuf.raw) &- UInt16(truncatingIfNeeded: headerByteCount),
+      UInt32(truncatingIfNeeded: byteCount &+ headerByteCount))
+    counters.vteps[Int(vtep)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount &+ headerByteCount &- 14))
+    if UInt32(port.rawValue) != uplinkRun.key { startUplinkRun(port) }
+    append(mbuf, byteCount: byteCount &+ headerByteCount, to: uplinkRun)
+  }
+
   /// A burst from tunnels, of frames without requests, while the table has no ghosts.
   @inline(never)
   mutating func forwardFromOverlay(_ count: Int, portIndex: PortIndex) {
     localRun.key = BatchRun.none
     taggedRun.key = BatchRun.none
-    if table.isCrowded { prefetchOtherBuckets(count) }
+    if sightings.isLarge { findPlaces(count) }
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: true) }
     let table = self.table
     var staged = stage

@@ -4,31 +4,56 @@
 
 import MACTable
 
-/// A small lossy set of (source, place) pairs, each represented by 45 bits of a hash over secret multipliers, the second and the
+/// A small lossy set of (source, place) pairs, each represented by 45 bits or more of a hash over secret multipliers, the second and the
 /// table's change count. Two pairs with one index have room. Older pairs no longer match, so nothing is ever removed. If a pair
-/// is mistaken for another, its source is not looked up until the second is over.
+/// is mistaken for another, its source is not looked up until the second is over. The index depends on the source alone: a worker that
+/// still waits for the source's VTEP fetches the row meanwhile.
+///
+/// With many stations there are more rows. They do not stay near the processor, so they are asked in a later pass (`Worker.findPlaces`).
 struct Sightings {
-  private static let indexBits: UInt64 = 13
+  private static let rowBits = 13
+  private static let manyRowBits = 18
   /// The pairs with one index.
   fileprivate struct Row {
     var latest: UInt32 = 0
     var other: UInt32 = 0
   }
 
-  private let rows: UnsafeMutablePointer<Row>
+  private let fewRows: UnsafeMutablePointer<Row>
+  private let manyRows: UnsafeMutablePointer<Row>
+  /// A row that nothing is entered in.
+  private let nowhere: UnsafeMutablePointer<Row>
+  private var rows: UnsafeMutablePointer<Row>
+  /// Bits of a hash that are a row's offset in bytes.
+  private var rowMask: UInt64
+  /// There are many stations.
+  private(set) var isLarge = false
   private let keyMultiplier: UInt64
-  private let placeMultiplier: UInt64
+  /// Odd.
+  private let placeMultiplier: UInt32
   private var salt: UInt64 = 0
 
   init(secrets: HashSecrets = HashSecrets()) {
     keyMultiplier = secrets.multiplier
-    placeMultiplier = secrets.mask | 1
-    rows = .allocate(capacity: 1 << Self.indexBits)
-    rows.initialize(repeating: Row(), count: 1 << Self.indexBits)
+    placeMultiplier = UInt32(truncatingIfNeeded: secrets.mask) | 1
+    fewRows = Self.empty(1 << Self.rowBits)
+    manyRows = Self.empty(1 << Self.manyRowBits)
+    nowhere = Self.empty(1)
+    rows = fewRows
+    rowMask = 0
   }
 
   func deallocate() {
-    rows.deallocate()
+    fewRows.deallocate()
+    manyRows.deallocate()
+    nowhere.deallocate()
+  }
+
+  /// Written at once: the kernel would provide each page at its first use, and keep a burst waiting for as many as it has frames.
+  private static func empty(_ count: Int) -> UnsafeMutablePointer<Row> {
+    let rows = UnsafeMutablePointer<Row>.allocate(capacity: count)
+    rows.initialize(repeating: Row(), count: count)
+    return rows
   }
 
   /// Forgets all pairs.
@@ -36,55 +61,79 @@ struct Sightings {
 
   /// Before each burst.
   @inline(always)
-  mutating func begin(changeCount: UInt64, nowSeconds: UInt32) {
+  mutating func begin(changeCount: UInt64, nowSeconds: UInt32, isLarge: Bool) {
+    self.isLarge = isLarge
+    rows = isLarge ? manyRows : fewRows
+    rowMask = UInt64(((1 << (isLarge ? Self.manyRowBits : Self.rowBits)) - 1) * MemoryLayout<Row>.stride)
     salt = (changeCount &<< 32 ^ changeCount &>> 32 ^ UInt64(nowSeconds)) &* 0x9e37_79b9_7f4a_7c15
+  }
+
+  /// A source at a place.
+  struct Pair {
+    fileprivate let row: UnsafeMutablePointer<Row>
+    fileprivate let word: UInt32
+
+    @inline(always)
+    var isPresent: Bool { _fastPath(row.pointee.latest == word) || row.pointee.other == word }
+    /// What `isPresent` reads.
+    var address: UnsafeRawPointer { UnsafeRawPointer(row) }
+  }
+
+  /// For packets from VTEPs, behind which there may be many stations: in a large set nothing is present, so that a later pass asks
+  /// (`Worker.findPlaces`), once the rows are at hand. There is no other test for each packet.
+  @inline(always)
+  func deferred() -> Sightings {
+    guard isLarge else { return self }
+    var none = self
+    none.rows = nowhere
+    none.rowMask = 0
+    return none
   }
 
   /// What the sources at one place are compared with.
   struct Place {
     fileprivate let rows: UnsafeMutablePointer<Row>
+    fileprivate let rowMask: UInt64
     fileprivate let keyMultiplier: UInt64
-    fileprivate let sum: UInt64
+    fileprivate let salt: UInt64
+    /// Different for any two places.
+    fileprivate let word: UInt32
 
     @inline(always)
-    func contains(_ source: MACKey) -> Bool {
-      let hash = Sightings.hash(source, sum, keyMultiplier)
-      let row = rows + Sightings.index(hash)
-      let word = Sightings.word(hash)
-      return _fastPath(row.pointee.latest == word) || row.pointee.other == word
+    func pair(_ source: MACKey) -> Pair {
+      let hash = Sightings.hash(source, salt, keyMultiplier)
+      return Pair(row: Sightings.row(hash, rows, rowMask), word: Sightings.word(hash) ^ word)
     }
   }
 
   @inline(always)
   func at(_ place: MACLocation) -> Place {
-    Place(rows: rows, keyMultiplier: keyMultiplier, sum: UInt64(place.raw) &* placeMultiplier &+ salt)
+    Place(rows: rows, rowMask: rowMask, keyMultiplier: keyMultiplier, salt: salt, word: place.raw &* placeMultiplier)
   }
 
   @inline(always)
-  func contains(_ source: MACKey, _ place: MACLocation) -> Bool { at(place).contains(source) }
+  func contains(_ source: MACKey, _ place: MACLocation) -> Bool { at(place).pair(source).isPresent }
 
   @inline(always)
   func insert(_ source: MACKey, _ place: MACLocation) {
-    let hash = Self.hash(source, at(place).sum, keyMultiplier)
-    let row = rows + Self.index(hash)
+    let pair = at(place).pair(source)
     // The one before keeps a place, so that two take turns without loss.
-    row.pointee = Row(latest: Self.word(hash), other: row.pointee.latest)
+    pair.row.pointee = Row(latest: pair.word, other: pair.row.pointee.latest)
   }
 
   /// Both halves of one product: for a set that may err, as good as the table's hash.
   @inline(always)
-  fileprivate static func hash(_ source: MACKey, _ sum: UInt64, _ multiplier: UInt64) -> UInt64 {
-    let product = (source.raw ^ sum).multipliedFullWidth(by: multiplier)
+  fileprivate static func hash(_ source: MACKey, _ salt: UInt64, _ multiplier: UInt64) -> UInt64 {
+    let product = (source.raw ^ salt).multipliedFullWidth(by: multiplier)
     return product.high ^ product.low
   }
 
   @inline(always)
-  fileprivate static func index(_ hash: UInt64) -> Int {
-    Int(truncatingIfNeeded: hash &>> (64 - indexBits))
+  fileprivate static func row(_ hash: UInt64, _ rows: UnsafeMutablePointer<Row>, _ mask: UInt64) -> UnsafeMutablePointer<Row> {
+    let address = UnsafeMutableRawPointer(rows) + Int(truncatingIfNeeded: hash & mask)
+    return address.assumingMemoryBound(to: Row.self)
   }
 
   @inline(always)
-  fileprivate static func word(_ hash: UInt64) -> UInt32 {
-    UInt32(truncatingIfNeeded: hash &>> (32 - indexBits))
-  }
+  fileprivate static func word(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash &>> 32) }
 }

@@ -9,7 +9,7 @@ extension Worker {
   @inline(always)
   mutating func beginBurst() {
     unsightedCount = 0
-    sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds)
+    sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds, isLarge: table.isCrowded)
   }
 
   /// Stages a frame that has passed all checks, and fetches the table lines that the following passes will read for it.
@@ -41,7 +41,7 @@ extension Worker {
     let bucket = table.bucket(of: table.hash(destination))
     staged.pointee.destinationBucket = bucket
     cdpdk_prefetch(bucket.address)
-    if !sightings.contains(source) { stageUnsighted(in: staged, source: source, seenAt: seenAt) }
+    if !sightings.pair(source).isPresent { stageUnsighted(in: staged, source: source, seenAt: seenAt) }
   }
 
   /// Out of line: its second hash would keep the first one's factors in registers.
@@ -49,25 +49,56 @@ extension Worker {
   private mutating func stageUnsighted(in staged: UnsafeMutablePointer<StagedFrame>, source: MACKey, seenAt: MACLocation) {
     staged.pointee.sourceKey = source
     staged.pointee.seenAt = seenAt
-    let bucket = table.bucket(of: table.hash(source))
-    unsighted[unsightedCount] = UnsightedFrame(bucket: bucket, position: staged - stage)
+    let frame = unsighted + unsightedCount
     unsightedCount &+= 1
-    cdpdk_prefetch(bucket.address)
-    cdpdk_prefetch(table.touchAddress(of: bucket))
+    let sighting = sightings.at(seenAt).pair(source)
+    frame.pointee = UnsightedFrame(position: staged - stage, bucket: nil, sighting: sighting)
+    if sightings.isLarge && seenAt.isVTEP {
+      cdpdk_prefetch(sighting.address)
+    } else {
+      frame.pointee.bucket = fetchedBucket(ofSource: source)
+    }
   }
 
-  /// Fetches the second buckets that the next look-ups of a burst will read, in a table where they are seldom at hand: each would have to
-  /// be waited for.
+  /// The first bucket of a source, which is on its way, and so is what will be written once it is known there.
+  @inline(always)
+  private mutating func fetchedBucket(ofSource source: MACKey) -> MACBucket {
+    let bucket = table.bucket(of: table.hash(source))
+    cdpdk_prefetch(bucket.address)
+    cdpdk_prefetch(table.touchAddress(of: bucket))
+    return bucket
+  }
+
+  /// With many stations: leaves the sources to be looked up that have not been seen a moment ago. Then finds out where in their buckets
+  /// the addresses of the burst are, and fetches the second buckets of the rest, each of which would have to be waited for.
   @inline(never)
-  mutating func prefetchOtherBuckets(_ count: Int) {
+  mutating func findPlaces(_ count: Int) {
+    var left = 0
     for index in 0..<unsightedCount {
-      let position = unsighted[index].position
-      if let other = table.otherBucket(of: stage[position].sourceKey, notIn: unsighted[index].bucket) { cdpdk_prefetch(other.address) }
+      var frame = unsighted[index]
+      if frame.bucket == nil {
+        if frame.sighting.isPresent { continue }
+        frame.bucket = fetchedBucket(ofSource: stage[frame.position].sourceKey)
+      }
+      unsighted[left] = frame
+      left &+= 1
     }
-    for index in 0..<count where frames[index] != nil {
+    unsightedCount = left
+    let table = self.table
+    var staged = stage
+    for index in 0..<count {
+      let position = staged
+      staged += 1
+      guard frames[index] != nil else { continue }
       // Staged, as every frame of the burst.
-      let bucket = stage[index].destinationBucket.unsafelyUnwrapped
-      if let other = table.otherBucket(of: stage[index].destinationKey, notIn: bucket) { cdpdk_prefetch(other.address) }
+      let place = table.likelyPlace(of: position.pointee.destinationKey, in: position.pointee.destinationBucket.unsafelyUnwrapped)
+      position.pointee.destinationBucket = place
+      cdpdk_prefetch(place.address)
+    }
+    for index in 0..<left {
+      let place = table.likelyPlace(of: stage[unsighted[index].position].sourceKey, in: unsighted[index].bucket.unsafelyUnwrapped)
+      unsighted[index].bucket = place
+      cdpdk_prefetch(place.address)
     }
   }
 
@@ -81,7 +112,7 @@ extension Worker {
     let end = next + unsightedCount
     while next != end {
       let position = next.pointee.position
-      let bucket = next.pointee.bucket
+      let bucket = next.pointee.bucket.unsafelyUnwrapped
       next += 1
       // Refused meanwhile.
       guard let raw = frames[position] else { continue }

@@ -3,26 +3,36 @@
 import Encap
 import MACTable
 
+/// What packets to our VTEP address look like.
+protocol OuterPattern {
+  func matches(_ packet: RawSpan) -> Bool
+}
+
+extension PlainOuterIPv4.Pattern: OuterPattern {}
+extension PlainOuterIPv6.Pattern: OuterPattern {}
+
 /// A VXLAN packet with plain outer headers.
 protocol PlainOuter {
+  associatedtype Pattern: OuterPattern
+  static func pattern(_ snapshot: UnsafePointer<ForwardingSnapshot>, mac: MACAddress?) -> Pattern
   /// Octets in front of the inner frame.
   static var byteCount: Int { get }
-  /// Nil for every packet that is not of this kind.
-  init?(_ packet: RawSpan, udpPort: UInt16, isTrusted: Bool)
+  /// The VXLAN header's last word, as it is in memory, of a packet that matches.
+  static func wireSegment(_ packet: RawSpan) -> UInt32
+  /// Of a packet that matches; nil if it is not of this kind.
+  init?(matching packet: RawSpan, isTrusted: Bool)
   var trafficClass: UInt8 { get }
-  /// The number with its octets swapped.
-  var wireVNI: UInt32 { get }
   /// Octets of the inner frame, with which the packet ends.
   var innerByteCount: Int { get }
-  /// Addressed to our VTEP address.
-  func isOurs(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> Bool
   /// The VTEP that has sent it; absent: none that is known.
   func peer(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> VTEPIndex
 }
 
 extension PlainOuterIPv4: PlainOuter {
   @inline(always)
-  func isOurs(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> Bool { UInt64(wireDestination) == snapshot.pointee.ownIPv4 }
+  static func pattern(_ snapshot: UnsafePointer<ForwardingSnapshot>, mac: MACAddress?) -> Pattern {
+    Pattern(mac: mac, wireDestination: snapshot.pointee.ownIPv4, udpPort: snapshot.pointee.decapPolicy.udpPort)
+  }
 
   @inline(always)
   func peer(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> VTEPIndex { snapshot.pointee.peer(atIPv4: source) }
@@ -30,7 +40,9 @@ extension PlainOuterIPv4: PlainOuter {
 
 extension PlainOuterIPv6: PlainOuter {
   @inline(always)
-  func isOurs(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> Bool { destination == snapshot.pointee.ownIPv6 }
+  static func pattern(_ snapshot: UnsafePointer<ForwardingSnapshot>, mac: MACAddress?) -> Pattern {
+    Pattern(mac: mac, destination: snapshot.pointee.ownIPv6, udpPort: snapshot.pointee.decapPolicy.udpPort)
+  }
 
   @inline(always)
   func peer(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> VTEPIndex { snapshot.pointee.peer(atIPv6: source) }

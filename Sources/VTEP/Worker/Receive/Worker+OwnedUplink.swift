@@ -15,7 +15,7 @@ extension Worker {
       receiveFromKernel(count, nic: port.pointee.partner, portIndex: portIndex)
       return
     }
-    receiveFromNIC(count, port, portIndex: portIndex)
+    receiveFromUnderlay(count, portIndex: portIndex)
     if count == Limits.burst {
       noteFullBurst(port, queue)
     } else {
@@ -25,42 +25,22 @@ extension Worker {
 
   // -- from the NIC -----------------------------------------------------------------------------------------------------
 
-  /// Untagged frames to our MAC address go to the walk, which hands back what is not VXLAN for us (`refuse`, `arrival`): so the packets
-  /// that matter most are parsed once.
-  private mutating func receiveFromNIC(_ count: Int, _ port: UnsafePointer<PortEntry>, portIndex: PortIndex) {
+  /// Of the frames that are no everyday packets for us, untagged ones to our MAC address go to the walk, which hands back what is not VXLAN
+  /// for us (`refuse`, `arrival`): so the packets that matter most are parsed once.
+  ///
+  /// - Returns: the packet, which may be in another buffer; nil: it is the kernel's, or was dropped.
+  mutating func takePacketToUs(_ mbuf: Mbuf, _ port: UnsafePointer<PortEntry>, portIndex: PortIndex) -> Mbuf? {
     let mac = port.pointee.mac
-    var kept = 0
-    var others = BatchSize()
-    for index in 0..<count {
-      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
-      if mbuf.byteCount > CutFrame.groupByteCount {
-        let ethernet = EthernetHeader(unchecked: mbuf.bytes, at: 0)
-        if ethernet.destination == mac && !ethernet.isTagged {
-          frames[kept] = mbuf.raw
-          kept &+= 1
-          continue
-        }
-      }
-      let byteCount = mbuf.byteCount
-      switch sort(mbuf, mac: mac) {
-      case .walk(let mbuf):
-        // The walk counts what is left of it.
-        others.bytes &+= UInt64(truncatingIfNeeded: byteCount &- mbuf.byteCount)
-        frames[kept] = mbuf.raw
-        kept &+= 1
-        continue
-      case .kernel(let mbuf):
-        handToKernel(mbuf, portIndex: portIndex)
-      case .drop(let mbuf, let reason):
-        drop(mbuf, port: portIndex, reason)
-      }
-      others.frames &+= 1
-      others.bytes &+= UInt64(truncatingIfNeeded: byteCount)
+    if mbuf.byteCount > CutFrame.groupByteCount {
+      let ethernet = EthernetHeader(unchecked: mbuf.bytes, at: 0)
+      if ethernet.destination == mac && !ethernet.isTagged { return mbuf }
     }
-    if others.bytes != 0 {
-      counters.ports[Int(portIndex)].addReceived(packets: UInt64(truncatingIfNeeded: others.frames), bytes: others.bytes)
+    switch sort(mbuf, mac: mac) {
+    case .walk(let mbuf): return mbuf
+    case .kernel(let mbuf): handToKernel(mbuf, portIndex: portIndex)
+    case .drop(let mbuf, let reason): drop(mbuf, port: portIndex, reason)
     }
-    if kept != 0 { receiveFromUnderlay(kept, portIndex: portIndex) }
+    return nil
   }
 
   /// Where a frame goes, which may be in another buffer by then.

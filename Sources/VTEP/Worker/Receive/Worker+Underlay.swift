@@ -51,9 +51,11 @@ extension Worker {
     // Everyday packets in place: from a known VTEP, with a frame from a station to a station. What a run of packets of one VNI has in
     // common is asked once.
     let snapshot = self.snapshot
-    let udpPort = snapshot.pointee.decapPolicy.udpPort
+    let port = snapshot.pointee.ports + Int(portIndex)
+    // A NIC of ours may bring packets that another host's MAC address is on.
+    let pattern = Outer.pattern(snapshot, mac: port.pointee.partner != .absent ? port.pointee.mac : nil)
     let table = self.table
-    let sightings = self.sightings
+    let sightings = self.sightings.deferred()
     let countersOfVTEPs = counters.vteps
     var run = VNIRun()
     receivedBytes = 0
@@ -65,10 +67,13 @@ extension Worker {
       everyday: do {
         guard mbuf.isContiguous else { break everyday }
         let bytes = mbuf.bytes
+        guard _fastPath(pattern.matches(bytes)) else { break everyday }
+        // Now, since a call costs whatever is known by then.
+        let segment = Outer.wireSegment(bytes)
+        if segment != run.wireSegment { change(&run, to: segment, headerByteCount: Outer.byteCount) }
         let isTrusted = asksNIC && cdpdk_mbuf_checksum_verdict(mbuf.raw) == cdpdk_checksum_is_right()
-        guard let outer = Outer(bytes, udpPort: udpPort, isTrusted: isTrusted), outer.isOurs(snapshot) else { break everyday }
+        guard let outer = Outer(matching: bytes, isTrusted: isTrusted) else { break everyday }
         let vtep = outer.peer(snapshot)
-        if outer.wireVNI != run.wireVNI { change(&run, to: outer.wireVNI, headerByteCount: Outer.byteCount) }
         guard vtep.rawValue < run.vtepLimit || mayBring(vtep, run.domain) else { break everyday }
         let inner = WireEthernetHeader(unchecked: bytes, at: Outer.byteCount)
         guard inner.isEveryday else { break everyday }
@@ -107,8 +112,8 @@ extension Worker {
   private struct VNIRun {
     // What is counted stands apart: the compiler would add both in one vector, at a greater cost.
     var frames: UInt64 = 0
-    /// With its octets swapped; no packet has this one.
-    var wireVNI = UInt32.max
+    /// Of the first packet; at first there is no domain.
+    var wireSegment = UInt32.max
     /// What the VNI's slot has.
     var domain = DomainIndex.absent
     var vtepLimit: UInt16 = 0
@@ -118,11 +123,11 @@ extension Worker {
   }
 
   @inline(never)
-  private mutating func change(_ run: inout VNIRun, to wireVNI: UInt32, headerByteCount: Int) {
+  private mutating func change(_ run: inout VNIRun, to wireSegment: UInt32, headerByteCount: Int) {
     settle(run, headerByteCount: headerByteCount)
-    let slot = snapshot.pointee.slot(ofWireVNI: wireVNI)
+    let slot = snapshot.pointee.slot(ofWireVNI: wireSegment &<< 8)
     run = VNIRun(
-      wireVNI: wireVNI, domain: slot.pointee.domain, vtepLimit: slot.pointee.vtepLimit, place: slot.pointee.place)
+      wireSegment: wireSegment, domain: slot.pointee.domain, vtepLimit: slot.pointee.vtepLimit, place: slot.pointee.place)
   }
 
   /// - Parameter headerByteCount: octets in front of each inner frame.
@@ -141,7 +146,11 @@ extension Worker {
 
   @inline(never)
   private mutating func decapsulateUncommon(_ mbuf: Mbuf, portIndex: PortIndex, to position: Int) -> Bool {
-    decapsulate(mbuf, isTrusted: false, portIndex: portIndex, to: position)
+    let port = snapshot.pointee.ports + Int(portIndex)
+    guard port.pointee.partner != .absent else { return decapsulate(mbuf, isTrusted: false, portIndex: portIndex, to: position) }
+    guard let packet = takePacketToUs(mbuf, port, portIndex: portIndex) else { return false }
+    frames[position] = packet.raw
+    return decapsulate(packet, isTrusted: false, portIndex: portIndex, to: position)
   }
 
   /// Steps D2 and D3 for one packet: leaves the inner frame in the buffer.
@@ -152,8 +161,7 @@ extension Worker {
   mutating func decapsulate(_ mbuf: Mbuf, isTrusted: Bool, portIndex: PortIndex, to position: Int) -> Bool {
     // A fast path for the common packet: with constant offsets and a known VTEP it costs much less.
     guard mbuf.isContiguous,
-      let outer = PlainOuterIPv4(mbuf.bytes, udpPort: snapshot.pointee.decapPolicy.udpPort, isTrusted: isTrusted),
-      UInt64(outer.wireDestination) == snapshot.pointee.ownIPv4
+      let outer = PlainOuterIPv4(mbuf.bytes, PlainOuterIPv4.pattern(snapshot, mac: nil), isTrusted: isTrusted)
     else { return decapsulateSlowly(mbuf, isTrusted: isTrusted, portIndex: portIndex, to: position) }
     let vtep = snapshot.pointee.peer(atIPv4: outer.source)
     guard vtep != .absent else { return decapsulateSlowly(mbuf, isTrusted: isTrusted, portIndex: portIndex, to: position) }

@@ -42,31 +42,6 @@ extension Worker {
       port: adjacency.pointee.port)
   }
 
-  /// Step E5 for an everyday IPv4 frame, alone in a buffer with room in front, and a header that is fixed: over IPv6, or with a checksum.
-  @inline(never)
-  mutating func encapsulateFixed(_ mbuf: Mbuf, _ adjacency: UnsafePointer<Adjacency>, hash: UInt32, vtep: VTEPIndex, domain: DomainIndex) {
-    let frame = mbuf.bytes
-    let innerSum = adjacency.pointee.header.computesUDPChecksum ? InternetChecksum.partialSum(frame) : 0
-    // An inherited TTL is none of a fixed header's.
-    let flow = InnerFlow(hash: hash, trafficClass: mbuf.start.load(fromByteOffset: 15, as: UInt8.self), hopLimit: 0)
-    let vni = snapshot.pointee.domains[Int(domain)].vni
-    if adjacency.pointee.header.isIPv6 {
-      let headerByteCount = OuterHeader.ipv6ByteCount
-      adjacency.pointee.header.writeFixedIPv6(
-        at: mbuf.start - headerByteCount, innerByteCount: frame.byteCount, innerSum: innerSum, vni: vni, flow: flow)
-      cdpdk_mbuf_grow_front(mbuf.raw, UInt16(truncatingIfNeeded: headerByteCount))
-      send(
-        mbuf, innerByteCount: frame.byteCount, headerByteCount: headerByteCount, vtep: vtep, domain: domain, port: adjacency.pointee.port)
-      return
-    }
-    let headerByteCount = OuterHeader.ipv4ByteCount
-    cdpdk_mbuf_grow_front(mbuf.raw, UInt16(truncatingIfNeeded: headerByteCount))
-    var header = MutableRawSpan(_unsafeStart: mbuf.start, byteCount: headerByteCount)
-    adjacency.pointee.header.write(into: &header, innerByteCount: frame.byteCount, innerSum: innerSum, vni: vni, flow: flow)
-    send(
-      mbuf, innerByteCount: frame.byteCount, headerByteCount: headerByteCount, vtep: vtep, domain: domain, port: adjacency.pointee.port)
-  }
-
   /// A tunnel that has been chosen for a frame, and the path that its flow takes. It is the same for all segments of the frame.
   struct Tunnel {
     var vtep: VTEPIndex

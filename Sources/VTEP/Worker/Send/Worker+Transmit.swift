@@ -92,8 +92,8 @@ extension Worker {
     if hasTags { taggedBatches &= ~(1 &<< UInt64(batchIndex)) }
     if port.pointee.features.contains(.limitsEgress) { size = limitEgress(batch, size.frames, portIndex: portIndex) }
     let queues = Int(port.pointee.transmitQueues)
-    if queues == 1 || port.pointee.isUnderlay || port.pointee.partner != .absent {
-      // Uplinks have one queue per worker, or share what they have.
+    if queues == 1 || port.pointee.hasWorkerQueues || port.pointee.isUnderlay || port.pointee.partner != .absent {
+      // Uplinks have one queue per worker, or share what they have. A flow comes in through one worker's queue, and so leaves in order.
       send(batch, size, portIndex: portIndex, queue: self.index % queues, hasTags: hasTags)
     } else {
       spread(batch, size.frames, portIndex: portIndex, queues: queues, hasTags: hasTags)
@@ -182,25 +182,21 @@ extension Worker {
   /// Called before frames are sent, since they may be freed afterwards.
   @inline(never)
   private mutating func noteBindings(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int) {
+    let frames = sentFrames
     for position in 0..<count {
       let mbuf = Mbuf(batch[position].unsafelyUnwrapped)
-      sentFrames[position] = SentFrame(vlan: mbuf.notedTag & 0xfff, byteCount: UInt32(truncatingIfNeeded: mbuf.byteCount))
+      frames[position] = SentFrame(vlan: mbuf.notedTag & 0xfff, byteCount: UInt32(truncatingIfNeeded: mbuf.byteCount))
     }
   }
 
-  /// Counts the first frames of the last noted batch, one run of frames of the same binding at a time.
+  /// Counts the first frames of the last noted batch.
   @inline(never)
   private mutating func countBindings(_ count: Int, portIndex: PortIndex) {
-    var position = 0
-    while position < count {
-      let vlan = sentFrames[position].vlan
-      var run = BatchSize()
-      while position < count && sentFrames[position].vlan == vlan {
-        run.frames &+= 1
-        run.bytes &+= UInt64(sentFrames[position].byteCount)
-        position &+= 1
-      }
-      counters.binding(port: portIndex, vlan: vlan).pointee.addSent(packets: UInt64(run.frames), bytes: run.bytes)
+    let bindings = counters.binding(port: portIndex, vlan: 0)
+    let frames = sentFrames
+    for position in 0..<count {
+      let frame = frames[position]
+      bindings[Int(frame.vlan)].addSent(bytes: UInt64(frame.byteCount))
     }
   }
 
@@ -209,6 +205,7 @@ extension Worker {
     _ port: UnsafePointer<PortEntry>, _ queue: Int, _ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, lock: Int
   ) -> UInt16 {
     if port.pointee.kind == .ring { return putIntoRing(port, queue, batch, count) }
+    if port.pointee.hasWorkerQueues { return cdpdk_tx_burst(port.pointee.device, UInt16(queue), batch, UInt16(count)) }
     cdpdk_spin_lock(transmitLocks + lock)
     defer { cdpdk_spin_unlock(transmitLocks + lock) }
     return cdpdk_tx_burst(port.pointee.device, UInt16(queue), batch, UInt16(count))
