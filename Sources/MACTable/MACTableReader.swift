@@ -115,6 +115,9 @@ import Synchronization
   /// find out where they are (`likelyPlace`) before it looks them up. Each would be a branch that nothing predicts.
   @inlinable @inline(__always) public var isCrowded: Bool { overflow.pointee.load(ordering: .relaxed) >= 64 }
 
+  /// There are more addresses than a set of those seen lately holds.
+  @inlinable @inline(__always) public var isVast: Bool { overflow.pointee.load(ordering: .relaxed) >= 65_536 }
+
   /// Where in its first bucket a key is, or else its second bucket: for the caller to prefetch, and to look the key up in.
   @inlinable @inline(__always) public func likelyPlace(of key: MACKey, in bucket: MACBucket) -> MACBucket {
     let place = bucket.words + candidate(key, in: bucket.words)

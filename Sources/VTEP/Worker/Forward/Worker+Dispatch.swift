@@ -23,7 +23,7 @@ extension Worker {
   @inline(always)
   private mutating func forward(_ count: Int, portIndex: PortIndex, isFromOverlay: Bool) {
     let port = snapshot.pointee.ports + Int(portIndex)
-    if sightings.isLarge { findPlaces(count) }
+    if sightings.isCrowded { findPlaces(count) }
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: isFromOverlay) }
     let table = self.table
     for index in 0..<count {

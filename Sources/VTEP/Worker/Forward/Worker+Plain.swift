@@ -42,7 +42,7 @@ extension Worker {
   private mutating func forwardFromPort(_ count: Int, portIndex: PortIndex, domainOfAll: DomainIndex, offset: Int, isTagged: Bool) {
     localRun.key = BatchRun.none
     taggedRun.key = BatchRun.none
-    if sightings.isLarge { findPlaces(count) }
+    if sightings.isCrowded { findPlaces(count) }
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: false) }
     let table = self.table
     let hopsOfVTEPs = snapshot.pointee.nextHops
@@ -176,7 +176,7 @@ extension Worker {
   mutating func forwardFromOverlay(_ count: Int, portIndex: PortIndex) {
     localRun.key = BatchRun.none
     taggedRun.key = BatchRun.none
-    if sightings.isLarge { findPlaces(count) }
+    if sightings.isCrowded { findPlaces(count) }
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: true) }
     let table = self.table
     var staged = stage

@@ -26,7 +26,9 @@ struct Sightings {
   private var rows: UnsafeMutablePointer<Row>
   /// Bits of a hash that are a row's offset in bytes.
   private var rowMask: UInt64
-  /// There are many stations.
+  /// There are many stations: their places in the table are found out before they are looked up.
+  private(set) var isCrowded = false
+  /// And not so many that these rows would not help.
   private(set) var isLarge = false
   private let keyMultiplier: UInt64
   /// Odd.
@@ -61,8 +63,9 @@ struct Sightings {
 
   /// Before each burst.
   @inline(always)
-  mutating func begin(changeCount: UInt64, nowSeconds: UInt32, isLarge: Bool) {
-    self.isLarge = isLarge
+  mutating func begin(changeCount: UInt64, nowSeconds: UInt32, isCrowded: Bool, isVast: Bool) {
+    self.isCrowded = isCrowded
+    isLarge = isCrowded && !isVast
     rows = isLarge ? manyRows : fewRows
     rowMask = UInt64(((1 << (isLarge ? Self.manyRowBits : Self.rowBits)) - 1) * MemoryLayout<Row>.stride)
     salt = (changeCount &<< 32 ^ changeCount &>> 32 ^ UInt64(nowSeconds)) &* 0x9e37_79b9_7f4a_7c15

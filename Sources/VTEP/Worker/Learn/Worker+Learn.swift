@@ -9,7 +9,7 @@ extension Worker {
   @inline(always)
   mutating func beginBurst() {
     unsightedCount = 0
-    sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds, isLarge: table.isCrowded)
+    sightings.begin(changeCount: table.changeCount, nowSeconds: nowSeconds, isCrowded: table.isCrowded, isVast: table.isVast)
   }
 
   /// Stages a frame that has passed all checks, and fetches the table lines that the following passes will read for it.
