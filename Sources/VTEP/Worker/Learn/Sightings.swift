@@ -59,7 +59,10 @@ struct Sightings {
   }
 
   /// Forgets all pairs.
-  func forget() { rows.update(repeating: Row(), count: 1 << Self.indexBits) }
+  func forget() {
+    fewRows.update(repeating: Row(), count: 1 << Self.rowBits)
+    manyRows.update(repeating: Row(), count: 1 << Self.manyRowBits)
+  }
 
   /// Before each burst.
   @inline(always)
