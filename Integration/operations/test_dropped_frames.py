@@ -68,7 +68,7 @@ def test_from_a_port(lab):
     assert abs(again.pop("time_us") - rows[2].pop("time_us")) < 1000 and again == rows[2]
     text = daemon.table("show", "drops", "--frames", "vlan-not-bound")
     assert "77, priority 3" in text and "10.9.0.1 > 10.9.0.2, TCP, TTL 9" in text and "1234 > 80, SYN" in text
-    assert "254 octets, of which 160 are kept" in text and "3 dropped since the start, 3 shown" in text
+    assert "258 octets, of which 160 are kept" in text and "3 dropped since the start, 3 shown" in text
     # A hundred are counted, the last 64 kept.
     for number in range(100):
         raw.send(tagged(ethernet(guest.mac, payload=bytes([number]) * 46), 80))

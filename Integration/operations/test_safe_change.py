@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lab import Site, wait_until
-from lab.daemon import REPOSITORY, VTEPCTL, Refused
+from lab.daemon import VTEPCTL, Refused
 from lab.namespaces import run
 from lab.streams import EchoStream
 
@@ -219,20 +219,3 @@ def test_history_rollback_save_and_export(lab):
     second.write_bytes(first.read_bytes()[:-20])
     with pytest.raises(Refused, match="not a complete file"):
         daemon.ctl("config", "import", second)
-
-
-def test_the_timer_of_the_documentation_makes_copies(lab):
-    """Its units are taken literally, but for their folder."""
-    daemon = Site(lab, vtepd=1, flood="none").daemons[0]
-    document = (REPOSITORY / "docs/changes.md").read_text()
-    units = {name: re.search(rf"`/etc/systemd/system/{name}`:\n\n((    .*\n|\n)+)", document).group(1) for name in ("vtepd-copy.service", "vtepd-copy.timer")}
-    folder = lab.directory / "copies"
-    assert re.search("^ *OnCalendar=daily$", units["vtepd-copy.timer"], re.MULTILINE)
-    folder.mkdir()
-    places = {"%%": "%", "$$": "$", "/var/backups/vtepd": str(folder), "/usr/bin/vtepctl": f"{VTEPCTL} --socket {daemon.socket_path}"}
-    for command in re.findall("^ *Exec[A-Za-z]*=(.*)$", units["vtepd-copy.service"], re.MULTILINE):
-        for written, meant in places.items():
-            command = command.replace(written, meant)
-        run("sh", "-c", command)
-    [copy] = folder.iterdir()
-    assert copy.read_text() == daemon.table("config", "export") and copy.suffix == ".export"
