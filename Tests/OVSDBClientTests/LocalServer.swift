@@ -53,7 +53,10 @@ final class LocalServer {
   }
 
   func stop() {
-    _ = try? shell("kill -9 $(cat \(folder)/pid) && rm -f \(folder)/pid \(folder)/socket")
+    // Until it is gone, it holds the database's lock.
+    _ = try? shell(
+      "pid=$(cat \(folder)/pid) && kill -9 $pid && while readlink -e /proc/$pid/exe >/dev/null; do sleep 0.02; done; rm -f \(folder)/pid \(folder)/socket"
+    )
   }
 
   /// Changes the schema's text and converts the running database to it.
