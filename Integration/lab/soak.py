@@ -157,28 +157,24 @@ class SoakSite:
 
     def make_daemon(self, index):
         host = self.hosts[index]
-        underlay = {"addresses": [host.ipv4], "device": "u0"}
-        everyone = [other.ipv4 for other in (*self.hosts, self.kernel)]
-        replicated = {"vni": 5001, "flood": "replicate", "peers": [address for address in everyone if address != host.ipv4]}
-        flooded = {"vni": 5002, "flood": "multicast", "group": GROUP}
-        common = {"underlay": underlay, "metrics": {"listen": "127.0.0.1:9478"}}
+        config = {"underlay": {"addresses": [host.ipv4], "device": "u0"}, "metrics": {"listen": "127.0.0.1:9478"},
+                  "protection": {"mac-move": {"moves": 0}}}
         if index == 2:
             self.attach_veth("b3")
             self.guests["c3"].attach_veth(host.namespace, "port2")
             self.guests["c3"].tag(VLAN)
-            daemon = Vtepd(host.namespace, {
-                **common, "mode": "gateway", "ovsdb": {"remotes": [f"unix:{self.server.socket}"]},
-                "protection": {"mac-move": {"moves": 0}},
-                "ports": [{"name": "p1", "kind": "netdev", "device": "port1"}, {"name": "p2", "kind": "netdev", "device": "port2"}]})
-        elif index == 0:
-            self.attach_veth("v1")
-            daemon = Vtepd(host.namespace, {
-                **common, "vnis": [replicated, flooded], "protection": {"mac-move": {"moves": 0}},
-                "ports": [{"name": "t1", "kind": "tap", "device": "tap1", "vni": 5001}, {"name": "v1", "kind": "netdev", "device": "veth1", "vni": 5002}]})
+            config |= {"mode": "gateway", "ovsdb": {"remotes": [f"unix:{self.server.socket}"]}}
+            ports = [{"name": "p1", "kind": "netdev", "device": "port1"}, {"name": "p2", "kind": "netdev", "device": "port2"}]
         else:
-            daemon = Vtepd(host.namespace, {
-                **common, "vnis": [replicated, flooded], "protection": {"mac-move": {"moves": 0}},
-                "ports": [{"name": "t2", "kind": "tap", "device": "tap2", "vni": 5001}, {"name": "s2", "kind": "vhost-user", "socket": "s2.sock", "vni": 5002}]})
+            peers = [other.ipv4 for other in (*self.hosts, self.kernel) if other is not host]
+            config["vnis"] = [{"vni": 5001, "flood": "replicate", "peers": peers}, {"vni": 5002, "flood": "multicast", "group": GROUP}]
+            if index == 0:
+                self.attach_veth("v1")
+                second = {"name": "v1", "kind": "netdev", "device": "veth1", "vni": 5002}
+            else:
+                second = {"name": "s2", "kind": "vhost-user", "socket": "s2.sock", "vni": 5002}
+            ports = [{"name": f"t{index + 1}", "kind": "tap", "device": f"tap{index + 1}", "vni": 5001}, second]
+        daemon = Vtepd(host.namespace, {**config, "ports": ports})
         daemon.config["dataplane"] |= {"workers": 2 if index == 0 else 1, "mac-table-size": 2048}
         daemon.write_config()
         return daemon
