@@ -1,24 +1,54 @@
 """OVN, complete: central databases and northd, hypervisors with a userspace Open vSwitch and ovn-controller, and
-ovn-controller-vtep on a gateway. Nothing here depends on vtepd.
+ovn-controller-vtep on a gateway: this machine's (Debian 12: OVN 23.03, Open vSwitch 3.1) or Debian sid's, unpacked into a folder
+(scripts/newer-package). Nothing here depends on vtepd.
 
     vmN ── tvmN ── hvN: Open vSwitch, ovn-controller ── u0 ──┐
     central: northd, databases ──────────────────────── u0 ──┼── switch
     gateway: database, ovn-controller-vtep ──────────── u0 ──┘
 """
 import os
+import pathlib
 
 from .hosts import like_a_wire, veth
 from .namespaces import run, wait_until
 
-SCHEMAS = "/usr/share/ovn"
 CENTRAL = "192.0.2.100"
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Release:
+    """Where the programs and schemas of OVN and Open vSwitch are."""
+
+    def __init__(self, folder=None, loader=()):
+        self.folder, self.loader = pathlib.Path(folder or "/"), list(loader)
+
+    @classmethod
+    def newer(cls):
+        """Debian sid's: OVN 26.03 and Open vSwitch 4.0 in November 2026. The first call downloads 40 MB."""
+        folder = REPOSITORY / ".build/newer/ovn"
+        packages = ("ovn-central", "ovn-host", "ovn-controller-vtep", "openvswitch-vtep", "openvswitch-switch")
+        loader = run(REPOSITORY / "scripts/newer-package", "-s", "sid", "-f", folder, *packages, timeout=600).stdout.split()
+        return cls(folder, loader)
+
+    def command(self, program):
+        """The words that start a program."""
+        folders = ("usr/bin", "usr/sbin", "usr/lib/openvswitch-switch")
+        path = next(path for path in (self.folder / folder / program for folder in folders) if path.exists())
+        return [*self.loader, path]
+
+    def schema(self, name):
+        folder = "ovn" if name.startswith("ovn") else "openvswitch"
+        return self.folder / f"usr/share/{folder}/{name}.ovsschema"
+
+
+INSTALLED = Release()
 
 
 class Daemons:
     """Programs of Open vSwitch and OVN in one namespace, with a folder of their own."""
 
-    def __init__(self, namespace):
-        self.namespace = namespace
+    def __init__(self, namespace, release=INSTALLED):
+        self.namespace, self.release = namespace, release
         self.directory = namespace.lab.directory / f"ovs-{namespace.name}"
         self.directory.mkdir()
         names = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVN_RUNDIR", "OVN_LOGDIR", "OVN_DBDIR")
@@ -27,28 +57,28 @@ class Daemons:
     def start(self, name, program, *arguments):
         """Runs in the foreground and ends with the lab."""
         log = open(self.directory / f"{name}.log", "a")
-        return self.namespace.popen(program, *arguments, "-vconsole:info", f"--pidfile={self.directory / name}.pid",
+        return self.namespace.popen(*self.release.command(program), *arguments, "-vconsole:info", f"--pidfile={self.directory / name}.pid",
                                     env=self.environment, stdout=log, stderr=log)
 
-    def run(self, *arguments, **options):
-        return self.namespace.run(*arguments, env=self.environment, **options)
+    def run(self, program, *arguments, **options):
+        return self.namespace.run(*self.release.command(program), *arguments, env=self.environment, **options)
 
     def database(self, name, schema, *remotes):
         """A server with one database on the socket `name`."""
         file, socket = self.directory / f"{name}.db", self.directory / f"{name}.sock"
-        run("ovsdb-tool", "create", file, schema)
+        self.run("ovsdb-tool", "create", file, self.release.schema(schema))
         process = self.start(name, "ovsdb-server", f"--unixctl={self.directory / name}.ctl", f"--remote=punix:{socket}", *remotes, file)
         wait_until(socket.exists, f"the server of {name} listens")
         return f"unix:{socket}", process
 
 
 class Central(Daemons):
-    def __init__(self, lab, switch):
+    def __init__(self, lab, switch, release=INSTALLED):
         namespace = lab.namespace("ctl")
         switch.connect(namespace, "u0", None, f"{CENTRAL}/24")
-        super().__init__(namespace)
-        self.north, _ = self.database("nb", f"{SCHEMAS}/ovn-nb.ovsschema", f"--remote=ptcp:6641:{CENTRAL}")
-        self.south, _ = self.database("sb", f"{SCHEMAS}/ovn-sb.ovsschema", f"--remote=ptcp:6642:{CENTRAL}")
+        super().__init__(namespace, release)
+        self.north, _ = self.database("nb", "ovn-nb", f"--remote=ptcp:6641:{CENTRAL}")
+        self.south, _ = self.database("sb", "ovn-sb", f"--remote=ptcp:6642:{CENTRAL}")
         self.start("northd", "ovn-northd", f"--unixctl={self.directory}/northd.ctl", f"--ovnnb-db={self.north}", f"--ovnsb-db={self.south}")
 
     def nbctl(self, *arguments):
@@ -61,16 +91,16 @@ class Central(Daemons):
 class OpenVSwitch(Daemons):
     """A host of userspace Open vSwitch, which has the underlay device. The address is on its bridge."""
 
-    def __init__(self, lab, switch, name, number):
+    def __init__(self, lab, switch, name, number, release=INSTALLED):
         self.address = f"192.0.2.{number}"
         namespace = lab.namespace(name)
         switch.connect(namespace, "u0", name)
         # Its packet socket knows no offloads.
         like_a_wire(switch.namespace, name)
-        super().__init__(namespace)
-        self.socket, _ = self.database("conf", "/usr/share/openvswitch/vswitch.ovsschema")
+        super().__init__(namespace, release)
+        self.socket, _ = self.database("conf", "vswitch")
         self.vsctl("--no-wait", "init")
-        self.start("vswitchd", "/usr/lib/openvswitch-switch/ovs-vswitchd", self.socket, "--disable-system",
+        self.start("vswitchd", "ovs-vswitchd", self.socket, "--disable-system",
                    f"--unixctl={self.directory}/vswitchd.ctl")
         self.vsctl("add-br", "br-phy", "--", "set", "bridge", "br-phy", "datapath_type=netdev",
                    f"other_config:hwaddr={namespace.mac('u0')}", "fail_mode=standalone", "--", "add-port", "br-phy", "u0")
@@ -84,8 +114,8 @@ class OpenVSwitch(Daemons):
 class Hypervisor(OpenVSwitch):
     """An Open vSwitch that OVN controls."""
 
-    def __init__(self, lab, switch, number):
-        super().__init__(lab, switch, f"ovn{number}", number)
+    def __init__(self, lab, switch, number, release=INSTALLED):
+        super().__init__(lab, switch, f"ovn{number}", number, release)
         namespace = self.namespace
         settings = {"system-id": namespace.name, "ovn-remote": f"tcp:{CENTRAL}:6642", "ovn-encap-type": "geneve,vxlan",
                     "ovn-encap-ip": self.address, "ovn-bridge-datapath-type": "netdev", "ovn-bridge": "br-int"}
@@ -105,9 +135,9 @@ class Hypervisor(OpenVSwitch):
 class Gateway(Daemons):
     """The components beside the switch under test: its database and ovn-controller-vtep."""
 
-    def __init__(self, namespace):
-        super().__init__(namespace)
-        self.remote, self.server = self.database("vtep", "/usr/share/openvswitch/vtep.ovsschema")
+    def __init__(self, namespace, release=INSTALLED):
+        super().__init__(namespace, release)
+        self.remote, self.server = self.database("vtep", "vtep")
         self.controller = None
 
     def start_server(self):

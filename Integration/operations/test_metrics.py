@@ -188,7 +188,7 @@ def prometheus_commands(release):
     if release == "installed":
         return ["prometheus"], ["promtool"]
     folder = REPOSITORY / ".build/newer/prometheus"
-    loader = run(REPOSITORY / "scripts/newer-package", "prometheus", folder, timeout=300).stdout.split()
+    loader = run(REPOSITORY / "scripts/newer-package", "-f", folder, "prometheus", timeout=300).stdout.split()
     return [*loader, folder / "usr/bin/prometheus"], [*loader, folder / "usr/bin/promtool"]
 
 
