@@ -55,6 +55,10 @@ public struct VNIRow: Codable, Equatable, Sendable {
   public var txBytes: UInt64
   /// Frames from ports that were flooded: broadcast, multicast and unknown unicast.
   public var flooded: UInt64
+  /// `off` or `known`.
+  public var neighborSuppression: String
+  /// Requests for neighbours that were answered here, and not flooded.
+  public var neighborAnswers: UInt64
   public var storm: VNIStorm
   /// Addresses not learned because the VNI was at its limit.
   public var learnRefusals: UInt64
@@ -66,7 +70,8 @@ public struct VNIRow: Codable, Equatable, Sendable {
     ports: [String] = [],
     macs: Int = 0, learning: Bool = true, acceptFrom: String = "any", innerVLAN: String = "discard",
     ageingSeconds: UInt32 = 300, macLimit: UInt32 = 0, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0,
-    txPackets: UInt64 = 0, txBytes: UInt64 = 0, flooded: UInt64 = 0, storm: VNIStorm = VNIStorm(), learnRefusals: UInt64 = 0,
+    txPackets: UInt64 = 0, txBytes: UInt64 = 0, flooded: UInt64 = 0, neighborSuppression: String = "off", neighborAnswers: UInt64 = 0,
+    storm: VNIStorm = VNIStorm(), learnRefusals: UInt64 = 0,
     preparedSeconds: Int? = nil
   ) {
     self.vni = vni
@@ -87,6 +92,8 @@ public struct VNIRow: Codable, Equatable, Sendable {
     self.txPackets = txPackets
     self.txBytes = txBytes
     self.flooded = flooded
+    self.neighborSuppression = neighborSuppression
+    self.neighborAnswers = neighborAnswers
     self.storm = storm
     self.learnRefusals = learnRefusals
     self.preparedSeconds = preparedSeconds
@@ -105,6 +112,8 @@ public struct VNIRow: Codable, Equatable, Sendable {
     case txPackets = "tx_packets"
     case txBytes = "tx_bytes"
     case flooded, storm
+    case neighborSuppression = "neighbor_suppression"
+    case neighborAnswers = "neighbor_answers"
     case learnRefusals = "learn_refusals"
     case preparedSeconds = "prepared_s"
   }

@@ -61,7 +61,7 @@ public struct TraceFrame: ControlRequest {
 
 /// The way of a frame.
 public struct TraceAnswer: Codable, Equatable, Sendable {
-  /// `sent`, `dropped`, `held`, `slow-path` or `kernel`.
+  /// `sent`, `dropped`, `held`, `slow-path`, `kernel` or `answered`.
   public var outcome: String
   /// In the order of the walk.
   public var stages: [TraceStageRow]

@@ -25,12 +25,14 @@ public struct AddVNI: ControlRequest {
   public var stormUnknownMulticast: UInt64?
   /// `freeze` or `report`.
   public var macMoveAction: String?
+  /// `off` or `known`.
+  public var neighborSuppression: String?
 
   public init(
     vni: UInt32, flood: String? = nil, group: String? = nil, peers: [String]? = nil, learning: Bool? = nil,
     acceptFrom: String? = nil, innerVLAN: String? = nil, ageingSeconds: UInt32? = nil, macLimit: UInt32? = nil,
     stormBroadcast: UInt64? = nil, stormUnknownUnicast: UInt64? = nil, stormUnknownMulticast: UInt64? = nil,
-    macMoveAction: String? = nil
+    macMoveAction: String? = nil, neighborSuppression: String? = nil
   ) {
     self.vni = vni
     self.flood = flood
@@ -45,6 +47,7 @@ public struct AddVNI: ControlRequest {
     self.stormUnknownUnicast = stormUnknownUnicast
     self.stormUnknownMulticast = stormUnknownMulticast
     self.macMoveAction = macMoveAction
+    self.neighborSuppression = neighborSuppression
   }
 
   enum CodingKeys: String, CodingKey, CaseIterable {
@@ -57,6 +60,7 @@ public struct AddVNI: ControlRequest {
     case stormUnknownUnicast = "storm_unknown_unicast"
     case stormUnknownMulticast = "storm_unknown_multicast"
     case macMoveAction = "mac_move_action"
+    case neighborSuppression = "neighbor_suppression"
   }
 }
 

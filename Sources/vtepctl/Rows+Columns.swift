@@ -49,6 +49,7 @@ extension VNIRow {
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
       Column(number: "TX BYTES") { "\($0.txBytes)" },
       Column(number: "FLOODED") { "\($0.flooded)" },
+      Column(number: "ANSWERED") { $0.neighborSuppression == "off" ? "-" : "\($0.neighborAnswers)" },
       Column("STORM CONTROL") { $0.storm.text },
     ]
   }

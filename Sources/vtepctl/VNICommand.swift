@@ -69,12 +69,15 @@ struct VNIArguments: ParsableArguments {
   @Option(help: "Storm control: unknown unicast frames per second flooded in this VNI; 0: no limit.") var stormUnknownUnicast: UInt64?
   @Option(help: "Storm control: multicast frames per second flooded in this VNI; 0: no limit.") var stormUnknownMulticast: UInt64?
   @Option(help: "What to do with addresses that move too often (freeze or report).") var macMoveAction: String?
+  @Option(help: "Answer ARP and ND requests for known addresses here (known), or flood all (off, the default).")
+  var neighborSuppression: String?
 
   func request(_ vni: UInt32) -> AddVNI {
     AddVNI(
       vni: vni, flood: flood?.rawValue, group: group, peers: peer.isEmpty ? nil : peer, learning: learning,
       acceptFrom: acceptFrom?.rawValue, innerVLAN: innerVlan?.rawValue, ageingSeconds: ageingSeconds,
       macLimit: macLimit, stormBroadcast: stormBroadcast, stormUnknownUnicast: stormUnknownUnicast,
-      stormUnknownMulticast: stormUnknownMulticast, macMoveAction: macMoveAction)
+      stormUnknownMulticast: stormUnknownMulticast, macMoveAction: macMoveAction,
+      neighborSuppression: neighborSuppression)
   }
 }

@@ -62,7 +62,8 @@ import Testing
   @Test func parameterNamesAreThoseOfTheType() throws {
     #expect(
       AddVNI.parameterNames.sorted() == [
-        "accept_from", "ageing_s", "flood", "group", "inner_vlan", "learning", "mac_limit", "mac_move_action", "peers", "storm_broadcast",
+        "accept_from", "ageing_s", "flood", "group", "inner_vlan", "learning", "mac_limit", "mac_move_action", "neighbor_suppression", "peers",
+        "storm_broadcast",
         "storm_unknown_multicast", "storm_unknown_unicast", "vni",
       ])
     #expect(GetStatus.parameterNames.isEmpty)

@@ -98,7 +98,7 @@ private struct Run: CustomStringConvertible {
     let handler = try RecordingHandler()
     try await withServer(handler: handler) { path throws in
       for arguments in [
-        "vni add --vni 7 --flood replicate --peer 192.0.2.7 --peer 192.0.2.8 --no-learning --accept-from peers --inner-vlan carry --ageing-seconds 9 --mac-limit 8 --storm-broadcast 70",
+        "vni add --vni 7 --flood replicate --peer 192.0.2.7 --peer 192.0.2.8 --no-learning --accept-from peers --inner-vlan carry --ageing-seconds 9 --mac-limit 8 --storm-broadcast 70 --neighbor-suppression known",
         "port add --name x --kind tap --device tx --vni 7 --vlan 100:5001 --vlan 200:7 --mac 02:00:00:00:00:01 --mac 02:00:00:00:00:02 --mtu 1300",
         "port add --name g --kind vhost-user --socket g.sock --role server --queues 2 --vni 7 --offloads off",
         "port set x --mac-limit 9 --ingress-bits 1000000 --storm-broadcast 50 --no-enabled --l2-protocols punt --bpdu-guard --no-loop-probe",
@@ -116,7 +116,7 @@ private struct Run: CustomStringConvertible {
       let state = handler.desired.withLock { $0 }
       let text = try Configuration(name: "h", desired: state).yaml()
       for line in [
-        "peers: [192.0.2.7, 192.0.2.8, 192.0.2.9]", "learning: false", "accept-from: peers", "inner-vlan: carry", "ageing-seconds: 9",
+        "peers: [192.0.2.7, 192.0.2.8, 192.0.2.9]", "learning: false", "accept-from: peers", "inner-vlan: carry", "neighbor-suppression: known", "ageing-seconds: 9",
         "mac-limit: 8", "mac-limit: 9", "rate-limit: {ingress: {bits: 1000000}}", "storm-control: {broadcast: 50}",
         "storm-control: {broadcast: 70, unknown-unicast: 0, unknown-multicast: 0}", "enabled: false",
         "vlans: {100: 5001, 200: 7, 300: 7}", "isolated: true", "tpid: \"0x88a8\"", "vlan-macs: {300: [\"02:00:00:00:00:05\"]}",

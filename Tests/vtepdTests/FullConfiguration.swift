@@ -39,6 +39,7 @@ let fullConfigurationText = """
       learning: false
       accept-from: any
       inner-vlan: carry
+      neighbor-suppression: known
       ageing-seconds: 0
       mac-limit: 100
       storm-control: { broadcast: 10, unknown-unicast: 20, unknown-multicast: 30 }
@@ -47,8 +48,8 @@ let fullConfigurationText = """
       peers: [192.0.2.3, 192.0.2.2, "2001:db8::2"]
       accept-from: peers
       macs:
-        - { mac: "02:00:00:00:00:21", vtep: 192.0.2.2 }
-        - { mac: 02:00:00:00:00:22, vtep: "2001:db8::2" }
+        - { mac: "02:00:00:00:00:21", vtep: 192.0.2.2, ip: [10.0.0.21, "2001:db8:1::21"] }
+        - { mac: 02:00:00:00:00:22, vtep: "2001:db8::2", ip: 10.0.0.22 }
     - { vni: 5003, flood: none }
     - { vni: 5004, group: "ff05::1:2" }
 

@@ -244,6 +244,11 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
     WrongConfiguration("accept-from", underlay + "vnis:\n  - {vni: 7, flood: none, accept-from: »all}\n", "any or peers"),
     WrongConfiguration(
       "accept-from nobody", underlay + "vnis:\n  - {vni: 7, group: 239.1.1.1, accept-from: »peers}\n", "accepts no VTEP"),
+    WrongConfiguration(
+      "neighbor-suppression", underlay + "vnis:\n  - {vni: 7, flood: none, neighbor-suppression: »on}\n", "off or known"),
+    WrongConfiguration(
+      "ip of a static mac", underlay + "vnis:\n  - {vni: 7, flood: none, macs: [{mac: '02:00:00:00:00:01', vtep: 192.0.2.9, ip: »x}]}\n",
+      "ip must be an IPv4 or IPv6 address"),
     WrongConfiguration("inner-vlan", underlay + "vnis:\n  - {vni: 7, flood: none, inner-vlan: »keep}\n", "discard or carry"),
     WrongConfiguration("ageing", underlay + "vnis:\n  - {vni: 7, flood: none, ageing-seconds: »1000001}\n", "from 0 to 1000000"),
     WrongConfiguration(

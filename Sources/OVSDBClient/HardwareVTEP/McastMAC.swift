@@ -16,7 +16,10 @@ extension HardwareVTEP {
     public static let unknownDestination = "unknown-dst"
 
     /// Whether this is the row for every other destination.
-    public var isUnknownDestination: Bool { mac == Self.unknownDestination }
+    /// Controllers write it in upper case, too.
+    public var isUnknownDestination: Bool {
+      mac.lowercased().split(whereSeparator: \.isWhitespace) == [Self.unknownDestination[...]]
+    }
 
     public init(id: RowID = .zero, mac: String, logicalSwitch: RowID, locatorSet: RowID, ipAddress: String = "") {
       self.id = id

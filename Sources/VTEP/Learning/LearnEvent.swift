@@ -13,6 +13,23 @@ struct LearnEvent {
   var vtep: IPAddress
   /// The IP address that the station behind a port claims; unspecified: it claims none, or nobody needs it.
   var station = IPAddress(high: 0, low: 0)
+  /// Not empty: only a claim of `station` in ARP or ND, for the neighbour table.
+  var claim: NeighborSources = []
+
+  init(key: MACKey, location: MACLocation? = nil, vtep: IPAddress, station: IPAddress = IPAddress(high: 0, low: 0)) {
+    self.key = key
+    self.location = location
+    self.vtep = vtep
+    self.station = station
+  }
+
+  /// A station claims an address.
+  ///
+  /// - Parameter source: `local` or `overlay`.
+  init(key: MACKey, claiming address: IPAddress, by source: NeighborSources) {
+    self.init(key: key, vtep: IPAddress(high: 0, low: 0), station: address)
+    claim = source
+  }
 }
 
 /// Bounded queue of learn events from one worker to the learner.
@@ -40,7 +57,7 @@ struct LearnRing: @unchecked Sendable {
   func send(_ event: LearnEvent, hash: UInt64) -> Bool {
     var event = event
     guard cdpdk_ring_enqueue(ring, &event, Self.elementSize) == 0 else { return false }
-    pending.add(event.key, at: event.location, hash: hash)
+    if event.claim.isEmpty { pending.add(event.key, at: event.location, hash: hash) } else { pending.skip() }
     return true
   }
 

@@ -35,6 +35,8 @@ final class Learner: Sendable {
   private let sweepSlots: Int
   /// IP addresses that local stations claim.
   let stations = Mutex(StationAddresses())
+  /// Nil: nobody asks for it.
+  let neighbors: NeighborTable?
   /// What happens to the table's entries, and to everything else.
   let events: EventLog
   /// When each limit was last told of; nil: that of the table. For the table's writer.
@@ -44,11 +46,13 @@ final class Learner: Sendable {
   /// Duration of a pass over the whole table.
   private static let sweepSeconds = 1
   private static let slicesPerSecond = 10
+  /// Parts in which the neighbour table is swept: ten seconds for all.
+  private static let neighborSlices = 100
   /// Events taken from a ring at once.
   private static let batch = 64
 
   init(
-    table: MACTable, shared: UnsafeMutablePointer<SharedState>, rings: [LearnRing],
+    table: MACTable, neighbors: NeighborTable? = nil, shared: UnsafeMutablePointer<SharedState>, rings: [LearnRing],
     reportUnknownVTEP: @escaping @Sendable (UnknownVTEP) -> Void, reportMove: @escaping @Sendable (MoveReport) -> Void
   ) {
     reader = table.reader
@@ -56,6 +60,7 @@ final class Learner: Sendable {
     events = EventLog(ring: table.events)
     sweepSlots = table.slotCount / (Self.sweepSeconds * Self.slicesPerSecond) + 1
     self.table = table
+    self.neighbors = neighbors
     self.shared = shared
     self.rings = rings
     self.reportUnknownVTEP = reportUnknownVTEP
@@ -91,6 +96,7 @@ final class Learner: Sendable {
       if now >= nextSweep {
         nextSweep = now + 1.0 / Double(Self.slicesPerSecond)
         _ = write { $0.sweep(slots: sweepSlots, nowSeconds: MonotonicClock.seconds()) }
+        if let neighbors { neighbors.sweep(nodes: neighbors.capacity / Self.neighborSlices + 1, nowSeconds: MonotonicClock.seconds()) }
       }
       if now >= nextRelease {
         nextRelease = now + 1
@@ -123,7 +129,10 @@ final class Learner: Sendable {
   }
 
   private func handle(_ event: LearnEvent, in table: MACTable, now: UInt32) {
-    if let location = event.location {
+    if !event.claim.isEmpty {
+      let key = InnerNeighborKey(domain: event.key.domain, address: event.station)
+      neighbors?.observe(key, mac: event.key.mac, by: event.claim, nowSeconds: now)
+    } else if let location = event.location {
       learn(event.key, at: location, in: table, now: now)
       if !event.station.isUnspecified { stations.withLock { $0.record(event.station, of: event.key, nowSeconds: now) } }
     } else {

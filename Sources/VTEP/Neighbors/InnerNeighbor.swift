@@ -39,7 +39,7 @@ struct InnerNeighbor: Equatable, Sendable {
   /// For `NeighborReader.touch`.
   fileprivate(set) var node: UInt32
 
-  init(mac: MACAddress, sources: NeighborSources, isContested: Bool, node: UInt32 = .max) {
+  init(mac: MACAddress, sources: NeighborSources, isContested: Bool, node: UInt32 = NeighborReader.end) {
     self.mac = mac
     self.sources = sources
     self.isContested = isContested

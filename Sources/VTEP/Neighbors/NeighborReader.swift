@@ -11,7 +11,8 @@ import Synchronization
 
 /// A view of a `NeighborTable` for workers: pointers and sizes, copied freely. Valid as long as the table lives.
 struct NeighborReader: @unchecked Sendable {
-  static let end = UInt32.max
+  /// In place of a node: the end of a chain. Zero, so that memory that nobody has written is empty chains.
+  static let end: UInt32 = 0
 
   /// By hash: the first node of the chain.
   let heads: UnsafeMutablePointer<Atomic<UInt32>>

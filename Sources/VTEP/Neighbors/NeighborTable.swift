@@ -32,11 +32,9 @@ final class NeighborTable: Sendable {
     var headCount = 64
     while headCount < capacity { headCount *= 2 }
     reader = NeighborReader(
-      heads: try Self.allocate(headCount), next: try Self.allocate(capacity), words: try Self.allocate(capacity * 4),
-      lastSeen: try Self.allocate(capacity), changes: try Self.allocate(8), headMask: UInt64(headCount - 1), secrets: secrets)
-    // Zero is a node; fill with what is none.
-    memset(reader.heads, 0xff, headCount * MemoryLayout<UInt32>.stride)
-    let records: UnsafeMutablePointer<NeighborRecord> = try Self.allocate(capacity)
+      heads: try Self.allocate(headCount), next: try Self.allocate(capacity + 1), words: try Self.allocate(capacity * 4 + 4),
+      lastSeen: try Self.allocate(capacity + 1), changes: try Self.allocate(8), headMask: UInt64(headCount - 1), secrets: secrets)
+    let records: UnsafeMutablePointer<NeighborRecord> = try Self.allocate(capacity + 1)
     writer = Mutex(NeighborWriter(reader: reader, capacity: capacity, records: records))
   }
 

@@ -54,10 +54,10 @@ struct NeighborWriter: @unchecked Sendable {
   let records: UnsafeMutablePointer<NeighborRecord>
   private(set) var count = 0
   private(set) var refusedCount: UInt64 = 0
-  /// Nodes below this have been used.
-  private var usedNodes = 0
+  /// Nodes below this have been used; node 0 is `NeighborReader.end`.
+  private var usedNodes = 1
   private var freeNodes: [UInt32] = []
-  private var cursor = 0
+  private var cursor = 1
   /// Learned addresses, by station.
   private var learnedCounts: [MACKey: Int] = [:]
 
@@ -102,8 +102,8 @@ struct NeighborWriter: @unchecked Sendable {
   }
 
   mutating func sweep(nodes: Int, nowSeconds: UInt32) {
-    for _ in 0..<min(nodes, usedNodes) {
-      if cursor >= usedNodes { cursor = 0 }
+    for _ in 0..<min(nodes, usedNodes - 1) {
+      if cursor >= usedNodes { cursor = 1 }
       let record = records + cursor
       let node = UInt32(cursor)
       cursor += 1
@@ -128,7 +128,7 @@ struct NeighborWriter: @unchecked Sendable {
   }
 
   mutating func forgetLearned(_ domain: DomainIndex?) {
-    for node in 0..<usedNodes where records[node].isInUse && (domain == nil || records[node].key.domain == domain) {
+    for node in 1..<usedNodes where records[node].isInUse && (domain == nil || records[node].key.domain == domain) {
       guard !records[node].learned.isZero else { continue }
       dropLearned(records + node)
       publish(UInt32(node))
@@ -136,12 +136,12 @@ struct NeighborWriter: @unchecked Sendable {
   }
 
   mutating func remove(where isMeant: (NeighborRecord) -> Bool) {
-    for node in 0..<usedNodes where records[node].isInUse && isMeant(records[node]) { remove(UInt32(node)) }
+    for node in 1..<usedNodes where records[node].isInUse && isMeant(records[node]) { remove(UInt32(node)) }
   }
 
   func page(from first: Int, limit: Int) -> (entries: [NeighborEntry], nextCursor: Int?) {
     var entries: [NeighborEntry] = []
-    var node = first
+    var node = max(first, 1)
     while node < usedNodes, entries.count < limit {
       let record = records[node]
       if record.isInUse, let neighbor = record.neighbor(node: UInt32(node)) {
@@ -168,7 +168,7 @@ extension NeighborWriter {
 
   /// A node for an address that has none; nil: there is no room.
   private mutating func add(_ key: InnerNeighborKey, isConfigured: Bool) -> UInt32? {
-    if freeNodes.isEmpty, usedNodes == capacity {
+    if freeNodes.isEmpty, usedNodes > capacity {
       guard isConfigured, let victim = learnedOnly() else { return nil }
       remove(victim)
     }
@@ -231,8 +231,8 @@ extension NeighborWriter {
 
   /// An entry that nobody has configured.
   private mutating func learnedOnly() -> UInt32? {
-    for _ in 0..<usedNodes {
-      if cursor >= usedNodes { cursor = 0 }
+    for _ in 1..<usedNodes {
+      if cursor >= usedNodes { cursor = 1 }
       let node = cursor
       cursor += 1
       if records[node].isInUse, records[node].sources.isSubset(of: .learned) { return UInt32(node) }

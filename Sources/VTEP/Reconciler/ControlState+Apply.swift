@@ -277,6 +277,7 @@ extension ControlState {
       guard let record = underlay.vteps[vtep] else { throw VTEPError(.refused, "mac flush", "no VTEP \(vtep)") }
       location = .vtep(record.index)
     }
+    if location == nil { effects.neighborTable?.forgetLearned(domain) }
     let limited = limitedPorts
     effects.write { table in
       switch (domain, location) {

@@ -14,8 +14,9 @@ extension ControlState {
   mutating func enter(_ edit: ControllerEdit) {
     var addresses = edit.addresses
     if !edit.complete.isEmpty { addresses += controller.missing(in: addresses, of: edit.complete) }
-    place(addresses.filter { controller.enter($0) })
+    place(addresses.compactMap { controller.enter($0) ? $0.placed : nil })
     settle()
+    enterNeighbors(addresses)
   }
 
   /// Puts a controller's layer in place.
@@ -140,6 +141,7 @@ extension ControlState {
     for (vni, entries) in controller.addresses {
       guard let domain = domains[vni], !domain.hasControllerEntries, running.vnis[vni]?.logicalSwitch != nil else { continue }
       domains.markControllerEntries(of: vni)
+      restateNeighbors(of: vni)
       addresses += entries.map { ControllerEdit.Address(vni: vni, mac: $0.key, destination: $0.value) }
     }
     place(addresses)

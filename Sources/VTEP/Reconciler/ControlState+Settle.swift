@@ -42,7 +42,10 @@ extension ControlState {
     if work.controllerEntries { updateControllerEntries(goneVNIs: work.goneDomains) }
 
     // 5. What nothing names any more.
-    for index in work.goneDomains { domains.giveBack(index) }
+    for index in work.goneDomains {
+      forgetNeighbors(of: index)
+      domains.giveBack(index)
+    }
     for index in work.goneVTEPs { underlay.vteps.giveBack(index) }
     if !work.closing.isEmpty { effects.close(work.closing) }
     for index in work.gonePorts { ports.giveBack(index) }

@@ -43,6 +43,8 @@ struct ControlState {
   var joined: [VNI: IPAddress] = [:]
   /// Static entries that the table has.
   var installedStatics: [MACKey: MACLocation] = [:]
+  /// What the neighbour table has of the operator.
+  var installedNeighbors: [DomainIndex: [IPAddress: MACAddress]] = [:]
   /// Domains that take link-local control frames from the overlay.
   var tunnellingDomains: Set<DomainIndex> = []
   var announcementSerial: UInt64 = 0

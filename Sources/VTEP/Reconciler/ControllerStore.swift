@@ -11,12 +11,18 @@ public struct ControllerEdit: Sendable {
     public var mac: MACAddress
     /// Nil: the address is gone.
     public var destination: TunnelDestination?
+    /// Its IP addresses, as far as the controller knows; ascending.
+    public var addresses: [IPAddress]
 
-    public init(vni: VNI, mac: MACAddress, destination: TunnelDestination?) {
+    public init(vni: VNI, mac: MACAddress, destination: TunnelDestination?, addresses: [IPAddress] = []) {
       self.vni = vni
       self.mac = mac
       self.destination = destination
+      self.addresses = addresses
     }
+
+    /// Without its IP addresses.
+    var placed: Address { Address(vni: vni, mac: mac, destination: destination) }
   }
 
   /// All logical switches and bindings; nil: as they are. A switch that is gone takes its addresses along.
@@ -55,6 +61,15 @@ struct ControllerStore {
     var mac: MACAddress
   }
 
+  /// An IP address of a VNI.
+  struct Neighbor: Hashable {
+    var vni: VNI
+    var address: IPAddress
+  }
+
+  /// The IP addresses of remote stations, and the stations of each IP address.
+  private(set) var addressesOfStations: [VNI: [MACAddress: [IPAddress]]] = [:]
+  private var stationsOfAddresses: [VNI: [IPAddress: Set<MACAddress>]] = [:]
   /// Remote addresses by VNI, for every VNI of the layer.
   var addresses: [VNI: [MACAddress: TunnelDestination]] = [:]
   /// How many of `addresses` are behind each destination.
@@ -90,6 +105,31 @@ struct ControllerStore {
     return true
   }
 
+  /// Enters the IP addresses of one station.
+  ///
+  /// - Returns: those whose stations have changed.
+  mutating func enterNeighbors(_ address: ControllerEdit.Address) -> Set<Neighbor> {
+    let (vni, mac) = (address.vni, address.mac)
+    let old = addressesOfStations[vni]?[mac] ?? []
+    let new = address.destination == nil ? [] : address.addresses
+    guard old != new else { return [] }
+    addressesOfStations[vni, default: [:]][mac] = new.isEmpty ? nil : new
+    let changed = Set(old).symmetricDifference(new)
+    for ip in changed {
+      var stations = stationsOfAddresses[vni]?[ip] ?? []
+      if new.contains(ip) { stations.insert(mac) } else { stations.remove(mac) }
+      stationsOfAddresses[vni, default: [:]][ip] = stations.isEmpty ? nil : stations
+    }
+    return Set(changed.map { Neighbor(vni: vni, address: $0) })
+  }
+
+  /// The stations that have an IP address, as the controller says.
+  func owners(of neighbor: Neighbor) -> Set<MACAddress> { stationsOfAddresses[neighbor.vni]?[neighbor.address] ?? [] }
+
+  func neighbors(of vni: VNI) -> [Neighbor] {
+    (stationsOfAddresses[vni] ?? [:]).keys.map { Neighbor(vni: vni, address: $0) }
+  }
+
   /// Removals of the addresses of these VNIs that a complete list of them does not have.
   func missing(in all: [ControllerEdit.Address], of vnis: Set<VNI>) -> [ControllerEdit.Address] {
     var named: [VNI: Set<MACAddress>] = [:]
@@ -104,6 +144,8 @@ struct ControllerStore {
   mutating func keepVNIs(of layer: ControllerLayer) {
     for (vni, gone) in addresses where layer.switches[vni] == nil {
       addresses[vni] = nil
+      addressesOfStations[vni] = nil
+      stationsOfAddresses[vni] = nil
       for destination in gone.values { release(destination) }
     }
     waiting = waiting.filter { layer.switches[$0.vni] != nil }

@@ -74,6 +74,7 @@ final class LiveEffects: ReconcilerEffects {
 
   var nowSeconds: UInt32 { MonotonicClock.seconds() }
   var events: EventLog { learner.events }
+  var neighborTable: NeighborTable? { learner.neighbors }
 
   // -- workers and MAC table ---------------------------------------------------------------------------------------------
 

@@ -87,8 +87,12 @@ extension Reconciler {
   // -- for the controller --------------------------------------------------------------------------------------------------
 
   /// Everything that the controller has configured.
-  public func controllerState() -> (layer: ControllerLayer, addresses: [VNI: [MACAddress: TunnelDestination]]) {
-    (state.desired.controller, state.controller.addresses)
+  public func controllerState() -> (layer: ControllerLayer, addresses: [ControllerEdit.Address]) {
+    let addresses = state.controller.addresses.flatMap { vni, entries in
+      let known = state.controller.addressesOfStations[vni] ?? [:]
+      return entries.map { ControllerEdit.Address(vni: vni, mac: $0.key, destination: $0.value, addresses: known[$0.key] ?? []) }
+    }
+    return (state.desired.controller, addresses)
   }
 
   /// The controller's bindings that are in effect.

@@ -107,7 +107,7 @@ extension Reconciler {
           workers: queues.learn.count, punts: queues.punts[index], injections: index == 0 ? queues.injections : nil,
           pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks,
           sleepsWhenIdle: dataplane.polling == .adaptive,
-          epoll: cdpdk_epoll_create(), wakeEvent: cdpdk_event_create()))
+          epoll: cdpdk_epoll_create(), wakeEvent: cdpdk_event_create(), neighbors: learner.neighbors?.reader))
       _ = cdpdk_epoll_add(context.pointee.epoll, context.pointee.wakeEvent, Readiness.wakeEvent | UInt64(context.pointee.wakeEvent), 0)
       if !dataplane.ioCores.isEmpty { context.pointee.sleeper = Sleeper.make(event: context.pointee.wakeEvent) }
       return context

@@ -81,7 +81,7 @@ public actor Reconciler {
     let mailbox = Mailbox()
     self.mailbox = mailbox
     let learner = Learner(
-      table: table, shared: shared, rings: queues.learn,
+      table: table, neighbors: try NeighborTable(capacity: dataplane.macTableSize), shared: shared, rings: queues.learn,
       reportUnknownVTEP: { mailbox.post(.unknownVTEP($0)) }, reportMove: { mailbox.post(.macMove($0)) })
     self.learner = learner
     learner.events.setLog(log)

@@ -20,6 +20,8 @@ protocol ReconcilerEffects: AnyObject {
   /// Runs `body` as the MAC table's writer.
   func write<Result>(_ body: (MACTable) -> sending Result) -> Result
   func enter(_ entries: [(key: MACKey, index: VTEPIndex)])
+  /// Nil: there is none.
+  var neighborTable: NeighborTable? { get }
   /// Addresses are no longer frozen.
   func post(released moves: [MACMove])
   /// Begins the counts of a port's or a domain's rate limits anew.

@@ -15,6 +15,7 @@ struct CounterBaselines {
   /// Time-stamp counter when a port got its index.
   private(set) var portTimes: [PortIndex: UInt64] = [:]
   private var domains: [DomainIndex: (traffic: TrafficReport, flooded: UInt64, storms: [UInt64])] = [:]
+  private var neighborAnswers: [DomainIndex: UInt64] = [:]
   /// What an earlier run has counted of an uplink's NIC or tap, and where it dropped frames.
   private(set) var earlierUplinks: [PortIndex: EarlierUplink] = [:]
   /// By reason, in order of raw values; empty: nothing.
@@ -50,6 +51,7 @@ struct CounterBaselines {
     domains[index] = (
       Self.sum(counters) { $0.domains + Int(index) }, Self.flooded(index, counters), Self.stormDrops(index, counters)
     )
+    neighborAnswers[index] = Self.neighborAnswers(index, counters)
     let drops = Self.drops(counters) { $0.drop(domain: index, $1) }
     domainDrops[index] = drops.allSatisfy { $0 == 0 } ? nil : drops
   }
@@ -127,6 +129,10 @@ struct CounterBaselines {
     Self.flooded(index, counters) &- (domains[index]?.flooded ?? 0)
   }
 
+  func neighborAnswers(domain index: DomainIndex, _ counters: [WorkerCounters]) -> UInt64 {
+    Self.neighborAnswers(index, counters) &- (neighborAnswers[index] ?? 0)
+  }
+
   /// Per class of flooded frames, in order of raw values.
   func stormDrops(domain index: DomainIndex, _ counters: [WorkerCounters]) -> [UInt64] {
     Self.difference(Self.stormDrops(index, counters), domains[index]?.storms)
@@ -168,6 +174,10 @@ struct CounterBaselines {
 
   private static func flooded(_ index: DomainIndex, _ counters: [WorkerCounters]) -> UInt64 {
     counters.reduce(0) { $0 &+ ($1.flooded + Int(index)).pointee.value }
+  }
+
+  private static func neighborAnswers(_ index: DomainIndex, _ counters: [WorkerCounters]) -> UInt64 {
+    counters.reduce(0) { $0 &+ ($1.neighborAnswers + Int(index)).pointee.value }
   }
 
   private static func sum(

@@ -74,6 +74,7 @@ extension RunningState {
         settings: settings, ports: bound.compactMap { names[$0] }.sorted(), macs: macs.count,
         traffic: baselines.traffic(domain: record.value.index, counters),
         flooded: baselines.flooded(domain: record.value.index, counters),
+        neighborAnswers: baselines.neighborAnswers(domain: record.value.index, counters),
         stormDrops: zip(FloodClass.allCases, baselines.stormDrops(domain: record.value.index, counters)).map { ($0.vniReason, $1) },
         learnRefusals: macs.refused,
         preparedSeconds: preparations[record.key]?.secondsLeft)

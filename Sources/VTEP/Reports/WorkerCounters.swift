@@ -74,6 +74,8 @@ struct WorkerCounters: @unchecked Sendable {
   private let bindings: UnsafeMutablePointer<TrafficCounters>
   /// Frames of a domain that were flooded.
   let flooded: UnsafeMutablePointer<Counter>
+  /// Requests of a domain for a neighbour that were answered here.
+  let neighborAnswers: UnsafeMutablePointer<Counter>
   /// `Limits.domains` rows of `FloodClass.count`.
   private let storms: UnsafeMutablePointer<Counter>
   /// `Limits.ports` rows of `IgnoredCause.count`: packets on a shared underlay device that are the kernel's business.
@@ -101,6 +103,7 @@ struct WorkerCounters: @unchecked Sendable {
     bindings = try Self.traffic(Limits.ports << 12)
     ignored = try Self.counters(Limits.ports * IgnoredCause.count)
     flooded = try Self.counters(Limits.domains)
+    neighborAnswers = try Self.counters(Limits.domains)
     storms = try Self.counters(Limits.domains * FloodClass.count)
     drops = try Self.counters(Limits.ports * DropReason.count)
     domainDrops = try Self.counters(Limits.domains * DropReason.count)

@@ -28,10 +28,15 @@ public struct LogicalSwitchSettings: Equatable, Sendable {
 
   public var name: String
   public var replication = Replication.serviceNode
+  /// It has no VNI yet, and the one that it stands under is never on the wire: it connects local ports only.
+  public var isLocal = false
   /// Destinations of broadcast, unknown unicast, and multicast that is not in `groups`; in a stable order.
   public var flood: [TunnelDestination] = []
   /// Multicast addresses with their own destinations.
   public var groups: [MACAddress: [TunnelDestination]] = [:]
+
+  /// On by default: many controllers write no flood set, and addresses with each MAC address instead.
+  public var neighborSuppression = NeighborSuppression.known
 
   public init(name: String) {
     self.name = name

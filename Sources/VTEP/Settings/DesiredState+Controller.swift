@@ -45,6 +45,9 @@ private struct ControllerMerger {
         var made = VNISettings(vni: vni, flood: flood.isEmpty ? .none : .replicate(peers: addresses))
         // The controller says where remote addresses are; what comes from a service node, say, does not.
         made.learning = false
+        // Of nobody, since there are no peers.
+        if settings.isLocal { made.acceptFrom = .peers }
+        made.neighborSuppression = settings.neighborSuppression
         made.logicalSwitch = settings
         made.logicalSwitch?.flood = flood
         made.logicalSwitch?.groups = settings.groups.mapValues { usable($0, vni) }

@@ -140,6 +140,17 @@ extension IPAddress {
   }
 }
 
+extension IPAddress {
+  /// Why the address cannot be a station's in the overlay; nil: it can.
+  public var reasonAgainstHost: String? {
+    if isUnspecified { return "the unspecified address" }
+    if isMulticast { return "a multicast address" }
+    if isLimitedBroadcast { return "the broadcast address" }
+    if isLoopback { return "a loopback address" }
+    return nil
+  }
+}
+
 extension MACAddress {
   /// Why the address cannot be a station's; nil: it can.
   public var reasonAgainstStation: String? {

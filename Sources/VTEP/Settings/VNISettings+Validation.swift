@@ -41,6 +41,10 @@ extension VNISettings {
         report(["macs", "\(mac)", "vtep"], "vtep \(vtep) of mac \(mac) is \(reason)")
       }
     }
+    for (address, mac) in neighbors.sorted(by: { $0.key < $1.key }) {
+      if macs[mac] == nil { report(["macs"], "ip \(address) belongs to mac \(mac), which is not among the macs") }
+      if let reason = address.reasonAgainstHost { report(["macs", "\(mac)", "ip"], "ip \(address) of mac \(mac) is \(reason)") }
+    }
     return problems
   }
 

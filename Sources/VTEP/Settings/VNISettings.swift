@@ -22,6 +22,10 @@ public struct VNISettings: Equatable, Sendable {
   public var storm = StormLimits()
   /// What to do with addresses that move too often; nil: as in `protection`.
   public var macMoveAction: ProtectionSettings.MACMove.Action?
+  /// What becomes of requests for neighbours.
+  public var neighborSuppression = NeighborSuppression.off
+  /// IP addresses of the stations in `macs`.
+  public var neighbors: [IPAddress: MACAddress] = [:]
   /// Static remote addresses.
   public var macs: [MACAddress: IPAddress] = [:]
   /// The controller's settings, if the VNI belongs to it and not to the operator.

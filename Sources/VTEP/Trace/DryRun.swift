@@ -99,6 +99,10 @@ struct DryRun {
   var source: Entry?
   var destination: Entry?
   var verdict: Verdict?
+  /// Of a frame that would be flooded.
+  var neighbor = NeighborVerdict.notAsked
+  /// The address that it asks about.
+  var neighborTarget: IPAddress?
   /// The verdict is from what the learner has not dealt with yet.
   var isPending = false
   var remotes: [Target] = []

@@ -217,12 +217,15 @@ final class DryWorker {
       if let raw = item.mbuf { cdpdk_mbuf_free(raw) }
       item.mbuf = nil
     }
+    if let bound = run.bound { counters.neighborAnswers[Int(bound.domain)].set(0) }
     var event = LearnEvent(key: MACKey(domain: 0, mac: .zero), vtep: IPAddress(high: 0, low: 0))
+    var hasEvents = false
     while ring.receive(into: &event, capacity: 1) == 1 {
-      run.learned.append(event)
+      hasEvents = true
+      if event.claim.isEmpty { run.learned.append(event) }
       ring.decide(1)
     }
-    if !run.learned.isEmpty { ring.forget() }
+    if hasEvents { ring.forget() }
     worker.sentLearnEvents = false
     collectDrops(&run)
   }

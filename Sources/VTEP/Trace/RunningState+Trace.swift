@@ -44,6 +44,7 @@ private struct TraceWriter {
 
   private var outcome: TraceReport.Outcome {
     if run.isFromOverlay, run.bound == nil, run.ignored != nil || run.sentCount > 0 { return .kernel }
+    if case .answer = run.neighbor { return .answered }
     if run.sent.contains(where: { !isReply($0) }) { return .sent }
     if run.isAwaited || run.remotes.contains(where: \.isHeld) { return .held }
     if run.drops.isEmpty, !run.slowPath.isEmpty { return .slowPath }
@@ -221,6 +222,7 @@ private struct TraceWriter {
   private mutating func write(_ verdict: Verdict, _ bound: DryRun.Bound) {
     let vni = names.vnis[bound.domain].map { "VNI \($0)" } ?? "the VNI"
     func facts(_ action: String) -> [String: Fact] { ["action": .text(action)] }
+    if case .answer(let mac) = run.neighbor { return writeAnswer(mac) }
     switch verdict {
     case .local(let location):
       add(.verdict, "deliver to \(place(location))", facts("deliver"))
@@ -230,6 +232,11 @@ private struct TraceWriter {
     case .flood(.localOnly): add(.verdict, "flood to the local ports of \(vni); a tunnel never leads into a tunnel", facts("flood"))
     case .awaited: add(.verdict, "hold until the VTEP of its station is known", facts("hold"))
     case .drop(let reason): add(.verdict, "drop: \(reason.name)", facts("drop"))
+    }
+    if case .pass(let obstacle) = run.neighbor, let target = run.neighborTarget {
+      add(
+        .neighbor, "asks for \(target), which is not answered here: \(obstacle.text)",
+        ["address": .text("\(target)"), "mac": .none, "obstacle": .text("\(obstacle)")])
     }
     if case .flood = verdict { writeFloodSet(bound) }
     for target in run.remotes.prefix(Self.detailedTargets) { write(target, bound) }
@@ -242,6 +249,19 @@ private struct TraceWriter {
       add(
         .deliver, "\(what): \(text.text)",
         text.facts.merging(["port": .text(state.portName(frame.port)), "reply": .flag(isReply(frame))]) { $1 })
+    }
+  }
+
+  private mutating func writeAnswer(_ mac: MACAddress) {
+    let address = run.neighborTarget.map { "\($0)" } ?? "an address"
+    add(
+      .neighbor, "asks for \(address), which is known: answered here with \(mac), and not flooded",
+      ["address": .text(address), "mac": .text("\(mac)"), "obstacle": .none])
+    for frame in run.sent {
+      let text = FrameText(frame.octets)
+      add(
+        .deliver, "the answer for the sender: \(text.text)",
+        text.facts.merging(["port": .text(state.portName(frame.port)), "reply": .flag(true)]) { $1 })
     }
   }
 
@@ -332,12 +352,13 @@ private struct TraceWriter {
       parts.append(run.isAwaited ? "held until the VTEP of its station is known" : "held until the next hop's MAC address is resolved")
     case .slowPath: parts.append("handed to the slow path")
     case .kernel: parts.append(run.ignored.map { "left to the kernel: \($0.name)" } ?? "left to the kernel")
+    case .answered: parts.append("answered here")
     case .dropped: break
     }
     parts += run.drops.map { drop in
       "dropped: \(drop.reason.name), counted at \(state.portName(drop.port))" + (drop.count > 1 ? ", \(drop.count) times" : "")
     }
-    if run.sent.count > copies.count { parts.append("the sender is told what fits") }
+    if run.sent.count > copies.count, report.outcome != .answered { parts.append("the sender is told what fits") }
     add(
       .result, parts.isEmpty ? "nothing left of it" : parts.joined(separator: "; "),
       [

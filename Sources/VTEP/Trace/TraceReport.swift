@@ -18,7 +18,7 @@ public struct TraceReport: Sendable {
     public enum Name: String, CaseIterable, Sendable {
       case outer, parse, bind, checks, learn
       case lookUp = "look-up"
-      case verdict, flood, vtep
+      case verdict, neighbor, flood, vtep
       case nextHop = "next-hop"
       case header, deliver, result
     }
@@ -47,6 +47,8 @@ public struct TraceReport: Sendable {
     case slowPath = "slow-path"
     /// It is not VXLAN for us.
     case kernel
+    /// It asks for a neighbour, and was answered here.
+    case answered
   }
 
   /// A frame that leaves.

@@ -118,6 +118,8 @@ struct Worker: ~Copyable {
   let tappedDrops: UnsafeMutablePointer<UInt64>
   /// Only of a dry worker: what it would send.
   let recorder: UnsafeMutablePointer<FrameRecorder>?
+  /// Nil: nobody needs neighbours.
+  let neighbors: NeighborReader?
   /// Set from time to time: handle held frames and the slow path in the next round.
   var rareWorkIsDue = false
 
@@ -166,6 +168,7 @@ struct Worker: ~Copyable {
     readiness = Readiness(epoll: context.epoll)
     receiver = KernelReceiver(pool: context.pool, largePool: context.largePool)
     recorder = context.recorder
+    neighbors = context.neighbors
     tapped = .allocate(capacity: Limits.burst)
     tappedSent = .allocate(capacity: Limits.ports)
     tappedDrops = .allocate(capacity: DropReason.count)

@@ -27,6 +27,8 @@ struct WorkerContext {
   var wakeEvent: Int32
   /// For io-cores; nil: there are none.
   var sleeper: UnsafeMutablePointer<Sleeper>?
+  /// Nil: nobody needs neighbours.
+  var neighbors: NeighborReader?
   /// Only of a dry worker.
   var recorder: UnsafeMutablePointer<FrameRecorder>?
 }

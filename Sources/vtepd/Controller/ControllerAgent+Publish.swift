@@ -99,17 +99,16 @@ extension ControllerAgent {
     return counters
   }
 
-  /// Bindings to logical switches without a key. Reported per port only: many controllers bind first and set the key later.
+  /// Bindings to logical switches without a key. Told, but no fault: many controllers bind first and set the key later, and local ports
+  /// reach each other.
   private var keyFaults: DatabaseFaults {
     var faults = DatabaseFaults()
     let held = Set(hold.networks.values.map(\.settings.name))
-    for (binding, logicalSwitch) in mapping.keylessBindings where !held.contains(logicalSwitch.name) {
-      let keys = logicalSwitch.hasKeysOfLocators ? "; locators' tunnel keys do not replace it" : ""
-      faults.report(
-        .unspecified, port: binding.port,
+    for (binding, name) in mapping.keylessBindings where !held.contains(name) {
+      faults.messages.insert(
         """
-        VLAN \(binding.vlan) is bound to logical switch '\(logicalSwitch.name)', which has no tunnel_key\(keys); the controller must set \
-        it (vtep-ctl set Logical_Switch \(logicalSwitch.name) tunnel_key=VNI)
+        port \(binding.port): VLAN \(binding.vlan) is bound to logical switch '\(name)', which has no tunnel_key: bridged between local \
+        ports only, until the controller sets it (vtep-ctl set Logical_Switch \(name) tunnel_key=VNI)
         """)
     }
     return faults

@@ -174,7 +174,7 @@ actor ControllerAgent {
     let start = now
     do {
       let lasting = hold.lasting(layer)
-      try file.save(lasting, addresses.filter { lasting.switches[$0.key] != nil })
+      try file.save(lasting, addresses.filter { lasting.switches[$0.vni] != nil })
     } catch {
       log.error("controller: cannot save its state to \(file.path): \(error)")
     }

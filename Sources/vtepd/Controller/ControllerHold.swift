@@ -67,13 +67,13 @@ struct ControllerHold: Sendable {
     _ mapping: ControllerMapping, running: ControllerLayer, isSnapshot: Bool, now: Double
   ) -> [VNI: Network] {
     let wanted = mapping.layer
-    let keyed = Dictionary(wanted.switches.map { ($0.value.name, $0.key) }) { first, _ in first }
+    let keyed = Dictionary(wanted.switches.filter { !$0.value.isLocal }.map { ($0.value.name, $0.key) }) { first, _ in first }
     for (vni, network) in networks {
       networks[vni] = updated(network, vni, keyed: keyed[network.settings.name], mapping, now: now)
     }
     var added: [VNI: Network] = [:]
     for (vni, settings) in running.switches
-    where networks[vni] == nil && wanted.switches[vni] == nil && keyed[settings.name] == nil && graceSeconds > 0 {
+    where !settings.isLocal && networks[vni] == nil && wanted.switches[vni] == nil && keyed[settings.name] == nil && graceSeconds > 0 {
       if mapping.keyless[settings.name] != nil {
         added[vni] = Network(
           settings: settings, bindings: [], reason: .withdrawn, endSeconds: now + graceSeconds, isKnown: true)
@@ -127,9 +127,10 @@ struct ControllerHold: Sendable {
       layer.switches[vni] = layer.switches[vni].map { $0.adding(network.settings, vni) } ?? network.settings
       for binding in network.bindings where layer.bindings[binding] == nil { layer.bindings[binding] = vni }
     }
-    for (binding, logicalSwitch) in mapping.keylessBindings {
-      if let vni = names[logicalSwitch.name] { layer.bindings[binding] = vni }
+    for (binding, name) in mapping.keylessBindings {
+      if let vni = names[name] { layer.bindings[binding] = vni }
     }
+    for (vni, settings) in layer.switches where settings.isLocal && names[settings.name] != nil { layer.switches[vni] = nil }
     softened.layer = layer
     softened.complete.subtract(networks.keys)
     return softened

@@ -14,13 +14,6 @@ struct ControllerMapping: Sendable {
     var mac: MACAddress
   }
 
-  /// Logical switches without a tunnel key that a port is bound to: nothing is forwarded.
-  struct Keyless: Equatable, Sendable {
-    var name: String
-    /// Its remote addresses have locators with tunnel keys.
-    var hasKeysOfLocators: Bool
-  }
-
   /// The name of our Physical_Switch.
   let switchName: String
   /// The database's contents, except remote unicast addresses.
@@ -28,10 +21,12 @@ struct ControllerMapping: Sendable {
   /// Logical switches that are forwarded.
   private(set) var vnis: [RowID: VNI] = [:]
   private(set) var replica: Replica?
-  /// Logical switches with no tunnel key, or key 0.
+  /// Those of them whose locators have keys instead of them: the key of our own locator.
+  private(set) var ownKeys: [RowID: VNI] = [:]
+  /// Logical switches without any key: at most bridged locally.
   private(set) var keyless: [String: RowID] = [:]
-  /// Bindings of our ports to these.
-  private(set) var keylessBindings: [ControllerLayer.Binding: Keyless] = [:]
+  /// Bindings of our ports to these, and their names.
+  private(set) var keylessBindings: [ControllerLayer.Binding: String] = [:]
 
   private var layerFaults = DatabaseFaults()
   /// The row of each remote address; if there are several, the one with the lowest UUID.
@@ -42,6 +37,8 @@ struct ControllerMapping: Sendable {
   private var unreadable: [RowID: String] = [:]
   /// Rows with an unusable locator, and why.
   private var unreachable: [RowID: String] = [:]
+  /// Rows with an `ipaddr` that is no station's, and why.
+  private var oddAddresses: [RowID: String] = [:]
   /// Locators as last read.
   private var locators = LocatorReader()
 
@@ -50,7 +47,7 @@ struct ControllerMapping: Sendable {
   }
 
   /// The database has no forwarded networks and no remote addresses, like a newly created one.
-  var isEmpty: Bool { layer.switches.isEmpty && !knowsRemotes }
+  var isEmpty: Bool { layer.switches.values.allSatisfy(\.isLocal) && !knowsRemotes }
 
   /// The database has remote addresses or flood sets.
   var knowsRemotes: Bool {
@@ -66,7 +63,7 @@ struct ControllerMapping: Sendable {
   /// Requests that cannot be carried out.
   var faults: DatabaseFaults {
     var faults = layerFaults
-    for (place, ids) in rivals {
+    for (place, ids) in rivals where conflict(ids) {
       faults.report(
         .unspecified, "\(ids.count) conflicting rows of Ucast_Macs_Remote for \(place.mac); using the one with the lowest UUID")
     }
@@ -74,7 +71,16 @@ struct ControllerMapping: Sendable {
       let count = unreadable.count + unreachable.count
       faults.report(.unspecified, "\(count) unusable rows of Ucast_Macs_Remote; \(sample.key): \(sample.value)")
     }
+    if let sample = oddAddresses.min(by: { $0.key < $1.key }) {
+      // Frames reach the station all the same: no fault.
+      faults.messages.insert("\(oddAddresses.count) rows of Ucast_Macs_Remote with an unusable ipaddr; \(sample.key): \(sample.value)")
+    }
     return faults
+  }
+
+  /// Whether rows for one address say different things: not if they only give it several IP addresses.
+  private func conflict(_ ids: Set<RowID>) -> Bool {
+    Set(ids.compactMap { replica?.one(HardwareVTEP.UcastMAC.self, in: .ucastMacsRemote, $0)?.locator }).count > 1
   }
 
   // -- all at once -------------------------------------------------------------------------------------------------------
@@ -106,17 +112,18 @@ struct ControllerMapping: Sendable {
       case .ucastMacsRemote:
         if let old = change.old, let place = forget(change.id, old) { touched.insert(place) }
         if let new = change.new, let place = follow(change.id, new) { touched.insert(place) }
-        needsLayer = needsLayer || change.new != nil && !keylessBindings.isEmpty
+        needsLayer = needsLayer || choosesKeys && [change.old, change.new].contains { isWithoutKey(change.id, $0) }
       case .locator:
         locators.forget(change.id)
         // A locator inserted with its first reference is read then; one that is deleted has no references left.
-        let isMissed = !unreachable.isEmpty || !layerFaults.messages.isEmpty || !keylessBindings.isEmpty
+        let isMissed = !unreachable.isEmpty || !layerFaults.messages.isEmpty || choosesKeys
         if change.new != nil, change.old != nil || isMissed { changedLocators.insert(change.id) }
       case .physicalPort: needsLayer = needsLayer || change.concerns(["name", "vlan_bindings", "acl_bindings"])
-      case .physicalSwitch: needsLayer = needsLayer || change.concerns(["name", "ports", "tunnels"])
+      case .physicalSwitch: needsLayer = needsLayer || change.concerns(["name", "ports", "tunnels", "tunnel_ips"])
       case .logicalRouter: needsLayer = needsLayer || change.concerns(["switch_binding", "acl_binding"])
       case .tunnel: needsLayer = needsLayer || change.concerns(["bfd_params"])
       case .logicalSwitch, .mcastMacsRemote, .locatorSet: needsLayer = true
+      case .mcastMacsLocal: needsLayer = needsLayer || choosesKeys
       default: break
       }
     }
@@ -144,12 +151,21 @@ struct ControllerMapping: Sendable {
     return edit
   }
 
+  /// There are logical switches whose key depends on their locators.
+  private var choosesKeys: Bool { !keyless.isEmpty || !ownKeys.isEmpty }
+
+  /// Whether a remote address belongs to one of these.
+  private func isWithoutKey(_ id: RowID, _ row: OVSDBRow?) -> Bool {
+    guard let logicalSwitch = row.flatMap({ HardwareVTEP.UcastMAC(id, $0)?.logicalSwitch }) else { return false }
+    return ownKeys[logicalSwitch] != nil || keyless.values.contains(logicalSwitch)
+  }
+
   /// Reads logical switches, bindings and flood lists.
   private mutating func remap(_ replica: Replica) {
     var reader = LayerReader(replica, switchName: switchName, locators: locators)
     reader.read()
     (layer, vnis, layerFaults, locators) = (reader.layer, reader.vnis, reader.faults, reader.locators)
-    (keyless, keylessBindings) = (reader.keyless, reader.keylessBindings)
+    (ownKeys, keyless, keylessBindings) = (reader.ownKeys, reader.keyless, reader.keylessBindings)
   }
 
   // -- remote addresses --------------------------------------------------------------------------------------------------
@@ -177,6 +193,7 @@ struct ControllerMapping: Sendable {
   private mutating func forget(_ id: RowID, _ row: OVSDBRow) -> AddressKey? {
     unreadable[id] = nil
     unreachable[id] = nil
+    oddAddresses[id] = nil
     guard case .success(let place) = Self.place(id, row) else { return nil }
     if var ids = rivals[place] {
       ids.remove(id)
@@ -196,7 +213,7 @@ struct ControllerMapping: Sendable {
     guard let typed = HardwareVTEP.UcastMAC(id, row) else {
       return .failure(Unreadable(text: "its address, logical switch or locator is missing"))
     }
-    guard let mac = MACAddress(typed.mac) else { return .failure(Unreadable(text: "'\(typed.mac)' is not a MAC address")) }
+    guard let mac = MACAddress(database: typed.mac) else { return .failure(Unreadable(text: "'\(typed.mac)' is not a MAC address")) }
     if let reason = mac.reasonAgainstStation { return .failure(Unreadable(text: "\(mac) is \(reason)")) }
     return .success(AddressKey(logicalSwitch: typed.logicalSwitch, mac: mac))
   }
@@ -218,7 +235,23 @@ struct ControllerMapping: Sendable {
       case .failure(let reason): unreachable[id] = reason.text
       }
     }
-    return ControllerEdit.Address(vni: vni, mac: place.mac, destination: destination)
+    return ControllerEdit.Address(vni: vni, mac: place.mac, destination: destination, addresses: ipAddresses(of: place))
+  }
+
+  /// What `ipaddr` says, in all rows of the address.
+  private mutating func ipAddresses(of place: AddressKey) -> [IPAddress] {
+    var found: Set<IPAddress> = []
+    for id in rivals[place] ?? Set([rows[place]].compactMap(\.self)) {
+      let text = replica?.one(HardwareVTEP.UcastMAC.self, in: .ucastMacsRemote, id)?.ipAddress.trimmed ?? ""
+      oddAddresses[id] = nil
+      guard !text.isEmpty else { continue }
+      if let address = IPAddress(database: text) {
+        if let reason = address.reasonAgainstHost { oddAddresses[id] = "\(address) is \(reason)" } else { found.insert(address) }
+      } else {
+        oddAddresses[id] = "'\(text)' is not an IP address"
+      }
+    }
+    return found.sorted()
   }
 }
 

@@ -6,8 +6,6 @@ import FoundationEssentials
 import VTEP
 
 struct ControllerStateFile: Sendable {
-  typealias Addresses = [VNI: [MACAddress: TunnelDestination]]
-
   /// Why a file cannot be used.
   struct Unusable: Error, CustomStringConvertible {
     var description: String
@@ -24,13 +22,13 @@ struct ControllerStateFile: Sendable {
   // -- writing -----------------------------------------------------------------------------------------------------------
 
   /// Replaces the file atomically.
-  func save(_ layer: ControllerLayer, _ addresses: Addresses) throws {
+  func save(_ layer: ControllerLayer, _ addresses: [ControllerEdit.Address]) throws {
     let directory = URL(filePath: path).deletingLastPathComponent()
     try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
     try Data(Self.text(layer, addresses).utf8).write(to: URL(filePath: path), options: .atomic)
   }
 
-  static func text(_ layer: ControllerLayer, _ addresses: Addresses) -> String {
+  static func text(_ layer: ControllerLayer, _ addresses: [ControllerEdit.Address]) -> String {
     var text = title + "\n"
     var count = 0
     func add(_ words: String...) {
@@ -43,6 +41,8 @@ struct ControllerStateFile: Sendable {
     for (vni, settings) in layer.switches.sorted(by: { $0.key < $1.key }) {
       let name = String(settings.name.map { $0.isNewline ? " " : $0 })
       add("switch", "\(vni)", settings.replication == .sourceNode ? "source_node" : "service_node", name)
+      if settings.neighborSuppression != .known { add("neighbors", "\(vni)", settings.neighborSuppression.rawValue) }
+      if settings.isLocal { add("local", "\(vni)", "-") }
       for destination in settings.flood { add("flood", "\(vni)", words(destination)) }
       for (mac, destinations) in settings.groups.sorted(by: { $0.key < $1.key }) {
         add("group", "\(vni)", "\(mac)")
@@ -50,8 +50,10 @@ struct ControllerStateFile: Sendable {
       }
     }
     for (binding, vni) in layer.bindings.sorted(by: { $0.key < $1.key }) { add("bind", "\(binding.vlan)", "\(vni)", binding.port) }
-    for (vni, entries) in addresses {
-      for (mac, destination) in entries { add("mac", "\(vni)", "\(mac)", words(destination)) }
+    for address in addresses {
+      guard let destination = address.destination else { continue }
+      add("mac", "\(address.vni)", "\(address.mac)", words(destination))
+      for ip in address.addresses { add("ip", "\(address.vni)", "\(address.mac)", "\(ip)") }
     }
     return text + "end \(count)\n"
   }
@@ -99,6 +101,10 @@ struct ControllerStateFile: Sendable {
       var settings = LogicalSwitchSettings(name: words[3])
       settings.replication = words[2] == "source_node" ? .sourceNode : .serviceNode
       layer.switches[vni] = settings
+    case "local": layer.switches[vni]?.isLocal = true
+    case "neighbors":
+      guard let mode = NeighborSuppression(rawValue: words[2]) else { return false }
+      layer.switches[vni]?.neighborSuppression = mode
     case "flood":
       guard let destination = destination(words[2...]) else { return false }
       layer.switches[vni]?.flood.append(destination)
@@ -113,6 +119,12 @@ struct ControllerStateFile: Sendable {
       } else {
         addresses.append(ControllerEdit.Address(vni: vni, mac: mac, destination: destination))
       }
+    case "ip":
+      // After the line of its station.
+      guard words.count == 4, let address = IPAddress(words[3]), let last = addresses.indices.last,
+        MACAddress(words[2]) == addresses[last].mac, vni == addresses[last].vni
+      else { return false }
+      addresses[last].addresses.append(address)
     default: return false
     }
     return true

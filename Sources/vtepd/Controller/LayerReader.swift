@@ -5,14 +5,21 @@ import OVSDBClient
 import VTEP
 
 struct LayerReader {
-  private let replica: Replica
+  let replica: Replica
   private let switchName: String
-  private(set) var layer = ControllerLayer()
+  var layer = ControllerLayer()
+  /// Logical switches that are forwarded.
   private(set) var vnis: [RowID: VNI] = [:]
-  private(set) var faults = DatabaseFaults()
+  /// Those of them whose locators have keys instead of them: the key of our own locator.
+  var ownKeys: [RowID: VNI] = [:]
+  /// Those without any key, which are bridged locally: VNIs that stand for them.
+  var localVNIs: [RowID: VNI] = [:]
+  var faults = DatabaseFaults()
   private(set) var locators: LocatorReader
-  private(set) var keyless: [String: RowID] = [:]
-  private(set) var keylessBindings: [ControllerLayer.Binding: ControllerMapping.Keyless] = [:]
+  var keyless: [String: RowID] = [:]
+  private(set) var keylessBindings: [ControllerLayer.Binding: String] = [:]
+  /// Addresses in `tunnel_ips` of our switch.
+  private(set) var ownAddresses: Set<IPAddress> = []
 
   init(_ replica: Replica, switchName: String, locators: LocatorReader) {
     self.replica = replica
@@ -21,21 +28,20 @@ struct LayerReader {
   }
 
   mutating func read() {
-    readSwitches()
+    let own = replica.physicalSwitch(named: switchName)
+    ownAddresses = Set(own?.tunnelIPs.compactMap { IPAddress(database: $0) } ?? [])
+    readSwitches(bound: Set(own.map { replica.ports(of: $0).flatMap(\.vlanBindings.values) } ?? []))
     readMulticast()
-    guard let own = replica.physicalSwitch(named: switchName) else { return }
+    guard let own else { return }
     readPorts(own)
     readWhatWeLack(own)
   }
 
-  /// A logical switch without a key, or with key 0, is not forwarded.
-  private mutating func readSwitches() {
+  private mutating func readSwitches(bound: Set<RowID>) {
     let all = replica.all(HardwareVTEP.LogicalSwitch.self, in: .logicalSwitch).values.sorted { $0.id < $1.id }
+    // Some controllers write 0 for "none".
     for row in all {
-      guard let key = row.tunnelKey, key != 0 else {
-        keyless[row.name] = row.id
-        continue
-      }
+      guard let key = row.tunnelKey, key != 0 else { continue }
       guard let vni = VNI(key) else {
         faults.report(.unspecified, "logical switch '\(row.name)': tunnel key \(key) is not a VNI")
         continue
@@ -44,10 +50,17 @@ struct LayerReader {
         faults.report(.unspecified, "logical switch '\(row.name)': VNI \(vni) is already used by '\(other.name)'")
         continue
       }
-      vnis[row.id] = vni
-      layer.switches[vni] = LogicalSwitchSettings(name: row.name)
-      layer.switches[vni]?.replication = row.replicationMode == .sourceNode ? .sourceNode : .serviceNode
+      add(row, vni)
     }
+    readKeyless(all.filter { ($0.tunnelKey ?? 0) == 0 }, bound: bound)
+  }
+
+  mutating func add(_ row: HardwareVTEP.LogicalSwitch, _ vni: VNI) {
+    vnis[row.id] = vni
+    var settings = LogicalSwitchSettings(name: row.name)
+    if row.otherConfig["neighbor-suppression"] == "off" { settings.neighborSuppression = .off }
+    settings.replication = row.replicationMode == .sourceNode ? .sourceNode : .serviceNode
+    layer.switches[vni] = settings
   }
 
   private mutating func readMulticast() {
@@ -55,7 +68,7 @@ struct LayerReader {
     var seen: Set<ControllerMapping.AddressKey> = []
     for row in all {
       guard let vni = vnis[row.logicalSwitch] else { continue }
-      let mac = row.isUnknownDestination ? MACAddress.broadcast : MACAddress(row.mac)
+      let mac = row.isUnknownDestination ? MACAddress.broadcast : MACAddress(database: row.mac)
       guard let mac, mac.isMulticast else {
         faults.report(.unspecified, "Mcast_Macs_Remote: '\(row.mac)' is not a multicast address")
         continue
@@ -97,7 +110,8 @@ struct LayerReader {
           layer.bindings[binding] = vni
         } else if let row = replica.one(HardwareVTEP.LogicalSwitch.self, in: .logicalSwitch, id) {
           guard keyless[row.name] == id else { continue }
-          keylessBindings[binding] = ControllerMapping.Keyless(name: row.name, hasKeysOfLocators: hasKeysOfLocators(id))
+          keylessBindings[binding] = row.name
+          if let vni = localVNIs[id] { layer.bindings[binding] = vni }
         } else {
           faults.report(.invalidVLANMap, port: port.name, "VLAN \(vlan) is bound to logical switch \(id), which does not exist")
         }
@@ -108,24 +122,6 @@ struct LayerReader {
       }
     }
   }
-
-  /// Whether remote addresses of a logical switch use locators with tunnel keys of their own: the model with one key per logical
-  /// switch and locator, vtep(5).
-  private mutating func hasKeysOfLocators(_ logicalSwitch: RowID) -> Bool {
-    guard !keyedLocators.isEmpty else { return false }
-    let groups = replica.all(HardwareVTEP.McastMAC.self, in: .mcastMacsRemote).values
-    let isGroup = groups.contains { row in
-      row.logicalSwitch == logicalSwitch
-        && replica.one(HardwareVTEP.LocatorSet.self, in: .locatorSet, row.locatorSet)?.locators.isDisjoint(with: keyedLocators) == false
-    }
-    return isGroup
-      || replica.rows(HardwareVTEP.Table.ucastMacsRemote.rawValue).contains { id, row in
-        HardwareVTEP.UcastMAC(id, row).map { $0.logicalSwitch == logicalSwitch && keyedLocators.contains($0.locator) } ?? false
-      }
-  }
-
-  private lazy var keyedLocators: Set<RowID> = Set(
-    replica.all(HardwareVTEP.Locator.self, in: .locator).filter { ($0.value.tunnelKey ?? 0) != 0 }.keys)
 
   /// Schema features that are not supported.
   private mutating func readWhatWeLack(_ own: HardwareVTEP.PhysicalSwitch) {

@@ -29,7 +29,7 @@ struct LocatorReader: Sendable {
     guard row.encapsulation.isEmpty || row.encapsulation == HardwareVTEP.Locator.vxlan else {
       return .failure(Useless(text: "encapsulation '\(row.encapsulation)' is not supported"))
     }
-    guard let address = IPAddress(row.destinationIP) else {
+    guard let address = IPAddress(database: row.destinationIP) else {
       return .failure(Useless(text: "'\(row.destinationIP)' is not an IP address"))
     }
     // Some controllers write 0 for "none".

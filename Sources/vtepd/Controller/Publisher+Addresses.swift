@@ -20,7 +20,7 @@ extension Publisher {
         // A station that has not claimed its address since our start may have claimed it before.
         if !address.isEmpty { new.ipAddress = address }
         plan.add(row.update(to: new, in: .ucastMacsLocal))
-      } else if plan.operations.count < Self.batch, let locator = plan.ownLocator() {
+      } else if plan.operations.count < Self.batch, let locator = plan.ownLocator(for: logicalSwitch) {
         let row = HardwareVTEP.UcastMAC(mac: "\(station.mac)", logicalSwitch: logicalSwitch, locator: .zero, ipAddress: address)
         plan.add(row.insertion(into: .ucastMacsLocal, references: ["locator": OVSDBDatum(locator)]))
       }
@@ -58,7 +58,7 @@ extension Publisher {
       guard let row = HardwareVTEP.UcastMAC(id, row) else { continue }
       if former.contains(row.locator) { extra.append(row) }
       guard locators.contains(row.locator) else { continue }
-      guard let mac = MACAddress(row.mac) else {
+      guard let mac = MACAddress(database: row.mac), plan.isOurs(row.locator, for: row.logicalSwitch) else {
         extra.append(row)
         continue
       }
@@ -76,25 +76,34 @@ extension Publisher {
   /// One row `unknown-dst` for each logical switch that is bound here, with a set of only our locator.
   func publishFloodSets(_ plan: inout Plan) {
     let all = plan.replica.all(HardwareVTEP.LocatorSet.self, in: .locatorSet).values
-    func sets(of locators: Set<RowID>) -> Set<RowID> {
-      Set(all.filter { !$0.locators.isEmpty && $0.locators.isSubset(of: locators) }.map(\.id))
+    func sets(of locators: Set<RowID>) -> [RowID: Set<RowID>] {
+      Dictionary(uniqueKeysWithValues: all.filter { !$0.locators.isEmpty && $0.locators.isSubset(of: locators) }.map { ($0.id, $0.locators) })
     }
     let ownSets = sets(of: plan.ownLocatorIDs)
     let formerSets = sets(of: plan.formerLocatorIDs)
+    func isOurs(_ set: RowID, for logicalSwitch: RowID) -> Bool {
+      ownSets[set]?.allSatisfy { plan.isOurs($0, for: logicalSwitch) } ?? false
+    }
     var missing = Set(plan.state.boundVNIs.compactMap { plan.logicalSwitches[$0] })
+    var deletions: [OVSDBOperation?] = []
     for row in plan.replica.all(HardwareVTEP.McastMAC.self, in: .mcastMacsLocal).values.sorted(by: { $0.id < $1.id })
-    where ownSets.contains(row.locatorSet) || formerSets.contains(row.locatorSet) {
-      let isWanted = ownSets.contains(row.locatorSet) && row.isUnknownDestination && missing.remove(row.logicalSwitch) != nil
-      if !isWanted { plan.add(row.deletion(from: .mcastMacsLocal)) }
+    where ownSets[row.locatorSet] != nil || formerSets[row.locatorSet] != nil {
+      let isWanted =
+        isOurs(row.locatorSet, for: row.logicalSwitch) && row.isUnknownDestination && missing.remove(row.logicalSwitch) != nil
+      if !isWanted { deletions.append(row.deletion(from: .mcastMacsLocal)) }
     }
-    guard !missing.isEmpty else { return }
-    var reference = ownSets.min().map(OVSDBAtom.uuid)
-    if reference == nil, let locator = plan.ownLocator() {
-      plan.add(.insert(table: HardwareVTEP.Table.locatorSet.rawValue, row: ["locators": OVSDBDatum(locator)], name: "own_set"))
-      reference = .named("own_set")
-    }
-    guard let reference else { return }
+    for deletion in deletions { plan.add(deletion) }
+    var new: [UInt32: OVSDBAtom] = [:]
     for logicalSwitch in missing.sorted() {
+      let key = plan.ownKeys[logicalSwitch]?.rawValue ?? 0
+      var reference = ownSets.keys.filter { isOurs($0, for: logicalSwitch) }.min().map(OVSDBAtom.uuid) ?? new[key]
+      if reference == nil, let locator = plan.ownLocator(for: logicalSwitch) {
+        let name = key == 0 ? "own_set" : "own_set\(key)"
+        plan.add(.insert(table: HardwareVTEP.Table.locatorSet.rawValue, row: ["locators": OVSDBDatum(locator)], name: name))
+        reference = .named(name)
+        new[key] = reference
+      }
+      guard let reference else { return }
       let row = HardwareVTEP.McastMAC(
         mac: HardwareVTEP.McastMAC.unknownDestination, logicalSwitch: logicalSwitch, locatorSet: .zero)
       plan.add(row.insertion(into: .mcastMacsLocal, references: ["locator_set": OVSDBDatum(reference)]))

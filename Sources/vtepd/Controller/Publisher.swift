@@ -43,8 +43,10 @@ struct Publisher {
     /// Whether the controller places the address elsewhere.
     let isRemote: (ControllerMapping.AddressKey) -> Bool
     var operations: [OVSDBOperation] = []
-    /// Our locator was inserted in this transaction.
-    private var hasNewLocator = false
+    /// The keys of our locators for logical switches without a key of their own.
+    let ownKeys: [RowID: VNI]
+    /// Locators that were inserted in this transaction; 0: the one without a key.
+    private var newLocators: Set<UInt32> = []
 
     init(_ state: SwitchState, _ replica: Replica, _ mapping: ControllerMapping) {
       self.state = state
@@ -52,6 +54,7 @@ struct Publisher {
       logicalSwitches = Dictionary(mapping.vnis.map { ($0.value, $0.key) }) { first, _ in first }
         .merging(state.heldSwitches) { keyed, _ in keyed }
       isRemote = mapping.isRemote
+      ownKeys = mapping.ownKeys
     }
 
     /// Adds an operation, limited to what the server's schema supports.
@@ -59,19 +62,27 @@ struct Publisher {
       if let fitting = operation?.fitted(to: replica.schema) { operations.append(fitting) }
     }
 
-    /// Our locator, from the database or inserted by this transaction. Nil: we have no address.
-    mutating func ownLocator() -> OVSDBAtom? {
+    /// Our locator for a logical switch, from the database or inserted by this transaction. Nil: we have no address.
+    mutating func ownLocator(for logicalSwitch: RowID) -> OVSDBAtom? {
       guard let ip = state.tunnelAddress?.description else { return nil }
-      if let id = ownLocatorIDs.min() { return .uuid(id) }
-      if !hasNewLocator {
-        hasNewLocator = true
-        let row = HardwareVTEP.Locator(encapsulation: HardwareVTEP.Locator.vxlan, destinationIP: ip)
-        add(row.insertion(into: .locator, name: "locator"))
+      let key = ownKeys[logicalSwitch]
+      if let id = ownLocatorIDs.filter({ isOurs($0, for: logicalSwitch) }).min() { return .uuid(id) }
+      let name = "locator" + (key?.description ?? "")
+      if newLocators.insert(key?.rawValue ?? 0).inserted {
+        let row = HardwareVTEP.Locator(
+          encapsulation: HardwareVTEP.Locator.vxlan, destinationIP: ip, tunnelKey: key.map { Int64($0.rawValue) })
+        add(row.insertion(into: .locator, name: name))
       }
-      return .named("locator")
+      return .named(name)
     }
 
-    /// Rows with the same contents as our locator.
+    /// Whether a locator with our address has the key that a logical switch has here.
+    func isOurs(_ locator: RowID, for logicalSwitch: RowID) -> Bool {
+      let key = replica.one(HardwareVTEP.Locator.self, in: .locator, locator)?.tunnelKey ?? 0
+      return key == ownKeys[logicalSwitch].map { Int64($0.rawValue) } ?? 0
+    }
+
+    /// Rows with our address.
     lazy var ownLocatorIDs: Set<RowID> = locators(of: state.tunnelIPs)
 
     /// Rows of our former locators, by the addresses that are still published.
@@ -81,7 +92,7 @@ struct Publisher {
     private func locators(of addresses: Set<String>) -> Set<RowID> {
       guard !addresses.isEmpty else { return [] }
       let rows = replica.all(HardwareVTEP.Locator.self, in: .locator)
-      return Set(rows.values.filter { addresses.contains($0.destinationIP) && ($0.tunnelKey ?? 0) == 0 }.map(\.id))
+      return Set(rows.values.filter { addresses.contains($0.destinationIP) }.map(\.id))
     }
   }
 
@@ -92,7 +103,7 @@ struct Publisher {
   func withdrawal(_ mapping: ControllerMapping) -> [OVSDBOperation] {
     guard let replica = mapping.replica, let own = replica.physicalSwitch(named: mapping.switchName) else { return [] }
     var state = SwitchState(name: own.name, description: own.description)
-    state.tunnelAddress = own.tunnelIPs.compactMap(IPAddress.init).min()
+    state.tunnelAddress = own.tunnelIPs.compactMap { IPAddress(database: $0) }.min()
     var plan = Plan(state, replica, mapping)
     withdrawAddresses(&plan)
     let list = OVSDBMutation("switches", .delete, OVSDBDatum(own.id))

@@ -35,6 +35,7 @@ enum MetricFamily: String, CaseIterable, Sendable {
   case vniTransmitPackets = "vtepd_vni_transmit_packets"
   case vniTransmitBytes = "vtepd_vni_transmit_bytes"
   case vniFlooded = "vtepd_vni_flooded_frames"
+  case vniNeighborAnswers = "vtepd_vni_neighbor_answers"
   case vniLearnRefusals = "vtepd_vni_learn_refusals"
   case vniAddresses = "vtepd_vni_addresses"
 
@@ -97,7 +98,7 @@ enum MetricFamily: String, CaseIterable, Sendable {
     switch self {
     case .build: .info
     case .portReceivePackets, .portReceiveBytes, .portTransmitPackets, .portTransmitBytes, .vniReceivePackets, .vniReceiveBytes,
-      .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniLearnRefusals, .vtepReceivePackets, .vtepReceiveBytes,
+      .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniLearnRefusals, .vtepReceivePackets, .vtepReceiveBytes,
       .vtepTransmitPackets, .vtepTransmitBytes, .drops, .dropsByReason, .macInserts, .macMoves, .macEvictions, .learnEventsLost,
       .workerPackets, .workerBursts, .workerBusy, .workerCycles, .underlayReceivePackets, .underlayReceiveBytes,
       .underlayTransmitPackets, .underlayTransmitBytes, .underlayMissed, .underlayIgnored, .processCPU:
@@ -114,7 +115,8 @@ enum MetricFamily: String, CaseIterable, Sendable {
     switch self {
     case .build: ["version", "name"]
     case .portUp, .portShut, .portReceivePackets, .portReceiveBytes, .portTransmitPackets, .portTransmitBytes, .portAddresses: ["port"]
-    case .vniReceivePackets, .vniReceiveBytes, .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniLearnRefusals, .vniAddresses:
+    case .vniReceivePackets, .vniReceiveBytes, .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniLearnRefusals,
+      .vniAddresses:
       ["vni"]
     case .vteps, .nextHops, .groups: ["state"]
     case .vtepReachable, .vtepReceivePackets, .vtepReceiveBytes, .vtepTransmitPackets, .vtepTransmitBytes: ["vtep"]
@@ -150,6 +152,7 @@ enum MetricFamily: String, CaseIterable, Sendable {
     case .vniTransmitPackets: "Frames sent into the overlay, each copy. \(Self.rest("VNIs", "vni"))"
     case .vniTransmitBytes: "Bytes of the inner frames. \(Self.rest("VNIs", "vni"))"
     case .vniFlooded: "Frames that were flooded. \(Self.rest("VNIs", "vni"))"
+    case .vniNeighborAnswers: "Requests for neighbours answered here. \(Self.rest("VNIs", "vni"))"
     case .vniLearnRefusals: "Addresses not learned because of the mac-limit. \(Self.rest("VNIs", "vni"))"
     case .vniAddresses: "MAC addresses. \(Self.rest("VNIs", "vni"))"
     case .vteps: "Remote VTEPs by the state of their next hops."

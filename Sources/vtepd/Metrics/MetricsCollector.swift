@@ -8,7 +8,7 @@ import VTEPControl
 actor MetricsCollector {
   private let daemon: Daemon
   private var ports = CounterSeries<String>(width: 4)
-  private var vnis = CounterSeries<UInt32>(width: 6)
+  private var vnis = CounterSeries<UInt32>(width: 7)
   private var vteps = CounterSeries<IPAddress>(width: 4)
   private var underlay = CounterSeries<String>(width: 5)
   private var ignored = CounterSeries<Pair>(width: 1)
@@ -82,9 +82,9 @@ actor MetricsCollector {
     let reports = current.vniReports(0..<Int.max).reports
     page.begin(.vnis)
     page.add(.vnis, [], UInt64(reports.count))
-    vnis.update(reports.map { ($0.settings.vni.rawValue, $0.traffic.counters + [$0.flooded, $0.learnRefusals]) }, limit: limit)
+    vnis.update(reports.map { ($0.settings.vni.rawValue, $0.traffic.counters + [$0.flooded, $0.neighborAnswers, $0.learnRefusals]) }, limit: limit)
     Self.addCounters(
-      [.vniReceivePackets, .vniTransmitPackets, .vniReceiveBytes, .vniTransmitBytes, .vniFlooded, .vniLearnRefusals],
+      [.vniReceivePackets, .vniTransmitPackets, .vniReceiveBytes, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniLearnRefusals],
       vnis.busiest.map { (["\($0)"], vnis.own($0)) } + (reports.count > limit ? [(["other"], vnis.others)] : []), &page)
     let addresses = Dictionary(uniqueKeysWithValues: reports.map { ($0.settings.vni.rawValue, UInt64($0.macs)) })
     let own = vnis.busiest.map { (["\($0)"], addresses[$0] ?? 0) }

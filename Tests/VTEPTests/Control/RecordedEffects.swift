@@ -24,6 +24,7 @@ final class RecordedEffects: ReconcilerEffects {
   private(set) var models = [ForwardingModel(workers: 1)]
   let table: MACTable
   let events: EventLog
+  let neighborTable: NeighborTable? = try! NeighborTable(capacity: 1024)
   var nowSeconds: UInt32 = 1000
   let lines = LogLines()
   var log: Logger { Logger(label: "test") { [lines] _ in KeepingLog(lines) } }

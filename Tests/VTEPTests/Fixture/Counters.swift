@@ -118,6 +118,12 @@ struct Sighting: Equatable, CustomStringConvertible {
   var vtep: IPAddress?
   /// Claimed by a station behind a port.
   var station: IPAddress?
+  /// Not empty: only that, for the neighbour table.
+  var claim: NeighborSources = []
+
+  static func claim(_ mac: MACAddress, _ address: IPAddress, by source: NeighborSources) -> Sighting {
+    Sighting(mac: mac, station: address, claim: source)
+  }
 
   static func port(_ mac: MACAddress, _ place: Place, vlan: UInt16 = 0) -> Sighting {
     Sighting(mac: mac, location: .port(place.rawValue, vlan: vlan))
@@ -138,7 +144,8 @@ struct Sighting: Equatable, CustomStringConvertible {
       return events.prefix(count).map { event in
         Sighting(
           domain: event.key.domain, mac: event.key.mac, location: event.location,
-          vtep: event.location == nil ? event.vtep : nil, station: event.station.isUnspecified ? nil : event.station)
+          vtep: event.location == nil && event.claim.isEmpty ? event.vtep : nil,
+          station: event.station.isUnspecified ? nil : event.station, claim: event.claim)
       }
     }
   }

@@ -12,6 +12,7 @@ final class DataplaneFixture {
   let attachment: Attachment
   let test: TestRuntime
   let table: MACTable
+  let neighbors: NeighborTable
   var model: ForwardingModel
   var worker: Worker
   private var publisher: SnapshotPublisher
@@ -34,6 +35,7 @@ final class DataplaneFixture {
     model = Topology.model(family, attachment, ports: test.ports)
     table = try MACTable(
       capacity: 8192, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+    neighbors = try NeighborTable(capacity: 1024)
     table.configureDomain(Topology.domain, ageSeconds: 0, limit: 0)
     for (number, place) in [(1, Place.vm1), (2, .vm2), (3, .vm3)] {
       let key = MACKey(domain: Topology.domain, mac: Topology.guest(UInt64(number)))
@@ -45,7 +47,9 @@ final class DataplaneFixture {
     }
     publisher = SnapshotPublisher(shared: shared)
     publisher.publish(model)
-    worker = Worker(Self.context(0, test, table.reader, shared))
+    var context = Self.context(0, test, table.reader, shared)
+    context.neighbors = neighbors.reader
+    worker = Worker(context)
     start = CounterValues(test.counters[0])
     base = start
     _ = Sighting.takeAll(test.learnRings[0])

@@ -13,7 +13,7 @@ struct PublisherTests {
   private let own = IPAddress(ipv4: 0xc000_0201)
 
   private func station(_ number: UInt64, _ address: String? = nil) -> LocalStation {
-    LocalStation(vni: vni, mac: MACAddress(bits: 0x0200_0000_0000 | number), address: address.flatMap(IPAddress.init))
+    LocalStation(vni: vni, mac: MACAddress(bits: 0x0200_0000_0000 | number), address: address.flatMap { IPAddress($0) })
   }
 
   private func state(_ edit: (inout SwitchState) -> Void = { _ in }) -> SwitchState {

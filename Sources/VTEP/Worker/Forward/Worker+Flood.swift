@@ -16,6 +16,7 @@ extension Worker {
     _ mbuf: Mbuf, _ scope: FloodScope, domain: DomainIndex, from seenAt: MACLocation, ingress: PortIndex, isLimited: Bool
   ) {
     let entry = snapshot.pointee.domains + Int(domain)
+    if entry.pointee.watchesNeighbors, takeNeighborRequest(mbuf, domain: domain, from: seenAt, ingress: ingress) { return }
     var source = FloodSource(required: Self.featuresRequired(mbuf))
     if !seenAt.isVTEP {
       source.place = LocalTarget(port: ingress, vlan: seenAt.vlan)

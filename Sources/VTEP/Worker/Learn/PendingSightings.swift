@@ -69,6 +69,9 @@ struct PendingSightings: @unchecked Sendable {
     entry[0].store(key.raw, ordering: .releasing)
   }
 
+  /// Counts an event that is about no place. For the worker.
+  func skip() { sentCount.pointee &+= 1 }
+
   /// Looks up an address that the MAC table does not have. For any worker.
   func find(_ key: MACKey, hash: UInt64) -> Answer {
     let bucket = Self.bucket(hash)

@@ -21,6 +21,8 @@ extension ConfigurationLoader {
     settings.learning = section.boolean("learning") ?? settings.learning
     settings.acceptFrom = section.choice("accept-from", as: VNISettings.AcceptFrom.self) ?? settings.acceptFrom
     settings.innerVLAN = section.choice("inner-vlan", as: VNISettings.InnerVLAN.self) ?? settings.innerVLAN
+    settings.neighborSuppression =
+      section.choice("neighbor-suppression", as: NeighborSuppression.self) ?? settings.neighborSuppression
     settings.ageingSeconds =
       section.integer("ageing-seconds", in: 0...Int(VNISettings.maximumAgeingSeconds)).map { UInt32($0) } ?? settings.ageingSeconds
     settings.macLimit = section.integer("mac-limit", in: 0...(16 << 20)).map { UInt32($0) } ?? settings.macLimit
@@ -36,7 +38,12 @@ extension ConfigurationLoader {
       moves.finish()
     }
     for element in section.list("macs") ?? [] {
-      guard let (mac, vtep) = readStaticMAC(element, reader, subject) else { continue }
+      guard let (mac, vtep, addresses) = readStaticMAC(element, reader, subject) else { continue }
+      for address in addresses {
+        if let other = settings.neighbors.updateValue(mac, forKey: address) {
+          reader.report(DesiredState.Problem(subject, ["macs", "\(mac)", "ip"], "ip \(address) is given twice: to \(other) and \(mac)"))
+        }
+      }
       if settings.macs.updateValue(vtep, forKey: mac) != nil {
         reader.report(DesiredState.Problem(subject, ["macs", "\(mac)"], "mac \(mac) is given twice"))
       }
@@ -74,16 +81,20 @@ extension ConfigurationLoader {
 
   private func readStaticMAC(
     _ node: YAMLNode, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject
-  ) -> (MACAddress, IPAddress)? {
+  ) -> (MACAddress, IPAddress, [IPAddress])? {
     guard var section = ConfigurationSection(node, title: "static mac", reader: reader) else { return nil }
     let macNode = section.required("mac")
     let vtepNode = section.required("vtep")
+    let ipNode = section.node("ip")
     section.finish()
+    // One address or a list.
+    let addresses = (ipNode?.sequence ?? ipNode.map { [$0] } ?? []).compactMap { reader.address($0, "ip") }
     let mac = macNode.flatMap { reader.macAddress($0, "mac") }
     let vtep = vtepNode.flatMap { reader.address($0, "vtep") }
     guard let mac, let vtep, let macNode, let vtepNode else { return nil }
     reader.remember(macNode.position, subject, ["macs", "\(mac)"])
     reader.remember(vtepNode.position, subject, ["macs", "\(mac)", "vtep"])
-    return (mac, vtep)
+    if let ipNode { reader.remember(ipNode.position, subject, ["macs", "\(mac)", "ip"]) }
+    return (mac, vtep, addresses)
   }
 }

@@ -92,6 +92,7 @@ extension VNISettings {
       ("learning", YAMLNode(flag: learning)),
       ("accept-from", YAMLNode(text: acceptFrom.rawValue)),
       ("inner-vlan", YAMLNode(text: innerVLAN.rawValue)),
+      ("neighbor-suppression", YAMLNode(text: neighborSuppression.rawValue)),
       ("ageing-seconds", YAMLNode(number: ageingSeconds)),
       ("mac-limit", YAMLNode(number: macLimit)),
       ("storm-control", .flow(storm.named.map { ($0.key, YAMLNode(number: $0.limit)) })),
@@ -101,7 +102,9 @@ extension VNISettings {
     }
     if !macs.isEmpty {
       let entries = macs.sorted { $0.key < $1.key }.map { mac, vtep in
-        YAMLNode.flow([("mac", YAMLNode(text: "\(mac)")), ("vtep", YAMLNode(text: "\(vtep)"))])
+        let addresses = neighbors.filter { $0.value == mac }.keys.sorted().map { YAMLNode(text: "\($0)") }
+        let pairs = [("mac", YAMLNode(text: "\(mac)")), ("vtep", YAMLNode(text: "\(vtep)"))]
+        return YAMLNode.flow(pairs + (addresses.isEmpty ? [] : [("ip", .flow(addresses))]))
       }
       pairs.append(("macs", .block(entries)))
     }

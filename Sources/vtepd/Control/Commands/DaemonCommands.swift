@@ -5,6 +5,7 @@ extension Daemon {
   nonisolated var commands: ControlCommands {
     var commands = ControlCommands()
     addShowCommands(to: &commands)
+    addNeighborCommands(to: &commands)
     addMACCommands(to: &commands)
     addVNICommands(to: &commands)
     addPortCommands(to: &commands)

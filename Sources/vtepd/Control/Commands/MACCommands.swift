@@ -97,6 +97,7 @@ extension DesiredState {
   /// - Returns: whether it was there.
   mutating func removeStaticMAC(_ mac: MACAddress, vni: VNI) -> Bool {
     var isFound = vnis[vni]?.macs.removeValue(forKey: mac) != nil
+    if isFound { vnis[vni]?.neighbors = vnis[vni]?.neighbors.filter { $0.value != mac } ?? [:] }
     for (name, port) in ports {
       if port.vni == vni, port.macs.contains(mac) {
         ports[name]?.macs.removeAll { $0 == mac }

@@ -68,6 +68,7 @@ extension VNIRow {
       innerVLAN: settings.innerVLAN.rawValue, ageingSeconds: settings.ageingSeconds, macLimit: settings.macLimit,
       rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
       txBytes: report.traffic.txBytes, flooded: report.flooded,
+      neighborSuppression: settings.neighborSuppression.rawValue, neighborAnswers: report.neighborAnswers,
       storm: VNIStorm(
         broadcast: settings.storm.broadcast, unknownUnicast: settings.storm.unknownUnicast,
         unknownMulticast: settings.storm.unknownMulticast,

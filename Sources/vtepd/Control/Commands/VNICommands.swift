@@ -39,6 +39,7 @@ extension AddVNI: DesiredStateEdit {
     settings.storm.unknownUnicast = stormUnknownUnicast ?? settings.storm.unknownUnicast
     settings.storm.unknownMulticast = stormUnknownMulticast ?? settings.storm.unknownMulticast
     if let macMoveAction { settings.macMoveAction = try .init(parameter: macMoveAction, "mac-move-action") }
+    if let neighborSuppression { settings.neighborSuppression = try .init(parameter: neighborSuppression, "neighbor-suppression") }
     return settings
   }
 
@@ -82,6 +83,7 @@ extension VNISettings {
       ("flood", flood == old.flood), ("learning", learning == old.learning), ("accept-from", acceptFrom == old.acceptFrom),
       ("inner-vlan", innerVLAN == old.innerVLAN), ("ageing-seconds", ageingSeconds == old.ageingSeconds),
       ("mac-limit", macLimit == old.macLimit), ("storm-control", storm == old.storm), ("mac-move", macMoveAction == old.macMoveAction),
+      ("neighbor-suppression", neighborSuppression == old.neighborSuppression),
     ]
     return values.first { !$0.1 }?.0
   }

@@ -1,0 +1,110 @@
+// NeighborRequest: a station asks which MAC address an IP address has: an ARP request (RFC 826) or a neighbour solicitation (RFC 4861
+// section 4.3); and the answer that its owner would give. Step E6, off the fast path: only flooded frames come here.
+
+/// A question that somebody else may answer.
+public struct NeighborRequest: Equatable, Sendable {
+  /// The address asked about.
+  public let target: IPAddress
+  /// Who asks.
+  public let sender: IPAddress
+  public let senderMAC: MACAddress
+
+  /// Octets of an answer, without its frame check sequence: ARP is padded to the shortest frame.
+  public var answerByteCount: Int { target.isIPv4 ? 60 : 86 }
+
+  /// The question in an untagged frame; nil for every other frame, and for those that must reach everybody:
+  ///
+  /// * probes and announcements of a station that is about to use an address, or that has just begun to (RFC 5227, RFC 4862 section 5.4);
+  /// * questions that are inconsistent, and those that a receiver has to discard (RFC 4861 section 7.1.1);
+  /// * questions about an IPv6 link-local address: that is how hosts know their routers, and an answer that does not say whether its sender
+  ///   is one makes them forget it (RFC 4861 section 7.2.5).
+  public init?(parsing frame: RawSpan) {
+    guard frame.byteCount >= 42 else { return nil }
+    senderMAC = MACAddress(loading: frame, at: 6)
+    guard !senderMAC.isMulticast else { return nil }
+    switch frame.big16(12) {
+    case EtherType.arp:
+      // Hardware type, protocol type, their lengths, operation 1.
+      guard frame.big64(14) == 0x0001_0800_0604_0001, MACAddress(loading: frame, at: 22) == senderMAC else { return nil }
+      sender = IPAddress(ipv4: frame.big32(28))
+      target = IPAddress(ipv4: frame.big32(38))
+    case EtherType.ipv6:
+      // Next header ICMPv6, hop limit 255; type and code.
+      guard frame.byteCount >= 78, frame.byte(14) &>> 4 == 6, frame.big16(20) == 0x3aff, frame.big16(54) == 0x8700 else { return nil }
+      let byteCount = Int(frame.big16(18))
+      guard byteCount >= 24, frame.byteCount >= 54 &+ byteCount, Self.isSound(frame, byteCount: byteCount) else { return nil }
+      sender = IPAddress(loading16: frame, at: 22)
+      target = IPAddress(loading16: frame, at: 62)
+      guard !target.isLinkLocal, Self.sourceLinkLayerAddress(frame, byteCount: byteCount) == senderMAC else { return nil }
+    default: return nil
+    }
+    guard sender != target, !sender.isUnspecified, !sender.isMulticast, !target.isUnspecified, !target.isMulticast else { return nil }
+  }
+
+  /// Whether the ICMPv6 checksum is right.
+  private static func isSound(_ frame: RawSpan, byteCount: Int) -> Bool {
+    let addresses = InternetChecksum.partialSum(frame.extracting(unchecked: 22..<54))
+    let message = InternetChecksum.partialSum(frame.extracting(unchecked: 54..<(54 &+ byteCount)))
+    let pseudo = UInt32(InternetChecksum.fold(addresses &+ UInt32(truncatingIfNeeded: byteCount) &+ UInt32(IPProtocol.icmpv6)))
+    return InternetChecksum.fold(pseudo &+ message) == 0xffff
+  }
+
+  /// Of the options behind a solicitation (RFC 4861 section 4.6.1); nil: there is none, or the options make no sense.
+  private static func sourceLinkLayerAddress(_ frame: RawSpan, byteCount: Int) -> MACAddress? {
+    var found: MACAddress?
+    var offset = 78
+    let end = 54 &+ byteCount
+    while offset &+ 8 <= end {
+      let optionByteCount = Int(frame.byte(offset &+ 1)) &* 8
+      guard optionByteCount > 0, offset &+ optionByteCount <= end else { return nil }
+      if frame.byte(offset) == 1, optionByteCount == 8 { found = MACAddress(loading: frame, at: offset &+ 2) }
+      offset = offset &+ optionByteCount
+    }
+    return offset == end ? found : nil
+  }
+
+  /// Writes the answer of the station that has `mac` into `bytes`, which has `answerByteCount` octets.
+  ///
+  /// An advertisement is marked as solicited, and does not override what the receiver has: it is not the owner's own (RFC 4861 section
+  /// 7.2.8).
+  public func writeAnswer(from mac: MACAddress, into bytes: inout MutableRawSpan) {
+    senderMAC.store(into: &bytes, at: 0)
+    mac.store(into: &bytes, at: 6)
+    if target.isIPv4 { writeARP(mac, &bytes) } else { writeAdvertisement(mac, &bytes) }
+  }
+
+  private func writeARP(_ mac: MACAddress, _ bytes: inout MutableRawSpan) {
+    bytes.storeBig16(EtherType.arp, at: 12)
+    bytes.storeBig64(0x0001_0800_0604_0002, at: 14)
+    mac.store(into: &bytes, at: 22)
+    bytes.storeBig32(target.ipv4, at: 28)
+    senderMAC.store(into: &bytes, at: 32)
+    bytes.storeBig32(sender.ipv4, at: 38)
+    bytes.storeBig64(0, at: 42)
+    bytes.storeBig64(0, at: 50)
+    bytes.storeBig16(0, at: 58)
+  }
+
+  private func writeAdvertisement(_ mac: MACAddress, _ bytes: inout MutableRawSpan) {
+    bytes.storeBig16(EtherType.ipv6, at: 12)
+    bytes.storeBig32(0x6000_0000, at: 14)
+    bytes.storeBig32(0x0020_3aff, at: 18)
+    store(target, into: &bytes, at: 22)
+    store(sender, into: &bytes, at: 38)
+    bytes.storeBig32(0x8800_0000, at: 54)
+    // Solicited; neither router nor override.
+    bytes.storeBig32(0x4000_0000, at: 58)
+    store(target, into: &bytes, at: 62)
+    bytes.storeBig16(0x0201, at: 78)
+    mac.store(into: &bytes, at: 80)
+    let addresses = InternetChecksum.partialSum(bytes.bytes.extracting(unchecked: 22..<54))
+    let message = InternetChecksum.partialSum(bytes.bytes.extracting(unchecked: 54..<86))
+    let pseudo = UInt32(InternetChecksum.fold(addresses &+ 32 &+ UInt32(IPProtocol.icmpv6)))
+    bytes.storeBig16(InternetChecksum.complement(pseudo &+ message), at: 56)
+  }
+
+  private func store(_ address: IPAddress, into bytes: inout MutableRawSpan, at offset: Int) {
+    bytes.storeBig64(address.high, at: offset)
+    bytes.storeBig64(address.low, at: offset &+ 8)
+  }
+}
