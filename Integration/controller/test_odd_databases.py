@@ -197,7 +197,7 @@ def test_more_addresses_than_the_table_holds(lab):
 
 
 def test_unsupported_features_are_reported(lab):
-    """Routing, filtering and BFD: reported, and cleared with the request."""
+    """Routing and filtering: reported, and cleared with the request."""
     site = ControlledSite(lab)
     site.connect()
     site.ctl("create", "Logical_Router", "name=lr0")
@@ -218,10 +218,3 @@ def test_unsupported_features_are_reported(lab):
     wait_until(lambda: site.rows("ACL", "acl_fault_status")[0]["acl_fault_status"] == "unspecified_fault", "the ACL's own column says so")
     site.server.transact({"op": "update", "table": "Physical_Port", "where": [], "row": {"acl_bindings": ["map", []]}})
     site.wait_faults(set(), *port)
-
-    locators = {row["dst_ip"]: ["uuid", row["_uuid"][1]] for row in site.rows("Physical_Locator", "dst_ip")}
-    site.server.transact(
-        {"op": "insert", "table": "Tunnel", "uuid-name": "t",
-         "row": {"local": locators["192.0.2.1"], "remote": locators["192.0.2.2"], "bfd_params": ["map", [["enable", "true"]]]}},
-        {"op": "mutate", "table": "Physical_Switch", "where": [["name", "==", "hv1"]], "mutations": [["tunnels", "insert", ["named-uuid", "t"]]]})
-    wait_until(lambda: ["enabled", "false"] in site.rows("Tunnel", "bfd_status")[0]["bfd_status"][1], "BFD is not enabled")

@@ -17,6 +17,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case puntQueueFull
   case puntTapDown
   case puntNotControl
+  case bfdFromPort
   case vlanReserved
   case vlanNotBound
   case tpidNotBound
@@ -85,6 +86,10 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case peerNotAllowed
   case splitHorizon
   case innerLinkLocalControl
+  case bfdOff
+  case bfdInvalid
+  case bfdTunnelKey
+  case bfdQueueFull
 
   // A frame between a NIC that DPDK drives and its tap.
   case controlRateLimit

@@ -98,10 +98,15 @@ public struct VTEPRow: Codable, Equatable, Sendable {
   public var rxBytes: UInt64
   public var txPackets: UInt64
   public var txBytes: UInt64
+  /// State of the BFD session: `admin_down`, `down`, `init` or `up`; nil: there is none.
+  @Nullable public var bfd: String?
+  /// BFD frames from it while BFD does not run with it.
+  public var bfdIgnored: UInt64
 
   public init(
     address: String, state: ReachabilityState, reason: String? = nil, vnis: [UInt32] = [], macs: Int = 0, nextHops: [NextHopRow] = [],
-    mtu: Int? = nil, pathMTU: PathMTURow? = nil, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0
+    mtu: Int? = nil, pathMTU: PathMTURow? = nil, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0, txPackets: UInt64 = 0, txBytes: UInt64 = 0,
+    bfd: String? = nil, bfdIgnored: UInt64 = 0
   ) {
     self.address = address
     self.state = state
@@ -115,10 +120,13 @@ public struct VTEPRow: Codable, Equatable, Sendable {
     self.rxBytes = rxBytes
     self.txPackets = txPackets
     self.txBytes = txBytes
+    self.bfd = bfd
+    self.bfdIgnored = bfdIgnored
   }
 
   enum CodingKeys: String, CodingKey {
-    case address, state, reason, vnis, macs
+    case address, state, reason, vnis, macs, bfd
+    case bfdIgnored = "bfd_ignored"
     case nextHops = "next_hops"
     case mtu
     case pathMTU = "path_mtu"

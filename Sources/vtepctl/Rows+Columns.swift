@@ -78,6 +78,7 @@ extension VTEPRow {
       Column(number: "RX BYTES") { "\($0.rxBytes)" },
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
       Column(number: "TX BYTES") { "\($0.txBytes)" },
+      Column("BFD") { row in row.bfd ?? (row.bfdIgnored > 0 ? "off, \(row.bfdIgnored) frames came" : "-") },
       Column("REASON") { $0.reason ?? "" },
     ]
   }

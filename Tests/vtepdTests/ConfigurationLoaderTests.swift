@@ -57,6 +57,12 @@ import VTEPControl
     underlay.acceptsZeroUDP6Checksum = true
     underlay.pmtu = .drop
     underlay.ipsecPolicy = .refuse
+    var bfd = UnderlayBFD()
+    bfd.vteps = [try ip("192.0.2.2"), try ip("2001:db8::2")]
+    (bfd.settings.minTx, bfd.settings.minRx, bfd.settings.multiplier) = (100, 200, 5)
+    (bfd.settings.form, bfd.settings.vni) = (.rfc8971, try vni(7))
+    (bfd.settings.checksTunnelKey, bfd.settings.forwardingIfRx, bfd.settings.decayMinRx) = (true, true, 2000)
+    underlay.bfd = bfd
     #expect(configuration.desired.underlay == underlay)
 
     var protection = ProtectionSettings()

@@ -28,6 +28,16 @@ let fullConfigurationText = """
     udp6-zero-checksum-rx: true
     pmtu: drop
     ipsec-policy: refuse
+    bfd:
+      vteps: [192.0.2.2, "2001:db8::2"]
+      min-tx-ms: 100
+      min-rx-ms: 200
+      multiplier: 5
+      form: rfc8971
+      vni: 7
+      check-tunnel-key: true
+      forwarding-if-rx: true
+      decay-min-rx-ms: 2000
 
   protection:
     mac-move: { moves: 3, window-seconds: 10, hold-seconds: 20 }

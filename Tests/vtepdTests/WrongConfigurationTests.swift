@@ -141,6 +141,16 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
     WrongConfiguration("empty device list", "underlay: {addresses: [192.0.2.1], device: »[]}\n", "at least one device"),
     WrongConfiguration("device too long", "underlay: {addresses: [192.0.2.1], device: »abcdefghijklmnop}\n", "1 to 15 characters"),
     WrongConfiguration("device with slash", "underlay: {addresses: [192.0.2.1], device: [eth0, »a/b]}\n", "'a/b' is not an interface name"),
+    WrongConfiguration("BFD is text", "underlay: {addresses: [192.0.2.1], device: eth0, bfd: »perhaps}\n", "bfd must be true or false"),
+    WrongConfiguration("BFD too fast", "underlay: {addresses: [192.0.2.1], device: eth0, bfd: {min-tx-ms: »9}}\n", "min-tx-ms"),
+    WrongConfiguration("BFD's form", "underlay: {addresses: [192.0.2.1], device: eth0, bfd: {form: »rfc}}\n", "form"),
+    WrongConfiguration(
+      "BFD decays to faster", "underlay: {addresses: [192.0.2.1], device: eth0, »bfd: {min-rx-ms: 300, decay-min-rx-ms: 200}}\n",
+      "decay-min-rx-ms must be 0 or at least min-rx-ms, which is 300"),
+    WrongConfiguration(
+      "BFD with ourselves", "underlay: {addresses: [192.0.2.1], device: eth0, bfd: {vteps: [»192.0.2.1]}}\n", "this host's own address"),
+    WrongConfiguration(
+      "BFD twice", "underlay: {addresses: [192.0.2.1], device: eth0, bfd: {vteps: [192.0.2.2, »192.0.2.2]}}\n", "given twice"),
     WrongConfiguration(
       "seven priorities", "underlay: {addresses: [192.0.2.1], device: eth0, pcp-to-dscp: »[0, 1, 2, 3, 4, 5, 6]}\n", "must have 8 values"),
     WrongConfiguration(

@@ -38,6 +38,8 @@ public enum EventType: String, Sendable, CaseIterable {
   case vtepReachable = "vtep-reachable"
   case vtepUnreachable = "vtep-unreachable"
   case vtepMTU = "vtep-mtu"
+  case vtepBFDUp = "vtep-bfd-up"
+  case vtepBFDDown = "vtep-bfd-down"
   case vtepGone = "vtep-gone"
 
   case nextHopResolved = "next-hop-resolved"
@@ -83,10 +85,10 @@ public enum EventType: String, Sendable, CaseIterable {
     case .macFlushed, .macEvicted, .vtepAppeared, .vtepGone, .nextHopResolved, .nextHopMoved, .multicastJoined, .multicastLeft,
       .configRefused:
       .info
-    case .macReleased, .limitPortEnded, .portAttached, .portUp, .portDown, .portDeleted, .vtepReachable, .vtepMTU, .uplinkUp,
+    case .macReleased, .limitPortEnded, .portAttached, .portUp, .portDown, .portDeleted, .vtepReachable, .vtepMTU, .vtepBFDUp, .uplinkUp,
       .controllerUp, .controllerResolved, .configApplied, .configConfirmed, .guardEnded, .workerTurning:
       .notice
-    case .macFrozen, .macFollowed, .limitVNI, .limitTable, .limitPort, .portLost, .vtepUnreachable, .nextHopFailed, .multicastFailed,
+    case .macFrozen, .macFollowed, .limitVNI, .limitTable, .limitPort, .portLost, .vtepUnreachable, .vtepBFDDown, .nextHopFailed, .multicastFailed,
       .controllerDown, .controllerError, .controllerRefused, .configAwaiting, .configRolledBack, .guardStorm, .monitorLost:
       .warning
     case .portFault, .uplinkDown, .guardBPDU, .guardLoop, .workerStuck: .error
@@ -107,7 +109,9 @@ public enum EventType: String, Sendable, CaseIterable {
     case .limitPort, .limitPortEnded, .portAttached, .portUp, .portDown, .portFault, .portLost, .portDeleted, .guardBPDU: ["port"]
     case .guardLoop: ["port", "vni"]
     case .guardStorm, .guardEnded: ["port", "vni"]
-    case .vtepAppeared, .vtepReachable, .vtepUnreachable, .vtepMTU, .vtepGone, .nextHopResolved, .nextHopFailed, .nextHopMoved: ["address"]
+    case .vtepAppeared, .vtepReachable, .vtepUnreachable, .vtepMTU, .vtepBFDUp, .vtepBFDDown, .vtepGone, .nextHopResolved, .nextHopFailed,
+      .nextHopMoved:
+      ["address"]
     case .multicastJoined, .multicastLeft, .multicastFailed: ["address"]
     case .uplinkUp, .uplinkDown: ["device"]
     case .limitTable, .controllerUp, .controllerDown, .controllerError, .controllerRefused, .controllerResolved, .configApplied,
@@ -143,6 +147,8 @@ public enum EventType: String, Sendable, CaseIterable {
     case .vtepReachable: "packets to a VTEP have a route, an uplink and a next hop that answers"
     case .vtepUnreachable: "nothing can be sent to a VTEP; the text says why"
     case .vtepMTU: "the MTU of the path to a VTEP has changed"
+    case .vtepBFDUp: "the BFD session with a VTEP is up"
+    case .vtepBFDDown: "the BFD session with a VTEP is no longer up; the text has the diagnostic"
     case .vtepGone: "a VTEP is forgotten: nothing names it, and nothing is known behind it"
     case .nextHopResolved: "the MAC address of a next hop is known"
     case .nextHopFailed: "a next hop no longer answers"

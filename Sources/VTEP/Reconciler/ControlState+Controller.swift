@@ -161,7 +161,7 @@ extension ControlState {
 
   /// All VTEPs that the controller named.
   func controllerDestinations(_ state: DesiredState) -> [IPAddress] {
-    controller.uses.keys.map(\.address)
+    controller.uses.keys.map(\.address) + state.controller.bfd.keys
       + state.vnis.values.flatMap { $0.logicalSwitch?.groups.values.flatMap { $0.map(\.address) } ?? [] }
   }
 
@@ -195,12 +195,21 @@ extension ControlState {
     return index
   }
 
-  /// Indexes that flooded frames go to. Of service nodes one is chosen: the first that can be reached.
+  /// Indexes that flooded frames go to. Of service nodes one is chosen: the first that can be reached, of those that BFD thinks best of.
   mutating func indexes(of destinations: [TunnelDestination], _ replication: LogicalSwitchSettings.Replication) -> [VTEPIndex] {
-    let all = destinations.compactMap { index(of: $0) }
-    guard replication == .serviceNode else { return all }
-    let reachable = all.first { model.vteps[Int($0)].adjacencies.contains(where: \.isResolved) }
-    return [reachable ?? all.first].compactMap(\.self)
+    let all = destinations.compactMap { destination in index(of: destination).map { (address: destination.address, index: $0) } }
+    guard replication == .serviceNode else { return all.filter { !underlay.hasFailed($0.address) }.map(\.index) }
+    func rank(_ node: (address: IPAddress, index: VTEPIndex)) -> Int {
+      let isReachable = model.vteps[Int(node.index)].adjacencies.contains(where: \.isResolved)
+      let byBFD = underlay.rank(ofServiceNode: node.address, hasSession: bfdTargets[node.address] != nil)
+      return isReachable ? 1 + byBFD : 0
+    }
+    var best = all.first.map { (index: $0.index, rank: rank($0)) }
+    for node in all.dropFirst() {
+      let rank = rank(node)
+      if rank > best?.rank ?? -1 { best = (node.index, rank) }
+    }
+    return [best?.index].compactMap(\.self)
   }
 
   /// Chooses again among service nodes, after a change of what can be reached.

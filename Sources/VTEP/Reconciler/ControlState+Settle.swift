@@ -31,6 +31,7 @@ extension ControlState {
     }
     if work.routes || work.adjacencies { rebuildAdjacencies() }
     if work.routes || work.adjacencies || !work.goneVTEPs.isEmpty { reachabilityVersion += 1 }
+    if work.changesSnapshot { updateBFD() }
 
     // 3. The workers.
     if work.changesSnapshot { effects.publish(model) }

@@ -23,7 +23,7 @@ extension ControlState {
       if let logicalSwitch = settings.logicalSwitch {
         model.domains[index].flood = indexes(of: logicalSwitch.flood, logicalSwitch.replication)
       } else {
-        model.domains[index].flood = settings.flood.destinations.compactMap { underlay.vteps[$0]?.index }
+        model.domains[index].flood = settings.flood.destinations.compactMap { underlay.hasFailed($0) ? nil : underlay.vteps[$0]?.index }
       }
       model.domains[index].storm = settings.storm.isLimited ? StormEntry(settings.storm) : nil
       model.domains[index].peers = Array(Set(peerAddresses(settings).compactMap { underlay.vteps[$0]?.index }))

@@ -51,6 +51,8 @@ struct ControlState {
   /// When the latest announcement was made, on the monotonic clock.
   var lastAnnouncement: UInt32 = 0
   var preparations: [VNI: Preparation] = [:]
+  /// BFD sessions that are wanted.
+  var bfdTargets: [IPAddress: BFDTarget] = [:]
   /// Of ports that an earlier run had shut, by what they are attached to; used when their devices are opened first.
   var restoredFaults: [String: PortFault] = [:]
   /// When ports that are still down lose the addresses that were restored behind them.

@@ -49,6 +49,8 @@ public struct ControllerReport: Equatable, Sendable {
   public var destinationsWithoutRoom = 0
   /// Remote addresses known from the controller.
   public var addresses = 0
+  /// VTEPs that frames go to for the controller.
+  public var destinations: Set<IPAddress> = []
   /// VTEPs that the controller names, but ourselves.
   public var ipv4Destinations = 0
   public var ipv6Destinations = 0

@@ -18,6 +18,7 @@ final class LiveEffects: ReconcilerEffects {
   let learner: Learner
   let mailbox: Mailbox
   let slowPath: SlowPath
+  let bfd: BFDService
   let netlink: NetlinkSocket
   /// Nil when the kernel has no IPsec.
   let ipsec: IPsecPolicies?
@@ -50,7 +51,7 @@ final class LiveEffects: ReconcilerEffects {
   init(
     log: Logger, runtime: DPDKRuntime, dataplane: DataplaneSettings, shared: UnsafeMutablePointer<SharedState>,
     contexts: [UnsafeMutablePointer<WorkerContext>], ioContexts: [UnsafeMutablePointer<IOContext>], learner: Learner,
-    mailbox: Mailbox, slowPath: SlowPath, publisher: SnapshotPublisher,
+    mailbox: Mailbox, slowPath: SlowPath, bfd: BFDService, publisher: SnapshotPublisher,
     netlink: NetlinkSocket, reservation: UDPPortReservation, hostName: String, runDirectory: String,
     tapStore: TapStore
   ) throws(VTEPError) {
@@ -63,6 +64,7 @@ final class LiveEffects: ReconcilerEffects {
     self.learner = learner
     self.mailbox = mailbox
     self.slowPath = slowPath
+    self.bfd = bfd
     self.publisher = publisher
     self.netlink = netlink
     ipsec = try VTEPError.wrap("IPsec policies") { () throws(NetlinkError) in try IPsecPolicies() }
@@ -89,6 +91,8 @@ final class LiveEffects: ReconcilerEffects {
     learner.drain()
   }
 
+  func followBFD(_ targets: [IPAddress: BFDTarget]) { bfd.follow(targets) }
+
   func wakeWorkers() {
     for context in contexts { cdpdk_event_signal(context.pointee.wakeEvent) }
     for context in ioContexts { cdpdk_event_signal(context.pointee.sleeper.pointee.event) }
@@ -112,7 +116,7 @@ final class LiveEffects: ReconcilerEffects {
 
   func resetLimits(domain: DomainIndex) { shared.pointee.stormStates[Int(domain)] = StormState(now: cdpdk_cycles()) }
 
-  var counters: [WorkerCounters] { contexts.map(\.pointee.counters) + [slowPath.counters] + ioContexts.map(\.pointee.counters) }
+  var counters: [WorkerCounters] { contexts.map(\.pointee.counters) + [slowPath.counters, bfd.counters] + ioContexts.map(\.pointee.counters) }
 
   // -- devices -----------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ final class Mailbox: Sendable {
     /// The guest of a port has come, gone, or set up its rings in another way.
     case guest(port: String)
     case alarm(PortAlarm)
+    /// BFD has lost or found VTEPs.
+    case bfd([BFDService.Change])
     /// The driver of an uplink's NIC reports a change of its link; when, in seconds of the monotonic clock.
     case nicLink(portID: UInt16, at: Double)
     /// A device of DPDK, by its name, is being taken away.

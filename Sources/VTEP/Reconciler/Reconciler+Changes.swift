@@ -119,7 +119,8 @@ extension Reconciler {
     return ControllerReport(
       conflicts: state.controller.conflicts, uselessDestinations: useless.sorted(), addressesWithoutRoom: state.controller.waiting.count,
       destinationsWithoutRoom: state.controller.withoutIndex.count,
-      addresses: state.controller.addresses.values.reduce(0) { $0 + $1.count }, ipv4Destinations: ipv4Count,
+      addresses: state.controller.addresses.values.reduce(0) { $0 + $1.count },
+      destinations: all.union(state.running.controller.bfd.keys).filter { state.underlay.vteps[$0] != nil }, ipv4Destinations: ipv4Count,
       ipv6Destinations: all.count - ipv4Count)
   }
 }

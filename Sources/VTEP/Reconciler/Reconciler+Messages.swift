@@ -29,6 +29,8 @@ extension Reconciler {
         state.removeNIC(name)
       case .alarm(let alarm):
         state.heed(alarm)
+      case .bfd(let changes):
+        state.heed(changes)
       case .puntTapLost(let name):
         effects.losePuntTap(named: name, state.ports)
         state.stale.slowPath = true

@@ -11,13 +11,17 @@ struct MessageQueues {
   var learn: [LearnRing] = []
   var punts: [SlowPathRing] = []
   let injections: SlowPathRing
+  var bfdArrivals: [SlowPathRing] = []
+  let bfdDepartures: SlowPathRing
 
   init(workers: Int) throws(VTEPError) {
     for worker in 0..<workers {
       learn.append(try LearnRing(worker: worker))
       punts.append(try SlowPathRing(name: "punt-\(worker)"))
+      bfdArrivals.append(try SlowPathRing(name: "bfd-\(worker)"))
     }
     injections = try SlowPathRing(name: "inject")
+    bfdDepartures = try SlowPathRing(name: "bfd-out")
   }
 }
 
@@ -105,6 +109,7 @@ extension Reconciler {
         to: WorkerContext(
           index: index, shared: shared, table: learner.reader, counters: counters[index], learnRings: rings,
           workers: queues.learn.count, punts: queues.punts[index], injections: index == 0 ? queues.injections : nil,
+          bfdArrivals: queues.bfdArrivals[index], bfdDepartures: index == 0 ? queues.bfdDepartures : nil,
           pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks,
           sleepsWhenIdle: dataplane.polling == .adaptive,
           epoll: cdpdk_epoll_create(), wakeEvent: cdpdk_event_create(), neighbors: learner.neighbors?.reader))

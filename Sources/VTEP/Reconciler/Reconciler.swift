@@ -23,6 +23,7 @@ public actor Reconciler {
   nonisolated let learner: Learner
   nonisolated let mailbox: Mailbox
   nonisolated let slowPath: SlowPath
+  nonisolated let bfd: BFDService
   nonisolated let tracer: Tracer
   nonisolated let captures: Captures
   nonisolated let startSeconds = MonotonicClock.seconds()
@@ -94,12 +95,18 @@ public actor Reconciler {
     slowPath = try SlowPath(shared: shared, pool: runtime.pool, punts: queues.punts, injections: queues.injections, mailbox: mailbox) {
       cdpdk_event_signal(wakeEvent)
     }
+    bfd = try BFDService(
+      shared: shared, pool: runtime.pool, arrivals: queues.bfdArrivals, departures: queues.bfdDepartures, workerCounters: counters,
+      mailbox: mailbox
+    ) {
+      cdpdk_event_signal(wakeEvent)
+    }
     let reservation = try VTEPError.wrap("underlay.udp-port") { () throws(NetlinkError) in
       try UDPPortReservation(port: desired.underlay.udpPort)
     }
     effects = try LiveEffects(
       log: log, runtime: runtime, dataplane: dataplane, shared: shared, contexts: contexts, ioContexts: ioContexts, learner: learner,
-      mailbox: mailbox, slowPath: slowPath, publisher: publisher, netlink: netlink, reservation: reservation, hostName: hostName,
+      mailbox: mailbox, slowPath: slowPath, bfd: bfd, publisher: publisher, netlink: netlink, reservation: reservation, hostName: hostName,
       runDirectory: runDirectory, tapStore: tapStore)
     countingSinceSeconds = saved?.countingSinceSeconds ?? startSeconds
     state = ControlState(desired.underlay, workers: dataplane.workers, effects: effects, placement: runtime.placement)
@@ -171,6 +178,8 @@ public actor Reconciler {
         rte_eal_remote_launch(IOLoop.entry, context, context.pointee.reader + 1), "start io-core \(context.pointee.index)")
     }
     let watchdog = watchdog
+    let bfd = bfd
+    threads.append(try BackgroundThread(name: "vtepd-bfd") { bfd.run() })
     threads.append(try BackgroundThread(name: "vtepd-watchdog") { watchdog.run() })
   }
 
@@ -253,6 +262,7 @@ public actor Reconciler {
     cdpdk_event_signal(shared.pointee.learnerEvent)
     cdpdk_event_signal(watchStop)
     slowPath.wake()
+    bfd.wake()
     for context in contexts { _ = rte_eal_wait_lcore(UInt32(context.pointee.index + 1)) }
     for context in ioContexts { _ = rte_eal_wait_lcore(context.pointee.reader + 1) }
     for thread in threads { thread.join() }

@@ -103,6 +103,11 @@ protocol ReconcilerEffects: AnyObject {
   /// The interfaces on which groups are joined.
   func setMembershipInterfaces(_ indexes: [Int32])
 
+  // -- BFD ---------------------------------------------------------------------------------------------------------------
+
+  /// Starts, changes and ends BFD sessions, so that these are all.
+  func followBFD(_ targets: [IPAddress: BFDTarget])
+
   // -- slow path ---------------------------------------------------------------------------------------------------------
 
   /// Brings punt taps and loop probes in line with the ports.

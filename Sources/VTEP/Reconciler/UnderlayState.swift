@@ -70,6 +70,8 @@ struct UnderlayState {
   var hasNewPolicies = false
   /// Policies that the operator has been told of.
   var reportedPolicies: Set<UInt32> = []
+  /// What BFD says of the VTEPs that it has said anything of.
+  var bfd: [IPAddress: BFDHealth] = [:]
   /// VTEPs to which nothing is sent because of a policy.
   var forbidden: Set<IPAddress> = []
   /// VTEP addresses that this host does not have at the moment: nothing is sent with them.

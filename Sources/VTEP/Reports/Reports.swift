@@ -98,6 +98,10 @@ public struct VTEPReport: Sendable {
   /// What makes the MTU less than that of the interface; nil: nothing does.
   public var pathMTU: PathMTUReason?
   public var traffic: TrafficReport
+  /// Nil: BFD does not run with it.
+  public var bfd: BFDReport?
+  /// BFD frames that came from it nevertheless.
+  public var bfdIgnored: UInt64
 }
 
 /// The MAC table as a whole.

@@ -100,6 +100,7 @@ extension RunningState {
       }
     }
     let (named, vnis) = (vnisByVTEP(Set(part.map(\.address))), vnisByIndex)
+    let sessions = Dictionary(uniqueKeysWithValues: bfd.reports().map { ($0.address, $0) })
     let reports = zip(part, zip(indexes, behind)).map { record, found -> VTEPReport in
       let (indexes, behind) = found
       let adjacencies = model.vteps[Int(record.index)].adjacencies
@@ -108,10 +109,14 @@ extension RunningState {
         vnis: Set(behind.domains.compactMap { vnis[$0] }).union(named[record.address] ?? []).sorted(), macs: behind.macs,
         nextHops: nextHops(record), obstacle: underlay.obstacleText(record, configuration.underlay),
         mtu: adjacencies.map { Int($0.maxInnerByteCount) + $0.header.byteCount - 14 }.min(), pathMTU: pathMTUReason(record),
-        traffic: indexes.reduce(TrafficReport()) { $0 + baselines.traffic(vtep: $1, counters) })
+        traffic: indexes.reduce(TrafficReport()) { $0 + baselines.traffic(vtep: $1, counters) },
+        bfd: sessions[record.address], bfdIgnored: baselines.drops(vtep: record.index, counters)[Int(DropReason.bfdOff.rawValue)])
     }
     return (reports, records.count)
   }
+
+  /// All BFD sessions, in ascending order of addresses.
+  public func bfdReports() -> [BFDReport] { bfd.reports() }
 
   private func pathMTUReason(_ record: VTEPRecord) -> PathMTUReason? {
     guard let device = underlay.usableHops(record).compactMap({ $0.device.link?.mtu }).min() else { return nil }

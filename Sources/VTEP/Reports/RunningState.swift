@@ -52,6 +52,7 @@ public struct RunningState: @unchecked Sendable {
   /// Of the workers and of the slow path.
   let counters: [WorkerCounters]
   let learner: Learner
+  let bfd: BFDService
   let watchdog: Watchdog
 }
 
@@ -73,7 +74,7 @@ extension Reconciler {
       ports: state.ports.byName.mapValues(RunningState.Port.init),
       domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines,
       tunnels: state.controller.tunnels, ticks: state.ticks, puntFaults: effects.puntFaults, preparations: state.preparations,
-      activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters, learner: learner, watchdog: watchdog)
+      activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters, learner: learner, bfd: bfd, watchdog: watchdog)
   }
 
   /// Makes the records visible to reports.

@@ -12,6 +12,11 @@ public enum MonotonicClock {
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
   }
 
+  static func microseconds() -> UInt64 {
+    let time = time()
+    return UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1000
+  }
+
   private static func time() -> timespec {
     var now = timespec()
     clock_gettime(CLOCK_MONOTONIC, &now)

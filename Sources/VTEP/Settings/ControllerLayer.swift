@@ -60,6 +60,8 @@ public struct ControllerLayer: Equatable, Sendable {
 
   public var switches: [VNI: LogicalSwitchSettings] = [:]
   public var bindings: [Binding: VNI] = [:]
+  /// Tunnels with BFD, by the address of the other end.
+  public var bfd: [IPAddress: BFDSettings] = [:]
 
   public init() {}
 

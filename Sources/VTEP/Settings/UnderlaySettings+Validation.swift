@@ -24,6 +24,11 @@ extension UnderlaySettings {
     if multicastTTL == 0 { report(["multicast-ttl"], "multicast-ttl 0 never leaves the host") }
     if case .fixed(let value) = dscp, value > 63 { report(["dscp"], "dscp \(value) has more than six bits") }
     problems += priorities.problems()
+    for address in bfd?.vteps?.sorted() ?? [] {
+      if let reason = address.reasonAgainstVTEP ?? reasonAgainstDestination(address) {
+        report(["bfd", "\(address)"], "bfd: vteps: \(address) cannot be another VTEP's address: it is \(reason)")
+      }
+    }
     return problems
   }
 

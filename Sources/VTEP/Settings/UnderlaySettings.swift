@@ -36,6 +36,8 @@ public struct UnderlaySettings: Equatable, Sendable {
   public var ipsecPolicy = IPsecPolicyMode.warn
   /// Accept a zero UDP checksum over IPv6 (RFC 6935 §5).
   public var acceptsZeroUDP6Checksum = false
+  /// BFD towards other VTEPs; nil: only where a controller asks for it.
+  public var bfd: UnderlayBFD?
 
   public init(addresses: [IPAddress], devices: [String]) {
     self.addresses = addresses

@@ -130,6 +130,8 @@ final class SlowPath: Sendable {
         case .frame: deliver(item, taps[item.port])
         case .bpdu: mailbox.post(.alarm(.bpdu(port: item.port)))
         case .returnedProbe: postLoop(item)
+        // It has rings of its own.
+        case .bfd: cdpdk_mbuf_free(item.mbuf)
         }
       }
     }

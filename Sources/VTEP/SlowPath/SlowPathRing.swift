@@ -1,5 +1,5 @@
 // SlowPathRing: bounded queues between workers and the slow path (SlowPath), one way each: frames that a worker punts and
-// reports that it makes, and frames that the control side wants sent.
+// reports that it makes, and frames that the control side wants sent. BFD has rings of its own (BFDService).
 
 import CDPDK
 import Encap
@@ -14,6 +14,8 @@ struct SlowPathItem {
     case bpdu
     /// One of our probes came back on a port or, if `port` is absent, over the overlay.
     case returnedProbe
+    /// `mbuf` is a BFD frame from the VTEP `vtep` in `vni`, or for it.
+    case bfd
   }
 
   var kind = Kind.frame

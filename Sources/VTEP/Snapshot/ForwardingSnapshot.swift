@@ -106,6 +106,8 @@ struct VTEPEntry {
   /// Packets may come from it or go to it.
   var isInUse = false
   var isGroup = false
+  /// There is a BFD session.
+  var hasBFD = false
   /// Drop reason of its frames while it has no adjacencies.
   var obstacle = DropReason.noRoute
   /// VNI of the frames sent to it; nil: their domain's.

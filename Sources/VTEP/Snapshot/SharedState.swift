@@ -23,6 +23,8 @@ struct SharedState: ~Copyable {
   let rcu: OpaquePointer
   /// A worker has something for the slow path.
   let slowPathEvent = cdpdk_event_create()
+  /// A worker has BFD frames.
+  let bfdEvent = cdpdk_event_create()
   /// Distinguishes this run's loop probes from others.
   let daemonID: UInt64
 

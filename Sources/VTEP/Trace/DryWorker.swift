@@ -80,6 +80,8 @@ final class DryWorker {
     own.learnRings = rings
     own.punts = punts
     own.injections = nil
+    own.bfdArrivals = punts
+    own.bfdDepartures = nil
     own.pool = pool
     own.slicePool = pool
     own.epoll = -1
@@ -154,7 +156,7 @@ final class DryWorker {
     worker.nowSeconds = MonotonicClock.seconds()
     worker.nowCycles = now
     worker.sightings.forget()
-    worker.serveSlowPath()
+    worker.refillBudgets()
     worker.receivedTagged = BatchSize()
     recorder.pointee.clear()
     for limited in Set(limitedPorts + [port]) {

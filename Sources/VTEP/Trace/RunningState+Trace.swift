@@ -103,7 +103,11 @@ private struct TraceWriter {
     add(.bind, "\(place): \(dropText ?? "left to the kernel")", bindFacts(port: place, vlan: nil, vni: vni))
   }
 
-  private var slowPathText: String { run.slowPath.isEmpty ? "taken" : "handed to the port's tap for control frames" }
+  private var slowPathText: String {
+    run.slowPath.isEmpty ? "taken" : isBFD ? "handed to the BFD session with the VTEP" : "handed to the port's tap for control frames"
+  }
+
+  private var isBFD: Bool { run.slowPath.contains(.bfd) }
 
   private func bindFacts(port: String, vlan: UInt16?, vni: VNI?) -> [String: Fact] {
     [
@@ -227,6 +231,7 @@ private struct TraceWriter {
     case .local(let location):
       add(.verdict, "deliver to \(place(location))", facts("deliver"))
     case .vtep: add(.verdict, "into the tunnel to \(run.remotes.first.map { "\($0.address)" } ?? "a VTEP")", facts("tunnel"))
+    case .flood where bound.destination.mac.isBFD: add(.verdict, "an address that VTEPs send BFD to", facts("bfd"))
     case .flood(.domain): add(.verdict, "flood in \(vni)", facts("flood"))
     case .flood(.list): add(.verdict, "to the VTEPs that the controller names for this address, and to local ports", facts("flood"))
     case .flood(.localOnly): add(.verdict, "flood to the local ports of \(vni); a tunnel never leads into a tunnel", facts("flood"))
@@ -238,7 +243,7 @@ private struct TraceWriter {
         .neighbor, "asks for \(target), which is not answered here: \(obstacle.text)",
         ["address": .text("\(target)"), "mac": .none, "obstacle": .text("\(obstacle)")])
     }
-    if case .flood = verdict { writeFloodSet(bound) }
+    if case .flood = verdict, !bound.destination.mac.isBFD { writeFloodSet(bound) }
     for target in run.remotes.prefix(Self.detailedTargets) { write(target, bound) }
     if run.remotes.count > Self.detailedTargets {
       add(.vtep, "and \(run.remotes.count - Self.detailedTargets) more VTEPs, as the first ones")
@@ -350,7 +355,7 @@ private struct TraceWriter {
       if !ports.isEmpty { parts.append("delivered to " + ports.joined(separator: ", ")) }
     case .held:
       parts.append(run.isAwaited ? "held until the VTEP of its station is known" : "held until the next hop's MAC address is resolved")
-    case .slowPath: parts.append("handed to the slow path")
+    case .slowPath: parts.append(isBFD ? "handed to the BFD session with the VTEP" : "handed to the slow path")
     case .kernel: parts.append(run.ignored.map { "left to the kernel: \($0.name)" } ?? "left to the kernel")
     case .answered: parts.append("answered here")
     case .dropped: break

@@ -20,6 +20,8 @@ struct Worker: ~Copyable {
   let punts: SlowPathRing
   /// Nil: another worker sends the control side's frames.
   let injections: SlowPathRing?
+  let bfdArrivals: SlowPathRing
+  let bfdDepartures: SlowPathRing?
   let pool: OpaquePointer
   /// Buffers of nearly 64 KiB.
   let largePool: OpaquePointer
@@ -122,6 +124,8 @@ struct Worker: ~Copyable {
   let neighbors: NeighborReader?
   /// Set from time to time: handle held frames and the slow path in the next round.
   var rareWorkIsDue = false
+  /// Set twenty times a second: what is due beyond that, since the control side has a frame, refills nothing.
+  var budgetsAreDue = false
 
   init(_ context: borrowing WorkerContext, sightings: Sightings = Sightings()) {
     self.sightings = sightings
@@ -133,6 +137,8 @@ struct Worker: ~Copyable {
     workers = context.workers
     punts = context.punts
     injections = context.injections
+    bfdArrivals = context.bfdArrivals
+    bfdDepartures = context.bfdDepartures
     pool = context.pool
     largePool = context.largePool
     slicePool = context.slicePool
@@ -239,8 +245,10 @@ struct Worker: ~Copyable {
     if readiness.isDue { total += receiveFromReady(isBusy: total > 0) }
     if rareWorkIsDue {
       rareWorkIsDue = false
+      if bfdDepartures != nil { sendBFD() }
       if !held.isEmpty { releaseHeldFrames() }
-      serveSlowPath()
+      if budgetsAreDue { refillBudgets() }
+      sendInjections()
       if nowSeconds != missedSecond {
         missedSecond = nowSeconds
         countMissed()

@@ -15,6 +15,9 @@ struct WorkerContext {
   var punts: SlowPathRing
   /// From the slow path, for one of the workers.
   var injections: SlowPathRing?
+  /// To and from the BFD thread (BFDService); those from it for one of the workers.
+  var bfdArrivals: SlowPathRing
+  var bfdDepartures: SlowPathRing?
   var pool: OpaquePointer
   /// Buffers of nearly 64 KiB.
   var largePool: OpaquePointer

@@ -64,9 +64,12 @@ enum WorkerLoop {
       }
       before = now
       worker.nowCycles = now
-      if now >= nextTick || worker.readiness.takeSignal() {
+      if now >= nextTick {
         nextTick = now &+ tickCycles
         worker.nowSeconds = MonotonicClock.seconds()
+        worker.rareWorkIsDue = true
+        worker.budgetsAreDue = true
+      } else if worker.readiness.takeSignal() {
         worker.rareWorkIsDue = true
       }
       let isNap = worker.readiness.mustPoll

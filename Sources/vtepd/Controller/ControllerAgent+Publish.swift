@@ -66,6 +66,10 @@ extension ControllerAgent {
     state.stations = stations?.all ?? []
     state.heldSwitches = hold.rows(mapping)
     let report = await reconciler.controllerReport()
+    state.tunnels.remotes = report.destinations
+    if !mapping.layer.bfd.isEmpty {
+      for session in reconciler.running.bfdReports() { state.tunnels.status[session.address] = session.status }
+    }
     state.faults = mapping.faults.union(Self.faults(report)).union(keyFaults)
     if let message = familyNote(report, state.tunnelAddress, await reconciler.desired.underlay.addresses) {
       state.faults.messages.insert(message)

@@ -121,7 +121,7 @@ struct ControllerMapping: Sendable {
       case .physicalPort: needsLayer = needsLayer || change.concerns(["name", "vlan_bindings", "acl_bindings"])
       case .physicalSwitch: needsLayer = needsLayer || change.concerns(["name", "ports", "tunnels", "tunnel_ips"])
       case .logicalRouter: needsLayer = needsLayer || change.concerns(["switch_binding", "acl_binding"])
-      case .tunnel: needsLayer = needsLayer || change.concerns(["bfd_params"])
+      case .tunnel: needsLayer = needsLayer || change.concerns(["bfd_params", "bfd_config_remote", "remote"])
       case .logicalSwitch, .mcastMacsRemote, .locatorSet: needsLayer = true
       case .mcastMacsLocal: needsLayer = needsLayer || choosesKeys
       default: break

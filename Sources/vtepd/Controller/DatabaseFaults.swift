@@ -14,8 +14,6 @@ struct DatabaseFaults: Equatable, Sendable {
   var routersWithACLs: Set<RowID> = []
   /// Rows of ACL that our ports refer to: filtering is not supported.
   var acls: Set<RowID> = []
-  /// Our Tunnel rows that request BFD, which is not supported.
-  var tunnels: Set<RowID> = []
   /// For the log: one sentence per fault, without a full stop.
   var messages: Set<String> = []
 
@@ -34,6 +32,6 @@ struct DatabaseFaults: Equatable, Sendable {
     DatabaseFaults(
       ofSwitch: ofSwitch.union(other.ofSwitch), ofPorts: ofPorts.merging(other.ofPorts) { $0.union($1) },
       routers: routers.union(other.routers), routersWithACLs: routersWithACLs.union(other.routersWithACLs),
-      acls: acls.union(other.acls), tunnels: tunnels.union(other.tunnels), messages: messages.union(other.messages))
+      acls: acls.union(other.acls), messages: messages.union(other.messages))
   }
 }

@@ -34,6 +34,7 @@ struct LayerReader {
     readMulticast()
     guard let own else { return }
     readPorts(own)
+    readTunnels(own, replica)
     readWhatWeLack(own)
   }
 
@@ -132,11 +133,6 @@ struct LayerReader {
       faults.report(.routerSupport, "logical router '\(router.name)': routing is not supported")
       faults.routers.insert(router.id)
       if !router.aclBinding.isEmpty { faults.routersWithACLs.insert(router.id) }
-    }
-    for id in own.tunnels {
-      guard let tunnel = replica.one(HardwareVTEP.Tunnel.self, in: .tunnel, id), tunnel.bfdParams["enable"] == "true" else { continue }
-      faults.tunnels.insert(id)
-      faults.messages.insert("tunnel \(id): BFD is not supported")
     }
   }
 }

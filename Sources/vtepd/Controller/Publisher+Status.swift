@@ -19,13 +19,6 @@ extension Publisher {
       new.faults = ["unspecified_fault"]
       plan.add(row.update(to: new, in: .acl))
     }
-    for id in faults.tunnels.sorted() {
-      guard let row = plan.replica.one(HardwareVTEP.Tunnel.self, in: .tunnel, id) else { continue }
-      var new = row
-      // "false if the VTEP cannot support BFD", vtep(5).
-      new.bfdStatus = ["enabled": "false", "info": "BFD is not supported"]
-      plan.add(row.update(to: new, in: .tunnel))
-    }
   }
 
   /// A row of Logical_Binding_Stats for each binding, in `vlan_stats` of its port. Counters continue from an existing row: a

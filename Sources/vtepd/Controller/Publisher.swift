@@ -1,6 +1,6 @@
 // Publisher: compares this switch's state with the database and produces the operations that update the database. I/O-free. It
 // writes only differences, and only our part: our Physical_Switch and its ports, local addresses with our locator, and the status
-// columns of rows that concern us. Aspects: +Switch, +Addresses, +Status.
+// columns of rows that concern us. Aspects: +Switch, +Addresses, +Tunnels, +Status.
 
 import Encap
 import OVSDBClient
@@ -10,6 +10,8 @@ struct Publisher {
   /// Local addresses that we have published, or found published and confirmed. Others with our locator are from before our start:
   /// they stay for a while, because the stations may not have sent anything yet.
   var known: Set<ControllerMapping.AddressKey> = []
+  /// VTEPs that have had a Tunnel row since our start.
+  var knownTunnels: Set<IPAddress> = []
   /// When to remove addresses from before our start, on the caller's clock.
   let adoptionEndSeconds: Double
   private var hasEndedAdoption = false
@@ -63,9 +65,11 @@ struct Publisher {
     }
 
     /// Our locator for a logical switch, from the database or inserted by this transaction. Nil: we have no address.
-    mutating func ownLocator(for logicalSwitch: RowID) -> OVSDBAtom? {
+    ///
+    /// - Parameter logicalSwitch: nil: the locator of tunnels, which has no key.
+    mutating func ownLocator(for logicalSwitch: RowID?) -> OVSDBAtom? {
       guard let ip = state.tunnelAddress?.description else { return nil }
-      let key = ownKeys[logicalSwitch]
+      let key = logicalSwitch.flatMap { ownKeys[$0] }
       if let id = ownLocatorIDs.filter({ isOurs($0, for: logicalSwitch) }).min() { return .uuid(id) }
       let name = "locator" + (key?.description ?? "")
       if newLocators.insert(key?.rawValue ?? 0).inserted {
@@ -77,9 +81,9 @@ struct Publisher {
     }
 
     /// Whether a locator with our address has the key that a logical switch has here.
-    func isOurs(_ locator: RowID, for logicalSwitch: RowID) -> Bool {
+    func isOurs(_ locator: RowID, for logicalSwitch: RowID?) -> Bool {
       let key = replica.one(HardwareVTEP.Locator.self, in: .locator, locator)?.tunnelKey ?? 0
-      return key == ownKeys[logicalSwitch].map { Int64($0.rawValue) } ?? 0
+      return key == logicalSwitch.flatMap { ownKeys[$0] }.map { Int64($0.rawValue) } ?? 0
     }
 
     /// Rows with our address.
@@ -125,6 +129,7 @@ struct Publisher {
     publishSwitch(&plan)
     publishAddresses(&plan, now: now)
     publishFloodSets(&plan)
+    publishTunnels(&plan, now: now)
     publishStatus(&plan)
     if let counters { publishCounters(counters, &plan) }
     return plan.operations

@@ -31,6 +31,7 @@ struct SwitchState: Equatable, Sendable {
   var boundVNIs: Set<VNI> = []
   /// Held logical switches without a key: our rows in them stay published.
   var heldSwitches: [VNI: RowID] = [:]
+  var tunnels = Tunnels()
   var faults = DatabaseFaults()
 
   var tunnelIPs: Set<String> { Set([tunnelAddress?.description].compactMap(\.self)) }

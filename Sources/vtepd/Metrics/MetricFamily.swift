@@ -42,6 +42,9 @@ enum MetricFamily: String, CaseIterable, Sendable {
   // VTEPs.
   case vteps = "vtepd_vteps"
   case vtepReachable = "vtepd_vtep_reachable"
+  case bfdSessions = "vtepd_bfd_sessions"
+  case bfdUp = "vtepd_vtep_bfd_up"
+  case bfdFlaps = "vtepd_bfd_flaps"
   case vtepReceivePackets = "vtepd_vtep_receive_packets"
   case vtepReceiveBytes = "vtepd_vtep_receive_bytes"
   case vtepTransmitPackets = "vtepd_vtep_transmit_packets"
@@ -118,8 +121,8 @@ enum MetricFamily: String, CaseIterable, Sendable {
     case .vniReceivePackets, .vniReceiveBytes, .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniLearnRefusals,
       .vniAddresses:
       ["vni"]
-    case .vteps, .nextHops, .groups: ["state"]
-    case .vtepReachable, .vtepReceivePackets, .vtepReceiveBytes, .vtepTransmitPackets, .vtepTransmitBytes: ["vtep"]
+    case .vteps, .nextHops, .groups, .bfdSessions: ["state"]
+    case .vtepReachable, .bfdUp, .vtepReceivePackets, .vtepReceiveBytes, .vtepTransmitPackets, .vtepTransmitBytes: ["vtep"]
     case .drops: ["reason", "place"]
     case .dropsByReason: ["reason"]
     case .learnEventsLost, .workerPackets, .workerBursts, .workerBusy, .workerCycles, .workerStuck: ["worker"]
@@ -156,6 +159,9 @@ enum MetricFamily: String, CaseIterable, Sendable {
     case .vniLearnRefusals: "Addresses not learned because of the mac-limit. \(Self.rest("VNIs", "vni"))"
     case .vniAddresses: "MAC addresses. \(Self.rest("VNIs", "vni"))"
     case .vteps: "Remote VTEPs by the state of their next hops."
+    case .bfdSessions: "BFD sessions with VTEPs, by state."
+    case .bfdUp: "1: the BFD session with the VTEP is up. Only the busiest VTEPs that have one."
+    case .bfdFlaps: "BFD sessions that are there have left the state up so many times."
     case .vtepReachable: "1: packets can be sent to the VTEP. Only the busiest VTEPs."
     case .vtepReceivePackets: "Packets received from the VTEP. \(Self.rest("VTEPs", "vtep"))"
     case .vtepReceiveBytes: "Bytes of these packets, without an Ethernet header. \(Self.rest("VTEPs", "vtep"))"

@@ -94,10 +94,15 @@ actor MetricsCollector {
 
   private func addVTEPs(_ current: RunningState, limit: Int, _ page: inout MetricsPage) {
     let reports = current.vtepReports().reports
-    let states = reports.map { $0.obstacle == nil ? ReachabilityState($0.nextHops) : .unreachable }
-    Self.addStates(.vteps, states.map(\.rawValue), ReachabilityState.allCases.map(\.rawValue), &page)
+    let reachability = reports.map { $0.obstacle == nil ? ReachabilityState($0.nextHops) : .unreachable }
+    Self.addStates(.vteps, reachability.map(\.rawValue), ReachabilityState.allCases.map(\.rawValue), &page)
     vteps.update(reports.map { ($0.address, $0.traffic.counters) }, limit: limit)
-    let reachable = Dictionary(uniqueKeysWithValues: zip(reports.map(\.address), states.map { $0 == .resolved }))
+    let reachable = Dictionary(uniqueKeysWithValues: zip(reports.map(\.address), reachability.map { $0 == .resolved }))
+    let sessions = reports.compactMap(\.bfd)
+    Self.addStates(.bfdSessions, sessions.map(\.state.name), BFDState.allCases.map(\.name), &page)
+    let states = Dictionary(uniqueKeysWithValues: sessions.map { ($0.address, $0.state) })
+    Self.addGauge(.bfdUp, vteps.busiest.compactMap { vtep in states[vtep].map { (["\(vtep)"], $0 == .up ? 1 : 0) } }, &page)
+    Self.addGauge(.bfdFlaps, [([], sessions.reduce(0) { $0 + $1.flaps })], &page)
     Self.addGauge(.vtepReachable, vteps.busiest.map { (["\($0)"], reachable[$0] == true ? 1 : 0) }, &page)
     Self.addCounters(
       [.vtepReceivePackets, .vtepTransmitPackets, .vtepReceiveBytes, .vtepTransmitBytes],

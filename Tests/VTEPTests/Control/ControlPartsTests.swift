@@ -72,6 +72,7 @@ struct ControlPartsTests {
     messages.map {
       switch $0 {
       case .alarm: "alarm"
+      case .bfd: "bfd"
       case .puntTapLost(let name): "tap \(name)"
       case .nicLink(let portID, _): "link \(portID)"
       case .nicRemoved(let name): "NIC \(name)"

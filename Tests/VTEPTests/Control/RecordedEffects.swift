@@ -262,6 +262,10 @@ final class RecordedEffects: ReconcilerEffects {
   func leave(_ group: IPAddress, vni: VNI) { effects.append(.leave(group, vni)) }
   func setMembershipInterfaces(_ indexes: [Int32]) {}
 
+  /// As it was told last.
+  private(set) var bfdTargets: [IPAddress: BFDTarget] = [:]
+  func followBFD(_ targets: [IPAddress: BFDTarget]) { bfdTargets = targets }
+
   func updateSlowPath(_ ports: PortTable, probeIntervalSeconds: UInt32) { effects.append(.slowPath) }
 }
 

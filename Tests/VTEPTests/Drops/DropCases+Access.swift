@@ -44,6 +44,7 @@ extension DropCase {
         plane.set(.puntsControl, .vm1)
         while plane.test.punts[0].send(SlowPathItem()) {}
       }, follow: { _ = $0.takePunts() }, { _ in Arrival(place: .vm1, bytes: control(0xe)) }),
+    guest(.bfdFromPort, .udp(from: one, to: .bfdOfOpenVSwitch)),
     guest(.vlanReserved, good.tagged(4095)),
     guest(.vlanNotBound, good.tagged(100)),
     guest(.tpidNotBound, good.tagged(100), .tagged) { plane in

@@ -85,6 +85,21 @@ extension DropCase {
     },
     wire(.splitHorizon) { $0.inner = .udp(from: near, to: Topology.guest(22)) },
     wire(.innerLinkLocalControl) { $0.inner = .udp(from: near, to: MACAddress(bits: 0x0180_c200_000e)) },
+    wire(.bfdOff) { packet in
+      packet.vni = 0
+      packet.inner = .udp(from: near, to: .bfdOfOpenVSwitch)
+    },
+    DropCase(
+      .bfdQueueFull, counted: .uplink,
+      prepare: { plane in
+        plane.change { $0.vteps[Int(Topology.near)].entry.hasBFD = true }
+        while plane.test.bfdArrivals[0].send(SlowPathItem()) {}
+      },
+      follow: { plane in
+        var item = SlowPathItem()
+        while plane.test.bfdArrivals[0].receive(&item) {}
+      },
+      { plane in Arrival(place: .uplink, bytes: plane.packet(carrying: .udp(from: near, to: .bfdOfRFC8971)).bytes) }),
   ]
 
   /// The uplink is the NIC, and the second uplink's place is its tap.

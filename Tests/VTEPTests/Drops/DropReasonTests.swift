@@ -17,8 +17,8 @@ extension DataplaneTests {
       .refusedByKernel: ("operations/test_dropped_frames.py", "test_refused_by_the_kernel"),
       .puntNotControl: ("operations/test_dropped_frames.py", "test_general_traffic_on_a_punt_tap"),
     ]
-    /// Reasons that have a test of their own below.
-    static let ofSlowPath: Set<DropReason> = [.puntTapDown]
+    /// Reasons that have a test of their own below, or in BFDServiceTests.
+    static let ofSlowPath: Set<DropReason> = [.puntTapDown, .bfdInvalid, .bfdTunnelKey]
 
     @Test("there is a case, or a test, for each", arguments: DropReason.allCases)
     func isCovered(_ reason: DropReason) throws {

@@ -62,6 +62,7 @@ final class DataplaneFixture {
     WorkerContext(
       index: index, shared: shared, table: reader, counters: test.counters[index], learnRings: test.learnRingArray,
       workers: test.learnRings.count, punts: test.punts[index], injections: index == 0 ? test.injections : nil,
+      bfdArrivals: test.bfdArrivals[index], bfdDepartures: index == 0 ? test.bfdDepartures : nil,
       pool: test.runtime.pool, largePool: test.runtime.largePool, slicePool: test.runtime.slicePool, transmitLocks: test.transmitLocks,
       sleepsWhenIdle: sleepsWhenIdle,
       epoll: -1, wakeEvent: -1)

@@ -21,6 +21,8 @@ final class TestRuntime {
   let learnRingArray: UnsafeMutablePointer<LearnRing>
   let punts: [SlowPathRing]
   let injections: SlowPathRing
+  let bfdArrivals: [SlowPathRing]
+  let bfdDepartures: SlowPathRing
   let counters: [WorkerCounters]
   let transmitLocks: UnsafeMutablePointer<UInt32>
   let shared: UnsafeMutablePointer<SharedState>
@@ -38,6 +40,8 @@ final class TestRuntime {
     learnRingArray.initialize(from: learnRings, count: learnRings.count)
     punts = try (0..<Self.workers).map { try SlowPathRing(name: "punt-\(1000 + $0)") }
     injections = try SlowPathRing(name: "inject-1000")
+    bfdArrivals = try (0..<Self.workers).map { try SlowPathRing(name: "bfd-\(1000 + $0)") }
+    bfdDepartures = try SlowPathRing(name: "bfd-out-1000")
     counters = try (0..<Self.workers).map { _ in try WorkerCounters() }
     transmitLocks = .allocate(capacity: Limits.ports * Limits.workers)
     transmitLocks.initialize(repeating: 0, count: Limits.ports * Limits.workers)

@@ -134,7 +134,7 @@ extension DataplaneTests {
     ) -> Outcome {
       let before = CounterValues(plane.test.counters[0])
       plane.worker.nowCycles = now
-      plane.worker.serveSlowPath()
+      plane.worker.refillBudgets()
       // As a driver fills buffers.
       let head = min(Int(plane.model.ports[Int(place.rawValue)].headByteCount), 2048)
       let segments = octets.count > head ? [head] + Array(repeating: 2048, count: (octets.count - head - 1) / 2048) : []

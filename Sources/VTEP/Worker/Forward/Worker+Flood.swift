@@ -15,6 +15,10 @@ extension Worker {
   mutating func flood(
     _ mbuf: Mbuf, _ scope: FloodScope, domain: DomainIndex, from seenAt: MACLocation, ingress: PortIndex, isLimited: Bool
   ) {
+    if MACAddress(loading: mbuf.bytes, at: 0).isBFD {
+      takeBFD(mbuf, domain: domain, from: seenAt, portIndex: ingress)
+      return
+    }
     let entry = snapshot.pointee.domains + Int(domain)
     if entry.pointee.watchesNeighbors, takeNeighborRequest(mbuf, domain: domain, from: seenAt, ingress: ingress) { return }
     var source = FloodSource(required: Self.featuresRequired(mbuf))

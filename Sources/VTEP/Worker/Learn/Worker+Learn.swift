@@ -148,6 +148,8 @@ extension Worker {
   private mutating func learnSource(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
     let key = staged.pointee.sourceKey
     let seenAt = staged.pointee.seenAt
+    // What BFD frames come from is no station, and what they go to must not become one (Worker+BFD).
+    if key.mac.isBFD || staged.pointee.destinationKey.mac.isBFD { return }
     if seenAt == StagedFrame.noLocation || (known.isHit && known.isPinned) {
       // Nothing to learn, or an operator's entry takes precedence. A controller's entry is reported, so that it can be updated.
       sightings.insert(key, seenAt)

@@ -78,8 +78,9 @@ extension Worker {
     }
   }
 
+  /// Sends a frame before everything else.
   @inline(never)
-  private mutating func transmitControl(_ mbuf: Mbuf, port: PortIndex) {
+  mutating func transmitControl(_ mbuf: Mbuf, port: PortIndex) {
     if controlCount == Limits.controlFrames { flushControlFrames() }
     if controlCount == Limits.controlFrames {
       // All of them wait for NICs without room: the oldest is worth least.

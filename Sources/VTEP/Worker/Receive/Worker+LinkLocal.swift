@@ -134,11 +134,17 @@ extension Worker {
     return true
   }
 
-  /// Called from time to time: refills the budgets, and sends the control side's frames.
+  /// Called twenty times a second.
   @inline(never)
-  mutating func serveSlowPath() {
+  mutating func refillBudgets() {
+    budgetsAreDue = false
     for index in 0..<Limits.ports { slowPathBudgets[index] = Self.slowPathBudget }
     refillHostBudgets()
+  }
+
+  /// Called from time to time, and when there are some: sends the control side's frames.
+  @inline(never)
+  mutating func sendInjections() {
     guard let injections else { return }
     var item = SlowPathItem()
     for _ in 0..<SlowPathRing.capacity {

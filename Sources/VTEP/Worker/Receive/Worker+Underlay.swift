@@ -288,7 +288,7 @@ extension Worker {
   mutating func admit(_ mbuf: Mbuf, _ arrival: Arrival, isStripped: Bool, portIndex: PortIndex, to position: Int) -> Bool {
     let domain = snapshot.pointee.domain(of: arrival.vni)
     guard domain != .absent else {
-      dropInner(mbuf, arrival, port: portIndex, .unknownVNI)
+      if !takeBFD(mbuf, arrival, portIndex: portIndex) { dropInner(mbuf, arrival, port: portIndex, .unknownVNI) }
       return false
     }
     let entry = snapshot.pointee.domains + Int(domain)
@@ -364,7 +364,7 @@ extension Worker {
   @inline(never)
   private mutating func reportUnknownVTEP(_ key: MACKey, _ address: IPAddress) {
     let known = table.lookup(key, hash: table.hash(key))
-    guard !known.isHit || !known.isPinned else { return }
+    guard !known.isHit || !known.isPinned, !key.mac.isBFD else { return }
     sendToLearner(LearnEvent(key: key, location: nil, vtep: address))
   }
 

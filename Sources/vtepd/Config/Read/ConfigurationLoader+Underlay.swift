@@ -34,6 +34,7 @@ extension ConfigurationLoader {
     settings.acceptsZeroUDP6Checksum = section.boolean("udp6-zero-checksum-rx") ?? settings.acceptsZeroUDP6Checksum
     settings.pmtu = section.choice("pmtu", as: UnderlaySettings.PMTUMode.self) ?? settings.pmtu
     settings.ipsecPolicy = section.choice("ipsec-policy", as: UnderlaySettings.IPsecPolicyMode.self) ?? settings.ipsecPolicy
+    settings.bfd = readBFD(&section)
     section.finish()
     return settings
   }

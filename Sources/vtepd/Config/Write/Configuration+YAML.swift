@@ -70,6 +70,7 @@ extension UnderlaySettings {
       ("udp6-zero-checksum-rx", YAMLNode(flag: acceptsZeroUDP6Checksum)),
       ("pmtu", YAMLNode(text: pmtu.rawValue)),
       ("ipsec-policy", YAMLNode(text: ipsecPolicy.rawValue)),
+      ("bfd", bfd.node),
     ]
     if !priorities.pcpOfDSCP.isEmpty {
       let entries = priorities.pcpOfDSCP.sorted { $0.key < $1.key }

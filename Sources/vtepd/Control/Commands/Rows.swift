@@ -103,7 +103,7 @@ extension VTEPRow {
       macs: report.macs, nextHops: report.nextHops.map(NextHopRow.init), mtu: report.mtu,
       pathMTU: report.mtu.flatMap { PathMTURow(mtu: $0, report.pathMTU) },
       rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
-      txBytes: report.traffic.txBytes)
+      txBytes: report.traffic.txBytes, bfd: report.bfd?.state.name, bfdIgnored: report.bfdIgnored)
   }
 }
 

@@ -20,6 +20,7 @@ extension Daemon {
     commands.add(ShowUnderlay.self, handle)
     commands.add(ShowWorkers.self, handle)
     commands.add(ShowPlacement.self, handle)
+    addBFDCommands(to: &commands)
   }
 
   /// Answered in every state of the daemon.
@@ -131,13 +132,13 @@ extension Daemon {
     return start..<start + min(max(request.limit ?? ControlLimits.pageRowCount, 0), Int.max / 2)
   }
 
-  private static func page<Report>(_ all: [Report], _ request: some PagedRequest) -> Part<Report> {
+  static func page<Report>(_ all: [Report], _ request: some PagedRequest) -> Part<Report> {
     let range = range(request).clamped(to: 0..<all.count)
     return Part(Array(all[range]), end: range.upperBound, total: all.count)
   }
 
   /// A slice of a list's rows.
-  private struct Part<Report> {
+  struct Part<Report> {
     private let reports: [Report]
     private let next: UInt64?
 

@@ -1,0 +1,31 @@
+// BFDReport: a session as `vtepctl show bfd`, metrics and the controller's database see it.
+
+import Encap
+
+/// One BFD session.
+public struct BFDReport: Sendable {
+  public var address: IPAddress
+  public var settings: BFDSettings
+  /// Of sent frames.
+  public var vni: VNI
+  public var state: BFDState
+  public var remoteState: BFDState
+  public var isForwarding: Bool
+  public var diagnostic: BFDDiagnostic
+  public var remoteDiagnostic: BFDDiagnostic
+  public var discriminator: UInt32
+  /// 0: not known.
+  public var remoteDiscriminator: UInt32
+  /// Between our packets; nil: the other end wants none.
+  public var transmitMicroseconds: UInt32?
+  /// 0: nothing has come.
+  public var detectionMicroseconds: UInt64
+  /// Times that it has left the state Up.
+  public var flaps: UInt64
+  /// In this state.
+  public var sinceSeconds: UInt64
+  public var packetsSent: UInt64
+  public var packetsReceived: UInt64
+  /// Frames refused since their VNI was not 0.
+  public var wrongKeys: UInt64
+}
