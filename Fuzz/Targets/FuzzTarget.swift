@@ -16,6 +16,7 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "outer-packet", packetOptions: [[]], run: fuzzOuterPacket),
     FuzzTarget(name: "inner-flow", packetOptions: [[]], run: fuzzInnerFlow),
     FuzzTarget(name: "station-address", packetOptions: [[]], run: fuzzStationAddress),
+    FuzzTarget(name: "neighbor-request", packetOptions: [[]], run: fuzzNeighborRequest),
     FuzzTarget(name: "offload-request", packetOptions: OffloadOptions.samples, run: fuzzOffloadRequest),
     FuzzTarget(name: "placed-request", run: fuzzPlacedRequest),
     FuzzTarget(name: "segmenter", packetOptions: OffloadOptions.samples, run: fuzzSegmenter),

@@ -29,3 +29,26 @@ import MACTable
   stations.record(address, of: key, nowSeconds: 0)
   try require(stations[key] == address && stations.changeCount == 1, "\(address) is not noted")
 }
+
+/// A question that is answered in its owner's place.
+@Sendable func fuzzNeighborRequest(_ input: UnsafeMutableRawBufferPointer) throws {
+  guard let request = NeighborRequest(parsing: UnsafeRawBufferPointer(input).bytes) else { return }
+  let frame = Array(input)
+  try require(request.sender != request.target && !request.sender.isUnspecified, "an announcement or a probe")
+  try require(request.target.isIPv4 || !request.target.isLinkLocal, "a router's address")
+  try require(request.senderMAC.octets == Array(frame[6..<12]) && !request.senderMAC.isMulticast, "not the frame's source")
+  // What its owner would say: a claim of the address, for the one who asked.
+  let owner = MACAddress(bits: 0x0200_0000_0001)
+  var answer = [UInt8](repeating: 0xaa, count: request.answerByteCount)
+  var span = answer.mutableSpan
+  var bytes = span.mutableBytes
+  request.writeAnswer(from: owner, into: &bytes)
+  try require(Array(answer[0..<6]) == request.senderMAC.octets && Array(answer[6..<12]) == owner.octets, "addresses of the answer")
+  let claimed = StationAddress.claimed(by: answer.span.bytes)
+  try require(claimed == nil || claimed == request.target, "it claims \(claimed.map(\.description) ?? "nothing")")
+  try require(NeighborRequest(parsing: answer.span.bytes) == nil, "the answer asks")
+  if !request.target.isIPv4 {
+    let message = Array(answer[22..<54]) + [0, 0, 0, 32, 0, 0, 0, 58] + Array(answer[54...])
+    try require(InternetChecksum.fold(InternetChecksum.partialSum(message.span.bytes)) == 0xffff, "checksum")
+  }
+}

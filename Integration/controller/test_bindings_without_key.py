@@ -2,12 +2,14 @@
 works."""
 import re
 import shlex
+import signal
 
 import pytest
 
 from lab import wait_until
 from lab.controlled import ControlledSite
 from lab.frames import udp_flow
+from lab.namespaces import run
 
 
 @pytest.fixture
@@ -24,36 +26,76 @@ def port_faults(site, port="p1"):
 
 
 def test_logical_switch_without_key(site):
-    site.ctl("add-ls", "ls0", "--", "bind-ls", "hv1", "p1", 100, "ls0")
+    site.ctl("add-ls", "ls0", "--", "bind-ls", "hv1", "p1", 0, "ls0", "--", "bind-ls", "hv1", "p2", 100, "ls0")
     text = wait_until(lambda: told(site), lambda: f"the operator gets the report:\n{site.daemon.log()[-2000:]}")[0]
-    assert text.startswith("port p1: VLAN 100 is bound to logical switch 'ls0', which has no tunnel_key;")
+    assert text.startswith("port p1: VLAN 0 is bound to logical switch 'ls0', which has no tunnel_key: bridged between local ports only")
     assert text in site.daemon.log() and text in site.daemon.table("show", "ovsdb")
-    # Only the port concerned: a controller stops using a switch that has a fault.
-    site.wait_faults({"unspecified_fault"}, "Physical_Port", "port_fault_status", "p1")
-    assert site.faults() == set() and port_faults(site, "p2") == set()
+    # It connects local ports, and nobody else; that is no fault: a controller stops using what has one.
+    other = site.locals[1].tag(100)
+    site.bm.wait_ping(other.ipv4)
+    [row] = site.daemon.ctl("show", "vnis")
+    assert row["logical_switch"] == "ls0" and row["flood"] == "none" and row["vni"] >= 0xF00000
+    assert site.faults() == set() and port_faults(site, "p1") == set()
+    assert site.local_macs() == {}
     command = re.search(r"\((vtep-ctl .*)\)", text).group(1).replace("=VNI", "=5000")
     site.ctl(*shlex.split(command)[1:])
     site.wait_vni()
     wait_until(lambda: told(site) == [], lambda: f"no reports are left: {told(site)}")
-    site.wait_faults(set(), "Physical_Port", "port_fault_status", "p1")
     assert "resolved: port p1" in site.daemon.log()
+    site.bm.wait_ping(other.ipv4)
 
 
-def test_locator_keys_do_not_replace_the_missing_key(site):
-    """The other model of vtep(5), one key per logical switch and locator."""
-    site.ctl("add-ls", "ls0", "--", "bind-ls", "hv1", "p1", 0, "ls0")
+def test_keys_of_locators(lab):
+    """The other model of vtep(5), one key per logical switch and locator: the kernel's hosts receive on 7002 and 7003, and send with ours."""
+    site = ControlledSite(lab, kernels=2)
+    for number, (host, guest) in enumerate(zip(site.kernels, site.guests), 2):
+        # Static entries: what is learned has no VNI of its own.
+        key = 7000 + number
+        host.vxlan(key, options="nolearning")
+        host.namespace.ip(f"link set g-{guest.name} master br{key}")
+        run("bridge", "-n", host.namespace.full_name, "fdb", "append", "00:00:00:00:00:00", "dev", f"vx{key}", "dst", site.host.ipv4, "vni", 6000)
+    site.ctl("add-ls", "ls0", "--", "set", "Logical_Switch", "ls0", "replication_mode=source_node", "--", "bind-ls", "hv1", "p1", 0, "ls0")
     switch = site.rows("Logical_Switch")[0]["_uuid"]
+
+    def locator(name, ip, key):
+        return {"op": "insert", "table": "Physical_Locator", "uuid-name": name,
+                "row": {"encapsulation_type": "vxlan_over_ipv4", "dst_ip": ip, "tunnel_key": key}}
+
+    members = [locator("own", site.host.ipv4, 6000), locator("k2", "192.0.2.2", 7002), locator("k3", "192.0.2.3", 7003)]
     site.server.transact(
-        {"op": "insert", "table": "Physical_Locator", "uuid-name": "l",
-         "row": {"encapsulation_type": "vxlan_over_ipv4", "dst_ip": "192.0.2.2", "tunnel_key": 7000}},
-        {"op": "insert", "table": "Ucast_Macs_Remote",
-         "row": {"MAC": "02:00:00:00:00:99", "logical_switch": switch, "locator": ["named-uuid", "l"]}})
-    wait_until(lambda: any("locators' tunnel keys do not replace it" in text for text in told(site)), lambda: f"it is reported: {told(site)}")
-    assert site.daemon.ctl("show", "vnis") == [] and site.faults() == set()
-    # They count once the logical switch has a key.
+        *members,
+        {"op": "insert", "table": "Physical_Locator_Set", "uuid-name": "all",
+         "row": {"locators": ["set", [["named-uuid", name] for name in ("own", "k2", "k3")]]}},
+        {"op": "insert", "table": "Mcast_Macs_Remote",
+         "row": {"MAC": "UNKNOWN-DST", "logical_switch": switch, "locator_set": ["named-uuid", "all"]}},
+        *({"op": "insert", "table": "Ucast_Macs_Remote",
+           "row": {"MAC": guest.mac.upper(), "logical_switch": switch, "locator": ["named-uuid", name]}}
+          for guest, name in zip(site.guests, ("k2", "k3"))))
+    site.wait_vni(6000)
+    for guest in site.guests:
+        site.wait_mac(guest.mac, vtep=f"192.0.2.{guest.number}")
+        site.bm.wait_ping(guest.ipv4)
+        guest.forget_neighbors()
+        guest.wait_ping(site.bm.ipv4)
+    site.wait_local(site.bm.mac)
+    keys = {row["_uuid"][1]: row["tunnel_key"] for row in site.rows("Physical_Locator", "tunnel_key")}
+    assert {keys[row["locator"][1]] for row in site.rows("Ucast_Macs_Local", "locator")} == {6000}
+    assert told(site) == [] and site.faults() == set()
+    # A key changes under traffic: the kernel's host changes its own at the same time, and nothing is lost but what was on the way.
+    ping = site.bm.namespace.popen("ping", "-n", "-q", "-i", "0.02", site.guests[1].ipv4, stdout=-1, text=True)
+    site.server.transact({"op": "update", "table": "Physical_Locator", "where": [["tunnel_key", "==", 7002]], "row": {"tunnel_key": 7012}})
+    host = site.kernels[0]
+    host.vxlan(7012, options="nolearning")
+    run("bridge", "-n", host.namespace.full_name, "fdb", "append", "00:00:00:00:00:00", "dev", "vx7012", "dst", site.host.ipv4, "vni", 6000)
+    host.namespace.ip(f"link set g-{site.guests[0].name} master br7012")
+    site.bm.wait_ping(site.guests[0].ipv4)
+    ping.send_signal(signal.SIGINT)
+    sent, received = (int(number) for number in re.search(r"(\d+) packets transmitted, (\d+) received", ping.communicate()[0]).groups())
+    assert sent > 10 and sent - received <= 1, "the other host's traffic is not concerned"
+    # The logical switch gets a key of its own, which counts from then on.
     site.ctl("set", "Logical_Switch", "ls0", "tunnel_key=5000")
-    site.wait_mac("02:00:00:00:00:99", vtep="192.0.2.2")
-    wait_until(lambda: told(site) == [], lambda: f"no reports are left: {told(site)}")
+    site.wait_vni(5000)
+    site.wait_vni(6000, present=False)
 
 
 def test_unbound_logical_switch_is_no_fault(site):

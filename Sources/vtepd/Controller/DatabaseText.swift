@@ -32,14 +32,23 @@ extension MACAddress {
 }
 
 extension IPAddress {
-  /// Reads all spellings of an IPv4 or IPv6 address, also with the length of a prefix behind it; blanks around it.
+  /// Reads all spellings of an IPv4 or IPv6 address, also with the length of its network's prefix behind it; blanks around it. A network
+  /// (`10.0.0.0/24`), which OpenStack's allowed address pairs may be, is no address.
   init?(database text: String) {
     let parts = text.trimmed.split(separator: "/", omittingEmptySubsequences: false)
     guard let first = parts.first, parts.count <= 2, let address = IPAddress(String(first)) else { return nil }
     if parts.count == 2 {
-      guard let length = UInt8(parts[1]), length <= (address.isIPv4 ? 32 : 128) else { return nil }
+      guard let length = Int(parts[1]), (0...(address.isIPv4 ? 32 : 128)).contains(length),
+        address.hasBits(after: length + (address.isIPv4 ? 96 : 0))
+      else { return nil }
     }
     self = address
+  }
+
+  /// Whether any bit after the first `count` is set, or there is none after them.
+  private func hasBits(after count: Int) -> Bool {
+    if count == 128 { return true }
+    return count >= 64 ? low << UInt64(count - 64) != 0 : high << UInt64(count) | low != 0
   }
 }
 
