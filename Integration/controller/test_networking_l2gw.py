@@ -27,7 +27,7 @@ class OpenStackSite(ControlledSite):
         self.other.namespace.ip("address add 10.0.1.102/24 dev vlan100")
         self.kernels[1].vxlan(VNI + 1, remotes=[self.host.ipv4])
         self.kernels[1].add_guest(self.other_vm, VNI + 1)
-        options = {"ovsdb_hosts": f"{NAME}:127.0.0.1:6640"}
+        options = {"ovsdb_hosts": f"{NAME}:127.0.0.1:6640", "periodic_interval": 1}
         self.daemon.config["ovsdb"] = {}
         if remote == "ssl":
             pki = Certificates(lab)

@@ -189,7 +189,7 @@ def execute(command, *arguments):
         WORLD.update(arguments[0])
     elif command == "connect":
         DRIVER.create_l2_gateway_connection(context, {"l2_gateway_connection": arguments[0]})
-        WORLD["connections"].append(arguments[0])
+        WORLD["connections"].append({**arguments[0], "segmentation_id": int(arguments[0]["segmentation_id"])})
     elif command == "disconnect":
         DRIVER.delete_l2_gateway_connection(context, arguments[0])
         WORLD["connections"][:] = [connection for connection in WORLD["connections"] if connection["id"] != arguments[0]]

@@ -38,6 +38,23 @@ public struct ControllerEdit: Sendable {
   }
 }
 
+/// Everything that a controller has configured: shares its memory with the reconciler, which need not copy it.
+public struct ControllerState: Sendable {
+  public let layer: ControllerLayer
+  let destinations: [VNI: [MACAddress: TunnelDestination]]
+  let stations: [VNI: [MACAddress: [IPAddress]]]
+
+  /// All remote addresses of these VNIs.
+  public func addresses(of vnis: some Sequence<VNI>) -> [ControllerEdit.Address] {
+    vnis.flatMap { vni in
+      let known = stations[vni] ?? [:]
+      return (destinations[vni] ?? [:]).map {
+        ControllerEdit.Address(vni: vni, mac: $0.key, destination: $0.value, addresses: known[$0.key] ?? [])
+      }
+    }
+  }
+}
+
 /// What cannot be as the controller wants it.
 public struct ControllerReport: Equatable, Sendable {
   public var conflicts: [ControllerConflict] = []

@@ -87,12 +87,9 @@ extension Reconciler {
   // -- for the controller --------------------------------------------------------------------------------------------------
 
   /// Everything that the controller has configured.
-  public func controllerState() -> (layer: ControllerLayer, addresses: [ControllerEdit.Address]) {
-    let addresses = state.controller.addresses.flatMap { vni, entries in
-      let known = state.controller.addressesOfStations[vni] ?? [:]
-      return entries.map { ControllerEdit.Address(vni: vni, mac: $0.key, destination: $0.value, addresses: known[$0.key] ?? []) }
-    }
-    return (state.desired.controller, addresses)
+  public func controllerState() -> ControllerState {
+    ControllerState(
+      layer: state.desired.controller, destinations: state.controller.addresses, stations: state.controller.addressesOfStations)
   }
 
   /// The controller's bindings that are in effect.

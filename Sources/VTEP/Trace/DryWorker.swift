@@ -221,13 +221,11 @@ final class DryWorker {
     }
     if let bound = run.bound { counters.neighborAnswers[Int(bound.domain)].set(0) }
     var event = LearnEvent(key: MACKey(domain: 0, mac: .zero), vtep: IPAddress(high: 0, low: 0))
-    var hasEvents = false
     while ring.receive(into: &event, capacity: 1) == 1 {
-      hasEvents = true
-      if event.claim.isEmpty { run.learned.append(event) }
+      run.learned.append(event)
       ring.decide(1)
     }
-    if hasEvents { ring.forget() }
+    if !run.learned.isEmpty { ring.forget() }
     worker.sentLearnEvents = false
     collectDrops(&run)
   }

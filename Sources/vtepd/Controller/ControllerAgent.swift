@@ -170,11 +170,11 @@ actor ControllerAgent {
   private func save(_ reconciler: Reconciler) async {
     guard isUnsaved else { return }
     isUnsaved = false
-    let (layer, addresses) = await reconciler.controllerState()
+    let state = await reconciler.controllerState()
     let start = now
     do {
-      let lasting = hold.lasting(layer)
-      try file.save(lasting, addresses.filter { lasting.switches[$0.vni] != nil })
+      let lasting = hold.lasting(state.layer)
+      try file.save(lasting, state.addresses(of: lasting.switches.keys))
     } catch {
       log.error("controller: cannot save its state to \(file.path): \(error)")
     }

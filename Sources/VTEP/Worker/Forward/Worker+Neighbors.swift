@@ -49,7 +49,8 @@ extension Worker {
 
   /// Tells the learner which address the frame's source claims, unless that is known.
   private mutating func noteClaim(_ mbuf: Mbuf, domain: DomainIndex, at seenAt: MACLocation) {
-    guard let neighbors, let address = StationAddress.claimed(by: mbuf.bytes) else { return }
+    // A dry worker leaves the table as it is.
+    guard recorder == nil, let neighbors, let address = StationAddress.claimed(by: mbuf.bytes) else { return }
     let mac = EthernetHeader(unchecked: mbuf.bytes, at: 0).source
     let source: NeighborSources = seenAt.isVTEP ? .overlay : .local
     if let known = neighbors.find(domain, address), !known.isContested, known.mac == mac, known.sources.contains(source) {
