@@ -62,9 +62,9 @@ import Testing
   @Test func parameterNamesAreThoseOfTheType() throws {
     #expect(
       AddVNI.parameterNames.sorted() == [
-        "accept_from", "ageing_s", "flood", "group", "inner_vlan", "learning", "mac_limit", "mac_move_action", "neighbor_suppression", "peers",
-        "storm_broadcast",
-        "storm_unknown_multicast", "storm_unknown_unicast", "vni",
+        "accept_from", "ageing_s", "flood", "group", "inner_vlan", "learning", "mac_limit", "mac_move_action", "neighbor_suppression",
+        "peers",
+        "storm_broadcast", "storm_unknown_multicast", "storm_unknown_unicast", "vni",
       ])
     #expect(GetStatus.parameterNames.isEmpty)
   }

@@ -116,7 +116,8 @@ private struct Run: CustomStringConvertible {
       let state = handler.desired.withLock { $0 }
       let text = try Configuration(name: "h", desired: state).yaml()
       for line in [
-        "peers: [192.0.2.7, 192.0.2.8, 192.0.2.9]", "learning: false", "accept-from: peers", "inner-vlan: carry", "neighbor-suppression: known", "ageing-seconds: 9",
+        "peers: [192.0.2.7, 192.0.2.8, 192.0.2.9]", "learning: false", "accept-from: peers", "inner-vlan: carry", "ageing-seconds: 9",
+        "neighbor-suppression: known",
         "mac-limit: 8", "mac-limit: 9", "rate-limit: {ingress: {bits: 1000000}}", "storm-control: {broadcast: 50}",
         "storm-control: {broadcast: 70, unknown-unicast: 0, unknown-multicast: 0}", "enabled: false",
         "vlans: {100: 5001, 200: 7, 300: 7}", "isolated: true", "tpid: \"0x88a8\"", "vlan-macs: {300: [\"02:00:00:00:00:05\"]}",

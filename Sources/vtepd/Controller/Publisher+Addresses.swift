@@ -77,7 +77,8 @@ extension Publisher {
   func publishFloodSets(_ plan: inout Plan) {
     let all = plan.replica.all(HardwareVTEP.LocatorSet.self, in: .locatorSet).values
     func sets(of locators: Set<RowID>) -> [RowID: Set<RowID>] {
-      Dictionary(uniqueKeysWithValues: all.filter { !$0.locators.isEmpty && $0.locators.isSubset(of: locators) }.map { ($0.id, $0.locators) })
+      let fitting = all.filter { !$0.locators.isEmpty && $0.locators.isSubset(of: locators) }
+      return Dictionary(uniqueKeysWithValues: fitting.map { ($0.id, $0.locators) })
     }
     let ownSets = sets(of: plan.ownLocatorIDs)
     let formerSets = sets(of: plan.formerLocatorIDs)

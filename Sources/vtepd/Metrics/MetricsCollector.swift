@@ -82,7 +82,8 @@ actor MetricsCollector {
     let reports = current.vniReports(0..<Int.max).reports
     page.begin(.vnis)
     page.add(.vnis, [], UInt64(reports.count))
-    vnis.update(reports.map { ($0.settings.vni.rawValue, $0.traffic.counters + [$0.flooded, $0.neighborAnswers, $0.learnRefusals]) }, limit: limit)
+    let counts = reports.map { ($0.settings.vni.rawValue, $0.traffic.counters + [$0.flooded, $0.neighborAnswers, $0.learnRefusals]) }
+    vnis.update(counts, limit: limit)
     Self.addCounters(
       [.vniReceivePackets, .vniTransmitPackets, .vniReceiveBytes, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniLearnRefusals],
       vnis.busiest.map { (["\($0)"], vnis.own($0)) } + (reports.count > limit ? [(["other"], vnis.others)] : []), &page)

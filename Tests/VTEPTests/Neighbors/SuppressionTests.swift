@@ -89,7 +89,9 @@ extension DataplaneTests {
       #expect(plane.test.counters[0].neighborAnswers[Int(Topology.domain)].value - before == count)
     }
 
-    @Test("a request for a known address is answered at the port it came from, and nowhere else", arguments: Family.allCases, Attachment.allCases)
+    @Test(
+      "a request for a known address is answered at the port it came from, and nowhere else", arguments: Family.allCases,
+      Attachment.allCases)
     func answered(_ family: Family, _ attachment: Attachment) throws {
       try run(family, attachment) { plane in
         answers(plane, 4) {

@@ -34,14 +34,18 @@ struct DatabaseTextTests {
 
   @Test func spellingsOfIPAddresses() {
     let address = IPAddress("2001:db8::a")
-    for text in ["2001:db8::a", "2001:DB8::A", "2001:0db8:0000:0000:0000:0000:0000:000a", " 2001:db8:0::0:a ", "2001:db8::a/64", "2001:db8::0.0.0.10"]
-    {
+    for text in [
+      "2001:db8::a", "2001:DB8::A", "2001:0db8:0000:0000:0000:0000:0000:000a", " 2001:db8:0::0:a ", "2001:db8::a/64", "2001:db8::0.0.0.10",
+    ] {
       #expect(IPAddress(database: text) == address)
     }
     for text in ["10.0.0.5/24", "10.0.0.5/32", "10.0.0.5/0"] { #expect(IPAddress(database: text) == IPAddress(ipv4: 0x0a00_0005)) }
     #expect(IPAddress(database: "2001:db8::a/128") == address)
     #expect(IPAddress(database: "::ffff:10.0.0.5") == IPAddress(ipv4: 0x0a00_0005))
-    for text in ["", "10.0.0", "10.0.0.05", "10.0.0.5/33", "10.0.0.0/24", "2001:db8::/64", "::/0", "10.0.0.5/x", "10.0.0.5/24/1", "2001:db8::a%eth0", "host", "1:2:3", "10.0.0.5,10.0.0.6"] {
+    for text in [
+      "", "10.0.0", "10.0.0.05", "10.0.0.5/33", "10.0.0.0/24", "2001:db8::/64", "::/0", "10.0.0.5/x", "10.0.0.5/24/1", "2001:db8::a%eth0",
+      "host", "1:2:3", "10.0.0.5,10.0.0.6",
+    ] {
       #expect(IPAddress(database: text) == nil)
     }
   }
