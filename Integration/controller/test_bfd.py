@@ -64,7 +64,7 @@ def test_open_vswitch_by_the_file(lab):
 
     events = Events(daemon, "--type", "vtep")
     daemon.config["underlay"]["bfd"] = {"min-tx-ms": MILLISECONDS, "min-rx-ms": MILLISECONDS}
-    daemon.reload("configuration")
+    daemon.reload("configuration reloaded")
     for peer, vni in ((near, VNI), (far, 0)):
         row = wait_state(daemon, peer, "up", forwarding=True, vni=vni)
         wait_until(lambda: peer.status().get("state") == "up" and peer.status().get("forwarding") == "true", lambda: f"{peer.status()}")
@@ -100,7 +100,7 @@ def test_open_vswitch_by_the_file(lab):
 
     # A wrong key.
     daemon.config["underlay"]["bfd"]["check-tunnel-key"] = True
-    daemon.reload("configuration")
+    daemon.reload("configuration reloaded")
     row = wait_state(daemon, near, "down")
     wait_until(lambda: session(daemon, near)["wrong_keys"] > 0, "frames with another key are counted")
     assert session(daemon, far)["state"] == "up" and row["forwarding"] is False
@@ -109,7 +109,7 @@ def test_open_vswitch_by_the_file(lab):
 
     # By our administrator, who does say so.
     del daemon.config["underlay"]["bfd"]
-    daemon.reload("configuration")
+    daemon.reload("configuration reloaded")
     wait_until(lambda: near.status().get("remote_state") == "admin_down" or near.status().get("state") == "down", lambda: f"{near.status()}")
     assert daemon.ctl("show", "bfd") == []
     assert flooded(daemon, port) == {near.address, far.address}

@@ -86,7 +86,10 @@ extension DropReason {
     case .puntNotControl:
       ("punt-not-control", "IP or ARP sent through a punt tap, which carries control protocols only; remove the addresses from the tap")
     case .bfdFromPort:
-      ("bfd-from-port", "frame from a port to an address that VTEPs send BFD to, which would end a VTEP's session; look for the guest that sends it")
+      (
+        "bfd-from-port",
+        "frame from a port to an address that VTEPs send BFD to, which could end a VTEP's session; look for the guest that sends it"
+      )
     case .vlanNotBound:
       ("vlan-not-bound", "this VLAN is not bound to a VNI on this port; add it under the port's vlans")
     case .tpidNotBound:
@@ -289,14 +292,20 @@ extension DropReason {
     case .bfdOff:
       (
         "bfd-off",
-        "BFD frame from a VTEP that BFD does not run with; set underlay.bfd, or end BFD there (Open vSwitch: ovs-vsctl set interface NAME bfd:enable=false)"
+        "BFD frame from a VTEP that BFD does not run with; set underlay.bfd, or end BFD there (ovs-vsctl set interface NAME bfd:enable=false)"
       )
     case .bfdInvalid:
-      ("bfd-invalid", "not a BFD control packet for a session, or its TTL is not 255 (RFC 5880 section 6.8.6, RFC 5881 section 5); look for a broken sender")
+      (
+        "bfd-invalid",
+        "no BFD control packet for the session with this VTEP, or its TTL is not 255 (RFC 5880 section 6.8.6, RFC 5881 section 5)"
+      )
     case .bfdTunnelKey:
       ("bfd-tunnel-key", "BFD frame with a VNI other than 0, and check_tnl_key is set; give the other end key 0, or clear check_tnl_key")
     case .bfdQueueFull:
-      ("bfd-queue-full", "more BFD frames than the BFD thread could take; raise the intervals, or look for a VTEP that sends a flood of them")
+      (
+        "bfd-queue-full",
+        "more BFD frames than the BFD thread could take; raise the intervals, or look for a VTEP that sends a flood of them"
+      )
     case .receiveFull:
       ("receive-full", "frames came to the interface or NIC faster than vtepd took them; raise dataplane.workers, or limit the senders")
     case .controlRateLimit:

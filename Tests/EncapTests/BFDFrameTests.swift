@@ -62,7 +62,12 @@ struct BFDFrameTests {
       (.version, { $0[0] = 0x40 }), (.length, { $0[3] = 23 }), (.length, { $0[3] = 25 }), (.multiplierZero, { $0[2] = 0 }),
       (.multipoint, { $0[1] |= 1 }), (.discriminatorZero, { $0.replaceSubrange(4..<8, with: [0, 0, 0, 0]) }),
       (.yourDiscriminatorZero, { $0.replaceSubrange(8..<12, with: [0, 0, 0, 0]) }),
-      (.authenticated, { $0[1] |= 4; $0[3] = 26; $0 += [1, 2] }),
+      (
+        .authenticated,
+        {
+          $0[1] |= 4; $0[3] = 26; $0 += [1, 2]
+        }
+      ),
     ]
     let good = Array(octets(Self.scapyIPv4).suffix(24))
     for (fault, edit) in cases {

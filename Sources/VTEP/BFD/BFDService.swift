@@ -308,7 +308,8 @@ final class BFDService: Sendable {
     return sessions.sorted { $0.address < $1.address }.map { session in
       let state = session.protocolState
       return BFDReport(
-        address: session.address, settings: session.target.settings, vni: session.sentVNI, state: state.state, remoteState: state.remoteState,
+        address: session.address, settings: session.target.settings, vni: session.sentVNI, state: state.state,
+        remoteState: state.remoteState,
         isForwarding: state.isForwarding(now: now), diagnostic: state.diagnostic, remoteDiagnostic: state.remoteDiagnostic,
         discriminator: state.discriminator, remoteDiscriminator: state.remoteDiscriminator,
         transmitMicroseconds: state.transmitInterval, detectionMicroseconds: state.detectionTime, flaps: state.flaps,

@@ -43,6 +43,26 @@ extension Worker {
       DropContext(domain: domain, vtep: vtep))
   }
 
+  /// A VXLAN packet that is looked at in overload (Worker+Overload), with the usual headers: BFD passes, or a VTEP with much to send would be
+  /// lost for it.
+  ///
+  /// - Parameter position: in the burst.
+  /// - Returns: false when it is something else; it is as before then.
+  @inline(never)
+  mutating func takeBFDFirst(_ mbuf: Mbuf, portIndex: PortIndex, at position: Int) -> Bool {
+    let bytes = mbuf.bytes
+    guard bytes.byteCount >= OuterHeader.ipv6ByteCount + EthernetView.headerByteCount else { return false }
+    let isIPv6 = EthernetHeader(unchecked: bytes, at: 0).etherType == EtherType.ipv6
+    let offset = isIPv6 ? OuterHeader.ipv6ByteCount : OuterHeader.ipv4ByteCount
+    guard MACAddress(loading: bytes, at: offset).isBFD else { return false }
+    frames[position] = mbuf.raw
+    unsightedCount = 0
+    guard decapsulate(mbuf, isTrusted: false, portIndex: portIndex, to: position), let raw = frames[position] else { return true }
+    let staged = stage + position
+    takeBFD(Mbuf(raw), domain: staged.pointee.destinationKey.domain, from: staged.pointee.seenAt, portIndex: portIndex)
+    return true
+  }
+
   private mutating func takeBFD(_ mbuf: Mbuf, from sender: IPAddress, vni: VNI, portIndex: PortIndex, _ context: DropContext) {
     guard Int(context.vtep) < Limits.vteps, snapshot.pointee.vteps[Int(context.vtep)].hasBFD else {
       drop(mbuf, port: portIndex, .bfdOff, context)
@@ -77,7 +97,9 @@ extension Worker {
     }
     guard headroom >= 56 else { return .absent }
     let ipv6 = UnsafeRawPointer(mbuf.start - 56)
-    guard isOuter(ipv6, ip: 40), ipv6.load(as: UInt8.self) >> 4 == 6, ipv6.load(fromByteOffset: 6, as: UInt8.self) == 17 else { return .absent }
+    guard isOuter(ipv6, ip: 40), ipv6.load(as: UInt8.self) >> 4 == 6, ipv6.load(fromByteOffset: 6, as: UInt8.self) == 17 else {
+      return .absent
+    }
     return snapshot.pointee.peer(
       atIPv6: IPAddress(
         high: UInt64(bigEndian: ipv6.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),

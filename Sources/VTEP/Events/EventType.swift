@@ -88,7 +88,8 @@ public enum EventType: String, Sendable, CaseIterable {
     case .macReleased, .limitPortEnded, .portAttached, .portUp, .portDown, .portDeleted, .vtepReachable, .vtepMTU, .vtepBFDUp, .uplinkUp,
       .controllerUp, .controllerResolved, .configApplied, .configConfirmed, .guardEnded, .workerTurning:
       .notice
-    case .macFrozen, .macFollowed, .limitVNI, .limitTable, .limitPort, .portLost, .vtepUnreachable, .vtepBFDDown, .nextHopFailed, .multicastFailed,
+    case .macFrozen, .macFollowed, .limitVNI, .limitTable, .limitPort, .portLost, .vtepUnreachable, .vtepBFDDown, .nextHopFailed,
+      .multicastFailed,
       .controllerDown, .controllerError, .controllerRefused, .configAwaiting, .configRolledBack, .guardStorm, .monitorLost:
       .warning
     case .portFault, .uplinkDown, .guardBPDU, .guardLoop, .workerStuck: .error

@@ -116,7 +116,9 @@ final class LiveEffects: ReconcilerEffects {
 
   func resetLimits(domain: DomainIndex) { shared.pointee.stormStates[Int(domain)] = StormState(now: cdpdk_cycles()) }
 
-  var counters: [WorkerCounters] { contexts.map(\.pointee.counters) + [slowPath.counters, bfd.counters] + ioContexts.map(\.pointee.counters) }
+  var counters: [WorkerCounters] {
+    contexts.map(\.pointee.counters) + [slowPath.counters, bfd.counters] + ioContexts.map(\.pointee.counters)
+  }
 
   // -- devices -----------------------------------------------------------------------------------------------------------
 

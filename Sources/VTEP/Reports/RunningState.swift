@@ -74,7 +74,8 @@ extension Reconciler {
       ports: state.ports.byName.mapValues(RunningState.Port.init),
       domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines,
       tunnels: state.controller.tunnels, ticks: state.ticks, puntFaults: effects.puntFaults, preparations: state.preparations,
-      activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters, learner: learner, bfd: bfd, watchdog: watchdog)
+      activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters, learner: learner, bfd: bfd,
+      watchdog: watchdog)
   }
 
   /// Makes the records visible to reports.

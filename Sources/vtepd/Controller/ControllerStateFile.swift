@@ -50,6 +50,7 @@ struct ControllerStateFile: Sendable {
       }
     }
     for (binding, vni) in layer.bindings.sorted(by: { $0.key < $1.key }) { add("bind", "\(binding.vlan)", "\(vni)", binding.port) }
+    for (address, settings) in layer.bfd.sorted(by: { $0.key < $1.key }) { add("bfd", "\(address)", Self.parameters(settings)) }
     for address in addresses {
       guard let destination = address.destination else { continue }
       add("mac", "\(address.vni)", "\(address.mac)", words(destination))
@@ -89,6 +90,11 @@ struct ControllerStateFile: Sendable {
   private static func read(_ line: Substring, _ layer: inout ControllerLayer, _ addresses: inout [ControllerEdit.Address]) -> Bool {
     let words = line.unicodeScalars.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).map { String($0) }
     guard words.count >= 3 else { return false }
+    if words[0] == "bfd" {
+      guard let address = IPAddress(words[1]), let settings = settings(words[2...].joined(separator: " ")) else { return false }
+      layer.bfd[address] = settings
+      return true
+    }
     if words[0] == "bind" {
       guard words.count == 4, let vlan = UInt16(words[1]), let vni = vni(words[2]) else { return false }
       layer.bindings[ControllerLayer.Binding(port: words[3], vlan: vlan)] = vni
@@ -128,6 +134,29 @@ struct ControllerStateFile: Sendable {
     default: return false
     }
     return true
+  }
+
+  /// What Tunnel rows can set.
+  private static func parameters(_ settings: BFDSettings) -> String {
+    let flags = [settings.forwardingIfRx, settings.pathIsDown, settings.checksTunnelKey].map { $0 ? "1" : "0" }.joined()
+    let mac = settings.destinationMAC.map { "\($0)" } ?? "-"
+    let ip = settings.destinationIP.map { "\($0)" } ?? "-"
+    return "\(settings.minRx) \(settings.minTx) \(settings.decayMinRx) \(flags) \(mac) \(ip)"
+  }
+
+  private static func settings(_ text: String) -> BFDSettings? {
+    let words = text.split(separator: " ").map(String.init)
+    guard words.count == 6, let minRx = UInt32(words[0]), let minTx = UInt32(words[1]), let decay = UInt32(words[2]), words[3].count == 3
+    else {
+      return nil
+    }
+    var settings = BFDSettings()
+    (settings.minRx, settings.minTx, settings.decayMinRx) = (minRx, minTx, decay)
+    let flags = words[3].map { $0 == "1" }
+    (settings.forwardingIfRx, settings.pathIsDown, settings.checksTunnelKey) = (flags[0], flags[1], flags[2])
+    settings.destinationMAC = MACAddress(words[4])
+    settings.destinationIP = IPAddress(words[5])
+    return settings
   }
 
   private static func vni(_ word: String) -> VNI? { UInt32(word).flatMap(VNI.init) }

@@ -77,7 +77,9 @@ extension Publisher {
   private static func status(_ row: HardwareVTEP.Tunnel, _ address: IPAddress?, _ tunnels: SwitchState.Tunnels) -> [String: String] {
     guard row.bfdParams["enable"] == "true" else { return [:] }
     // "false if the VTEP cannot support BFD or has insufficient resources".
-    return address.flatMap { tunnels.status[$0] } ?? ["enabled": "false", "info": "nothing can be sent to this address (vtepctl show vteps)"]
+    return address.flatMap { tunnels.status[$0] } ?? [
+      "enabled": "false", "info": "nothing can be sent to this address (vtepctl show vteps)",
+    ]
   }
 }
 

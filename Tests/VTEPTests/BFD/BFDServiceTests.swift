@@ -122,7 +122,10 @@ extension DataplaneTests {
           plane.run()
           service.turn(now: MonotonicClock.microseconds())
         }
-        send(inner(packet()) { $0[22] = 254; $0[24] = 0; $0[25] = 0; $0.replaceSubrange(24..<26, with: [UInt8].big16(Array($0[14..<34]).internetChecksum)) })
+        send(
+          inner(packet()) {
+            $0[22] = 254; $0[24] = 0; $0[25] = 0; $0.replaceSubrange(24..<26, with: [UInt8].big16(Array($0[14..<34]).internetChecksum))
+          })
         send(inner(packet(123)))
         send(inner(packet()) { $0[41] ^= 1 })
         #expect(drops(.bfdInvalid) == 3)

@@ -121,7 +121,9 @@ struct BFDSessionTests {
 
   @Test("jitter: 75 to 100 % of the interval, with multiplier 1 at most 90 %")
   func jitter() {
-    for (multiplier, random, expected) in [(3, 0, 225_000), (3, 255, 300_000), (1, 0, 225_000), (1, 255, 270_000)] as [(UInt8, UInt8, UInt64)] {
+    for (multiplier, random, expected) in [(3, 0, 225_000), (3, 255, 300_000), (1, 0, 225_000), (1, 255, 270_000)]
+      as [(UInt8, UInt8, UInt64)]
+    {
       var session = session(in: .up, settings(multiplier))
       session.receive(packet(.up) { $0.isFinal = true }, now: 0)
       _ = session.packet(now: 1_000_000, random: random)

@@ -21,6 +21,10 @@ struct ControllerStateTests {
     settings.flood = [near, keyed]
     settings.groups = [MACAddress(bits: 0x0100_5e01_0101): [near], MACAddress(bits: 0x0100_5e01_0102): []]
     layer.switches = [vni: settings, VNI(truncating: 1): LogicalSwitchSettings(name: "")]
+    var bfd = BFDSettings()
+    (bfd.minRx, bfd.minTx, bfd.decayMinRx, bfd.pathIsDown) = (1000, 100, 3000, true)
+    (bfd.destinationMAC, bfd.destinationIP) = (MACAddress(bits: 0x0023_2000_0002), IPAddress(ipv4: 0xa9fe_0109))
+    layer.bfd = [near.address: BFDSettings(), keyed.address: bfd]
     layer.bindings = [.init(port: "p1", vlan: 0): vni, .init(port: "p 2", vlan: 4094): vni]
     return layer
   }

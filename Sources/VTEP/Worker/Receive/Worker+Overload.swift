@@ -1,6 +1,6 @@
 // Worker+Overload: a NIC that receives more than a worker can process. Its queue is full then, and whatever comes next is lost in the NIC:
-// control frames like all others. So what waits is looked at faster than it can be processed: control frames are kept, VXLAN packets are
-// dropped and counted. Step D1; docs/decisions/0033-owned-uplinks.md.
+// control frames like all others. So what waits is looked at faster than it can be processed: control frames and BFD are kept, other VXLAN
+// packets are dropped and counted. Step D1; docs/decisions/0033-owned-uplinks.md.
 
 import CDPDK
 import Encap
@@ -69,6 +69,7 @@ extension Worker {
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
       let kind = HostFrameClass(mbuf.bytes)
       if kind == .host && OuterPacket.claimsPort(snapshot.pointee.decapPolicy.udpPort, mbuf.bytes) {
+        if takeBFDFirst(mbuf, portIndex: portIndex, at: index) { continue }
         load.pointee.lastRelief = nowCycles
         drop(mbuf, port: portIndex, .receiveFull)
       } else {
