@@ -31,7 +31,7 @@ struct BFDSession: Sendable {
   private(set) var isPolling = false
   private var owesFinal = false
   /// The contents of packets have changed: one leaves without waiting for the interval (section 6.8.7).
-  private var isNews = true
+  private var isNews = false
 
   // -- timers ------------------------------------------------------------------------------------------------------------
 
