@@ -34,7 +34,7 @@ final class BFDService: Sendable {
     var armed = UInt64.max
     /// It is gone, and says so until then.
     var end: UInt64?
-    /// Received from the VTEP that is not data, and what was there before the session.
+    /// Packets that workers have counted as received from the VTEP, and which are no data.
     var arrivals: UInt64 = 0
     /// Frames with the wrong tunnel key.
     var wrongKeys: UInt64 = 0
@@ -51,6 +51,9 @@ final class BFDService: Sendable {
     var slotOfAddress: [IPAddress: Int] = [:]
     var slotOfDiscriminator: [UInt32: Int] = [:]
     var timers = BFDTimers()
+    /// On uplinks that have one; what workers get there has been heard before.
+    var sockets: [BFDUplink: BFDSocket] = [:]
+    var policy = DecapPolicy(udpPort: 4789, acceptsZeroUDP6Checksum: true)
     /// Slots of sessions that look at data.
     var watchers: Set<Int> = []
     var nextLook: UInt64 = 0
@@ -97,9 +100,14 @@ final class BFDService: Sendable {
   // -- what the reconciler says ------------------------------------------------------------------------------------------
 
   /// Starts, changes and ends sessions, so that these are all.
-  func follow(_ targets: [IPAddress: BFDTarget]) {
+  ///
+  /// - Parameter uplinks: those that have a socket for BFD.
+  /// - Returns: why some have none.
+  @discardableResult
+  func follow(_ targets: [IPAddress: BFDTarget], on uplinks: Set<BFDUplink> = []) -> [VTEPError] {
     let now = MonotonicClock.microseconds()
-    state.withLock { state in
+    let errors = state.withLock { state in
+      let errors = Self.listen(on: uplinks, &state)
       for (address, slot) in state.slotOfAddress where targets[address] == nil { Self.end(slot, &state, now: now) }
       for (address, target) in targets {
         if let slot = state.slotOfAddress[address], let old = state.sessions[slot]?.target, old.vtep == target.vtep,
@@ -114,8 +122,26 @@ final class BFDService: Sendable {
         }
       }
       state.watchers = Set(state.sessions.indices.filter { state.sessions[$0]?.protocolState.followsData == true })
+      return errors
     }
     wake()
+    return errors
+  }
+
+  private static func listen(on uplinks: Set<BFDUplink>, _ state: inout State) -> [VTEPError] {
+    for (uplink, socket) in state.sockets where !uplinks.contains(uplink) {
+      socket.close()
+      state.sockets[uplink] = nil
+    }
+    var errors: [VTEPError] = []
+    for uplink in uplinks where state.sockets[uplink] == nil {
+      switch BFDSocket.open(uplink) {
+      case .success(let socket): state.sockets[uplink] = socket
+      case .failure(let error): errors.append(error)
+      }
+      state.policy = DecapPolicy(udpPort: uplink.udpPort, acceptsZeroUDP6Checksum: true)
+    }
+    return errors
   }
 
   func wake() { cdpdk_event_signal(shared.pointee.bfdEvent) }
@@ -175,6 +201,7 @@ final class BFDService: Sendable {
   func turn(now: UInt64) {
     var changes: [Change] = []
     let hasSent = state.withLock { state in
+      readSockets(&state, &changes, now: now)
       takeArrivals(&state, &changes, now: now)
       lookAtData(&state, &changes, now: now)
       return serveTimers(&state, &changes, now: now)
@@ -184,14 +211,35 @@ final class BFDService: Sendable {
   }
 
   private func wait() {
-    let next = state.withLock { state in
-      min(state.timers.first?.time ?? .max, state.watchers.isEmpty ? .max : state.nextLook)
+    let (next, sockets) = state.withLock { state in
+      (min(state.timers.first?.time ?? .max, state.watchers.isEmpty ? .max : state.nextLook), state.sockets.values.map(\.descriptor))
     }
     let now = MonotonicClock.microseconds()
     // Rounded up: too soon would be in vain.
     let milliseconds = next <= now ? 0 : min((next - now + 999) / 1000, 1000)
-    var descriptor = pollfd(fd: shared.pointee.bfdEvent, events: Int16(POLLIN), revents: 0)
-    if poll(&descriptor, 1, Int32(milliseconds)) > 0 { cdpdk_event_clear(shared.pointee.bfdEvent) }
+    var descriptors = ([shared.pointee.bfdEvent] + sockets).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+    guard poll(&descriptors, nfds_t(descriptors.count), Int32(milliseconds)) > 0, descriptors[0].revents != 0 else { return }
+    cdpdk_event_clear(shared.pointee.bfdEvent)
+  }
+
+  /// Frames taken from one socket before everything else gets its turn.
+  private static let socketBatch = 512
+
+  private func readSockets(_ state: inout State, _ changes: inout [Change], now: UInt64) {
+    for (uplink, socket) in state.sockets {
+      for _ in 0..<Self.socketBatch {
+        guard let mbuf = socket.receive(from: pool) else { break }
+        defer { mbuf.free() }
+        // The kernel may have left checksums to a network card that is not there; BFD's own is checked.
+        let outer = OuterPacket(trusting: mbuf.bytes, byteCount: mbuf.byteCount, policy: state.policy)
+        guard outer.outcome == .accepted, let slot = state.slotOfAddress[outer.source],
+          state.sessions[slot]?.target.source == outer.destination, mbuf.removeFront(outer.innerOffset)
+        else { continue }
+        var item = SlowPathItem()
+        (item.port, item.vni, item.vtep) = (uplink.port, outer.vni, outer.source)
+        if let reason = take(mbuf, item, &state, &changes, now: now) { counters.countDrop(mbuf, port: item.port, reason) }
+      }
+    }
   }
 
   private func takeArrivals(_ state: inout State, _ changes: inout [Change], now: UInt64) {
@@ -201,8 +249,10 @@ final class BFDService: Sendable {
         guard ring.receive(&item) else { break }
         guard let raw = item.mbuf else { continue }
         let mbuf = Mbuf(raw)
+        defer { mbuf.free() }
+        if let slot = state.slotOfAddress[item.vtep] { state.sessions[slot]?.arrivals &+= 1 }
+        if state.sockets.keys.contains(where: { $0.port == item.port }) { continue }
         if let reason = take(mbuf, item, &state, &changes, now: now) { counters.countDrop(mbuf, port: item.port, reason) }
-        mbuf.free()
       }
     }
   }
@@ -212,7 +262,6 @@ final class BFDService: Sendable {
     _ mbuf: Mbuf, _ item: SlowPathItem, _ state: inout State, _ changes: inout [Change], now: UInt64
   ) -> DropReason? {
     let own = state.slotOfAddress[item.vtep]
-    if let own { state.sessions[own]?.arrivals &+= 1 }
     guard let frame = try? BFDFrame(parsing: mbuf.bytes) else { return .bfdInvalid }
     // A session is found by our discriminator, or else by the VTEP; no other VTEP may speak for it (RFC 5880 section 6.8.6).
     let yours = frame.packet.yourDiscriminator

@@ -90,7 +90,7 @@ extension Worker {
       return udpPort == snapshot.pointee.decapPolicy.udpPort && headers.load(fromByteOffset: ip + 8, as: UInt8.self) == 0x08
     }
     let headroom = Int(cdpdk_mbuf_headroom(mbuf.raw))
-    guard mbuf.ownsBytes, headroom >= 36 else { return .absent }
+    guard mbuf.isExclusive, headroom >= 36 else { return .absent }
     let ipv4 = UnsafeRawPointer(mbuf.start - 36)
     if isOuter(ipv4, ip: 20), ipv4.load(as: UInt8.self) == 0x45, ipv4.load(fromByteOffset: 9, as: UInt8.self) == 17 {
       return snapshot.pointee.peer(atIPv4: UInt32(bigEndian: ipv4.loadUnaligned(fromByteOffset: 12, as: UInt32.self)))

@@ -18,7 +18,9 @@ extension ControlState {
       else { continue }
       targets[record.address] = BFDTarget(settings: settings, vtep: record.index, source: source)
     }
-    guard targets != bfdTargets else { return }
+    let uplinks = targets.isEmpty ? [] : Set(underlay.devices.compactMap { $0.bfdUplink(udpPort: running.underlay.udpPort) })
+    guard targets != bfdTargets || uplinks != bfdUplinks else { return }
+    bfdUplinks = uplinks
     for (address, old) in bfdTargets where targets[address]?.vtep != old.vtep {
       if Int(old.vtep) < model.vteps.count, model.vteps[Int(old.vtep)].entry.address == address {
         model.vteps[Int(old.vtep)].entry.hasBFD = false
@@ -27,7 +29,7 @@ extension ControlState {
     }
     for target in targets.values { model.vteps[Int(target.vtep)].entry.hasBFD = true }
     bfdTargets = targets
-    effects.followBFD(targets)
+    effects.followBFD(targets, on: uplinks)
   }
 
   /// The controller wants BFD with these VTEPs, whether frames go there or not.
@@ -64,6 +66,14 @@ extension ControlState {
         || settings.logicalSwitch?.groups.values.contains { $0.contains { addresses.contains($0.address) } } == true
       if isConcerned { stale.vnis.insert(vni) }
     }
+  }
+}
+
+extension UnderlayDevice {
+  /// Nil: workers hear BFD.
+  fileprivate func bfdUplink(udpPort: UInt16) -> BFDUplink? {
+    guard case .packetSocket? = device, let link else { return nil }
+    return BFDUplink(interfaceIndex: link.index, port: portIndex, udpPort: udpPort)
   }
 }
 

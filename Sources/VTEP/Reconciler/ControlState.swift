@@ -53,6 +53,8 @@ struct ControlState {
   var preparations: [VNI: Preparation] = [:]
   /// BFD sessions that are wanted.
   var bfdTargets: [IPAddress: BFDTarget] = [:]
+  /// Where BFD has sockets.
+  var bfdUplinks: Set<BFDUplink> = []
   /// Of ports that an earlier run had shut, by what they are attached to; used when their devices are opened first.
   var restoredFaults: [String: PortFault] = [:]
   /// When ports that are still down lose the addresses that were restored behind them.

@@ -91,7 +91,9 @@ final class LiveEffects: ReconcilerEffects {
     learner.drain()
   }
 
-  func followBFD(_ targets: [IPAddress: BFDTarget]) { bfd.follow(targets) }
+  func followBFD(_ targets: [IPAddress: BFDTarget], on uplinks: Set<BFDUplink>) {
+    for error in bfd.follow(targets, on: uplinks) { log.warning("\(error); BFD frames share the queues of data") }
+  }
 
   func wakeWorkers() {
     for context in contexts { cdpdk_event_signal(context.pointee.wakeEvent) }

@@ -106,7 +106,9 @@ protocol ReconcilerEffects: AnyObject {
   // -- BFD ---------------------------------------------------------------------------------------------------------------
 
   /// Starts, changes and ends BFD sessions, so that these are all.
-  func followBFD(_ targets: [IPAddress: BFDTarget])
+  ///
+  /// - Parameter uplinks: those that have a socket for BFD.
+  func followBFD(_ targets: [IPAddress: BFDTarget], on uplinks: Set<BFDUplink>)
 
   // -- slow path ---------------------------------------------------------------------------------------------------------
 

@@ -264,7 +264,7 @@ final class RecordedEffects: ReconcilerEffects {
 
   /// As it was told last.
   private(set) var bfdTargets: [IPAddress: BFDTarget] = [:]
-  func followBFD(_ targets: [IPAddress: BFDTarget]) { bfdTargets = targets }
+  func followBFD(_ targets: [IPAddress: BFDTarget], on uplinks: Set<BFDUplink>) { bfdTargets = targets }
 
   func updateSlowPath(_ ports: PortTable, probeIntervalSeconds: UInt32) { effects.append(.slowPath) }
 }
