@@ -97,7 +97,7 @@ extension DesiredState {
   /// - Returns: whether it was there.
   mutating func removeStaticMAC(_ mac: MACAddress, vni: VNI) -> Bool {
     var isFound = vnis[vni]?.macs.removeValue(forKey: mac) != nil
-    if isFound { vnis[vni]?.neighbors = vnis[vni]?.neighbors.filter { $0.value != mac } ?? [:] }
+    if isFound, let left = vnis[vni]?.neighbors.filter({ $0.value != mac }) { vnis[vni]?.neighbors = left }
     for (name, port) in ports {
       if port.vni == vni, port.macs.contains(mac) {
         ports[name]?.macs.removeAll { $0 == mac }
