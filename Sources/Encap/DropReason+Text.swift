@@ -147,6 +147,28 @@ extension DropReason {
         "carried-vlan-bound",
         "carried VLAN tag is bound on the egress port, so the frame would enter that VLAN; delete the binding or use another port"
       )
+    case .routerProtocol:
+      ("router-protocol", "frame to a router's MAC address that is neither IPv4, IPv6 nor ARP, or has a VLAN tag; routers drop it")
+    case .routerHeader:
+      ("router-header", "packet to a router with a malformed IP header or a wrong header checksum; look at its sender")
+    case .routerMartian:
+      (
+        "router-martian",
+        "packet to a router from or to an address that is not forwarded: loopback, link-local, multicast, or the number or broadcast address of a network; look at its sender"
+      )
+    case .routerTTLExceeded:
+      ("router-ttl-exceeded", "TTL or hop limit used up at a router; a traceroute, or a routing loop (vtepctl show routes)")
+    case .routerNoRoute:
+      ("router-no-route", "router has no route to the destination; add an interface or a static route (vtepctl show routes)")
+    case .routerNeighborUnresolved:
+      (
+        "router-neighbor-unresolved",
+        "next hop of a router did not answer ARP or ND within three seconds, or too many packets waited for answers; check that the host is up and in the router's VNI"
+      )
+    case .routerTooBig:
+      ("router-too-big", "routed packet exceeds the MTU towards its next hop; its sender is told, unless it is IPv4 without DF")
+    case .routerAddress:
+      ("router-address", "packet to an address of a router other than ping, ARP and ND; nothing else is served there")
     case .floodDisabled:
       ("flood-disabled", "unknown or group destination, and the VNI has flood: none; add the MAC, or choose another flood mode")
     case .floodNoReceiver:

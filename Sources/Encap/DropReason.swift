@@ -37,6 +37,14 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case samePort
   case portIsolated
   case carriedVLANBound
+  case routerProtocol
+  case routerHeader
+  case routerMartian
+  case routerTTLExceeded
+  case routerNoRoute
+  case routerNeighborUnresolved
+  case routerTooBig
+  case routerAddress
   case floodDisabled
   case floodNoReceiver
   case vniStormBroadcast

@@ -8,7 +8,7 @@ struct ShowCommand: CommandGroup {
     commandName: "show", abstract: "Shows the daemon's tables.",
     subcommands: [
       MACTable.self, MACMoves.self, VNIs.self, VTEPs.self, Ports.self, Bindings.self, Drops.self, Multicast.self, Underlay.self,
-      Neighbors.self, BFD.self, Workers.self, Placement.self, OVSDB.self,
+      Neighbors.self, BFD.self, Workers.self, Placement.self, OVSDB.self, Routers.self, Routes.self,
     ])
 
   struct MACTable: ClientCommand {

@@ -79,6 +79,17 @@ let fullConfigurationText = """
       isolated: true
       tpid: 0x88A8
 
+  routers:
+    - name: tenant
+      mac: "0e:00:00:00:00:01"
+      interfaces:
+        - { vni: 5001, addresses: [198.51.100.1/24, "2001:db8:1::1/64"] }
+        - { vni: 5002, addresses: [203.0.113.1/25] }
+      routes:
+        - { prefix: 0.0.0.0/0, via: 198.51.100.254 }
+        - { prefix: "2001:db8:2::/48", via: "2001:db8:1::2" }
+    - { name: empty, interfaces: [] }
+
   ovsdb:
     remotes: ["ssl:db.example.net:6640", "ssl:[2001:db8::5]:6641"]
     private-key: /etc/vtepd/key.pem

@@ -43,7 +43,7 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
 @Suite struct WrongConfigurationTests {
   @Test(
     arguments: Self.fileCases + Self.dataplaneCases + Self.underlayCases + Self.protectionCases + Self.vniCases + Self.portCases
-      + Self.ovsdbCases)
+      + Self.ovsdbCases + Self.routerCases)
   func isRefusedAtTheRightPlace(_ wrong: WrongConfiguration) throws {
     let (text, positions) = wrong.parsed
     #expect(positions.count == wrong.messages.count, "the test itself: as many marks as messages")
@@ -219,6 +219,46 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
     WrongConfiguration("probe hold", underlay + "protection: {loop-probe: {hold-seconds: »86401}}\n", "from 1 to 86400, not '86401'"),
     WrongConfiguration("guard's hold", underlay + "protection: {bpdu-guard: {hold-seconds: »0}}\n", "from 1 to 86400, not '0'"),
     WrongConfiguration("unknown guard", underlay + "protection: {»mac-moves: 5}\n", "unknown key 'mac-moves', did you mean 'mac-move'?"),
+  ]
+
+  private static func router(_ name: String, _ keys: String, _ messages: String...) -> WrongConfiguration {
+    let text = underlay + "vnis: [{vni: 7, flood: none}, {vni: 8, flood: none}]\nrouters: [\(keys)]\n"
+    var wrong = WrongConfiguration(name, text)
+    wrong.messages = messages
+    return wrong
+  }
+
+  static let routerCases = [
+    router("no name", "»{interfaces: []}", "key 'name' is missing"),
+    router("unknown key", "{name: r, »vni: 7}", "unknown key 'vni'"),
+    router(
+      "address without length", "{name: r, interfaces: [{vni: 7, addresses: [»192.0.2.1]}]}",
+      "an address of a router must have a prefix length"),
+    router("network's number", "{name: r, interfaces: [{vni: 7, addresses: [»192.0.2.0/24]}]}", "the number of its network"),
+    router("broadcast", "{name: r, interfaces: [{vni: 7, addresses: [»192.0.2.255/24]}]}", "the broadcast address of its network"),
+    router("no such VNI", "{name: r, interfaces: [»{vni: 9, addresses: [192.0.2.1/24]}]}", "VNI 9 is not configured"),
+    router("no address", "{name: r, interfaces: [»{vni: 7, addresses: []}]}", "has no address"),
+    router(
+      "overlap", "{name: r, interfaces: [{vni: 7, addresses: [192.0.2.1/24]}, {vni: 8, addresses: [»192.0.2.129/25]}]}",
+      "overlaps 192.0.2.1/24"),
+    router(
+      "next hop elsewhere",
+      "{name: r, interfaces: [{vni: 7, addresses: [192.0.2.1/24]}], routes: [{prefix: »0.0.0.0/0, via: 203.0.113.1}]}",
+      "in none of the router's networks"),
+    router(
+      "next hop of the other family",
+      "{name: r, interfaces: [{vni: 7, addresses: [192.0.2.1/24]}], routes: [{prefix: »'::/0', via: 192.0.2.2}]}",
+      "of the other address family"),
+    router(
+      "route to itself", "{name: r, interfaces: [{vni: 7, addresses: [192.0.2.1/24]}], routes: [{prefix: »0.0.0.0/0, via: 192.0.2.1}]}",
+      "is the router itself"),
+    router("wrong prefix", "{name: r, routes: [{prefix: »default, via: 192.0.2.2}]}", "must be a prefix"),
+    router(
+      "two routers with one MAC address",
+      "{name: a, mac: '0e:00:00:00:00:01', interfaces: [{vni: 7, addresses: [192.0.2.1/24]}]}, "
+        + "{name: b, mac: '0e:00:00:00:00:01', interfaces: [»{vni: 7, addresses: [192.0.2.2/24]}]}",
+      "is that of router a in VNI 7"),
+    router("twice", "{name: r}, {name: »r}", "router name 'r' is given twice"),
   ]
 
   static let vniCases = [

@@ -171,6 +171,7 @@ extension ControlState {
     logConflicts(change.conflicts)
     adoptUnderlay(new.underlay, old: old.underlay)
     if new.controller.bfd != old.controller.bfd { adoptTunnels(new.controller.bfd) }
+    if old.routers != new.routers || old.underlay.addresses != new.underlay.addresses { stale.routers = true }
     // Bindings may change many times a second, and one VNI of thousands: nothing else is looked at then.
     let replaced = adoptVNIs(change.vnis, new, old: old)
     adoptPorts(new, acquired.opened, rebindsAll: !replaced.isEmpty)

@@ -29,6 +29,7 @@ extension ControlState {
       announcePorts()
       rebuildPorts()
     }
+    if work.routers || !work.vnis.isEmpty || !work.goneDomains.isEmpty, rebuildRouters() { work.hasNewIndexes = true }
     if work.routes || work.adjacencies { rebuildAdjacencies() }
     if work.routes || work.adjacencies || !work.goneVTEPs.isEmpty { reachabilityVersion += 1 }
     if work.changesSnapshot { updateBFD() }
@@ -39,7 +40,7 @@ extension ControlState {
 
     // 4. The MAC table.
     forget(work)
-    if work.ports || !work.vnis.isEmpty || !work.goneDomains.isEmpty { updateTable(limitsOf: work.vnis) }
+    if work.ports || work.routers || !work.vnis.isEmpty || !work.goneDomains.isEmpty { updateTable(limitsOf: work.vnis) }
     if work.controllerEntries { updateControllerEntries(goneVNIs: work.goneDomains) }
 
     // 5. What nothing names any more.
@@ -47,6 +48,7 @@ extension ControlState {
       forgetNeighbors(of: index)
       domains.giveBack(index)
     }
+    routers.giveBack()
     for index in work.goneVTEPs { underlay.vteps.giveBack(index) }
     if !work.closing.isEmpty { effects.close(work.closing) }
     for index in work.gonePorts { ports.giveBack(index) }

@@ -102,6 +102,10 @@ extension ControlState {
         entries[MACKey(domain: domain.index, mac: mac)] = .vtep(vtep.index)
       }
     }
+    for (router, vni) in routers.present {
+      guard let domain = domains[vni], let mac = running.routers[router]?.effectiveMAC else { continue }
+      for mac in [mac, model.routing.requestMAC] { entries[MACKey(domain: domain.index, mac: mac)] = .port(Limits.routerPort, vlan: 0) }
+    }
     // The addresses of a guest that is down are not entered: they may turn up behind another VTEP.
     for port in ports.values where port.isUp {
       for (vlan, macs) in port.settings.macsByVLAN where !macs.isEmpty {

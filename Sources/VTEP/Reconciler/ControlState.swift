@@ -1,7 +1,7 @@
 // ControlState: the records behind the data plane, and what follows from each change of theirs. A value without threads: whoever has one
 // (the reconciler, or a unit test) tells it what has happened, and it acts through `ReconcilerEffects`. Changes are noted in `stale`, and
 // `settle` carries them out. Aspects: +Apply (operator's changes), +Settle, +Ports, +Faults, +Bindings, +VNIs, +Underlay, +Adjacencies,
-// +Controller, +Migration, +Restore.
+// +Controller, +Routers, +Migration, +Restore.
 
 import Encap
 import MACTable
@@ -30,6 +30,7 @@ struct ControlState {
   var underlay = UnderlayState()
   var controller = ControllerStore()
   var guards = Guards()
+  var routers = RouterTable()
   var baselines = CounterBaselines()
 
   /// Of receive queues that workers read only when frames wait in them.

@@ -13,7 +13,7 @@ struct PortTable {
   private var ofLink: [Int32: String] = [:]
   private var ofAwayLink: [AwayLink.Key: String] = [:]
   /// Shared with the underlay's devices.
-  private var indexes = IndexPool<PortIndex>(limit: Limits.ports)
+  private var indexes = IndexPool<PortIndex>(limit: Int(Limits.routerPort))
 
   var values: Dictionary<String, PortRecord>.Values { byName.values }
   var keys: Dictionary<String, PortRecord>.Keys { byName.keys }

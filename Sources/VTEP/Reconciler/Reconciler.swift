@@ -86,6 +86,7 @@ public actor Reconciler {
       reportUnknownVTEP: { mailbox.post(.unknownVTEP($0)) }, reportMove: { mailbox.post(.macMove($0)) })
     self.learner = learner
     learner.events.setLog(log)
+    learner.events.name(Limits.routerPort, RouterReport.place)
     let contexts = Self.makeContexts(dataplane, shared, learner, queues, counters, runtime)
     self.contexts = contexts
     let ioContexts = try Self.makeIOContexts(dataplane, shared)

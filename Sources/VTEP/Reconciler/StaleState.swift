@@ -12,6 +12,8 @@ struct StaleState {
   var adjacencies = false
   /// Settings or states of ports have changed.
   var ports = false
+  /// Routers, or VNIs that they join, have changed.
+  var routers = false
   /// What taps and probes of the slow path follow has changed, without any port.
   var slowPath = false
   /// VNIs whose settings have changed.
@@ -48,7 +50,7 @@ struct StaleState {
       || !closing.isEmpty
   }
 
-  var changesSnapshot: Bool { routes || adjacencies || ports || !vnis.isEmpty || !domains.isEmpty || mustWait }
+  var changesSnapshot: Bool { routes || adjacencies || ports || routers || !vnis.isEmpty || !domains.isEmpty || mustWait }
 
   var isEmpty: Bool { !changesSnapshot && !slowPath && !memberships && !controllerEntries }
 }

@@ -10,6 +10,7 @@ struct CounterBaselines {
   private var portDrops: [PortIndex: [UInt64]] = [:]
   private var bindings: [UInt32: TrafficReport] = [:]
   private var vteps: [VTEPIndex: TrafficReport] = [:]
+  private var routed: [UInt16: TrafficReport] = [:]
   private var domainDrops: [DomainIndex: [UInt64]] = [:]
   private var vtepDrops: [VTEPIndex: [UInt64]] = [:]
   /// Time-stamp counter when a port got its index.
@@ -39,6 +40,10 @@ struct CounterBaselines {
   mutating func reset(port index: PortIndex, vlan: UInt16, counters: [WorkerCounters]) {
     let counted = Self.sum(counters) { $0.binding(port: index, vlan: vlan) }
     bindings[UInt32(index.rawValue) << 12 | UInt32(vlan)] = counted == TrafficReport() ? nil : counted
+  }
+
+  mutating func reset(routerInterface index: UInt16, counters: [WorkerCounters]) {
+    routed[index] = Self.sum(counters) { $0.routed + Int(index) }
   }
 
   mutating func reset(vtep index: VTEPIndex, counters: [WorkerCounters]) {
@@ -123,6 +128,10 @@ struct CounterBaselines {
 
   func traffic(domain index: DomainIndex, _ counters: [WorkerCounters]) -> TrafficReport {
     Self.sum(counters) { $0.domains + Int(index) } - (domains[index]?.traffic ?? TrafficReport())
+  }
+
+  func traffic(routerInterface index: UInt16, _ counters: [WorkerCounters]) -> TrafficReport {
+    Self.sum(counters) { $0.routed + Int(index) } - (routed[index] ?? TrafficReport())
   }
 
   func flooded(domain index: DomainIndex, _ counters: [WorkerCounters]) -> UInt64 {

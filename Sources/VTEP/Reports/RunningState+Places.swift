@@ -18,7 +18,11 @@ extension RunningState {
 
   var vnisByIndex: [DomainIndex: VNI] { Dictionary(uniqueKeysWithValues: domains.map { ($0.value.index, $0.key) }) }
 
-  var portNames: [PortIndex: String] { Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) }) }
+  var portNames: [PortIndex: String] {
+    var names = Dictionary(uniqueKeysWithValues: ports.values.map { ($0.index, $0.settings.name) })
+    if !configuration.routers.isEmpty { names[Limits.routerPort] = RouterReport.place }
+    return names
+  }
 
   private func addressesByIndex() -> [VTEPIndex: IPAddress] {
     var addresses = Dictionary(uniqueKeysWithValues: underlay.vteps.values.map { ($0.index, $0.address) })

@@ -43,6 +43,7 @@ public struct RunningState: @unchecked Sendable {
   let baselines: CounterBaselines
   /// VTEP indexes of tunnels with keys of their own.
   let tunnels: [TunnelDestination: VTEPIndex]
+  let routers: RouterTable
   let ticks: Int
   let puntFaults: [String: String]
   let preparations: [VNI: Preparation]
@@ -73,9 +74,9 @@ extension Reconciler {
       placedQueues: state.placedQueues,
       ports: state.ports.byName.mapValues(RunningState.Port.init),
       domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines,
-      tunnels: state.controller.tunnels, ticks: state.ticks, puntFaults: effects.puntFaults, preparations: state.preparations,
-      activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters, learner: learner, bfd: bfd,
-      watchdog: watchdog)
+      tunnels: state.controller.tunnels, routers: state.routers, ticks: state.ticks, puntFaults: effects.puntFaults,
+      preparations: state.preparations, activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters,
+      learner: learner, bfd: bfd, watchdog: watchdog)
   }
 
   /// Makes the records visible to reports.

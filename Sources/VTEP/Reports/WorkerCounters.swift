@@ -70,6 +70,8 @@ struct WorkerCounters: @unchecked Sendable {
   let vteps: UnsafeMutablePointer<TrafficCounters>
   /// `Limits.domains` entries. Received: from the overlay, sent: to the overlay; bytes of inner frames.
   let domains: UnsafeMutablePointer<TrafficCounters>
+  /// Of routers' interfaces, by `RouterInterface.index`: frames to the router, and from it.
+  let routed: UnsafeMutablePointer<TrafficCounters>
   /// Of each (port, VLAN), see `binding(port:vlan:)`.
   private let bindings: UnsafeMutablePointer<TrafficCounters>
   /// Frames of a domain that were flooded.
@@ -100,6 +102,7 @@ struct WorkerCounters: @unchecked Sendable {
     ports = try Self.traffic(Limits.ports)
     vteps = try Self.traffic(Limits.vteps)
     domains = try Self.traffic(Limits.domains)
+    routed = try Self.traffic(Limits.routerInterfaces)
     bindings = try Self.traffic(Limits.ports << 12)
     ignored = try Self.counters(Limits.ports * IgnoredCause.count)
     flooded = try Self.counters(Limits.domains)

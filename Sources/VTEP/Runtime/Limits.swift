@@ -1,10 +1,15 @@
 // Limits: sizes of the index spaces of the workers' arrays.
 
 import CDPDK
+import MACTable
 
 enum Limits {
-  /// Access ports and underlay devices together: twice as many as a configuration may have.
-  static let ports = 2 * (DesiredState.maximumPorts + DesiredState.maximumUplinks)
+  /// Access ports and underlay devices together: twice as many as a configuration may have. And the one of all routers.
+  static let ports = 2 * (DesiredState.maximumPorts + DesiredState.maximumUplinks) + 1
+  /// In place of a port, the place of routers' MAC addresses: it is never up, so that frames to it take no short cut (Worker+Router).
+  static let routerPort = PortIndex(ports - 1)
+  /// Interfaces of all routers, twice as many as a configuration may have.
+  static let routerInterfaces = 2 * RouterSettings.maximumInterfaces
   /// Receive queues that are waited for, of all ports.
   static let receiveQueues = 8192
   /// VTEPs and multicast groups together.

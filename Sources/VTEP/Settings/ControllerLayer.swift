@@ -62,6 +62,12 @@ public struct ControllerLayer: Equatable, Sendable {
   public var bindings: [Binding: VNI] = [:]
   /// Tunnels with BFD, by the address of the other end.
   public var bfd: [IPAddress: BFDSettings] = [:]
+  /// Keyed by name.
+  public var routers: [String: RouterSettings] = [:]
+  /// The logical switches that any router joins, also one of other VTEPs alone.
+  public var routedVNIs: Set<VNI> = []
+  /// The MAC addresses from which other VTEPs ask for neighbours of routers, and their VTEPs.
+  public var arpSources: [MACAddress: IPAddress] = [:]
 
   public init() {}
 
@@ -79,6 +85,7 @@ public struct ControllerConflict: Hashable, Sendable, CustomStringConvertible {
   public enum Subject: Hashable, Sendable {
     case vni(VNI)
     case binding(ControllerLayer.Binding)
+    case router(String)
   }
 
   public var subject: Subject
@@ -88,6 +95,7 @@ public struct ControllerConflict: Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     switch subject {
     case .vni(let vni): "VNI \(vni): \(reason)"
+    case .router(let name): "logical router \(name): \(reason)"
     case .binding(let binding) where binding.vlan == 0: "untagged frames of port \(binding.port): \(reason)"
     case .binding(let binding): "VLAN \(binding.vlan) of port \(binding.port): \(reason)"
     }

@@ -10,8 +10,10 @@ extension DesiredState {
     guard controller != ControllerLayer() else { return (self, []) }
     var merger = ControllerMerger(self)
     merger.addSwitches()
+    merger.addARPSources()
     merger.addBindings()
     merger.dropImpossibleBindings()
+    merger.addRouters()
     return (merger.merged, merger.conflicts)
   }
 }
@@ -88,6 +90,37 @@ private struct ControllerMerger {
         refuse(.binding(binding), "VNI \(vni) is defined in the configuration")
       } else {
         merged.ports[binding.port]?.bind(binding.vlan, byController: vni)
+      }
+    }
+  }
+
+  /// Answers to other VTEPs' routers go to them, whatever is seen of their addresses: static entries.
+  mutating func addARPSources() {
+    let usable = wanted.arpSources.filter { _, vtep in
+      !own.underlay.addresses.contains(vtep) && own.underlay.reasonAgainst(TunnelDestination(vtep)) == nil
+    }
+    guard !usable.isEmpty else { return }
+    for vni in wanted.routedVNIs where merged.vnis[vni]?.logicalSwitch != nil { merged.vnis[vni]?.macs = usable }
+  }
+
+  /// Routers, without what is impossible about them.
+  mutating func addRouters() {
+    for (name, settings) in wanted.routers.sorted(by: { $0.key < $1.key }) {
+      guard own.routers[name] == nil else {
+        refuse(.router(name), "the configuration has a router of this name")
+        continue
+      }
+      var made = settings
+      made.isControlled = true
+      merged.routers[name] = made
+      // Each round takes something away: what is left of an address may be without a problem then.
+      while let problem = made.problems(in: merged, key: name).first {
+        refuse(.router(name), problem.message)
+        guard made.remove(problem.path) else {
+          merged.routers[name] = nil
+          break
+        }
+        merged.routers[name] = made
       }
     }
   }

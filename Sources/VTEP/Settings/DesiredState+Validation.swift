@@ -13,6 +13,7 @@ extension DesiredState {
       case vni(VNI)
       case profile(String)
       case port(String)
+      case router(String)
     }
 
     public var subject: Subject
@@ -34,6 +35,7 @@ extension DesiredState {
       case .vni(let vni): "vni \(vni): \(message)"
       case .profile(let name): "profile \(name): \(message)"
       case .port(let name): "port \(name): \(message)"
+      case .router(let name): "router \(name): \(message)"
       }
     }
   }
@@ -44,7 +46,7 @@ extension DesiredState {
   public static let maximumPorts = 1024
   public static let maximumUplinks = 32
 
-  /// All problems, in a stable order: underlay, VNIs, profiles, ports. Empty: the state can be applied.
+  /// All problems, in a stable order: underlay, VNIs, profiles, ports, routers. Empty: the state can be applied.
   ///
   /// - Parameter old: a state without problems that this one was made from. What is alike in both is not looked at again: with
   ///   thousands of VNIs and bindings a change must not cost a check of all of them.
@@ -66,7 +68,7 @@ extension DesiredState {
     return underlay.problems()
       + changedVNIs.sorted().flatMap { vni in vnis[vni]?.problems(in: self, key: vni) ?? [] }
       + profiles.sorted { $0.key < $1.key }.flatMap { $1.problems(in: self, .profile($0)) }
-      + portProblems(since: losesNone == true ? old : nil)
+      + portProblems(since: losesNone == true ? old : nil) + (routers.isEmpty ? [] : routerProblems())
   }
 
   private func portProblems(since old: DesiredState?) -> [Problem] {

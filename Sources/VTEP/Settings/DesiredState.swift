@@ -5,7 +5,7 @@
 import Encap
 import MulticastLearn
 
-/// What the daemon should forward: underlay, VNIs and ports.
+/// What the daemon should forward: underlay, VNIs, ports and routers.
 public struct DesiredState: Equatable, Sendable {
   public var underlay: UnderlaySettings
   public var vnis: [VNI: VNISettings]
@@ -13,6 +13,8 @@ public struct DesiredState: Equatable, Sendable {
   public var ports: [String: PortSettings]
   /// Keyed by name.
   public var profiles: [String: PortOptions]
+  /// Keyed by name.
+  public var routers: [String: RouterSettings] = [:]
   public var protection: ProtectionSettings
   /// Defaults for options that neither a port nor its profile sets.
   public var portDefaults: PortOptions

@@ -54,6 +54,7 @@ struct ForwardingModel {
   var priorities = PriorityMap()
   /// Senders of packets that are too big for their path are told so.
   var repliesTooBig = false
+  var routing = RouterModel()
 
   /// Forwards nothing.
   init(workers: Int, ioCores: Int = 0) {

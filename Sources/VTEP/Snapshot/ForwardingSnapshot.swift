@@ -87,6 +87,8 @@ struct DomainEntry {
   var tunnelsControl = false
   /// Position in `storms`; `unlimited`: flooding is not limited.
   var storm = DomainEntry.unlimited
+  /// Position of its first router interface; `noRouter`: it has none.
+  var router = DomainEntry.noRouter
   /// Range of `localTargets`.
   var firstLocal: UInt32 = 0
   var localCount: UInt32 = 0
@@ -98,6 +100,7 @@ struct DomainEntry {
   var peerCount: UInt32 = 0
 
   static let unlimited: UInt16 = 0xffff
+  static let noRouter: UInt16 = 0xffff
 }
 
 /// A remote VTEP, a multicast group, or a list of VTEPs.
@@ -295,6 +298,7 @@ struct ForwardingSnapshot {
   var decapPolicy: DecapPolicy
   /// Limit of each port on ICMP errors to its guests about packets that are too big; not set: there are none.
   var tooBigReplies: MeterRate
+  var routing: RouterTables
 
   @inline(always)
   func domain(of vni: VNI) -> DomainIndex { slot(ofWireVNI: vni.rawValue.byteSwapped).pointee.domain }

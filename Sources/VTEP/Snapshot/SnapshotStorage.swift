@@ -20,7 +20,11 @@ final class SnapshotStorage {
     }
 
     var lists = Lists()
-    let domains = model.domains.map { lists.entry(of: $0) }
+    var domains = model.domains.map { lists.entry(of: $0) }
+    let routing = model.routing.arrays
+    for (position, interface) in routing.interfaces.enumerated().reversed() where interface.domain != .absent {
+      domains[Int(interface.domain)].router = UInt16(position)
+    }
     let policies = model.policies.map { lists.entry(of: $0) }
     let vteps = model.vteps.map { lists.entry(of: $0) }
     let nextHops = Self.nextHops(model.vteps, store(model.vteps.flatMap(\.adjacencies) + [.unusable]))
@@ -57,7 +61,10 @@ final class SnapshotStorage {
         dscpOfPCP: store(model.priorities.dscpOfPCP), pcpOfDSCP: store((0..<64).map { model.priorities.pcp(dscp: $0) }),
         ownIPv4: model.ownIPv4.isUnspecified ? .max : UInt64(model.ownIPv4.ipv4.bigEndian), ownIPv6: model.ownIPv6,
         uplinks: store(uplinks), uplinkCount: uplinks.count, decapPolicy: model.decapPolicy,
-        tooBigReplies: model.repliesTooBig ? PolicyState.tooBigReplyRate : .none))
+        tooBigReplies: model.repliesTooBig ? PolicyState.tooBigReplyRate : .none,
+        routing: RouterTables(
+          routers: store(routing.routers), interfaces: store(routing.interfaces), addresses: store(routing.addresses),
+          ranges: store(routing.ranges), requestMAC: model.routing.requestMAC)))
     blocks.append(UnsafeMutableRawPointer(block))
     snapshot = UnsafePointer(block)
     vlanMaps = model.vlanMaps

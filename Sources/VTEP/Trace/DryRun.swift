@@ -107,6 +107,8 @@ struct DryRun {
   var isPending = false
   var remotes: [Target] = []
   var locals: [Local] = []
+  /// What a router did with it; nil: it met none, or was dropped there.
+  var router: RouterNote?
   /// For the learner.
   var learned: [LearnEvent] = []
   /// For the slow path.

@@ -206,6 +206,8 @@ final class DryWorker {
       for index in run.remotes.indices where run.remotes[index].vtep == frame.vtep { run.remotes[index].isHeld = true }
       frame.mbuf.free()
     }
+    run.heldCount += worker.awaited.clear()
+    run.router = recorder.pointee.router
     for index in run.remotes.indices {
       let traffic = counters.vteps + Int(run.remotes[index].vtep)
       run.remotes[index].sentCount = traffic.pointee.txPackets.value

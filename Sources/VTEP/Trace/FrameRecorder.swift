@@ -20,6 +20,7 @@ struct FrameRecorder {
   }
 
   private(set) var count = 0
+  var router: RouterNote?
   private let frames: UnsafeMutablePointer<Frame>
   private let octets: UnsafeMutableRawPointer
 
@@ -33,7 +34,10 @@ struct FrameRecorder {
     octets.deallocate()
   }
 
-  mutating func clear() { count = 0 }
+  mutating func clear() {
+    count = 0
+    router = nil
+  }
 
   mutating func add(_ mbuf: Mbuf, port: PortIndex) {
     defer { count &+= 1 }

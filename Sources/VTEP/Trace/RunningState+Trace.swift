@@ -45,6 +45,7 @@ private struct TraceWriter {
   private var outcome: TraceReport.Outcome {
     if run.isFromOverlay, run.bound == nil, run.ignored != nil || run.sentCount > 0 { return .kernel }
     if case .answer = run.neighbor { return .answered }
+    if run.router?.action == .waits { return .held }
     if run.sent.contains(where: { !isReply($0) }) { return .sent }
     if run.isAwaited || run.remotes.contains(where: \.isHeld) { return .held }
     if run.drops.isEmpty, !run.slowPath.isEmpty { return .slowPath }
@@ -53,7 +54,7 @@ private struct TraceWriter {
 
   /// Whether it is our own answer to the sender: a packet is too big for its path.
   private func isReply(_ sent: DryRun.Sent) -> Bool {
-    guard !run.isFromOverlay, sent.port == run.port, let bound = run.bound else { return false }
+    guard run.router == nil, !run.isFromOverlay, sent.port == run.port, let bound = run.bound else { return false }
     return sent.octets.dropFirst(6).prefix(6) != bound.octets.dropFirst(6).prefix(6)
   }
 
@@ -228,8 +229,11 @@ private struct TraceWriter {
     func facts(_ action: String) -> [String: Fact] { ["action": .text(action)] }
     if case .answer(let mac) = run.neighbor { return writeAnswer(mac) }
     switch verdict {
+    case .local(let location) where location.port == Limits.routerPort: add(.verdict, "to the router in \(vni)", facts("route"))
     case .local(let location):
       add(.verdict, "deliver to \(place(location))", facts("deliver"))
+    // It asks for the router's address.
+    case .flood where run.router != nil: add(.verdict, "to the router in \(vni)", facts("route"))
     case .vtep: add(.verdict, "into the tunnel to \(run.remotes.first.map { "\($0.address)" } ?? "a VTEP")", facts("tunnel"))
     case .flood where bound.destination.mac.isBFD: add(.verdict, "an address that VTEPs send BFD to", facts("bfd"))
     case .flood(.domain): add(.verdict, "flood in \(vni)", facts("flood"))
@@ -238,15 +242,20 @@ private struct TraceWriter {
     case .awaited: add(.verdict, "hold until the VTEP of its station is known", facts("hold"))
     case .drop(let reason): add(.verdict, "drop: \(reason.name)", facts("drop"))
     }
-    if case .pass(let obstacle) = run.neighbor, let target = run.neighborTarget {
+    if case .pass(let obstacle) = run.neighbor, let target = run.neighborTarget, run.router == nil {
       add(
         .neighbor, "asks for \(target), which is not answered here: \(obstacle.text)",
         ["address": .text("\(target)"), "mac": .none, "obstacle": .text("\(obstacle)")])
     }
-    if case .flood = verdict, !bound.destination.mac.isBFD { writeFloodSet(bound) }
-    for target in run.remotes.prefix(Self.detailedTargets) { write(target, bound) }
-    if run.remotes.count > Self.detailedTargets {
-      add(.vtep, "and \(run.remotes.count - Self.detailedTargets) more VTEPs, as the first ones")
+    writeRoute()
+    if run.router == nil {
+      if case .flood = verdict, !bound.destination.mac.isBFD { writeFloodSet(bound) }
+      for target in run.remotes.prefix(Self.detailedTargets) { write(target, bound) }
+      if run.remotes.count > Self.detailedTargets {
+        add(.vtep, "and \(run.remotes.count - Self.detailedTargets) more VTEPs, as the first ones")
+      }
+    } else {
+      writeRoutedPackets()
     }
     for frame in run.sent where !isUplink(frame.port) {
       let text = FrameText(frame.octets)
@@ -269,6 +278,30 @@ private struct TraceWriter {
         text.facts.merging(["port": .text(state.portName(frame.port)), "reply": .flag(true)]) { $1 })
     }
   }
+
+  private mutating func writeRoute() {
+    guard let note = run.router, let from = interface(note.interface), let to = interface(note.egress) else { return }
+    var facts: [String: Fact] = [
+      "router": .text(from.router), "from_vni": .number(Int(from.vni.rawValue)), "to_vni": .number(Int(to.vni.rawValue)),
+      "next_hop": .none, "mac": .none, "action": .text("answer"),
+    ]
+    if note.action == .answered { return add(.route, "router \(from.router) answers", facts) }
+    facts["next_hop"] = .text("\(note.nextHop)")
+    let isKnown = note.action == .forwarded
+    if isKnown { facts["mac"] = .text("\(note.mac)") }
+    facts["action"] = .text(isKnown ? "forward" : "hold")
+    let which = isKnown ? "at \(note.mac)" : "which is asked for its MAC address; the packet waits for up to 3 s"
+    add(.route, "router \(from.router): to VNI \(to.vni), next hop \(note.nextHop), \(which)", facts)
+  }
+
+  /// What a router sends into tunnels.
+  private mutating func writeRoutedPackets() {
+    for frame in run.sent where isUplink(frame.port) {
+      if let outer = FrameText.outer(frame.octets) { add(.header, outer.text, outer.facts) }
+    }
+  }
+
+  private func interface(_ index: UInt16) -> RouterTable.Key? { state.routers.indexes.first { $0.value == index }?.key }
 
   // -- steps E5 and E6 --------------------------------------------------------------------------------------------------
 
@@ -351,6 +384,8 @@ private struct TraceWriter {
         parts.append("sent to " + uplinks.prefix(Self.detailedTargets).map { "\($0.address)" }.joined(separator: ", "))
       }
       if uplinks.count > Self.detailedTargets { parts[parts.count - 1] += " and \(uplinks.count - Self.detailedTargets) more" }
+      let tunnels = run.router == nil ? [] : copies.filter { isUplink($0.port) }.compactMap { tunnelPacket($0)?.destination }
+      if !tunnels.isEmpty { parts.append("sent to " + tunnels.map(\.description).joined(separator: ", ")) }
       let ports = copies.filter { !isUplink($0.port) }.map { state.portName($0.port) }
       if !ports.isEmpty { parts.append("delivered to " + ports.joined(separator: ", ")) }
     case .held:

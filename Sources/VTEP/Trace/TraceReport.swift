@@ -18,7 +18,7 @@ public struct TraceReport: Sendable {
     public enum Name: String, CaseIterable, Sendable {
       case outer, parse, bind, checks, learn
       case lookUp = "look-up"
-      case verdict, neighbor, flood, vtep
+      case verdict, neighbor, route, flood, vtep
       case nextHop = "next-hop"
       case header, deliver, result
     }

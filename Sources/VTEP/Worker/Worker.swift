@@ -114,6 +114,11 @@ struct Worker: ~Copyable {
   let captureBeginning: UnsafeMutableRawPointer
 
   var held: HeldFrames
+  /// Packets of routers that wait for a next hop's MAC address.
+  var awaited = AwaitedNeighbors()
+  var routerErrors = RouterErrorBudget()
+  /// By neighbour: the second in which a router has last asked it again.
+  let verified: UnsafeMutablePointer<UInt32>
   /// For a live trace: a burst, the frames that each port had sent before, and drops at the port of the burst by their reasons.
   let tapped: UnsafeMutablePointer<OpaquePointer?>
   let tappedSent: UnsafeMutablePointer<UInt64>
@@ -171,6 +176,8 @@ struct Worker: ~Copyable {
     for port in 0..<Limits.ports { HostFrameClass.refill(hostBudgets + port * HostFrameClass.count) }
     captureBeginning = .allocate(byteCount: Self.filterByteCount, alignment: 8)
     held = HeldFrames()
+    verified = .allocate(capacity: Self.verifiedCount)
+    verified.initialize(repeating: 0, count: Self.verifiedCount)
     readiness = Readiness(epoll: context.epoll)
     receiver = KernelReceiver(pool: context.pool, largePool: context.largePool)
     recorder = context.recorder
@@ -187,6 +194,7 @@ struct Worker: ~Copyable {
 
   deinit {
     held.frames.forEach { $0.mbuf.free() }
+    verified.deallocate()
     cdpdk_mbuf_free_bulk(controlFrames, UInt32(controlCount))
     frames.deallocate()
     stage.deallocate()
@@ -247,6 +255,7 @@ struct Worker: ~Copyable {
       rareWorkIsDue = false
       if bfdDepartures != nil { sendBFD() }
       if !held.isEmpty { releaseHeldFrames() }
+      if !awaited.isEmpty { serveAwaited() }
       if budgetsAreDue { refillBudgets() }
       sendInjections()
       if nowSeconds != missedSecond {

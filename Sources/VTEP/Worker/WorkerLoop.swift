@@ -80,7 +80,7 @@ enum WorkerLoop {
         rest(context)
         isWoken = false
       } else {
-        isWoken = sleep(&worker, context, microseconds: isNap ? nap : worker.held.isEmpty ? 250_000 : 20_000)
+        isWoken = sleep(&worker, context, microseconds: isNap ? nap : worker.isHolding ? 20_000 : 250_000)
       }
       frames = 0
       if isNap { nap = min(nap + nap / 8, longestNap) }
@@ -116,6 +116,9 @@ enum WorkerLoop {
 }
 
 extension Worker {
+  /// Frames wait for something that the control side or a neighbour is about to say.
+  var isHolding: Bool { !held.isEmpty || !awaited.isEmpty }
+
   /// Wakes a sleeping learner when events wait for it.
   @inline(never)
   mutating func wakeLearner() {

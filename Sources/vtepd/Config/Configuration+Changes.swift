@@ -24,6 +24,9 @@ extension DesiredState {
     for name in Set(old.ports.keys).union(new.ports.keys) where old.ports[name]?.own != new.ports[name]?.own {
       merged.ports[name] = new.ports[name]
     }
+    for name in Set(old.routers.keys).union(new.routers.keys) where old.routers[name] != new.routers[name] {
+      merged.routers[name] = new.routers[name]
+    }
     merged.resolveProfiles()
     if let error = ControlError(merged.problems(since: self, differingVNIs: differing)) { throw error }
     return merged
@@ -41,6 +44,9 @@ extension DesiredState {
     }
     for name in Set(ports.keys).union(new.ports.keys).sorted() {
       if let line = Self.change("port \(name)", ports[name], new.ports[name]) { lines.append(line) }
+    }
+    for name in Set(routers.keys).union(new.routers.keys).sorted() {
+      if let line = Self.change("router \(name)", routers[name], new.routers[name]) { lines.append(line) }
     }
     return lines
   }
@@ -72,6 +78,7 @@ extension Configuration {
     }
     let losses = [
       gone("ports", desired.ports, new.desired.ports), gone("VNIs", desired.vnis, new.desired.vnis),
+      gone("routers", desired.routers, new.desired.routers),
       ovsdb != nil && new.ovsdb == nil ? "the controller will be removed" : nil,
       isWhole ? nil : "the last line is incomplete, as in a file that is being written",
     ].compactMap(\.self)

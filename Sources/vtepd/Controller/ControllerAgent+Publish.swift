@@ -63,7 +63,7 @@ extension ControllerAgent {
   private func state(_ reconciler: Reconciler) async -> SwitchState {
     if let news = await reconciler.localStations(unlike: stations?.version) { stations = (news.version, Set(news.stations)) }
     var state = await description(reconciler)
-    state.stations = stations?.all ?? []
+    state.stations = (stations?.all ?? []).union(state.routers)
     state.heldSwitches = hold.rows(mapping)
     let report = await reconciler.controllerReport()
     state.tunnels.remotes = report.destinations
@@ -88,6 +88,10 @@ extension ControllerAgent {
     state.managementIPs = HostAddresses.management(besides: desired.underlay.addresses)
     state.ports = desired.ports.mapValues { SwitchState.Port(description: "\($0.kind.rawValue) \($0.attachment.place)") }
     state.boundVNIs = Set(await reconciler.controlledBindings().values)
+    let routers = await reconciler.routersOfController()
+    state.boundVNIs.formUnion(routers.vnis)
+    state.routers = routers.stations
+    state.arpSource = routers.requestMAC
     described = (revision, state)
     return state
   }
@@ -135,6 +139,7 @@ extension ControllerAgent {
     for conflict in report.conflicts {
       switch conflict.subject {
       case .vni: faults.ofSwitch.insert(.unspecified)
+      case .router(let name): faults.ofRouters[name, default: []].insert("unspecified_fault")
       case .binding(let binding): faults.ofPorts[binding.port, default: []].insert(.invalidVLANMap)
       }
     }

@@ -19,6 +19,8 @@ struct ControllerHold: Sendable {
     var settings: LogicalSwitchSettings
     /// What was running and is not back in the database yet.
     var bindings: Set<ControllerLayer.Binding>
+    /// Those that were in it.
+    var routers: [String: RouterSettings] = [:]
     var reason: Reason
     /// When the hold ends, on the caller's clock.
     var endSeconds: Double
@@ -76,11 +78,13 @@ struct ControllerHold: Sendable {
     where !settings.isLocal && networks[vni] == nil && wanted.switches[vni] == nil && keyed[settings.name] == nil && graceSeconds > 0 {
       if mapping.keyless[settings.name] != nil {
         added[vni] = Network(
-          settings: settings, bindings: [], reason: .withdrawn, endSeconds: now + graceSeconds, isKnown: true)
+          settings: settings, bindings: [], routers: running.routers(in: vni), reason: .withdrawn, endSeconds: now + graceSeconds,
+          isKnown: true)
       } else if isSnapshot, mapping.isEmpty {
         let bindings = Set(running.bindings.filter { $0.value == vni }.keys)
         added[vni] = Network(
-          settings: settings, bindings: bindings, reason: .databaseEmpty, endSeconds: now + emptySeconds, isKnown: false)
+          settings: settings, bindings: bindings, routers: running.routers(in: vni), reason: .databaseEmpty, endSeconds: now + emptySeconds,
+          isKnown: false)
       }
     }
     networks.merge(added) { old, _ in old }
@@ -127,6 +131,12 @@ struct ControllerHold: Sendable {
       layer.switches[vni] = layer.switches[vni].map { $0.adding(network.settings, vni) } ?? network.settings
       for binding in network.bindings where layer.bindings[binding] == nil { layer.bindings[binding] = vni }
     }
+    for (vni, network) in networks {
+      // A router that was deleted meanwhile is gone; the one of an empty database is not.
+      for (name, router) in network.routers where layer.routers[name] != nil || network.reason == .databaseEmpty && !network.isKnown {
+        layer.routers[name, default: RouterSettings(name: name)].keep(router, in: vni)
+      }
+    }
     for (binding, name) in mapping.keylessBindings {
       if let vni = names[name] { layer.bindings[binding] = vni }
     }
@@ -159,6 +169,21 @@ struct ControllerHold: Sendable {
   /// The rows of logical switches without a key that are still forwarded.
   func rows(_ mapping: ControllerMapping) -> [VNI: RowID] {
     networks.compactMapValues { mapping.keyless[$0.settings.name] }
+  }
+}
+
+extension ControllerLayer {
+  fileprivate func routers(in vni: VNI) -> [String: RouterSettings] { routers.filter { $0.value.interfaces[vni] != nil } }
+}
+
+extension RouterSettings {
+  /// Goes on with what it had in a VNI, unless it has something else there.
+  fileprivate mutating func keep(_ old: RouterSettings, in vni: VNI) {
+    guard interfaces[vni] == nil, let addresses = old.interfaces[vni] else { return }
+    interfaces[vni] = addresses
+    for (prefix, next) in old.routes where routes[prefix] == nil && addresses.contains(where: { $0.prefix.contains(next) }) {
+      routes[prefix] = next
+    }
   }
 }
 

@@ -120,7 +120,8 @@ struct ControllerMapping: Sendable {
         if change.new != nil, change.old != nil || isMissed { changedLocators.insert(change.id) }
       case .physicalPort: needsLayer = needsLayer || change.concerns(["name", "vlan_bindings", "acl_bindings"])
       case .physicalSwitch: needsLayer = needsLayer || change.concerns(["name", "ports", "tunnels", "tunnel_ips"])
-      case .logicalRouter: needsLayer = needsLayer || change.concerns(["switch_binding", "acl_binding"])
+      case .logicalRouter: needsLayer = needsLayer || change.concerns(["name", "switch_binding", "static_routes", "acl_binding"])
+      case .arpSourcesRemote: needsLayer = true
       case .tunnel: needsLayer = needsLayer || change.concerns(["bfd_params", "bfd_config_remote", "remote"])
       case .logicalSwitch, .mcastMacsRemote, .locatorSet: needsLayer = true
       case .mcastMacsLocal: needsLayer = needsLayer || choosesKeys

@@ -51,6 +51,10 @@ struct ControllerStateFile: Sendable {
     }
     for (binding, vni) in layer.bindings.sorted(by: { $0.key < $1.key }) { add("bind", "\(binding.vlan)", "\(vni)", binding.port) }
     for (address, settings) in layer.bfd.sorted(by: { $0.key < $1.key }) { add("bfd", "\(address)", Self.parameters(settings)) }
+    for record in routerRecords(layer) {
+      text += record + "\n"
+      count += 1
+    }
     for address in addresses {
       guard let destination = address.destination else { continue }
       add("mac", "\(address.vni)", "\(address.mac)", words(destination))
@@ -100,6 +104,7 @@ struct ControllerStateFile: Sendable {
       layer.bindings[ControllerLayer.Binding(port: words[3], vlan: vlan)] = vni
       return true
     }
+    if let isRead = readRouter(words, &layer) { return isRead }
     guard let vni = vni(words[1]) else { return false }
     switch words[0] {
     case "switch":
@@ -159,7 +164,7 @@ struct ControllerStateFile: Sendable {
     return settings
   }
 
-  private static func vni(_ word: String) -> VNI? { UInt32(word).flatMap(VNI.init) }
+  static func vni(_ word: String) -> VNI? { UInt32(word).flatMap(VNI.init) }
 
   /// An address, with its tunnel key if any.
   private static func destination(_ words: ArraySlice<String>) -> TunnelDestination? {

@@ -8,10 +8,8 @@ struct DatabaseFaults: Equatable, Sendable {
   var ofSwitch: Set<HardwareVTEP.SwitchFault> = []
   /// `Physical_Port.port_fault_status`, by port name.
   var ofPorts: [String: Set<HardwareVTEP.PortFault>] = [:]
-  /// Rows of Logical_Router that concern us: routing is not supported.
-  var routers: Set<RowID> = []
-  /// Those with ACL bindings.
-  var routersWithACLs: Set<RowID> = []
+  /// `Logical_Router.LR_fault_status`, by name, of each router that concerns us; most have none.
+  var ofRouters: [String: Set<String>] = [:]
   /// Rows of ACL that our ports refer to: filtering is not supported.
   var acls: Set<RowID> = []
   /// For the log: one sentence per fault, without a full stop.
@@ -27,11 +25,16 @@ struct DatabaseFaults: Equatable, Sendable {
     messages.insert("port \(port): \(message)")
   }
 
+  mutating func report(router: String, _ message: String) {
+    ofRouters[router, default: []].insert("unspecified_fault")
+    messages.insert("logical router '\(router)': \(message)")
+  }
+
   /// The union of both.
   func union(_ other: DatabaseFaults) -> DatabaseFaults {
     DatabaseFaults(
       ofSwitch: ofSwitch.union(other.ofSwitch), ofPorts: ofPorts.merging(other.ofPorts) { $0.union($1) },
-      routers: routers.union(other.routers), routersWithACLs: routersWithACLs.union(other.routersWithACLs),
+      ofRouters: ofRouters.merging(other.ofRouters) { $0.union($1) },
       acls: acls.union(other.acls), messages: messages.union(other.messages))
   }
 }

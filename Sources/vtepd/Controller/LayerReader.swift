@@ -15,7 +15,7 @@ struct LayerReader {
   /// Those without any key, which are bridged locally: VNIs that stand for them.
   var localVNIs: [RowID: VNI] = [:]
   var faults = DatabaseFaults()
-  private(set) var locators: LocatorReader
+  var locators: LocatorReader
   var keyless: [String: RowID] = [:]
   private(set) var keylessBindings: [ControllerLayer.Binding: String] = [:]
   /// Addresses in `tunnel_ips` of our switch.
@@ -35,7 +35,7 @@ struct LayerReader {
     guard let own else { return }
     readPorts(own)
     readTunnels(own, replica)
-    readWhatWeLack(own)
+    readRouters(bound: Set(replica.ports(of: own).flatMap(\.vlanBindings.values)))
   }
 
   private mutating func readSwitches(bound: Set<RowID>) {
@@ -124,17 +124,6 @@ struct LayerReader {
     }
   }
 
-  /// Schema features that are not supported.
-  private mutating func readWhatWeLack(_ own: HardwareVTEP.PhysicalSwitch) {
-    let bound = Set(replica.ports(of: own).flatMap(\.vlanBindings.values))
-    let isAlone = replica.rows(HardwareVTEP.Table.physicalSwitch.rawValue).count == 1
-    for router in replica.all(HardwareVTEP.LogicalRouter.self, in: .logicalRouter).values
-    where isAlone || router.switchBinding.values.contains(where: bound.contains) {
-      faults.report(.routerSupport, "logical router '\(router.name)': routing is not supported")
-      faults.routers.insert(router.id)
-      if !router.aclBinding.isEmpty { faults.routersWithACLs.insert(router.id) }
-    }
-  }
 }
 
 extension Replica {

@@ -7,12 +7,6 @@ import VTEP
 extension Publisher {
   func publishStatus(_ plan: inout Plan) {
     let faults = plan.state.faults
-    for id in faults.routers.sorted() {
-      guard let row = plan.replica.one(HardwareVTEP.LogicalRouter.self, in: .logicalRouter, id) else { continue }
-      var new = row
-      new.faults = faults.routersWithACLs.contains(id) ? ["unspecified_fault", "invalid_ACL_binding"] : ["unspecified_fault"]
-      plan.add(row.update(to: new, in: .logicalRouter))
-    }
     for id in faults.acls.sorted() {
       guard let row = plan.replica.one(HardwareVTEP.ACL.self, in: .acl, id) else { continue }
       var new = row

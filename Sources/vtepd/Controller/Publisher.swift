@@ -66,7 +66,7 @@ struct Publisher {
 
     /// Our locator for a logical switch, from the database or inserted by this transaction. Nil: we have no address.
     ///
-    /// - Parameter logicalSwitch: nil: the locator of tunnels, which has no key.
+    /// - Parameter logicalSwitch: nil: the locator of tunnels and of routers, which has no key.
     mutating func ownLocator(for logicalSwitch: RowID?) -> OVSDBAtom? {
       guard let ip = state.tunnelAddress?.description else { return nil }
       let key = logicalSwitch.flatMap { ownKeys[$0] }
@@ -110,6 +110,7 @@ struct Publisher {
     state.tunnelAddress = own.tunnelIPs.compactMap { IPAddress(database: $0) }.min()
     var plan = Plan(state, replica, mapping)
     withdrawAddresses(&plan)
+    publishARPSource(nil, &plan)
     let list = OVSDBMutation("switches", .delete, OVSDBDatum(own.id))
     plan.add(.mutate(table: HardwareVTEP.Table.global.rawValue, where: [], mutations: [list]))
     return plan.operations
@@ -131,6 +132,7 @@ struct Publisher {
     publishFloodSets(&plan)
     publishTunnels(&plan, now: now)
     publishStatus(&plan)
+    publishRouters(&plan)
     if let counters { publishCounters(counters, &plan) }
     return plan.operations
   }

@@ -27,7 +27,11 @@ struct SwitchState: Equatable, Sendable {
   var ports: [String: Port] = [:]
   /// In logical switches of the controller.
   var stations: Set<LocalStation> = []
-  /// Logical switches with a binding here.
+  /// The MAC addresses of our routers in them; among `stations`, too.
+  var routers: Set<LocalStation> = []
+  /// From which we ask for neighbours of routers; nil: we have none.
+  var arpSource: MACAddress?
+  /// Logical switches with a binding or a router here.
   var boundVNIs: Set<VNI> = []
   /// Held logical switches without a key: our rows in them stay published.
   var heldSwitches: [VNI: RowID] = [:]

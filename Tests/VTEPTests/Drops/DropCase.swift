@@ -96,7 +96,7 @@ struct DropCase: CustomTestStringConvertible, Sendable {
   static let good = Frame.udp(from: one, to: two)
   static let remote = Frame.udp(from: one, to: near)
   static let goodInner = Frame.udp(from: near, to: one)
-  static let all = ofPorts + ofLimits + ofPaths + ofOuterHeaders + ofInnerFrames + ofOwnedUplinks
+  static let all = ofPorts + ofLimits + ofPaths + ofRouters + ofOuterHeaders + ofInnerFrames + ofOwnedUplinks
 
   // -- running one --------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,12 @@ struct ControllerStateTests {
     (bfd.destinationMAC, bfd.destinationIP) = (MACAddress(bits: 0x0023_2000_0002), IPAddress(ipv4: 0xa9fe_0109))
     layer.bfd = [near.address: BFDSettings(), keyed.address: bfd]
     layer.bindings = [.init(port: "p1", vlan: 0): vni, .init(port: "p 2", vlan: 4094): vni]
+    var router = RouterSettings(name: "r 1")
+    router.interfaces = [vni: [RouterAddress("192.0.2.1/24")!, RouterAddress("2001:db8::1/64")!]]
+    router.routes = [IPPrefix("0.0.0.0/0")!: IPAddress(ipv4: 0xc000_0209)]
+    layer.routers = [router.name: router, "": RouterSettings(name: "")]
+    layer.routedVNIs = [vni]
+    layer.arpSources = [MACAddress(bits: 0x0e77_c000_0202): near.address]
     return layer
   }
 

@@ -220,12 +220,33 @@ struct PublisherTests {
     ])
     _ = bench.publish(
       state {
-        $0.faults.routers = [made.inserted[0]]
+        $0.faults.ofRouters = ["r0": ["unspecified_fault"]]
         $0.faults.acls = [made.inserted[1]]
       })
     #expect(
       bench.database.replica.one(HardwareVTEP.LogicalRouter.self, in: .logicalRouter, made.inserted[0])?.faults == ["unspecified_fault"])
     #expect(bench.database.replica.one(HardwareVTEP.ACL.self, in: .acl, made.inserted[1])?.faults == ["unspecified_fault"])
+    // What is right now has no fault; a router that is no concern of ours keeps what others say.
+    _ = bench.publish(state { $0.faults.ofRouters = ["r0": []] })
+    #expect(bench.database.replica.one(HardwareVTEP.LogicalRouter.self, in: .logicalRouter, made.inserted[0])?.faults == [])
+  }
+
+  @Test("the MAC address from which we ask for neighbours of routers is published while there are routers, with our locator")
+  func arpSource() throws {
+    var (bench, _) = try bound()
+    let mac = MACAddress(bits: 0x0e77_c000_0201)
+    func published() -> [String] {
+      bench.database.replica.all(HardwareVTEP.ArpSource.self, in: .arpSourcesLocal).values.map { row in
+        let locator = bench.database.replica.one(HardwareVTEP.Locator.self, in: .locator, row.locator)
+        return "\(row.mac) \(locator?.destinationIP ?? "")"
+      }
+    }
+    _ = bench.publish(state { $0.arpSource = mac })
+    let address = try #require(state().tunnelAddress)
+    #expect(published() == ["0e:77:c0:00:02:01 \(address)"])
+    #expect(bench.publish(state { $0.arpSource = mac }).isEmpty)
+    _ = bench.publish(state())
+    #expect(published().isEmpty)
   }
 
   @Test("counters of bindings continue after a restart, and idle ones are not written")

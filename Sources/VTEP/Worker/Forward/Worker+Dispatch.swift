@@ -41,8 +41,16 @@ extension Worker {
     case .vtep(let vtep):
       sendToVTEP(mbuf, vtep: vtep, domain: staged.pointee.destinationKey.domain, ingress: ingress)
     case .local(let place):
-      deliver(mbuf, to: LocalTarget(port: place.port, vlan: place.vlan), ingress: ingress)
+      let target = LocalTarget(port: place.port, vlan: place.vlan)
+      guard snapshot.pointee.ports[Int(place.port)].isUp else { return undeliverable(mbuf, to: target, staged, ingress: ingress) }
+      deliver(mbuf, to: target, ingress: ingress)
     case .flood(let scope):
+      let domain = staged.pointee.destinationKey.domain
+      if snapshot.pointee.domains[Int(domain)].router != DomainEntry.noRouter,
+        takeForRouter(mbuf, domain: domain, from: staged.pointee.seenAt, ingress: ingress)
+      {
+        return
+      }
       flood(
         mbuf, scope, domain: staged.pointee.destinationKey.domain, from: staged.pointee.seenAt, ingress: ingress,
         isLimited: scope.isLimited)

@@ -138,7 +138,10 @@ extension Worker {
   /// local port: our own frame that came back.
   @inline(always)
   private static func refusal(of staged: UnsafePointer<StagedFrame>, _ known: MACLookup, isFromOverlay: Bool) -> DropReason? {
-    if isFromOverlay && known.isHit && known.type != .learned && !known.location.isVTEP { return .innerSourceOwn }
+    // The same router runs on other VTEPs, too.
+    if isFromOverlay && known.isHit && known.type != .learned && !known.location.isVTEP && known.location.port != Limits.routerPort {
+      return .innerSourceOwn
+    }
     guard known.isFrozen(elsewhereThan: staged.pointee.seenAt) else { return nil }
     return isFromOverlay ? .innerSourceFrozen : .sourceFrozen
   }

@@ -120,6 +120,7 @@ struct ConfigurationLoader {
         reader.report(DesiredState.Problem(.port(settings.name), ["name"], "port name '\(settings.name)' is given twice"))
       }
     }
+    configuration.desired.routers = readRouters(file.list("routers") ?? [], reader)
     configuration.desired.resolveProfiles()
     if let node = file.node("ovsdb") { configuration.ovsdb = readOVSDB(node, addresses: configuration.desired.underlay.addresses, reader) }
     configuration.desired.hasController = configuration.ovsdb != nil

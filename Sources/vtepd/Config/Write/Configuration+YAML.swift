@@ -28,6 +28,9 @@ extension Configuration {
       sections.append(("profiles", .block(profiles.map { ($0.key, $0.value.node) })))
     }
     sections.append(("ports", .block(desired.ports.values.sorted { $0.name < $1.name }.map(\.node))))
+    if !desired.routers.isEmpty {
+      sections.append(("routers", .block(desired.routers.values.sorted { $0.name < $1.name }.map(\.node))))
+    }
     if let ovsdb { sections.append(("ovsdb", ovsdb.node)) }
     if !metrics.isEmpty { sections.append(("metrics", metrics.node)) }
     return YAMLNode.block(sections)

@@ -6,6 +6,7 @@ extension Daemon {
     var commands = ControlCommands()
     addShowCommands(to: &commands)
     addNeighborCommands(to: &commands)
+    addRouterCommands(to: &commands)
     addMACCommands(to: &commands)
     addVNICommands(to: &commands)
     addPortCommands(to: &commands)

@@ -1,0 +1,58 @@
+// Worker+RouterErrors: the end of packets that a router does not forward: counted by reason, and their senders told by ICMP, at a bounded
+// rate (RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 f).
+
+import CDPDK
+import Encap
+import MACTable
+
+/// How many ICMP errors one worker may still send within the current second.
+struct RouterErrorBudget {
+  static let perSecond = 200
+  private var second: UInt32 = 0
+  private var left = RouterErrorBudget.perSecond
+
+  mutating func take(nowSeconds: UInt32) -> Bool {
+    if second != nowSeconds { (second, left) = (nowSeconds, Self.perSecond) }
+    guard left > 0 else { return false }
+    left &-= 1
+    return true
+  }
+}
+
+extension Worker {
+  /// Drops a packet and tells its sender. Consumes it.
+  ///
+  /// - Parameter error: nil: the sender is not told.
+  @inline(never)
+  mutating func refuse(_ packet: RoutedPacket, _ reason: DropReason, _ error: RouterError?) {
+    if let error, !packet.isOwn { report(error, packet) }
+    drop(packet.mbuf, port: packet.ingress, reason, DropContext(domain: packet.interface.domain))
+  }
+
+  private mutating func report(_ error: RouterError, _ packet: RoutedPacket) {
+    // Of a large segment the first of those that it stands for is quoted.
+    if packet.mbuf.hasRequest, packet.mbuf.wantsSegments {
+      var segmenter = Segmenter(packet.mbuf, pool: pool)
+      guard let first = segmenter.next() else { return }
+      if let header = RoutedHeader(first.bytes, byteCount: first.byteCount) { report(error, packet, quoting: first.bytes, header) }
+      first.free()
+    } else {
+      report(error, packet, quoting: packet.mbuf.bytes, packet.header)
+    }
+  }
+
+  private mutating func report(_ error: RouterError, _ packet: RoutedPacket, quoting frame: RawSpan, _ header: RoutedHeader) {
+    guard let message = RouterMessage(about: frame, header),
+      let source = snapshot.pointee.routing.source(for: header.source, packet.interface),
+      routerErrors.take(nowSeconds: nowSeconds), let mbuf = buffer(message.frameByteCount)
+    else { return }
+    mbuf.withMutableBytes { message.write(error, into: &$0, quoting: frame, header, from: source) }
+    guard let own = RoutedHeader(mbuf.bytes, byteCount: mbuf.byteCount) else {
+      mbuf.free()
+      return
+    }
+    originate(
+      RoutedPacket(
+        mbuf: mbuf, header: own, interface: packet.interface, seenAt: StagedFrame.noLocation, ingress: packet.ingress, isOwn: true))
+  }
+}

@@ -1,0 +1,168 @@
+// Worker+RouterNeighbors: the MAC addresses of a router's next hops: from the neighbour table, else by ARP (RFC 826) or ND (RFC 4861
+// section 7.2) in the egress VNI, while packets wait. Known neighbours in use are asked again before the table forgets them.
+
+import CDPDK
+import Encap
+import MACTable
+import Synchronization
+
+extension Worker {
+  /// The MAC address of a next hop; nil: unknown.
+  mutating func neighbor(_ address: IPAddress, _ egress: RouterInterface) -> MACAddress? {
+    guard let found = neighbors?.find(egress.domain, address) else { return nil }
+    if found.sources.isSubset(of: .learned) { verify(found, address, egress) }
+    return found.mac
+  }
+
+  /// Seconds after which a neighbour that is in use is asked again.
+  private static var freshSeconds: UInt32 { 30 }
+
+  /// Asks a neighbour again that has not been heard of for a while: by itself, once a second at most.
+  private mutating func verify(_ neighbor: InnerNeighbor, _ address: IPAddress, _ egress: RouterInterface) {
+    guard let seen = neighbors?.lastSeen[Int(neighbor.node)].load(ordering: .relaxed),
+      Int32(truncatingIfNeeded: nowSeconds &- seen) >= Int32(Self.freshSeconds)
+    else { return }
+    let slot = verified + Int(neighbor.node & UInt32(Self.verifiedCount - 1))
+    guard slot.pointee != nowSeconds else { return }
+    slot.pointee = nowSeconds
+    request(address, egress, known: neighbor.mac, ingress: Limits.routerPort)
+  }
+
+  /// Slots for the seconds in which neighbours were asked again.
+  static var verifiedCount: Int { 256 }
+
+  /// Holds a packet until its next hop is known, and asks for that. Consumes it.
+  @inline(never)
+  mutating func wait(for address: IPAddress, _ egress: RouterInterface, _ packet: RoutedPacket) {
+    var packet = packet
+    guard let mbuf = spared(packet.mbuf, port: packet.ingress) else { return }
+    packet.mbuf = mbuf
+    var position = awaited.position(of: address, egress.domain)
+    if position == nil {
+      guard awaited.hasRoom(for: packet.ingress) else { return refuse(packet, .routerNeighborUnresolved, nil) }
+      position = awaited.append(
+        AwaitedNeighbor(
+          address: address, domain: egress.domain, serial: snapshot.pointee.domains[Int(egress.domain)].serial, interface: egress.index,
+          requests: 1, deadline: cdpdk_cycles() &+ cdpdk_cycles_per_second(), ingress: packet.ingress))
+      request(address, egress, known: nil, ingress: packet.ingress)
+    }
+    if let position, awaited.add(packet, at: position) { return }
+    refuse(packet, .routerNeighborUnresolved, nil)
+  }
+
+  /// Asks for a neighbour: all stations of the VNI, or the one that had the address.
+  private mutating func request(_ address: IPAddress, _ egress: RouterInterface, known: MACAddress?, ingress: PortIndex) {
+    guard let mbuf = buffer(NeighborQuery.byteCount(isIPv6: !address.isIPv4)) else {
+      counters.drop(port: ingress, .noBuffers).pointee.add(1)
+      return
+    }
+    let source = snapshot.pointee.routing.requestMAC
+    mbuf.withMutableBytes { NeighborQuery.write(into: &$0, target: address, source: source, known: known) }
+    dispatch(mbuf, egress, from: StagedFrame.noLocation, ingress: ingress)
+  }
+
+  // -- what neighbours say -----------------------------------------------------------------------------------------------
+
+  /// Notes what a frame in a domain with a router says of a neighbour.
+  mutating func noteNeighbor(_ mbuf: Mbuf, domain: DomainIndex, from seenAt: MACLocation) {
+    guard let answer = NeighborAnswer(mbuf.bytes) else { return }
+    note(answer, domain: domain, from: seenAt)
+  }
+
+  /// Notes a neighbour's MAC address if the address is of a router's network, and sends what waits for it.
+  mutating func note(_ answer: NeighborAnswer, domain: DomainIndex, from seenAt: MACLocation) {
+    var position = Int(snapshot.pointee.domains[Int(domain)].router)
+    var isNear = false
+    while snapshot.pointee.routing.interfaces[position].domain == domain {
+      let interface = snapshot.pointee.routing.interfaces[position]
+      // Whoever claims an address of the router changes nothing here.
+      if snapshot.pointee.routing.isOwn(answer.address, interface) { return }
+      isNear = isNear || snapshot.pointee.routing.isNear(answer.address, interface)
+      position &+= 1
+    }
+    guard isNear || answer.address.isLinkLocal else { return }
+    tell(answer, domain: domain, by: seenAt.isVTEP ? .overlay : .local)
+    if let waiting = awaited.position(of: answer.address, domain) { release(at: waiting, to: answer.mac) }
+  }
+
+  /// Tells the learner of a neighbour, unless that is known.
+  private mutating func tell(_ answer: NeighborAnswer, domain: DomainIndex, by source: NeighborSources) {
+    if let known = neighbors?.find(domain, answer.address), known.mac == answer.mac, !known.sources.isDisjoint(with: source) {
+      if recorder == nil { neighbors?.touch(known, nowSeconds: nowSeconds) }
+      return
+    }
+    sendToLearner(LearnEvent(key: MACKey(domain: domain, mac: answer.mac), claiming: answer.address, by: source))
+  }
+
+  /// Sends the packets that wait for a neighbour, in order.
+  private mutating func release(at position: Int, to mac: MACAddress) {
+    var neighbor = awaited.remove(at: position)
+    let egress = interface(neighbor)
+    while let packet = awaited.next(of: &neighbor) {
+      if let egress, isCurrent(packet) {
+        send(packet, to: mac, by: egress)
+      } else {
+        drop(packet.mbuf, port: packet.ingress, .heldTargetGone)
+      }
+    }
+  }
+
+  /// The interface towards an awaited neighbour, as it is now; nil: it is gone.
+  private mutating func interface(_ neighbor: AwaitedNeighbor) -> RouterInterface? { interface(neighbor.domain, index: neighbor.interface) }
+
+  private mutating func interface(_ domain: DomainIndex, index: UInt16) -> RouterInterface? {
+    let entry = snapshot.pointee.domains + Int(domain)
+    guard entry.pointee.isInUse, entry.pointee.router != DomainEntry.noRouter else { return nil }
+    var position = Int(entry.pointee.router)
+    while snapshot.pointee.routing.interfaces[position].domain == domain {
+      if snapshot.pointee.routing.interfaces[position].index == index { return snapshot.pointee.routing.interfaces[position] }
+      position &+= 1
+    }
+    return nil
+  }
+
+  private mutating func isCurrent(_ packet: RoutedPacket) -> Bool {
+    interface(packet.interface.domain, index: packet.interface.index) != nil
+  }
+
+  /// From time to time while packets wait: sends what can be sent now, asks again, and gives up.
+  @inline(never)
+  mutating func serveAwaited() {
+    let now = cdpdk_cycles()
+    var position = 0
+    while position < awaited.count {
+      let neighbor = awaited.neighbors + position
+      guard let egress = interface(neighbor.pointee),
+        snapshot.pointee.domains[Int(neighbor.pointee.domain)].serial == neighbor.pointee.serial
+      else {
+        giveUp(at: position, .heldTargetGone, nil)
+        continue
+      }
+      if let mac = neighbors?.find(neighbor.pointee.domain, neighbor.pointee.address)?.mac {
+        release(at: position, to: mac)
+      } else if now < neighbor.pointee.deadline {
+        position &+= 1
+      } else if neighbor.pointee.requests < AwaitedNeighbors.requests {
+        neighbor.pointee.requests &+= 1
+        neighbor.pointee.deadline = now &+ cdpdk_cycles_per_second()
+        request(neighbor.pointee.address, egress, known: nil, ingress: neighbor.pointee.ingress)
+        position &+= 1
+      } else {
+        giveUp(at: position, .routerNeighborUnresolved, .hostUnreachable)
+      }
+    }
+  }
+
+  private mutating func giveUp(at position: Int, _ reason: DropReason, _ error: RouterError?) {
+    var neighbor = awaited.remove(at: position)
+    while var packet = awaited.next(of: &neighbor) {
+      if let interface = interface(packet.interface.domain, index: packet.interface.index) {
+        // Its position among the routers may be another now.
+        packet.interface = interface
+        refuse(packet, reason, error)
+      } else {
+        drop(packet.mbuf, port: packet.ingress, .heldTargetGone)
+      }
+    }
+  }
+}

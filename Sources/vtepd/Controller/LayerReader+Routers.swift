@@ -1,0 +1,84 @@
+// LayerReader+Routers: Logical_Router and Arp_Sources_Remote (vtep(5)). Everything in them is text that nobody has checked: what cannot be
+// read is reported with the router that it belongs to (`LR_fault_status`), and the rest is carried out.
+
+import Encap
+import OVSDBClient
+import VTEP
+
+extension LayerReader {
+  /// Routers that join a logical switch of ours; of a database with one switch, all.
+  ///
+  /// - Parameter bound: the logical switches that our ports are bound to.
+  mutating func readRouters(bound: Set<RowID>) {
+    let isAlone = replica.rows(HardwareVTEP.Table.physicalSwitch.rawValue).count == 1
+    let rows = replica.all(HardwareVTEP.LogicalRouter.self, in: .logicalRouter).values.sorted { $0.id < $1.id }
+    for row in rows {
+      for id in row.switchBinding.values { if let vni = vnis[id] { layer.routedVNIs.insert(vni) } }
+      if isAlone || row.switchBinding.values.contains(where: bound.contains) { read(row) }
+    }
+    if !rows.isEmpty { readARPSources() }
+  }
+
+  private mutating func read(_ row: HardwareVTEP.LogicalRouter) {
+    // Also of a router without faults: those of an earlier state are cleared.
+    faults.ofRouters[row.name, default: []].formUnion([])
+    var router = RouterSettings(name: row.name)
+    var lacksKey = false
+    for (text, id) in row.switchBinding.sorted(by: { $0.key < $1.key }) {
+      guard let address = RouterAddress(text) else {
+        faults.report(router: row.name, "switch_binding: '\(text)' is not an address with a prefix length")
+        continue
+      }
+      guard let vni = vnis[id] else {
+        // Many controllers bind first and set the key later.
+        lacksKey = true
+        let name = replica.one(HardwareVTEP.LogicalSwitch.self, in: .logicalSwitch, id)?.name
+        faults.report(
+          router: row.name,
+          "switch_binding: \(text): \(name.map { "logical switch '\($0)' has no tunnel_key" } ?? "there is no logical switch \(id)")")
+        continue
+      }
+      if router.interfaces[vni]?.contains(address) != true { router.interfaces[vni, default: []].append(address) }
+    }
+    for (text, next) in row.staticRoutes.sorted(by: { $0.key < $1.key }) {
+      guard let prefix = IPPrefix(text), let next = IPAddress(next) else {
+        faults.report(router: row.name, "static_routes: '\(text)' to '\(next)' is not a prefix and an address")
+        continue
+      }
+      // Two spellings of one prefix: the first one counts.
+      if let other = router.routes.updateValue(next, forKey: prefix), other != next {
+        router.routes[prefix] = other
+        faults.report(router: row.name, "static_routes: \(prefix) has two next hops; using \(other)")
+      }
+      // Its interface may be about to come.
+      if lacksKey, !router.leadsTo(next) { router.routes[prefix] = nil }
+    }
+    // Access lists of routers: `acl_binding` is read here once there are any.
+    if !row.aclBinding.isEmpty {
+      faults.ofRouters[row.name, default: []].insert("invalid_ACL_binding")
+      faults.messages.insert("logical router '\(row.name)': acl_binding: filtering is not supported")
+    }
+    layer.routers[row.name] = router
+  }
+
+  /// The MAC addresses from which other VTEPs ask for neighbours of routers: answers go to their VTEPs, whatever else is seen.
+  private mutating func readARPSources() {
+    for row in replica.all(HardwareVTEP.ArpSource.self, in: .arpSourcesRemote).values.sorted(by: { $0.id < $1.id }) {
+      guard let mac = MACAddress(row.mac), mac.reasonAgainstStation == nil else {
+        faults.report(.unspecified, "Arp_Sources_Remote: '\(row.mac)' is not a station's MAC address")
+        continue
+      }
+      switch locators.destination(row.locator, replica, vni: VNI(truncating: 0)) {
+      case .success(let destination): layer.arpSources[mac] = destination.address
+      case .failure(let reason): faults.report(.unspecified, "Arp_Sources_Remote: \(mac): \(reason.text)")
+      }
+    }
+  }
+}
+
+extension RouterSettings {
+  /// Whether a next hop is in one of the router's networks.
+  fileprivate func leadsTo(_ next: IPAddress) -> Bool {
+    interfaces.values.contains { $0.contains { $0.prefix.contains(next) } }
+  }
+}
