@@ -217,6 +217,35 @@ struct ControllerMappingTests {
     #expect(mapping.faults == DatabaseFaults())
   }
 
+  @Test("logical routers: what cannot be read is a fault of the row, and the rest is carried out")
+  func routers() throws {
+    var database = try database()
+    let ls = database.addSwitch("ls0", key: 5000)
+    let keyless = database.addSwitch("ls1", key: nil)
+    var (mapping, _) = loaded(database)
+    let row = HardwareVTEP.LogicalRouter(
+      name: "r0", switchBinding: ["192.0.2.1/24": ls, "2001:DB8::1/64": ls, "198.51.100.1/24": keyless, "nonsense": ls],
+      staticRoutes: ["0.0.0.0/0": "192.0.2.9", "203.0.113.0/24": "198.51.100.9", "10.0.0.0/33": "192.0.2.9", "::/0": "x"])
+    let made = database.transact([row.insertion(into: .logicalRouter)])
+    var edit = mapping.update(made.changes, database.replica)
+    let router = try #require(edit.layer?.routers["r0"])
+    #expect(router.interfaces.mapValues { Set($0.map(\.description)) } == [vni: ["192.0.2.1/24", "2001:db8::1/64"]])
+    // The way by the network that is to come waits for it.
+    #expect(router.routes.map { "\($0.key) \($0.value)" } == ["0.0.0.0/0 192.0.2.9"])
+    #expect(edit.layer?.routedVNIs == [vni])
+    #expect(mapping.faults.ofRouters == ["r0": ["unspecified_fault"]] && mapping.faults.ofSwitch.isEmpty)
+    // Nonsense, a network without a key, two routes.
+    #expect(mapping.faults.messages.count == 4, "\(mapping.faults.messages)")
+    edit = mapping.update(
+      database.set(
+        .logicalRouter, made.inserted[0],
+        ["switch_binding": OVSDBDatum(["192.0.2.1/24": ls]), "static_routes": OVSDBDatum(["0.0.0.0/0": "192.0.2.9"])]), database.replica)
+    #expect(mapping.faults.ofRouters == ["r0": []] && mapping.faults.messages.isEmpty)
+    edit = mapping.update(database.delete(.logicalRouter, made.inserted[0]), database.replica)
+    #expect(edit.layer?.routers.isEmpty == true && edit.layer?.routedVNIs.isEmpty == true)
+    #expect(mapping.faults == DatabaseFaults())
+  }
+
   @Test("unsupported features are faults in the schema's columns")
   func unsupported() throws {
     var database = try database()
