@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from lab import Certificates, transact, wait_until
+from lab import Certificates, transact, vtep_ctl, wait_until
 from lab.controlled import VNI, ControlledSite
 from lab.hosts import Guest
 from lab.l2gw import NAME, L2GatewayAgent
@@ -27,7 +27,7 @@ class OpenStackSite(ControlledSite):
         self.other.namespace.ip("address add 10.0.1.102/24 dev vlan100")
         self.kernels[1].vxlan(VNI + 1, remotes=[self.host.ipv4])
         self.kernels[1].add_guest(self.other_vm, VNI + 1)
-        options = {"ovsdb_hosts": f"{NAME}:127.0.0.1:6640", "periodic_interval": 1}
+        options = {"ovsdb_hosts": f"{NAME}:127.0.0.1:6640", "periodic_interval": 2, "max_connection_retries": 1}
         self.daemon.config["ovsdb"] = {}
         if remote == "ssl":
             pki = Certificates(lab)
@@ -44,8 +44,8 @@ class OpenStackSite(ControlledSite):
         self.daemon.wait_ports_up()
         self.socket = f"unix:{self.daemon.directory}/run/db.sock"
         self.daemon.wait_ovsdb()
-        transact(self.socket, {"op": "insert", "table": "Manager", "row": {"target": REMOTES[remote]}, "uuid-name": "m"},
-                 {"op": "mutate", "table": "Global", "where": [], "mutations": [["managers", "insert", ["named-uuid", "m"]]]})
+        wait_until(lambda: transact(self.socket, {"op": "select", "table": "Global", "where": []})[0]["rows"], "the switch is registered")
+        vtep_ctl(self.socket, "set-manager", REMOTES[remote])
         wait_until(lambda: "6640" in self.host.namespace.run("ss", "-ltn").stdout, "the server listens")
         self.agent = L2GatewayAgent(self.host.namespace, options, {
             "networks": {name: {"id": name, "name": name, "provider:network_type": "vxlan", "provider:segmentation_id": vni}
