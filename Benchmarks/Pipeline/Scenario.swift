@@ -80,6 +80,7 @@ final class Scenario {
     context = WorkerContext(
       index: 0, shared: shared, table: table.reader, counters: try WorkerCounters(),
       learnRings: learnRings, workers: 1, punts: try SlowPathRing(name: "punt-\(Self.rings)"), injections: nil,
+      bfdArrivals: try SlowPathRing(name: "bfd-\(Self.rings)"), bfdDepartures: nil,
       pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks, sleepsWhenIdle: false,
       epoll: -1, wakeEvent: -1)
     publisher.publish(model())

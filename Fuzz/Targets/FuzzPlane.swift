@@ -39,7 +39,8 @@ final class FuzzPlane {
     let freeBuffers = test.freeBufferCount
     fixture.base = CounterValues(test.counters[0])
     // The slow path has a budget for each twentieth of a second, which is not tested here.
-    fixture.worker.serveSlowPath()
+    fixture.worker.refillBudgets()
+    fixture.worker.sendInjections()
     fixture.sendRaw(frame, at: place, segments: segments, as: received)
     fixture.run()
 
