@@ -50,7 +50,7 @@ class OpenStackSite(ControlledSite):
         self.agent = L2GatewayAgent(self.host.namespace, options, {
             "networks": {name: {"id": name, "name": name, "provider:network_type": "vxlan", "provider:segmentation_id": vni}
                          for name, vni in NETWORKS.items()},
-            "agents": [{"host": f"hv{host.number}", "configurations": {"tunneling_ip": host.ipv4, "tunnel_types": ["vxlan"]}}
+            "agents": [{"host": f"hv{host.number}", "configurations": {"tunneling_ip": host.ipv4, "tunnel_types": ["vxlan"], "l2_population": True}}
                        for host in self.kernels],
             "gateways": {name: {"id": name, "devices": [{"device_name": "hv1", "interfaces": [{"name": port}]}]}
                          for name, port in (("gw-a", "p1"), ("gw-b", "p2"))},
@@ -118,7 +118,7 @@ def test_gateways_and_addresses(site):
                "the address is gone with it")
     assert site.bm.ping(site.vm.ipv4)
     # The local addresses got to the plugin.
-    wait_until(lambda: site.bm.mac in {row["mac_address"] for row in agent("tables")["UcastMacsLocals"]}, lambda: f"{agent('tables')}")
+    wait_until(lambda: site.bm.mac in {row["mac"] for row in agent("tables")["UcastMacsLocals"]}, lambda: f"{agent('tables')}")
     agent("disconnect", "a")
     wait_until(lambda: {row["port"] for row in site.daemon.ctl("show", "bindings")} == {"p2"}, "the binding is gone")
     assert site.bm.ping(site.vm.ipv4) == 0 and site.other.ping(site.other_vm.ipv4) == 1
