@@ -1,14 +1,18 @@
-"""`ovsdb: {}`: vtepd serves the database itself, like a hardware VTEP: it creates or converts it, listens on the Manager rows'
-targets, keeps the server running, and never runs two servers on one database."""
+"""`ovsdb: {}`: vtepd serves the database itself, like a hardware VTEP: it creates or converts it, connects as the Manager rows say,
+keeps the server running, and never runs two servers on one database."""
 import json
 import os
 import pathlib
 import signal
+import socket
+import threading
+import time
 
 import pytest
 
-from lab import Certificates, Site, transact, vtep_ctl, wait_until
+from lab import Capture, Certificates, Site, transact, vtep_ctl, wait_until
 from lab.daemon import VTEPD
+from lab.events import Events
 from lab.namespaces import run
 from lab.ovsdb import SCHEMA
 
@@ -87,6 +91,75 @@ def test_managers_may_use_tls(lab, daemon):
     daemon.wait_logical_switches(1)
 
 
+class Controller:
+    """A program that a database connects to. It notes when a connection begins, when it is probed and when it is closed, and never
+    answers."""
+
+    def __init__(self, namespace, port):
+        with namespace.entered():
+            self.listener = socket.create_server(("127.0.0.1", port))
+        namespace.lab.on_close(self.close)
+        self.begins, self.probes, self.ends, self.is_closed = [], [], [], False
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while not self.is_closed:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.begins.append(time.monotonic())
+            with connection:
+                while data := connection.recv(65536):
+                    if b'"echo"' in data:
+                        self.probes.append(time.monotonic())
+            self.ends.append(time.monotonic())
+
+    def close(self):
+        self.is_closed = True
+        self.listener.close()
+
+
+def managers(daemon):
+    """{target: row} of the table Manager."""
+    columns = ["target", "is_connected", "status"]
+    rows = transact(socket_of(daemon), {"op": "select", "table": "Manager", "where": [], "columns": columns})[0]["rows"]
+    return {row["target"]: {"connected": row["is_connected"], **dict(row["status"][1])} for row in rows}
+
+
+def test_each_manager_has_its_own_parameters(daemon):
+    """Two controllers, one of them absent: target, max_backoff, inactivity_probe, dscp, is_connected and status of each row."""
+    daemon.start()
+    daemon.wait_ovsdb()
+    wait_until(lambda: transact(socket_of(daemon), {"op": "select", "table": "Global", "where": []})[0]["rows"], "the switch is in the database")
+    capture = Capture(daemon.namespace, "lo", "tcp[tcpflags] & (tcp-syn | tcp-ack) == tcp-syn and dst portrange 6651-6653")
+    controller = Controller(daemon.namespace, 6651)
+    rows = [{"target": "tcp:127.0.0.1:6651", "inactivity_probe": 1000, "max_backoff": 1000, "other_config": ["map", [["dscp", "10"]]]},
+            {"target": "tcp:127.0.0.1:6652", "inactivity_probe": 0, "max_backoff": 2000}, {"target": "ptcp:6653:127.0.0.1"}]
+    names = [f"m{number}" for number in range(len(rows))]
+    transact(socket_of(daemon), *({"op": "insert", "table": "Manager", "uuid-name": name, "row": row} for name, row in zip(names, rows)),
+             {"op": "mutate", "table": "Global", "where": [], "mutations": [["managers", "insert", ["set", [["named-uuid", name] for name in names]]]]})
+    # The silent controller is probed after a second, given up after another, and dialled again without a long pause.
+    wait_until(lambda: len(controller.begins) >= 3 and len(controller.probes) >= 2, lambda: f"{vars(controller)} {managers(daemon)}")
+    state = managers(daemon)
+    wait_until(lambda: managers(daemon)["tcp:127.0.0.1:6651"]["connected"], lambda: f"it is connected: {managers(daemon)}")
+    assert not state["tcp:127.0.0.1:6652"]["connected"] and state["tcp:127.0.0.1:6652"]["state"] in ("BACKOFF", "CONNECTING"), state
+    # One that connects to us, by the third row.
+    with daemon.namespace.entered():
+        visitor = socket.create_connection(("127.0.0.1", 6653))
+    with visitor:
+        visitor.sendall(json.dumps({"method": "list_dbs", "params": [], "id": 1}).encode())
+        assert b"hardware_vtep" in visitor.recv(4096)
+        wait_until(lambda: managers(daemon)["ptcp:6653:127.0.0.1"]["connected"], lambda: f"{managers(daemon)}")
+    # DSCP 48 unless the row says something else.
+    tos = {port: {row[0] for row in capture.fields("ip.dsfield.dscp", only=f"tcp.dstport == {port}")} for port in (6651, 6652)}
+    assert tos == {6651: {"10"}, 6652: {"48"}}
+    # Without its row, a controller is left.
+    transact(socket_of(daemon), {"op": "update", "table": "Global", "where": [], "row": {"managers": ["set", []]}})
+    wait_until(lambda: len(controller.ends) == len(controller.begins), lambda: f"{vars(controller)}")
+    assert managers(daemon) == {}
+
+
 def test_the_server_is_started_again(daemon):
     daemon.start()
     daemon.wait_ovsdb()
@@ -101,6 +174,23 @@ def test_the_server_is_started_again(daemon):
     assert f"signal {signal.SIGKILL.value}" in daemon.log()
     vtep_ctl(socket_of(daemon), "add-ls", "ls1")
     daemon.wait_logical_switches(2)
+
+
+def test_a_hung_server_of_ours_is_replaced(daemon):
+    daemon.config["ovsdb"] = {"inactivity-probe-seconds": 1}
+    daemon.write_config()
+    daemon.start()
+    daemon.wait_ovsdb()
+    events = Events(daemon, "--since", 0)
+    [pid] = servers(daemon)
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: servers(daemon) not in ([], [pid]), lambda: f"another server runs:\n{daemon.log()[-3000:]}")
+    daemon.wait_ovsdb()
+    events.wait("controller-error", "ovsdb-server has not answered for 3 s; killing it")
+    events.wait("controller-error", "restarting it")
+    assert len(servers(daemon)) == 1
+    transact(socket_of(daemon), {"op": "insert", "table": "Logical_Switch", "row": {"name": "ls0"}})
+    daemon.wait_logical_switches(1)
 
 
 def test_kill_of_vtepd_leaves_no_second_server(daemon):

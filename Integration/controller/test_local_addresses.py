@@ -30,8 +30,8 @@ def test_addresses_appear_within_a_second_and_go_with_the_binding(lab):
     rows = site.rows("Ucast_Macs_Local", "locator")
     locators = {row["_uuid"][1]: row["dst_ip"] for row in site.rows("Physical_Locator", "dst_ip")}
     assert {locators[row["locator"][1]] for row in rows} == {"192.0.2.1"}
-    floods = site.rows("Mcast_Macs_Local", "MAC")
-    assert [row["MAC"] for row in floods] == ["unknown-dst"]
+    floods = site.rows("Mcast_Macs_Local", "MAC", "ipaddr")
+    assert [(row["MAC"], row["ipaddr"]) for row in floods] == [("unknown-dst", "")]
 
     site.ctl("unbind-ls", "hv1", "p1", 0)
     for attempt in range(5):
@@ -123,6 +123,45 @@ def test_nothing_is_written_when_nothing_changed(lab):
     assert [row["vni"] for row in site.daemon.ctl("show", "vnis")] == [VNI]
 
 
+def test_earlier_lives_leave_nothing(lab):
+    """A switch that comes back by another name, with fewer ports, after the controller has unbound and bound what it liked: its row
+    is renamed, with the bindings, and rows of what is gone are removed at once."""
+    site = ControlledSite(lab, ports=2)
+    site.connect()
+    site.add_switch("ls1", key=6000)
+    site.ctl("bind-ls", "hv1", "p1", 7, "ls1", "--", "bind-ls", "hv1", "p2", 0, "ls1")
+    site.bm.wait_ping(site.vm.ipv4)
+    site.locals[1].namespace.raw_socket("eth0").send(ethernet(mac_number(8)))
+    site.wait_local(site.bm.mac)
+    site.wait_local(mac_number(8))
+    wait_until(lambda: len(site.rows("Logical_Binding_Stats")) == 3, "all bindings have counters")
+    [old] = site.rows("Physical_Switch", "name")
+    site.daemon.stop()
+    # Nobody removed our rows from what is unbound meanwhile.
+    site.ctl("unbind-ls", "hv1", "p1", 7, "--", "unbind-ls", "hv1", "p2", 0)
+    site.daemon.config["name"] = "tor7"
+    del site.daemon.config["ports"][1]
+    site.daemon.write_config()
+    site.daemon.start()
+    wait_until(lambda: [row["name"] for row in site.rows("Physical_Switch", "name")] == ["tor7"],
+               lambda: f"the row is renamed: {site.rows('Physical_Switch', 'name')}\n{site.daemon.log()[-2000:]}")
+    assert site.rows("Physical_Switch")[0]["_uuid"] == old["_uuid"]
+    site.wait_local(mac_number(8), present=False)
+    wait_until(lambda: [row["name"] for row in site.rows("Physical_Port", "name")] == ["p1"], "the other port is gone")
+    wait_until(lambda: len(site.rows("Logical_Binding_Stats")) == len(site.rows("Mcast_Macs_Local")) == 1, "only the binding's rows are left")
+    site.bm.wait_ping(site.vm.ipv4)
+    assert site.bm.mac in site.local_macs() and "becomes 'tor7'" in site.daemon.log()
+    # Somebody makes a row of the next name first: ours goes, and leaves no port behind.
+    site.daemon.stop()
+    site.ctl("add-ps", "tor8", "--", "add-port", "tor8", "p1", "--", "bind-ls", "tor8", "p1", 0, "ls0")
+    site.daemon.config["name"] = "tor8"
+    site.daemon.write_config()
+    site.daemon.start()
+    wait_until(lambda: [row["name"] for row in site.rows("Physical_Switch", "name")] == ["tor8"], "the row of the old name is gone")
+    wait_until(lambda: len(site.rows("Physical_Port")) == 1, "and its port")
+    site.bm.wait_ping(site.vm.ipv4)
+
+
 def test_removing_the_section_removes_our_rows(lab):
     """Without the section there is no controller: our rows are removed, others' stay."""
     site = ControlledSite(lab)
@@ -136,6 +175,35 @@ def test_removing_the_section_removes_our_rows(lab):
     assert site.ctl("list-ls") == "ls0" and len(site.rows("Ucast_Macs_Remote")) == 1
     assert site.daemon.ctl("show", "vnis") == []
     assert site.bm.ping(site.vm.ipv4) == 0
+
+
+def test_columns_of_others_are_kept(lab):
+    """What is for people or for controllers among themselves outlives all that vtepd writes, and its restart."""
+    site = ControlledSite(lab)
+    site.connect()
+    site.server.transact({"op": "insert", "table": "Manager", "uuid-name": "m", "row": {"target": "ptcp:6699:127.0.0.1"}},
+                         {"op": "mutate", "table": "Global", "where": [], "mutations": [["managers", "insert", ["named-uuid", "m"]]]},
+                         {"op": "insert", "table": "Logical_Router", "row": {"name": "r0"}})
+    tables = ("Global", "Manager", "Physical_Switch", "Physical_Port", "Logical_Switch", "Logical_Router")
+    theirs = {"other_config": ["map", [["theirs", "1"], ["vtepd", "2"]]]}
+    described = {"Logical_Switch", "Logical_Router"}
+    for table in tables:
+        site.server.transact({"op": "update", "table": table, "where": [], "row": {**theirs, **({"description": "words"} if table in described else {})}})
+    site.server.transact({"op": "update", "table": "Mcast_Macs_Remote", "where": [], "row": {"ipaddr": "10.0.0.1"}})
+    site.bm.wait_ping(site.vm.ipv4)
+    site.wait_local(site.bm.mac)
+    site.daemon.ctl("port", "add", "--name", "p9", "--kind", "tap", "--device", "t9")
+    wait_until(lambda: site.ctl("list-ports", "hv1").split() == ["p1", "p9"], "a port is added")
+    site.daemon.ctl("port", "delete", "p9")
+    site.daemon.stop()
+    site.daemon.start()
+    site.daemon.wait_ovsdb()
+    site.ctl("unbind-ls", "hv1", "p1", 0)
+    site.wait_local(site.bm.mac, present=False)
+    for table in tables:
+        [row] = site.rows(table, *theirs, *(["description"] if table in described else []))
+        assert row["other_config"] == theirs["other_config"] and row.get("description", "words") == "words", (table, row)
+    assert [row["ipaddr"] for row in site.rows("Mcast_Macs_Remote", "ipaddr")] == ["10.0.0.1"]
 
 
 def test_two_switches_in_one_database(lab):

@@ -1,5 +1,6 @@
 """Connections to a real ovsdb-server over every transport, and TLS: valid certificates connect, each invalid one is rejected for
 its own reason, and certificates that change on disk are used without losing state."""
+import json
 import signal
 import socket
 import subprocess
@@ -7,7 +8,8 @@ import threading
 
 import pytest
 
-from lab import Certificates, OvsdbServer, Site, wait_until
+from lab import Capture, Certificates, OvsdbServer, Site, wait_until
+from lab.daemon import VTEPCTL
 from lab.namespaces import run
 
 PORT = 6640
@@ -66,6 +68,48 @@ def test_every_transport_connects_and_carries_changes(lab, remote):
     daemon.wait_ovsdb()
     daemon.wait_logical_switches(2)
     assert daemon.ovsdb()["last_error"] is None
+
+
+def test_remotes_of_both_kinds(lab):
+    """One that vtepd dials and one that dials vtepd: the first connection is used until it ends, then the other, without losing
+    anything."""
+    daemon = Site(lab, vtepd=1, flood="replicate", wait=False).daemons[0]
+    dialled, passive = "tcp:127.0.0.1:6641", "ptcp:6640:127.0.0.1"
+    daemon.config["ovsdb"] = {"remotes": [dialled, passive], "dscp": 10, "max-backoff-seconds": 1}
+    daemon.write_config()
+    server = OvsdbServer(daemon.namespace, remotes=["tcp:127.0.0.1:6640"]).start()
+    capture = Capture(daemon.namespace, "lo", "tcp and (dst port 6641 or src port 6640)")
+    daemon.start()
+
+    def states():
+        return {row["remote"]: row["state"] for row in daemon.ctl("show", "ovsdb")}
+
+    def wait_states(**expected):
+        wait_until(lambda: states() == {dialled: expected["dialled"], passive: expected["passive"]},
+                   lambda: f"{expected}: {daemon.ctl('show', 'ovsdb')}\n{daemon.log()[-2000:]}")
+
+    wait_states(dialled="VOID", passive="ACTIVE")
+    server.vtep_ctl("add-ls", "ls1")
+    daemon.wait_logical_switches(1)
+    server.appctl("ovsdb-server/add-remote", "ptcp:6641:127.0.0.1")
+    server.appctl("ovsdb-server/remove-remote", "tcp:127.0.0.1:6640")
+    wait_states(dialled="ACTIVE", passive="CONNECTING")
+    server.vtep_ctl("add-ls", "ls2")
+    daemon.wait_logical_switches(2)
+    # The other may knock: it is not needed.
+    server.appctl("ovsdb-server/add-remote", "tcp:127.0.0.1:6640")
+    wait_until(lambda: server.log().count("tcp:127.0.0.1:6640: connection closed by peer") > 1, lambda: server.log()[-2000:])
+    assert states() == {dialled: "ACTIVE", passive: "CONNECTING"}
+    before = daemon.log().count("is replicated")
+    server.appctl("ovsdb-server/remove-remote", "ptcp:6641:127.0.0.1")
+    wait_until(lambda: daemon.log().count("is replicated") > before, lambda: f"the other is used:\n{daemon.log()[-2000:]}")
+    wait_states(dialled="VOID", passive="ACTIVE")
+    server.vtep_ctl("add-ls", "ls3")
+    daemon.wait_logical_switches(3)
+    # Our own packets, from the first on, in both.
+    marks = capture.fields("tcp.dstport", "ip.dsfield.dscp", only="ip")
+    assert {row[1] for row in marks if row[0] == "6641"} == {"10"}
+    assert {row[1] for row in marks if row[0] != "6641"} == {"10"}
 
 
 @pytest.mark.parametrize("remote, words", [
@@ -217,6 +261,33 @@ def test_clients_must_present_a_certificate(lab):
     assert len(reasons) == 3
     OvsdbServer(daemon.namespace, remotes=[f"ssl:127.0.0.1:{PORT}"], options=pki.options("server")).start()
     daemon.wait_ovsdb()
+
+
+def test_revoked_peers_are_refused(lab):
+    """By the list in `crl`, which is read for each connection and after SIGHUP; a list that has expired refuses everybody."""
+    pki = right_certificates(lab)
+    pki.revoke("crl.pem")
+    daemon = daemon_with(lab, {"remotes": [f"ssl:127.0.0.1:{PORT}"], **pki.keys("switch"), "crl": str(pki.path("crl.pem"))})
+    server = OvsdbServer(daemon.namespace, remotes=[f"pssl:{PORT}"], options=pki.options("server")).start()
+    daemon.start()
+    daemon.wait_ovsdb()
+
+    def after_hangup(words, *revoked, **options):
+        pki.revoke("crl.pem", *revoked, **options)
+        daemon.reload("configuration reloaded")
+        daemon.wait_ovsdb(error=words)
+
+    after_hangup("CN=server': it is revoked by the list in crl", "server")
+    server.vtep_ctl("add-ls", "ls0")
+    assert daemon.ovsdb()["state"] != "ACTIVE" and daemon.ovsdb()["logical_switches"] == 0
+    after_hangup("the revocation list in crl has expired", expired=True)
+    rows = json.loads(run(VTEPCTL, "--socket", daemon.socket_path, "--format", "json", "doctor", check=False).stdout)
+    found = [row for row in rows if row["check"] == "certificates" and row["status"] == "error"]
+    assert [row["subject"] for row in found] == [str(pki.path("crl.pem"))] and "latest list" in found[0]["remedy"], found
+    # Without a signal: the next connection uses the new list.
+    pki.revoke("crl.pem", "switch")
+    daemon.wait_ovsdb()
+    daemon.wait_logical_switches(1)
 
 
 def test_certificates_are_rotated_without_losing_state(lab):

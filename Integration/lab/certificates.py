@@ -31,6 +31,16 @@ class Certificates:
             "-startdate", start, "-enddate", end, "-extfile", self.path("extensions"))
         return name
 
+    def revoke(self, file, *names, by="ca", expired=False):
+        """A revocation list of an authority, with these certificates."""
+        self.path("index").write_text("")
+        self.path("number").write_text("01")
+        common = ("openssl", "ca", "-config", self.path("ca.conf"), "-cert", self.path(f"{by}.pem"), "-keyfile", self.path(f"{by}.key"))
+        for name in names:
+            run(*common, "-revoke", self.path(f"{name}.pem"))
+        life = ("-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200201000000Z") if expired else ("-crlhours", "1")
+        run(*common, "-gencrl", *life, "-out", self.path(file))
+
     def copy(self, source, target):
         """Replaces the key and certificate of one name by another's; each file is complete at all times."""
         for suffix in ("key", "pem"):

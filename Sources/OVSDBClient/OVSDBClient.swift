@@ -17,6 +17,7 @@ public actor OVSDBClient {
   let remotes: [Remote]
   let tls: TLSSettings?
   let database: String
+  let dscp: Int
   let log: Logger
   let group: any EventLoopGroup
   let clock = ContinuousClock()
@@ -24,7 +25,10 @@ public actor OVSDBClient {
   private nonisolated let mailbox = EventMailbox()
 
   var session: Session
-  var reconnect: Reconnect
+  /// When to connect where: one for all remotes that we dial, and one for each that connects to us. Never empty.
+  var schedules: [Reconnect]
+  /// The schedule whose connection is open, or being opened: there is one at a time.
+  var turn: Int?
   var policy: ClusterPolicy
   /// The current connection.
   var channel: (any Channel)?
@@ -42,19 +46,23 @@ public actor OVSDBClient {
   private var requests: [RequestID: CheckedContinuation<Result<JSONValue, OVSDBError>, Never>] = [:]
 
   /// - Parameters:
-  ///   - remotes: at least one; several are the members of one cluster. A passive remote must be the only one.
+  ///   - remotes: at least one; several are the members of one cluster, or ways to it. The one that connects first is used until its
+  ///     connection ends.
   ///   - tls: needed for `ssl:` and `pssl:`.
   ///   - columns: what to replicate: tables and their columns (empty list: all columns); nil: everything. Columns missing from the
   ///     server's schema are skipped.
   ///   - inactivityProbeSeconds: seconds of silence before the server is probed; after as many again without an answer, the
   ///     connection is closed. 0: never.
+  ///   - longestPauseSeconds: between attempts to connect, at least 1.
+  ///   - dscp: of our packets, 0 to 63.
   public init(
     remotes: [Remote], tls: TLSSettings?, database: String, columns: [String: [String]]?, inactivityProbeSeconds: Double = 5,
-    logger: Logger
+    longestPauseSeconds: Double = 8, dscp: Int = 48, logger: Logger
   ) {
     self.remotes = remotes
     self.tls = tls
     self.database = database
+    self.dscp = dscp
     log = logger
     group = MultiThreadedEventLoopGroup.singleton
     origin = clock.now
@@ -64,27 +72,24 @@ public actor OVSDBClient {
       SessionConfiguration(
         database: database, columns: columns, requiresLeader: requiresLeader,
         probeInterval: inactivityProbeSeconds > 0 ? .seconds(inactivityProbeSeconds) : nil))
-    reconnect = Reconnect(remotes, now: 0)
+    let active = remotes.filter { !$0.isPassive }
+    schedules = active.isEmpty ? [] : [Reconnect(active, longestPause: longestPauseSeconds, now: 0)]
+    schedules += remotes.filter(\.isPassive).map { Reconnect([$0], now: 0) }
     policy = ClusterPolicy(requiresLeader: requiresLeader)
   }
 
   /// Connects, and reconnects whenever the connection is lost, until the task is cancelled. Call it once.
   public func run() async {
     defer { mailbox.finish() }
-    while !Task.isCancelled {
-      switch reconnect.next(now: now) {
-      case .wait(let until): await wait(until - now)
-      case .connect(let remote):
-        if remote.isPassive {
-          await listen(remote)
-        } else {
-          await dial(remote)
-        }
+    await withTaskGroup { tasks in
+      for index in schedules.indices {
+        let isPassive = schedules[index].currentRemote.isPassive
+        tasks.addTask { if isPassive { await self.listen(index) } else { await self.dial(index) } }
       }
     }
   }
 
-  private func wait(_ seconds: Double) async {
+  func wait(_ seconds: Double) async {
     let pause = Task<Void, Never> { try? await Task.sleep(for: .seconds(seconds)) }
     self.pause = pause
     await withTaskCancellationHandler {
@@ -97,12 +102,23 @@ public actor OVSDBClient {
 
   /// Ends the pause between two attempts: the cause of the failure may be gone.
   public func connectNow() {
-    reconnect.endPause()
+    for index in schedules.indices { schedules[index].endPause() }
     pause?.cancel()
   }
 
-  /// The state of each remote.
-  public var status: [RemoteStatus] { reconnect.status(now: now) }
+  /// The state of each remote, in the configured order.
+  public var status: [RemoteStatus] {
+    let all = schedules.indices.flatMap { index in
+      schedules[index].status(now: now).map { status in
+        // Whoever connects to us may still do so, but we dial nobody while another connection is in use.
+        guard channel != nil, turn != index, !status.remote.isPassive else { return status }
+        var status = status
+        status.state = .void
+        return status
+      }
+    }
+    return remotes.compactMap { remote in all.first { $0.remote == remote } }
+  }
 
   /// The last known contents of the database; nil before the first connection.
   public var replica: Replica? { session.replica }
@@ -195,7 +211,7 @@ public actor OVSDBClient {
       case .server(let row):
         if let objection = policy.objection(to: row, database), let channel { end(channel, .unsuitable(objection)) }
       case .connected(let replica):
-        reconnect.becameUseful(now: now)
+        if let turn { schedules[turn].becameUseful(now: now) }
         log.notice("OVSDB: \(database) is replicated from \(peer)", metadata: ["rows": "\(replica.rowCount)"])
         isReplicated = true
         mailbox.post(.connected(replica))

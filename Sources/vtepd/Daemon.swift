@@ -58,9 +58,9 @@ actor Daemon {
     let agent = ControllerAgent(name: configuration.name, stateDirectory: configuration.stateDirectory, log: log)
     controller = agent
     metrics = MetricsServer(log: log)
-    ovsdb = OVSDBService(configuration: configuration, columns: nil, log: log) { client, settings in
-      await agent.follow(client, settings)
-    }
+    ovsdb = OVSDBService(
+      configuration: configuration, columns: nil, log: log, consumer: { client, settings in await agent.follow(client, settings) },
+      serverReport: { await agent.note(server: $0) })
   }
 
   func start() async throws {

@@ -14,6 +14,7 @@ actor OVSDBService: Service {
   private let columns: [String: [String]]?
   private let log: Logger
   private let consumer: OVSDBConsumer
+  private let serverReport: @Sendable (String) async -> Void
   private var settings: OVSDBSettings?
   private var client: OVSDBClient?
   /// Yields when `settings` have changed.
@@ -23,13 +24,18 @@ actor OVSDBService: Service {
   /// - Parameters:
   ///   - columns: what to replicate of the database; nil: all of it.
   ///   - consumer: takes the client's events; cancelled when the settings change, and at the end.
-  init(configuration: Configuration, columns: [String: [String]]?, log: Logger, consumer: @escaping OVSDBConsumer) {
+  ///   - serverReport: takes what our own server's end was.
+  init(
+    configuration: Configuration, columns: [String: [String]]?, log: Logger, consumer: @escaping OVSDBConsumer,
+    serverReport: @escaping @Sendable (String) async -> Void = { _ in }
+  ) {
     settings = configuration.ovsdb
     runDirectory = configuration.runDirectory
     stateDirectory = configuration.stateDirectory
     self.columns = columns
     self.log = log
     self.consumer = consumer
+    self.serverReport = serverReport
     (changes, change) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
   }
 
@@ -80,7 +86,8 @@ actor OVSDBService: Service {
     let server = settings.isEmbedded ? server(settings) : nil
     let client = OVSDBClient(
       remotes: server.map { [$0.remote] } ?? settings.remotes, tls: settings.tls, database: DatabaseFile.name, columns: columns,
-      inactivityProbeSeconds: Double(settings.inactivityProbeSeconds), logger: log)
+      inactivityProbeSeconds: Double(settings.inactivityProbeSeconds), longestPauseSeconds: Double(settings.maxBackoffSeconds),
+      dscp: settings.dscp, logger: log)
     self.client = client
     defer { self.client = nil }
     let consumer = consumer
@@ -103,6 +110,8 @@ actor OVSDBService: Service {
   }
 
   private func server(_ settings: OVSDBSettings) -> EmbeddedServer {
-    EmbeddedServer(runDirectory: runDirectory, stateDirectory: stateDirectory, tls: settings.tls, log: log)
+    EmbeddedServer(
+      runDirectory: runDirectory, stateDirectory: stateDirectory, tls: settings.tls,
+      probeSeconds: settings.inactivityProbeSeconds, log: log, report: serverReport)
   }
 }

@@ -29,6 +29,20 @@ import Testing
     #expect(pauses == [1, 2, 4, 8, 8, 8])
   }
 
+  @Test func theLongestPauseIsConfigurable() {
+    var machine = Reconnect([Self.one], longestPause: 3, now: 0)
+    var now = 0.0
+    var pauses: [Double] = []
+    for _ in 0..<4 {
+      _ = machine.next(now: now)
+      machine.ended(.failed("refused"), now: now)
+      guard case .wait(let until) = machine.next(now: now) else { return #expect(Bool(false), "no pause") }
+      pauses.append(until - now)
+      now = until
+    }
+    #expect(pauses == [1, 2, 3, 3])
+  }
+
   @Test func aWorkingConnectionResetsThePause() {
     var machine = Reconnect([Self.one], now: 0)
     var now = 0.0

@@ -237,6 +237,51 @@ private struct Wire {
     #expect(error.description.contains(path) && error.description.contains(words), "\(error)")
   }
 
+  /// Each list decides; one that cannot tell refuses.
+  @Test(arguments: [
+    ("nobody", nil, ""), ("revoked", TLSError.Reason.revoked, "it is revoked by the list in crl"),
+    ("another is revoked", nil, ""), ("expired", .noRevocationList, "has expired"),
+    ("another authority's", .noRevocationList, "no revocation list of the authority"),
+  ])
+  func revocationIsChecked(name: String, reason: TLSError.Reason?, words: String) throws {
+    let folder = try Self.right()
+    var settings = folder.settings("client")
+    settings.crlPath = folder.file("list.crl")
+    switch name {
+    case "nobody": try folder.revoke([], by: "ca", as: "list")
+    case "revoked": try folder.revoke(["client", "server"], by: "ca", as: "list")
+    case "another is revoked": try folder.revoke(["client"], by: "ca", as: "list")
+    case "expired": try folder.revoke([], by: "ca", as: "list", isExpired: true)
+    default:
+      try folder.selfSigned("ca2")
+      try folder.revoke([], by: "ca2", as: "list")
+    }
+    var wire = try Wire(client: settings, server: folder.settings("server"))
+    wire.settle()
+    #expect(wire.clientError?.reason == reason, "\(wire.clientError.map { "\($0)" } ?? "")")
+    #expect(wire.client.isEstablished == (reason == nil))
+    #expect(words.isEmpty || wire.clientError?.description.contains(words) == true, "\(wire.clientError.map { "\($0)" } ?? "")")
+    // As a server, the same.
+    var server = folder.settings("server")
+    server.crlPath = settings.crlPath
+    var reverse = try Wire(client: folder.settings("client"), server: server)
+    reverse.settle()
+    let isClientGood = reason == nil && name != "another is revoked"
+    #expect(reverse.server.isEstablished == isClientGood, "\(reverse.serverError.map { "\($0)" } ?? "")")
+    let inspected = settings.inspect()
+    #expect(inspected.problem == nil && inspected.certificates.last?.kind == .revocationList)
+    #expect(inspected.certificates.last.map { $0.notAfter < $0.notBefore + 86_400 * 40 && $0.subject.hasPrefix("CN=ca") } == true)
+  }
+
+  @Test(arguments: [("client.pem", "it holds a certificate, not a revocation list"), ("nowhere", "cannot read it")])
+  func aFileWithoutARevocationListIsRefused(file: String, words: String) throws {
+    let folder = try Self.right()
+    var settings = folder.settings("client")
+    settings.crlPath = folder.file(file)
+    let error = try #require(throws: TLSError.self) { try TLSContext(TLSMaterial(reading: settings)) }
+    #expect(error.description.contains(words) && error.description.contains("crl "), "\(error)")
+  }
+
   @Test func aChangedFileIsNoticed() throws {
     let folder = try Self.right()
     let before = try TLSMaterial(reading: folder.settings("client"))

@@ -58,6 +58,21 @@ final class TestCertificates: Sendable {
       "-in", file("\(name).csr"), "-out", file("\(name).pem"), "-startdate", start, "-enddate", end, "-extfile", file("\(name).ext"))
   }
 
+  /// `NAME.crl`: a list of an authority that revokes certificates; in force for an hour, or expired.
+  func revoke(_ certificates: [String], by authority: String, as name: String, isExpired: Bool = false) throws {
+    let configuration = try String(contentsOfFile: file("\(certificates.first ?? "server").conf"), encoding: .utf8)
+    try write("\(name).index", "")
+    try write("\(name).number", "01")
+    try write(
+      "\(name).conf",
+      configuration.split(separator: "\n").map { $0.hasPrefix("database") ? "database = \(file("\(name).index"))" : String($0) }
+        .joined(separator: "\n") + "\n")
+    let common = ["ca", "-config", file("\(name).conf"), "-cert", file("\(authority).pem"), "-keyfile", file("\(authority).key")]
+    for certificate in certificates { try openssl(common + ["-revoke", file("\(certificate).pem")]) }
+    let life = isExpired ? ["-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200201000000Z"] : ["-crlhours", "1"]
+    try openssl(common + ["-gencrl", "-md", "sha256", "-out", file("\(name).crl")] + life)
+  }
+
   /// Settings of `name`, which trusts `authority`.
   func settings(_ name: String, trusts authority: String = "ca", peerNames: [String] = []) -> TLSSettings {
     TLSSettings(
@@ -66,7 +81,10 @@ final class TestCertificates: Sendable {
   }
 
   @discardableResult
-  func openssl(_ arguments: String...) throws -> String {
+  func openssl(_ arguments: String...) throws -> String { try openssl(arguments) }
+
+  @discardableResult
+  func openssl(_ arguments: [String]) throws -> String {
     let process = Process()
     let output = Pipe()
     process.executableURL = URL(filePath: "/usr/bin/openssl")

@@ -104,9 +104,10 @@ import VTEPControl
     #expect(ovsdb.remotes.map(\.description) == ["ssl:db.example.net:6640", "ssl:[2001:db8::5]:6641"])
     let files = TLSSettings(
       privateKeyPath: "/etc/vtepd/key.pem", certificatePath: "/etc/vtepd/cert.pem", caCertificatePath: "/etc/vtepd/ca.pem",
-      peerNames: ["db.example.net", "2001:db8::5"])
+      crlPath: "/etc/vtepd/crl.pem", peerNames: ["db.example.net", "2001:db8::5"])
     #expect(ovsdb.tls == files)
     #expect(ovsdb.inactivityProbeSeconds == 10 && ovsdb.staleHoldSeconds == 60)
+    #expect(ovsdb.maxBackoffSeconds == 30 && ovsdb.dscp == 10)
   }
 
   @Test func ovsdbWithoutRemotesIsOurOwnServer() throws {

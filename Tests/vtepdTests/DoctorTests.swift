@@ -230,6 +230,11 @@ private let illnesses: [Illness] = [
   Illness("expired", "certificates", .error, "expired", "replace it in /c.pem") { $0.certify(from: -100, to: -1) },
   Illness("not yet valid", "certificates", .error, "not valid yet", "correct the clock") { $0.certify(from: 1, to: 100) },
   Illness("expires soon", "certificates", .warning, "expires in 29 days", "replace it") { $0.certify(from: -1, to: 30 * 86_400 - 1) },
+  Illness("expired revocation list", "certificates", .error, "it has expired, so every peer", "latest list into /r.pem") {
+    $0.certify(from: -1, to: 90 * 86_400)
+    $0.certificates?.inspected.append(
+      CertificateValidity(kind: .revocationList, path: "/r.pem", subject: "CN=x", notBefore: $0.now - 100, notAfter: $0.now - 1))
+  },
   Illness("clock", "certificates", .error, "clock is wrong", "set it") {
     $0.certify(from: -1, to: 90 * 86_400)
     $0.builtAt = $0.now + 1

@@ -95,8 +95,11 @@ let fullConfigurationText = """
     private-key: /etc/vtepd/key.pem
     certificate: /etc/vtepd/cert.pem
     ca-certificate: /etc/vtepd/ca.pem
+    crl: /etc/vtepd/crl.pem
     peer-name: [db.example.net, 2001:db8::5]
     inactivity-probe-seconds: 10
+    max-backoff-seconds: 30
+    dscp: 10
     stale-hold: 60
 
   metrics:

@@ -336,7 +336,13 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
     WrongConfiguration("bare IPv6", underlay + "ovsdb: {remotes: [»\"tcp:2001:db8::1:6640\"]}\n", "brackets"),
     WrongConfiguration("relative path", underlay + "ovsdb: {remotes: [»\"unix:db.sock\"]}\n", "absolute"),
     WrongConfiguration("remote twice", underlay + "ovsdb: {remotes: [\"tcp:a\", »\"tcp:a:6640\"]}\n", "given twice"),
-    WrongConfiguration("a listener among others", underlay + "ovsdb: {remotes: [\"tcp:a\", »\"ptcp:6640\"]}\n", "must be the only remote"),
+    WrongConfiguration("a listener twice", underlay + "ovsdb: {remotes: [\"ptcp:6640\", \"tcp:a\", »\"ptcp:\"]}\n", "is given twice"),
+    WrongConfiguration("revocation without certificates", underlay + "ovsdb: {remotes: [\"tcp:a\"], »crl: /c}\n", "crl needs private-key"),
+    WrongConfiguration(
+      "revocation at our own server", underlay + "ovsdb: {private-key: /k, certificate: /c, ca-certificate: /a, »crl: /r}\n",
+      "ovsdb-server cannot check revocation lists"),
+    WrongConfiguration("back-off", underlay + "ovsdb: {max-backoff-seconds: »0}\n", "from 1 to 3600"),
+    WrongConfiguration("DSCP", underlay + "ovsdb: {dscp: »64}\n", "from 0 to 63"),
     WrongConfiguration(
       "TLS without files", underlay + "ovsdb: {remotes: [\"tcp:a\", »\"ssl:b\"]}\n",
       "ssl:b:6640 needs private-key, certificate and ca-certificate"),

@@ -1,4 +1,4 @@
-// PEM: keys and certificates from the text of a file (RFC 7468), with errors that say what is wrong with the file.
+// PEM: keys, certificates and revocation lists from the text of a file (RFC 7468), with errors that say what is wrong with the file.
 
 import COpenSSL
 
@@ -11,22 +11,21 @@ final class Certificate {
   deinit { X509_free(pointer) }
 }
 
+/// A revocation list; freed with its last reference.
+final class RevocationList {
+  let pointer: OpaquePointer
+
+  /// Takes ownership of the reference.
+  init(_ pointer: OpaquePointer) { self.pointer = pointer }
+  deinit { X509_CRL_free(pointer) }
+}
+
 enum PEM {
   /// All certificates in a file, at least one.
   ///
   /// - Parameter subject: the file, for messages.
   static func certificates(in bytes: [UInt8], _ subject: String) throws(TLSError) -> [Certificate] {
-    guard let bio = memory(bytes) else { throw TLSError(during: subject) }
-    defer { BIO_free(bio) }
-    var certificates: [Certificate] = []
-    while let pointer = PEM_read_bio_X509(bio, nil, noPassphrase, nil) { certificates.append(Certificate(pointer)) }
-    let code = ERR_peek_last_error()
-    // After the last one, the library finds no further BEGIN line.
-    let isEnd = copenssl_error_library(code) == ERR_LIB_PEM && copenssl_error_reason(code) == PEM_R_NO_START_LINE
-    let reason = TLSError.nextReason()
-    guard isEnd else {
-      throw TLSError(.fileNotPEM, subject, "certificate \(certificates.count + 1) in it is damaged: \(reason)", remedy: "replace it")
-    }
+    let certificates = try all("certificate", in: bytes, subject) { PEM_read_bio_X509($0, nil, noPassphrase, nil).map(Certificate.init) }
     guard !certificates.isEmpty else {
       let holdsKey = contains("PRIVATE KEY-----", bytes)
       throw TLSError(
@@ -34,6 +33,40 @@ enum PEM {
         remedy: "name a file with -----BEGIN CERTIFICATE-----")
     }
     return certificates
+  }
+
+  /// All revocation lists in a file, at least one.
+  ///
+  /// - Parameter subject: the file, for messages.
+  static func revocationLists(in bytes: [UInt8], _ subject: String) throws(TLSError) -> [RevocationList] {
+    let lists = try all("revocation list", in: bytes, subject) {
+      PEM_read_bio_X509_CRL($0, nil, noPassphrase, nil).map(RevocationList.init)
+    }
+    guard !lists.isEmpty else {
+      let holdsCertificate = contains("-----BEGIN CERTIFICATE-----", bytes)
+      throw TLSError(
+        .fileNotPEM, subject, holdsCertificate ? "it holds a certificate, not a revocation list" : "there is no PEM revocation list in it",
+        remedy: "name a file with -----BEGIN X509 CRL----- (openssl crl -inform DER -in FILE -out NEWFILE converts a binary one)")
+    }
+    return lists
+  }
+
+  /// Reads objects until the end of the file.
+  private static func all<Object>(
+    _ kind: String, in bytes: [UInt8], _ subject: String, _ next: (OpaquePointer) -> Object?
+  ) throws(TLSError) -> [Object] {
+    guard let bio = memory(bytes) else { throw TLSError(during: subject) }
+    defer { BIO_free(bio) }
+    var objects: [Object] = []
+    while let object = next(bio) { objects.append(object) }
+    let code = ERR_peek_last_error()
+    // After the last one, the library finds no further BEGIN line.
+    let isEnd = copenssl_error_library(code) == ERR_LIB_PEM && copenssl_error_reason(code) == PEM_R_NO_START_LINE
+    let reason = TLSError.nextReason()
+    guard isEnd else {
+      throw TLSError(.fileNotPEM, subject, "\(kind) \(objects.count + 1) in it is damaged: \(reason)", remedy: "replace it")
+    }
+    return objects
   }
 
   /// The first private key in a file. The caller frees it.

@@ -35,6 +35,11 @@ enum PeerName {
     printed { copenssl_print_name($0, X509_get_subject_name(certificate)) }
   }
 
+  /// Who issued a revocation list, RFC 4514.
+  static func issuer(_ list: OpaquePointer) -> String {
+    printed { copenssl_print_name($0, X509_CRL_get_issuer(list)) }
+  }
+
   /// `from … to …`.
   static func validity(_ certificate: OpaquePointer) -> String {
     let from = printed { ASN1_TIME_print($0, X509_get0_notBefore(certificate)) }

@@ -24,6 +24,7 @@ final class TLSContext: Sendable {
     try useCertificates()
     try useKey()
     try trustAuthorities()
+    try useRevocationLists()
   }
 
   deinit { SSL_CTX_free(pointer) }
@@ -61,5 +62,16 @@ final class TLSContext: Sendable {
         throw TLSError(.fileRefused, subject, TLSError.nextReason())
       }
     }
+  }
+
+  /// Every certificate of a peer's chain must be in force according to a list of its authority; without a list, it is refused.
+  private func useRevocationLists() throws(TLSError) {
+    guard let path = settings.crlPath, let bytes = material.crl else { return }
+    let subject = "crl \(path)"
+    let store = SSL_CTX_get_cert_store(pointer)
+    for list in try PEM.revocationLists(in: bytes, subject) {
+      guard X509_STORE_add_crl(store, list.pointer) == 1 else { throw TLSError(.fileRefused, subject, TLSError.nextReason()) }
+    }
+    X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL))
   }
 }

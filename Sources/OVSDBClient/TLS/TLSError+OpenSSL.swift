@@ -32,7 +32,22 @@ extension TLSError {
       self.init(
         .wrongPurpose, certificate, "it is not for TLS \(role)", remedy: "reissue it without extended key usage, or with the right one")
     case X509_V_ERR_CERT_REVOKED:
-      self.init(.revoked, certificate, "it is revoked", remedy: "issue another")
+      self.init(.revoked, certificate, "it is revoked by the list in crl", remedy: "issue another, or correct the list")
+    case X509_V_ERR_UNABLE_TO_GET_CRL, X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+      self.init(
+        .noRevocationList, certificate, "crl has no revocation list of the authority that signed it",
+        remedy: "add the list of each authority to the file")
+    case X509_V_ERR_CRL_HAS_EXPIRED:
+      self.init(
+        .noRevocationList, certificate, "the revocation list in crl has expired, so nobody can tell whether it is revoked",
+        remedy: "fetch the authority's latest list")
+    case X509_V_ERR_CRL_NOT_YET_VALID:
+      self.init(
+        .noRevocationList, certificate, "the revocation list in crl is not valid yet", remedy: "set this host's clock, or the issuer's")
+    case X509_V_ERR_CRL_SIGNATURE_FAILURE, X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+      self.init(
+        .noRevocationList, certificate, "the revocation list in crl is not signed by its authority: \(text)",
+        remedy: "fetch the authority's own list")
     case X509_V_ERR_EE_KEY_TOO_SMALL, X509_V_ERR_CA_KEY_TOO_SMALL, X509_V_ERR_CA_MD_TOO_WEAK:
       self.init(.tooWeak, certificate, text, remedy: "issue it with a longer key or a newer digest")
     default:

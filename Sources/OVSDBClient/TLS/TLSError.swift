@@ -8,6 +8,8 @@ public struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
     case fileUnreadable, fileNotPEM, keyEncrypted, keyMismatch, fileRefused
     // The peer's certificate, rejected by us.
     case expired, notYetValid, unknownAuthority, selfSigned, wrongName, wrongPurpose, revoked, tooWeak, invalid, noCertificate
+    /// No list can tell whether it is revoked.
+    case noRevocationList
     // Our certificate, rejected by the peer.
     case refusedByPeer
     // The protocol.

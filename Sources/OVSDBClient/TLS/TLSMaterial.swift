@@ -9,9 +9,11 @@ struct TLSMaterial: Equatable, Sendable {
   let privateKey: [UInt8]
   let certificate: [UInt8]
   let caCertificate: [UInt8]
+  /// Nil: revocation is not checked.
+  let crl: [UInt8]?
 
-  /// Longer files cannot be certificate files.
-  private static let byteLimit = 1 << 20
+  /// Longer files cannot be certificate files. A revocation list has about 40 bytes for each certificate.
+  private static let byteLimit = 16 << 20
 
   /// - Throws: `fileUnreadable`, with the path.
   init(reading settings: TLSSettings) throws(TLSError) {
@@ -19,6 +21,7 @@ struct TLSMaterial: Equatable, Sendable {
     privateKey = try Self.read(settings.privateKeyPath, "private-key")
     certificate = try Self.read(settings.certificatePath, "certificate")
     caCertificate = try Self.read(settings.caCertificatePath, "ca-certificate")
+    if let path = settings.crlPath { crl = try Self.read(path, "crl") } else { crl = nil }
   }
 
   private static func read(_ path: String, _ key: String) throws(TLSError) -> [UInt8] {
@@ -34,7 +37,7 @@ struct TLSMaterial: Equatable, Sendable {
       if count == 0 { return bytes }
       bytes += block[..<count]
       guard bytes.count <= byteLimit else {
-        throw TLSError(.fileUnreadable, subject, "it is longer than 1 MiB: not a certificate file")
+        throw TLSError(.fileUnreadable, subject, "it is longer than 16 MiB: not a certificate file")
       }
     }
   }

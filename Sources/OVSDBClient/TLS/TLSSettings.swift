@@ -8,14 +8,19 @@ public struct TLSSettings: Equatable, Sendable {
   public var certificatePath: String
   /// PEM file with the certificates of the trusted authorities.
   public var caCertificatePath: String
+  /// PEM file with a revocation list of each authority (RFC 5280 §5); nil: revocation is not checked.
+  public var crlPath: String?
   /// Names of which the peer's certificate must match one: host names, IP addresses, or `sha256:` and the certificate's fingerprint
   /// in hexadecimal digits. Empty: any certificate signed by the authority.
   public var peerNames: [String]
 
-  public init(privateKeyPath: String, certificatePath: String, caCertificatePath: String, peerNames: [String] = []) {
+  public init(
+    privateKeyPath: String, certificatePath: String, caCertificatePath: String, crlPath: String? = nil, peerNames: [String] = []
+  ) {
     self.privateKeyPath = privateKeyPath
     self.certificatePath = certificatePath
     self.caCertificatePath = caCertificatePath
+    self.crlPath = crlPath
     self.peerNames = peerNames
   }
 }

@@ -18,8 +18,12 @@ struct Connection: Sendable {
 
   /// Connects to a listening remote.
   ///
-  /// - Parameter tls: needed for `ssl:`.
-  static func dial(_ remote: Remote, _ tls: TLSContext?, on group: any EventLoopGroup) async throws(OVSDBError) -> Connection {
+  /// - Parameters:
+  ///   - tls: needed for `ssl:`.
+  ///   - dscp: of all our packets from the first on, 0 to 63.
+  static func dial(
+    _ remote: Remote, _ tls: TLSContext?, dscp: Int, on group: any EventLoopGroup
+  ) async throws(OVSDBError) -> Connection {
     let bootstrap = ClientBootstrap(group: group).connectTimeout(timeout).channelOption(.tcpOption(.tcp_nodelay), value: 1)
     do {
       switch remote.kind {
@@ -28,12 +32,24 @@ struct Connection: Sendable {
           .connect(unixDomainSocketPath: path) { prepare($0, nil, .server) }
       case .dial(let host, let port):
         let isName = (try? SocketAddress(ipAddress: host, port: port)) == nil
-        return try await bootstrap.connect(host: host, port: port) { prepare($0, tls, .client(serverName: isName ? host : nil)) }
+        return try await bootstrap.connect(host: host, port: port) { channel in
+          mark(channel, dscp)
+          return prepare(channel, tls, .client(serverName: isName ? host : nil))
+        }
       case .listen: preconditionFailure("a passive remote is not dialled")
       }
     } catch {
       throw OVSDBError.connection(reason(error))
     }
+  }
+
+  /// Sets the DSCP of a channel's packets, as Open vSwitch does (`other_config:dscp`, vtep(5)).
+  static func mark(_ channel: any NIOCore.Channel, _ dscp: Int) {
+    let options = channel.syncOptions
+    let value = SocketOptionValue(dscp << 2)
+    // One of them does not exist on a socket of the other family.
+    try? options?.setOption(ChannelOptions.Types.SocketOption(level: .ip, name: NIOBSDSocket.Option(rawValue: IP_TOS)), value: value)
+    try? options?.setOption(ChannelOptions.Types.SocketOption(level: .ipv6, name: NIOBSDSocket.Option(rawValue: IPV6_TCLASS)), value: value)
   }
 
   /// Adds TLS (if any) and the stream to a new channel.

@@ -1,5 +1,5 @@
 // Reconnect: when to connect to which remote. Several remotes are members of one cluster: after one fails, the others are tried at
-// once. Only after a whole round without success does it pause, for 1 s at first, doubling to 8 s. No I/O, no clock: `now` is an
+// once. Only after a whole round without success does it pause, for 1 s at first, doubling up to a limit. No I/O, no clock: `now` is an
 // argument, in seconds of a monotonic clock.
 
 struct Reconnect {
@@ -25,9 +25,10 @@ struct Reconnect {
   }
 
   static let shortestPause = 1.0
-  static let longestPause = 8.0
+  static let defaultLongestPause = 8.0
 
   let remotes: [Remote]
+  private let longestPause: Double
   private var current = 0
   private var state = RemoteStatus.State.void
   private var stateSince: Double
@@ -41,10 +42,13 @@ struct Reconnect {
   /// A member answered in this round.
   private var hasAnswer = false
 
-  /// - Parameter remotes: at least one.
-  init(_ remotes: [Remote], now: Double) {
+  /// - Parameters:
+  ///   - remotes: at least one.
+  ///   - longestPause: in seconds, at least 1.
+  init(_ remotes: [Remote], longestPause: Double = Self.defaultLongestPause, now: Double) {
     precondition(!remotes.isEmpty, "a client without remotes")
     self.remotes = remotes
+    self.longestPause = longestPause
     errors = Array(repeating: nil, count: remotes.count)
     freeTries = remotes.count - 1
     stateSince = now
@@ -116,7 +120,7 @@ struct Reconnect {
     }
     resumesAt = now + pause
     // Members that answer are about to elect a leader: that takes a second, not eight.
-    pause = hasAnswer ? Self.shortestPause : min(pause * 2, Self.longestPause)
+    pause = hasAnswer ? Self.shortestPause : min(pause * 2, longestPause)
     freeTries = remotes.count - 1
     hasAnswer = false
   }

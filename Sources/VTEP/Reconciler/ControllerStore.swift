@@ -58,8 +58,8 @@ public struct ControllerState: Sendable {
 /// What cannot be as the controller wants it.
 public struct ControllerReport: Equatable, Sendable {
   public var conflicts: [ControllerConflict] = []
-  /// Destinations of remote addresses that no packet can go to, and why.
-  public var uselessDestinations: [String] = []
+  /// Destinations of remote addresses that no packet can go to, and why; and the VNIs that have such addresses.
+  public var uselessDestinations: [String: Set<VNI>] = [:]
   /// Remote addresses that the MAC table has no room for.
   public var addressesWithoutRoom = 0
   /// Destinations that the table of VTEPs has no room for.

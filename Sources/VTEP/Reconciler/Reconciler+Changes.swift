@@ -105,8 +105,11 @@ extension Reconciler {
 
   public func controllerReport() -> ControllerReport {
     let behind = Set(state.controller.uses.keys.map(\.address)).subtracting(state.running.underlay.addresses)
-    let useless = behind.compactMap { address in
-      state.running.underlay.reasonAgainst(TunnelDestination(address)).map { "\(address) is \($0)" }
+    var useless: [String: Set<VNI>] = [:]
+    for address in behind {
+      guard let reason = state.running.underlay.reasonAgainst(TunnelDestination(address)) else { continue }
+      let vnis = state.controller.addresses.filter { $0.value.values.contains { $0.address == address } }.keys
+      useless["\(address) is \(reason)"] = Set(vnis)
     }
     let flooded = state.running.vnis.values.flatMap { settings in
       (settings.logicalSwitch?.flood ?? []) + (settings.logicalSwitch?.groups.values.flatMap(\.self) ?? [])
@@ -114,7 +117,7 @@ extension Reconciler {
     let all = behind.union(flooded.map(\.address))
     let ipv4Count = all.count(where: \.isIPv4)
     return ControllerReport(
-      conflicts: state.controller.conflicts, uselessDestinations: useless.sorted(), addressesWithoutRoom: state.controller.waiting.count,
+      conflicts: state.controller.conflicts, uselessDestinations: useless, addressesWithoutRoom: state.controller.waiting.count,
       destinationsWithoutRoom: state.controller.withoutIndex.count,
       addresses: state.controller.addresses.values.reduce(0) { $0 + $1.count },
       destinations: all.union(state.running.controller.bfd.keys).filter { state.underlay.vteps[$0] != nil }, ipv4Destinations: ipv4Count,

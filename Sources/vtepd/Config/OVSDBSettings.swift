@@ -11,6 +11,10 @@ struct OVSDBSettings: Equatable, Sendable {
   var tls: TLSSettings?
   /// Silence after which vtepd sends an echo request, and silence after that which closes the connection; 0: never.
   var inactivityProbeSeconds = 5
+  /// Longest pause between attempts to connect.
+  var maxBackoffSeconds = 8
+  /// Of packets to the database: 48, network control, like Open vSwitch's.
+  var dscp = 48
   /// How long vtepd keeps forwarding on the previous contents of a database that turns out to be empty.
   var staleHoldSeconds = 300
 

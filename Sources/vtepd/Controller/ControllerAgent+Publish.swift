@@ -23,12 +23,30 @@ extension ControllerAgent {
     guard let client, let replica = mapping.replica, hasEchoes(in: replica), hasNews || counters != nil || state != compared else {
       return
     }
+    remember(state, replica)
     if counters != nil { nextCounters = now + Self.counterSeconds }
     let operations = publisher.operations(state, mapping, counters: counters, now: now)
     compared = state
     // There may be more than fits into one transaction.
     hasNews = operations.count >= Publisher.batch
     if !operations.isEmpty { await transact(operations, client) }
+  }
+
+  /// Notes our row in the database, once none of another name is left to be renamed or removed.
+  private func remember(_ state: SwitchState, _ replica: Replica) {
+    guard state.formerRow == nil || replica.physicalSwitch(named: name)?.id != state.formerRow else { return }
+    var plan = Publisher.Plan(state, replica, mapping)
+    if let former = plan.formerSwitch {
+      log.notice("controller: this switch was '\(former.name)' in the database, and becomes '\(name)'")
+      return
+    }
+    guard let own = replica.physicalSwitch(named: name) else { return }
+    do {
+      try identity.remember(own.id)
+      described = nil
+    } catch {
+      log.error("controller: cannot write \(identity.path): \(error)")
+    }
   }
 
   /// Whether the replica contains the rows that we inserted last. Otherwise they would be inserted twice.
@@ -70,7 +88,7 @@ extension ControllerAgent {
     if !mapping.layer.bfd.isEmpty {
       for session in reconciler.running.bfdReports() { state.tunnels.status[session.address] = session.status }
     }
-    state.faults = mapping.faults.union(Self.faults(report)).union(keyFaults)
+    state.faults = mapping.faults.union(faults(report)).union(keyFaults)
     if let message = familyNote(report, state.tunnelAddress, await reconciler.desired.underlay.addresses) {
       state.faults.messages.insert(message)
     }
@@ -83,7 +101,7 @@ extension ControllerAgent {
     let revision = await reconciler.revision
     if let described, described.revision == revision { return described.state }
     let desired = await reconciler.desired
-    var state = SwitchState(name: name, description: "vtepd \(Version.text)")
+    var state = SwitchState(name: name, formerRow: identity.row, description: "vtepd \(Version.text)")
     state.tunnelAddress = settings.tunnelAddress(among: desired.underlay.addresses)
     state.managementIPs = HostAddresses.management(besides: desired.underlay.addresses)
     state.ports = desired.ports.mapValues { SwitchState.Port(description: "\($0.kind.rawValue) \($0.attachment.place)") }
@@ -133,17 +151,22 @@ extension ControllerAgent {
   }
 
   /// Requests that the data plane could not fulfil.
-  private static func faults(_ report: ControllerReport) -> DatabaseFaults {
+  private func faults(_ report: ControllerReport) -> DatabaseFaults {
     var faults = DatabaseFaults()
     // The reconciler has already logged the conflicts.
     for conflict in report.conflicts {
       switch conflict.subject {
-      case .vni: faults.ofSwitch.insert(.unspecified)
+      case .vni(let vni): for port in mapping.ports(of: vni) { faults.ofPorts[port, default: []].insert(.invalidVLANMap) }
       case .router(let name): faults.ofRouters[name, default: []].insert("unspecified_fault")
       case .binding(let binding): faults.ofPorts[binding.port, default: []].insert(.invalidVLANMap)
       }
     }
-    for text in report.uselessDestinations { faults.report(.unspecified, "remote addresses: \(text)") }
+    for (text, vnis) in report.uselessDestinations {
+      faults.messages.insert("remote addresses: \(text)")
+      for port in vnis.reduce(into: Set<String>(), { $0.formUnion(mapping.ports(of: $1)) }) {
+        faults.ofPorts[port, default: []].insert(.unspecified)
+      }
+    }
     if report.addressesWithoutRoom > 0 {
       faults.report(.macTableExhaustion, "the MAC table has no room for all remote addresses; raise dataplane.mac-table-size")
     }

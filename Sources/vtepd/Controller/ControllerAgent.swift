@@ -26,6 +26,7 @@ actor ControllerAgent {
 
   // To the database.
   var publisher: Publisher
+  var identity: SwitchIdentity
   private(set) var transactions = TransactionLog()
   /// The current connection, while its replica is updated.
   var client: OVSDBClient?
@@ -56,6 +57,7 @@ actor ControllerAgent {
     mapping = ControllerMapping(switchName: name)
     publisher = Publisher(adoptionEndSeconds: Publisher.adoptionSeconds)
     file = ControllerStateFile(stateDirectory: stateDirectory)
+    identity = SwitchIdentity(stateDirectory: stateDirectory)
   }
 
   /// Seconds since the agent was created.
@@ -255,6 +257,9 @@ actor ControllerAgent {
     }
     told = messages
   }
+
+  /// An event about the database server that vtepd runs.
+  func note(server message: String) { reconciler?.events.note(.controllerError, message) }
 
   func record(_ transaction: TransactionLog.Entry) {
     transactions.add(transaction)

@@ -33,12 +33,14 @@ struct ControllerMapping: Sendable {
   private var rows: [AddressKey: RowID] = [:]
   /// All rows of addresses that have several.
   private var rivals: [AddressKey: Set<RowID>] = [:]
-  /// Rows that cannot be understood, and why.
-  private var unreadable: [RowID: String] = [:]
-  /// Rows with an unusable locator, and why.
-  private var unreachable: [RowID: String] = [:]
+  /// Rows that cannot be understood.
+  private var unreadable: [RowID: Useless] = [:]
+  /// Rows with an unusable locator.
+  private var unreachable: [RowID: Useless] = [:]
   /// Rows with an `ipaddr` that is no station's, and why.
   private var oddAddresses: [RowID: String] = [:]
+  /// Our ports by the logical switches that the controller binds them to.
+  private(set) var boundPorts: [RowID: Set<String>] = [:]
   /// Locators as last read.
   private var locators = LocatorReader()
 
@@ -64,18 +66,37 @@ struct ControllerMapping: Sendable {
   var faults: DatabaseFaults {
     var faults = layerFaults
     for (place, ids) in rivals where conflict(ids) {
+      let name = name(of: place.logicalSwitch)
       faults.report(
-        .unspecified, "\(ids.count) conflicting rows of Ucast_Macs_Remote for \(place.mac); using the one with the lowest UUID")
+        network: place.logicalSwitch,
+        "logical switch '\(name)': \(ids.count) conflicting rows of Ucast_Macs_Remote for \(place.mac); using the one with the lowest UUID")
     }
-    if let sample = (unreadable.merging(unreachable) { first, _ in first }).min(by: { $0.key < $1.key }) {
-      let count = unreadable.count + unreachable.count
-      faults.report(.unspecified, "\(count) unusable rows of Ucast_Macs_Remote; \(sample.key): \(sample.value)")
+    // One message for each logical switch: there may be a hundred thousand rows.
+    let useless = Dictionary(grouping: unreadable.merging(unreachable) { first, _ in first }) { $0.value.logicalSwitch }
+    for (logicalSwitch, rows) in useless {
+      guard let sample = rows.min(by: { $0.key < $1.key }) else { continue }
+      let text = "\(rows.count) unusable rows of Ucast_Macs_Remote; \(sample.key): \(sample.value.text)"
+      if let logicalSwitch, replica?[HardwareVTEP.Table.logicalSwitch.rawValue, logicalSwitch] != nil {
+        faults.report(network: logicalSwitch, "logical switch '\(name(of: logicalSwitch))': \(text)")
+      } else {
+        faults.report(.unspecified, text)
+      }
     }
     if let sample = oddAddresses.min(by: { $0.key < $1.key }) {
       // Frames reach the station all the same: no fault.
       faults.messages.insert("\(oddAddresses.count) rows of Ucast_Macs_Remote with an unusable ipaddr; \(sample.key): \(sample.value)")
     }
+    faults.attribute(to: boundPorts)
     return faults
+  }
+
+  private func name(of logicalSwitch: RowID) -> String {
+    replica?.one(HardwareVTEP.LogicalSwitch.self, in: .logicalSwitch, logicalSwitch)?.name ?? "\(logicalSwitch)"
+  }
+
+  /// Our ports that the controller binds to a VNI.
+  func ports(of vni: VNI) -> Set<String> {
+    vnis.filter { $0.value == vni }.reduce(into: []) { $0.formUnion(boundPorts[$1.key] ?? []) }
   }
 
   /// Whether rows for one address say different things: not if they only give it several IP addresses.
@@ -166,7 +187,7 @@ struct ControllerMapping: Sendable {
     var reader = LayerReader(replica, switchName: switchName, locators: locators)
     reader.read()
     (layer, vnis, layerFaults, locators) = (reader.layer, reader.vnis, reader.faults, reader.locators)
-    (ownKeys, keyless, keylessBindings) = (reader.ownKeys, reader.keyless, reader.keylessBindings)
+    (ownKeys, keyless, keylessBindings, boundPorts) = (reader.ownKeys, reader.keyless, reader.keylessBindings, reader.boundPorts)
   }
 
   // -- remote addresses --------------------------------------------------------------------------------------------------
@@ -177,7 +198,7 @@ struct ControllerMapping: Sendable {
   private mutating func follow(_ id: RowID, _ row: OVSDBRow) -> AddressKey? {
     switch Self.place(id, row) {
     case .failure(let reason):
-      unreadable[id] = reason.text
+      unreadable[id] = reason
       return nil
     case .success(let place):
       guard let other = rows[place], other != id else {
@@ -206,16 +227,20 @@ struct ControllerMapping: Sendable {
     return place
   }
 
-  private struct Unreadable: Error {
+  /// Why a row cannot be used.
+  private struct Useless: Error {
     var text: String
+    /// The one that it names; nil: none.
+    var logicalSwitch: RowID?
   }
 
-  private static func place(_ id: RowID, _ row: OVSDBRow) -> Result<AddressKey, Unreadable> {
+  private static func place(_ id: RowID, _ row: OVSDBRow) -> Result<AddressKey, Useless> {
     guard let typed = HardwareVTEP.UcastMAC(id, row) else {
-      return .failure(Unreadable(text: "its address, logical switch or locator is missing"))
+      return .failure(Useless(text: "its address, logical switch or locator is missing", logicalSwitch: nil))
     }
-    guard let mac = MACAddress(database: typed.mac) else { return .failure(Unreadable(text: "'\(typed.mac)' is not a MAC address")) }
-    if let reason = mac.reasonAgainstStation { return .failure(Unreadable(text: "\(mac) is \(reason)")) }
+    func failure(_ text: String) -> Result<AddressKey, Useless> { .failure(Useless(text: text, logicalSwitch: typed.logicalSwitch)) }
+    guard let mac = MACAddress(database: typed.mac) else { return failure("'\(typed.mac)' is not a MAC address") }
+    if let reason = mac.reasonAgainstStation { return failure("\(mac) is \(reason)") }
     return .success(AddressKey(logicalSwitch: typed.logicalSwitch, mac: mac))
   }
 
@@ -223,7 +248,7 @@ struct ControllerMapping: Sendable {
   private mutating func address(of place: AddressKey) -> ControllerEdit.Address? {
     guard let vni = vnis[place.logicalSwitch] else {
       if let id = rows[place], let replica, replica[HardwareVTEP.Table.logicalSwitch.rawValue, place.logicalSwitch] == nil {
-        unreachable[id] = "there is no logical switch \(place.logicalSwitch)"
+        unreachable[id] = Useless(text: "there is no logical switch \(place.logicalSwitch)", logicalSwitch: place.logicalSwitch)
       }
       return nil
     }
@@ -233,7 +258,7 @@ struct ControllerMapping: Sendable {
       case .success(let found):
         destination = found
         unreachable[id] = nil
-      case .failure(let reason): unreachable[id] = reason.text
+      case .failure(let reason): unreachable[id] = Useless(text: reason.text, logicalSwitch: place.logicalSwitch)
       }
     }
     return ControllerEdit.Address(vni: vni, mac: place.mac, destination: destination, addresses: ipAddresses(of: place))

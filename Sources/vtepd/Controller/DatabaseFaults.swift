@@ -1,5 +1,6 @@
 // DatabaseFaults: the requests in the database that cannot be carried out, sorted by the schema's columns for reporting them
-// (vtep(5), "Error Notification"). Always rebuilt from the current state: a fault disappears with its cause.
+// (vtep(5), "Error Notification"). Always rebuilt from the current state: a fault disappears with its cause. Each goes to the
+// narrowest column: networking-l2gw connects nothing new to a switch with a fault, and nothing to a port with one.
 
 import OVSDBClient
 
@@ -8,6 +9,8 @@ struct DatabaseFaults: Equatable, Sendable {
   var ofSwitch: Set<HardwareVTEP.SwitchFault> = []
   /// `Physical_Port.port_fault_status`, by port name.
   var ofPorts: [String: Set<HardwareVTEP.PortFault>] = [:]
+  /// Logical switches with rows that cannot be used, for which the schema has no column: faults of the ports bound to them.
+  var networks: Set<RowID> = []
   /// `Logical_Router.LR_fault_status`, by name, of each router that concerns us; most have none.
   var ofRouters: [String: Set<String>] = [:]
   /// Rows of ACL that our ports refer to: filtering is not supported.
@@ -30,11 +33,26 @@ struct DatabaseFaults: Equatable, Sendable {
     messages.insert("logical router '\(router)': \(message)")
   }
 
+  /// A contradiction within one logical switch.
+  mutating func report(network: RowID, _ message: String) {
+    networks.insert(network)
+    messages.insert(message)
+  }
+
+  /// Passes the faults of logical switches on to their ports. Without a port here, they are only told.
+  ///
+  /// - Parameter ports: our ports by the logical switches that they are bound to.
+  mutating func attribute(to ports: [RowID: Set<String>]) {
+    for network in networks {
+      for port in ports[network] ?? [] { ofPorts[port, default: []].insert(.unspecified) }
+    }
+  }
+
   /// The union of both.
   func union(_ other: DatabaseFaults) -> DatabaseFaults {
     DatabaseFaults(
       ofSwitch: ofSwitch.union(other.ofSwitch), ofPorts: ofPorts.merging(other.ofPorts) { $0.union($1) },
-      ofRouters: ofRouters.merging(other.ofRouters) { $0.union($1) },
+      networks: networks.union(other.networks), ofRouters: ofRouters.merging(other.ofRouters) { $0.union($1) },
       acls: acls.union(other.acls), messages: messages.union(other.messages))
   }
 }

@@ -20,6 +20,8 @@ struct LayerReader {
   private(set) var keylessBindings: [ControllerLayer.Binding: String] = [:]
   /// Addresses in `tunnel_ips` of our switch.
   private(set) var ownAddresses: Set<IPAddress> = []
+  /// Our ports by the logical switches that the controller binds them to, forwarded or not.
+  private(set) var boundPorts: [RowID: Set<String>] = [:]
 
   init(_ replica: Replica, switchName: String, locators: LocatorReader) {
     self.replica = replica
@@ -44,11 +46,11 @@ struct LayerReader {
     for row in all {
       guard let key = row.tunnelKey, key != 0 else { continue }
       guard let vni = VNI(key) else {
-        faults.report(.unspecified, "logical switch '\(row.name)': tunnel key \(key) is not a VNI")
+        faults.report(network: row.id, "logical switch '\(row.name)': tunnel key \(key) is not a VNI")
         continue
       }
       if let other = layer.switches[vni] {
-        faults.report(.unspecified, "logical switch '\(row.name)': VNI \(vni) is already used by '\(other.name)'")
+        faults.report(network: row.id, "logical switch '\(row.name)': VNI \(vni) is already used by '\(other.name)'")
         continue
       }
       add(row, vni)
@@ -71,12 +73,11 @@ struct LayerReader {
       guard let vni = vnis[row.logicalSwitch] else { continue }
       let mac = row.isUnknownDestination ? MACAddress.broadcast : MACAddress(database: row.mac)
       guard let mac, mac.isMulticast else {
-        faults.report(.unspecified, "Mcast_Macs_Remote: '\(row.mac)' is not a multicast address")
+        faults.report(network: row.logicalSwitch, "\(subject(vni)): '\(row.mac)' is not a multicast address")
         continue
       }
       guard seen.insert(ControllerMapping.AddressKey(logicalSwitch: row.logicalSwitch, mac: mac)).inserted else {
-        faults.report(
-          .unspecified, "conflicting rows of Mcast_Macs_Remote for \(row.mac); using the one with the lowest UUID")
+        faults.report(network: row.logicalSwitch, "\(subject(vni)): several rows for \(row.mac); using the one with the lowest UUID")
         continue
       }
       let destinations = destinations(row, vni)
@@ -90,23 +91,26 @@ struct LayerReader {
 
   private mutating func destinations(_ row: HardwareVTEP.McastMAC, _ vni: VNI) -> [TunnelDestination] {
     guard let set = replica.one(HardwareVTEP.LocatorSet.self, in: .locatorSet, row.locatorSet) else {
-      faults.report(.unspecified, "Mcast_Macs_Remote: \(row.mac) has no locator set")
+      faults.report(network: row.logicalSwitch, "\(subject(vni)): \(row.mac) has no locator set")
       return []
     }
     var found: Set<TunnelDestination> = []
     for id in set.locators.sorted() {
       switch locators.destination(id, replica, vni: vni) {
       case .success(let destination): found.insert(destination)
-      case .failure(let reason): faults.report(.unspecified, "Mcast_Macs_Remote: \(row.mac): \(reason.text)")
+      case .failure(let reason): faults.report(network: row.logicalSwitch, "\(subject(vni)): \(row.mac): \(reason.text)")
       }
     }
     return Array(found).ordered(vni)
   }
 
+  private func subject(_ vni: VNI) -> String { "logical switch '\(layer.switches[vni]?.name ?? "")': Mcast_Macs_Remote" }
+
   private mutating func readPorts(_ own: HardwareVTEP.PhysicalSwitch) {
     for port in replica.ports(of: own) {
       for (vlan, id) in port.vlanBindings.sorted(by: { $0.key < $1.key }) {
         let binding = ControllerLayer.Binding(port: port.name, vlan: vlan)
+        boundPorts[id, default: []].insert(port.name)
         if let vni = vnis[id] {
           layer.bindings[binding] = vni
         } else if let row = replica.one(HardwareVTEP.LogicalSwitch.self, in: .logicalSwitch, id) {

@@ -5,11 +5,18 @@ import OVSDBClient
 extension Publisher {
   func publishSwitch(_ plan: inout Plan) {
     let state = plan.state
-    guard let row = plan.replica.physicalSwitch(named: state.name) else {
+    let former = plan.formerSwitch
+    guard let row = plan.replica.physicalSwitch(named: state.name) ?? former else {
       insertSwitch(&plan)
       return
     }
+    // Somebody has already made a row of the new name.
+    if let former, former.id != row.id {
+      let list = OVSDBMutation("switches", .delete, OVSDBDatum(former.id))
+      plan.add(.mutate(table: HardwareVTEP.Table.global.rawValue, where: [], mutations: [list]))
+    }
     var new = row
+    new.name = state.name
     new.description = state.description
     new.tunnelIPs = state.tunnelIPs
     // The controller may know better which address reaches us.

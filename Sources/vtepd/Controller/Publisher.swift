@@ -64,6 +64,13 @@ struct Publisher {
       if let fitting = operation?.fitted(to: replica.schema) { operations.append(fitting) }
     }
 
+    /// Our row of Physical_Switch from before a change of the name. Without a tunnel address in common, it is left alone: the state
+    /// may be a copy of another host's.
+    lazy var formerSwitch: HardwareVTEP.PhysicalSwitch? = {
+      guard let id = state.formerRow, let row = replica.one(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch, id) else { return nil }
+      return row.name != state.name && !row.tunnelIPs.isDisjoint(with: state.tunnelIPs) ? row : nil
+    }()
+
     /// Our locator for a logical switch, from the database or inserted by this transaction. Nil: we have no address.
     ///
     /// - Parameter logicalSwitch: nil: the locator of tunnels and of routers, which has no key.
@@ -91,7 +98,7 @@ struct Publisher {
 
     /// Rows of our former locators, by the addresses that are still published.
     lazy var formerLocatorIDs: Set<RowID> = locators(
-      of: replica.physicalSwitch(named: state.name)?.tunnelIPs.subtracting(state.tunnelIPs) ?? [])
+      of: (replica.physicalSwitch(named: state.name) ?? formerSwitch)?.tunnelIPs.subtracting(state.tunnelIPs) ?? [])
 
     private func locators(of addresses: Set<String>) -> Set<RowID> {
       guard !addresses.isEmpty else { return [] }

@@ -18,6 +18,8 @@ struct SwitchState: Equatable, Sendable {
   }
 
   var name: String
+  /// The row of Physical_Switch that was ours last, maybe by another name.
+  var formerRow: RowID?
   var description: String
   var managementIPs: Set<String> = []
   /// The address that others send to, in `tunnel_ips` and in our locators. The schema's only encapsulation is vxlan_over_ipv4, which

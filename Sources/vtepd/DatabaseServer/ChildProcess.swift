@@ -83,8 +83,11 @@ final class ChildProcess: Sendable {
     }
   }
 
+  /// Sends SIGKILL, which also ends a stopped process.
+  func kill() { signal(SIGKILL) }
+
   private func signal(_ number: Int32) {
-    isGone.withLock { if !$0 { kill(pid, number) } }
+    isGone.withLock { if !$0 { Glibc.kill(pid, number) } }
   }
 
   private func read(_ line: @escaping @Sendable (String) -> Void) async {

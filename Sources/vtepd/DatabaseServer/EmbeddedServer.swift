@@ -1,6 +1,6 @@
 // EmbeddedServer: runs an ovsdb-server, so that controllers can connect to the switch as to a hardware VTEP: on a database in
-// state-dir, with a Unix socket in run-dir, and on the targets in the Manager rows. Restarts it when it exits, and stops it with
-// vtepd. A server left behind by a killed vtepd is stopped first: never two servers on one database.
+// state-dir, with a Unix socket in run-dir, and on the targets in the Manager rows. Restarts it when it exits or hangs, and stops it
+// with vtepd. A server left behind by a killed vtepd is stopped first: never two servers on one database.
 
 import Glibc
 import Logging
@@ -11,7 +11,14 @@ struct EmbeddedServer: Sendable {
   let stateDirectory: String
   /// For Manager targets with TLS.
   let tls: TLSSettings?
+  /// Silence, in seconds, after which it is asked for a sign of life; 0: never.
+  let probeSeconds: Int
   let log: Logger
+  /// Receives an event for the operator: the server exited or hangs.
+  let report: @Sendable (String) async -> Void
+
+  /// It is killed if it answers nothing for this many probes: far longer than compacting a large database takes.
+  private static let silentProbes = 3
 
   /// Delay between attempts, initial and maximum, in seconds.
   private static let shortestPause = 1.0
@@ -54,7 +61,9 @@ struct EmbeddedServer: Sendable {
         let ending = try await serve(database, ready)
         guard !Task.isCancelled else { return }
         lastComplaint = ""
-        log.error("OVSDB: ovsdb-server exited (\(ending ?? "exit status 0")); restarting it")
+        let message = "ovsdb-server exited (\(ending ?? "exit status 0")); restarting it"
+        log.error("OVSDB: \(message)")
+        await report(message)
       } catch {
         guard !Task.isCancelled else { return }
         // Log a repeated error only once.
@@ -78,7 +87,10 @@ struct EmbeddedServer: Sendable {
     return await withTaskGroup(of: Void.self) { tasks in
       tasks.addTask {
         while !Task.isCancelled {
-          if FileLock.holder(of: pidPath) == process.pid, UnixSocketProbe.accepts(socketPath) { return await ready() }
+          if FileLock.holder(of: pidPath) == process.pid, UnixSocketProbe.accepts(socketPath) {
+            await ready()
+            return await watch(process)
+          }
           try? await Task.sleep(for: .milliseconds(20))
         }
       }
@@ -88,6 +100,20 @@ struct EmbeddedServer: Sendable {
       }
       tasks.cancelAll()
       return ending
+    }
+  }
+
+  /// Kills the server when it no longer answers; whoever waits for it restarts it.
+  private func watch(_ process: ChildProcess) async {
+    guard probeSeconds > 0 else { return }
+    while !Task.isCancelled {
+      guard (try? await Task.sleep(for: .seconds(probeSeconds))) != nil else { return }
+      guard await UnixSocketProbe.answers(socketPath, tenths: probeSeconds * Self.silentProbes * 10) == false else { continue }
+      let message = "ovsdb-server has not answered for \(probeSeconds * Self.silentProbes) s; killing it"
+      log.error("OVSDB: \(message)")
+      await report(message)
+      process.kill()
+      return
     }
   }
 

@@ -1,4 +1,4 @@
-// Doctor+Controller: the certificates for the connection to the controller's database, and the clock that judges them.
+// Doctor+Controller: the certificates and revocation lists for the connection to the controller's database, and the clock that judges them.
 
 import Glibc
 import OVSDBClient
@@ -27,6 +27,7 @@ extension Doctor {
   }
 
   private static func certificate(_ certificate: CertificateValidity, _ now: Int) -> Finding {
+    if certificate.kind == .revocationList { return revocationList(certificate, now) }
     let found = "\(certificate.subject): valid from \(date(certificate.notBefore)) to \(date(certificate.notAfter))"
     let remedy = "replace it in \(certificate.path); the next connection uses it (kill -HUP vtepd's process: at once)"
     if now < certificate.notBefore {
@@ -41,6 +42,18 @@ extension Doctor {
       return .warning(found, of: certificate.path, "it expires in \(days) day\(days == 1 ? "" : "s")", remedy: remedy)
     }
     return .ok(found, of: certificate.path)
+  }
+
+  /// A list is replaced often, so there is no notice: only one that is out of force stops connections.
+  private static func revocationList(_ list: CertificateValidity, _ now: Int) -> Finding {
+    let end = list.notAfter == .max ? "without an end" : "next one due \(date(list.notAfter))"
+    let found = "revocation list of \(list.subject) of \(date(list.notBefore)), \(end)"
+    let remedy = "fetch the authority's latest list into \(list.path); the next connection uses it (kill -HUP vtepd's process: at once)"
+    if now < list.notBefore {
+      return .error(found, of: list.path, "it is not valid yet: now it is \(date(now))", remedy: "correct the clock, or \(remedy)")
+    }
+    guard now > list.notAfter else { return .ok(found, of: list.path) }
+    return .error(found, of: list.path, "it has expired, so every peer of that authority is refused", remedy: remedy)
   }
 
   /// `2026-11-29 16:00 UTC`.

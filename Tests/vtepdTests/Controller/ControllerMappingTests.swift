@@ -163,43 +163,59 @@ struct ControllerMappingTests {
   func contradiction() throws {
     var database = try database()
     let ls = database.addSwitch("ls0", key: 5000)
+    database.bind("p1", [5: ls])
+    database.bind("p2", [0: database.addSwitch("other", key: 5001)])
     let first = try #require(database.add("02:00:00:00:00:01", ls, via: "192.0.2.2").inserted.last)
     var (mapping, _) = loaded(database)
     let second = database.add("02:00:00:00:00:01", ls, via: "192.0.2.3")
     var edit = mapping.update(second.changes, database.replica)
     #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.2"))])
-    #expect(mapping.faults.ofSwitch == [.unspecified])
+    // A fault of the port that is in the logical switch: one of the switch would stop all tenants.
+    #expect(mapping.faults.ofSwitch.isEmpty && mapping.faults.ofPorts == ["p1": [.unspecified]])
     #expect(loaded(database).edit.addresses == edit.addresses)
     edit = mapping.update(database.delete(.ucastMacsRemote, first), database.replica)
     #expect(edit.addresses == [.init(vni: vni, mac: mac, destination: destination("192.0.2.3"))])
     #expect(mapping.faults == DatabaseFaults())
   }
 
-  @Test("rows that refer to nothing, and invalid values")
+  @Test("rows that refer to nothing, and invalid values: faults of the ports in their logical switch")
   func nonsense() throws {
     var database = try database()
     let ls = database.addSwitch("ls0", key: 5000)
+    database.bind("p1", [0: ls])
     _ = database.force(
       .ucastMacsRemote, ["MAC": OVSDBDatum("02:00:00:00:00:01"), "logical_switch": OVSDBDatum(ls), "locator": OVSDBDatum(RowID.random())])
     let good = loaded(database)
     #expect(good.edit.addresses == [.init(vni: vni, mac: mac, destination: nil)])
-    #expect(good.mapping.faults.ofSwitch == [.unspecified])
+    #expect(good.mapping.faults.ofSwitch.isEmpty && good.mapping.faults.ofPorts == ["p1": [.unspecified]])
     for (text, ip) in [("02:00:00:00:00", "192.0.2.2"), ("03:00:00:00:00:01", "192.0.2.2"), ("02:00:00:00:00:01", "here")] {
       var database = try self.database()
       let ls = database.addSwitch("ls0", key: 5000)
+      database.bind("p1", [0: ls])
       var (mapping, _) = loaded(database)
       let change = database.add(text, ls, via: ip)
       _ = mapping.update(change.changes, database.replica)
-      #expect(mapping.faults.ofSwitch == [.unspecified], "\(text) \(ip)")
+      #expect(mapping.faults.ofSwitch.isEmpty && mapping.faults.ofPorts == ["p1": [.unspecified]], "\(text) \(ip)")
+      // No port of ours is concerned: only the log and `show ovsdb` tell.
+      _ = mapping.update(database.bind("p1", [:]), database.replica)
+      #expect(mapping.faults.ofSwitch.isEmpty && mapping.faults.ofPorts.isEmpty && mapping.faults.messages.count == 1)
       _ = mapping.update(database.delete(.ucastMacsRemote, try #require(change.inserted.last)), database.replica)
       #expect(mapping.faults == DatabaseFaults(), "\(text) \(ip)")
     }
     // A binding to a logical switch that does not exist.
     var (mapping, _) = loaded(database)
     _ = mapping.update(database.bind("p2", [7: RowID.random()]), database.replica)
-    #expect(mapping.faults.ofPorts == ["p2": [.invalidVLANMap]])
+    #expect(mapping.faults.ofPorts["p2"] == [.invalidVLANMap])
     _ = mapping.update(database.bind("p2", [:]), database.replica)
-    #expect(mapping.faults.ofPorts.isEmpty)
+    #expect(mapping.faults.ofPorts["p2"] == nil)
+    // A row without a logical switch concerns no port.
+    _ = database.force(
+      .ucastMacsRemote,
+      [
+        "MAC": OVSDBDatum("02:00:00:00:00:02"), "logical_switch": OVSDBDatum(RowID.random()), "locator": OVSDBDatum(RowID.random()),
+      ])
+    let lost = loaded(database).mapping.faults
+    #expect(lost.ofSwitch == [.unspecified], "\(lost)")
   }
 
   @Test("two logical switches with one VNI: the lowest UUID gets it")
@@ -207,9 +223,12 @@ struct ControllerMappingTests {
     var database = try database()
     let first = database.addSwitch("b", key: 5000)
     let second = database.addSwitch("a", key: 5000)
+    database.bind("p1", [0: first])
+    database.bind("p2", [0: second])
     var (mapping, edit) = loaded(database)
     #expect(edit.layer?.switches[vni]?.name == "b")
-    #expect(mapping.faults.ofSwitch == [.unspecified])
+    #expect(mapping.faults.ofSwitch.isEmpty && mapping.faults.ofPorts == ["p2": [.unspecified]])
+    database.bind("p1", [:])
     edit = mapping.update(database.delete(.logicalSwitch, first), database.replica)
     #expect(edit.layer?.switches[vni]?.name == "a")
     #expect(edit.complete == [vni])

@@ -2,6 +2,7 @@
 
 import Encap
 import Foundation
+import OVSDBClient
 import Testing
 import VTEP
 
@@ -78,5 +79,20 @@ struct ControllerStateTests {
     #expect(try file.load() == nil)
     try file.save(layer, addresses)
     #expect(try file.load()?.layer == layer)
+  }
+
+  @Test("the row of the switch is remembered on disk; a file that is damaged tells nothing")
+  func identity() throws {
+    let directory = FileManager.default.temporaryDirectory.appending(path: "vtepd-\(UUID())")
+    defer { try? FileManager.default.removeItem(at: directory) }
+    var identity = SwitchIdentity(stateDirectory: directory.path)
+    #expect(identity.row == nil)
+    let row = RowID.random()
+    try identity.remember(row)
+    #expect(SwitchIdentity(stateDirectory: directory.path).row == row)
+    try identity.remember(.zero)
+    #expect(SwitchIdentity(stateDirectory: directory.path).row == .zero)
+    try "01234567-89ab".write(toFile: identity.path, atomically: true, encoding: .utf8)
+    #expect(SwitchIdentity(stateDirectory: directory.path).row == nil)
   }
 }

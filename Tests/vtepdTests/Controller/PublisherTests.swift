@@ -90,6 +90,76 @@ struct PublisherTests {
     #expect(global?.otherConfig == ["a": "b"])
   }
 
+  @Test("a switch with another name than before keeps its row, and so its bindings")
+  func renamed() throws {
+    var bench = try bench()
+    _ = bench.publish(state())
+    let ls = bench.database.addSwitch("ls0", key: 5000)
+    bench.database.bind("p1", [0: ls])
+    let old = try #require(bench.database.replica.physicalSwitch(named: "hv1"))
+    _ = bench.publish(
+      state {
+        $0.name = "new"
+        $0.formerRow = old.id
+      })
+    #expect(bench.database.replica.physicalSwitch(named: "new")?.id == old.id)
+    #expect(bench.database.count(.physicalSwitch) == 1)
+    #expect(bench.database.ports(of: "new").first { $0.name == "p1" }?.vlanBindings == [0: ls])
+  }
+
+  @Test("if somebody has made a row of the new name, the old one goes, with its ports")
+  func renamedTwice() throws {
+    var bench = try bench()
+    _ = bench.publish(state())
+    let old = try #require(bench.database.replica.physicalSwitch(named: "hv1"))
+    let made = bench.database.transact([
+      HardwareVTEP.PhysicalSwitch(name: "new").insertion(into: .physicalSwitch, name: "s"),
+      .mutate(table: "Global", where: [], mutations: [OVSDBMutation("switches", .insert, OVSDBDatum(.named("s")))]),
+    ])
+    _ = bench.publish(
+      state {
+        $0.name = "new"
+        $0.formerRow = old.id
+      })
+    #expect(bench.database.replica.physicalSwitch(named: "new")?.id == made.inserted[0])
+    #expect(bench.database.count(.physicalSwitch) == 1 && bench.database.count(.physicalPort) == 2)
+  }
+
+  @Test("the row of another host, whose state was copied, is left alone: it has other tunnel addresses")
+  func copiedState() throws {
+    var bench = try bench()
+    _ = bench.publish(state())
+    let old = try #require(bench.database.replica.physicalSwitch(named: "hv1"))
+    _ = bench.publish(
+      state {
+        $0.name = "new"
+        $0.formerRow = old.id
+        $0.tunnelAddress = IPAddress(ipv4: 0xc000_0209)
+      })
+    #expect(bench.database.replica.physicalSwitch(named: "hv1") == old)
+    #expect(bench.database.count(.physicalSwitch) == 2 && bench.database.count(.physicalPort) == 4)
+  }
+
+  @Test("rows of an earlier life go at the first publication: of networks that are no longer bound, and of former ports")
+  func earlierLife() throws {
+    var (bench, ls) = try bound()
+    let other = bench.database.addSwitch("ls1", key: 5001)
+    _ = bench.publish(
+      state {
+        $0.boundVNIs = [vni, VNI(truncating: 5001)]
+        $0.stations = [station(1), LocalStation(vni: VNI(truncating: 5001), mac: MACAddress(bits: 0x0200_0000_0002), address: nil)]
+        $0.ports["p3"] = .init(description: "three")
+      }, counters: [.init(port: "p1", vlan: 0): SwitchState.Traffic(packetsFromLocal: 1)])
+    #expect(bench.macs().count == 2 && bench.database.count(.mcastMacsLocal) == 2 && bench.database.count(.logicalBindingStats) == 1)
+    // Another vtepd: one of the networks, fewer ports.
+    bench.publisher = Publisher(adoptionEndSeconds: 300)
+    _ = bench.publish(state { $0.boundVNIs = [vni] }, counters: [:])
+    let rows = bench.database.replica.all(HardwareVTEP.UcastMAC.self, in: .ucastMacsLocal).values
+    #expect(rows.map(\.logicalSwitch) == [ls], "\(other) is not bound")
+    #expect(bench.database.count(.mcastMacsLocal) == 1 && bench.database.count(.logicalBindingStats) == 0)
+    #expect(bench.database.ports().map(\.name) == ["p-2", "p1"] && bench.database.count(.physicalPort) == 2)
+  }
+
   @Test("ports come and go at run time")
   func ports() throws {
     var bench = try bench()

@@ -18,10 +18,26 @@ extension ConfigurationLoader {
         reader.report(node.position, "peer-name needs a remote with TLS: ssl: or pssl:")
       }
     }
+    if let entry = section.entry("crl") {
+      let path = readPath(entry.value, "crl", reader)
+      if settings.tls == nil {
+        reader.report(entry.position, "crl needs private-key, certificate and ca-certificate, too")
+      } else if nodes.isEmpty {
+        reader.report(
+          entry.position,
+          """
+          crl needs remotes: ovsdb-server cannot check revocation lists; leave crl out, or run the database elsewhere and name it in \
+          remotes
+          """)
+      }
+      settings.tls?.crlPath = path
+    }
     if !areFilesGiven, let (node, remote) = zip(nodes, settings.remotes).first(where: { $1.usesTLS }) {
       reader.report(node.position, "\(remote) needs private-key, certificate and ca-certificate")
     }
     settings.inactivityProbeSeconds = section.integer("inactivity-probe-seconds", in: 0...3600) ?? settings.inactivityProbeSeconds
+    settings.maxBackoffSeconds = section.integer("max-backoff-seconds", in: 1...3600) ?? settings.maxBackoffSeconds
+    settings.dscp = section.integer("dscp", in: 0...63) ?? settings.dscp
     settings.staleHoldSeconds = section.integer("stale-hold", in: 0...86400) ?? settings.staleHoldSeconds
     if let node = section.node("tunnel-address"), let address = reader.address(node, "tunnel-address") {
       settings.tunnelAddress = address
@@ -48,9 +64,6 @@ extension ConfigurationLoader {
       }
       if remotes.contains(remote) { reader.report(node.position, "remote \(remote) is given twice") }
       remotes.append(remote)
-      if nodes.count > 1, remote.isPassive {
-        reader.report(node.position, "\(remote) must be the only remote: the server decides when it connects to us")
-      }
     }
     return remotes
   }
