@@ -34,7 +34,6 @@ class Certificates:
     def revoke(self, file, *names, by="ca", expired=False):
         """A revocation list of an authority, with these certificates."""
         self.path("index").write_text("")
-        self.path("number").write_text("01")
         common = ("openssl", "ca", "-config", self.path("ca.conf"), "-cert", self.path(f"{by}.pem"), "-keyfile", self.path(f"{by}.key"))
         for name in names:
             run(*common, "-revoke", self.path(f"{name}.pem"))

@@ -62,7 +62,6 @@ final class TestCertificates: Sendable {
   func revoke(_ certificates: [String], by authority: String, as name: String, isExpired: Bool = false) throws {
     let configuration = try String(contentsOfFile: file("\(certificates.first ?? "server").conf"), encoding: .utf8)
     try write("\(name).index", "")
-    try write("\(name).number", "01")
     try write(
       "\(name).conf",
       configuration.split(separator: "\n").map { $0.hasPrefix("database") ? "database = \(file("\(name).index"))" : String($0) }
