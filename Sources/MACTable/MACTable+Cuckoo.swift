@@ -45,7 +45,8 @@ extension MACTable {
   private func move(_ source: UInt32, to target: UInt32) {
     let value = value(source)
     let seen = memory.lastSeen[Int(source)].load(ordering: .relaxed)
-    publish(key(source), value, in: target, lastSeenSeconds: seen)
+    let since = memory.since[Int(source)].load(ordering: .relaxed)
+    publish(key(source), value, in: target, lastSeenSeconds: seen, since: since)
     let displacements = memory.displacements.pointee.load(ordering: .relaxed)
     memory.displacements.pointee.store(displacements &+ 1, ordering: .releasing)
     clear(source)

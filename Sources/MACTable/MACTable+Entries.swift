@@ -13,6 +13,8 @@ extension MACTable {
     public var moves: UInt8
     /// On the caller's monotonic clock. 0 for a static or controller entry that has sent no frame yet.
     public var lastSeenSeconds: UInt32
+    /// When it came to its place, in seconds since 1970; 0: not known.
+    public var sinceSeconds: UInt32 = 0
   }
 
   /// The next live entries, in no particular order. Any thread may call this at any time. An entry that is displaced between two
@@ -70,7 +72,8 @@ extension MACTable {
       guard lookup.isHit else { return nil }
       return Entry(
         key: key, location: lookup.location, type: lookup.type, moves: lookup.value.moves,
-        lastSeenSeconds: memory.lastSeen[Int(slot)].load(ordering: .relaxed))
+        lastSeenSeconds: memory.lastSeen[Int(slot)].load(ordering: .relaxed),
+        sinceSeconds: memory.since[Int(slot)].load(ordering: .relaxed))
     }
   }
 }

@@ -43,9 +43,10 @@ extension MACTable {
 
   /// Enters an address that was learned earlier, as it was. Readers know at once.
   ///
+  /// - Parameter since: when it came to its place, in seconds since 1970; 0: not known.
   /// - Precondition: domain and location are within the table's index spaces.
   public func restore(
-    _ key: MACKey, at location: MACLocation, moves: UInt8, lastSeenSeconds: UInt32, nowSeconds: UInt32
+    _ key: MACKey, at location: MACLocation, moves: UInt8, lastSeenSeconds: UInt32, since: UInt32 = 0, nowSeconds: UInt32
   ) -> RestoreOutcome {
     checkIndex(domain: key.domain)
     _ = ownerIndex(location)
@@ -58,7 +59,7 @@ extension MACTable {
     if policy.ageSeconds > 0, Int(idle) >= Int(policy.ageSeconds) { return .expired }
     if policy.limit > 0, memory.domainCounts[Int(key.domain) * 2] >= policy.limit { return .noRoom }
     guard usedCount < capacity, let slot = makeFreeSlot(reader.hash(key)) else { return .noRoom }
-    occupy(slot, key, makeValue(key, location, .learned, moves: moves), lastSeenSeconds: lastSeenSeconds)
+    occupy(slot, key, makeValue(key, location, .learned, moves: moves), lastSeenSeconds: lastSeenSeconds, since: since)
     return .restored
   }
 

@@ -27,8 +27,11 @@ extension MACTable {
   }
 
   /// Publishes an entry in a free slot. Readers rely on the order of the stores: see `MACTableReader`.
-  func publish(_ key: MACKey, _ value: MACValue, in slot: UInt32, lastSeenSeconds: UInt32) {
+  ///
+  /// - Parameter since: when it came to its place, in seconds since 1970.
+  func publish(_ key: MACKey, _ value: MACValue, in slot: UInt32, lastSeenSeconds: UInt32, since: UInt32) {
     memory.lastSeen[Int(slot)].store(lastSeenSeconds, ordering: .relaxed)
+    memory.since[Int(slot)].store(since, ordering: .relaxed)
     let word = reader.keyWord(slot)
     word[4].store(value.followingVersion(of: self.value(slot)).raw, ordering: .releasing)
     word[0].store(key.raw, ordering: .releasing)
@@ -56,9 +59,11 @@ extension MACTable {
   /// Adds a new entry to a free slot, its owner's list and the counts.
   ///
   /// The port's count goes up before readers can find the entry, so that every entry they find is counted.
-  func occupy(_ slot: UInt32, _ key: MACKey, _ value: MACValue, lastSeenSeconds: UInt32) {
+  ///
+  /// - Parameter since: when it came to its place, in seconds since 1970; nil: now.
+  func occupy(_ slot: UInt32, _ key: MACKey, _ value: MACValue, lastSeenSeconds: UInt32, since: UInt32? = nil) {
     append(slot, toList: listIndex(value))
-    publish(key, value, in: slot, lastSeenSeconds: lastSeenSeconds)
+    publish(key, value, in: slot, lastSeenSeconds: lastSeenSeconds, since: since ?? nowOnTheClock)
     memory.domainCounts[domainCountIndex(key, value)] += 1
     count(1, of: key, behind: value)
     usedCount += 1
@@ -80,6 +85,7 @@ extension MACTable {
     count(-1, of: key, behind: old)
     count(1, of: key, behind: new)
     append(slot, toList: listIndex(new))
+    if new.location != old.location { memory.since[Int(slot)].store(nowOnTheClock, ordering: .relaxed) }
     reader.keyWord(slot)[4].store(new.keepingVersion(of: old).raw, ordering: .releasing)
     noteChange()
     memory.domainCounts[domainCountIndex(key, new)] += 1

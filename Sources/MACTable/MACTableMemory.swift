@@ -56,6 +56,8 @@ struct MACTableMemory {
   /// Learned entries by port, for the workers.
   let portCounts: UnsafeMutablePointer<Atomic<UInt32>>
 
+  /// When a slot's entry came to its place, in seconds since 1970; 0: not known.
+  let since: UnsafeMutablePointer<Atomic<UInt32>>
   /// Neighbours of a slot in its owner's list.
   let previous: UnsafeMutablePointer<UInt32>
   let next: UnsafeMutablePointer<UInt32>
@@ -79,6 +81,7 @@ struct MACTableMemory {
     let domainGenerationsOffset = layout.reserve(Atomic<UInt32>.self, domainCount * 2)
     let ownerGenerationsOffset = layout.reserve(Atomic<UInt32>.self, ownerGenerationCount)
     let portCountsOffset = layout.reserve(Atomic<UInt32>.self, portCount)
+    let sinceOffset = layout.reserve(Atomic<UInt32>.self, slotCount)
     let previousOffset = layout.reserve(UInt32.self, slotCount)
     let nextOffset = layout.reserve(UInt32.self, slotCount)
     let listsOffset = layout.reserve(SlotList.self, ownerCount * 2)
@@ -102,6 +105,7 @@ struct MACTableMemory {
     ownerGenerations = (block + ownerGenerationsOffset)
       .bindMemory(to: Atomic<UInt32>.self, capacity: ownerGenerationCount)
     portCounts = (block + portCountsOffset).bindMemory(to: Atomic<UInt32>.self, capacity: portCount)
+    since = (block + sinceOffset).bindMemory(to: Atomic<UInt32>.self, capacity: slotCount)
     previous = (block + previousOffset)
       .initializeMemory(as: UInt32.self, repeating: SlotList.end, count: slotCount)
     next = (block + nextOffset).initializeMemory(as: UInt32.self, repeating: SlotList.end, count: slotCount)
@@ -134,7 +138,10 @@ struct MACTableMemory {
     changes.initialize(to: Atomic(0))
     ghosts.initialize(to: Atomic(0))
     overflow.initialize(to: Atomic(0))
-    for slot in 0..<slotCount { (lastSeen + slot).initialize(to: Atomic(0)) }
+    for slot in 0..<slotCount {
+      (lastSeen + slot).initialize(to: Atomic(0))
+      (since + slot).initialize(to: Atomic(0))
+    }
     for index in 0..<domainCount * 2 { (domainGenerations + index).initialize(to: Atomic(0)) }
     for index in 0..<ownerGenerationCount { (ownerGenerations + index).initialize(to: Atomic(0)) }
     for port in 0..<portCount { (portCounts + port).initialize(to: Atomic(0)) }

@@ -33,6 +33,27 @@ struct RestoreTests {
     #expect(table.count == 0)
   }
 
+  @Test("an entry knows since when it has been where it is: also after others have displaced it, and after a restart")
+  func since() throws {
+    let table = try MACTable(capacity: 4096, portCount: 4, vtepCount: 4, domainCount: 4)
+    func since(_ number: UInt64) -> UInt32? { table.account(of: key(number)).entry?.sinceSeconds }
+    table.events.setTime()
+    let begin = table.nowOnTheClock
+    #expect(table.restore(key(1), at: port, moves: 0, lastSeenSeconds: 5, since: 1_000_000, nowSeconds: 5) == .restored)
+    #expect(begin > 1_000_000)
+    // A full table: hardly an entry stays in its first slot.
+    for number in 2...4096 { _ = table.learn(key(UInt64(number)), at: port, nowSeconds: 5) }
+    #expect(table.learn(key(1), at: port, nowSeconds: 6) == .refreshed && since(1) == 1_000_000)
+    #expect(since(4000) == begin)
+    #expect(table.learn(key(1), at: vtep, nowSeconds: 7) == .moved && since(1) == begin)
+    // Who says so is another question.
+    #expect(table.restore(key(5000), at: port, moves: 0, lastSeenSeconds: 5, since: 1_000_000, nowSeconds: 5) == .noRoom)
+    table.remove(key(2))
+    #expect(table.restore(key(5000), at: port, moves: 0, lastSeenSeconds: 5, since: 1_000_000, nowSeconds: 5) == .restored)
+    try table.setStatic(key(5000), at: port, type: .static)
+    #expect(since(5000) == 1_000_000)
+  }
+
   @Test("what is past its age, known, or without room is left out")
   func leftOut() throws {
     table.configureDomain(1, ageSeconds: 300, limit: 2)

@@ -64,7 +64,8 @@ extension ControlState {
             return .noRoom
           }
           return table.restore(
-            key, at: location, moves: address.moves, lastSeenSeconds: address.lastSeenSeconds, nowSeconds: now)
+            key, at: location, moves: address.moves, lastSeenSeconds: address.lastSeenSeconds, since: address.since,
+            nowSeconds: now)
         }
       }
       for outcome in outcomes { result.count(outcome) }

@@ -97,7 +97,8 @@ extension RunningState {
         guard let vni = positions.vnis[entry.key.domain], let place = place(entry.location, &positions, &saved) else { continue }
         saved.addresses.append(
           SavedState.Address(
-            mac: entry.key.mac, vni: vni, place: place, lastSeenSeconds: entry.lastSeenSeconds, moves: entry.moves))
+            mac: entry.key.mac, vni: vni, place: place, lastSeenSeconds: entry.lastSeenSeconds, moves: entry.moves,
+            since: entry.sinceSeconds))
       }
     }
     for move in frozen {

@@ -19,10 +19,12 @@ public struct SavedStateError: Error, Equatable, CustomStringConvertible {
 
 extension SavedState {
   private static let magic = Array("vtepd-st".utf8)
-  private static let version: UInt32 = 1
+  /// Version 1 had no `since` with addresses; it is read, so that an upgrade forgets nothing.
+  private static let version: UInt32 = 2
+  private static let oldestVersion: UInt32 = 1
   private static let headerByteCount = 24
   /// Of an address.
-  private static let addressByteCount = 20
+  private static let addressByteCount = 24
 
   // -- writing -----------------------------------------------------------------------------------------------------------
 
@@ -97,6 +99,7 @@ extension SavedState {
       writer.put(UInt64(address.moves) << 48 | address.mac.bits)
       writer.put(UInt64(address.place) << 32 | UInt64(address.vni))
       writer.put(address.lastSeenSeconds)
+      writer.put(address.since)
     }
     writer.put(list: frozen) { writer, move in
       writer.put(move.mac.bits)
@@ -129,8 +132,9 @@ extension SavedState {
     guard Array(bytes[..<8]) == Self.magic else { throw SavedStateError(description: "it is no state that vtepd has saved") }
     var reader = StateReader(bytes, at: 8)
     let version = try reader.take(UInt32.self)
-    guard version == Self.version else {
-      throw SavedStateError(description: "it is in version \(version) of its form, and this vtepd reads version \(Self.version)")
+    guard (Self.oldestVersion...Self.version).contains(version) else {
+      throw SavedStateError(
+        description: "it is in version \(version) of its form, and this vtepd reads versions \(Self.oldestVersion) to \(Self.version)")
     }
     let checksum = try reader.take(UInt32.self)
     let length = try reader.take(UInt64.self)
@@ -140,11 +144,11 @@ extension SavedState {
     }
     guard try reader.text() == boot else { throw SavedStateError(description: "it is from before the host was started") }
     savedSeconds = try reader.take()
-    try readRest(&reader)
+    try readRest(&reader, version: version)
     guard reader.isAtEnd, isSound else { throw .nonsense }
   }
 
-  private mutating func readRest(_ reader: inout StateReader) throws(SavedStateError) {
+  private mutating func readRest(_ reader: inout StateReader, version: UInt32) throws(SavedStateError) {
     countingSinceSeconds = try reader.take()
     ports = try reader.list { (reader) throws(SavedStateError) in
       var port = Port(attachment: try reader.text(), traffic: try reader.traffic(), drops: try reader.counts())
@@ -182,7 +186,7 @@ extension SavedState {
       let (first, second) = (try reader.take(UInt64.self), try reader.take(UInt64.self))
       return Address(
         mac: MACAddress(bits: first & 0xffff_ffff_ffff), vni: UInt32(truncatingIfNeeded: second), place: UInt32(second >> 32),
-        lastSeenSeconds: try reader.take(), moves: UInt8(truncatingIfNeeded: first >> 48))
+        lastSeenSeconds: try reader.take(), moves: UInt8(truncatingIfNeeded: first >> 48), since: version > 1 ? try reader.take() : 0)
     }
     frozen = try reader.list { (reader) throws(SavedStateError) in
       Frozen(

@@ -4,8 +4,8 @@
 
 import Encap
 
-/// What one run of the daemon leaves to the next. All times are seconds of the host's monotonic clock, which goes on while no daemon runs and
-/// which no change of the date concerns; it begins anew when the host boots.
+/// What one run of the daemon leaves to the next. Times are seconds of the host's monotonic clock, which goes on while no daemon runs and
+/// which no change of the date concerns; it begins anew when the host boots. Only `since` is a date.
 public struct SavedState: Equatable, Sendable {
   /// Where an address was: a position in `ports` with a VLAN, or an address of a VTEP.
   enum Place: Hashable, Sendable {
@@ -23,6 +23,8 @@ public struct SavedState: Equatable, Sendable {
     var lastSeenSeconds: UInt32
     /// 255 means 255 or more.
     var moves: UInt8
+    /// When it came to its place, in seconds since 1970; 0: not known.
+    var since: UInt32 = 0
   }
 
   /// An address that moved too often.

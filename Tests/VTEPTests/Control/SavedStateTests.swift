@@ -54,6 +54,17 @@ struct SavedStateTests {
     SavedState.Address(mac: mac(number), vni: vni, place: place, lastSeenSeconds: lastSeen, moves: moves)
   }
 
+  @Test("since when an address has been at its place lives on")
+  func since() throws {
+    var saved = Self.state
+    saved.addresses[0].since = 1_700_000_000
+    #expect(try SavedState(bytes: saved.bytes(boot: "boot"), boot: "boot") == saved)
+    let effects = try RecordedEffects()
+    var state = try start(nil, effects)
+    _ = state.restore(saved)
+    #expect(entries(effects).first { $0.key.mac == Self.mac(1) }?.sinceSeconds == 1_700_000_000)
+  }
+
   // -- bytes -------------------------------------------------------------------------------------------------------------
 
   private static let bytes = state.bytes(boot: "boot")
@@ -71,6 +82,20 @@ struct SavedStateTests {
   func roundTrip() throws {
     #expect(try SavedState(bytes: Self.bytes, boot: "boot") == Self.state)
     #expect(try SavedState(bytes: SavedState().bytes(boot: ""), boot: "") == SavedState())
+  }
+
+  @Test("a state of the form before is read; it does not know since when addresses have been where they are")
+  func olderVersion() throws {
+    var state = Self.state
+    for index in state.addresses.indices { state.addresses[index].since = 0xdeca_fbad }
+    let mark = [0xad, 0xfb, 0xca, 0xde] as [UInt8]
+    var bytes: [UInt8] = []
+    for byte in state.bytes(boot: "boot") {
+      bytes.append(byte)
+      if bytes.suffix(4) == mark[...] { bytes.removeLast(4) }
+    }
+    bytes[8] = 1
+    #expect(try SavedState(bytes: SavedState.sealed(bytes), boot: "boot") == Self.state)
   }
 
   @Test("what was cut off at any place is refused")
@@ -91,8 +116,8 @@ struct SavedStateTests {
   @Test("another version, another boot and positions out of range are refused with the reason")
   func reasons() {
     var bytes = Self.bytes
-    bytes[8] = 2
-    #expect(refusal(bytes)?.contains("version 2") == true)
+    bytes[8] = 3
+    #expect(refusal(bytes)?.contains("version 3") == true)
     #expect(refusal(Self.bytes, boot: "another") == "it is from before the host was started")
     var state = Self.state
     state.addresses[0].place = 4
