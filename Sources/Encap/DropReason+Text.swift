@@ -50,6 +50,27 @@ extension DropReason {
     }
   }
 
+  /// Why `vtepctl trace` does not name this reason: it is no frame that is dropped for it, but something that happens to a frame, or what
+  /// a worker has left at a moment. Nil: trace names it.
+  public var untraceable: String? {
+    switch self {
+    case .puntRateLimit, .controlRateLimit, .hostRateLimit:
+      "each worker has a budget of its own for a moment; trace has a full one"
+    case .puntQueueFull: "it depends on how many control frames wait at that moment"
+    case .puntTapDown: "it happens behind the worker, when the frame reaches the tap"
+    case .puntNotControl: "such a frame comes from the host through a punt tap, not from a port"
+    case .neighborUnresolved: "it happens when the time is up; trace says that the frame is held, and for which next hop"
+    case .holdQueueFull: "it depends on how many frames wait in the worker; trace says that the frame is held"
+    case .heldTargetGone: "it happens when the configuration changes while the frame waits; trace says that the frame is held"
+    case .transmitFull, .guestRingFull: "it depends on how full the queue is when the frame comes to it"
+    case .noBuffers: "it depends on how many buffers are free at that moment"
+    case .noHeadroom: "it depends on the buffer that the device delivers; trace makes its own"
+    case .refusedByKernel: "only the kernel knows, when it gets the frame"
+    case .receiveFull: "no worker has seen such a frame"
+    default: nil
+    }
+  }
+
   private var text: (name: String, meaning: String) {
     switch self {
     case .runtFrame:

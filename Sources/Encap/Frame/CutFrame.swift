@@ -17,4 +17,20 @@ public enum CutFrame {
     default: nil
     }
   }
+
+  /// What a shared uplink's socket hands over of a packet to our UDP port: whole, or cut because of its MAC address. For dry runs, which
+  /// have no kernel that compares addresses.
+  ///
+  /// - Parameter mac: of the uplink.
+  public static func received(_ octets: [UInt8], at mac: MACAddress) -> [UInt8] {
+    guard octets.count >= 34 else { return octets }
+    if octets[0] & 1 == 0 {
+      let isForUs = octets.prefix(6).elementsEqual(mac.octets)
+      return isForUs ? octets : Array(octets.prefix(otherHostByteCount))
+    }
+    // RFC 1122 section 3.3.6.
+    let isIPv6 = octets[12] == 0x86 && octets[13] == 0xdd
+    let isToGroup = isIPv6 ? octets.count > 38 && octets[38] == 0xff : octets[30] >= 0xe0
+    return isToGroup ? octets : Array(octets.prefix(groupByteCount))
+  }
 }

@@ -1,5 +1,5 @@
-// CaptureTap: one capture as workers see it: what to take, and where to. Workers find all taps through `SharedState.captures`, as they
-// find the snapshot: replaced as a whole, and freed when no worker can hold the old ones any more.
+// CaptureTap: one capture as threads see it: what to take, and where to. They find all taps through `SharedState.captures`, as they
+// find the snapshot: replaced as a whole, and freed when no thread can hold the old ones any more.
 
 import Encap
 import MACTable
@@ -15,7 +15,7 @@ struct CaptureTap: @unchecked Sendable {
   var onlyDrops = false
   /// Most octets of a frame.
   var snapLength: UInt32 = 262_144
-  /// One for each worker.
+  /// One for each thread: workers, io-cores, the slow path.
   var rings: UnsafeMutablePointer<CaptureRing>
 }
 

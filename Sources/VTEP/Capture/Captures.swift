@@ -47,16 +47,17 @@ public struct CapturedFrame: Sendable {
 /// The captures of one data plane.
 final class Captures: Sendable {
   private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
-  let workers: Int
+  let threads: Int
   private let running = Mutex<[(id: UInt64, tap: CaptureTap)]>([])
 
-  init(shared: UnsafeMutablePointer<SharedState>, workers: Int) {
+  /// - Parameter threads: that have frames: workers, io-cores, and the slow path, whose rings are in this order.
+  init(shared: UnsafeMutablePointer<SharedState>, threads: Int) {
     self.shared = shared
-    self.workers = workers
+    self.threads = threads
     CycleClock.start()
   }
 
-  /// Shows a tap to the workers.
+  /// Shows a tap to the threads.
   ///
   /// - Returns: false: there are too many.
   func add(_ tap: CaptureTap, id: UInt64) -> Bool {
@@ -68,7 +69,7 @@ final class Captures: Sendable {
     }
   }
 
-  /// Afterwards no worker uses the tap any more.
+  /// Afterwards no thread uses the tap any more.
   func remove(id: UInt64) {
     running.withLock { running in
       running.removeAll { $0.id == id }
@@ -106,16 +107,16 @@ public final class Capture: Sendable {
   init(_ settings: CaptureSettings, port: PortIndex, _ captures: Captures) throws(VTEPError) {
     self.captures = captures
     self.settings = settings
-    rings = .allocate(capacity: captures.workers)
+    rings = .allocate(capacity: captures.threads)
     var count = 0
-    while count < captures.workers, let ring = CaptureRing() {
+    while count < captures.threads, let ring = CaptureRing() {
       (rings + count).initialize(to: ring)
       count += 1
     }
     ringCount = count
-    guard count == captures.workers else {
+    guard count == captures.threads else {
       throw VTEPError(
-        .environment, "capture", "no memory for its buffers", remedy: "free \(captures.workers * CaptureRing.byteCount >> 20) MiB")
+        .environment, "capture", "no memory for its buffers", remedy: "free \(captures.threads * CaptureRing.byteCount >> 20) MiB")
     }
     let tap = CaptureTap(
       filter: settings.filter.program, port: port, vni: settings.vni?.rawValue ?? DropContext.noVNI, onlyDrops: settings.onlyDrops,
@@ -140,10 +141,10 @@ public final class Capture: Sendable {
     }
   }
 
-  /// Frames that workers had to leave out.
+  /// Frames that threads had to leave out.
   public var missedCount: UInt64 { (0..<ringCount).reduce(0) { $0 &+ rings[$1].missed.value } }
 
-  /// Takes waiting frames, in the order of their times as far as all workers' have come. For one caller at a time.
+  /// Takes waiting frames, in the order of their times as far as all threads' have come. For one caller at a time.
   ///
   /// - Parameters:
   ///   - limit: most frames.

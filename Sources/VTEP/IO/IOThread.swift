@@ -13,6 +13,9 @@ struct IOThread: ~Copyable {
   private let frames: UnsafeMutablePointer<OpaquePointer?>
   private let sorted: UnsafeMutablePointer<OpaquePointer?>
   private let counts: UnsafeMutablePointer<Int>
+  /// Its number among the threads of captures.
+  private let captureRing: Int
+  private let captureBeginning: UnsafeMutableRawPointer
   /// It had a NIC's queue in the last round.
   private(set) var hasQueues = false
 
@@ -20,6 +23,8 @@ struct IOThread: ~Copyable {
     index = context.index
     shared = context.shared
     counters = context.counters
+    captureRing = Int(context.reader)
+    captureBeginning = .allocate(byteCount: CaptureLook.filterByteCount, alignment: 64)
     frames = .allocate(capacity: Limits.burst)
     sorted = .allocate(capacity: Limits.workers * Limits.burst)
     counts = .allocate(capacity: Limits.workers)
@@ -30,6 +35,7 @@ struct IOThread: ~Copyable {
     frames.deallocate()
     sorted.deallocate()
     counts.deallocate()
+    captureBeginning.deallocate()
   }
 
   /// One round: a burst from each queue of a NIC, and one from each ring of a worker that is sent by it. No reference to the snapshot
@@ -118,12 +124,15 @@ struct IOThread: ~Copyable {
     return kept
   }
 
+  @inline(never)
   private mutating func drop(_ batch: UnsafeMutablePointer<OpaquePointer?>, _ count: Int, port: PortIndex) {
     var byteCount: UInt64 = 0
+    let look = CaptureLook(
+      snapshot: Worker.current(shared), captures: shared.pointee.currentCaptures, beginning: captureBeginning, ring: captureRing)
     for position in 0..<count {
       let mbuf = Mbuf(batch[position].unsafelyUnwrapped)
       byteCount &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      counters.countDrop(mbuf, port: port, .receiveFull)
+      counters.countDrop(mbuf, port: port, .receiveFull, look)
     }
     cdpdk_mbuf_free_bulk(batch, UInt32(truncatingIfNeeded: count))
     counters.ports[Int(port)].addReceived(packets: UInt64(truncatingIfNeeded: count), bytes: byteCount)

@@ -71,9 +71,11 @@ public actor Reconciler {
     let (table, counters) = try await preparing.value.get()
     let saved = await loading?.value
     earlier = saved
-    let shared = try Self.makeSharedState(readers: dataplane.workers + dataplane.ioCores.count + 1)
+    // Workers and io-cores by their numbers, then the slow path and the dry worker.
+    let slowPathReader = dataplane.workers + dataplane.ioCores.count
+    let shared = try Self.makeSharedState(readers: slowPathReader + 2)
     self.shared = shared
-    captures = Captures(shared: shared, workers: dataplane.workers)
+    captures = Captures(shared: shared, threads: slowPathReader + 1)
     // Workers want a snapshot from the start.
     var publisher = SnapshotPublisher(shared: shared)
     publisher.publish(ForwardingModel(workers: dataplane.workers, ioCores: dataplane.ioCores.count))
@@ -91,9 +93,12 @@ public actor Reconciler {
     self.contexts = contexts
     let ioContexts = try Self.makeIOContexts(dataplane, shared)
     self.ioContexts = ioContexts
-    tracer = Tracer(beside: contexts[0], reader: UInt32(dataplane.workers + dataplane.ioCores.count), runtime: runtime)
+    tracer = Tracer(beside: contexts[0], reader: UInt32(slowPathReader + 1), runtime: runtime)
     let wakeEvent = contexts[0].pointee.wakeEvent
-    slowPath = try SlowPath(shared: shared, pool: runtime.pool, punts: queues.punts, injections: queues.injections, mailbox: mailbox) {
+    slowPath = try SlowPath(
+      shared: shared, reader: UInt32(slowPathReader), pool: runtime.pool, punts: queues.punts, injections: queues.injections,
+      mailbox: mailbox
+    ) {
       cdpdk_event_signal(wakeEvent)
     }
     bfd = try BFDService(

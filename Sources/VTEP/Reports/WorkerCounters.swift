@@ -131,14 +131,6 @@ struct WorkerCounters: @unchecked Sendable {
     vtepDrops + (Int(vtep) * DropReason.count + Int(reason.rawValue))
   }
 
-  /// Counts and keeps a frame that a thread other than a worker drops, and then frees.
-  func countDrop(_ mbuf: Mbuf, port: PortIndex, _ reason: DropReason) {
-    drop(port: port, reason).pointee.add(1)
-    let now = cdpdk_cycles()
-    guard droppedFrames.admits(reason, now: now) else { return }
-    droppedFrames.keep(mbuf, reason, port: port, vni: DropContext.noVNI, vtep: IPAddress(high: 0, low: 0), now: now)
-  }
-
   /// Frames that have come in at a NIC or tap and went on to the other.
   func hostFrames(port: PortIndex, _ kind: HostFrameClass) -> UnsafeMutablePointer<Counter> {
     hostFrames + (Int(port) * HostFrameClass.count + Int(kind.rawValue))

@@ -30,6 +30,9 @@ final class SlowPath: Sendable {
   let counters: WorkerCounters
   private let state = Mutex(State())
   private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
+  /// Its number among the readers of snapshots, and among the threads of captures.
+  private let reader: UInt32
+  private nonisolated(unsafe) let captureBeginning: UnsafeMutableRawPointer
   private nonisolated(unsafe) let pool: OpaquePointer
   /// One from each worker.
   private let punts: [SlowPathRing]
@@ -44,12 +47,16 @@ final class SlowPath: Sendable {
   private static let reserve = SlowPathRing.capacity / 4
   private static let slotMilliseconds: Int32 = 50
 
+  /// - Parameter reader: a number for RCU that no other thread has.
   init(
-    shared: UnsafeMutablePointer<SharedState>, pool: OpaquePointer, punts: [SlowPathRing], injections: SlowPathRing,
+    shared: UnsafeMutablePointer<SharedState>, reader: UInt32, pool: OpaquePointer, punts: [SlowPathRing], injections: SlowPathRing,
     mailbox: Mailbox, wakeWorker: @escaping @Sendable () -> Void
   ) throws(VTEPError) {
     counters = try WorkerCounters()
     self.shared = shared
+    self.reader = reader
+    captureBeginning = .allocate(byteCount: CaptureLook.filterByteCount, alignment: 64)
+    cdpdk_rcu_register(shared.pointee.rcu, reader)
     self.pool = pool
     self.punts = punts
     self.injections = injections
@@ -141,9 +148,18 @@ final class SlowPath: Sendable {
     guard let raw = item.mbuf else { return }
     let mbuf = Mbuf(raw)
     if tap?.write(mbuf.start, byteCount: mbuf.byteCount) != true {
-      counters.countDrop(mbuf, port: item.port, .puntTapDown)
+      countDrop(mbuf, port: item.port, .puntTapDown)
     }
     mbuf.free()
+  }
+
+  /// A reader of the snapshot for as long as that takes.
+  private func countDrop(_ mbuf: Mbuf, port: PortIndex, _ reason: DropReason) {
+    cdpdk_rcu_online(shared.pointee.rcu, reader)
+    let look = CaptureLook(
+      snapshot: Worker.current(shared), captures: shared.pointee.currentCaptures, beginning: captureBeginning, ring: Int(reader))
+    counters.countDrop(mbuf, port: port, reason, look)
+    cdpdk_rcu_offline(shared.pointee.rcu, reader)
   }
 
   /// Only a frame with the token came from the port, so that a guest cannot cause another guest's port to be shut.
@@ -171,7 +187,7 @@ final class SlowPath: Sendable {
           break
         }
         guard !ControlFrame.isGeneralTraffic(mbuf.bytes) else {
-          counters.countDrop(mbuf, port: port, .puntNotControl)
+          countDrop(mbuf, port: port, .puntNotControl)
           mbuf.free()
           continue
         }

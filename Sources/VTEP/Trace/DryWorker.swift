@@ -34,6 +34,8 @@ final class DryWorker {
   private var generation: UInt64 = 0
   /// Of the ports in `view`, those with an egress limit.
   private var limitedPorts: [PortIndex] = []
+  /// Those whose frames a socket's filter has seen.
+  private var sharedUplinks: [PortIndex] = []
   var worker: Worker
 
   /// Of all, for the names of their rings.
@@ -111,7 +113,7 @@ final class DryWorker {
     cdpdk_rcu_online(real.pointee.rcu, reader)
     defer { cdpdk_rcu_offline(real.pointee.rcu, reader) }
     look(at: Worker.current(real))
-    guard let mbuf = buffer(of: octets, view.pointee.ports + Int(port)) else {
+    guard let mbuf = buffer(of: received(octets, at: port), view.pointee.ports + Int(port)) else {
       throw VTEPError(.environment, "trace", "no packet buffer for a frame of \(octets.count) octets", remedy: "raise dataplane.memory-mb")
     }
     return run(mbuf, octets, at: port, now: now)
@@ -144,7 +146,9 @@ final class DryWorker {
     view.initialize(to: snapshot.pointee)
     ports.update(from: snapshot.pointee.ports, count: Limits.ports)
     limitedPorts = []
+    sharedUplinks = []
     for index in 0..<Limits.ports where ports[index].isAttached {
+      if ports[index].isUnderlay, [.packetSocket, .xdp].contains(ports[index].kind) { sharedUplinks.append(PortIndex(index)) }
       ports[index].kind = .recorder
       if ports[index].features.contains(.limitsEgress) { limitedPorts.append(PortIndex(index)) }
     }
@@ -168,6 +172,13 @@ final class DryWorker {
   /// Storm control of the domain that a frame has been found to belong to.
   func imitateLimits(of domain: DomainIndex) {
     shared.pointee.stormStates[Int(domain)].imitate(real.pointee.stormStates + Int(domain))
+  }
+
+  /// What the kernel would hand over: a packet that is not for a shared uplink's MAC address is cut.
+  private func received(_ octets: [UInt8], at port: PortIndex) -> [UInt8] {
+    let entry = worker.snapshot.pointee.ports + Int(port)
+    guard entry.pointee.isUnderlay, sharedUplinks.contains(port) else { return octets }
+    return CutFrame.received(octets, at: entry.pointee.mac)
   }
 
   /// The frame in buffers, as a driver of the port would fill them.

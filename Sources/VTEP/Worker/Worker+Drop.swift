@@ -34,7 +34,7 @@ extension Worker {
     counters.drop(port: port, reason).pointee.add(count)
     var context = context
     let entry = snapshot.pointee.ports + Int(port)
-    if context.domain == .absent && !entry.pointee.isUnderlay { context.domain = domain(ofFrame: mbuf, at: entry) }
+    if context.domain == .absent && !entry.pointee.isUnderlay { context.domain = snapshot.domain(ofFrame: mbuf, at: entry) }
     if context.domain != .absent { counters.drop(domain: context.domain, reason).pointee.add(count) }
     if Int(context.vtep) < Limits.vteps { counters.drop(vtep: context.vtep, reason).pointee.add(count) }
     if captures != nil { captureDrop(mbuf, port: port, reason, context) }
@@ -63,26 +63,28 @@ extension Worker {
     counters.droppedFrames.keep(mbuf, reason, port: port, vni: vni, vtep: vtep, now: nowCycles)
   }
 
+  /// What is known about a frame that is on its way to a local binding.
+  mutating func dropContext(_ target: LocalTarget) -> DropContext {
+    let port = snapshot.pointee.ports + Int(target.port)
+    let domain = target.vlan == 0 ? port.pointee.untaggedDomain : port.pointee.vlanDomains?[Int(target.vlan)]
+    return DropContext(domain: domain ?? .absent)
+  }
+}
+
+extension UnsafePointer<ForwardingSnapshot> {
   /// The domain of a frame as it is on a local port; absent: it belongs to no binding.
-  mutating func domain(ofFrame mbuf: Mbuf, at port: UnsafePointer<PortEntry>) -> DomainIndex {
+  func domain(ofFrame mbuf: Mbuf, at port: UnsafePointer<PortEntry>) -> DomainIndex {
     if let frame = EthernetView(mbuf.bytes), frame.isTagged {
       if let map = port.pointee.vlanDomains, port.pointee.takesTag(frame.etherType), map[Int(frame.vlanID)] != .absent {
         return map[Int(frame.vlanID)]
       }
       // A tag that names a VLAN belongs to the untagged binding only where that carries tags.
       if frame.vlanID != 0, port.pointee.untaggedDomain != .absent,
-        !snapshot.pointee.domains[Int(port.pointee.untaggedDomain)].carriesInnerVLAN
+        !pointee.domains[Int(port.pointee.untaggedDomain)].carriesInnerVLAN
       {
         return .absent
       }
     }
     return port.pointee.untaggedDomain
-  }
-
-  /// What is known about a frame that is on its way to a local binding.
-  mutating func dropContext(_ target: LocalTarget) -> DropContext {
-    let port = snapshot.pointee.ports + Int(target.port)
-    let domain = target.vlan == 0 ? port.pointee.untaggedDomain : port.pointee.vlanDomains?[Int(target.vlan)]
-    return DropContext(domain: domain ?? .absent)
   }
 }

@@ -174,7 +174,7 @@ struct Worker: ~Copyable {
     uplinkLoads = .allocate(capacity: Limits.ports)
     uplinkLoads.initialize(repeating: UplinkLoad(), count: Limits.ports)
     for port in 0..<Limits.ports { HostFrameClass.refill(hostBudgets + port * HostFrameClass.count) }
-    captureBeginning = .allocate(byteCount: Self.filterByteCount, alignment: 8)
+    captureBeginning = .allocate(byteCount: CaptureLook.filterByteCount, alignment: 8)
     held = HeldFrames()
     verified = .allocate(capacity: Self.verifiedCount)
     verified.initialize(repeating: 0, count: Self.verifiedCount)
@@ -233,7 +233,7 @@ struct Worker: ~Copyable {
   /// - Returns: the number of packets received.
   mutating func runOnce() -> Int {
     snapshot = Self.current(shared)
-    captures = UnsafePointer(bitPattern: shared.pointee.captures.load(ordering: .acquiring))
+    captures = shared.pointee.currentCaptures
     if snapshot.pointee.generation != generation {
       generation = snapshot.pointee.generation
       if !held.isEmpty { releaseHeldFrames() }

@@ -8,7 +8,8 @@ extension DropReason {
     let rows = allCases.map { reason in
       let other = reason.descriptionUnderController
       let more = other == reason.description ? "" : "<br>Under a controller: \(cell(other))"
-      return "| `\(reason.name)` | \(cell(reason.description))\(more) |\n"
+      let untraced = reason.untraceable.map { "<br>`trace` does not name it: \(cell($0))" } ?? ""
+      return "| `\(reason.name)` | \(cell(reason.description))\(more)\(untraced) |\n"
     }
     return "| reason | what happened; what to do |\n|---|---|\n" + rows.joined()
   }

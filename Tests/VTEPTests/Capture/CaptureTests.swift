@@ -14,7 +14,7 @@ extension DataplaneTests {
     private static let names = CaptureNames(ports: Dictionary(uniqueKeysWithValues: Place.allCases.map { ($0.rawValue, "\($0)") }))
 
     private func capture(_ plane: DataplaneFixture, _ filter: String = "", port: Place? = nil) throws -> Capture {
-      let captures = Captures(shared: plane.test.shared, workers: TestRuntime.workers)
+      let captures = Captures(shared: plane.test.shared, threads: TestRuntime.workers)
       return try Capture(CaptureSettings(filter: try PacketFilter(filter)), port: port?.rawValue ?? .absent, captures)
     }
 
@@ -70,7 +70,7 @@ extension DataplaneTests {
     @Test("only what was asked for")
     func filters() throws {
       try DataplaneFixture.run { plane in
-        let captures = Captures(shared: plane.test.shared, workers: TestRuntime.workers)
+        let captures = Captures(shared: plane.test.shared, threads: TestRuntime.workers)
         func start(
           _ filter: String, port: Place? = nil, vni: UInt32? = nil, onlyDrops: Bool = false, snapLength: Int = 2000
         ) throws -> Capture {

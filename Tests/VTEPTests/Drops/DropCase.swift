@@ -120,6 +120,19 @@ struct DropCase: CustomTestStringConvertible, Sendable {
     return frame
   }
 
+  /// What `vtepctl trace` finds out about the frame; with what a driver says about it, `trace --live`.
+  func dryRun(_ plane: DataplaneFixture) throws -> DryRun {
+    let dry = try DryWorker(
+      beside: DataplaneFixture.context(0, plane.test, plane.table.reader, plane.test.shared), reader: UInt32(TestRuntime.workers),
+      runtime: plane.test.runtime)
+    let frame = arrival(plane)
+    guard case .plain = frame.received else {
+      let copy = MemoryPort.buffer(of: frame.bytes, segments: frame.segments, as: frame.received, pool: plane.test.runtime.pool)
+      return dry.run(copy: Mbuf(copy), at: frame.place.rawValue)
+    }
+    return try dry.run(frame.bytes, at: frame.place.rawValue, now: plane.worker.nowCycles)
+  }
+
   /// Forgets what has happened.
   func clear(_ plane: DataplaneFixture) {
     plane.run()

@@ -1,4 +1,4 @@
-// Every drop reason has a frame that is dropped for it: one counter moves by one, and the frame is kept.
+// Every drop reason has a frame that is dropped for it: trace names it, one counter moves by one, and the frame is kept.
 
 import CDPDK
 import Encap
@@ -49,6 +49,35 @@ extension DataplaneTests {
         // Whole, without its tag, or from the inside of a packet: the end of what is kept is somewhere in it.
         #expect(arrival.bytes.hex.contains(Array(frame.octets.suffix(16)).hex))
       }
+    }
+
+    @Test("trace names it first, or does not and the reference says why", arguments: DropCase.all)
+    func isTraced(_ drop: DropCase) throws {
+      try DataplaneFixture.run(drop.family, drop.attachment) { plane in
+        defer { drop.clear(plane) }
+        try drop.begin(plane)
+        let run = try drop.dryRun(plane)
+        let report = try RunningState(plane).report(on: run)
+        let result = try #require(report.stages.last)
+        guard drop.reason.untraceable == nil else {
+          #expect(run.drops.isEmpty && report.outcome != .dropped, "trace says more than the reference: \(report.summary)")
+          return
+        }
+        #expect(run.drops == [DryRun.Drop(port: drop.counted.rawValue, reason: drop.reason, count: 1)])
+        #expect(report.drops.map(\.reason) == [drop.reason] && report.drops.map(\.place) == ["\(drop.counted)"])
+        #expect(
+          result.name == .result && result.text.contains("dropped: \(drop.reason.name), counted at \(drop.counted)"), "\(result.text)")
+        #expect(report.outcome == .dropped)
+        // What trace has said is what happens, and nothing of it has happened yet.
+        #expect(plane.deltas.drops.isEmpty)
+        _ = drop.drop(plane)
+        #expect(plane.deltas.drops == [drop.counted: [drop.reason: 1]])
+      }
+    }
+
+    @Test("reasons that only a real kernel gives, or the slow path, are not traced", arguments: DropReason.allCases)
+    func untraced(_ reason: DropReason) {
+      if Self.ofKernels[reason] != nil || Self.ofSlowPath.contains(reason) { #expect(reason.untraceable != nil) }
     }
 
     @Test("the frame's VNI and VTEP are kept, and counted, where they are known")
@@ -150,15 +179,23 @@ extension DataplaneTests {
       try DataplaneFixture.run { plane in
         let test = plane.test
         let slowPath = try SlowPath(
-          shared: test.shared, pool: test.runtime.pool, punts: test.punts, injections: test.injections, mailbox: Mailbox(), wakeWorker: {})
+          shared: test.shared, reader: UInt32(TestRuntime.workers + 1), pool: test.runtime.pool, punts: test.punts,
+          injections: test.injections, mailbox: Mailbox(), wakeWorker: {})
         plane.set(.puntsControl, .vm1)
+        let captures = Captures(shared: test.shared, threads: TestRuntime.workers + 2)
+        let settings = CaptureSettings(filter: try PacketFilter("ether dst 01:80:c2:00:00:0e"), vni: Topology.vni, onlyDrops: true)
+        let capture = try Capture(settings, port: .absent, captures)
+        defer { capture.stop() }
         let frame = Frame.udp(from: DropCase.one, to: MACAddress(bits: 0x0180_c200_000e))
         plane.send(frame, from: .vm1)
         plane.expect()
         slowPath.takePunts()
         #expect(slowPath.counters.drop(port: Place.vm1.rawValue, .puntTapDown).pointee.value == 1)
         let kept = try #require(slowPath.counters.droppedFrames.frames(.puntTapDown).first)
-        #expect(kept.octets == frame && kept.port == Place.vm1.rawValue)
+        #expect(kept.octets == frame && kept.port == Place.vm1.rawValue && kept.vni == Topology.vni)
+        let names = CaptureNames(ports: [Place.vm1.rawValue: "vm1"])
+        let captured = capture.take(limit: 9, byteLimit: 9999, names: names)
+        #expect(captured.map(\.octets) == [frame] && captured.map(\.reason) == [.puntTapDown] && captured.map(\.port) == ["vm1"])
       }
     }
   }

@@ -49,8 +49,8 @@ final class TestRuntime {
   }
 
   static func sharedState() throws -> UnsafeMutablePointer<SharedState> {
-    // One more for a dry worker.
-    guard let rcu = cdpdk_rcu_create(UInt32(workers + 1)) else { throw VTEPError(.environment, "RCU state", "out of memory") }
+    // Two more: for a dry worker and the slow path.
+    guard let rcu = cdpdk_rcu_create(UInt32(workers + 2)) else { throw VTEPError(.environment, "RCU state", "out of memory") }
     let shared = UnsafeMutablePointer<SharedState>.allocate(capacity: 1)
     shared.initialize(to: SharedState(learnerEvent: cdpdk_event_create(), rcu: rcu))
     return shared

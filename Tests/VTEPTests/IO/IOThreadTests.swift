@@ -99,6 +99,10 @@ extension DataplaneTests {
       try run(rings: count) { scene in
         let arp = Frame.arpRequest(from: source, target: 1)
         let before = scene.dropped
+        // A worker, this io-core, the slow path.
+        let settings = CaptureSettings(filter: try PacketFilter("udp port 1007"), onlyDrops: true)
+        let capture = try Capture(settings, port: Place.uplink.rawValue, Captures(shared: scene.shared, threads: 3))
+        defer { capture.stop() }
         // All of one flow, whose ring is found out.
         for sequence in 0..<1000 {
           scene.nic.put(flow(7, sequence))
@@ -106,6 +110,10 @@ extension DataplaneTests {
         }
         let ring = (0..<count).first { cdpdk_packets_room(scene.rings.pairs[$0].toWorker) < 1023 } ?? 0
         #expect(scene.dropped - before == 1000 - (1023 - 128))
+        // What is dropped here is in captures, like all drops.
+        let captured = capture.take(limit: .max, byteLimit: .max, names: CaptureNames(ports: [Place.uplink.rawValue: "nic"]))
+        #expect(captured.map(\.octets) == ((1023 - 128)..<1000).map { flow(7, $0) })
+        #expect(captured.allSatisfy { $0.reason == .receiveFull && $0.port == "nic" && $0.direction == .dropped })
         for _ in 0..<100 {
           scene.nic.put(arp)
           scene.run()
@@ -196,6 +204,7 @@ private final class Scene {
   let nic: MemoryPort
   let rings: RingDevice
   let pool: OpaquePointer
+  let shared: UnsafeMutablePointer<SharedState>
   private let counters: WorkerCounters
   private var thread: IOThread
 
@@ -205,7 +214,7 @@ private final class Scene {
     self.counters = counters
     let test = try TestRuntime.shared()
     pool = test.runtime.pool
-    let shared = try TestRuntime.sharedState()
+    shared = try TestRuntime.sharedState()
     var publisher = SnapshotPublisher(shared: shared)
     var model = ForwardingModel(workers: 1)
     let place = Placement.Queue(worker: 0, socket: nil, reason: "", crossesSockets: false)

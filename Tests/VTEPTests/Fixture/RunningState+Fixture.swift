@@ -1,0 +1,31 @@
+// RunningState+Fixture: what reports would know of a data-plane fixture: its ports and uplinks are called by their places.
+
+import Encap
+import MACTable
+
+@testable import VTEP
+
+extension RunningState {
+  init(_ plane: DataplaneFixture) throws {
+    let test = plane.test
+    var ports: [String: Port] = [:]
+    var underlay = UnderlayState()
+    for place in Place.allCases {
+      if place.isUplink {
+        underlay.devices.append(UnderlayDevice(name: "\(place)", portIndex: place.rawValue))
+        continue
+      }
+      var record = PortRecord(settings: PortSettings(name: "\(place)", kind: .tap, device: "\(place)"), index: place.rawValue)
+      record.bound = [plane.attachment.vlan: Topology.domain]
+      ports["\(place)"] = Port(record)
+    }
+    let learner = Learner(
+      table: plane.table, shared: test.shared, rings: test.learnRings, reportUnknownVTEP: { _ in }, reportMove: { _ in })
+    self.init(
+      configuration: DesiredState(underlay: Topology.settings()), dataplane: DataplaneSettings(), runtime: test.runtime,
+      placement: Placement(workers: 1), placedQueues: [:], ports: ports,
+      domains: [Topology.vni: DomainRecord(index: Topology.domain), Topology.otherVNI: DomainRecord(index: Topology.otherDomain)],
+      underlay: underlay, model: plane.model, baselines: CounterBaselines(), tunnels: [:], ticks: 0, puntFaults: [:], preparations: [:],
+      activity: [], contexts: [], ioContexts: [], counters: [test.counters[0]], learner: learner, watchdog: Watchdog([], learner.events))
+  }
+}
