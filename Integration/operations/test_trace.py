@@ -44,7 +44,7 @@ def pcapng(path, *packets):
 
 def is_armed(session):
     try:
-        session("trace.live.end", trace=session("trace.live.start", src_mac="02:00:00:00:99:98", count=1)["trace"])
+        session("trace.live.next", stop=True, trace=session("trace.live.start", filter="ether src 02:00:00:00:99:98", count=1)["trace"])
         return False
     except AssertionError as error:
         assert "another one is running" in str(error)
@@ -141,6 +141,11 @@ def test_from_a_vtep(lab):
     assert again["sent"] == answer["sent"]
     answer, stages = trace(daemon, "--outer", outer(77))
     assert [row["reason"] for row in answer["drops"]] == ["unknown-vni"] and stages["bind"]["facts"]["vni"] == 77
+    # What the kernel hands over of a packet that is not for the uplink's MAC address.
+    mac = site.hosts[0].namespace.mac("u0")
+    for other, reason in [("02:00:00:00:99:99", "outer-mac-other-host"), ("01:00:5e:01:01:01", "outer-mac-group")]:
+        answer, _ = trace(daemon, "--outer", outer(VNI).replace(mac.replace(":", ""), other.replace(":", ""), 1))
+        assert [row["reason"] for row in answer["drops"]] == [reason]
     answer, _ = trace(daemon, "--from-vtep", kernel.ipv4, "--vni", 77, frame.hex())
     assert [row["reason"] for row in answer["drops"]] == ["unknown-vni"]
     answer, _ = trace(daemon, "--from-vtep", kernel.ipv4, "--vni", VNI, udp_flow(vm1.mac, vm2.mac, 3).hex())
@@ -244,13 +249,21 @@ def test_live_frames(lab):
     for row in live(lambda: raw.send(known), "--port", "vm1", "--dst-mac", vm2.mac):
         assert row["happened"] == "sent 1 by u0" and row["agrees"] and row["trace"]["outcome"] == "sent"
         assert row["trace"]["stages"][0]["facts"]["port_destination"] == 7
+    # By libpcap's language, beside frames that do not match it; a packet matches by what is inside.
+    other = udp_flow(vm1.mac, vm2.mac, 9, 200)
+    for row in live(lambda: (raw.send(known), raw.send(other)), "udp", "src", "port", "1033", "--port", "vm1"):
+        assert row["trace"]["stages"][0]["facts"]["port_source"] == 1033
+    back = vm2.namespace.raw_socket("eth0", receive=False)
+    for row in live(lambda: back.send(udp_flow(vm2.mac, vm1.mac, 8, 90)), "udp src port 1032", "--port", "u0", count=2):
+        assert row["happened"] == "sent 1 by vm1"
+    with pytest.raises(Refused, match=r"filter: .*syntax error.*pcap-filter"):
+        daemon.ctl("trace", "--live", "udp", "prot", "9")
     # Dropped: a VLAN that is not bound.
     lost = tagged(known, 77)
     for row in live(lambda: raw.send(lost), "--port", "vm1", "--src-mac", vm1.mac):
         assert row["happened"] == "dropped: vlan-not-bound" and row["agrees"]
         assert [drop["reason"] for drop in row["trace"]["drops"]] == ["vlan-not-bound"]
     # From the overlay.
-    back = vm2.namespace.raw_socket("eth0", receive=False)
     for row in live(lambda: back.send(udp_flow(vm2.mac, vm1.mac, 8, 90)), "--vni", VNI, "--src-mac", vm2.mac):
         assert row["happened"] == "sent 1 by vm1" and row["agrees"] and row["trace"]["stages"][0]["stage"] == "outer"
     assert vm1.ping(vm2.ipv4, 10) == 10
@@ -262,7 +275,7 @@ def test_live_frames(lab):
         end_process(ping)
     # One at a time; one that nobody asks for any more ends by itself.
     session = ControlSession(daemon)
-    number = session("trace.live.start", src_mac="02:00:00:00:99:99", count=1)["trace"]
+    number = session("trace.live.start", filter="ether src 02:00:00:00:99:99", count=1)["trace"]
     with pytest.raises(Refused, match="another one is running"):
         daemon.ctl("trace", "--live")
     assert session("trace.live.next", trace=number) == {"frames": [], "done": False}

@@ -30,7 +30,7 @@ public struct Explanation: Codable, Equatable, Sendable {
     public var type: MACTableRow.Kind
     /// `port NAME`, `port NAME vlan N`, `vtep ADDRESS` or `vteps ADDRESS …`.
     public var place: String
-    /// Since when, in seconds since 1970; nil: longer than `oldest_event`.
+    /// Since when, in seconds since 1970; nil: an earlier version of vtepd did not note it.
     @Nullable public var since: UInt32?
     /// Seconds since it was last seen; nil: it does not age.
     @Nullable public var ageSeconds: UInt32?
@@ -112,15 +112,15 @@ public struct Explanation: Codable, Equatable, Sendable {
   public var past: [Past]
   /// The events about it that are still kept, the latest first, 16 at most.
   public var events: [EventRow]
-  /// When the oldest event happened that is still kept, in seconds since 1970.
-  @Nullable public var oldestEvent: UInt32?
   /// What keeps it from being learned, one sentence each.
   public var limits: [String]
   public var outcomes: [Outcome]
+  /// Bindings of which nothing is said in `outcomes`, since there are so many: `from_port` names one.
+  public var omittedOutcomes: Int
 
   public init(
     vni: UInt32, mac: String, entry: Entry?, frozen: MACMoveRow?, sources: [Source], past: [Past], events: [EventRow],
-    oldestEvent: UInt32?, limits: [String], outcomes: [Outcome]
+    limits: [String], outcomes: [Outcome], omittedOutcomes: Int
   ) {
     self.vni = vni
     self.mac = mac
@@ -129,14 +129,13 @@ public struct Explanation: Codable, Equatable, Sendable {
     self.sources = sources
     self.past = past
     self.events = events
-    self.oldestEvent = oldestEvent
     self.limits = limits
     self.outcomes = outcomes
+    self.omittedOutcomes = omittedOutcomes
   }
 
   enum CodingKeys: String, CodingKey {
-    case vni, mac, entry, frozen, sources, past, events
-    case oldestEvent = "oldest_event"
-    case limits, outcomes
+    case vni, mac, entry, frozen, sources, past, events, limits, outcomes
+    case omittedOutcomes = "omitted_outcomes"
   }
 }

@@ -1,5 +1,5 @@
 // FrameLayer: a frame in words, header by header: Ethernet, VLAN tags, ARP, IPv4, IPv6, TCP, UDP, ICMP, and VXLAN with the frame inside.
-// For people and scripts, in vtepctl; forwarding has its own parsers. Headers may be cut short or contradict each other: what can be read is told.
+// For people and scripts (`show drops --frames`, `trace`); forwarding has its own parsers. Headers may be cut short or contradict each other: what can be read is told.
 
 import Glibc
 
@@ -9,8 +9,10 @@ public struct FrameLayer: Codable, Equatable, Sendable {
   public var name: String
   /// In one line.
   public var text: String
-  /// By name: addresses, ports, flags.
+  /// By name: addresses, ports, flags. Numbers are decimal, or hexadecimal behind `0x`.
   public var fields: [String: String]
+  /// Octets of the frame in front of it.
+  public var offset: Int
 
   /// The headers of a frame, outermost first.
   ///
@@ -40,12 +42,12 @@ private struct Dissection {
   private mutating func has(_ count: Int, at offset: Int, _ name: String) -> Bool {
     guard octets.count < offset + count else { return true }
     let left = max(octets.count - offset, 0)
-    add(name, "cut short: \(left) of \(count) octets", [:])
+    add(name, "cut short: \(left) of \(count) octets", [:], at: offset)
     return false
   }
 
-  private mutating func add(_ name: String, _ text: String, _ fields: [String: String]) {
-    layers.append(FrameLayer(name: name, text: text, fields: fields))
+  private mutating func add(_ name: String, _ text: String, _ fields: [String: String], at offset: Int) {
+    layers.append(FrameLayer(name: name, text: text, fields: fields, offset: offset))
   }
 
   private func number(_ offset: Int, _ count: Int) -> UInt32 { octets[offset..<offset + count].reduce(0) { $0 << 8 | UInt32($1) } }
@@ -74,7 +76,7 @@ private struct Dissection {
     var offset = start + 14
     add(
       name, "\(mac(start + 6)) > \(mac(start)), \(Self.typeName(type))",
-      ["source": mac(start + 6), "destination": mac(start), "type": Self.hex(type, digits: 4)])
+      ["source": mac(start + 6), "destination": mac(start), "type": Self.hex(type, digits: 4)], at: start)
     while type == 0x8100 || type == 0x88a8 {
       guard has(4, at: offset, "VLAN") else { return }
       let tag = number(offset, 2)
@@ -82,7 +84,8 @@ private struct Dissection {
       let drop = tag & 0x1000 != 0 ? ", drop eligible" : ""
       add(
         "VLAN", "\(tag & 0xfff), priority \(tag >> 13)\(drop), TPID \(Self.hex(type, digits: 4)), \(Self.typeName(inner))",
-        ["vlan": "\(tag & 0xfff)", "priority": "\(tag >> 13)", "tpid": Self.hex(type, digits: 4), "type": Self.hex(inner, digits: 4)])
+        ["vlan": "\(tag & 0xfff)", "priority": "\(tag >> 13)", "tpid": Self.hex(type, digits: 4), "type": Self.hex(inner, digits: 4)],
+        at: offset)
       type = inner
       offset += 4
     }
@@ -113,7 +116,7 @@ private struct Dissection {
   private mutating func arp(at start: Int) {
     guard has(28, at: start, "ARP") else { return }
     guard number(start, 4) == 0x0001_0800, number(start + 4, 2) == 0x0604 else {
-      add("ARP", "not for IPv4 on Ethernet", [:])
+      add("ARP", "not for IPv4 on Ethernet", [:], at: start)
       return
     }
     let operation = number(start + 6, 2)
@@ -128,7 +131,7 @@ private struct Dissection {
       "ARP", text,
       [
         "operation": "\(operation)", "sender_mac": mac(start + 8), "sender": sender, "target_mac": mac(start + 18), "target": target,
-      ])
+      ], at: start)
   }
 
   // -- IP -----------------------------------------------------------------------------------------------------------------
@@ -152,8 +155,8 @@ private struct Dissection {
       [
         "source": source, "destination": destination, "protocol": "\(protocolNumber)", "ttl": "\(octets[start + 8])",
         "tos": "\(octets[start + 1])", "length": "\(number(start + 2, 2))", "id": "\(number(start + 4, 2))",
-        "fragment": Self.hex(fragment, digits: 4),
-      ])
+        "fragment": Self.hex(fragment, digits: 4), "checksum": Self.hex(number(start + 10, 2), digits: 4),
+      ], at: start)
     guard octets[start] >> 4 == 4, headerByteCount >= 20, fragment & 0x1fff == 0 else { return }
     transport(protocolNumber, at: start + headerByteCount)
   }
@@ -173,7 +176,7 @@ private struct Dissection {
       [
         "source": source, "destination": destination, "protocol": "\(next)", "hop_limit": "\(octets[start + 7])",
         "traffic_class": "\(word >> 20 & 0xff)", "flow_label": Self.hex(word & 0xfffff, digits: 5), "length": "\(number(start + 4, 2))",
-      ])
+      ], at: start)
     var offset = start + 40
     // Hop-by-hop, routing, destination options; fragment.
     while word >> 28 == 6, [0, 43, 60, 44].contains(next) {
@@ -181,7 +184,7 @@ private struct Dissection {
       let byteCount = next == 44 ? 8 : 8 + Int(octets[offset + 1]) * 8
       let fragment = next == 44 ? number(offset + 2, 2) : 0
       let place = "at \(fragment & 0xfff8)" + (fragment & 1 != 0 ? ", more follow" : "")
-      add(Self.protocolName(next), next == 44 ? place : "\(byteCount) octets", [:])
+      add(Self.protocolName(next), next == 44 ? place : "\(byteCount) octets", [:], at: offset)
       if fragment & 0xfff8 != 0 { return }
       next = octets[offset]
       offset += byteCount
@@ -233,7 +236,7 @@ private struct Dissection {
         130: "MLD query", 131: "MLD report", 133: "router solicitation", 134: "router advertisement", 135: "neighbor solicitation",
         136: "neighbor advertisement", 137: "redirect", 143: "MLDv2 report",
       ]
-    add(name, "\(meanings[type] ?? "type \(type)"), code \(code)", ["type": "\(type)", "code": "\(code)"])
+    add(name, "\(meanings[type] ?? "type \(type)"), code \(code)", ["type": "\(type)", "code": "\(code)"], at: start)
   }
 
   /// RFC 9293.
@@ -250,7 +253,7 @@ private struct Dissection {
       [
         "source_port": "\(number(start, 2))", "destination_port": "\(number(start + 2, 2))", "flags": flags,
         "sequence": "\(number(start + 4, 4))", "acknowledgement": "\(number(start + 8, 4))",
-      ])
+      ], at: start)
   }
 
   /// RFC 768; RFC 7348 section 5 behind it.
@@ -262,14 +265,14 @@ private struct Dissection {
       [
         "source_port": "\(number(start, 2))", "destination_port": "\(destination)", "length": "\(number(start + 4, 2))",
         "checksum": Self.hex(number(start + 6, 2), digits: 4),
-      ])
+      ], at: start)
     // One level is what there can be; a frame in a frame in a frame would be a guest's own tunnel.
     guard destination == UInt32(vxlanPort), !layers.contains(where: { $0.name == "VXLAN" }) else { return }
     guard has(8, at: start + 8, "VXLAN") else { return }
     let (flags, vni) = (octets[start + 8], number(start + 12, 3))
     add(
       "VXLAN", "VNI \(vni), flags \(Self.hex(UInt32(flags), digits: 2))\(flags & 8 == 0 ? " (the I flag is missing)" : "")",
-      ["vni": "\(vni)", "flags": Self.hex(UInt32(flags), digits: 2)])
+      ["vni": "\(vni)", "flags": Self.hex(UInt32(flags), digits: 2)], at: start + 8)
     if flags & 8 != 0 { ethernet(at: start + 16, isInner: true) }
   }
 }

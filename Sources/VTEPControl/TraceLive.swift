@@ -10,26 +10,19 @@ public struct StartLiveTrace: ControlRequest {
   /// Port or uplink that the frames come in at.
   public var port: String?
   public var vni: UInt32?
-  /// Of the frame, in a tunnel of the inner one.
-  public var sourceMAC: String?
-  public var destinationMAC: String?
+  /// In libpcap's language, as in `StartCapture`; nil or empty: every frame.
+  public var filter: String?
   /// Frames to take, from 1 to 256.
   public var count: Int
 
-  public init(port: String? = nil, vni: UInt32? = nil, sourceMAC: String? = nil, destinationMAC: String? = nil, count: Int = 1) {
+  public init(port: String? = nil, vni: UInt32? = nil, filter: String? = nil, count: Int = 1) {
     self.port = port
     self.vni = vni
-    self.sourceMAC = sourceMAC
-    self.destinationMAC = destinationMAC
+    self.filter = filter
     self.count = count
   }
 
-  enum CodingKeys: String, CodingKey, CaseIterable {
-    case port, vni
-    case sourceMAC = "src_mac"
-    case destinationMAC = "dst_mac"
-    case count
-  }
+  enum CodingKeys: CodingKey, CaseIterable { case port, vni, filter, count }
 }
 
 public struct LiveTraceStarted: Codable, Equatable, Sendable {
@@ -50,34 +43,21 @@ public struct NextLiveTraces: ControlRequest {
   public static let parameterNames = names(of: CodingKeys.self)
 
   public var trace: Int
+  /// No more frames are to be taken: this is the last answer, which comes at once.
+  public var stop: Bool?
 
-  public init(trace: Int) {
+  public init(trace: Int, stop: Bool? = nil) {
     self.trace = trace
+    self.stop = stop
   }
 
-  enum CodingKeys: CodingKey, CaseIterable { case trace }
-}
-
-/// Ends a live trace; one that has ended already, nothing.
-public struct EndLiveTrace: ControlRequest {
-  public typealias Answer = ChangeAnswer
-  public static let method = "trace.live.end"
-  public static let access = ControlAccess.read
-  public static let parameterNames = names(of: CodingKeys.self)
-
-  public var trace: Int
-
-  public init(trace: Int) {
-    self.trace = trace
-  }
-
-  enum CodingKeys: CodingKey, CaseIterable { case trace }
+  enum CodingKeys: CodingKey, CaseIterable { case trace, stop }
 }
 
 /// Frames that have come.
 public struct LiveTraces: Codable, Equatable, Sendable {
   public var frames: [LiveTraceRow]
-  /// All that were wanted have come.
+  /// All that were wanted have come, or no more are wanted: the trace has ended.
   public var isDone: Bool
 
   public init(frames: [LiveTraceRow], isDone: Bool) {

@@ -30,9 +30,7 @@ extension Explanation {
     func line(_ name: String, _ value: String) { text += name + String(repeating: " ", count: max(12 - name.count, 1)) + value + "\n" }
     if let entry {
       line("at", "\(entry.place) (\(entry.type.rawValue))")
-      let since =
-        entry.since.map { LocalTime.text(Double($0), hasFraction: false) }
-        ?? oldestEvent.map { "before \(LocalTime.text(Double($0), hasFraction: false)), from when on events are kept" } ?? "unknown"
+      let since = entry.since.map { LocalTime.text(Double($0), hasFraction: false) } ?? "not noted by an earlier version of vtepd"
       line("since", since + (entry.ageSeconds.map { ", last seen \($0) s ago" } ?? ""))
       line("moves", "\(entry.moves)")
     } else {
@@ -55,6 +53,7 @@ extension Explanation {
       let origin = outcome.port.map { "port \($0)" + (outcome.vlan.map { " vlan \($0)" } ?? "") } ?? "a VTEP"
       line("from", "\(origin): \(outcome.action): \(outcome.text)")
     }
+    if omittedOutcomes > 0 { line("from", "\(omittedOutcomes) more bindings: --from-port shows those of one port") }
     return text
   }
 }

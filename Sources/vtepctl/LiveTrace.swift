@@ -10,7 +10,8 @@ enum LiveTrace {
     let trace = try session.ask(request).trace
     var number = 0
     while true {
-      let answer = try session.ask(NextLiveTraces(trace: trace))
+      let isOver = seconds.map { begin.duration(to: clock.now) > .seconds($0) } ?? false
+      let answer = try session.ask(NextLiveTraces(trace: trace, stop: isOver ? true : nil))
       for row in answer.frames {
         number += 1
         switch session.format {
@@ -20,10 +21,6 @@ enum LiveTrace {
       }
       Output.standard.flush()
       if answer.isDone { return }
-      if let seconds, begin.duration(to: clock.now) > .seconds(seconds) {
-        _ = try session.ask(EndLiveTrace(trace: trace))
-        return
-      }
     }
   }
 }

@@ -16,12 +16,17 @@ struct TraceCommand: ClientCommand {
         vtepctl trace --from-vtep 192.0.2.2 --vni 5001 --src-mac 02:00:00:00:00:02 --dst-mac 02:00:00:00:00:01
         vtepctl trace --port vm1 lost.pcap --packet 7
 
-      With --live: the next real frames that match --port (or an uplink), --vni, --src-mac and --dst-mac; what really happened to each, and the       steps of a copy.
+      With --live: the next real frames that match a filter in libpcap's language, pcap-filter(7), and --port (or an uplink), --vni, \
+      --src-mac and --dst-mac; what really happened to each, and the steps of a copy. A packet of the underlay matches the filter if it does, \
+      or the frame inside.
 
-        vtepctl trace --live --port vm1 --dst-mac 02:00:00:00:00:02 --count 3
+        vtepctl trace --live --port vm1 udp port 53 --count 3
       """)
 
-  @Argument(help: "The frame in hex digits, without FCS, or a pcap or pcapng file.", completion: .file()) var frame: String?
+  @Argument(
+    help: ArgumentHelp(
+      "The frame in hex digits, without FCS, or a pcap or pcapng file. With --live: the filter.", valueName: "frame"), completion: .file())
+  var words: [String] = []
   @Option(help: "Port that the frame comes from.") var port: String?
   @Option(help: "VTEP that sends the frame.") var fromVtep: String?
   @Option(help: "With --from-vtep: VNI that it sends the frame in.") var vni: UInt32?
@@ -64,8 +69,8 @@ struct TraceCommand: ClientCommand {
   private func validateLive() throws {
     var rest = request
     (rest.sourceMAC, rest.destinationMAC) = (nil, nil)
-    guard frame == nil, fromVtep == nil, !outer, uplink == nil, !rest.isBuilt else {
-      throw ValidationError("--live takes frames by --port, --vni, --src-mac and --dst-mac only.")
+    guard fromVtep == nil, !outer, uplink == nil, !rest.isBuilt else {
+      throw ValidationError("--live takes frames by a filter, --port, --vni, --src-mac and --dst-mac only.")
     }
     guard (1...256).contains(count) else { throw ValidationError("--count must be from 1 to 256, not \(count)") }
     if let seconds, !(seconds > 0 && seconds <= 86400) { throw ValidationError("--seconds must be more than 0 and at most 86400.") }
@@ -73,16 +78,24 @@ struct TraceCommand: ClientCommand {
 
   func run(_ session: Session) throws {
     if live {
-      let request = StartLiveTrace(port: port, vni: vni, sourceMAC: fields.srcMac, destinationMAC: fields.dstMac, count: count)
+      let request = StartLiveTrace(port: port, vni: vni, filter: filter, count: count)
       return try LiveTrace.run(session, request, seconds: seconds)
     }
     var request = request
-    request.frame = try frame.map(octets)
+    request.frame = words.isEmpty ? nil : try octets(words.joined(separator: " "))
     let answer = try session.ask(request)
     switch session.format {
     case .json: try session.printObject(answer)
     case .table: Output.standard.write(answer.text)
     }
+  }
+
+  /// With --live: the words, and the addresses as a part of them.
+  private var filter: String {
+    var parts = words.isEmpty ? [] : ["(\(words.joined(separator: " ")))"]
+    if let mac = fields.srcMac { parts.append("ether src \(mac)") }
+    if let mac = fields.dstMac { parts.append("ether dst \(mac)") }
+    return parts.joined(separator: " and ")
   }
 
   /// What is asked, but for the octets of the frame.

@@ -47,16 +47,16 @@ import VTEPControl
         Explanation.Source(source: "controller", place: "vtep 192.0.2.3", holds: false, remark: "outranked by the configuration"),
       ],
       past: [Explanation.Past(place: "port vm1", until: 1), Explanation.Past(place: nil, until: 0)], events: [event],
-      oldestEvent: 1, limits: ["full"],
+      limits: ["full"],
       outcomes: [
         Explanation.Outcome(port: "vm1", vlan: 7, action: "tunnel", text: "VTEP 192.0.2.2"),
         Explanation.Outcome(port: nil, vlan: nil, action: "drop", text: "split horizon"),
-      ]
+      ], omittedOutcomes: 3
     ).report
     for part in [
       "at          vtep 192.0.2.2 (static)", "configuration: vtep 192.0.2.2: holds", "controller: vtep 192.0.2.3: outranked by",
       "before      port vm1 until 19", "a place that is gone until 19", "limit       full", "port vm1 vlan 7: tunnel: VTEP 192.0.2.2",
-      "a VTEP: drop: split horizon",
+      "a VTEP: drop: split horizon", "3 more bindings: --from-port",
     ] {
       #expect(text.contains(part), "\(part) in\n\(text)")
     }

@@ -107,8 +107,8 @@ final class RecordingHandler: Sendable {
   func handle(_ request: Explain) async throws(ControlError) -> Explanation {
     let (vni, mac) = (try VNI(parameter: request.vni), try MACAddress(parameter: request.mac))
     return Explanation(
-      vni: vni.rawValue, mac: "\(mac)", entry: nil, frozen: nil, sources: [], past: [], events: [], oldestEvent: nil, limits: [],
-      outcomes: [])
+      vni: vni.rawValue, mac: "\(mac)", entry: nil, frozen: nil, sources: [], past: [], events: [], limits: [], outcomes: [],
+      omittedOutcomes: 0)
   }
 
   func handle(_ request: ShowVTEPs) async throws(ControlError) -> Page<VTEPRow> { Page([]) }

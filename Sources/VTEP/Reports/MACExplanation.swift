@@ -8,7 +8,7 @@ public struct MACExplanation: Sendable {
   public struct Entry: Sendable {
     public var type: MACEntryType
     public var place: MACReport.Place
-    /// Since when it has been there, in seconds since 1970; nil: longer than `MACExplanation.oldestEventSeconds`.
+    /// Since when it has been there, in seconds since 1970; nil: an earlier version of vtepd did not note it.
     public var sinceSeconds: UInt32?
     /// Seconds since it was last seen; nil: it does not age.
     public var ageSeconds: UInt32?
@@ -58,9 +58,29 @@ public struct MACExplanation: Sendable {
   public var past: [Past]
   /// The events about it that are still kept, the latest first, 16 at most.
   public var events: [Event]
-  /// When the oldest event happened that is still kept, in seconds since 1970; nil: there is none.
-  public var oldestEventSeconds: UInt32?
   /// What keeps it from being learned, one sentence each.
   public var limits: [String]
-  public var outcomes: [Outcome]
+  public var outcomes: [Outcome] = []
+  /// Bindings of which nothing is said in `outcomes`, since there are so many.
+  public var omittedOutcomes = 0
+}
+
+extension MACExplanation.Outcome {
+  /// - Parameter report: on a frame from there.
+  init(_ report: TraceReport, port: String?, vlan: UInt16) {
+    func stage(_ name: TraceReport.Stage.Name) -> TraceReport.Stage? { report.stages.first { $0.name == name } }
+    self.port = port
+    self.vlan = vlan
+    switch report.outcome {
+    case .sent:
+      if case .text(let name)? = stage(.verdict)?.facts["action"] { action = Action(rawValue: name) ?? .deliver } else { action = .deliver }
+    case .held: action = .hold
+    case .slowPath: action = .punt
+    case .dropped, .kernel: action = .drop
+    }
+    text = report.summary
+    if action == .drop, let drop = report.drops.first { text = "\(drop.reason.name): \(drop.reason.description)" }
+    if action == .tunnel || action == .hold, let hop = stage(.nextHop) { text += ", next hop \(hop.text)" }
+    if stage(.bind)?.facts["port_up"] == .flag(false) { text += "; the port is down: nothing comes from it now" }
+  }
 }

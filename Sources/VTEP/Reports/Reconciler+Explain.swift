@@ -1,4 +1,5 @@
-// Reconciler+Explain: `vtepctl explain`: gathers what the MAC table, its moves, the events and every source of addresses say of one.
+// Reconciler+Explain: `vtepctl explain`: gathers what the MAC table, its moves, the events and every source of addresses say of one. What
+// becomes of a frame to it is found out by forwarding one, dry (`Tracer`).
 
 import Encap
 import MACTable
@@ -8,7 +9,14 @@ extension Reconciler {
   ///
   /// - Parameter port: only what becomes of frames from this port; nil: from every bound one, and from VTEPs.
   /// - Throws: `.refused` for an unknown VNI or port, or one that is not bound to the VNI.
-  public func explain(_ mac: MACAddress, vni: VNI, from port: String? = nil) throws(VTEPError) -> MACExplanation {
+  public nonisolated func explain(_ mac: MACAddress, vni: VNI, from port: String? = nil) async throws -> MACExplanation {
+    var explanation = try await account(of: mac, vni: vni, from: port)
+    (explanation.outcomes, explanation.omittedOutcomes) = try outcomes(of: mac, vni, from: port)
+    return explanation
+  }
+
+  /// The same without what becomes of frames.
+  private func account(of mac: MACAddress, vni: VNI, from port: String?) throws(VTEPError) -> MACExplanation {
     guard let domain = state.domains[vni], let settings = state.running.vnis[vni] else {
       throw VTEPError(.refused, "explain", "no VNI \(vni)")
     }
@@ -25,15 +33,13 @@ extension Reconciler {
     let running = runningState
     let names = running.indexNames
     let now = MonotonicClock.seconds()
-    let events = learner.events.page(after: 0, EventFilter(vni: vni, mac: mac), limit: .max).events
     let entry = account.entry.flatMap { entry in
       running.place(at: entry.location, names).map { place in
         MACExplanation.Entry(
-          type: entry.type, place: place, sinceSeconds: Self.since(entry, account.past, events),
+          type: entry.type, place: place, sinceSeconds: entry.sinceSeconds == 0 ? nil : entry.sinceSeconds,
           ageSeconds: entry.type == .learned ? now &- min(entry.lastSeenSeconds, now) : nil, moves: entry.moves)
       }
     }
-    let walk = ExplainedWalk(state: state, settings: settings, domain: domain.index, mac: mac, location: account.entry?.location)
     var limits: [String] = []
     if entry == nil {
       if table.count >= table.capacity { limits.append("the MAC table is full: \(table.count) of \(table.capacity) entries") }
@@ -43,20 +49,36 @@ extension Reconciler {
       vni: vni, mac: mac, entry: entry, frozen: account.frozen.flatMap { running.moveReport($0, names, now: now) },
       claims: claims(on: mac, settings, key, entry, running, names),
       past: account.past.map { MACExplanation.Past(place: learner.events.place($0.place, at: $0.sequence), endSeconds: $0.endSeconds) },
-      events: events.suffix(16).reversed(),
-      oldestEventSeconds: learner.events.page(after: 0, limit: 1).events.first.map { Self.seconds($0) }, limits: limits,
-      outcomes: walk.outcomes(from: port))
+      events: learner.events.page(after: 0, EventFilter(vni: vni, mac: mac), limit: .max).events.suffix(16).reversed(), limits: limits)
   }
 
-  /// Since when an entry has been where it is: its latest event says so, or, when that is no longer kept, its latest move. The table itself
-  /// has no room for it.
-  private static func since(_ entry: MACTable.Entry, _ past: [PastPlace], _ events: [Event]) -> UInt32? {
-    let origins: Set<EventType> = [.macLearned, .macMoved, .macPlaced]
-    if let event = events.last(where: { origins.contains($0.type) }) { return seconds(event) }
-    return entry.moves > 0 ? past.first?.endSeconds : nil
-  }
+  // -- what becomes of a frame -----------------------------------------------------------------------------------------------
 
-  private static func seconds(_ event: Event) -> UInt32 { UInt32(truncatingIfNeeded: event.milliseconds / 1000) }
+  /// Bindings from which frames are traced at most.
+  private static let outcomeLimit = 64
+
+  /// - Returns: what becomes of frames from bindings of the VNI, and from VTEPs; and how many bindings were left out.
+  private nonisolated func outcomes(
+    of mac: MACAddress, _ vni: VNI, from port: String?
+  ) throws(VTEPError) -> ([MACExplanation.Outcome], omitted: Int) {
+    let state = running
+    guard let domain = state.domains[vni]?.index else { return ([], 0) }
+    let ports = state.ports.values.filter { port == nil || $0.settings.name == port }.sorted { $0.settings.name < $1.settings.name }
+    let bindings = ports.flatMap { port in
+      port.bound.filter { $0.value == domain }.keys.sorted().map { (port: port.settings.name, vlan: $0) }
+    }
+    var outcomes: [MACExplanation.Outcome] = []
+    for binding in bindings.prefix(Self.outcomeLimit) {
+      let report = try trace(to: mac, fromPort: binding.port, vlan: binding.vlan)
+      outcomes.append(MACExplanation.Outcome(report, port: binding.port, vlan: binding.vlan))
+    }
+    let frame = TestFrame(from: TestFrame.madeUpSource, to: mac).octets
+    // Without an uplink, nothing comes from a VTEP.
+    if port == nil, let report = try? trace(frame, from: .vtep(state.someVTEP(sendingTo: domain), vni: vni, uplink: nil)) {
+      outcomes.append(MACExplanation.Outcome(report, port: nil, vlan: 0))
+    }
+    return (outcomes, bindings.count - min(bindings.count, Self.outcomeLimit))
+  }
 
   // -- who says so -----------------------------------------------------------------------------------------------------------
 

@@ -11,9 +11,8 @@ import Synchronization
 struct LiveFilter {
   var port = PortIndex.absent
   var vni: VNI?
-  /// Of the frame, in a tunnel of the inner one.
-  var source: MACAddress?
-  var destination: MACAddress?
+  /// Of a `PacketFilter`, which must live as long as the trace is armed. As in a capture, it may match the frame inside a packet, too.
+  var program: OpaquePointer?
 }
 
 /// What a worker did with a frame.
@@ -82,7 +81,7 @@ extension Worker {
   @inline(never)
   mutating func forwardTapped(_ count: Int, _ queue: UnsafePointer<ReceiveQueue>, _ port: UnsafePointer<PortEntry>) -> Bool {
     var matching: UInt32 = 0
-    for index in 0..<count where isWanted(Mbuf(frames[index].unsafelyUnwrapped), queue.pointee.port, port) {
+    for index in 0..<count where isWanted(Mbuf(frames[index].unsafelyUnwrapped), queue.pointee.port) {
       matching |= 1 &<< UInt32(truncatingIfNeeded: index)
     }
     guard matching != 0 else { return false }
@@ -98,26 +97,17 @@ extension Worker {
     return true
   }
 
-  private mutating func isWanted(_ mbuf: Mbuf, _ portIndex: PortIndex, _ port: UnsafePointer<PortEntry>) -> Bool {
+  private mutating func isWanted(_ mbuf: Mbuf, _ portIndex: PortIndex) -> Bool {
     let filter = shared.pointee.liveTap.filter.pointee
     if filter.port != .absent, filter.port != portIndex { return false }
-    let needsFrame = filter.vni != nil || filter.source != nil || filter.destination != nil
-    if !needsFrame { return true }
-    var offset = 0
-    if port.pointee.isUnderlay {
-      let outer = OuterPacket(trusting: mbuf.bytes, byteCount: mbuf.byteCount, policy: snapshot.pointee.decapPolicy)
-      guard outer.outcome == .accepted else { return false }
-      if let vni = filter.vni, vni != outer.vni { return false }
-      offset = outer.innerOffset
-    }
-    guard mbuf.bytes.byteCount >= offset &+ EthernetView.headerByteCount else { return false }
-    let ethernet = EthernetHeader(unchecked: mbuf.bytes, at: offset)
-    if let source = filter.source, source != ethernet.source { return false }
-    if let destination = filter.destination, destination != ethernet.destination { return false }
-    guard !port.pointee.isUnderlay, let vni = filter.vni else { return true }
-    let vlan = EthernetView(mbuf.bytes)?.vlanID ?? 0
-    let domain = vlan == 0 ? port.pointee.untaggedDomain : port.pointee.vlanDomains.map { $0[Int(vlan)] } ?? .absent
-    return domain != .absent && snapshot.pointee.domains[Int(domain)].vni == vni
+    guard filter.vni != nil || filter.program != nil else { return true }
+    let look = look()
+    var record = CaptureRecord()
+    record.port = portIndex
+    let inner = look.describe(mbuf, &record)
+    if let vni = filter.vni, vni.rawValue != record.vni { return false }
+    guard let program = filter.program else { return true }
+    return look.matches(mbuf, inner: inner, program)
   }
 
   /// Takes a copy of the frame in `frames[0]`, forwards it alone, and notes what became of it.

@@ -40,6 +40,10 @@ private struct TraceWriter {
     report.stages.append(Stage(name, text, facts))
   }
 
+  private mutating func add(_ name: Stage.Name, frame: [UInt8], isOuter: Bool = false) {
+    report.stages.append(Stage(name, frame: frame, isOuter: isOuter))
+  }
+
   // -- outcome ----------------------------------------------------------------------------------------------------------
 
   private var outcome: TraceReport.Outcome {
@@ -83,21 +87,14 @@ private struct TraceWriter {
   private mutating func writeReceived() {
     let place = state.portName(run.port)
     if !run.isFromOverlay {
-      let text = FrameText(run.octets)
-      add(.parse, text.text, text.facts)
+      add(.parse, frame: run.octets)
       guard run.bound == nil else { return }
       add(.bind, "port \(place): \(dropText ?? slowPathText)", bindFacts(port: place, vlan: nil, vni: nil))
       return
     }
-    if let outer = FrameText.outer(run.octets), run.outer?.outcome != .notVXLAN {
-      add(.outer, outer.text, outer.facts)
-    } else {
-      let text = FrameText(run.octets)
-      add(.outer, text.text, text.facts)
-    }
+    add(.outer, frame: run.octets, isOuter: run.outer?.outcome != .notVXLAN)
     if let outer = run.outer, outer.outcome == .accepted {
-      let inner = FrameText(Array(run.octets.dropFirst(outer.innerOffset).prefix(outer.innerByteCount)))
-      add(.parse, inner.text, inner.facts)
+      add(.parse, frame: Array(run.octets.dropFirst(outer.innerOffset).prefix(outer.innerByteCount)))
     }
     guard run.bound == nil else { return }
     let vni = run.outer.flatMap { $0.outcome == .accepted ? $0.vni : nil }
@@ -258,11 +255,10 @@ private struct TraceWriter {
       writeRoutedPackets()
     }
     for frame in run.sent where !isUplink(frame.port) {
-      let text = FrameText(frame.octets)
       let what = isReply(frame) ? "an ICMP error for the sender: packet too big" : "port \(state.portName(frame.port))"
-      add(
-        .deliver, "\(what): \(text.text)",
-        text.facts.merging(["port": .text(state.portName(frame.port)), "reply": .flag(isReply(frame))]) { $1 })
+      report.stages.append(
+        Stage(
+          .deliver, what, ["port": .text(state.portName(frame.port)), "reply": .flag(isReply(frame))], frame: frame.octets))
     }
   }
 
@@ -308,8 +304,14 @@ private struct TraceWriter {
   private func isReached(_ local: DryRun.Local) -> Bool {
     run.sent.contains { frame in
       guard frame.port == local.target.port, !isReply(frame) else { return false }
-      return local.target.vlan == (FrameText.vlan(frame.octets, state.model.ports[Int(frame.port)]) ?? 0)
+      return local.target.vlan == (vlan(frame.octets, state.model.ports[Int(frame.port)]) ?? 0)
     }
+  }
+
+  /// The VLAN of a frame that has left by a port with tagged bindings; nil: it is of the untagged one.
+  private func vlan(_ octets: [UInt8], _ port: PortEntry) -> UInt16? {
+    guard octets.count >= 16, port.vlanDomains != nil, UInt16(octets[12]) << 8 | UInt16(octets[13]) == port.tpid else { return nil }
+    return (UInt16(octets[14]) << 8 | UInt16(octets[15])) & 0xfff
   }
 
   private mutating func writeFloodSet(_ bound: DryRun.Bound) {
@@ -348,10 +350,8 @@ private struct TraceWriter {
     writeNextHop(target, record, bound)
     let vni = target.tunnelKey ?? names.vnis[bound.domain]
     for frame in run.sent where isUplink(frame.port) {
-      guard let packet = tunnelPacket(frame), packet.destination == target.address, packet.vni == vni,
-        let outer = FrameText.outer(frame.octets)
-      else { continue }
-      add(.header, outer.text, outer.facts)
+      guard let packet = tunnelPacket(frame), packet.destination == target.address, packet.vni == vni else { continue }
+      add(.header, frame: frame.octets, isOuter: true)
     }
   }
 
@@ -388,6 +388,12 @@ private struct TraceWriter {
       if !tunnels.isEmpty { parts.append("sent to " + tunnels.map(\.description).joined(separator: ", ")) }
       let ports = copies.filter { !isUplink($0.port) }.map { state.portName($0.port) }
       if !ports.isEmpty { parts.append("delivered to " + ports.joined(separator: ", ")) }
+      let held = run.remotes.filter(\.isHeld).map { "\($0.address)" }
+      if !held.isEmpty {
+        let names = held.prefix(Self.detailedTargets).joined(separator: ", ")
+        let more = held.count > Self.detailedTargets ? " and \(held.count - Self.detailedTargets) more" : ""
+        parts.append("held for \(names)\(more) until the next hop's MAC address is resolved")
+      }
     case .held:
       parts.append(run.isAwaited ? "held until the VTEP of its station is known" : "held until the next hop's MAC address is resolved")
     case .slowPath: parts.append(isBFD ? "handed to the BFD session with the VTEP" : "handed to the slow path")
@@ -404,13 +410,5 @@ private struct TraceWriter {
       [
         "outcome": .text(report.outcome.rawValue), "sent": .number(run.sentCount), "reasons": .list(run.drops.map(\.reason.name)),
       ])
-  }
-}
-
-extension FrameText {
-  /// The VLAN of a frame that has left by a port with tagged bindings; nil: it is of the untagged one.
-  static func vlan(_ octets: [UInt8], _ port: PortEntry) -> UInt16? {
-    guard octets.count >= 16, port.vlanDomains != nil, UInt16(octets[12]) << 8 | UInt16(octets[13]) == port.tpid else { return nil }
-    return (UInt16(octets[14]) << 8 | UInt16(octets[15])) & 0xfff
   }
 }

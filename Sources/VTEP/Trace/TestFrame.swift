@@ -37,6 +37,9 @@ public struct TestFrame: Equatable, Sendable {
   /// Of the frame without check sequence; nil: as long as its headers, and at least 60.
   public var length: Int?
 
+  /// A sender that is nobody.
+  static let madeUpSource = MACAddress(bits: 0x0200_0000_00fe)
+
   public init(from source: MACAddress, to destination: MACAddress) {
     self.source = source
     self.destination = destination

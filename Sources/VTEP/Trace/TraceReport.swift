@@ -1,4 +1,5 @@
-// TraceReport: what `vtepctl trace` says about a frame: a stage for each step that it met, what would have left, and what was dropped.
+// TraceReport: what `vtepctl trace` says about a frame: a stage for each step that it met, what would have left, and what was dropped. The
+// frames in it are octets: who asks puts them into words.
 
 import Encap
 
@@ -24,14 +25,20 @@ public struct TraceReport: Sendable {
     }
 
     public var name: Name
-    /// One line for people.
+    /// One line for people; empty: the frame speaks for itself.
     public var text: String
     public var facts: [String: Fact]
+    /// The frame that the stage is about.
+    public var frame: [UInt8]?
+    /// Of that, only the outer headers are meant, up to VXLAN's.
+    public var isOuter: Bool
 
-    init(_ name: Name, _ text: String, _ facts: [String: Fact] = [:]) {
+    init(_ name: Name, _ text: String = "", _ facts: [String: Fact] = [:], frame: [UInt8]? = nil, isOuter: Bool = false) {
       self.name = name
       self.text = text
       self.facts = facts
+      self.frame = frame
+      self.isOuter = isOuter
     }
   }
 

@@ -10,15 +10,13 @@ public struct LiveTraceFilter: Sendable {
   /// Port or uplink that they come in at.
   public var port: String?
   public var vni: VNI?
-  /// Of the frame, in a tunnel of the inner one.
-  public var source: MACAddress?
-  public var destination: MACAddress?
+  /// As in a capture: of the frame as it is on the wire, or of the one inside a packet.
+  public var filter: PacketFilter?
 
-  public init(port: String? = nil, vni: VNI? = nil, source: MACAddress? = nil, destination: MACAddress? = nil) {
+  public init(port: String? = nil, vni: VNI? = nil, filter: PacketFilter? = nil) {
     self.port = port
     self.vni = vni
-    self.source = source
-    self.destination = destination
+    self.filter = filter
   }
 }
 
@@ -37,6 +35,8 @@ public struct LiveTraceReport: Sendable {
 struct LiveTrace {
   var serial: Int
   var wanted: Int
+  /// Workers run its program.
+  var filter: PacketFilter?
   /// Frames that were handed over.
   var read = 0
   /// On `MonotonicClock`, when somebody last asked.
@@ -48,7 +48,7 @@ extension Tracer {
   static let idleSeconds: UInt32 = 5
 
   /// - Returns: the number of the trace.
-  func arm(_ filter: LiveFilter, count: Int) throws(VTEPError) -> Int {
+  func arm(_ filter: LiveTraceFilter, port: PortIndex, count: Int) throws(VTEPError) -> Int {
     try state.withLock { state throws(VTEPError) -> Int in
       let now = MonotonicClock.seconds()
       if let live = state.live, now &- live.askedSeconds < Self.idleSeconds {
@@ -58,11 +58,11 @@ extension Tracer {
       if shared.pointee.liveTap.pool.pointee == nil {
         shared.pointee.liveTap.pool.pointee = try runtime.makeTracePool("vtepd-trace-live")
       }
-      shared.pointee.liveTap.filter.pointee = filter
+      shared.pointee.liveTap.filter.pointee = LiveFilter(port: port, vni: filter.vni, program: filter.filter?.program)
       shared.pointee.liveTap.taken.store(0, ordering: .relaxed)
       // Only who has started a trace knows its number, and only that gives its frames away.
       state.serial = Int.random(in: 1...1 << 53)
-      state.live = LiveTrace(serial: state.serial, wanted: count, askedSeconds: now)
+      state.live = LiveTrace(serial: state.serial, wanted: count, filter: filter.filter, askedSeconds: now)
       shared.pointee.liveTap.wanted.store(count, ordering: .releasing)
       return state.serial
     }
@@ -123,9 +123,10 @@ extension Tracer {
   /// Takes the tap away from the workers, and waits until none can still be writing to it.
   private func disarm(_ state: inout State) {
     guard let live = state.live else { return }
-    state.live = nil
     shared.pointee.liveTap.wanted.store(0, ordering: .sequentiallyConsistent)
     cdpdk_rcu_wait(shared.pointee.rcu)
+    // And with it the filter, which no worker runs any more.
+    state.live = nil
     for index in 0..<live.wanted {
       let entry = shared.pointee.liveTap.frames + index
       if let raw = entry.pointee.copy { cdpdk_mbuf_free(raw) }
@@ -144,18 +145,18 @@ extension Reconciler {
       throw VTEPError(.refused, "count \(count)", "a live trace takes from 1 to \(LiveTap.capacity) frames", remedy: "give another count")
     }
     let state = running
-    var compiled = LiveFilter(vni: filter.vni, source: filter.source, destination: filter.destination)
+    var port = PortIndex.absent
     if let name = filter.port {
       if let uplink = state.underlay.devices.first(where: { $0.name == name }) {
-        compiled.port = uplink.portIndex
+        port = uplink.portIndex
       } else {
-        compiled.port = try state.traceablePort(name)
+        port = try state.traceablePort(name)
       }
     }
     if let vni = filter.vni, state.domains[vni] == nil {
       throw VTEPError(.refused, "VNI \(vni)", "there is no such VNI", remedy: "vtepctl show vnis lists them")
     }
-    return try tracer.arm(compiled, count: count)
+    return try tracer.arm(filter, port: port, count: count)
   }
 
   /// What has come since the last call; nil: there is no such trace, or it has ended.

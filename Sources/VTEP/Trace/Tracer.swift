@@ -75,9 +75,10 @@ extension Reconciler {
   /// - Throws: `.refused` when there is no such port.
   public nonisolated func trace(to destination: MACAddress, fromPort port: String, vlan: UInt16) throws(VTEPError) -> TraceReport {
     // Nothing is learned of a source that is made up.
-    let source = running.someStation(behind: port, vlan: vlan) ?? MACAddress(bits: 0x0200_0000_00fe)
-    var frame = TestFrame(from: source, to: destination)
+    let state = running
+    var frame = TestFrame(from: state.someStation(behind: port, vlan: vlan) ?? TestFrame.madeUpSource, to: destination)
     if vlan != 0 { frame.vlan = vlan }
+    if let record = state.ports[port] { frame.tpid = state.model.ports[Int(record.index)].tpid }
     return try trace(frame.octets, from: .port(port))
   }
 }
@@ -126,7 +127,7 @@ extension RunningState {
     }
     let hop = underlay.vteps[address].map(nextHops)?.compactMap(\.mac).first
     let header = OuterHeader(
-      source: address, destination: own, sourceMAC: hop ?? MACAddress(bits: 0x0200_0000_00fe),
+      source: address, destination: own, sourceMAC: hop ?? TestFrame.madeUpSource,
       destinationMAC: model.ports[Int(device.portIndex)].mac, udpPort: configuration.underlay.udpPort, ttl: 64,
       dscp: OuterHeader.inheritedDSCP, computesUDPChecksum: !address.isIPv4)
     // A frame without an Ethernet header has no flow.
@@ -139,6 +140,14 @@ extension RunningState {
         into: &bytes, innerByteCount: inner.count, innerSum: InternetChecksum.partialSum(inner.span.bytes), vni: vni, flow: flow)
     }
     return packet + inner
+  }
+
+  /// A VTEP that floods to a domain or may send to it, or any; else an address for documentation (RFC 5737, RFC 3849).
+  func someVTEP(sendingTo domain: DomainIndex) -> IPAddress {
+    let candidates = (model.domains[Int(domain)].flood + model.domains[Int(domain)].peers).map { model.vteps[Int($0)].entry.address }
+    let isIPv4 = configuration.underlay.addresses.first?.isIPv4 != false
+    return candidates.first { !$0.isMulticast } ?? underlay.vteps.values.map(\.address).filter { !$0.isMulticast }.min()
+      ?? (isIPv4 ? IPAddress(ipv4: 0xc633_6401) : IPAddress(high: 0x2001_0db8_0000_0000, low: 1))
   }
 
   /// An address that is known behind a port, for a frame of which nothing else is said: a static one, or a learned one.

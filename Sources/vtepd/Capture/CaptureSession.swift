@@ -9,8 +9,8 @@ final class CaptureSession: Sendable {
   /// Octets of frames in one answer.
   private static let byteLimit = 1 << 20
   private static let packetLimit = 10_000
-  /// Looks before an answer without a packet.
-  private static let looks = 10
+  /// Before an answer without a packet.
+  private static let wait = Duration.milliseconds(250)
   private static let pause = Duration.milliseconds(25)
 
   private let capture: Capture
@@ -28,14 +28,12 @@ final class CaptureSession: Sendable {
   /// Waits a moment for packets.
   ///
   /// - Parameter limit: most packets; nil: as many as fit one answer.
-  func read(limit: Int?, stop: Bool, names: CaptureNames) async -> CaptureBlocks {
+  func read(limit: Int?, stop: Bool, names: CaptureNames) async throws -> CaptureBlocks {
     if stop { try? await NIOThreadPool.singleton.runIfActive { self.halt() } }
-    for _ in 1..<Self.looks {
+    return try await LongPoll.answer(within: Self.wait, pause: Self.pause) {
       let blocks = take(limit: limit, names)
-      if blocks.packets > 0 || blocks.isOver || !blocks.blocks.isEmpty { return blocks }
-      try? await Task.sleep(for: Self.pause)
+      return (blocks, isNews: blocks.packets > 0 || blocks.isOver || !blocks.blocks.isEmpty)
     }
-    return take(limit: limit, names)
   }
 
   /// Captures nothing more. Waits for the workers: not for a thread that tasks share.

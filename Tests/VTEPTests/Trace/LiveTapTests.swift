@@ -72,24 +72,28 @@ extension DataplaneTests {
       }
     }
 
-    @Test("by address and VNI, in bursts of others")
+    @Test("by a filter and VNI, in bursts of others")
     func filtered() throws {
       try DataplaneFixture.run(.ipv4, .tagged) { plane in
         let wanted = Frame.udp(from: guest(1), to: guest(2), FlowFields(sourcePort: 7))
         let other = Frame.udp(from: guest(1), to: guest(3))
-        let filter = LiveFilter(vni: Topology.vni, source: guest(1), destination: guest(2))
-        let taken = tapped(plane, filter, count: 8) {
+        // It is in a VLAN on the wire.
+        let filter = try PacketFilter("vlan and udp src port 7 and ether dst \(guest(2))")
+        let taken = tapped(plane, LiveFilter(vni: Topology.vni, program: filter.program), count: 8) {
           for _ in 0..<3 { for frame in [other, other, wanted] { plane.send(frame, from: .vm1) } }
           plane.run()
         }
         #expect(taken.map(\.octets) == Array(repeating: plane.onWire(wanted), count: 3))
         plane.expect(local: [.vm2: Array(repeating: wanted, count: 3), .vm3: Array(repeating: other, count: 6)])
-        let none = tapped(plane, LiveFilter(vni: Topology.otherVNI), count: 8) {
-          plane.send(wanted, from: .vm1)
-          plane.run()
+        let others = try PacketFilter("vlan and udp src port 8")
+        for filter in [LiveFilter(vni: Topology.otherVNI), LiveFilter(program: others.program)] {
+          let none = tapped(plane, filter, count: 8) {
+            plane.send(wanted, from: .vm1)
+            plane.run()
+          }
+          #expect(none.isEmpty)
+          plane.expect(local: [.vm2: [wanted]])
         }
-        #expect(none.isEmpty)
-        plane.expect(local: [.vm2: [wanted]])
       }
     }
 
@@ -98,7 +102,8 @@ extension DataplaneTests {
       try DataplaneFixture.run(family, .untagged) { plane in
         let wanted = Frame.udp(from: guest(21), to: guest(1))
         let back = Frame.udp(from: guest(21), to: guest(22))
-        let taken = tapped(plane, LiveFilter(vni: Topology.vni, source: guest(21)), count: 4) {
+        let filter = try PacketFilter("ether src \(guest(21)) and not udp port 4789")
+        let taken = tapped(plane, LiveFilter(vni: Topology.vni, program: filter.program), count: 4) {
           plane.send(plane.packet(carrying: wanted))
           plane.send(plane.packet(from: Topology.far, carrying: .udp(from: guest(22), to: guest(1))))
           plane.send(plane.packet(carrying: back))

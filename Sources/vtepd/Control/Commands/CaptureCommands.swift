@@ -19,22 +19,27 @@ extension Daemon {
     guard let client = ClientScope.current else { throw ControlError(.internalError, "a capture needs a client") }
     let reconciler = try running()
     do {
-      // The filter may name hosts, and the workers must have seen the end of the last capture.
-      let capture = try await onThread {
-        let settings = CaptureSettings(
-          filter: try PacketFilter(request.filter), port: request.port, vni: vni, onlyDrops: request.drops ?? false,
-          snapLength: snapLength)
-        return try reconciler.startCapture(settings)
-      }
+      let settings = CaptureSettings(
+        filter: try await packetFilter(request.filter), port: request.port, vni: vni, onlyDrops: request.drops ?? false,
+        snapLength: snapLength)
+      // The workers must have seen the end of the last capture.
+      let capture = try await onThread { try reconciler.startCapture(settings) }
       guard client.begin(CaptureSession(capture, filter: request.filter, snapLength: snapLength)) else {
         throw ControlError(.refused, "this connection has a capture already")
       }
-    } catch let fault as PacketFilter.Fault {
-      throw ControlError(.invalidParameters, "filter: \(fault) (see pcap-filter(7))")
     } catch {
       throw Self.refusal(error)
     }
     return ChangeAnswer(changed: true)
+  }
+
+  /// Compiles a filter in libpcap's language, on a thread that may wait: it may name hosts.
+  func packetFilter(_ text: String) async throws -> PacketFilter {
+    do {
+      return try await onThread { try PacketFilter(text) }
+    } catch let fault as PacketFilter.Fault {
+      throw ControlError(.invalidParameters, "filter: \(fault) (see pcap-filter(7))")
+    }
   }
 
   /// Not on the actor: it waits for packets.
@@ -43,8 +48,12 @@ extension Daemon {
       throw ControlError(.refused, "this connection has no capture")
     }
     let names = try await running().running.captureNames
-    let blocks = await capture.read(limit: request.limit, stop: request.stop ?? false, names: names)
-    if blocks.isOver { client.endCapture() }
-    return blocks
+    do {
+      let blocks = try await capture.read(limit: request.limit, stop: request.stop ?? false, names: names)
+      if blocks.isOver { client.endCapture() }
+      return blocks
+    } catch {
+      throw Self.refusal(error)
+    }
   }
 }

@@ -24,17 +24,17 @@ extension Daemon {
       throw ControlError(
         .refused, "the latest event is \(latest): sequence numbers begin anew when vtepd starts; give no --since, or --since 0")
     }
-    let end = ContinuousClock.now + .milliseconds(min(max(request.waitMilliseconds ?? 0, 0), Self.longestWait))
-    while true {
-      // Not while the daemon stops.
-      let page = try running().events.page(after: since, filter, limit: limit)
-      since = page.last
-      if page.gap != nil || !page.events.isEmpty || ContinuousClock.now >= end { return EventPage(page, began: try running().events.began) }
-      do {
-        try await Task.sleep(for: Self.pollTime)
-      } catch {
-        throw ControlError(.unavailable, "the daemon stops")
+    let wait = Duration.milliseconds(min(max(request.waitMilliseconds ?? 0, 0), Self.longestWait))
+    do {
+      return try await LongPoll.answer(within: wait, pause: Self.pollTime) {
+        // Not while the daemon stops.
+        let log = try running().events
+        let page = log.page(after: since, filter, limit: limit)
+        since = page.last
+        return (EventPage(page, began: log.began), isNews: page.gap != nil || !page.events.isEmpty)
       }
+    } catch {
+      throw Self.refusal(error)
     }
   }
 
@@ -110,10 +110,10 @@ extension Explanation {
           remark: claim.remark)
       },
       past: explained.past.map { Past(place: $0.place.map { "\($0)" }, until: $0.endSeconds) },
-      events: explained.events.map(EventRow.init), oldestEvent: explained.oldestEventSeconds, limits: explained.limits,
+      events: explained.events.map(EventRow.init), limits: explained.limits,
       outcomes: explained.outcomes.map { outcome in
         Outcome(port: outcome.port, vlan: outcome.vlan == 0 ? nil : outcome.vlan, action: outcome.action.rawValue, text: outcome.text)
-      })
+      }, omittedOutcomes: explained.omittedOutcomes)
   }
 }
 

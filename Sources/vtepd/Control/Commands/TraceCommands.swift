@@ -15,7 +15,7 @@ extension Daemon {
     let origin = try request.origin
     let octets = try request.octets { port, vlan in reconciler.running.someStation(behind: port, vlan: vlan) }
     do {
-      return TraceAnswer(try reconciler.trace(octets, from: origin), isControlled: isControlled)
+      return TraceAnswer(try reconciler.trace(octets, from: origin), isControlled: isControlled, udpPort: reconciler.running.vxlanPort)
     } catch {
       throw Self.refusal(error)
     }
@@ -152,11 +152,14 @@ extension TraceFrame {
 }
 
 extension TraceAnswer {
-  init(_ report: TraceReport, isControlled: Bool) {
+  /// - Parameter udpPort: of VXLAN.
+  init(_ report: TraceReport, isControlled: Bool, udpPort: UInt16) {
     self.init(
       outcome: report.outcome.rawValue,
-      stages: report.stages.map {
-        TraceStageRow(stage: $0.name.rawValue, text: $0.text, facts: $0.facts.mapValues(SettingValue.init))
+      stages: report.stages.map { stage in
+        let facts = stage.facts.mapValues(SettingValue.init)
+        guard let frame = stage.frame else { return TraceStageRow(stage: stage.name.rawValue, text: stage.text, facts: facts) }
+        return TraceStageRow(stage.name.rawValue, stage.text, facts, frame, isOuter: stage.isOuter, udpPort: udpPort)
       },
       drops: report.drops.map {
         DropRow(
@@ -166,7 +169,7 @@ extension TraceAnswer {
       sent: report.sent.map {
         TraceSentRow(
           port: $0.port, isUplink: $0.isUplink, vtep: $0.vtep.map { "\($0)" }, vni: $0.vni?.rawValue, length: $0.octets.count,
-          octets: $0.octets.hexText)
+          octets: $0.octets.hexDigits)
       },
       sentCount: report.sentCount, snapshot: report.snapshot)
   }
