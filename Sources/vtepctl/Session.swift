@@ -55,15 +55,21 @@ struct Session {
   }
 
   /// Asks for a list page by page, and prints each page as it comes.
-  func list<Request: PagedRequest>(_ request: Request, _ columns: [Column<Request.Row>]) throws {
+  ///
+  /// - Parameter areInOrder: a table, which people read, is printed in this order when all of it has come.
+  func list<Request: PagedRequest>(
+    _ request: Request, _ columns: [Column<Request.Row>], by areInOrder: ((Request.Row, Request.Row) -> Bool)? = nil
+  ) throws {
     var client = try connect()
     var printer = RowPrinter(format: format, columns: columns)
     switch format {
     case .table:
+      var all: [Request.Row] = []
       try client.forEachPage(of: request) { rows in
-        printer.print(rows)
+        if areInOrder == nil { printer.print(rows) } else { all += rows }
         return true
       }
+      if let areInOrder { printer.print(all.sorted(by: areInOrder)) }
     case .json:
       try client.forEachPageOfText(of: request) { rows in
         for row in rows { printer.print(row) }

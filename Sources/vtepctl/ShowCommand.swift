@@ -13,7 +13,8 @@ struct ShowCommand: CommandGroup {
 
   struct MACTable: ClientCommand {
     static let configuration = CommandConfiguration(
-      commandName: "mac-table", abstract: "Shows the MAC table. Entries must match all given filters.")
+      commandName: "mac-table", abstract: "Shows the MAC table. Entries must match all given filters.",
+      discussion: "A table is sorted by VNI and address; JSON is not, so that it can come in parts.")
 
     @Option(help: "Only this VNI.") var vni: UInt32?
     @Option(help: "Only addresses on this port.") var port: String?
@@ -24,7 +25,9 @@ struct ShowCommand: CommandGroup {
     @OptionGroup var options: CommandOptions
 
     func run(_ session: Session) throws {
-      try session.list(ShowMACTable(vni: vni, port: port, vtep: vtep, mac: mac, type: type), MACTableRow.columns)
+      try session.list(ShowMACTable(vni: vni, port: port, vtep: vtep, mac: mac, type: type), MACTableRow.columns) {
+        ($0.vni, $0.mac) < ($1.vni, $1.mac)
+      }
     }
   }
 

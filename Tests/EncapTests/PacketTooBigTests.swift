@@ -131,8 +131,10 @@ import Testing
 
   /// Nothing is read beyond the end, wherever a frame is cut and whatever it says.
   @Test func cutAndRandom() {
+    // Answers must be used: Swift 6.3.1 writes a copy that nobody uses into memory that it has just freed.
+    var answered = 0
     for frame in [Self.udp, Self.taggedTCP, Self.udp6] {
-      for count in 0..<min(frame.count, 120) { _ = answer(Array(frame[..<count]), largestFrame: 1400) }
+      for count in 0..<min(frame.count, 120) { answered += answer(Array(frame[..<count]), largestFrame: 1400)?.count ?? 0 }
     }
     var generator = SeededGenerator(state: 1191)
     for _ in 0..<20_000 {
@@ -141,7 +143,8 @@ import Testing
         frame[Int.random(in: 12..<80, using: &generator)] = UInt8.random(in: 0...255, using: &generator)
       }
       if frame[12] == 8, frame[14] == 0x45 { frame.repairIPv4Checksum() }
-      _ = answer(frame, largestFrame: 1400)
+      answered += answer(frame, largestFrame: 1400)?.count ?? 0
     }
+    #expect(answered > 0)
   }
 }

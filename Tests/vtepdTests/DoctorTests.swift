@@ -190,6 +190,12 @@ private let illnesses: [Illness] = [
   },
 
   Illness("no route", "paths", .error, "no route", "ip route get 192.0.2.2") { $0.paths[1].obstacle = "no route" },
+  Illness("dead next hop", "paths", .error, "neighbor-unresolved", "ip neigh show 192.0.2.254") {
+    ($0.paths[1].deadHops, $0.paths[1].hasOtherHops) = (["192.0.2.254%eth0"], false)
+  },
+  Illness("one dead next hop of two", "paths", .warning, "its other next hops", "ip neigh show 192.0.2.254") {
+    $0.paths[1].deadHops = ["192.0.2.254%eth0"]
+  },
   Illness("large guests", "mtu", .warning, "hangs", "ip link set eth0 mtu 1601") { $0.ports[0].mtu = 1551 },
   Illness("narrow path", "mtu", .warning, "hangs", "--mtu 1350") {
     ($0.paths[0].mtu, $0.paths[0].mtuReason) = (1400, "the route's MTU")

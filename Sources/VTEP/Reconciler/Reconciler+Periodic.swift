@@ -48,7 +48,10 @@ extension Reconciler {
     countMissedPackets()
     remakeSockets()
     state.retryPorts()
-    if state.ticks % (5 * PortFault.ticksPerSecond) == 0 { state.locateAwayTaps(all: false) }
+    if state.ticks % (5 * PortFault.ticksPerSecond) == 0 {
+      state.locateAwayTaps(all: false)
+      retryGuestPools()
+    }
     if effects.retryPuntTaps(state.ports) { state.stale.slowPath = true }
     state.retryController()
     sampleActivity()
@@ -90,6 +93,13 @@ extension Reconciler {
       for name in names { state.lose(name) }
       for name in names { state.reopen(name) }
     }
+  }
+
+  /// Hugepages may have become free, or those of a device.
+  private func retryGuestPools() {
+    guard GuestPools.areMissing else { return }
+    GuestPools.make(effects.runtime)
+    if !GuestPools.areMissing { log.notice("there is memory again for packet buffers of guests' own") }
   }
 
   /// Takes down ports whose guest has corrupted its virtqueues.

@@ -38,6 +38,9 @@ public final class DPDKRuntime: Sendable {
   ) throws(VTEPError) {
     if let difference = try DPDKVersion.built.difference(from: .loaded) { log(difference) }
     workers = settings.workers
+    // Until the pages are taken.
+    let turn = settings.hugepages == .off ? -1 : Self.awaitTurn()
+    defer { if turn >= 0 { close(turn) } }
     let free = Self.freeHugepageMiB()
     switch settings.hugepages {
     case .off:
@@ -201,6 +204,16 @@ public final class DPDKRuntime: Sendable {
         .environment, "DPDK start", VTEPError.errnoText(cdpdk_errno()),
         remedy: "run as root or with CAP_NET_ADMIN, CAP_NET_RAW and CAP_IPC_LOCK")
     }
+  }
+
+  /// Waits until no other daemon counts and takes hugepages: two that start together would count the same ones. By a lock of the root
+  /// folder, which each has and may lock. Whoever keeps it for long keeps nobody waiting for longer than that.
+  ///
+  /// - Returns: a descriptor; closing it lets the next one go on. -1: there was no waiting for it.
+  private static func awaitTurn() -> Int32 {
+    let descriptor = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    for _ in 0..<200 where descriptor >= 0 && flock(descriptor, LOCK_EX | LOCK_NB) != 0 { usleep(10_000) }
+    return descriptor
   }
 
   /// Free memory in 2 MiB hugepages.

@@ -172,12 +172,21 @@ extension Doctor {
   // -- paths -------------------------------------------------------------------------------------------------------------
 
   static func paths(_ facts: DoctorFacts) -> [Finding] {
-    let blocked = facts.paths.compactMap { path -> Finding? in
-      guard let obstacle = path.obstacle else { return nil }
-      return .error("nothing can be sent to \(path.address)", of: "\(path.address)", obstacle, remedy: "see: ip route get \(path.address)")
+    let troubled = facts.paths.compactMap { path -> Finding? in
+      let subject = "\(path.address)"
+      if let obstacle = path.obstacle {
+        return .error("nothing can be sent to \(path.address)", of: subject, obstacle, remedy: "see: ip route get \(path.address)")
+      }
+      guard let hop = path.deadHops.first else { return nil }
+      let address = hop.split(separator: "%").first.map(String.init) ?? hop
+      let remedy = "check that it is up and on this segment (ip neigh show \(address)), or change the route (ip route get \(path.address))"
+      let hops = "next hop \(path.deadHops.joined(separator: ", ")) does not answer"
+      return path.hasOtherHops
+        ? .warning(hops, of: subject, "flows to the VTEP use its other next hops", remedy: remedy)
+        : .error(hops, of: subject, "frames to the VTEP wait for 3 s and are dropped (neighbor-unresolved)", remedy: remedy)
     }
-    let open = facts.paths.count - blocked.count
-    return blocked + (open > 0 || blocked.isEmpty ? [.ok("VTEPs and groups that can be reached: \(open)")] : [])
+    let open = facts.paths.count { $0.obstacle == nil && ($0.deadHops.isEmpty || $0.hasOtherHops) }
+    return troubled + (open > 0 || troubled.isEmpty ? [.ok("VTEPs and groups that can be reached: \(open)")] : [])
   }
 
   /// What a packet has around an Ethernet frame without the frame's own header: outer IP, UDP, VXLAN and inner Ethernet headers (RFC 7348

@@ -152,6 +152,10 @@ struct DoctorFacts: Sendable {
     var address: IPAddress
     /// Why nothing can be sent to it.
     var obstacle: String?
+    /// Next hops that do not answer ARP or ND.
+    var deadHops: [String] = []
+    /// There is one that has answered, or is still being asked.
+    var hasOtherHops = true
     /// Of the IP packets that fit, in bytes.
     var mtu: Int?
     /// Why that is less than the interface's.

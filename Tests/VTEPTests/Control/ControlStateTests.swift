@@ -68,6 +68,30 @@ struct ControlStateTests {
     #expect(state.stale.isEmpty)
   }
 
+  @Test("each worker gets a transmit queue of its own at dpdk ports and NICs that have enough, and only there", arguments: [1, 3, 4, 9])
+  mutating func workerQueues(_ queues: Int) throws {
+    let effects = try RecordedEffects()
+    effects.deviceQueues = queues
+    let underlay = UnderlaySettings(addresses: [IPAddress(ipv4: 0xc000_0201)], devices: ["u0"])
+    var state = ControlState(underlay, workers: 4, effects: effects)
+    try state.attachUnderlay(underlay)
+    for name in ["nic", "mem"] {
+      effects.statuses[name] = PortStatus(state: .up, receiveQueues: queues, transmitQueues: queues)
+    }
+    try state.change { new in
+      new.vnis[vni(5)] = VNISettings(vni: vni(5), flood: .none)
+      for (name, kind) in [("nic", PortKind.dpdk), ("mem", .memif)] {
+        new.ports[name] = PortSettings(name: name, kind: kind, device: name)
+        new.ports[name]?.vni = vni(5)
+      }
+    }
+    func entry(_ name: String) -> PortEntry? { state.ports[name].map { effects.models.last!.ports[Int($0.index)] } }
+    #expect(entry("nic")?.hasWorkerQueues == (queues >= 4) && entry("nic")?.transmitQueues == UInt16(queues))
+    #expect(entry("mem")?.hasWorkerQueues == false)
+    let uplink = try #require(state.underlay.devices.first?.portIndex)
+    #expect(effects.models.last!.ports[Int(uplink)].hasWorkerQueues == (queues >= 4))
+  }
+
   @Test("thousands of next hops that the kernel refuses make one line, and another when it refuses again after a good round")
   mutating func refusedNeighbors() throws {
     effects.refusal = NetlinkError("resolve neighbour", code: ENOBUFS, detail: "full")

@@ -43,6 +43,8 @@ final class RecordedEffects: ReconcilerEffects {
   var broken: Set<String> = []
   /// Ports are taps, and not devices of DPDK.
   var opensTaps = false
+  /// Of devices of DPDK.
+  var deviceQueues = 1
   private var nextDevice: UInt16 = 0
 
   init() throws {
@@ -185,7 +187,7 @@ final class RecordedEffects: ReconcilerEffects {
     nextDevice += 1
     return .ethdev(
       EthernetDevice(
-        portID: nextDevice, queueCount: 1, sendsSegments: false, mac: MACAddress(bits: 0x0200_0000_0000 | UInt64(nextDevice))))
+        portID: nextDevice, queueCount: deviceQueues, sendsSegments: false, mac: MACAddress(bits: 0x0200_0000_0000 | UInt64(nextDevice))))
   }
 
   /// The underlay is interface 1.

@@ -45,8 +45,6 @@ final class GuestDevice: Sendable {
   /// Of its `GuestSlot`.
   let index: UInt16
   let queueCount: Int
-  /// There is no memory for buffers that only guests use.
-  let sharesBuffers: Bool
   /// Descriptors that the library needed when every guest of the ports up to this one was connected.
   let neededDescriptors: Int
   let mailbox: Mailbox
@@ -71,7 +69,6 @@ final class GuestDevice: Sendable {
     self.index = index
     self.neededDescriptors = neededDescriptors
     queueCount = queues
-    sharesBuffers = !GuestPools.isComplete(workers: host.runtime.workers)
     mailbox = host.mailbox
     rcu = host.rcu
   }

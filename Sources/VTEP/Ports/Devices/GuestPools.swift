@@ -5,11 +5,14 @@
 // stay for long into common buffers (`Worker.spared`).
 
 import CDPDK
+import Synchronization
 
 /// A worker's pool.
-struct GuestPool {
-  /// Nil: there was no memory for it, and the common pool is used instead.
-  var raw: OpaquePointer?
+struct GuestPool: ~Copyable {
+  /// 0: there was no memory for it.
+  fileprivate let address = Atomic<UInt>(0)
+  /// Nil: the common pool is used instead, until there is memory.
+  @inline(always) var raw: OpaquePointer? { OpaquePointer(bitPattern: address.load(ordering: .acquiring)) }
   /// Free buffers with which the pool is low: those for a burst of the largest segments, and for what is unsent.
   var lowMark: UInt32 = 0
 }
@@ -17,7 +20,7 @@ struct GuestPool {
 enum GuestPools {
   nonisolated(unsafe) static let ofWorkers: UnsafeMutablePointer<GuestPool> = {
     let pools = UnsafeMutablePointer<GuestPool>.allocate(capacity: Limits.workers)
-    pools.initialize(repeating: GuestPool(), count: Limits.workers)
+    for worker in 0..<Limits.workers { (pools + worker).initialize(to: GuestPool()) }
     return pools
   }()
 
@@ -30,19 +33,20 @@ enum GuestPools {
   /// In octets, with the Ethernet header.
   private static let largestSegment = 65_549
 
-  nonisolated(unsafe) private static var wereMade = false
+  /// There were to be pools, and one is missing.
+  nonisolated(unsafe) private(set) static var areMissing = false
 
-  /// Makes the pools, the first time. Reconciler only.
+  /// Makes the pools that are not there yet. Reconciler only.
   static func make(_ runtime: DPDKRuntime) {
-    guard !wereMade else { return }
-    wereMade = true
     let room = runtime.maxFrameByteCount
     let lowMark = Limits.burst * ((largestSegment + room - 1) / room) + unsentBuffers
     let count = lowMark + spareBuffers + runtime.workers * (cache + cache / 2)
-    for worker in 0..<runtime.workers {
+    for worker in 0..<runtime.workers where ofWorkers[worker].raw == nil {
       ofWorkers[worker].lowMark = UInt32(lowMark)
-      ofWorkers[worker].raw = runtime.makePool(name: "vtepd-guests-\(worker)", count: count, cache: cache)
+      let pool = runtime.makePool(name: "vtepd-guests-\(worker)", count: count, cache: cache)
+      ofWorkers[worker].address.store(pool.map { UInt(bitPattern: $0) } ?? 0, ordering: .releasing)
     }
+    areMissing = !isComplete(workers: runtime.workers)
   }
 
   /// There is a pool for each worker.

@@ -56,10 +56,10 @@ enum VhostUserDriver: PortDriver {
       return
         "the guest sends on \(usedQueues) queues, but the port has \(device.queueCount): configure fewer in the hypervisor, or raise queues"
     }
-    if device.sharesBuffers {
+    if GuestPools.areMissing {
       return
         "no memory for packet buffers of guests' own, so they use the common ones, which a guest can exhaust for all ports:"
-        + " raise dataplane.memory-mb and restart vtepd"
+        + " provide more hugepages, or raise dataplane.memory-mb and restart vtepd"
     }
     return device.limitRemark
   }

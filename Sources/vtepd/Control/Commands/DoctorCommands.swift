@@ -50,8 +50,10 @@ extension DoctorFacts {
       uplinks[position].notes = device.notes
     }
     paths = (current.vtepReports().reports + current.vtepReports(groups: true).reports).map { report in
-      Path(
-        address: report.address, obstacle: report.obstacle, mtu: report.mtu, mtuReason: report.pathMTU.map(Self.text),
+      let dead = report.nextHops.filter { $0.mac == nil && $0.isFailed }.map { "\($0.address)%\($0.device)" }
+      return Path(
+        address: report.address, obstacle: report.obstacle, deadHops: dead, hasOtherHops: dead.count < report.nextHops.count,
+        mtu: report.mtu, mtuReason: report.pathMTU.map(Self.text),
         vnis: Set(report.vnis))
     }
     policyProblems = current.policyProblems
