@@ -401,6 +401,7 @@ class Soak:
             wait_until(lambda: not self.differences(daemon),
                        lambda: f"verify finds nothing on {daemon.namespace.name}: {self.differences(daemon)}\n{daemon.log()[-3000:]}", 90)
         self.check_delivery()
+        self.check_balance()
         for daemon in self.site.daemons:
             self.check_leaks(daemon)
         self.traffic.chaos = True
@@ -440,6 +441,49 @@ class Soak:
                 twice = [key for key, times in station.received.items() if times > 1]
                 assert not twice, f"{station.guest.name} received frames more than once: {twice[:10]}"
                 station.forget({other.number: other.sent[station.number] - 10 * count for other in stations})
+
+    # What goes in and out by the counters of a daemon. Frames for which no worker had time were never received.
+    FLOWS = {"in": ["vtepd_port_receive_packets_total", "vtepd_underlay_receive_packets_total"],
+             "out": ["vtepd_port_transmit_packets_total", "vtepd_underlay_transmit_packets_total"],
+             "ignored": ["vtepd_underlay_ignored_packets_total"], "dropped": ["vtepd_drops_by_reason_total"],
+             "flooded": ["vtepd_vni_flooded_frames_total"]}
+    COPIES = 4  # Of a flooded frame there are no more in this site.
+    PROBES = 2  # Loop probes that gw3 sends out of its ports each second, at most.
+
+    def flows(self):
+        """{daemon: {flow: frames}} when nothing is on its way."""
+        def sums(daemon):
+            values = self.metrics(daemon)
+            return {flow: int(sum(value for (name, labels), value in values.items() if name in names and "receive-full" not in labels))
+                    for flow, names in self.FLOWS.items()}
+
+        found = [{}]
+
+        def is_still():
+            found.append({daemon.namespace.name: sums(daemon) for daemon in self.site.daemons})
+            still = [{name: {**flows, "out": 0 if name == "gw3" else flows["out"]} for name, flows in look.items()} for look in found[-2:]]
+            return still[0] == still[1]
+
+        wait_until(is_still, lambda: f"traffic comes to rest: {found[-2:]}", 30, interval=0.3)
+        return found[-1]
+
+    def check_balance(self, count=50):
+        """Every frame that a daemon has received was delivered, tunnelled, left to the kernel or dropped for one reason: its counters say so.
+        First known addresses only, then all kinds of frames. A flooded one leaves several times; loop probes leave and have not come."""
+        for chaos in (False, True):
+            self.traffic.paused = True
+            begin, before = time.monotonic(), self.flows()
+            marks = {station: sum(station.sent.values()) for station in self.site.stations}
+            self.traffic.chaos, self.traffic.paused = chaos, False
+            wait_until(lambda: all(sum(station.sent.values()) >= marks[station] + count for station in self.site.stations), "stations send", 60)
+            self.traffic.paused, self.traffic.chaos = True, False
+            after = self.flows()
+            for name, flows in after.items():
+                new = {flow: number - before[name][flow] for flow, number in flows.items()}
+                surplus = new["out"] + new["ignored"] + new["dropped"] - new["in"]
+                most = new["flooded"] * (self.COPIES - 1) + (self.PROBES * (time.monotonic() - begin + 2) if name == "gw3" else 0)
+                assert new["in"] >= count and 0 <= surplus <= most, f"counters of {name} do not balance ({surplus}, at most {most}): {new}"
+        self.traffic.paused = False
 
     def check_leaks(self, daemon):
         name, life = daemon.namespace.name, daemon.process.pid
