@@ -30,11 +30,13 @@ extension Worker {
         key: MACKey(domain: domain, mac: source), location: location, vtep: IPAddress(high: 0, low: 0), station: address))
   }
 
-  /// The place that any worker has reported to the learner for a station not in the table; `noLocation`: none has.
+  /// The place that any worker has reported to the learner for a station not in the table; `noLocation`: none has. What this worker has
+  /// reported itself counts first: it may be of this very frame.
   mutating func pendingPlace(of key: MACKey, hash: UInt64) -> MACLocation {
     guard !key.mac.isMulticast else { return StagedFrame.noLocation }
-    for worker in 0..<workers {
-      switch learnRings[worker].find(key, hash: hash) {
+    for step in 0..<workers {
+      let next = index &+ step
+      switch learnRings[next < workers ? next : next &- workers].find(key, hash: hash) {
       case .unknown: continue
       case .pending(let place): return place
       case .decided:
