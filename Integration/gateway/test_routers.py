@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from lab import Guest, KernelVXLANHost, Refused, Switch, UnderlayHost, Vtepd, exchange, wait_until
+from lab import Guest, KernelVXLANHost, Switch, UnderlayHost, Vtepd, exchange, wait_until
+from lab.daemon import Refused
 from lab.frames import arp_request
 
 LEFT, RIGHT = 5001, 5002
@@ -91,7 +92,7 @@ def test_every_guest_reaches_every_other(site):
     macs = {daemon.ctl("show", "routers")[0]["mac"] for daemon in site.daemons}
     assert len(macs) == 1
     for guest, subnet in ((site.a, 1), (site.b, 2), (site.k1, 1)):
-        neighbors = guest.namespace.ip("neigh show").stdout
+        neighbors = guest.namespace.ip("neigh show")
         assert f"{GATEWAY[subnet][0]} dev eth0 lladdr {next(iter(macs))}" in neighbors, neighbors
     rows = site.daemons[0].ctl("show", "routers")
     assert [(row["vni"], row["state"], row["source"]) for row in rows] == [(LEFT, "up", "config"), (RIGHT, "up", "config")]
