@@ -36,7 +36,7 @@ public struct MACExplanation: Sendable {
 
   /// What becomes of a frame to the address.
   public struct Outcome: Sendable {
-    public enum Action: String, Sendable, CaseIterable { case deliver, tunnel, flood, hold, drop, punt }
+    public enum Action: String, Sendable, CaseIterable { case deliver, tunnel, route, flood, answer, hold, drop, punt }
 
     /// Where the frame comes from; nil: from a VTEP.
     public var port: String?
@@ -74,6 +74,7 @@ extension MACExplanation.Outcome {
     switch report.outcome {
     case .sent:
       if case .text(let name)? = stage(.verdict)?.facts["action"] { action = Action(rawValue: name) ?? .deliver } else { action = .deliver }
+    case .answered: action = .answer
     case .held: action = .hold
     case .slowPath: action = .punt
     case .dropped, .kernel: action = .drop

@@ -268,10 +268,9 @@ private struct TraceWriter {
       .neighbor, "asks for \(address), which is known: answered here with \(mac), and not flooded",
       ["address": .text(address), "mac": .text("\(mac)"), "obstacle": .none])
     for frame in run.sent {
-      let text = FrameText(frame.octets)
-      add(
-        .deliver, "the answer for the sender: \(text.text)",
-        text.facts.merging(["port": .text(state.portName(frame.port)), "reply": .flag(true)]) { $1 })
+      report.stages.append(
+        Stage(
+          .deliver, "the answer for the sender", ["port": .text(state.portName(frame.port)), "reply": .flag(true)], frame: frame.octets))
     }
   }
 
@@ -292,9 +291,7 @@ private struct TraceWriter {
 
   /// What a router sends into tunnels.
   private mutating func writeRoutedPackets() {
-    for frame in run.sent where isUplink(frame.port) {
-      if let outer = FrameText.outer(frame.octets) { add(.header, outer.text, outer.facts) }
-    }
+    for frame in run.sent where isUplink(frame.port) { add(.header, frame: frame.octets, isOuter: true) }
   }
 
   private func interface(_ index: UInt16) -> RouterTable.Key? { state.routers.indexes.first { $0.value == index }?.key }
