@@ -73,6 +73,9 @@ final class BFDService: Sendable {
   let counters: WorkerCounters
   private let state = Mutex(State())
   private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
+  /// What RCU and the captures know the thread by; it reads the snapshot only to say where a frame that it drops came from.
+  private let reader: UInt32
+  private nonisolated(unsafe) let captureBeginning: UnsafeMutableRawPointer
   private nonisolated(unsafe) let pool: OpaquePointer
   private let arrivals: [SlowPathRing]
   private let departures: SlowPathRing
@@ -83,12 +86,16 @@ final class BFDService: Sendable {
   /// Between two looks at the data that has come, in microseconds.
   private static let lookInterval: UInt64 = 200_000
 
+  /// - Parameter reader: a number for RCU that no other thread has.
   init(
-    shared: UnsafeMutablePointer<SharedState>, pool: OpaquePointer, arrivals: [SlowPathRing], departures: SlowPathRing,
+    shared: UnsafeMutablePointer<SharedState>, reader: UInt32, pool: OpaquePointer, arrivals: [SlowPathRing], departures: SlowPathRing,
     workerCounters: [WorkerCounters], mailbox: Mailbox, wakeWorker: @escaping @Sendable () -> Void
   ) throws(VTEPError) {
     counters = try WorkerCounters()
     self.shared = shared
+    self.reader = reader
+    captureBeginning = .allocate(byteCount: CaptureLook.filterByteCount, alignment: 64)
+    cdpdk_rcu_register(shared.pointee.rcu, reader)
     self.pool = pool
     self.arrivals = arrivals
     self.departures = departures
@@ -237,7 +244,7 @@ final class BFDService: Sendable {
         else { continue }
         var item = SlowPathItem()
         (item.port, item.vni, item.vtep) = (uplink.port, outer.vni, outer.source)
-        if let reason = take(mbuf, item, &state, &changes, now: now) { counters.countDrop(mbuf, port: item.port, reason) }
+        if let reason = take(mbuf, item, &state, &changes, now: now) { countDrop(mbuf, item, reason, state) }
       }
     }
   }
@@ -252,9 +259,19 @@ final class BFDService: Sendable {
         defer { mbuf.free() }
         if let slot = state.slotOfAddress[item.vtep] { state.sessions[slot]?.arrivals &+= 1 }
         if state.sockets.keys.contains(where: { $0.port == item.port }) { continue }
-        if let reason = take(mbuf, item, &state, &changes, now: now) { counters.countDrop(mbuf, port: item.port, reason) }
+        if let reason = take(mbuf, item, &state, &changes, now: now) { countDrop(mbuf, item, reason, state) }
       }
     }
+  }
+
+  /// A reader of the snapshot for as long as that takes. The frame has no outer headers any more.
+  private func countDrop(_ mbuf: Mbuf, _ item: SlowPathItem, _ reason: DropReason, _ state: State) {
+    let vtep = state.slotOfAddress[item.vtep].flatMap { state.sessions[$0]?.target.vtep }
+    cdpdk_rcu_online(shared.pointee.rcu, reader)
+    let look = CaptureLook(
+      snapshot: Worker.current(shared), captures: shared.pointee.currentCaptures, beginning: captureBeginning, ring: Int(reader))
+    counters.countDrop(mbuf, port: item.port, reason, look, DropContext(vtep: vtep ?? .absent, vni: item.vni.rawValue))
+    cdpdk_rcu_offline(shared.pointee.rcu, reader)
   }
 
   /// - Returns: why a frame is of no use.

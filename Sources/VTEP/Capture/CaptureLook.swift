@@ -90,14 +90,14 @@ extension SharedState {
 
 extension WorkerCounters {
   /// Counts, captures and keeps a frame that a thread other than a worker drops, and then frees.
-  func countDrop(_ mbuf: Mbuf, port: PortIndex, _ reason: DropReason, _ look: CaptureLook) {
+  func countDrop(_ mbuf: Mbuf, port: PortIndex, _ reason: DropReason, _ look: CaptureLook, _ context: DropContext = DropContext()) {
     drop(port: port, reason).pointee.add(1)
-    if look.captures != nil { look.capture(mbuf, port: port, .dropped, reason) }
+    if look.captures != nil { look.capture(mbuf, port: port, .dropped, reason, context) }
     let now = cdpdk_cycles()
     guard droppedFrames.admits(reason, now: now) else { return }
     var record = CaptureRecord()
     record.port = port
-    _ = look.describe(mbuf, &record)
+    _ = look.describe(mbuf, &record, context)
     droppedFrames.keep(mbuf, reason, port: port, vni: record.vni, vtep: record.vtep, now: now)
   }
 }

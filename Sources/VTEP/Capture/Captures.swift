@@ -50,7 +50,7 @@ final class Captures: Sendable {
   let threads: Int
   private let running = Mutex<[(id: UInt64, tap: CaptureTap)]>([])
 
-  /// - Parameter threads: that have frames: workers, io-cores, and the slow path, whose rings are in this order.
+  /// - Parameter threads: that have frames: workers, io-cores, the slow path and BFD's thread, whose rings are in this order.
   init(shared: UnsafeMutablePointer<SharedState>, threads: Int) {
     self.shared = shared
     self.threads = threads

@@ -71,11 +71,11 @@ public actor Reconciler {
     let (table, counters) = try await preparing.value.get()
     let saved = await loading?.value
     earlier = saved
-    // Workers and io-cores by their numbers, then the slow path and the dry worker.
+    // Workers and io-cores by their numbers, then the slow path, BFD's thread and the dry worker.
     let slowPathReader = dataplane.workers + dataplane.ioCores.count
-    let shared = try Self.makeSharedState(readers: slowPathReader + 2)
+    let shared = try Self.makeSharedState(readers: slowPathReader + 3)
     self.shared = shared
-    captures = Captures(shared: shared, threads: slowPathReader + 1)
+    captures = Captures(shared: shared, threads: slowPathReader + 2)
     // Workers want a snapshot from the start.
     var publisher = SnapshotPublisher(shared: shared)
     publisher.publish(ForwardingModel(workers: dataplane.workers, ioCores: dataplane.ioCores.count))
@@ -93,7 +93,7 @@ public actor Reconciler {
     self.contexts = contexts
     let ioContexts = try Self.makeIOContexts(dataplane, shared)
     self.ioContexts = ioContexts
-    tracer = Tracer(beside: contexts[0], reader: UInt32(slowPathReader + 1), runtime: runtime)
+    tracer = Tracer(beside: contexts[0], reader: UInt32(slowPathReader + 2), runtime: runtime)
     let wakeEvent = contexts[0].pointee.wakeEvent
     slowPath = try SlowPath(
       shared: shared, reader: UInt32(slowPathReader), pool: runtime.pool, punts: queues.punts, injections: queues.injections,
@@ -102,8 +102,8 @@ public actor Reconciler {
       cdpdk_event_signal(wakeEvent)
     }
     bfd = try BFDService(
-      shared: shared, pool: runtime.pool, arrivals: queues.bfdArrivals, departures: queues.bfdDepartures, workerCounters: counters,
-      mailbox: mailbox
+      shared: shared, reader: UInt32(slowPathReader + 1), pool: runtime.pool, arrivals: queues.bfdArrivals,
+      departures: queues.bfdDepartures, workerCounters: counters, mailbox: mailbox
     ) {
       cdpdk_event_signal(wakeEvent)
     }

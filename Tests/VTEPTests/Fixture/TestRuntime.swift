@@ -49,7 +49,7 @@ final class TestRuntime {
   }
 
   static func sharedState() throws -> UnsafeMutablePointer<SharedState> {
-    // Two more: for a dry worker and the slow path.
+    // Two more: for a dry worker, and the slow path or BFD's thread.
     guard let rcu = cdpdk_rcu_create(UInt32(workers + 2)) else { throw VTEPError(.environment, "RCU state", "out of memory") }
     let shared = UnsafeMutablePointer<SharedState>.allocate(capacity: 1)
     shared.initialize(to: SharedState(learnerEvent: cdpdk_event_create(), rcu: rcu))
