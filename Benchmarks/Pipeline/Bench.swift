@@ -32,6 +32,9 @@ struct Bench: ParsableCommand {
   @Option(help: "With --packets: slow the pipeline down by this many readings of the clock per packet.")
   var waste = 0
 
+  @Option(help: "With --packets: entries of an access control list that all frames meet; the last one matches.")
+  var acl = 0
+
   @Flag(help: "With --packets: the bare loop instead of the pipeline.")
   var bare = false
 
@@ -50,7 +53,7 @@ struct Bench: ParsableCommand {
     defer { Self.removeFolder(folder) }
 
     if let packets {
-      let scenario = try Scenario(direction, first, runtime: runtime, folder: folder)
+      let scenario = try Scenario(direction, first, aclEntries: acl, runtime: runtime, folder: folder)
       var worker = scenario.worker()
       if bare { scenario.bareLoop(packets: packets) } else { scenario.pipelineLoop(&worker, packets: packets, waste: waste) }
       scenario.close()

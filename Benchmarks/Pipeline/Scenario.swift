@@ -11,6 +11,8 @@ import MACTable
 final class Scenario {
   private let direction: Direction
   private let line: Line
+  /// Of the access port's list; 0: there is none.
+  private let aclEntries: Int
   private let source: EthernetDevice
   private let sink: EthernetDevice
   let table: MACTable
@@ -35,19 +37,22 @@ final class Scenario {
   private static let secrets = HashSecrets(mask: 0x5bd1_e995_2545_f491, multiplier: 0xd6e8_feb8_6659_fd93)
 
   /// From a file, in a loop, into nothing.
-  convenience init(_ direction: Direction, _ line: Line, runtime: DPDKRuntime, folder: String) throws {
+  convenience init(_ direction: Direction, _ line: Line, aclEntries: Int = 0, runtime: DPDKRuntime, folder: String) throws {
     let path = "\(folder)/traffic.pcap"
     TrafficFile.write(
       (0..<min(line.remotes, line.frames)).lazy.map { TrafficFile.received($0, line, direction) }, to: path)
     let source = try Self.device("net_pcap0", "rx_pcap=\(path),infinite_rx=1", runtime)
     unlink(path)
-    try self.init(direction, line, runtime: runtime, from: source, to: try Self.device("net_null0", "", runtime))
+    try self.init(direction, line, aclEntries: aclEntries, runtime: runtime, from: source, to: try Self.device("net_null0", "", runtime))
   }
 
   /// Between two devices, or from one and back to it.
-  init(_ direction: Direction, _ line: Line, runtime: DPDKRuntime, from source: EthernetDevice, to sink: EthernetDevice) throws {
+  init(
+    _ direction: Direction, _ line: Line, aclEntries: Int = 0, runtime: DPDKRuntime, from source: EthernetDevice, to sink: EthernetDevice
+  ) throws {
     self.direction = direction
     self.line = line
+    self.aclEntries = aclEntries
     self.source = source
     self.sink = sink
     let remotes = line.remotes
@@ -83,7 +88,32 @@ final class Scenario {
       bfdArrivals: try SlowPathRing(name: "bfd-\(Self.rings)"), bfdDepartures: nil,
       pool: runtime.pool, largePool: runtime.largePool, slicePool: runtime.slicePool, transmitLocks: locks, sleepsWhenIdle: false,
       epoll: -1, wakeEvent: -1)
-    publisher.publish(model())
+    var model = model()
+    if aclEntries > 0 { try filter(&model) }
+    publisher.publish(model)
+  }
+
+  /// Binds a list of 5-tuples to the access port, of which the last one permits all frames.
+  private func filter(_ model: inout ForwardingModel) throws {
+    let direction = direction == .decapsulation ? ACLEntry.Direction.egress : .ingress
+    var last = ACLEntry(sequence: Int64(aclEntries), direction: direction, action: .permit)
+    for (key, text) in [(ACLEntry.Key.source, "172.16.0.0/12"), (.destination, "172.16.0.0/12"), (.protocolNumber, "udp")] {
+      _ = last.set(key, text)
+    }
+    let entries = (1..<aclEntries).map { number in
+      var entry = last
+      entry.sequence = Int64(number)
+      entry.action = .deny
+      _ = entry.set(.source, "172.16.\(number >> 8).\(number & 0xff)")
+      _ = entry.set(.destinationPorts, "\(6000 + number)-\(20_000 + 3 * number)")
+      return entry
+    }
+    let acl = try CompiledACL(ACLSettings(name: "bench", entries: entries + [last])) { _ in (0...UInt32(aclEntries)).map { $0 } }
+    let access = Int(Self.access)
+    model.acls = [acl]
+    model.policies[access].entry.acl = 0
+    model.policies[access].entry.filtersIngress = direction == .ingress
+    model.ports[access].features.insert(direction == .ingress ? .isPoliced : .filtersEgress)
   }
 
   nonisolated(unsafe) private static var rings = 100

@@ -28,8 +28,28 @@
     }
     try require(LoopProbe(parsing: written.span.bytes, at: 0) == probe, "written and read as another: \(probe)")
   }
+  try checkFlowKey(frame, original)
   try checkECN(input, original)
   try checkUnfinishedChecksum(input, original)
+}
+
+/// What access control lists look at, against the model of their tests.
+private func checkFlowKey(_ frame: RawSpan, _ original: [UInt8]) throws {
+  let key = FlowKey()
+  defer { key.deallocate() }
+  key.read(frame)
+  let plain = PlainFrame(original)
+  let network = key.chunks[FlowKey.Field.network.rawValue]
+  let contents = FlowKey.Contents(rawValue: network & 0xff)
+  try require(key.chunks[FlowKey.Field.etherType.rawValue] == plain.etherType, "another EtherType than \(plain.etherType)")
+  try require(contents.contains(.ip) == (plain.protocolNumber != nil), "an IP header or none: \(contents)")
+  try require(plain.protocolNumber.map { UInt16($0) == network >> 8 } ?? true, "another protocol than \(plain.protocolNumber ?? 0)")
+  try require(contents.contains(.ports) == (plain.ports != nil), "ports or none: \(contents)")
+  try require(
+    plain.ports.map { key.chunks[FlowKey.Field.sourcePort.rawValue].byteSwapped == $0.source } ?? true, "another source port")
+  try require(contents.contains(.tcpFlags) == (plain.tcpFlags != nil), "TCP flags or none: \(contents)")
+  try require(plain.tcpFlags.map { key.chunks[FlowKey.Field.tcpFlags.rawValue] == $0 } ?? true, "other TCP flags")
+  try require(contents.contains(.icmp) == (plain.icmp != nil), "ICMP or none: \(contents)")
 }
 
 private func areEqual(_ left: InnerFlow, _ right: InnerFlow) -> Bool {

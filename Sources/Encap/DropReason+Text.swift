@@ -131,6 +131,11 @@ extension DropReason {
       ("port-disabled", "port is disabled, or shut by a guard (show ports says why); vtepctl port set NAME --enabled reopens it")
     case .sourceSpoofed:
       ("source-spoofed", "source MAC is not in the port's macs and anti-spoofing is on; add it to macs if the guest may use it")
+    case .aclDeniedIngress:
+      (
+        "acl-denied-ingress",
+        "an access control list of the port denies the frame on its way in (show acls counts for each entry; trace names the entry); change the entry if the frame should pass"
+      )
     case .portMACLimit:
       ("port-mac-limit", "source MAC is new and the port has reached its mac-limit; raise it, or look for a loop behind the port")
     case .ingressRateLimit:
@@ -190,6 +195,11 @@ extension DropReason {
       ("router-too-big", "routed packet exceeds the MTU towards its next hop; its sender is told, unless it is IPv4 without DF")
     case .routerAddress:
       ("router-address", "packet to an address of a router other than ping, ARP and ND; nothing else is served there")
+    case .aclDeniedEgress:
+      (
+        "acl-denied-egress",
+        "an access control list of the port denies the frame on its way out to the port (show acls counts for each entry; trace names the entry); change the entry if the frame should pass"
+      )
     case .floodDisabled:
       ("flood-disabled", "unknown or group destination, and the VNI has flood: none; add the MAC, or choose another flood mode")
     case .floodNoReceiver:

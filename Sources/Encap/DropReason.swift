@@ -26,6 +26,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case offloadSegmentSize
   case portDisabled
   case sourceSpoofed
+  case aclDeniedIngress
   case portMACLimit
   case ingressRateLimit
   case stormBroadcast
@@ -45,6 +46,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
   case routerNeighborUnresolved
   case routerTooBig
   case routerAddress
+  case aclDeniedEgress
   case floodDisabled
   case floodNoReceiver
   case vniStormBroadcast
@@ -110,8 +112,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
 
   /// Reasons caused by a port's limits.
   public static let ofPortPolicy: [DropReason] = [
-    .portDisabled, .sourceSpoofed, .portMACLimit, .ingressRateLimit, .stormBroadcast, .stormUnknownUnicast, .stormUnknownMulticast,
-    .egressRateLimit,
+    .portDisabled, .sourceSpoofed, .aclDeniedIngress, .portMACLimit, .ingressRateLimit, .stormBroadcast, .stormUnknownUnicast,
+    .stormUnknownMulticast, .aclDeniedEgress, .egressRateLimit,
   ]
 
   /// How many reasons there are: the size of a counter array.

@@ -56,6 +56,12 @@ extension PortKey {
       help: "TPID of the port's VLAN tags.",
       "tag type of `vlans`: `0x8100` (C-tag), `0x88a8` (S-tag), or `any`: accepts both, sends 0x8100"),
     PortKey(
+      "acl", .option, .text, default: "none", display: .row, help: "Access control list of all VLANs and of untagged frames.",
+      "name of the access control list (`acls`) of untagged frames and of all VLANs without one in `vlan-acls`"),
+    PortKey(
+      "vlan-acls", .option, .text, default: "none", display: .row, help: nil,
+      "access control lists of single VLANs, in place of `acl`: VLAN (1 to 4094) → name"),
+    PortKey(
       "isolated", .option, .flag, default: "`false`", display: .column("ISOLATED"),
       help: "Reach only the overlay and ports that are not isolated.",
       "`true`: frames from the port reach only the overlay and ports that are not isolated"),

@@ -91,7 +91,7 @@ public struct TraceAnswer: Codable, Equatable, Sendable {
 
 /// A step of the walk.
 public struct TraceStageRow: Codable, Equatable, Sendable {
-  /// `outer`, `parse`, `bind`, `checks`, `learn`, `look-up`, `verdict`, `flood`, `vtep`, `next-hop`, `header`, `deliver` or `result`.
+  /// `outer`, `parse`, `bind`, `acl`, `checks`, `learn`, `look-up`, `verdict`, `flood`, `vtep`, `next-hop`, `header`, `deliver` or `result`.
   public var stage: String
   /// One line for people.
   public var text: String

@@ -7,7 +7,7 @@ struct ShowCommand: CommandGroup {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Shows the daemon's tables.",
     subcommands: [
-      MACTable.self, MACMoves.self, VNIs.self, VTEPs.self, Ports.self, Bindings.self, Drops.self, Multicast.self, Underlay.self,
+      MACTable.self, MACMoves.self, VNIs.self, VTEPs.self, Ports.self, Bindings.self, ACLs.self, Drops.self, Multicast.self, Underlay.self,
       Neighbors.self, BFD.self, Workers.self, Placement.self, OVSDB.self, Routers.self, Routes.self,
     ])
 

@@ -18,8 +18,8 @@ struct VTEPCtl: ParsableCommand {
     version: Version.text,
     subcommands: [
       StatusCommand.self, ShowCommand.self, MACCommand.self, VNICommand.self, PeerCommand.self, PortCommand.self,
-      BindingCommand.self, UnderlayCommand.self, ConfigCommand.self, OVSDBCommand.self, DoctorCommand.self, VerifyCommand.self,
-      TraceCommand.self, CaptureCommand.self, MonitorCommand.self, ExplainCommand.self,
+      BindingCommand.self, ACLCommand.self, UnderlayCommand.self, ConfigCommand.self, OVSDBCommand.self, DoctorCommand.self,
+      VerifyCommand.self, TraceCommand.self, CaptureCommand.self, MonitorCommand.self, ExplainCommand.self,
       CompletionsCommand.self,
     ])
 

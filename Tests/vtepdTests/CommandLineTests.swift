@@ -50,6 +50,8 @@ private struct Run: CustomStringConvertible {
     "port add --name p --kind tap --device d --vlan 5:1 --vlan 5:2", "port delete", "config check", "config check /nonexistent/f.yaml",
     "binding add --port p --vlan 0 --vni 1", "binding add --port p --vlan 4095 --vni 1", "binding add --vlan 1 --vni 1",
     "binding add --port p --vlan 1", "binding delete", "binding delete --port p --vlan x", "show bindings --vni x",
+    "acl", "acl add", "acl add a --action deny", "acl add a --direction ingress", "acl add a --direction in --action deny", "acl delete",
+    "acl bind a", "acl bind --port p", "acl bind a --port p --vlan 0", "acl unbind",
     "completions", "completions tcsh", "show mac-table --type dynamic", "show mac-table --vni -1",
   ])
   func usageErrorsAreTwo(_ arguments: String) throws {

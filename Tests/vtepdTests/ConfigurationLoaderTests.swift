@@ -91,12 +91,27 @@ import VTEPControl
     vm1.vni = first.vni
     vm1.macs = [try mac("52:54:00:00:00:02"), try mac("52:54:00:00:00:01")]
     vm1.mtu = 1400
+    vm1.acl = "web"
     var bm1 = PortSettings(name: "bm1", kind: .netdev, device: "eth2")
     bm1.vni = second.vni
     bm1.vlans = [100: first.vni, 4094: second.vni]
     bm1.vlanMACs = [100: [try #require(MACAddress("02:00:00:00:01:64"))]]
+    bm1.vlanACLs = [100: "web", 4094: "nothing"]
     bm1.isIsolated = true
     bm1.tpid = .service
+    var ssh = ACLEntry(sequence: 10, direction: .ingress, action: .deny)
+    (ssh.protocolNumber, ssh.destinationPorts) = (6, 22...22)
+    var arp = ACLEntry(sequence: 30, direction: .egress, action: .permit)
+    arp.etherType = 0x0806
+    var syn = ACLEntry(sequence: 20, direction: .ingress, action: .permit)
+    syn.sourceMAC = ACLEntry.MaskedMAC(try mac("02:00:00:00:00:00"), mask: try mac("ff:00:00:00:00:00"))
+    syn.source = ACLEntry.MaskedAddress(try ip("10.0.0.0"), mask: try ip("255.0.0.0"))
+    syn.destination = ACLEntry.MaskedAddress(try ip("10.1.0.0"), mask: try ip("255.255.0.255"))
+    (syn.protocolNumber, syn.sourcePorts, syn.tcpFlags) = (6, 1024...65535, ACLEntry.TCPFlags(0x02, mask: 0x12))
+    #expect(
+      configuration.desired.acls == [
+        "web": ACLSettings(name: "web", entries: [ssh, arp, syn]), "nothing": ACLSettings(name: "nothing"),
+      ])
     let expected = DesiredState(underlay: underlay, ports: ["vm1": vm1, "bm1": bm1], portDefaults: Configuration.Mode.gateway.portDefaults)
     #expect(configuration.desired.ports == expected.ports)
 

@@ -31,6 +31,42 @@ import VTEPControl
     }
   }
 
+  @Test func accessControlListsChangeEntryByEntry() throws {
+    let ssh: [String: SettingValue] = ["direction": .text("ingress"), "action": .text("deny"), "protocol": .text("tcp")]
+    var new = try state.applying(AddACL(name: "new", entry: ssh))
+    #expect(new.acls["new"]?.entries.map(\.sequence) == [10])
+    #expect(try new.applying(AddACL(name: "new", entry: ssh.merging(["sequence": .number(10)]) { $1 })) == new, "repeating changes nothing")
+    new = try new.applying(AddACL(name: "new", entry: ["direction": .text("egress"), "action": .text("permit"), "sequence": .number(5)]))
+    #expect(new.acls["new"]?.entries.map(\.sequence) == [5, 10])
+    #expect(try state.applying(AddACL(name: "web")) == state)
+    expectRefusal(
+      AddACL(name: "web", entry: ["direction": .text("ingress"), "action": .text("permit"), "sequence": .number(10)]), .refused,
+      "ACL 'web' has another ingress entry 10: deny protocol tcp, destination-ports 22")
+    expectRefusal(AddACL(name: "web", entry: ["direction": .text("in")]), .invalidParameters, "direction must be ingress or egress")
+    expectRefusal(
+      AddACL(name: "web", entry: ["direction": .text("ingress"), "action": .text("deny"), "icmp-type": .text("8")]), .refused,
+      "need protocol icmp")
+    #expect(try state.applying(DeleteACL(name: "web", sequence: 20)).acls["web"]?.entries.map(\.sequence) == [10, 30])
+    #expect(try state.applying(DeleteACL(name: "web", direction: "ingress")).acls["web"]?.entries.map(\.sequence) == [30])
+    expectRefusal(DeleteACL(name: "web", sequence: 30, direction: "ingress"), .notFound, "no ingress entry 30")
+    expectRefusal(DeleteACL(name: "web"), .refused, "is bound to: bm1, vm1")
+    expectRefusal(DeleteACL(name: "x"), .notFound, "no access control list 'x'")
+    #expect(try new.applying(DeleteACL(name: "new")) == state)
+  }
+
+  @Test func accessControlListsAreBoundToPortsAndVLANs() throws {
+    let bound = try state.applying(BindACL(name: "nothing", port: "bm1"))
+    #expect(bound.ports["bm1"]?.acl == "nothing")
+    #expect(try bound.applying(BindACL(name: nil, port: "bm1")) == state)
+    #expect(try state.applying(BindACL(name: nil, port: "bm1", vlan: 100)).ports["bm1"]?.vlanACLs == [4094: "nothing"])
+    #expect(try state.applying(BindACL(name: "web", port: "vm1", vlan: 7)).ports["vm1"]?.vlanACLs == [7: "web"])
+    expectRefusal(BindACL(name: "x", port: "bm1"), .notFound, "no access control list 'x'")
+    expectRefusal(BindACL(name: "web", port: "x"), .notFound, "no port 'x'")
+    expectRefusal(BindACL(name: nil, port: "bm1"), .notFound, "port bm1 has no access control list")
+    expectRefusal(BindACL(name: nil, port: "bm1", vlan: 7), .notFound, "VLAN 7 of port bm1 has no")
+    expectRefusal(BindACL(name: "web", port: "bm1", vlan: 4095), .invalidParameters, "from 1 to 4094")
+  }
+
   @Test func newVNIHasTheFilesDefaults() throws {
     let vni = try #require(VNI(7))
     let group = try #require(IPAddress("239.9.9.9"))

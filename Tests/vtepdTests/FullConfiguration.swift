@@ -63,10 +63,27 @@ let fullConfigurationText = """
     - { vni: 5003, flood: none }
     - { vni: 5004, group: "ff05::1:2" }
 
+  acls:
+    - name: web
+      entries:
+        - { direction: ingress, action: deny, protocol: tcp, destination-ports: 22 }
+        - { sequence: 30, direction: egress, action: permit, ethertype: 0x0806 }
+        - sequence: 20
+          direction: ingress
+          action: permit
+          source-mac: "02:00:00:00:00:00/ff:00:00:00:00:00"
+          source-ip: 10.0.0.0/8
+          destination-ip: 10.1.0.0/255.255.0.255
+          protocol: 6
+          source-ports: 1024-65535
+          tcp-flags: +syn-ack
+    - { name: nothing }
+
   ports:
     - name: vm1
       kind: tap
       device: tap-vm1
+      acl: web
       vni: 5001
       macs: ["52:54:00:00:00:02", "52:54:00:00:00:01"]
       mtu: 1400
@@ -76,6 +93,7 @@ let fullConfigurationText = """
       vni: 5002
       vlans: { 100: 5001, 4094: 5002 }
       vlan-macs: { 100: ["02:00:00:00:01:64"] }
+      vlan-acls: { 100: web, 4094: nothing }
       isolated: true
       tpid: 0x88A8
 

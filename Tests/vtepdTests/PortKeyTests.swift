@@ -37,13 +37,14 @@ import VTEPControl
     let text = """
       underlay: {addresses: [192.0.2.1], device: eth0}
       vnis: [{vni: 1, flood: none}]
+      acls: [{name: "0x88a8", entries: []}]
       ports: [{name: p, kind: tap, device: t, macs: ["02:00:00:00:00:01"], vlan-macs: {7: ["02:00:00:00:00:02"]}, vlans: {7: 1}, vni: 1}]
 
       """
     let loader = ConfigurationLoader(hostName: "h")
     let configuration = try loader.load(text: text, file: "f")
     let before = configuration.desired
-    for field in PortField.options where !["vni", "vlans"].contains(field.key.name) {
+    for field in PortField.options where !["vni", "vlans", "vlan-acls"].contains(field.key.name) {
       let old = try #require(before.ports["p"])
       let value: SettingValue =
         switch field.key.form {

@@ -66,6 +66,21 @@ extension SeededGenerator {
       }
       state.vnis[vni] = settings
     }
+    for _ in 0..<number(0...4) {
+      var acl = ACLSettings(name: name().filter { !$0.isWhitespace } + "x")
+      for sequence in 0..<number(0...5) {
+        var entry = ACLEntry(
+          sequence: Int64(sequence), direction: oneOf(ACLEntry.Direction.allCases), action: oneOf(ACLEntry.Action.allCases))
+        entry.protocolNumber = maybe { $0.oneOf([6, 17, 99]) }
+        entry.destinationMAC = maybe { ACLEntry.MaskedMAC(.broadcast, mask: MACAddress(bits: UInt64($0.number(0...0xffff)))) }
+        if number(0...1) == 0 { entry.source = oneOf([ACLEntry.MaskedAddress("::1"), ACLEntry.MaskedAddress("10.0.0.1/255.0.0.255")]) }
+        if entry.protocolNumber == 6 {
+          entry.tcpFlags = maybe { ACLEntry.TCPFlags(UInt16($0.number(0...0xfff)), mask: UInt16($0.number(0...0xfff))) }
+        }
+        acl.entries.append(entry)
+      }
+      state.acls[acl.name] = acl
+    }
     for _ in 0..<number(0...20) { state.profiles[name()] = options() }
     for index in 0..<number(0...8) {
       var attachment = PortAttachment(.tap)
@@ -74,6 +89,7 @@ extension SeededGenerator {
         name: oneOf(["yes", "1e3", "0x10", "2026-11-28", "-", "...", "p"]) + (index == 0 ? "" : ".\(index)"), attachment: attachment)
       port.options = options()
       port.profile = state.profiles.keys.sorted().first
+      port.options.acl = state.acls.keys.sorted().first
       if let vni = state.vnis.keys.sorted().first {
         port.options.vlans.own = maybe { [UInt16($0.number(1...4094)): vni] }
       }

@@ -43,7 +43,7 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
 @Suite struct WrongConfigurationTests {
   @Test(
     arguments: Self.fileCases + Self.dataplaneCases + Self.underlayCases + Self.protectionCases + Self.vniCases + Self.portCases
-      + Self.ovsdbCases + Self.routerCases)
+      + Self.ovsdbCases + Self.routerCases + Self.aclCases)
   func isRefusedAtTheRightPlace(_ wrong: WrongConfiguration) throws {
     let (text, positions) = wrong.parsed
     #expect(positions.count == wrong.messages.count, "the test itself: as many marks as messages")
@@ -359,6 +359,34 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
       "64 hexadecimal digits"),
     WrongConfiguration("probe", underlay + "ovsdb: {inactivity-probe-seconds: »-1}\n", "from 0 to 3600"),
     WrongConfiguration("hold", underlay + "ovsdb: {stale-hold: »forever}\n", "from 0 to 86400"),
+  ]
+
+  static let aclCases = [
+    WrongConfiguration("ACL without name", underlay + "acls:\n  - »entries: []\n", "key 'name' is missing"),
+    WrongConfiguration("ACL name", underlay + "acls: [{name: »\"a b\"}]\n", "without blanks"),
+    WrongConfiguration("ACL twice", underlay + "acls: [{name: a}, {name: »a}]\n", "ACL 'a' is given twice"),
+    WrongConfiguration(
+      "ACL entry",
+      underlay + "acls:\n  - name: a\n    entries:\n      - {direction: »in, action: »drop, »port: 80, source-ip: »10.0.0.0/33}\n",
+      "direction must be ingress or egress", "action must be permit or deny", "unknown key 'port'",
+      "source-ip must be an IPv4 or IPv6 address"),
+    WrongConfiguration(
+      "ACL entry alone",
+      underlay + "acls:\n  - name: a\n    entries:\n      - »»{protocol: tcp}\n      - »{direction: ingress}\n",
+      "key 'direction' is missing", "key 'action' is missing", "key 'action' is missing"),
+    WrongConfiguration(
+      "contradiction",
+      underlay + "acls:\n  - name: a\n    entries:\n      - {direction: ingress, action: deny, destination-ports: »80}\n",
+      "ingress entry 10: ports need protocol tcp"),
+    WrongConfiguration(
+      "sequence twice",
+      underlay
+        + "acls:\n  - name: a\n    entries:\n      - {sequence: 5, direction: egress, action: deny}\n      - {sequence: 5, direction: ingress, action: deny}\n      - {sequence: »5, direction: egress, action: permit}\n",
+      "egress entry 5 is given twice"),
+    WrongConfiguration(
+      "no such ACL",
+      underlay + "acls: [{name: a}]\nports: [{name: p, kind: tap, device: t0, acl: »b, vlan-acls: {7: a, »8: c, »0: a}}]\n",
+      "there is no access control list 'b'", "there is no access control list 'c', of VLAN 8", "from 1 to 4094, not '0'"),
   ]
 
   static let portCases = [

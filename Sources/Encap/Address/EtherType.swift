@@ -46,6 +46,8 @@ enum IPProtocol {
   @inlinable static var routing: UInt8 { 43 }
   @inlinable static var fragment: UInt8 { 44 }
   @inlinable static var gre: UInt8 { 47 }
+  /// Authentication Header (RFC 4302).
+  @inlinable static var authentication: UInt8 { 51 }
   @inlinable static var icmpv6: UInt8 { 58 }
   @inlinable static var destinationOptions: UInt8 { 60 }
   @inlinable static var ospf: UInt8 { 89 }
@@ -59,5 +61,15 @@ enum IPProtocol {
   @inlinable @inline(__always)
   static func hasPorts(_ number: UInt8) -> Bool {
     number == tcp || number == udp || number == sctp
+  }
+  /// The same of DCCP and UDP-Lite, too: what access control lists can match.
+  static func hasACLPorts(_ number: UInt8) -> Bool {
+    // DCCP (RFC 4340) and UDP-Lite (RFC 3828).
+    hasPorts(number) || number == 33 || number == 136
+  }
+
+  /// IPv6 extension headers that access control lists look behind (RFC 7045; mobility, HIP and Shim6 headers end a chain in practice).
+  static func isExtension(_ number: UInt8) -> Bool {
+    number == hopByHop || number == routing || number == fragment || number == destinationOptions || number == authentication
   }
 }

@@ -29,6 +29,8 @@ extension ControlState {
     var conflicts: [ControllerConflict]
     /// The VNIs of `new` that differ, or depend on something that does.
     var vnis: Set<VNI>
+    /// The access control lists of `new`.
+    var acls: ACLTable
     /// A port whose device cannot be opened goes without, and is retried.
     var isTolerant = false
   }
@@ -40,11 +42,12 @@ extension ControlState {
       throw VTEPError(.refused, "configuration", "\(problem)")
     }
     try checkOwners(desired)
-    let (new, conflicts) = desired.merged()
+    var (new, conflicts) = desired.merged()
+    let acls = try makeACLs(for: &new, &conflicts)
     // Comparing 10,000 VNIs is most of the work of a small change: once is enough.
     let hasController = new.controller != ControllerLayer() || running.controller != ControllerLayer()
     let change = Change(
-      desired: desired, new: new, conflicts: conflicts, vnis: hasController ? running.changedVNIs(in: new) : changed)
+      desired: desired, new: new, conflicts: conflicts, vnis: hasController ? running.changedVNIs(in: new) : changed, acls: acls)
     guard domains.hasRoom(for: change.vnis, in: new.vnis) else {
       throw VTEPError(.refused, "vnis", "more than \(Limits.domains) VNIs")
     }
@@ -169,6 +172,7 @@ extension ControlState {
     running = new
     revision += 1
     logConflicts(change.conflicts)
+    adoptACLs(change.acls, isChanged: new.acls != old.acls)
     adoptUnderlay(new.underlay, old: old.underlay)
     if new.controller.bfd != old.controller.bfd { adoptTunnels(new.controller.bfd) }
     if old.routers != new.routers || old.underlay.addresses != new.underlay.addresses { stale.routers = true }
@@ -235,6 +239,7 @@ extension ControlState {
       unbind(record)
       clearEntry(at: record.index)
       model.policies[Int(record.index)] = ForwardingModel.Policy()
+      model.aclMaps[Int(record.index)] = nil
       removeQueues(portIndex: record.index)
       stale.closing.append(
         StaleState.Closing(device: record.device, hostSide: record.hostSide, subject: "port \(record.settings.name)"))

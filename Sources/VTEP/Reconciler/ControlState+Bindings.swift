@@ -63,6 +63,7 @@ extension ControlState {
       model.policies[index] = ForwardingModel.Policy(
         entry: PolicyEntry(record.settings), allowedSources: record.settings.allowedSources)
       if record.isShut { model.policies[index].entry.isDisabled = true }
+      model.ports[index].features.formUnion(bindACLs(of: record))
     }
     markTunnels()
   }

@@ -52,6 +52,7 @@ extension ControlState {
     for index in work.goneVTEPs { underlay.vteps.giveBack(index) }
     if !work.closing.isEmpty { effects.close(work.closing) }
     for index in work.gonePorts { ports.giveBack(index) }
+    if work.hasGoneACLs { acls.giveBackLeftovers() }
     if !work.goneVTEPs.isEmpty { updateNeighborRequests() }
 
     // 6. Groups in the kernel, taps and probes.

@@ -1,7 +1,7 @@
 // ControlState: the records behind the data plane, and what follows from each change of theirs. A value without threads: whoever has one
 // (the reconciler, or a unit test) tells it what has happened, and it acts through `ReconcilerEffects`. Changes are noted in `stale`, and
 // `settle` carries them out. Aspects: +Apply (operator's changes), +Settle, +Ports, +Faults, +Bindings, +VNIs, +Underlay, +Adjacencies,
-// +Controller, +Routers, +Migration, +Restore.
+// +Controller, +Routers, +ACLs, +Migration, +Restore.
 
 import Encap
 import MACTable
@@ -29,6 +29,7 @@ struct ControlState {
   var domains = DomainTable()
   var underlay = UnderlayState()
   var controller = ControllerStore()
+  var acls = ACLTable()
   var guards = Guards()
   var routers = RouterTable()
   var baselines = CounterBaselines()

@@ -35,6 +35,8 @@ struct StaleState {
   var goneVTEPs: Set<VTEPIndex> = []
   /// The table is about to name VTEPs, ports or domains that no worker knows yet.
   var hasNewIndexes = false
+  /// Lists or entries of lists have gone.
+  var hasGoneACLs = false
   var closing: [Closing] = []
 
   /// A device, and what is held for it, that goes when no worker uses it any more.
@@ -47,7 +49,7 @@ struct StaleState {
   /// Workers have to be done with an earlier snapshot before the rest can follow.
   var mustWait: Bool {
     hasNewIndexes || !silentPorts.isEmpty || !unbound.isEmpty || !goneDomains.isEmpty || !gonePorts.isEmpty || !goneVTEPs.isEmpty
-      || !closing.isEmpty
+      || !closing.isEmpty || hasGoneACLs
   }
 
   var changesSnapshot: Bool { routes || adjacencies || ports || routers || !vnis.isEmpty || !domains.isEmpty || mustWait }

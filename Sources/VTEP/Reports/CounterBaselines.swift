@@ -13,6 +13,7 @@ struct CounterBaselines {
   private var routed: [UInt16: TrafficReport] = [:]
   private var domainDrops: [DomainIndex: [UInt64]] = [:]
   private var vtepDrops: [VTEPIndex: [UInt64]] = [:]
+  private var aclEntries: [UInt32: (packets: UInt64, bytes: UInt64)] = [:]
   /// Time-stamp counter when a port got its index.
   private(set) var portTimes: [PortIndex: UInt64] = [:]
   private var domains: [DomainIndex: (traffic: TrafficReport, flooded: UInt64, storms: [UInt64])] = [:]
@@ -59,6 +60,14 @@ struct CounterBaselines {
     neighborAnswers[index] = Self.neighborAnswers(index, counters)
     let drops = Self.drops(counters) { $0.drop(domain: index, $1) }
     domainDrops[index] = drops.allSatisfy { $0 == 0 } ? nil : drops
+  }
+
+  /// - Parameter slots: of `ACLVerdict`.
+  mutating func reset(aclEntries slots: [UInt32], counters: [WorkerCounters]) {
+    for slot in slots {
+      let counted = Self.sum(aclEntry: slot, counters)
+      aclEntries[slot] = counted.packets == 0 ? nil : counted
+    }
   }
 
   // -- counts of an earlier run ------------------------------------------------------------------------------------------
@@ -145,6 +154,19 @@ struct CounterBaselines {
   /// Per class of flooded frames, in order of raw values.
   func stormDrops(domain index: DomainIndex, _ counters: [WorkerCounters]) -> [UInt64] {
     Self.difference(Self.stormDrops(index, counters), domains[index]?.storms)
+  }
+
+  /// Frames that an entry of an access control list has matched, and their octets.
+  func matched(aclEntry slot: UInt32, _ counters: [WorkerCounters]) -> (packets: UInt64, bytes: UInt64) {
+    let (now, before) = (Self.sum(aclEntry: slot, counters), aclEntries[slot] ?? (0, 0))
+    return (now.packets &- before.packets, now.bytes &- before.bytes)
+  }
+
+  private static func sum(aclEntry slot: UInt32, _ counters: [WorkerCounters]) -> (packets: UInt64, bytes: UInt64) {
+    counters.reduce((0, 0)) { sum, worker in
+      let entry = worker.aclEntries + Int(slot)
+      return (sum.0 &+ entry.pointee.packets.value, sum.1 &+ entry.pointee.bytes.value)
+    }
   }
 
   /// Per drop reason, in order of raw values.

@@ -41,6 +41,7 @@ public struct RunningState: @unchecked Sendable {
   let underlay: UnderlayState
   let model: ForwardingModel
   let baselines: CounterBaselines
+  let acls: ACLTable
   /// VTEP indexes of tunnels with keys of their own.
   let tunnels: [TunnelDestination: VTEPIndex]
   let routers: RouterTable
@@ -73,7 +74,7 @@ extension Reconciler {
       configuration: state.running, dataplane: dataplane, runtime: effects.runtime, placement: state.placement,
       placedQueues: state.placedQueues,
       ports: state.ports.byName.mapValues(RunningState.Port.init),
-      domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines,
+      domains: state.domains.records, underlay: state.underlay, model: state.model, baselines: state.baselines, acls: state.acls,
       tunnels: state.controller.tunnels, routers: state.routers, ticks: state.ticks, puntFaults: effects.puntFaults,
       preparations: state.preparations, activity: activity, contexts: contexts, ioContexts: ioContexts, counters: effects.counters,
       learner: learner, bfd: bfd, watchdog: watchdog)

@@ -46,6 +46,12 @@ struct TrafficCounters: ~Copyable {
   }
 }
 
+/// Frames that an entry of an access control list has matched.
+struct ACLEntryCounters: ~Copyable {
+  let packets = Counter()
+  let bytes = Counter()
+}
+
 /// What a worker did as a whole.
 struct ActivityCounters: ~Copyable {
   /// Packets received.
@@ -72,6 +78,8 @@ struct WorkerCounters: @unchecked Sendable {
   let domains: UnsafeMutablePointer<TrafficCounters>
   /// Of routers' interfaces, by `RouterInterface.index`: frames to the router, and from it.
   let routed: UnsafeMutablePointer<TrafficCounters>
+  /// `Limits.aclEntries` entries, by `ACLVerdict.slot`.
+  let aclEntries: UnsafeMutablePointer<ACLEntryCounters>
   /// Of each (port, VLAN), see `binding(port:vlan:)`.
   private let bindings: UnsafeMutablePointer<TrafficCounters>
   /// Frames of a domain that were flooded.
@@ -104,6 +112,8 @@ struct WorkerCounters: @unchecked Sendable {
     domains = try Self.traffic(Limits.domains)
     routed = try Self.traffic(Limits.routerInterfaces)
     bindings = try Self.traffic(Limits.ports << 12)
+    aclEntries = try Self.untouched(Limits.aclEntries, MemoryLayout<ACLEntryCounters>.stride)
+      .bindMemory(to: ACLEntryCounters.self, capacity: Limits.aclEntries)
     ignored = try Self.counters(Limits.ports * IgnoredCause.count)
     flooded = try Self.counters(Limits.domains)
     neighborAnswers = try Self.counters(Limits.domains)

@@ -16,6 +16,8 @@ enum Limits {
   static let vteps = 8192
   /// VNIs: enough, for example, for four ports with a different VNI in each VLAN.
   static let domains = 16384
+  /// Counters of entries of access control lists.
+  static let aclEntries = 1 << 16
   /// Packets taken from a queue at once.
   static let burst = 32
   /// Most packets to collect for a device before sending them.

@@ -68,6 +68,9 @@ public struct ControllerLayer: Equatable, Sendable {
   public var routedVNIs: Set<VNI> = []
   /// The MAC addresses from which other VTEPs ask for neighbours of routers, and their VTEPs.
   public var arpSources: [MACAddress: IPAddress] = [:]
+  /// Access control lists, by name, and what they are bound to.
+  public var acls: [String: ACLSettings] = [:]
+  public var aclBindings: [Binding: String] = [:]
 
   public init() {}
 
@@ -86,16 +89,23 @@ public struct ControllerConflict: Hashable, Sendable, CustomStringConvertible {
     case vni(VNI)
     case binding(ControllerLayer.Binding)
     case router(String)
+    case acl(String)
+    case aclBinding(ControllerLayer.Binding)
   }
 
   public var subject: Subject
   /// One sentence without subject and final stop.
   public var reason: String
+  /// There is no room for it.
+  public var isShortage = false
 
   public var description: String {
     switch subject {
     case .vni(let vni): "VNI \(vni): \(reason)"
     case .router(let name): "logical router \(name): \(reason)"
+    case .acl(let name): "ACL '\(name)': \(reason)"
+    case .aclBinding(let binding) where binding.vlan == 0: "ACL of port \(binding.port): \(reason)"
+    case .aclBinding(let binding): "ACL of VLAN \(binding.vlan) of port \(binding.port): \(reason)"
     case .binding(let binding) where binding.vlan == 0: "untagged frames of port \(binding.port): \(reason)"
     case .binding(let binding): "VLAN \(binding.vlan) of port \(binding.port): \(reason)"
     }

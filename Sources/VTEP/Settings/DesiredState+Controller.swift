@@ -14,6 +14,7 @@ extension DesiredState {
     merger.addBindings()
     merger.dropImpossibleBindings()
     merger.addRouters()
+    merger.addACLs()
     return (merger.merged, merger.conflicts)
   }
 }
@@ -121,6 +122,30 @@ private struct ControllerMerger {
           break
         }
         merged.routers[name] = made
+      }
+    }
+  }
+
+  /// Of the operator's list and the controller's, the operator's filters, also a VLAN of a port whose list is the operator's.
+  mutating func addACLs() {
+    for (name, acl) in wanted.acls.sorted(by: { $0.key < $1.key }) {
+      if own.acls[name] != nil {
+        refuse(.acl(name), "the configuration has an access control list of this name")
+      } else {
+        merged.acls[name] = acl
+        merged.controlledACLs.insert(name)
+      }
+    }
+    for (binding, name) in wanted.aclBindings.sorted(by: { $0.key < $1.key }) {
+      guard let port = own.ports[binding.port] else { continue }
+      if binding.vlan > 4094 {
+        refuse(.aclBinding(binding), "VLAN \(binding.vlan) is reserved")
+      } else if let list = port.acl ?? port.aclName(vlan: binding.vlan) {
+        refuse(.aclBinding(binding), "the configuration binds ACL '\(list)' there")
+      } else if !merged.controlledACLs.contains(name) {
+        refuse(.aclBinding(binding), "ACL '\(name)' is not in force")
+      } else {
+        merged.ports[binding.port]?.bindACL(binding.vlan, to: name)
       }
     }
   }

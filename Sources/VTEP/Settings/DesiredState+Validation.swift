@@ -11,6 +11,7 @@ extension DesiredState {
     public enum Subject: Hashable, Sendable {
       case underlay
       case vni(VNI)
+      case acl(String)
       case profile(String)
       case port(String)
       case router(String)
@@ -33,6 +34,7 @@ extension DesiredState {
       switch subject {
       case .underlay: "underlay: \(message)"
       case .vni(let vni): "vni \(vni): \(message)"
+      case .acl(let name): "acl \(name): \(message)"
       case .profile(let name): "profile \(name): \(message)"
       case .port(let name): "port \(name): \(message)"
       case .router(let name): "router \(name): \(message)"
@@ -46,7 +48,7 @@ extension DesiredState {
   public static let maximumPorts = 1024
   public static let maximumUplinks = 32
 
-  /// All problems, in a stable order: underlay, VNIs, profiles, ports, routers. Empty: the state can be applied.
+  /// All problems, in a stable order: underlay, VNIs, access control lists, profiles, ports, routers. Empty: the state can be applied.
   ///
   /// - Parameter old: a state without problems that this one was made from. What is alike in both is not looked at again: with
   ///   thousands of VNIs and bindings a change must not cost a check of all of them.
@@ -61,14 +63,25 @@ extension DesiredState {
 
   /// - Parameter changedVNIs: `old.changedVNIs(in: self)`; without `old`, all.
   func problems(since old: DesiredState?, changedVNIs: Set<VNI>) -> [Problem] {
-    // When VNIs or profiles go, references to them become invalid.
+    // When VNIs, lists or profiles go, references to them become invalid.
     let losesNone = old.map { old in
       changedVNIs.allSatisfy { vnis[$0] != nil || old.vnis[$0] == nil } && old.profiles == profiles && old.hasController == hasController
+        && (old.acls == acls || old.acls.keys.allSatisfy { acls[$0] != nil })
     }
     return underlay.problems()
       + changedVNIs.sorted().flatMap { vni in vnis[vni]?.problems(in: self, key: vni) ?? [] }
+      + aclProblems(since: old)
       + profiles.sorted { $0.key < $1.key }.flatMap { $1.problems(in: self, .profile($0)) }
       + portProblems(since: losesNone == true ? old : nil) + (routers.isEmpty ? [] : routerProblems())
+  }
+
+  private func aclProblems(since old: DesiredState?) -> [Problem] {
+    if let old, old.acls == acls { return [] }
+    var problems = acls.sorted { $0.key < $1.key }.flatMap { name, acl in old?.acls[name] == acl ? [] : acl.problems(key: name) }
+    if acls.count > ACLSettings.maximumLists, let last = acls.keys.max() {
+      problems.append(Problem(.acl(last), ["name"], "at most \(ACLSettings.maximumLists) access control lists, not \(acls.count)"))
+    }
+    return problems
   }
 
   private func portProblems(since old: DesiredState?) -> [Problem] {

@@ -15,6 +15,10 @@ public struct DesiredState: Equatable, Sendable {
   public var profiles: [String: PortOptions]
   /// Keyed by name.
   public var routers: [String: RouterSettings] = [:]
+  /// Access control lists, by name.
+  public var acls: [String: ACLSettings] = [:]
+  /// Those of the controller among them; see `merged()`.
+  public internal(set) var controlledACLs: Set<String> = []
   public var protection: ProtectionSettings
   /// Defaults for options that neither a port nor its profile sets.
   public var portDefaults: PortOptions

@@ -17,6 +17,11 @@ extension PortOptions {
       if !(1...4094).contains(vlan) { report(["vlans", "\(vlan)"], "VLAN \(vlan) is not from 1 to 4094") }
       if state.vnis[vni] == nil { report(["vlans", "\(vlan)", "vni"], "VNI \(vni) of VLAN \(vlan) is not defined") }
     }
+    if let acl, state.acls[acl] == nil { report(["acl"], "there is no access control list '\(acl)'") }
+    for (vlan, acl) in (vlanACLs.own ?? [:]).sorted(by: { $0.key < $1.key }) {
+      if !(1...4094).contains(vlan) { report(["vlan-acls", "\(vlan)"], "VLAN \(vlan) is not from 1 to 4094") }
+      if state.acls[acl] == nil { report(["vlan-acls", "\(vlan)"], "there is no access control list '\(acl)', of VLAN \(vlan)") }
+    }
     if let mtu, !Self.mtuRange.contains(mtu) {
       report(["mtu"], "mtu must be from \(Self.mtuRange.lowerBound) to \(Self.mtuRange.upperBound), not \(mtu)")
     }

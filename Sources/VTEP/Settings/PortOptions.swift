@@ -22,6 +22,10 @@ public struct PortOptions: Equatable, Sendable {
   public var vni: VNI?
   /// Bindings of tagged frames: VLAN identifier (1...4094) to VNI. Set as a whole.
   public var vlans = PortOption<[UInt16: VNI]>([:])
+  /// Name of the access control list of all bindings that have none of their own.
+  public var acl: String?
+  /// Lists of single VLANs. Set as a whole.
+  public var vlanACLs = PortOption<[UInt16: String]>([:])
   /// Interface MTU in bytes; nil: tap gets the underlay's MTU less the overhead, netdev keeps its own.
   public var mtu: Int?
   /// Checksum and segmentation offloads of the guest.

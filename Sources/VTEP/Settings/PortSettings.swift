@@ -19,6 +19,8 @@ public struct PortSettings: Equatable, Sendable {
   public internal(set) var inherited: [PortOptions] = []
   /// VLANs (0 = untagged) that the controller has bound; see `DesiredState.merged`.
   public internal(set) var controlledVLANs: Set<UInt16> = []
+  /// VLANs (0 = the port) that the controller has bound an access control list to.
+  public internal(set) var controlledACLs: Set<UInt16> = []
 
   /// The port without its profile's options and the defaults.
   public var own: PortSettings {

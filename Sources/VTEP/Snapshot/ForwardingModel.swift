@@ -40,6 +40,12 @@ struct ForwardingModel {
   var descriptors: [[Int32]] = Array(repeating: [], count: Limits.ports)
   /// The maps behind `PortEntry.vlanDomains`.
   var vlanMaps: [VLANMap?] = Array(repeating: nil, count: Limits.ports)
+  /// The maps behind `PolicyEntry.vlanACLs`.
+  var aclMaps: [ACLMap?] = Array(repeating: nil, count: Limits.ports)
+  /// By `ACLIndex`; nil: no list has the index.
+  var acls: [CompiledACL?] = []
+  /// Counters of their entries are below this one.
+  var aclSlotCount = 0
   var domains: [Domain] = []
   var vteps: [VTEP] = []
   /// One list per worker.

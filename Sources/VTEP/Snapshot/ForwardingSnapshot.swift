@@ -251,6 +251,10 @@ struct ForwardingSnapshot {
   var policies: UnsafePointer<PolicyEntry>
   /// (VLAN, source) pairs, see `PolicyEntry.source`.
   var allowedSources: UnsafePointer<UInt64>
+  /// Access control lists, by `ACLIndex`.
+  var acls: UnsafePointer<ACLPrograms>
+  /// Counters of their entries are below this one.
+  var aclSlotCount: Int
   var domains: UnsafePointer<DomainEntry>
   /// Beside `domains`: what `OuterHeader.vxlanHeader` makes of their VNIs.
   var vxlanHeaders: UnsafePointer<UInt64>

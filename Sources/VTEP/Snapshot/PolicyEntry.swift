@@ -15,6 +15,12 @@ struct PolicyEntry {
   var ingress = RateEntry()
   var egress = RateEntry()
   var storm = StormEntry()
+  /// The access control list of the port; absent: there is none.
+  var acl = ACLIndex.absent
+  /// The list of each binding, by VLAN (0 = untagged); nil: all bindings have `acl`.
+  var vlanACLs: UnsafePointer<ACLIndex>?
+  /// One of the lists has ingress entries.
+  var filtersIngress = false
 
   init() {}
 

@@ -24,8 +24,12 @@ struct PortFeatures: OptionSet {
   /// The untagged binding's VNI carries tags, and some VLANs have their own bindings: frames for the former must not enter the
   /// latter.
   static let guardsVLANs = PortFeatures(rawValue: 1 << 8)
+  /// A binding has an access control list with egress entries.
+  static let filtersEgress = PortFeatures(rawValue: 1 << 14)
+  /// Each frame for the untagged binding must be looked at.
+  static let inspectsEach: PortFeatures = [.guardsVLANs, .filtersEgress]
   /// Frames for the untagged binding must be checked.
-  static let inspectsDelivered: PortFeatures = [.takesSegmentsIPv4, .takesSegmentsIPv6, .guardsVLANs]
+  static let inspectsDelivered: PortFeatures = [.takesSegmentsIPv4, .takesSegmentsIPv6, .guardsVLANs, .filtersEgress]
 
   /// Batches to the port go through `Worker.limitEgress`.
   static let limitsEgress = PortFeatures(rawValue: 1 << 6)

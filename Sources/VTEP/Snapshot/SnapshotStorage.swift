@@ -8,6 +8,8 @@ import MACTable
 final class SnapshotStorage {
   let snapshot: UnsafePointer<ForwardingSnapshot>
   private let vlanMaps: [VLANMap?]
+  private let aclMaps: [ACLMap?]
+  private let acls: [CompiledACL?]
   private let blocks: [UnsafeMutableRawPointer]
 
   init(_ model: ForwardingModel, generation: UInt64) {
@@ -45,7 +47,8 @@ final class SnapshotStorage {
     block.initialize(
       to: ForwardingSnapshot(
         generation: generation,
-        ports: store(ports), policies: store(policies), allowedSources: store(lists.allowedSources), domains: store(domains),
+        ports: store(ports), policies: store(policies), allowedSources: store(lists.allowedSources),
+        acls: store(model.acls.map { $0?.programs ?? ACLPrograms() }), aclSlotCount: model.aclSlotCount, domains: store(domains),
         vxlanHeaders: store(domains.map { OuterHeader.vxlanHeader($0.vni) }),
         storms: store(lists.storms),
         vteps: store(vteps), nextHops: store(nextHops),
@@ -68,6 +71,8 @@ final class SnapshotStorage {
     blocks.append(UnsafeMutableRawPointer(block))
     snapshot = UnsafePointer(block)
     vlanMaps = model.vlanMaps
+    aclMaps = model.aclMaps
+    acls = model.acls
     self.blocks = blocks
   }
 

@@ -94,6 +94,8 @@ struct DryRun {
   var bound: Bound?
   /// Datagrams of a train; 0: it is none.
   var stagedCount = 0
+  /// Counters of the entries of access control lists that the frame and its copies have met, and how often.
+  var aclEntries: [(slot: UInt32, count: UInt64)] = []
   /// The limits of the port; nil: it has none.
   var policy: PolicyEntry?
   var source: Entry?

@@ -252,6 +252,13 @@ final class DryWorker {
         counter.pointee.set(0)
       }
     }
+    for slot in 0..<view.pointee.aclSlotCount {
+      let entry = counters.aclEntries + slot
+      guard entry.pointee.packets.value != 0 else { continue }
+      run.aclEntries.append((UInt32(slot), entry.pointee.packets.value))
+      entry.pointee.packets.set(0)
+      entry.pointee.bytes.set(0)
+    }
     for cause in IgnoredCause.allCases {
       let counter = counters.ignored(port: run.port, cause)
       if counter.pointee.value != 0 { run.ignored = cause }

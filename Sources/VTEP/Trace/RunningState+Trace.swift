@@ -131,6 +131,7 @@ private struct TraceWriter {
       add(
         .bind, "port \(port), \(binding): \(vniText)\(tag)\(priority)\(down)", bindFacts(port: port, vlan: vlan == 0 ? nil : vlan, vni: vni)
       )
+      writeACLs(.ingress)
       writeChecks(port)
       if run.end == .checks { return }
     }
@@ -138,6 +139,22 @@ private struct TraceWriter {
     guard let verdict = run.verdict else { return }
     writeLookUp(bound)
     write(verdict, bound)
+  }
+
+  /// A stage for each entry of access control lists that has decided about the frame, or about copies of it.
+  private mutating func writeACLs(_ direction: ACLEntry.Direction) {
+    for (slot, count) in run.aclEntries {
+      guard let found = state.aclEntry(slot: slot), found.direction == direction else { continue }
+      let what = found.entry.map { "entry \($0.sequence): \($0.text)" } ?? "no entry matches: permit"
+      let copies = count == 1 ? "" : ", for \(count) copies"
+      add(
+        .acl, "\(direction.rawValue) ACL \(found.acl), \(what)\(copies)",
+        [
+          "acl": .text(found.acl), "direction": .text(direction.rawValue),
+          "sequence": found.entry.map { .number(Int($0.sequence)) } ?? .none,
+          "action": .text((found.entry?.action ?? .permit).rawValue), "copies": .number(Int(count)),
+        ])
+    }
   }
 
   private mutating func writeChecks(_ port: String) {
@@ -149,8 +166,9 @@ private struct TraceWriter {
     if policy.ingress.bytes.isSet || policy.ingress.packets.isSet { limits.append("rate-limit ingress") }
     if FloodClass.allCases.contains(where: policy.storm.isSet) { limits.append("storm-control") }
     let isPassed = run.end != .checks
+    let named = limits.isEmpty ? "port \(port) has no limits" : limits.joined(separator: ", ")
     add(
-      .checks, limits.joined(separator: ", ") + ": " + (isPassed ? "passed" : dropText ?? ""),
+      .checks, named + ": " + (isPassed ? "passed" : dropText ?? ""),
       ["limits": .list(limits), "passed": .flag(isPassed)])
   }
 
@@ -254,6 +272,7 @@ private struct TraceWriter {
     } else {
       writeRoutedPackets()
     }
+    writeACLs(.egress)
     for frame in run.sent where !isUplink(frame.port) {
       let what = isReply(frame) ? "an ICMP error for the sender: packet too big" : "port \(state.portName(frame.port))"
       report.stages.append(

@@ -17,7 +17,7 @@ public struct TraceReport: Sendable {
   public struct Stage: Sendable {
     /// In the order in which a frame meets them; those that do not concern it are left out.
     public enum Name: String, CaseIterable, Sendable {
-      case outer, parse, bind, checks, learn
+      case outer, parse, bind, acl, checks, learn
       case lookUp = "look-up"
       case verdict, neighbor, route, flood, vtep
       case nextHop = "next-hop"

@@ -112,6 +112,8 @@ struct Worker: ~Copyable {
 
   /// For filters of captures.
   let captureBeginning: UnsafeMutableRawPointer
+  /// Of the frame that access control lists are asked about.
+  let flowKey: FlowKey
 
   var held: HeldFrames
   /// Packets of routers that wait for a next hop's MAC address.
@@ -175,6 +177,7 @@ struct Worker: ~Copyable {
     uplinkLoads.initialize(repeating: UplinkLoad(), count: Limits.ports)
     for port in 0..<Limits.ports { HostFrameClass.refill(hostBudgets + port * HostFrameClass.count) }
     captureBeginning = .allocate(byteCount: CaptureLook.filterByteCount, alignment: 8)
+    flowKey = FlowKey()
     held = HeldFrames()
     verified = .allocate(capacity: Self.verifiedCount)
     verified.initialize(repeating: 0, count: Self.verifiedCount)
@@ -215,6 +218,7 @@ struct Worker: ~Copyable {
     controlPorts.deallocate()
     uplinkLoads.deallocate()
     captureBeginning.deallocate()
+    flowKey.deallocate()
     guestRounds.deallocate()
     tapped.deallocate()
     tappedSent.deallocate()

@@ -17,6 +17,7 @@ extension DesiredState {
     if old.protection != new.protection { merged.protection = new.protection }
     let differing = differing ?? old.differingVNIs(in: new)
     for vni in differing { merged.vnis[vni] = new.vnis[vni] }
+    for name in Set(old.acls.keys).union(new.acls.keys) where old.acls[name] != new.acls[name] { merged.acls[name] = new.acls[name] }
     for name in Set(old.profiles.keys).union(new.profiles.keys) where old.profiles[name] != new.profiles[name] {
       merged.profiles[name] = new.profiles[name]
     }
@@ -38,6 +39,9 @@ extension DesiredState {
     if protection != new.protection { lines.append("protection changed") }
     for vni in (differing ?? differingVNIs(in: new)).sorted() {
       if let line = Self.change("vni \(vni)", vnis[vni], new.vnis[vni]) { lines.append(line) }
+    }
+    for name in Set(acls.keys).union(new.acls.keys).sorted() {
+      if let line = Self.change("acl \(name)", acls[name], new.acls[name]) { lines.append(line) }
     }
     for name in Set(profiles.keys).union(new.profiles.keys).sorted() {
       if let line = Self.change("profile \(name)", profiles[name], new.profiles[name]) { lines.append(line) }
@@ -79,6 +83,7 @@ extension Configuration {
     let losses = [
       gone("ports", desired.ports, new.desired.ports), gone("VNIs", desired.vnis, new.desired.vnis),
       gone("routers", desired.routers, new.desired.routers),
+      gone("ACLs", desired.acls, new.desired.acls),
       ovsdb != nil && new.ovsdb == nil ? "the controller will be removed" : nil,
       isWhole ? nil : "the last line is incomplete, as in a file that is being written",
     ].compactMap(\.self)

@@ -31,6 +31,8 @@ extension PortField {
     option("vni", \.vni, .vni),
     option("vlans", \.vlans, .vlans),
     option("tpid", \.tpid, .tpid),
+    option("acl", \.acl, .text),
+    option("vlan-acls", \.vlanACLs, .vlanACLs),
     option("isolated", \.isIsolated, .flag),
     option("mtu", \.mtu, .number(PortOptions.mtuRange)),
     option("offloads", \.offloads, .choice),

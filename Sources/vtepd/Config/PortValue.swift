@@ -77,6 +77,25 @@ extension PortValue where Value == [UInt16: VNI] {
   }
 }
 
+extension PortValue where Value == [UInt16: String] {
+  /// Names of access control lists. An empty mapping is a value: it leaves out the profile's.
+  static var vlanACLs: Self {
+    Self(
+      read: { value in
+        let reader = value.reader
+        guard let section = ConfigurationSection(value.node, title: value.name, reader: reader) else { return [:] }
+        var lists: [UInt16: String] = [:]
+        for entry in section.all {
+          guard let vlan = reader.vlan(entry) else { continue }
+          reader.remember(entry.position, value.subject, [value.name, entry.key])
+          lists[vlan] = reader.text(entry.value, "the ACL of VLAN \(vlan)")
+        }
+        return lists
+      },
+      write: { lists in .map(Dictionary(uniqueKeysWithValues: lists.map { ("\($0.key)", .text($0.value)) })) })
+  }
+}
+
 extension PortValue where Value == [MACAddress] {
   static var macs: Self {
     Self(

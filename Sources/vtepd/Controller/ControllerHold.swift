@@ -34,6 +34,8 @@ struct ControllerHold: Sendable {
   static let withdrawalSeconds = 12.0
 
   private(set) var networks: [VNI: Network] = [:]
+  /// Access control lists, and where they were bound, when the database was found empty: held bindings stay filtered.
+  private var filters = ControllerLayer()
   /// How long to ignore an empty database, in seconds.
   var emptySeconds: Double
 
@@ -81,6 +83,7 @@ struct ControllerHold: Sendable {
           settings: settings, bindings: [], routers: running.routers(in: vni), reason: .withdrawn, endSeconds: now + graceSeconds,
           isKnown: true)
       } else if isSnapshot, mapping.isEmpty {
+        (filters.acls, filters.aclBindings) = (running.acls, running.aclBindings)
         let bindings = Set(running.bindings.filter { $0.value == vni }.keys)
         added[vni] = Network(
           settings: settings, bindings: bindings, routers: running.routers(in: vni), reason: .databaseEmpty, endSeconds: now + emptySeconds,
@@ -129,7 +132,10 @@ struct ControllerHold: Sendable {
     for (vni, network) in networks {
       names[network.settings.name] = vni
       layer.switches[vni] = layer.switches[vni].map { $0.adding(network.settings, vni) } ?? network.settings
-      for binding in network.bindings where layer.bindings[binding] == nil { layer.bindings[binding] = vni }
+      for binding in network.bindings where layer.bindings[binding] == nil {
+        layer.bindings[binding] = vni
+        keepFilters(of: binding, in: &layer)
+      }
     }
     for (vni, network) in networks {
       // A router that was deleted meanwhile is gone; the one of an empty database is not.
@@ -144,6 +150,14 @@ struct ControllerHold: Sendable {
     softened.layer = layer
     softened.complete.subtract(networks.keys)
     return softened
+  }
+
+  private func keepFilters(of binding: ControllerLayer.Binding, in layer: inout ControllerLayer) {
+    for place in [binding, ControllerLayer.Binding(port: binding.port, vlan: 0)] where layer.aclBindings[place] == nil {
+      guard let name = filters.aclBindings[place], let acl = filters.acls[name] else { continue }
+      if layer.acls[name] == nil { layer.acls[name] = acl }
+      layer.aclBindings[place] = name
+    }
   }
 
   /// Ends the holds that have expired.

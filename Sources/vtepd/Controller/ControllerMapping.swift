@@ -23,6 +23,8 @@ struct ControllerMapping: Sendable {
   private(set) var replica: Replica?
   /// Those of them whose locators have keys instead of them: the key of our own locator.
   private(set) var ownKeys: [RowID: VNI] = [:]
+  /// Names of access control lists in use, by their rows.
+  private(set) var aclNames: [RowID: String] = [:]
   /// Logical switches without any key: at most bridged locally.
   private(set) var keyless: [String: RowID] = [:]
   /// Bindings of our ports to these, and their names.
@@ -142,6 +144,8 @@ struct ControllerMapping: Sendable {
       case .physicalPort: needsLayer = needsLayer || change.concerns(["name", "vlan_bindings", "acl_bindings"])
       case .physicalSwitch: needsLayer = needsLayer || change.concerns(["name", "ports", "tunnels", "tunnel_ips"])
       case .logicalRouter: needsLayer = needsLayer || change.concerns(["name", "switch_binding", "static_routes", "acl_binding"])
+      case .acl: needsLayer = needsLayer || change.concerns(["acl_name", "acl_entries"])
+      case .aclEntry: needsLayer = needsLayer || change.concerns(Set(change.changedColumns).subtracting(["acle_fault_status"]))
       case .arpSourcesRemote: needsLayer = true
       case .tunnel: needsLayer = needsLayer || change.concerns(["bfd_params", "bfd_config_remote", "remote"])
       case .logicalSwitch, .mcastMacsRemote, .locatorSet: needsLayer = true
@@ -188,6 +192,7 @@ struct ControllerMapping: Sendable {
     reader.read()
     (layer, vnis, layerFaults, locators) = (reader.layer, reader.vnis, reader.faults, reader.locators)
     (ownKeys, keyless, keylessBindings, boundPorts) = (reader.ownKeys, reader.keyless, reader.keylessBindings, reader.boundPorts)
+    aclNames = reader.aclNames
   }
 
   // -- remote addresses --------------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ struct ControllerStateFile: Sendable {
       }
     }
     for (binding, vni) in layer.bindings.sorted(by: { $0.key < $1.key }) { add("bind", "\(binding.vlan)", "\(vni)", binding.port) }
+    for line in aclLines(layer) { add(line) }
     for (address, settings) in layer.bfd.sorted(by: { $0.key < $1.key }) { add("bfd", "\(address)", Self.parameters(settings)) }
     for record in routerRecords(layer) {
       text += record + "\n"
@@ -85,13 +86,16 @@ struct ControllerStateFile: Sendable {
     guard lines.count >= 2, lines[lines.count - 1] == "end \(lines.count - 2)" else { throw Unusable(description: "it is truncated") }
     var layer = ControllerLayer()
     var addresses: [ControllerEdit.Address] = []
+    var acls: [String] = []
     for line in lines[1..<(lines.count - 1)] {
-      guard read(line, &layer, &addresses) else { throw Unusable(description: "'\(line)' cannot be parsed") }
+      guard read(line, &layer, &acls, &addresses) else { throw Unusable(description: "'\(line)' cannot be parsed") }
     }
     return ControllerEdit(layer: layer, addresses: addresses, complete: Set(layer.switches.keys))
   }
 
-  private static func read(_ line: Substring, _ layer: inout ControllerLayer, _ addresses: inout [ControllerEdit.Address]) -> Bool {
+  private static func read(
+    _ line: Substring, _ layer: inout ControllerLayer, _ acls: inout [String], _ addresses: inout [ControllerEdit.Address]
+  ) -> Bool {
     let words = line.unicodeScalars.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: false).map { String($0) }
     guard words.count >= 3 else { return false }
     if words[0] == "bfd" {
@@ -99,6 +103,7 @@ struct ControllerStateFile: Sendable {
       layer.bfd[address] = settings
       return true
     }
+    if let isRead = readACL(words, &layer, &acls) { return isRead }
     if words[0] == "bind" {
       guard words.count == 4, let vlan = UInt16(words[1]), let vni = vni(words[2]) else { return false }
       layer.bindings[ControllerLayer.Binding(port: words[3], vlan: vlan)] = vni

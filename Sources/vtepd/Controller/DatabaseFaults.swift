@@ -13,8 +13,9 @@ struct DatabaseFaults: Equatable, Sendable {
   var networks: Set<RowID> = []
   /// `Logical_Router.LR_fault_status`, by name, of each router that concerns us; most have none.
   var ofRouters: [String: Set<String>] = [:]
-  /// Rows of ACL that our ports refer to: filtering is not supported.
-  var acls: Set<RowID> = []
+  /// `ACL.acl_fault_status` and `ACL_entry.acle_fault_status` of the rows that concern us; empty: there is no fault.
+  var acls: [RowID: Set<String>] = [:]
+  var aclEntries: [RowID: Set<String>] = [:]
   /// For the log: one sentence per fault, without a full stop.
   var messages: Set<String> = []
 
@@ -53,6 +54,7 @@ struct DatabaseFaults: Equatable, Sendable {
     DatabaseFaults(
       ofSwitch: ofSwitch.union(other.ofSwitch), ofPorts: ofPorts.merging(other.ofPorts) { $0.union($1) },
       networks: networks.union(other.networks), ofRouters: ofRouters.merging(other.ofRouters) { $0.union($1) },
-      acls: acls.union(other.acls), messages: messages.union(other.messages))
+      acls: acls.merging(other.acls) { $0.union($1) }, aclEntries: aclEntries.merging(other.aclEntries) { $0.union($1) },
+      messages: messages.union(other.messages))
   }
 }

@@ -22,6 +22,8 @@ struct LayerReader {
   private(set) var ownAddresses: Set<IPAddress> = []
   /// Our ports by the logical switches that the controller binds them to, forwarded or not.
   private(set) var boundPorts: [RowID: Set<String>] = [:]
+  /// Names of access control lists by their rows.
+  private(set) var aclNames: [RowID: String] = [:]
 
   init(_ replica: Replica, switchName: String, locators: LocatorReader) {
     self.replica = replica
@@ -36,6 +38,7 @@ struct LayerReader {
     readMulticast()
     guard let own else { return }
     readPorts(own)
+    readACLs(own)
     readTunnels(own, replica)
     readRouters(bound: Set(replica.ports(of: own).flatMap(\.vlanBindings.values)))
   }
@@ -121,13 +124,15 @@ struct LayerReader {
           faults.report(.invalidVLANMap, port: port.name, "VLAN \(vlan) is bound to logical switch \(id), which does not exist")
         }
       }
-      for (vlan, id) in port.aclBindings.sorted(by: { $0.key < $1.key }) {
-        faults.report(.invalidACLBinding, port: port.name, "VLAN \(vlan) has an ACL: filtering is not supported")
-        faults.acls.insert(id)
-      }
     }
   }
 
+
+  private mutating func readACLs(_ own: HardwareVTEP.PhysicalSwitch) {
+    let acls = ACLReader(replica, own)
+    (layer.acls, layer.aclBindings, aclNames) = (acls.lists, acls.bindings, acls.names)
+    faults = faults.union(acls.faults)
+  }
 }
 
 extension Replica {

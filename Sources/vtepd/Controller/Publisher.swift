@@ -20,6 +20,10 @@ struct Publisher {
   /// Bindings whose counter row we have just inserted with our own counts.
   var newCounters: Set<ControllerLayer.Binding> = []
 
+  /// Rows in which we have reported a fault.
+  var reportedACLs: Set<RowID> = []
+  var reportedACLEntries: Set<RowID> = []
+
   typealias Counters = [ControllerLayer.Binding: SwitchState.Traffic]
 
   init(adoptionEndSeconds: Double) {
@@ -138,8 +142,8 @@ struct Publisher {
     publishAddresses(&plan, now: now)
     publishFloodSets(&plan)
     publishTunnels(&plan, now: now)
-    publishStatus(&plan)
     publishRouters(&plan)
+    publishACLFaults(&plan)
     if let counters { publishCounters(counters, &plan) }
     return plan.operations
   }

@@ -87,6 +87,12 @@ extension DropCase {
   static let ofLimits: [DropCase] = [
     guest(.portDisabled, good) { $0.limit(.vm1) { $0.isEnabled = false } },
     guest(.sourceSpoofed, good) { $0.limit(.vm1) { ($0.antiSpoofing, $0.macs) = (true, [Topology.guest(0x11)]) } },
+    guest(.aclDeniedIngress, good) { $0.filter(.vm1, [.deny(.ingress, [(.protocolNumber, "udp")])]) },
+    DropCase(.aclDeniedEgress, counted: .vm2) { plane in
+      plane.filter(.vm2, [.deny(.egress)])
+    } _: { _ in
+      Arrival(place: .vm1, bytes: good)
+    },
     guest(.portMACLimit, .udp(from: Topology.guest(0x40), to: two)) { $0.limit(.vm1) { $0.macLimit = 1 } },
     guest(.ingressRateLimit, good) { plane in
       plane.limit(.vm1) { $0.ingressPackets = 1000 }

@@ -79,6 +79,7 @@ enum RandomConfiguration {
         model.domains[Int(Topology.domain)].locals.append(LocalTarget(port: place.rawValue, vlan: 0))
       }
     }
+    changeACLs(&model, &random)
     if chance(30) { model.ports[Int(Place.uplink.rawValue)].sendsSegments = true }
   }
 
@@ -96,6 +97,24 @@ enum RandomConfiguration {
     if chance(20) { policy.entry.ingress.bytes = MeterRate(unitsPerSecond: 20_000, burst: 3000) }
     if chance(40) { policy.entry.storm = StormEntry(StormLimits(broadcast: 20, unknownUnicast: 20, unknownMulticast: 20)) }
     return policy
+  }
+
+  private static func changeACLs(_ model: inout ForwardingModel, _ random: inout SeededRandom) {
+    func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+    for place in [Place.vm1, .vm2, .vm3] where chance(25) {
+      let entries: [ACLEntry] = [
+        .deny(.ingress, chance(50) ? [(.protocolNumber, "tcp")] : [(.etherType, "0x86dd")]),
+        .deny(.egress, chance(50) ? [(.protocolNumber, "udp")] : [(.etherType, "0x0806")]),
+      ]
+      let settings = ACLSettings(name: "a", entries: entries)
+      guard let acl = try? CompiledACL(settings, slots: { $0 == .ingress ? [0, 1] : [2, 3] }) else { continue }
+      model.aclSlotCount = 4
+      model.acls.append(acl)
+      let port = Int(place.rawValue)
+      model.policies[port].entry.acl = ACLIndex(model.acls.count - 1)
+      model.policies[port].entry.filtersIngress = true
+      model.ports[port].features.formUnion([.isPoliced, .filtersEgress])
+    }
   }
 
   private static func changeVTEPs(_ model: inout ForwardingModel, _ plane: DataplaneFixture, _ random: inout SeededRandom) {

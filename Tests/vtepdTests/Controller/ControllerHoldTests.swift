@@ -116,6 +116,22 @@ struct ControllerHoldTests {
     run.database.delete(.logicalSwitch, id)
   }
 
+  @Test("what a wiped database had bound stays filtered while it is forwarded")
+  func filters() throws {
+    var (run, _) = try withNetwork()
+    let port = try #require(run.database.ports().first)
+    let acl = run.database.force(.acl, ["acl_name": OVSDBDatum("web")])
+    run.change(run.database.set(.physicalPort, port.id, ["acl_bindings": OVSDBDatum([0: acl])]))
+    let before = run.running
+    #expect(before.aclBindings == [.init(port: "p1", vlan: 0): "web"])
+    run.database = try FakeDatabase()
+    run.register()
+    run.connect()
+    #expect(run.running == before)
+    run.wait(300)
+    #expect(run.running == ControllerLayer())
+  }
+
   @Test("unambiguous changes are applied at once")
   func clear() throws {
     // Another key.

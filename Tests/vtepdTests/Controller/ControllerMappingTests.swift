@@ -277,10 +277,62 @@ struct ControllerMappingTests {
     #expect(mapping.faults.ofSwitch.isEmpty)
     #expect(mapping.faults.ofRouters == ["r0": ["invalid_ACL_binding"]])
     _ = mapping.update(database.delete(.logicalRouter, made.inserted[0]), database.replica)
-    #expect(mapping.faults == DatabaseFaults())
+    #expect(mapping.faults == DatabaseFaults(acls: [acl: []]))
+  }
+
+  @Test("access control lists: rows and their faults, one by one; a change of our own fault columns is no news")
+  func acls() throws {
+    var database = try database()
+    var (mapping, _) = loaded(database)
+    func entry(_ sequence: Int64, _ edit: (inout HardwareVTEP.ACLEntry) -> Void) -> HardwareVTEP.ACLEntry {
+      var entry = HardwareVTEP.ACLEntry(sequence: sequence, direction: "ingress", action: "deny")
+      edit(&entry)
+      return entry
+    }
+    let rows = [
+      entry(30) { $0.etherType = "0x0806" },
+      entry(10) { ($0.protocolNumber, $0.destinationPortMinimum, $0.tcpFlags, $0.tcpFlagsMask) = (6, 80, 2, 18) },
+      entry(20) { ($0.sourceIP, $0.sourceMask, $0.sourceMAC) = ("10.0.0.9", "255.255.255.0", "AA:BB:cc:dd:ee:01") },
+      // Those that cannot be.
+      entry(1) { $0.sourceIP = "10.0.0.x" },
+      entry(2) { $0.destinationMask = "255.0.0.0" },
+      entry(3) { ($0.protocolNumber, $0.sourcePortMinimum, $0.sourcePortMaximum) = (6, 10, 9) },
+      entry(4) { $0.destinationPortMaximum = 80 },
+      entry(5) { $0.protocolNumber = 256 },
+      entry(6) { $0.tcpFlagsMask = 2 },
+      entry(7) { ($0.sourceIP, $0.destinationIP) = ("10.0.0.1", "::1") },
+    ]
+    let list: [String: OVSDBDatum] = ["acl_name": OVSDBDatum("web"), "acl_entries": OVSDBDatum(set: rows.indices.map { .named("e\($0)") })]
+    let entries = database.transact(
+      rows.enumerated().map { $1.insertion(into: .aclEntry, name: "e\($0)") } + [.insert(table: "ACL", row: list, name: nil)])
+    let (acl, ids) = (try #require(entries.inserted.last), entries.inserted.dropLast())
+    var edit = mapping.update(entries.changes, database.replica)
+    let web = try #require(edit.layer?.acls["web"])
+    #expect(
+      web.entries.map { "\($0.sequence) \($0.text)" }.sorted() == [
+        "10 deny protocol tcp, destination-ports 80-65535, tcp-flags +syn-ack",
+        "20 deny source-mac aa:bb:cc:dd:ee:01, source-ip 10.0.0.0/24", "30 deny ethertype 0x0806",
+      ])
+    #expect(mapping.faults.acls == [acl: ["invalid_acl"]])
+    for (index, id) in ids.enumerated() {
+      #expect(mapping.faults.aclEntries[id] == (index < 3 ? [] : ["invalid_acl_entry"]), "\(rows[index])")
+    }
+    #expect(mapping.faults.ofSwitch.isEmpty && mapping.faults.ofPorts.isEmpty)
+    // As our own publisher writes it.
+    edit = mapping.update(database.set(.acl, acl, ["acl_fault_status": OVSDBDatum(Set(["invalid_acl"]))]), database.replica)
+    #expect(edit.layer == nil)
+
     let port = try #require(database.ports().first)
-    _ = mapping.update(database.set(.physicalPort, port.id, ["acl_bindings": OVSDBDatum([0: acl])]), database.replica)
-    #expect(mapping.faults.ofPorts == ["p1": [.invalidACLBinding]])
-    #expect(mapping.faults.acls == [acl])
+    edit = mapping.update(database.set(.physicalPort, port.id, ["acl_bindings": OVSDBDatum([0: acl, 7: acl])]), database.replica)
+    #expect(edit.layer?.aclBindings == [.init(port: "p1", vlan: 0): "web", .init(port: "p1", vlan: 7): "web"])
+    // Repaired: the faults go.
+    var changes: [TableChange] = []
+    for id in ids.dropFirst(3) { changes += database.delete(.aclEntry, id) }
+    changes += database.set(.acl, acl, ["acl_entries": OVSDBDatum(Set(ids.prefix(3)))])
+    _ = mapping.update(changes, database.replica)
+    #expect(mapping.faults.acls == [acl: []] && mapping.faults.messages.isEmpty)
+    let nobody = RowID(high: 1, low: 2)
+    edit = mapping.update(database.set(.physicalPort, port.id, ["acl_bindings": OVSDBDatum([0: nobody])]), database.replica)
+    #expect(mapping.faults.ofPorts == ["p1": [.invalidACLBinding]] && edit.layer?.aclBindings.isEmpty == true)
   }
 }

@@ -33,6 +33,13 @@ struct ControllerStateTests {
     layer.routers = [router.name: router, "": RouterSettings(name: "")]
     layer.routedVNIs = [vni]
     layer.arpSources = [MACAddress(bits: 0x0e77_c000_0202): near.address]
+    var entry = ACLEntry(sequence: 7, direction: .egress, action: .permit)
+    (entry.source, entry.protocolNumber, entry.destinationPorts) = (ACLEntry.MaskedAddress("10.0.0.0/8"), 6, 80...90)
+    layer.acls = [
+      "web tier": ACLSettings(name: "web tier", entries: [entry, ACLEntry(sequence: 9, direction: .ingress, action: .deny)]),
+      "": ACLSettings(name: ""),
+    ]
+    layer.aclBindings = [.init(port: "p 2", vlan: 0): "web tier", .init(port: "p1", vlan: 7): ""]
     return layer
   }
 

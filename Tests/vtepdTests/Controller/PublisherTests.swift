@@ -291,11 +291,14 @@ struct PublisherTests {
     _ = bench.publish(
       state {
         $0.faults.ofRouters = ["r0": ["unspecified_fault"]]
-        $0.faults.acls = [made.inserted[1]]
+        $0.faults.acls = [made.inserted[1]: ["invalid_acl"]]
       })
     #expect(
       bench.database.replica.one(HardwareVTEP.LogicalRouter.self, in: .logicalRouter, made.inserted[0])?.faults == ["unspecified_fault"])
-    #expect(bench.database.replica.one(HardwareVTEP.ACL.self, in: .acl, made.inserted[1])?.faults == ["unspecified_fault"])
+    #expect(bench.database.replica.one(HardwareVTEP.ACL.self, in: .acl, made.inserted[1])?.faults == ["invalid_acl"])
+    // A row that no longer concerns us keeps no fault of ours.
+    _ = bench.publish(state())
+    #expect(bench.database.replica.one(HardwareVTEP.ACL.self, in: .acl, made.inserted[1])?.faults == [])
     // What is right now has no fault; a router that is no concern of ours keeps what others say.
     _ = bench.publish(state { $0.faults.ofRouters = ["r0": []] })
     #expect(bench.database.replica.one(HardwareVTEP.LogicalRouter.self, in: .logicalRouter, made.inserted[0])?.faults == [])

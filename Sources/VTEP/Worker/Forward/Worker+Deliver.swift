@@ -62,6 +62,7 @@ extension Worker {
     }
     let features = port.pointee.features
     if !features.isDisjoint(with: .inspectsDelivered) {
+      if features.contains(.filtersEgress), !mayLeave(mbuf, by: target) { return }
       if features.contains(.guardsVLANs), entersVLAN(mbuf, port) {
         drop(mbuf, port: ingress, .carriedVLANBound, dropContext(target))
         return
@@ -90,6 +91,7 @@ extension Worker {
   /// Adds the binding's VLAN tag, with the frame's priority.
   @inline(never)
   private mutating func putTagged(_ mbuf: Mbuf, to target: LocalTarget, ingress: PortIndex, chains: Bool) {
+    if snapshot.pointee.ports[Int(target.port)].features.contains(.filtersEgress), !mayLeave(mbuf, by: target) { return }
     // It belongs to the first buffer, which may be a new one.
     let request = mbuf.hasRequest ? mbuf.request : nil
     let tag = target.vlan | mbuf.notedTag & Self.priorityMask

@@ -251,7 +251,7 @@ extension Worker {
     localRun.maxByteCount = -1
     let port = snapshot.pointee.ports + Int(place.port)
     let features = port.pointee.features
-    guard port.pointee.isUp, !features.contains(.guardsVLANs) else { return }
+    guard port.pointee.isUp, features.isDisjoint(with: .inspectsEach) else { return }
     if let ingress {
       guard place.port != ingress else { return }
       if features.contains(.isIsolated), snapshot.pointee.ports[Int(ingress)].features.contains(.isIsolated) { return }
@@ -295,7 +295,7 @@ extension Worker {
     taggedRun.key = UInt32(portIndex.rawValue)
     taggedRun.maxByteCount = -1
     let port = snapshot.pointee.ports + Int(portIndex)
-    guard port.pointee.isUp else { return }
+    guard port.pointee.isUp, !port.pointee.features.contains(.filtersEgress) else { return }
     if let ingress, port.pointee.features.contains(.isIsolated), snapshot.pointee.ports[Int(ingress)].features.contains(.isIsolated) {
       return
     }

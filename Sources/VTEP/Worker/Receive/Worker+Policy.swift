@@ -17,6 +17,8 @@ extension Worker {
   mutating func policeBurst(_ count: Int, portIndex: PortIndex) {
     let policy = snapshot.pointee.policies + Int(portIndex)
     let state = shared.pointee.policyStates + Int(portIndex)
+    // What a list denies takes nothing from the limits.
+    if policy.pointee.filtersIngress, !policy.pointee.isDisabled { filterBurst(count, policy, portIndex: portIndex) }
     lock(state)
     for index in 0..<count {
       guard let raw = frames[index] else { continue }

@@ -113,6 +113,12 @@ struct ConfigurationLoader {
         reader.report(DesiredState.Problem(.vni(settings.vni), ["vni"], "VNI \(settings.vni) is given twice"))
       }
     }
+    for node in file.list("acls") ?? [] {
+      guard let settings = readACL(node, reader) else { continue }
+      if configuration.desired.acls.updateValue(settings, forKey: settings.name) != nil {
+        reader.report(DesiredState.Problem(.acl(settings.name), ["name"], "ACL '\(settings.name)' is given twice"))
+      }
+    }
     if let node = file.node("profiles") { configuration.desired.profiles = readProfiles(node, reader) }
     for node in file.list("ports") ?? [] {
       guard let settings = readPort(node, reader) else { continue }

@@ -23,6 +23,7 @@ extension Configuration {
       ("protection", desired.protection.node),
       ("vnis", .block(desired.vnis.values.sorted { $0.vni < $1.vni }.map(\.node))),
     ]
+    if !desired.acls.isEmpty { sections.append(("acls", .block(desired.acls.values.sorted { $0.name < $1.name }.map(\.node)))) }
     if !desired.profiles.isEmpty {
       let profiles = desired.profiles.sorted { $0.key < $1.key }
       sections.append(("profiles", .block(profiles.map { ($0.key, $0.value.node) })))

@@ -11,6 +11,7 @@ extension Daemon {
     addVNICommands(to: &commands)
     addPortCommands(to: &commands)
     addBindingCommands(to: &commands)
+    addACLCommands(to: &commands)
     addConfigurationCommands(to: &commands)
     addOVSDBCommands(to: &commands)
     addDoctorCommands(to: &commands)

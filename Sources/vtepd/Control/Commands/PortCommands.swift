@@ -145,7 +145,7 @@ extension YAMLMapping {
 }
 
 extension YAMLNode {
-  fileprivate init(_ value: SettingValue) {
+  init(_ value: SettingValue) {
     switch value {
     case .null: self.init(content: .scalar("null", isPlain: true))
     case .flag(let flag): self.init(flag: flag)

@@ -1,20 +1,9 @@
-// Publisher+Status: reports unsupported requests in the schema's status columns, and publishes binding counters. It does not touch
-// status columns of rows that do not concern us.
+// Publisher+Counters: publishes the counters of bindings.
 
 import OVSDBClient
 import VTEP
 
 extension Publisher {
-  func publishStatus(_ plan: inout Plan) {
-    let faults = plan.state.faults
-    for id in faults.acls.sorted() {
-      guard let row = plan.replica.one(HardwareVTEP.ACL.self, in: .acl, id) else { continue }
-      var new = row
-      new.faults = ["unspecified_fault"]
-      plan.add(row.update(to: new, in: .acl))
-    }
-  }
-
   /// A row of Logical_Binding_Stats for each binding, in `vlan_stats` of its port. Counters continue from an existing row: a
   /// restart of vtepd neither resets nor rewrites them.
   mutating func publishCounters(_ counters: Counters, _ plan: inout Plan) {

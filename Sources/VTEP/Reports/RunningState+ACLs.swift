@@ -1,0 +1,59 @@
+// RunningState+ACLs: `vtepctl show acls`: the access control lists in force, what they are bound to, and what each entry has matched.
+
+import Encap
+
+/// An access control list in force.
+public struct ACLReport: Sendable {
+  /// An entry, and the frames that it has decided about.
+  public struct Entry: Sendable {
+    /// Nil: frames of this direction that no entry has matched, and which therefore pass.
+    public var entry: ACLEntry?
+    public var direction: ACLEntry.Direction
+    public var packets: UInt64
+    /// Of frames without the binding's tag.
+    public var bytes: UInt64
+  }
+
+  public var name: String
+  public var isController: Bool
+  /// Ports, and VLANs of ports (nil: all that have no list of their own).
+  public var bindings: [(port: String, vlan: UInt16?)]
+  /// By direction, in the order in which they are asked.
+  public var entries: [Entry]
+}
+
+extension RunningState {
+  /// - Parameter name: only this one; nil: all.
+  public func aclReports(name: String? = nil) -> [ACLReport] {
+    acls.records.filter { name == nil || $0.key == name }.sorted { $0.key < $1.key }.map { key, record in
+      let entries = ACLEntry.Direction.allCases.flatMap { direction in
+        let all: [ACLEntry?] = record.settings.ordered(direction) + [nil]
+        return zip(all, record.slots[direction] ?? []).map { entry, slot in
+          let matched = baselines.matched(aclEntry: slot, counters)
+          return ACLReport.Entry(entry: entry, direction: direction, packets: matched.packets, bytes: matched.bytes)
+        }
+      }
+      return ACLReport(
+        name: key, isController: configuration.controlledACLs.contains(key), bindings: aclBindings(key), entries: entries)
+    }
+  }
+
+  private func aclBindings(_ name: String) -> [(port: String, vlan: UInt16?)] {
+    configuration.ports.values.sorted { $0.name < $1.name }.flatMap { port in
+      (port.acl == name ? [(port.name, nil)] : [])
+        + port.vlanACLs.filter { $0.value == name }.keys.sorted().map { (port: port.name, vlan: UInt16?($0)) }
+    }
+  }
+
+  /// The entry that a counter belongs to, nil for frames that no entry has matched, with its list; nil: nobody has it.
+  func aclEntry(slot: UInt32) -> (acl: String, direction: ACLEntry.Direction, entry: ACLEntry?)? {
+    for (name, record) in acls.records {
+      for (direction, slots) in record.slots {
+        guard let position = slots.firstIndex(of: slot) else { continue }
+        let entries = record.settings.ordered(direction)
+        return (name, direction, position < entries.count ? entries[position] : nil)
+      }
+    }
+    return nil
+  }
+}
