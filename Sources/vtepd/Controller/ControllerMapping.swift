@@ -30,6 +30,8 @@ struct ControllerMapping: Sendable {
   /// Bindings of our ports to these, and their names.
   private(set) var keylessBindings: [ControllerLayer.Binding: String] = [:]
 
+  /// Logical switches without a key of their own: what they get depends on their locators and bindings.
+  private var withoutKey: Set<RowID> = []
   private var layerFaults = DatabaseFaults()
   /// The row of each remote address; if there are several, the one with the lowest UUID.
   private var rows: [AddressKey: RowID] = [:]
@@ -178,12 +180,11 @@ struct ControllerMapping: Sendable {
   }
 
   /// There are logical switches whose key depends on their locators.
-  private var choosesKeys: Bool { !keyless.isEmpty || !ownKeys.isEmpty }
+  private var choosesKeys: Bool { !withoutKey.isEmpty }
 
   /// Whether a remote address belongs to one of these.
   private func isWithoutKey(_ id: RowID, _ row: OVSDBRow?) -> Bool {
-    guard let logicalSwitch = row.flatMap({ HardwareVTEP.UcastMAC(id, $0)?.logicalSwitch }) else { return false }
-    return ownKeys[logicalSwitch] != nil || keyless.values.contains(logicalSwitch)
+    row.flatMap { HardwareVTEP.UcastMAC(id, $0)?.logicalSwitch }.map(withoutKey.contains) ?? false
   }
 
   /// Reads logical switches, bindings and flood lists.
@@ -191,8 +192,8 @@ struct ControllerMapping: Sendable {
     var reader = LayerReader(replica, switchName: switchName, locators: locators)
     reader.read()
     (layer, vnis, layerFaults, locators) = (reader.layer, reader.vnis, reader.faults, reader.locators)
-    (ownKeys, keyless, keylessBindings, boundPorts) = (reader.ownKeys, reader.keyless, reader.keylessBindings, reader.boundPorts)
-    aclNames = reader.aclNames
+    (withoutKey, ownKeys, keyless, keylessBindings) = (reader.withoutKey, reader.ownKeys, reader.keyless, reader.keylessBindings)
+    (boundPorts, aclNames) = (reader.boundPorts, reader.aclNames)
   }
 
   // -- remote addresses --------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ extension LayerReader {
   /// - Parameter bound: those that our ports are bound to.
   mutating func readKeyless(_ rows: [HardwareVTEP.LogicalSwitch], bound: Set<RowID>) {
     guard !rows.isEmpty else { return }
-    let keys = keysOfLocators(in: Set(rows.map(\.id)))
+    let keys = keysOfLocators(in: withoutKey)
     let allKeys = keys.values.reduce(into: Set<VNI>()) { $0.formUnion($1.own.union($1.published).union($1.others)) }
     for row in rows {
       let used = keys[row.id] ?? Keys()

@@ -10,6 +10,8 @@ struct LayerReader {
   var layer = ControllerLayer()
   /// Logical switches that are forwarded.
   private(set) var vnis: [RowID: VNI] = [:]
+  /// Logical switches without a key of their own, whatever becomes of them.
+  private(set) var withoutKey: Set<RowID> = []
   /// Those of them whose locators have keys instead of them: the key of our own locator.
   var ownKeys: [RowID: VNI] = [:]
   /// Those without any key, which are bridged locally: VNIs that stand for them.
@@ -58,7 +60,9 @@ struct LayerReader {
       }
       add(row, vni)
     }
-    readKeyless(all.filter { ($0.tunnelKey ?? 0) == 0 }, bound: bound)
+    let rest = all.filter { ($0.tunnelKey ?? 0) == 0 }
+    withoutKey = Set(rest.map(\.id))
+    readKeyless(rest, bound: bound)
   }
 
   mutating func add(_ row: HardwareVTEP.LogicalSwitch, _ vni: VNI) {

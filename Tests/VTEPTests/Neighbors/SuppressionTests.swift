@@ -161,6 +161,8 @@ extension DataplaneTests {
         expectFlooded(plane, question)
         // Only the latest station is left, and nobody else was seen for long.
         plane.neighbors.observe(key, mac: guest(22), by: .overlay, nowSeconds: 400)
+        let asker = InnerNeighborKey(domain: Topology.domain, address: Q.ip(1))
+        plane.neighbors.observe(asker, mac: guest(1), by: .local, nowSeconds: 400)
         plane.neighbors.sweep(nodes: 100, nowSeconds: 400)
         answers(plane, 1) {
           plane.send(question, from: .vm1)
