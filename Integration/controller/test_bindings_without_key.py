@@ -91,7 +91,8 @@ def test_keys_of_locators(lab):
     site.bm.wait_ping(site.guests[0].ipv4)
     ping.send_signal(signal.SIGINT)
     sent, received = (int(number) for number in re.search(r"(\d+) packets transmitted, (\d+) received", ping.communicate()[0]).groups())
-    assert sent > 10 and sent - received <= 1, "the other host's traffic is not concerned"
+    assert received > 0 and sent - received <= 1, "the other host's traffic is not concerned"
+    assert site.bm.ping(site.guests[1].ipv4, 10) == 10
     # The logical switch gets a key of its own, which counts from then on.
     site.ctl("set", "Logical_Switch", "ls0", "tunnel_key=5000")
     site.wait_vni(5000)

@@ -74,6 +74,7 @@ import VTEPControl
     var first = VNISettings(vni: try vni(5001), flood: .multicast(group: try ip("239.1.1.1")))
     first.learning = false
     first.innerVLAN = .carry
+    first.neighborSuppression = .known
     first.ageingSeconds = 0
     first.macLimit = 100
     first.storm = StormLimits(broadcast: 10, unknownUnicast: 20, unknownMulticast: 30)
@@ -82,6 +83,10 @@ import VTEPControl
     second.acceptFrom = .peers
     second.macs = [
       try mac("02:00:00:00:00:21"): try ip("192.0.2.2"), try mac("02:00:00:00:00:22"): try ip("2001:db8::2"),
+    ]
+    second.neighbors = [
+      try ip("10.0.0.21"): try mac("02:00:00:00:00:21"), try ip("2001:db8:1::21"): try mac("02:00:00:00:00:21"),
+      try ip("10.0.0.22"): try mac("02:00:00:00:00:22"),
     ]
     let third = VNISettings(vni: try vni(5003), flood: .none)
     let fourth = VNISettings(vni: try vni(5004), flood: .multicast(group: try ip("ff05::1:2")))

@@ -78,7 +78,8 @@ import VTEPControl
   @Test func everyVNIParameterArrives() throws {
     let request = AddVNI(
       vni: 5001, flood: "replicate", peers: ["192.0.2.7"], learning: true, acceptFrom: "peers", innerVLAN: "discard",
-      ageingSeconds: 9, macLimit: 8, stormBroadcast: 1, stormUnknownUnicast: 2, stormUnknownMulticast: 3)
+      ageingSeconds: 9, macLimit: 8, stormBroadcast: 1, stormUnknownUnicast: 2, stormUnknownMulticast: 3,
+      neighborSuppression: "off")
     var settings = VNISettings(vni: vni5001, flood: .replicate(peers: [try #require(IPAddress("192.0.2.7"))]))
     settings.acceptFrom = .peers
     settings.ageingSeconds = 9
