@@ -73,13 +73,9 @@ extension Worker {
   }
 
   /// The frame, or a copy, with bytes that may be changed, and its headers in one buffer. Nil: the frame is as it was.
-  private mutating func readable(_ mbuf: Mbuf) -> Mbuf? {
-    var mbuf = mbuf
-    if !mbuf.ownsBytes {
-      guard let copy = cdpdk_mbuf_copy(mbuf.raw, pool) else { return nil }
-      mbuf.free()
-      mbuf = Mbuf(copy)
-    }
+  private mutating func readable(_ frame: Mbuf) -> Mbuf? {
+    guard let mbuf = frame.ownsBytes ? frame : cdpdk_mbuf_copy(frame.raw, pool).map(Mbuf.init) else { return nil }
+    if mbuf.raw != frame.raw { frame.free() }
     if !mbuf.isContiguous, mbuf.bytes.byteCount < min(mbuf.byteCount, Self.routedHeaderByteCount) { _ = cdpdk_mbuf_linearize(mbuf.raw) }
     return mbuf
   }
