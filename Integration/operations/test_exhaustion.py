@@ -38,7 +38,7 @@ def test_hugepages_run_out_while_running(lab):
     """Others take all hugepages. A port for a guest is opened nevertheless, and works with buffers of all; a trace is refused. When there are
     pages again, both get what they need by themselves. Nothing of the configuration is lost."""
     want_hugepages(64)
-    site = Site(lab, vtepd=1, kernel=1, flood="replicate", dataplane={"hugepages": "required", "memory-mb": 24}, wait=False)
+    site = Site(lab, vtepd=1, kernel=1, flood="replicate", dataplane={"hugepages": "required", "memory-mb": 32, "workers": 2}, wait=False)
     site.start()
     site.wait_all_pings()
     daemon, (vm1, vm2) = site.daemons[0], site.guests

@@ -99,7 +99,9 @@ extension Reconciler {
   private func retryGuestPools() {
     guard GuestPools.areMissing else { return }
     GuestPools.make(effects.runtime)
-    if !GuestPools.areMissing { log.notice("there is memory again for packet buffers of guests' own") }
+    guard !GuestPools.areMissing else { return }
+    log.notice("there is memory again for packet buffers of guests' own")
+    for record in state.ports.values where record.device?.guest != nil { state.refresh(record.settings.name) }
   }
 
   /// Takes down ports whose guest has corrupted its virtqueues.

@@ -177,7 +177,8 @@ extension Doctor {
       if let obstacle = path.obstacle {
         return .error("nothing can be sent to \(path.address)", of: subject, obstacle, remedy: "see: ip route get \(path.address)")
       }
-      guard let hop = path.deadHops.first else { return nil }
+      // One that no VNI names any more is about to be forgotten.
+      guard let hop = path.deadHops.first, !path.vnis.isEmpty else { return nil }
       let address = hop.split(separator: "%").first.map(String.init) ?? hop
       let remedy = "check that it is up and on this segment (ip neigh show \(address)), or change the route (ip route get \(path.address))"
       let hops = "next hop \(path.deadHops.joined(separator: ", ")) does not answer"
