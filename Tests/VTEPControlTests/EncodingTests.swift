@@ -34,7 +34,7 @@ import Testing
         + "\n")
     #expect(
       try json(VTEPRow(address: "192.0.2.2", state: .resolving, nextHops: [NextHopRow(address: "192.0.2.254", device: "eth0")]))
-        == #"{"address":"192.0.2.2","macs":0,"mtu":null,"next_hops":[{"address":"192.0.2.254","device":"eth0","mac":null,"state":null}],"path_mtu":null,"reason":null,"rx_bytes":0,"rx_packets":0,"state":"resolving","tx_bytes":0,"tx_packets":0,"vnis":[]}"#
+        == #"{"address":"192.0.2.2","bfd":null,"bfd_ignored":0,"macs":0,"mtu":null,"next_hops":[{"address":"192.0.2.254","device":"eth0","mac":null,"state":null}],"path_mtu":null,"reason":null,"rx_bytes":0,"rx_packets":0,"state":"resolving","tx_bytes":0,"tx_packets":0,"vnis":[]}"#
         + "\n")
     let limited = PortLimits(
       settings: Dictionary(uniqueKeysWithValues: PortKey.all.filter { $0.display == .limits }.map { ($0.name, .number(0)) }))
@@ -46,7 +46,7 @@ import Testing
         PortRow(
           PortState(name: "p", kind: "tap", device: "t", state: .waiting, limits: limited, drops: .max),
           settings: ["bpdu-guard": .flag(false), "vlans": .map(["100": .number(5001)]), "l2-protocols": .text("drop")]))
-        == #"{"announce":null,"bpdu_guard":false,"device":"t","drops":18446744073709551615,"enabled":null,"features":[],"guest_mtu":null,"isolated":null,"kind":"tap","l2_protocols":"drop",\#(limits)"loop_probe":null,"mac":null,"mtu":null,"name":"p","notes":[],"offloads":null,"profile":null,"punt_tap":null,"queues":0,"rx_bytes":0,"rx_packets":0,"shut":null,"shut_s":null,"state":"waiting","tpid":null,"tx_bytes":0,"tx_packets":0,"vlans":{"100":5001},"vni":null}"#
+        == #"{"acl":null,"announce":null,"bpdu_guard":false,"device":"t","drops":18446744073709551615,"enabled":null,"features":[],"guest_mtu":null,"isolated":null,"kind":"tap","l2_protocols":"drop",\#(limits)"loop_probe":null,"mac":null,"mtu":null,"name":"p","notes":[],"offloads":null,"profile":null,"punt_tap":null,"queues":0,"rx_bytes":0,"rx_packets":0,"shut":null,"shut_s":null,"state":"waiting","tpid":null,"tx_bytes":0,"tx_packets":0,"vlan_acls":null,"vlans":{"100":5001},"vni":null}"#
         + "\n")
     #expect(
       try json(BindingRow(port: "p", vni: 5001, source: .config, txBytes: 1))

@@ -63,83 +63,85 @@ extension DataplaneFixture {
   }
 }
 
-@Suite("Access control lists on the packet path")
-struct ACLWalkTests {
-  private let udp = Frame.udp(from: one, to: two)
-  private let other = Frame.udp(from: one, to: two, FlowFields(destinationPort: 53))
-  private let denied: [(ACLEntry.Key, String)] = [(.protocolNumber, "udp"), (.destinationPorts, "5000")]
+extension DataplaneTests {
+  @Suite("Access control lists on the packet path")
+  struct ACLWalkTests {
+    private let udp = Frame.udp(from: one, to: two)
+    private let other = Frame.udp(from: one, to: two, FlowFields(destinationPort: 53))
+    private let denied: [(ACLEntry.Key, String)] = [(.protocolNumber, "udp"), (.destinationPorts, "5000")]
 
-  @Test("ingress: what an entry denies goes nowhere and is not learned from; each entry counts", arguments: Attachment.allCases)
-  func ingress(_ attachment: Attachment) throws {
-    try DataplaneFixture.run(.ipv4, attachment) { plane in
-      _ = plane.takeACLCounts()
-      plane.filter(.vm1, [.deny(.ingress, denied)])
-      plane.send(udp, from: .vm1)
-      plane.send(.udp(from: Topology.guest(0x55), to: two), from: .vm1)
-      plane.send(other, from: .vm1)
-      plane.send(.udp(from: two, to: one), from: .vm2)
-      plane.expect(local: [.vm2: [other], .vm1: [.udp(from: two, to: one)]], drops: [.vm1: [.aclDeniedIngress: 2]])
-      #expect(plane.takeACLCounts() == [0: Traffic(packets: 2, bytes: 196), 1: Traffic(packets: 1, bytes: 98)])
+    @Test("ingress: what an entry denies goes nowhere and is not learned from; each entry counts", arguments: Attachment.allCases)
+    func ingress(_ attachment: Attachment) throws {
+      try DataplaneFixture.run(.ipv4, attachment) { plane in
+        _ = plane.takeACLCounts()
+        plane.filter(.vm1, [.deny(.ingress, denied)])
+        plane.send(udp, from: .vm1)
+        plane.send(.udp(from: Topology.guest(0x55), to: two), from: .vm1)
+        plane.send(other, from: .vm1)
+        plane.send(.udp(from: two, to: one), from: .vm2)
+        plane.expect(local: [.vm2: [other], .vm1: [.udp(from: two, to: one)]], drops: [.vm1: [.aclDeniedIngress: 2]])
+        #expect(plane.takeACLCounts() == [0: Traffic(packets: 2, bytes: 196), 1: Traffic(packets: 1, bytes: 98)])
+      }
     }
-  }
 
-  @Test("egress: by unicast, from tunnels, flooded copies for others, with a list of one port alone", arguments: Attachment.allCases)
-  func egress(_ attachment: Attachment) throws {
-    try DataplaneFixture.run(.ipv4, attachment) { plane in
-      _ = plane.takeACLCounts()
-      plane.filter(.vm2, [.deny(.egress, denied)])
-      // In one burst, so that runs begin before and after.
-      for frame in [udp, other, udp] { plane.send(frame, from: .vm1) }
-      plane.expect(local: [.vm2: [other]], drops: [.vm2: [.aclDeniedEgress: 2]])
-      let inner = Frame.udp(from: near, to: two)
-      plane.send(plane.packet(carrying: inner))
-      plane.send(plane.packet(carrying: .udp(from: near, to: two, FlowFields(destinationPort: 53))))
-      plane.expect(local: [.vm2: [.udp(from: near, to: two, FlowFields(destinationPort: 53))]], drops: [.vm2: [.aclDeniedEgress: 1]])
-      let flooded = Frame.udp(from: near, to: .broadcast)
-      plane.send(plane.packet(carrying: flooded))
-      plane.expect(local: [.vm1: [flooded], .vm3: [flooded]], drops: [.vm2: [.aclDeniedEgress: 1]])
-      #expect(plane.takeACLCounts().values.reduce(0) { $0 + $1.packets } == 6)
+    @Test("egress: by unicast, from tunnels, flooded copies for others, with a list of one port alone", arguments: Attachment.allCases)
+    func egress(_ attachment: Attachment) throws {
+      try DataplaneFixture.run(.ipv4, attachment) { plane in
+        _ = plane.takeACLCounts()
+        plane.filter(.vm2, [.deny(.egress, denied)])
+        // In one burst, so that runs begin before and after.
+        for frame in [udp, other, udp] { plane.send(frame, from: .vm1) }
+        plane.expect(local: [.vm2: [other]], drops: [.vm2: [.aclDeniedEgress: 2]])
+        let inner = Frame.udp(from: near, to: two)
+        plane.send(plane.packet(carrying: inner))
+        plane.send(plane.packet(carrying: .udp(from: near, to: two, FlowFields(destinationPort: 53))))
+        plane.expect(local: [.vm2: [.udp(from: near, to: two, FlowFields(destinationPort: 53))]], drops: [.vm2: [.aclDeniedEgress: 1]])
+        let flooded = Frame.udp(from: near, to: .broadcast)
+        plane.send(plane.packet(carrying: flooded))
+        plane.expect(local: [.vm1: [flooded], .vm3: [flooded]], drops: [.vm2: [.aclDeniedEgress: 1]])
+        #expect(plane.takeACLCounts().values.reduce(0) { $0 + $1.packets } == 6)
+      }
     }
-  }
 
-  @Test("a frame with a request is denied before it is cut, as one")
-  func requests() throws {
-    let large = TCPFrame(from: one, to: two, byteCount: 6000)
-    let entry = ACLEntry.deny(.ingress, [(.protocolNumber, "tcp")])
-    try DataplaneFixture.run { plane in
-      plane.changePort(.vm1) { $0.features = .offersOffloads }
-      plane.filter(.vm1, [entry])
-      plane.send(large.bytes(finished: false), from: .vm1, as: .large(segment: 1000))
-      plane.expect(drops: [.vm1: [.aclDeniedIngress: 1]])
+    @Test("a frame with a request is denied before it is cut, as one")
+    func requests() throws {
+      let large = TCPFrame(from: one, to: two, byteCount: 6000)
+      let entry = ACLEntry.deny(.ingress, [(.protocolNumber, "tcp")])
+      try DataplaneFixture.run { plane in
+        plane.changePort(.vm1) { $0.features = .offersOffloads }
+        plane.filter(.vm1, [entry])
+        plane.send(large.bytes(finished: false), from: .vm1, as: .large(segment: 1000))
+        plane.expect(drops: [.vm1: [.aclDeniedIngress: 1]])
+      }
+      try DataplaneFixture.run { plane in
+        plane.changePort(.vm1) { $0.features = .offersOffloads }
+        plane.changePort(.vm2) { $0.features = [.takesUnfinished, .takesSegmentsIPv4] }
+        plane.filter(.vm2, [.deny(.egress, [(.protocolNumber, "tcp")])])
+        plane.send(large.bytes(finished: false), from: .vm1, as: .large(segment: 1000))
+        plane.expect(drops: [.vm2: [.aclDeniedEgress: 1]])
+      }
     }
-    try DataplaneFixture.run { plane in
-      plane.changePort(.vm1) { $0.features = .offersOffloads }
-      plane.changePort(.vm2) { $0.features = [.takesUnfinished, .takesSegmentsIPv4] }
-      plane.filter(.vm2, [.deny(.egress, [(.protocolNumber, "tcp")])])
-      plane.send(large.bytes(finished: false), from: .vm1, as: .large(segment: 1000))
-      plane.expect(drops: [.vm2: [.aclDeniedEgress: 1]])
-    }
-  }
 
-  @Test("a VLAN's list takes the place of the port's")
-  func vlans() throws {
-    try DataplaneFixture.run(.ipv4, .tagged) { plane in
-      plane.filter(.vm1, [.deny(.ingress)])
-      plane.filter(.vm1, vlan: 100, [.deny(.ingress, denied)])
-      plane.send(udp, from: .vm1)
-      plane.send(other, from: .vm1)
-      plane.expect(local: [.vm2: [other]], drops: [.vm1: [.aclDeniedIngress: 1]])
+    @Test("a VLAN's list takes the place of the port's")
+    func vlans() throws {
+      try DataplaneFixture.run(.ipv4, .tagged) { plane in
+        plane.filter(.vm1, [.deny(.ingress)])
+        plane.filter(.vm1, vlan: 100, [.deny(.ingress, denied)])
+        plane.send(udp, from: .vm1)
+        plane.send(other, from: .vm1)
+        plane.expect(local: [.vm2: [other]], drops: [.vm1: [.aclDeniedIngress: 1]])
+      }
     }
-  }
 
-  @Test("a carried tag hides nothing")
-  func carriedTags() throws {
-    try DataplaneFixture.run { plane in
-      plane.changeDomain { $0.entry.carriesInnerVLAN = true }
-      plane.filter(.vm1, [.deny(.ingress, denied)])
-      plane.sendRaw(udp.tagged(7), at: .vm1)
-      plane.sendRaw(other.tagged(7), at: .vm1)
-      plane.expect(raw: [.vm2: [other.tagged(7)]], drops: [.vm1: [.aclDeniedIngress: 1]])
+    @Test("a carried tag hides nothing")
+    func carriedTags() throws {
+      try DataplaneFixture.run { plane in
+        plane.changeDomain { $0.entry.carriesInnerVLAN = true }
+        plane.filter(.vm1, [.deny(.ingress, denied)])
+        plane.sendRaw(udp.tagged(7), at: .vm1)
+        plane.sendRaw(other.tagged(7), at: .vm1)
+        plane.expect(raw: [.vm2: [other.tagged(7)]], drops: [.vm1: [.aclDeniedIngress: 1]])
+      }
     }
   }
 }

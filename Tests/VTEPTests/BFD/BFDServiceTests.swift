@@ -96,7 +96,8 @@ extension DataplaneTests {
       try DataplaneFixture.run(family) { plane in
         let service = try service(plane) { $0.form = form }
         service.turn(now: MonotonicClock.microseconds() + 200_000)
-        plane.worker.sendBFD()
+        plane.worker.rareWorkIsDue = true
+        plane.run()
         let sent = plane.take(.uplink)
         let bytes = try #require(sent.first)
         let outer = OuterPacket(parsing: bytes.span.bytes, policy: plane.model.decapPolicy)
