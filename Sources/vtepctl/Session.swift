@@ -54,9 +54,12 @@ struct Session {
     printer.finish()
   }
 
+  private static var sortedCount: Int { 10_000 }
+
   /// Asks for a list page by page, and prints each page as it comes.
   ///
-  /// - Parameter areInOrder: a table, which people read, is printed in this order when all of it has come.
+  /// - Parameter areInOrder: a table that people may read, of `sortedCount` rows at most, is printed in this order. Longer ones come as they are
+  ///   read: a million rows neither have to be kept nor waited for.
   func list<Request: PagedRequest>(
     _ request: Request, _ columns: [Column<Request.Row>], by areInOrder: ((Request.Row, Request.Row) -> Bool)? = nil
   ) throws {
@@ -64,12 +67,21 @@ struct Session {
     var printer = RowPrinter(format: format, columns: columns)
     switch format {
     case .table:
-      var all: [Request.Row] = []
+      // Nil: rows are printed as they come.
+      var first: [Request.Row]? = areInOrder == nil ? nil : []
       try client.forEachPage(of: request) { rows in
-        if areInOrder == nil { printer.print(rows) } else { all += rows }
+        guard let kept = first else {
+          printer.print(rows)
+          return true
+        }
+        first = kept + rows
+        if kept.count + rows.count > Self.sortedCount {
+          printer.print(kept + rows)
+          first = nil
+        }
         return true
       }
-      if let areInOrder { printer.print(all.sorted(by: areInOrder)) }
+      if let areInOrder, let first { printer.print(first.sorted(by: areInOrder)) }
     case .json:
       try client.forEachPageOfText(of: request) { rows in
         for row in rows { printer.print(row) }
