@@ -142,7 +142,8 @@ def test_tunnel_rows_and_service_nodes(lab):
                  f"bfd_params:min_tx={MILLISECONDS}")
     for node in nodes:
         wait_until(lambda: status(node).get("state") == "up", lambda: f"{status(node)}")
-        assert status(node) == {"enabled": "true", "state": "up", "forwarding": "true", "diagnostic": "No Diagnostic",
+        wait_until(lambda: status(node).get("remote_state") == "up", lambda: f"the other end says so: {status(node)}")
+    assert status(node) == {"enabled": "true", "state": "up", "forwarding": "true", "diagnostic": "No Diagnostic",
                                 "remote_state": "up", "remote_diagnostic": "No Diagnostic"}
     first, second = nodes
     wait_until(lambda: flooded(site.daemon, "p1") == {first.address}, "of service nodes the first")

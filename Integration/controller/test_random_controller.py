@@ -6,7 +6,7 @@ import re
 import pytest
 
 from lab import wait_until
-from lab.controlled import ControlledSite
+from lab.controlled import FIRST_LOCAL, ControlledSite
 
 STEPS = 60
 # Beyond a VNI's 24 bits.
@@ -41,6 +41,22 @@ class Model:
             key = number(row["tunnel_key"])
             if key and key not in keys.values():
                 keys[row["_uuid"][1]] = key
+        # Without a key of their own: that of our locator, or else the only one of the others.
+        published, others = {}, {}
+        for table, found in (("Ucast_Macs_Remote", others), ("Mcast_Macs_Remote", others), ("Mcast_Macs_Local", published)):
+            for row in rows(table, "logical_switch", "locator" if table == "Ucast_Macs_Remote" else "locator_set"):
+                for member in [row["locator"]] if "locator" in row else members(sets[row["locator_set"][1]]):
+                    key = number(locators[member[1]]["tunnel_key"])
+                    if key and key != NO_VNI:
+                        found.setdefault(row["logical_switch"][1], set()).add(key)
+        for row in rows("Logical_Switch", "tunnel_key"):
+            uuid = row["_uuid"][1]
+            if number(row["tunnel_key"]):
+                continue
+            choice = published.get(uuid) or others.get(uuid, set())
+            key = min(choice) if choice and (uuid in published or len(choice) == 1) else None
+            if key and key < FIRST_LOCAL and key not in keys.values():
+                keys[uuid] = key
         self.macs, self.flood, self.bindings = {}, {key: set() for key in keys.values()}, {}
 
         def destination(reference):
@@ -67,9 +83,13 @@ class Model:
     @classmethod
     def of_data_plane(cls, daemon):
         model = cls.__new__(cls)
-        model.macs = {(row["vni"], row["mac"]): row["vtep"] for row in daemon.ctl("show", "mac-table", "--type", "controller")}
-        model.flood = {row["vni"]: set(row["peers"]) for row in daemon.ctl("show", "vnis")}
-        model.bindings = {(row["port"], row["vlan"] or 0): row["vni"] for row in daemon.ctl("show", "bindings")}
+        def rows(*table):
+            """Without what stands for networks that have no key, or for which vtepd has chosen one."""
+            return [row for row in daemon.ctl("show", *table) if row["vni"] < FIRST_LOCAL]
+
+        model.macs = {(row["vni"], row["mac"]): row["vtep"] for row in rows("mac-table", "--type", "controller")}
+        model.flood = {row["vni"]: set(row["peers"]) for row in rows("vnis")}
+        model.bindings = {(row["port"], row["vlan"] or 0): row["vni"] for row in rows("bindings")}
         return model
 
     def __eq__(self, other):

@@ -88,7 +88,7 @@ def test_controller_restarts(site, taken, given):
 @pytest.mark.parametrize("taken", ["exit", "delete"])
 def test_network_is_gone(site, taken):
     take_away(site, taken)
-    wait_until(lambda: site.daemon.ctl("show", "vnis") == [], lambda: f"the network is gone:\n{site.daemon.log()[-2000:]}")
+    wait_until(lambda: site.tunnelled("vnis") == [], lambda: f"the network is gone:\n{site.daemon.log()[-2000:]}")
     assert "no longer forwarded: ls0" in site.daemon.log()
     # The other host still has it, and may send.
     capture = Capture(site.host.namespace, "u0", f"udp port 4789 and src host {site.host.ipv4}")
@@ -106,7 +106,7 @@ def test_our_restart_brings_nothing_back(site):
     wait_until(lambda: "ls0" not in (site.daemon.directory / "state/controller-state").read_text(), "the state has it no more")
     site.daemon.kill()
     site.start()
-    assert site.daemon.ctl("show", "vnis") == [] and held(site) == []
+    assert site.tunnelled("vnis") == [] and held(site) == []
 
 
 def deleted(site):
@@ -140,10 +140,10 @@ def test_key_is_reused_by_another_network(site, taken):
         wait_until(lambda: held(site), "the network is held")
         site.ctl("add-ls", "ls1", "--", "set", "Logical_Switch", "ls1", f"tunnel_key={VNI}", "replication_mode=source_node",
                  "--", "bind-ls", "hv1", "p2", 0, "ls1")
-        wait_until(lambda: [(row["port"], row["vni"]) for row in site.daemon.ctl("show", "bindings")] == [("p2", VNI)],
+        wait_until(lambda: [(row["port"], row["vni"]) for row in site.tunnelled("bindings")] == [("p2", VNI)],
                    lambda: f"only p2 is bound: {site.daemon.ctl('show', 'bindings')}")
         assert held(site) == []
-        assert not {site.bm.mac, site.vm.mac, *OTHERS} & set(site.daemon.macs())
+        assert not {site.bm.mac, site.vm.mac, *OTHERS} & set(site.daemon.macs("--vni", VNI))
         capture = Capture(site.host.namespace, "u0", "udp port 4789")
         site.ctl("add-mcast-remote", "ls1", "unknown-dst", site.kernels[0].ipv4, "--", "add-ucast-remote", "ls1", site.vm.mac,
                  site.kernels[0].ipv4)
@@ -167,7 +167,7 @@ def test_empty_database_is_held_until_released(site):
     assert site.bm.ping(site.vm.ipv4, count=3) == 3
     assert "vtepctl ovsdb release-hold" in site.daemon.log()
     assert site.daemon.ctl("ovsdb", "release-hold") == {"changed": True}
-    assert site.daemon.ctl("show", "vnis") == [] and held(site) == []
+    assert site.tunnelled("vnis") == [] and held(site) == []
     assert site.bm.ping(site.vm.ipv4, count=2) == 0
 
 

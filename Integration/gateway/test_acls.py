@@ -77,7 +77,8 @@ def test_lists_of_the_file_and_at_run_time(lab):
     before = matched(daemon, "clients", "ingress", 10)
     assert not service.is_reached(vm1, 22)
     assert matched(daemon, "clients", "ingress", 10) > before and matched(daemon, "clients", "ingress", 30) > 0
-    assert vm1.ping(vm9.ipv6) == 0 and matched(daemon, "clients", "ingress", 20) > 0, "neighbour discovery passes, echo requests do not"
+    wait_until(lambda: vm1.ping(vm9.ipv6) == 0 and matched(daemon, "clients", "ingress", 20) > 0,
+               "neighbour discovery passes, echo requests do not")
     assert {row["reason"] for row in daemon.ctl("show", "drops") if row["where"] == "vm1"} >= {"acl-denied-ingress"}
     # The other direction of the same port is not filtered: neither requests to it, nor its answers.
     Service(vm1, 22).wait_reached(vm9, 22)

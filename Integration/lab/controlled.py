@@ -7,6 +7,8 @@ from .namespaces import wait_until
 from .ovsdb import OvsdbServer
 
 VNI = 5000
+# From here on VNIs stand for logical switches without a key, which are bridged between local ports.
+FIRST_LOCAL = 0xF00000
 
 
 class ControlledSite:
@@ -75,6 +77,10 @@ class ControlledSite:
         self.ctl("bind-ls", "hv1", "p1", vlan, name)
         for host, guest in zip(self.kernels, self.guests):
             self.ctl("add-mcast-remote", name, "unknown-dst", host.ipv4, "--", "add-ucast-remote", name, guest.mac, host.ipv4)
+
+    def tunnelled(self, *table):
+        """Rows of `show`, without those of networks that are only bridged locally."""
+        return [row for row in self.daemon.ctl("show", *table) if row["vni"] < FIRST_LOCAL]
 
     def wait_vni(self, vni=VNI, present=True):
         def found():

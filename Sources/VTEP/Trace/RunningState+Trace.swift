@@ -56,7 +56,7 @@ private struct TraceWriter {
     return .dropped
   }
 
-  /// Whether it is our own answer to the sender: a packet is too big for its path.
+  /// Whether it is our own answer to the sender: an ICMP error, of a router or about a path that a packet is too big for.
   private func isReply(_ sent: DryRun.Sent) -> Bool {
     guard run.router == nil, !run.isFromOverlay, sent.port == run.port, let bound = run.bound else { return false }
     return sent.octets.dropFirst(6).prefix(6) != bound.octets.dropFirst(6).prefix(6)
@@ -274,7 +274,7 @@ private struct TraceWriter {
     }
     writeACLs(.egress)
     for frame in run.sent where !isUplink(frame.port) {
-      let what = isReply(frame) ? "an ICMP error for the sender: packet too big" : "port \(state.portName(frame.port))"
+      let what = isReply(frame) ? "an ICMP error for the sender" : "port \(state.portName(frame.port))"
       report.stages.append(
         Stage(
           .deliver, what, ["port": .text(state.portName(frame.port)), "reply": .flag(isReply(frame))], frame: frame.octets))

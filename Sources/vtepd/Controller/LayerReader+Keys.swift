@@ -35,7 +35,7 @@ extension LayerReader {
         let vni = wanted ?? freeVNI(for: row.id, besides: allKeys)
         guard let vni else { continue }
         if let other = layer.switches[vni] {
-          faults.report(.unspecified, "logical switch '\(row.name)': our key \(vni) is already used by '\(other.name)'")
+          faults.report(network: row.id, "logical switch '\(row.name)': our key \(vni) is already used by '\(other.name)'")
           continue
         }
         add(row, vni)

@@ -152,7 +152,6 @@ extension DataplaneTests {
           cdpdk_mbuf_free(raw)
         }
         #expect(last == .adminDown)
-        plane.base = CounterValues(plane.test.counters[0])
       }
     }
   }

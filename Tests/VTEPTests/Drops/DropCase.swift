@@ -122,8 +122,10 @@ struct DropCase: CustomTestStringConvertible, Sendable {
 
   /// What `vtepctl trace` finds out about the frame; with what a driver says about it, `trace --live`.
   func dryRun(_ plane: DataplaneFixture) throws -> DryRun {
+    var context = DataplaneFixture.context(0, plane.test, plane.table.reader, plane.test.shared)
+    context.neighbors = plane.neighbors.reader
     let dry = try DryWorker(
-      beside: DataplaneFixture.context(0, plane.test, plane.table.reader, plane.test.shared), reader: UInt32(TestRuntime.workers),
+      beside: context, reader: UInt32(TestRuntime.workers),
       runtime: plane.test.runtime)
     let frame = arrival(plane)
     guard case .plain = frame.received else {

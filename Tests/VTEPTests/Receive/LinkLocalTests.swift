@@ -36,7 +36,7 @@ extension DataplaneFixture {
   }
 
   /// A twentieth of a second passes.
-  func tick() { worker.rareWorkIsDue = true }
+  func tick() { (worker.rareWorkIsDue, worker.budgetsAreDue) = (true, true) }
 }
 
 extension DataplaneTests {
