@@ -169,11 +169,13 @@ def test_one_tenants_contradictions_stay_with_its_port(lab):
     assert site.faults(*p2) == set()
     contradictions = {
         "nonsense": insert("Ucast_Macs_Remote", "certainly not"), "a group": insert("Ucast_Macs_Remote", "01:00:5e:00:00:01"),
-        "two spellings and places": insert("Ucast_Macs_Remote", "02-00-00-00-ab-01", locator=["uuid", other]), "a station as a group": insert("Mcast_Macs_Remote", mac_number(3)),
+        "two spellings and places": insert("Ucast_Macs_Remote", "02-00-00-00-ab-01", locator=other), "a station as a group": insert("Mcast_Macs_Remote", mac_number(3)),
         "two flood sets": insert("Mcast_Macs_Remote", "unknown-dst"),
     }
     for name, operation in contradictions.items():
-        row = site.server.transact(operation)[0]["uuid"]
+        result = site.server.transact(operation)
+        assert "uuid" in result[0], (name, result)
+        row = result[0]["uuid"]
         site.wait_faults({"unspecified_fault"}, *p2)
         assert site.faults() == set() and site.faults(*p1) == set(), name
         assert "'bad'" in " ".join(site.daemon.ctl("show", "ovsdb")[0]["faults"]), site.daemon.ctl("show", "ovsdb")

@@ -96,7 +96,7 @@ def test_network_is_gone(site, taken):
     assert capture.fields("vxlan.vni", only="vxlan") == []
     # A restart of vtepd does not bring it back either.
     state = (site.daemon.directory / "state/controller-state")
-    wait_until(lambda: "ls0" not in state.read_text(), "the state has it no more")
+    wait_until(lambda: str(VNI) not in state.read_text().split(), "the state has it no more")
 
 
 def test_our_restart_brings_nothing_back(site):

@@ -58,7 +58,8 @@ private struct TraceWriter {
 
   /// Whether it is our own answer to the sender: an ICMP error, of a router or about a path that a packet is too big for.
   private func isReply(_ sent: DryRun.Sent) -> Bool {
-    guard run.router == nil, !run.isFromOverlay, sent.port == run.port, let bound = run.bound else { return false }
+    let isRouted = run.router != nil && !run.drops.contains { $0.reason == .routerTooBig }
+    guard !isRouted, !run.isFromOverlay, sent.port == run.port, let bound = run.bound else { return false }
     return sent.octets.dropFirst(6).prefix(6) != bound.octets.dropFirst(6).prefix(6)
   }
 
