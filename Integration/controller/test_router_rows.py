@@ -82,13 +82,49 @@ def test_rows_make_a_router(lab):
         update(site, static_routes=pairs({}))
         site.wait_faults(set(), "Logical_Router", "LR_fault_status", "lr0")
 
-    # Without the database, also in a new process.
+    # An access list of an interface, named by its other address: pings from ls0 are denied, those of the other end of it are not.
+    def matched():
+        return sum(row["packets"] for acl in site.daemon.ctl("show", "acls") for row in acl["entries"] if row["sequence"] == 10)
+
+    site.server.transact(
+        {"op": "insert", "table": "ACL_entry", "uuid-name": "e", "row": {
+            "sequence": 10, "direction": "ingress", "action": "deny", "protocol": 1, "icmp_type": 8}},
+        {"op": "insert", "table": "ACL_entry", "uuid-name": "f", "row": {
+            "sequence": 20, "direction": "egress", "action": "deny", "protocol": 17, "source_ip": "10.0.1.102"}},
+        {"op": "insert", "table": "ACL", "uuid-name": "a", "row": {
+            "acl_name": "quiet", "acl_entries": ["set", [["named-uuid", "e"], ["named-uuid", "f"]]]}},
+        {"op": "update", "table": "Logical_Router", "where": [["name", "==", "lr0"]],
+         "row": {"acl_binding": pairs({"fd00:0::FE": ["named-uuid", "a"]})}})
+    wait_until(lambda: site.daemon.ctl("show", "routers")[0]["acl"] == "quiet", lambda: f"bound: {site.daemon.log()[-3000:]}")
+    before = matched()
+    assert site.bm.ping("10.0.1.102", count=2) == 0 and site.bm.ping("10.0.0.254") == 0 and matched() >= before + 3
+    assert site.bm.ping("fd00:1::66") == 1 and site.locals[1].ping(site.bm.ipv4) == 1
+    acl, = site.daemon.ctl("show", "acls")
+    assert acl["routers"] == [{"router": "lr0", "vni": VNI}] and acl["bindings"] == []
+    assert {row["reason"] for row in site.daemon.ctl("show", "drops") if row["where"] == "p1"} >= {"acl-denied-ingress"}
+    trace = site.daemon.ctl("trace", "--port", "p2", "--src-mac", site.locals[1].mac, "--dst-mac", rows[0]["mac"], "--ipv4",
+                            f"10.0.1.102,{site.bm.ipv4}", "--udp", "4000,53")
+    stages = [stage["facts"] for stage in trace["stages"] if stage["stage"] == "acl"]
+    assert [(stage["acl"], stage["sequence"], stage["action"]) for stage in stages] == [("quiet", 20, "deny")]
+    assert trace["drops"][0]["reason"] == "acl-denied-egress"
+    row, = site.rows("ACL", "acl_name")
+    update(site, acl_binding=pairs({"10.0.0.253": ["uuid", row["_uuid"][1]]}))
+    site.wait_faults({"invalid_ACL_binding"}, "Logical_Router", "LR_fault_status", "lr0")
+    site.bm.wait_ping("10.0.1.102")
+    update(site, acl_binding=pairs({"10.0.0.254/24": ["uuid", row["_uuid"][1]]}))
+    site.wait_faults(set(), "Logical_Router", "LR_fault_status", "lr0")
+    wait_until(lambda: f"router-filter {VNI} 0 lr0" in (site.daemon.directory / "state" / "controller-state").read_text(), "it is saved")
+
+    # Without the database, also in a new process, whose lists filter as before.
     site.server.stop()
     site.daemon.stop()
     site.daemon.start()
-    site.bm.wait_ping("10.0.1.102")
+    site.bm.wait_ping("fd00:1::66")
+    assert site.bm.ping("10.0.1.102") == 0
     site.server.start()
     site.wait_registered()
+    update(site, acl_binding=pairs({}))
+    site.bm.wait_ping("10.0.1.102")
 
     site.server.transact({"op": "delete", "table": "Logical_Router", "where": []})
     wait_until(lambda: site.daemon.ctl("show", "routers") == [], "the router is gone")

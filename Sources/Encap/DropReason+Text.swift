@@ -137,7 +137,7 @@ extension DropReason {
     case .aclDeniedIngress:
       (
         "acl-denied-ingress",
-        "an access control list of the port denies the frame on its way in (show acls counts for each entry; trace names the entry); change the entry if the frame should pass"
+        "an access control list of the port, or of the router's interface that it came in by, denies the frame on its way in (show acls counts for each entry; trace names the entry); change the entry if the frame should pass"
       )
     case .portMACLimit:
       ("port-mac-limit", "source MAC is new and the port has reached its mac-limit; raise it, or look for a loop behind the port")
@@ -201,7 +201,7 @@ extension DropReason {
     case .aclDeniedEgress:
       (
         "acl-denied-egress",
-        "an access control list of the port denies the frame on its way out to the port (show acls counts for each entry; trace names the entry); change the entry if the frame should pass"
+        "an access control list of the port, or of the router's interface that it would leave by, denies the frame on its way out (show acls counts for each entry; trace names the entry); change the entry if the frame should pass"
       )
     case .floodDisabled:
       ("flood-disabled", "unknown or group destination, and the VNI has flood: none; add the MAC, or choose another flood mode")

@@ -29,6 +29,17 @@ public struct ACLRow: Codable, Equatable, Sendable {
     }
   }
 
+  /// A router's interface that has the list.
+  public struct RouterBinding: Codable, Equatable, Sendable {
+    public var router: String
+    public var vni: UInt32
+
+    public init(router: String, vni: UInt32) {
+      self.router = router
+      self.vni = vni
+    }
+  }
+
   /// An entry, in the order in which they are asked.
   public struct Entry: Codable, Equatable, Sendable {
     /// Nil: of frames of this direction that no entry matches.
@@ -58,12 +69,14 @@ public struct ACLRow: Codable, Equatable, Sendable {
   public var name: String
   public var source: VNIRow.Source
   public var bindings: [Binding]
+  public var routers: [RouterBinding]
   public var entries: [Entry]
 
-  public init(name: String, source: VNIRow.Source, bindings: [Binding], entries: [Entry]) {
+  public init(name: String, source: VNIRow.Source, bindings: [Binding], routers: [RouterBinding], entries: [Entry]) {
     self.name = name
     self.source = source
     self.bindings = bindings
+    self.routers = routers
     self.entries = entries
   }
 }

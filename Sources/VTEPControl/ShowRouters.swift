@@ -21,6 +21,8 @@ public struct RouterRow: Codable, Equatable, Sendable {
   public var vni: UInt32
   /// Addresses with prefix lengths.
   public var addresses: [String]
+  /// Name of its access control list.
+  @Nullable public var acl: String?
   /// `up`, or `no-vni`: the VNI is not there.
   public var state: String
   /// Frames from the VNI to the router, and from it.
@@ -32,14 +34,15 @@ public struct RouterRow: Codable, Equatable, Sendable {
   public enum RowSource: String, Codable, Sendable { case config, ovsdb }
 
   public init(
-    router: String, mac: String, source: RowSource, vni: UInt32, addresses: [String], state: String, rxPackets: UInt64, rxBytes: UInt64,
-    txPackets: UInt64, txBytes: UInt64
+    router: String, mac: String, source: RowSource, vni: UInt32, addresses: [String], acl: String?, state: String,
+    rxPackets: UInt64, rxBytes: UInt64, txPackets: UInt64, txBytes: UInt64
   ) {
     self.router = router
     self.mac = mac
     self.source = source
     self.vni = vni
     self.addresses = addresses
+    self.acl = acl
     self.state = state
     self.rxPackets = rxPackets
     self.rxBytes = rxBytes
@@ -48,7 +51,7 @@ public struct RouterRow: Codable, Equatable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case router, mac, source, vni, addresses, state
+    case router, mac, source, vni, addresses, acl, state
     case rxPackets = "rx_packets"
     case rxBytes = "rx_bytes"
     case txPackets = "tx_packets"

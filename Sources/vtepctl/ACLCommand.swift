@@ -121,7 +121,9 @@ extension ShowCommand {
     func run(_ session: Session) throws {
       guard session.format == .table else { return try session.list(ShowACLs(name: name), [Column<ACLRow>]()) }
       for (index, row) in try session.ask(ShowACLs(name: name)).enumerated() {
-        let bindings = row.bindings.map { binding in binding.port + (binding.vlan.map { " vlan \($0)" } ?? "") }
+        let bindings =
+          row.bindings.map { binding in binding.port + (binding.vlan.map { " vlan \($0)" } ?? "") }
+          + row.routers.map { "router \($0.router) vni \($0.vni)" }
         Output.standard.write((index == 0 ? "" : "\n") + "\(row.name) (\(row.source.rawValue)), bound to: \(bindings.listed)\n")
         var table = Table(ACLRow.Entry.columns)
         if !row.entries.isEmpty { Output.standard.write(table.lines(for: row.entries)) }

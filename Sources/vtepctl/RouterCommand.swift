@@ -31,6 +31,7 @@ extension RouterRow {
       Column("MAC") { $0.mac },
       Column(number: "VNI") { "\($0.vni)" },
       Column("ADDRESSES") { $0.addresses.joined(separator: " ") },
+      Column("ACL") { $0.acl.orDash },
       Column("STATE") { $0.state },
       Column("SOURCE") { $0.source.rawValue },
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },

@@ -52,6 +52,9 @@ import VTEPControl
     expectRefusal(DeleteACL(name: "web"), .refused, "is bound to: bm1, vm1")
     expectRefusal(DeleteACL(name: "x"), .notFound, "no access control list 'x'")
     #expect(try new.applying(DeleteACL(name: "new")) == state)
+    new.routers["tenant"]?.acls[VNI(truncating: 5001)] = "new"
+    let error = #expect(throws: ControlError.self) { try new.applying(DeleteACL(name: "new")) }
+    #expect(error?.code == .refused && error?.description.contains("bound to interfaces of: tenant") == true)
   }
 
   @Test func accessControlListsAreBoundToPortsAndVLANs() throws {

@@ -102,7 +102,7 @@ let fullConfigurationText = """
       mac: "0e:00:00:00:00:01"
       interfaces:
         - { vni: 5001, addresses: [198.51.100.1/24, "2001:db8:1::1/64"] }
-        - { vni: 5002, addresses: [203.0.113.1/25] }
+        - { vni: 5002, addresses: [203.0.113.1/25], acl: web }
       routes:
         - { prefix: 0.0.0.0/0, via: 198.51.100.254 }
         - { prefix: "2001:db8:2::/48", via: "2001:db8:1::2" }

@@ -258,6 +258,8 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
       "{name: a, mac: '0e:00:00:00:00:01', interfaces: [{vni: 7, addresses: [192.0.2.1/24]}]}, "
         + "{name: b, mac: '0e:00:00:00:00:01', interfaces: [»{vni: 7, addresses: [192.0.2.2/24]}]}",
       "is that of router a in VNI 7"),
+    router(
+      "no such ACL", "{name: r, interfaces: [{vni: 7, addresses: [192.0.2.1/24], acl: »b}]}", "no access control list 'b'; add it to acls"),
     router("twice", "{name: r}, {name: »r}", "router name 'r' is given twice"),
   ]
 

@@ -1,5 +1,5 @@
-// ControlState+ACLs: access control lists: which are in force, and which bindings they filter. Lists are made before a change is adopted,
-// since that may fail.
+// ControlState+ACLs: access control lists: which are in force, and which bindings of ports they filter. Lists are made before a change is
+// adopted, since that may fail.
 
 import Encap
 import MACTable
@@ -16,9 +16,8 @@ extension ControlState {
       conflicts.append(ControllerConflict(subject: .acl(name), reason: reason, isShortage: true))
       new.acls[name] = table[name]?.settings
       guard table[name] == nil else { continue }
-      for (port, vlan) in new.unbindACL(name) {
-        let binding = ControllerLayer.Binding(port: port, vlan: vlan)
-        conflicts.append(ControllerConflict(subject: .aclBinding(binding), reason: "ACL '\(name)' cannot be made: \(reason)"))
+      for place in new.unbindACL(name) {
+        conflicts.append(ControllerConflict(subject: place, reason: "ACL '\(name)' cannot be made: \(reason)"))
       }
     }
     return table
@@ -33,6 +32,7 @@ extension ControlState {
     model.acls = acls.compiled
     model.aclSlotCount = Int(acls.slotCount)
     stale.ports = true
+    stale.routers = true
     stale.hasGoneACLs = acls.hasLeftovers
   }
 
@@ -69,12 +69,18 @@ extension DesiredState {
   /// Removes the bindings of a list of the controller.
   ///
   /// - Returns: where it was bound.
-  fileprivate mutating func unbindACL(_ name: String) -> [(port: String, vlan: UInt16)] {
-    var places: [(port: String, vlan: UInt16)] = []
+  fileprivate mutating func unbindACL(_ name: String) -> [ControllerConflict.Subject] {
+    var places: [ControllerConflict.Subject] = []
     for (port, settings) in ports.sorted(by: { $0.key < $1.key }) {
       for vlan in settings.controlledACLs.sorted() where settings.aclName(vlan: vlan) == name {
         ports[port]?.bindACL(vlan, to: nil)
-        places.append((port, vlan))
+        places.append(.aclBinding(ControllerLayer.Binding(port: port, vlan: vlan)))
+      }
+    }
+    for (router, settings) in routers.sorted(by: { $0.key < $1.key }) where settings.isControlled {
+      for (vni, list) in settings.acls.sorted(by: { $0.key < $1.key }) where list == name {
+        routers[router]?.acls[vni] = nil
+        places.append(.routerACL(router, vni))
       }
     }
     return places

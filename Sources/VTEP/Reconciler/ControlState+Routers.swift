@@ -67,7 +67,8 @@ extension ControlState {
       for (vni, addresses) in settings.interfaces.sorted(by: { $0.key < $1.key }) {
         guard let domain = domains[vni], let index = routers.indexes[RouterTable.Key(router: name, vni: vni)] else { continue }
         positions[vni] = router.interfaces.count
-        router.interfaces.append(RouterModel.Interface(domain: domain.index, index: index, addresses: addresses))
+        router.interfaces.append(
+          RouterModel.Interface(domain: domain.index, index: index, addresses: addresses, acl: aclIndex(settings.acls[vni])))
       }
       for (prefix, next) in settings.routes {
         guard let neighbor = settings.neighbor(on: next), let position = positions[neighbor.vni] else { continue }

@@ -18,6 +18,8 @@ public struct ACLReport: Sendable {
   public var isController: Bool
   /// Ports, and VLANs of ports (nil: all that have no list of their own).
   public var bindings: [(port: String, vlan: UInt16?)]
+  /// Interfaces of routers.
+  public var routers: [(router: String, vni: VNI)]
   /// By direction, in the order in which they are asked.
   public var entries: [Entry]
 }
@@ -34,7 +36,8 @@ extension RunningState {
         }
       }
       return ACLReport(
-        name: key, isController: configuration.controlledACLs.contains(key), bindings: aclBindings(key), entries: entries)
+        name: key, isController: configuration.controlledACLs.contains(key), bindings: aclBindings(key),
+        routers: routerBindings(key), entries: entries)
     }
   }
 
@@ -42,6 +45,12 @@ extension RunningState {
     configuration.ports.values.sorted { $0.name < $1.name }.flatMap { port in
       (port.acl == name ? [(port.name, nil)] : [])
         + port.vlanACLs.filter { $0.value == name }.keys.sorted().map { (port: port.name, vlan: UInt16?($0)) }
+    }
+  }
+
+  private func routerBindings(_ name: String) -> [(router: String, vni: VNI)] {
+    configuration.routers.values.sorted { $0.name < $1.name }.flatMap { router in
+      router.acls.filter { $0.value == name }.keys.sorted().map { (router.name, $0) }
     }
   }
 

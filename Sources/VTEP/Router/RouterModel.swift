@@ -9,6 +9,7 @@ struct RouterModel {
     var domain: DomainIndex
     var index: UInt16
     var addresses: [RouterAddress]
+    var acl = ACLIndex.absent
   }
   struct Router {
     var mac: MACAddress
@@ -43,8 +44,8 @@ struct RouterModel {
       positions[place.router][place.position] = arrays.interfaces.count
       arrays.interfaces.append(
         RouterInterface(
-          domain: interface.domain, router: UInt16(place.router), index: interface.index, mac: routers[place.router].mac,
-          firstAddress: UInt32(arrays.addresses.count), addressCount: UInt32(interface.addresses.count)))
+          domain: interface.domain, router: UInt16(place.router), index: interface.index, acl: interface.acl,
+          mac: routers[place.router].mac, firstAddress: UInt32(arrays.addresses.count), addressCount: UInt32(interface.addresses.count)))
       arrays.addresses += interface.addresses.map(RouterAddressEntry.init)
     }
     arrays.interfaces.append(RouterInterface())

@@ -12,6 +12,8 @@ struct RouterInterface {
   var router: UInt16 = 0
   /// Of its counters; stays when snapshots change.
   var index: UInt16 = 0
+  /// What its access list denies neither enters nor leaves the router here.
+  var acl = ACLIndex.absent
   var mac = MACAddress.zero
   /// Range of `RouterTables.addresses`.
   var firstAddress: UInt32 = 0

@@ -13,6 +13,8 @@ public struct RouterReport: Sendable {
   public var isControlled: Bool
   public var vni: VNI
   public var addresses: [RouterAddress]
+  /// Name of its access control list.
+  public var acl: String?
   /// The VNI is there.
   public var isUp: Bool
   /// Received: from the VNI to the router.
@@ -38,7 +40,8 @@ extension RunningState {
         let index = routers.indexes[RouterTable.Key(router: router.name, vni: vni)]
         return RouterReport(
           router: router.name, mac: router.effectiveMAC, isControlled: router.isControlled, vni: vni, addresses: addresses,
-          isUp: index != nil, traffic: index.map { baselines.traffic(routerInterface: $0, counters) } ?? TrafficReport())
+          acl: router.acls[vni], isUp: index != nil,
+          traffic: index.map { baselines.traffic(routerInterface: $0, counters) } ?? TrafficReport())
       }
     }
   }

@@ -89,6 +89,10 @@ extension Worker {
     let header = packet.header
     let routing = snapshot.pointee.routing
     guard !header.hasMartianSource || isNeighborDiscovery(packet) else { return refuse(packet, .routerMartian, nil) }
+    // Without ND there is no neighbour, as without ARP, which is no packet and does not come here.
+    if packet.interface.acl != .absent, !isNeighborDiscovery(packet), !permits(packet.interface.acl, .ingress, packet.mbuf) {
+      return refuse(packet, .aclDeniedIngress, nil)
+    }
     if routing.isOwn(header.destination, packet.interface) || isNeighborDiscovery(packet) { return receive(packet) }
     guard !header.hasMartianDestination else { return refuse(packet, .routerMartian, nil) }
     // Link-local addresses are not forwarded (RFC 4291 section 2.5.6).
@@ -103,8 +107,9 @@ extension Worker {
     case .connected, .via: break
     }
     guard header.hopLimit > 1 else { return refuse(packet, .routerTTLExceeded, .timeExceeded) }
-    // Here is where access lists of the two interfaces (`acl_binding`) decide: that of `packet.interface` on ingress, that of
-    // `route.interface` on egress.
+    // What the router sends by itself is not asked about.
+    let egressACL = routing.interfaces[Int(route.interface)].acl
+    if egressACL != .absent, !permits(egressACL, .egress, packet.mbuf) { return refuse(packet, .aclDeniedEgress, nil) }
     packet.mbuf.withMutableBytes { header.decrementHopLimit(in: &$0) }
     send(packet, by: route)
   }

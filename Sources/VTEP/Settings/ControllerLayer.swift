@@ -91,6 +91,8 @@ public struct ControllerConflict: Hashable, Sendable, CustomStringConvertible {
     case router(String)
     case acl(String)
     case aclBinding(ControllerLayer.Binding)
+    /// Of a router's interface.
+    case routerACL(String, VNI)
   }
 
   public var subject: Subject
@@ -103,6 +105,7 @@ public struct ControllerConflict: Hashable, Sendable, CustomStringConvertible {
     switch subject {
     case .vni(let vni): "VNI \(vni): \(reason)"
     case .router(let name): "logical router \(name): \(reason)"
+    case .routerACL(let name, let vni): "ACL of logical router \(name) in VNI \(vni): \(reason)"
     case .acl(let name): "ACL '\(name)': \(reason)"
     case .aclBinding(let binding) where binding.vlan == 0: "ACL of port \(binding.port): \(reason)"
     case .aclBinding(let binding): "ACL of VLAN \(binding.vlan) of port \(binding.port): \(reason)"

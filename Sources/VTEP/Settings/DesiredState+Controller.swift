@@ -13,8 +13,8 @@ extension DesiredState {
     merger.addARPSources()
     merger.addBindings()
     merger.dropImpossibleBindings()
-    merger.addRouters()
     merger.addACLs()
+    merger.addRouters()
     return (merger.merged, merger.conflicts)
   }
 }
@@ -113,6 +113,10 @@ private struct ControllerMerger {
       }
       var made = settings
       made.isControlled = true
+      for (vni, list) in settings.acls.sorted(by: { $0.key < $1.key }) where !merged.controlledACLs.contains(list) {
+        refuse(.routerACL(name, vni), "ACL '\(list)' is not in force")
+        made.acls[vni] = nil
+      }
       merged.routers[name] = made
       // Each round takes something away: what is left of an address may be without a problem then.
       while let problem = made.problems(in: merged, key: name).first {

@@ -35,6 +35,9 @@ extension RouterSettings {
         report(["interfaces", "\(vni)"], "mac \(effectiveMAC) of the router is that of \(owner) in VNI \(vni); set another mac")
       }
     }
+    for (vni, acl) in acls.sorted(by: { $0.key < $1.key }) where state.acls[acl] == nil {
+      report(["interfaces", "\(vni)", "acl"], "there is no access control list '\(acl)'; add it to acls")
+    }
     for (prefix, next) in routes.sorted(by: { $0.key.address < $1.key.address }) {
       let path = ["routes", "\(prefix)"]
       if next.isIPv4 != prefix.address.isIPv4 {
@@ -57,8 +60,10 @@ extension RouterSettings {
     switch path.first {
     case "interfaces":
       guard path.count > 1, let vni = UInt32(path[1]).flatMap({ VNI($0) }) else { return false }
+      if path.last == "acl" { return acls.removeValue(forKey: vni) != nil }
       if path.count > 2 { interfaces[vni]?.removeAll { "\($0)" == path[2] } } else { interfaces[vni] = nil }
       if interfaces[vni]?.isEmpty == true { interfaces[vni] = nil }
+      if interfaces[vni] == nil { acls[vni] = nil }
       return true
     case "routes" where path.count > 1:
       guard let prefix = IPPrefix(path[1]) else { return false }

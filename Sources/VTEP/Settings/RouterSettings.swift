@@ -1,5 +1,5 @@
-// RouterSettings: a logical router (`routers`): which VNIs it joins, its address in each, and its static routes. The same router may run
-// on many VTEPs at once, with the same MAC address (docs/decisions/0044).
+// RouterSettings: a logical router (`routers`): which VNIs it joins, its address and access list in each, and its static routes. The same
+// router may run on many VTEPs at once, with the same MAC address (docs/decisions/0044).
 
 import Encap
 
@@ -43,6 +43,8 @@ public struct RouterSettings: Equatable, Sendable {
   public var mac: MACAddress?
   /// By VNI.
   public var interfaces: [VNI: [RouterAddress]] = [:]
+  /// Names of the access control lists of interfaces, by VNI. Ingress is from the VNI into the router.
+  public var acls: [VNI: String] = [:]
   /// Static routes: the next hop of each prefix.
   public var routes: [IPPrefix: IPAddress] = [:]
   /// It belongs to the controller and not to the operator.

@@ -263,6 +263,8 @@ private struct TraceWriter {
         .neighbor, "asks for \(target), which is not answered here: \(obstacle.text)",
         ["address": .text("\(target)"), "mac": .none, "obstacle": .text("\(obstacle)")])
     }
+    // Those of a router alone.
+    if run.isFromOverlay { writeACLs(.ingress) }
     writeRoute()
     if run.router == nil {
       if case .flood = verdict, !bound.destination.mac.isBFD { writeFloodSet(bound) }

@@ -1,6 +1,6 @@
 // ACLReader: access control lists of the database and what our ports bind them to (vtep(5), tables ACL and ACL_entry, and
-// Physical_Port.acl_bindings); a part of LayerReader. An entry that cannot be is left out and reported in its own row; the rest of its list
-// is in force.
+// Physical_Port.acl_bindings); a part of LayerReader, which binds them to routers. An entry that cannot be is left out and reported in its
+// own row; the rest of its list is in force.
 
 import Encap
 import OVSDBClient
@@ -37,7 +37,8 @@ struct ACLReader {
     if replica.rows(HardwareVTEP.Table.physicalSwitch.rawValue).count == 1 {
       return Set(replica.rows(HardwareVTEP.Table.acl.rawValue).map(\.key))
     }
-    let routers = replica.all(HardwareVTEP.LogicalRouter.self, in: .logicalRouter).values
+    let bound = Set(ports.flatMap(\.vlanBindings.values))
+    let routers = replica.all(HardwareVTEP.LogicalRouter.self, in: .logicalRouter).values.filter { $0.joins(bound) }
     return Set(ports.flatMap(\.aclBindings.values)).union(routers.flatMap(\.aclBinding.values))
   }
 

@@ -158,6 +158,7 @@ extension ControllerAgent {
       switch conflict.subject {
       case .vni(let vni): for port in mapping.ports(of: vni) { faults.ofPorts[port, default: []].insert(.invalidVLANMap) }
       case .router(let name): faults.ofRouters[name, default: []].insert("unspecified_fault")
+      case .routerACL(let name, _): faults.ofRouters[name, default: []].insert("invalid_ACL_binding")
       case .acl(let name):
         guard let id = mapping.aclNames.first(where: { $0.value == name })?.key else { continue }
         faults.acls[id] = [conflict.isShortage ? "resource_shortage" : ACLReader.unspecified]

@@ -141,6 +141,7 @@ struct ControllerHold: Sendable {
       // A router that was deleted meanwhile is gone; the one of an empty database is not.
       for (name, router) in network.routers where layer.routers[name] != nil || network.reason == .databaseEmpty && !network.isKnown {
         layer.routers[name, default: RouterSettings(name: name)].keep(router, in: vni)
+        if let list = layer.routers[name]?.acls[vni], layer.acls[list] == nil { layer.acls[list] = filters.acls[list] }
       }
     }
     for (binding, name) in mapping.keylessBindings {
@@ -195,6 +196,7 @@ extension RouterSettings {
   fileprivate mutating func keep(_ old: RouterSettings, in vni: VNI) {
     guard interfaces[vni] == nil, let addresses = old.interfaces[vni] else { return }
     interfaces[vni] = addresses
+    acls[vni] = old.acls[vni]
     for (prefix, next) in old.routes where routes[prefix] == nil && addresses.contains(where: { $0.prefix.contains(next) }) {
       routes[prefix] = next
     }

@@ -1,13 +1,16 @@
 // ControllerStateFile+ACLs: a controller's access control lists in the saved state, so that after a restart no frame passes unfiltered
-// before the controller answers. `acl N - NAME`, its entries `entry N SEQUENCE DIRECTION ACTION KEY VALUE …`, and bindings `filter VLAN N PORT`;
-// N counts lists.
+// before the controller answers. `acl N - NAME`, its entries `entry N SEQUENCE DIRECTION ACTION KEY VALUE …`, and bindings
+// `filter VLAN N PORT` or, among the records of routers, `router-filter VNI N ROUTER`; N counts lists.
 
 import VTEP
 
 extension ControllerStateFile {
+  /// Their order numbers them.
+  static func aclNames(_ layer: ControllerLayer) -> [String] { layer.acls.keys.sorted() }
+
   static func aclLines(_ layer: ControllerLayer) -> [String] {
     var lines: [String] = []
-    let names = layer.acls.keys.sorted()
+    let names = aclNames(layer)
     for (number, name) in names.enumerated() {
       lines.append("acl \(number) - \(String(name.map { $0.isNewline ? " " : $0 }))")
       for entry in layer.acls[name]?.entries ?? [] {
@@ -49,6 +52,10 @@ extension ControllerStateFile {
       guard words.count == 4, let vlan = UInt16(words[1]), let number = Int(words[2]), names.indices.contains(number)
       else { return false }
       layer.aclBindings[ControllerLayer.Binding(port: words[3], vlan: vlan)] = names[number]
+      return true
+    case "router-filter":
+      guard words.count == 4, let vni = vni(words[1]), let number = Int(words[2]), names.indices.contains(number) else { return false }
+      layer.routers[words[3]]?.acls[vni] = names[number]
       return true
     default: return nil
     }

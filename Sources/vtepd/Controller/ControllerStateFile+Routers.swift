@@ -6,11 +6,13 @@ import VTEP
 extension ControllerStateFile {
   static func routerRecords(_ layer: ControllerLayer) -> [String] {
     var records: [String] = []
+    let lists = aclNames(layer)
     for (name, router) in layer.routers.sorted(by: { $0.key < $1.key }) {
       let name = String(name.map { $0.isNewline ? " " : $0 })
       records.append("router - - \(name)")
       for (vni, addresses) in router.interfaces.sorted(by: { $0.key < $1.key }) {
         for address in addresses { records.append("interface \(vni) \(address) \(name)") }
+        if let number = lists.firstIndex(where: { $0 == router.acls[vni] }) { records.append("router-filter \(vni) \(number) \(name)") }
       }
       for (prefix, next) in router.routes.sorted(by: { ($0.key.address, $0.key.length) < ($1.key.address, $1.key.length) }) {
         records.append("route \(prefix) \(next) \(name)")

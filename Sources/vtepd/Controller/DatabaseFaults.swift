@@ -29,8 +29,8 @@ struct DatabaseFaults: Equatable, Sendable {
     messages.insert("port \(port): \(message)")
   }
 
-  mutating func report(router: String, _ message: String) {
-    ofRouters[router, default: []].insert("unspecified_fault")
+  mutating func report(router: String, fault: String = "unspecified_fault", _ message: String) {
+    ofRouters[router, default: []].insert(fault)
     messages.insert("logical router '\(router)': \(message)")
   }
 

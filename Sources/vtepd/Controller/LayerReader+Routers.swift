@@ -14,7 +14,7 @@ extension LayerReader {
     let rows = replica.all(HardwareVTEP.LogicalRouter.self, in: .logicalRouter).values.sorted { $0.id < $1.id }
     for row in rows {
       for id in row.switchBinding.values { if let vni = vnis[id] { layer.routedVNIs.insert(vni) } }
-      if isAlone || row.switchBinding.values.contains(where: bound.contains) { read(row) }
+      if isAlone || row.joins(bound) { read(row) }
     }
     if !rows.isEmpty { readARPSources() }
   }
@@ -53,12 +53,35 @@ extension LayerReader {
       // Its interface may be about to come.
       if lacksKey, !router.leadsTo(next) { router.routes[prefix] = nil }
     }
-    // Access lists of routers: `acl_binding` is read here once there are any.
-    if !row.aclBinding.isEmpty {
-      faults.ofRouters[row.name, default: []].insert("invalid_ACL_binding")
-      faults.messages.insert("logical router '\(row.name)': acl_binding: filtering is not supported")
-    }
+    readACLs(row, &router)
     layer.routers[row.name] = router
+  }
+
+  /// Access lists of interfaces, which are named by one of their addresses, spelled somehow, with a prefix length or without.
+  private mutating func readACLs(_ row: HardwareVTEP.LogicalRouter, _ router: inout RouterSettings) {
+    func address(_ text: String) -> IPAddress? { RouterAddress(text)?.address ?? IPAddress(text) }
+    for (text, id) in row.aclBinding.sorted(by: { $0.key < $1.key }) {
+      let bound = address(text)
+      guard let bound, let vni = router.interfaces.filter({ $0.value.contains { $0.address == bound } }).keys.min() else {
+        // Its interface may be about to come.
+        if bound == nil || !row.switchBinding.keys.contains(where: { address($0) == bound }) {
+          faults.report(
+            router: row.name, fault: "invalid_ACL_binding", "acl_binding: '\(text)' is not the address of an interface in switch_binding")
+        }
+        continue
+      }
+      guard let name = aclNames[id] else {
+        faults.report(router: row.name, fault: "invalid_ACL_binding", "acl_binding: \(text) is bound to ACL \(id), which cannot be used")
+        continue
+      }
+      if let other = router.acls[vni], other != name {
+        faults.report(
+          router: row.name, fault: "invalid_ACL_binding",
+          "acl_binding: the interface in VNI \(vni) has two lists; using '\(other)', not '\(name)'")
+      } else {
+        router.acls[vni] = name
+      }
+    }
   }
 
   /// The MAC addresses from which other VTEPs ask for neighbours of routers: answers go to their VTEPs, whatever else is seen.
@@ -81,4 +104,9 @@ extension RouterSettings {
   fileprivate func leadsTo(_ next: IPAddress) -> Bool {
     interfaces.values.contains { $0.contains { $0.prefix.contains(next) } }
   }
+}
+
+extension HardwareVTEP.LogicalRouter {
+  /// Whether it joins one of these logical switches.
+  func joins(_ switches: Set<RowID>) -> Bool { switchBinding.values.contains(where: switches.contains) }
 }

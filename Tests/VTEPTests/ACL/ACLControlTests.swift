@@ -115,6 +115,45 @@ struct ACLControlTests {
     #expect(state.controller.conflicts.isEmpty && features.contains(.filtersEgress))
   }
 
+  @Test("lists of routers' interfaces: of the operator, of a controller, and of one that cannot be made")
+  mutating func routers() throws {
+    let vni = VNI(truncating: 5)
+    func router(_ name: String, _ address: String, _ list: String?) -> RouterSettings {
+      var router = RouterSettings(name: name)
+      router.interfaces[vni] = [RouterAddress(address)!]
+      router.acls[vni] = list
+      return router
+    }
+    try change {
+      $0.acls["a"] = ACLSettings(name: "a", entries: [.deny(.egress)])
+      $0.routers["o"] = router("o", "192.0.2.1/24", "a")
+    }
+    let index = try #require(state.acls["a"]?.index)
+    #expect(state.model.routing.routers.map { $0.interfaces.map(\.acl) } == [[index]])
+    let error = #expect(throws: VTEPError.self) { try change { $0.acls["a"] = nil } }
+    #expect(error?.description.contains("there is no access control list 'a'; add it to acls") == true)
+    #expect(throws: VTEPError.self) { try change { $0.routers["o"]?.acls[vni] = "b" } }
+
+    var layer = ControllerLayer()
+    layer.acls = ["web": ACLSettings(name: "web", entries: [entry(10, port: 22)]), "a": ACLSettings(name: "a")]
+    layer.routers = ["r": router("r", "198.51.100.1/24", "web"), "s": router("s", "203.0.113.1/24", "a")]
+    state.follow(layer)
+    // The name is the operator's.
+    #expect(Set(state.controller.conflicts.map(\.subject)) == [.acl("a"), .routerACL("s", vni)])
+    #expect(state.model.routing.routers.map { $0.interfaces.map(\.acl) } == [[index], [try #require(state.acls["web"]?.index)], [.absent]])
+    layer.acls = ["new": .impossible("new")]
+    layer.routers = ["r": router("r", "198.51.100.1/24", "new")]
+    state.follow(layer)
+    #expect(Set(state.controller.conflicts.map(\.subject)) == [.acl("new"), .routerACL("r", vni)])
+    #expect(state.model.routing.routers.map { $0.interfaces.map(\.acl) } == [[index], [.absent]])
+    layer.acls["new"] = ACLSettings(name: "new", entries: [.deny(.ingress)])
+    state.follow(layer)
+    #expect(state.controller.conflicts.isEmpty)
+    #expect(state.model.routing.routers.map { $0.interfaces.map(\.acl) } == [[index], [try #require(state.acls["new"]?.index)]])
+    try change { $0.routers["o"]?.acls = [:] }
+    #expect(state.model.routing.routers.first?.interfaces.map(\.acl) == [.absent])
+  }
+
   @Test("the operator's list filters where a controller wants another, and a name of the operator's is not the controller's")
   mutating func operatorsList() throws {
     try change {

@@ -22,17 +22,7 @@ extension DataplaneFixture {
   /// Binds a list to a port, or to a VLAN of it, as the reconciler does.
   func filter(_ place: Place, vlan: UInt16? = nil, _ entries: [ACLEntry]) {
     change { model in
-      let first = model.aclSlotCount
-      let directions = ACLEntry.Direction.allCases
-      let acl = try! CompiledACL(ACLSettings(name: "a", entries: entries)) { direction in
-        let start = directions.prefix { $0 != direction }.reduce(first) { sum, earlier in
-          sum + entries.count { $0.direction == earlier } + 1
-        }
-        return (0...entries.count { $0.direction == direction }).map { UInt32(start + $0) }
-      }
-      model.aclSlotCount += entries.count + 2
-      model.acls.append(acl)
-      let index = ACLIndex(model.acls.count - 1)
+      let (index, acl) = model.add(entries)
       let port = Int(place.rawValue)
       if let vlan {
         model.aclMaps[port] = ACLMap([vlan: index], ofPort: model.policies[port].entry.acl)
@@ -48,6 +38,11 @@ extension DataplaneFixture {
     }
   }
 
+  /// Binds a list to an interface of the router, as the reconciler does.
+  func filterRouter(interface: Int, _ entries: [ACLEntry]) {
+    change { model in model.routing.routers[0].interfaces[interface].acl = model.add(entries).index }
+  }
+
   /// What the entries have matched, since the last call.
   func takeACLCounts() -> [Int: Traffic] {
     var counts: [Int: Traffic] = [:]
@@ -60,6 +55,23 @@ extension DataplaneFixture {
       entry.pointee.bytes.set(0)
     }
     return counts
+  }
+}
+
+extension ForwardingModel {
+  /// Adds a list with counters of its own.
+  fileprivate mutating func add(_ entries: [ACLEntry]) -> (index: ACLIndex, acl: CompiledACL) {
+    let first = aclSlotCount
+    let directions = ACLEntry.Direction.allCases
+    let acl = try! CompiledACL(ACLSettings(name: "a", entries: entries)) { direction in
+      let start = directions.prefix { $0 != direction }.reduce(first) { sum, earlier in
+        sum + entries.count { $0.direction == earlier } + 1
+      }
+      return (0...entries.count { $0.direction == direction }).map { UInt32(start + $0) }
+    }
+    aclSlotCount += entries.count + 2
+    acls.append(acl)
+    return (ACLIndex(acls.count - 1), acl)
   }
 }
 

@@ -107,6 +107,57 @@ extension DataplaneTests {
       }
     }
 
+    @Test("access lists of interfaces: into the router and out of it, without a word to the sender", arguments: [false, true])
+    func accessLists(_ isIPv6: Bool) throws {
+      try DataplaneFixture.run { plane in
+        try plane.addRouter()
+        // Ingress denies the second of these destinations and the router itself, egress all that comes from guest 2.
+        let (there, denied) = (Self.address(2, 3, isIPv6), Self.address(2, 22, isIPv6))
+        let gateway = Self.address(1, isIPv6 ? 0xfe : 254, isIPv6)
+        plane.filterRouter(
+          interface: 0,
+          [
+            .deny(.ingress, [(.destination, "\(denied)")]), .deny(.ingress, [(.destination, "\(gateway)")], sequence: 20),
+            .deny(.egress, [], sequence: 30),
+          ])
+        plane.filterRouter(interface: 1, [.deny(.ingress), .deny(.egress, [(.source, "\(Self.address(1, 2, isIPv6))")], sequence: 20)])
+        func packet(_ guest: UInt8, to destination: IPAddress, number: UInt8 = 17, _ payload: [UInt8] = Array(0..<64)) -> Frame {
+          .ip(
+            from: Topology.guest(UInt64(guest)), to: Self.router, Self.address(1, guest, isIPv6), destination, number: number, payload)
+        }
+        plane.send(packet(1, to: there), from: .vm1)
+        plane.expect(local: [.vm3: [.ip(from: Self.router, to: Self.three, Self.address(1, 1, isIPv6), there, hopLimit: 63)]])
+        plane.send(packet(1, to: denied), from: .vm1)
+        plane.expect(drops: [.vm1: [.aclDeniedIngress: 1]])
+        plane.send(packet(2, to: there), from: .vm2)
+        plane.expect(drops: [.vm2: [.aclDeniedEgress: 1]])
+        // A ping to the router, which is otherwise answered.
+        plane.send(packet(1, to: gateway, number: isIPv6 ? 58 : 1, [isIPv6 ? 128 : 8, 0, 0, 0, 0, 1, 0, 1]), from: .vm1)
+        plane.expect(drops: [.vm1: [.aclDeniedIngress: 1]])
+        // Slots: two ingress entries, no match, one egress entry, no match; then one, no match, one, no match.
+        #expect(plane.takeACLCounts().mapValues(\.packets) == [0: 1, 1: 1, 2: 2, 7: 1, 8: 1])
+        // The router's own packets leave by interfaces that deny all others: an error to guest 1.
+        plane.send(packet(1, to: isIPv6 ? IPAddress("2001:db8::1")! : IPAddress("203.0.113.1")!), from: .vm1)
+        plane.run()
+        #expect(plane.take(.vm1).count == 1)
+        plane.expect(drops: [.vm1: [.routerNoRoute: 1]])
+      }
+    }
+
+    @Test("neighbours find each other, whatever an access list denies")
+    func accessListsAndNeighbors() throws {
+      try DataplaneFixture.run { plane in
+        try plane.addRouter()
+        plane.filterRouter(interface: 0, [.deny(.ingress), .deny(.egress)])
+        let (host, gateway) = (Self.address(1, 1, true), Self.address(1, 0xfe, true))
+        // To the router's own MAC address, as of a host that asks again.
+        let asked: [UInt8] = [135, 0, 0, 0, 0, 0, 0, 0] + gateway.bytes + [1, 1] + .octets(Self.one)
+        plane.send(.icmp6(from: Self.one, to: Self.router, host, gateway, asked), from: .vm1)
+        let answer: [UInt8] = [136, 0, 0, 0, 0xe0, 0, 0, 0] + gateway.bytes + [2, 1] + .octets(Self.router)
+        plane.expect(local: [.vm1: [.icmp6(from: Self.router, to: Self.one, gateway, host, answer)]])
+      }
+    }
+
     // -- neighbours ------------------------------------------------------------------------------------------------------
 
     @Test("packets wait, in order, while the next hop is asked for; the answer sends them")

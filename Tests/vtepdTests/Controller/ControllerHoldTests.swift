@@ -118,16 +118,21 @@ struct ControllerHoldTests {
 
   @Test("what a wiped database had bound stays filtered while it is forwarded")
   func filters() throws {
-    var (run, _) = try withNetwork()
+    var (run, network) = try withNetwork()
     let port = try #require(run.database.ports().first)
     let acl = run.database.force(.acl, ["acl_name": OVSDBDatum("web")])
     run.change(run.database.set(.physicalPort, port.id, ["acl_bindings": OVSDBDatum([0: acl])]))
+    let list = run.database.force(.acl, ["acl_name": OVSDBDatum("router's")])
+    let router = HardwareVTEP.LogicalRouter(name: "r0", switchBinding: ["192.0.2.1/24": network], aclBinding: ["192.0.2.1": list])
+    run.change(run.database.transact([router.insertion(into: .logicalRouter)]).changes)
     let before = run.running
     #expect(before.aclBindings == [.init(port: "p1", vlan: 0): "web"])
+    #expect(before.routers["r0"]?.acls == [vni: "router's"])
     run.database = try FakeDatabase()
     run.register()
     run.connect()
-    #expect(run.running == before)
+    #expect(run.running.bindings == before.bindings && run.running.aclBindings == before.aclBindings)
+    #expect(run.running.acls == before.acls && run.running.routers == before.routers)
     run.wait(300)
     #expect(run.running == ControllerLayer())
   }

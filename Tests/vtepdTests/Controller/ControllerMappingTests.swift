@@ -265,19 +265,40 @@ struct ControllerMappingTests {
     #expect(mapping.faults == DatabaseFaults())
   }
 
-  @Test("unsupported features are faults in the schema's columns")
-  func unsupported() throws {
+  @Test("access lists of a router's interfaces, which have any of their addresses; those that cannot be are a fault of its row")
+  func routerLists() throws {
     var database = try database()
     let ls = database.addSwitch("ls0", key: 5000)
+    let keyless = database.addSwitch("ls1", key: nil)
+    let web = database.force(.acl, ["acl_name": OVSDBDatum("web")])
+    let other = database.force(.acl, ["acl_name": OVSDBDatum("other")])
     var (mapping, _) = loaded(database)
-    let acl = database.force(.acl, ["acl_name": OVSDBDatum("web")])
-    let router = HardwareVTEP.LogicalRouter(name: "r0", switchBinding: ["192.0.2.1/24": ls], aclBinding: ["192.0.2.1/24": acl])
-    let made = database.transact([router.insertion(into: .logicalRouter)])
-    _ = mapping.update(made.changes, database.replica)
-    #expect(mapping.faults.ofSwitch.isEmpty)
-    #expect(mapping.faults.ofRouters == ["r0": ["invalid_ACL_binding"]])
+    let row = HardwareVTEP.LogicalRouter(
+      name: "r0", switchBinding: ["192.0.2.1/24": ls, "2001:db8::1/64": ls, "198.51.100.1/24": keyless], aclBinding: ["192.0.2.1": web])
+    let made = database.transact([row.insertion(into: .logicalRouter)])
+    #expect(mapping.update(made.changes, database.replica).layer?.routers["r0"]?.acls == [vni: "web"])
+    /// What a binding makes of the router, and how many faults it has besides the network without a key.
+    func bind(_ lists: [String: RowID]) throws -> (list: String?, faults: Int) {
+      let change = database.set(.logicalRouter, made.inserted[0], ["acl_binding": OVSDBDatum(lists)])
+      let router = try #require(mapping.update(change, database.replica).layer?.routers["r0"])
+      #expect(mapping.faults.ofSwitch.isEmpty && router.interfaces[vni]?.count == 2)
+      let fault: Set<String> = ["unspecified_fault"]
+      let count = mapping.faults.messages.count { $0.contains("acl_binding") }
+      #expect(mapping.faults.ofRouters == ["r0": count > 0 ? fault.union(["invalid_ACL_binding"]) : fault])
+      return (router.acls[vni], count)
+    }
+    #expect(try bind(["2001:DB8:0::1/64": web]) == ("web", 0))
+    #expect(try bind(["192.0.2.1/24": web, "2001:db8::1": web]) == ("web", 0))
+    #expect(try bind(["192.0.2.1/24": web, "2001:db8::1": other]) == ("web", 1))
+    #expect(try bind(["192.0.2.1/24": other, "192.0.2.2": web, "nonsense": web]) == ("other", 2))
+    #expect(try bind(["192.0.2.1": RowID(high: 1, low: 2)]) == (nil, 1))
+    // The list of an interface that is to come waits with it.
+    #expect(try bind(["198.51.100.1": web]) == (nil, 0))
+    let edit = mapping.update(database.set(.logicalSwitch, keyless, ["tunnel_key": OVSDBDatum(Int64(5001))]), database.replica)
+    #expect(edit.layer?.routers["r0"]?.acls == [VNI(truncating: 5001): "web"])
+    #expect(mapping.faults.ofRouters == ["r0": []] && mapping.faults.messages.isEmpty)
     _ = mapping.update(database.delete(.logicalRouter, made.inserted[0]), database.replica)
-    #expect(mapping.faults == DatabaseFaults(acls: [acl: []]))
+    #expect(mapping.faults == DatabaseFaults(acls: [web: [], other: []]))
   }
 
   @Test("access control lists: rows and their faults, one by one; a change of our own fault columns is no news")

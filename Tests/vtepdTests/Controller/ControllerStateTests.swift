@@ -29,6 +29,7 @@ struct ControllerStateTests {
     layer.bindings = [.init(port: "p1", vlan: 0): vni, .init(port: "p 2", vlan: 4094): vni]
     var router = RouterSettings(name: "r 1")
     router.interfaces = [vni: [RouterAddress("192.0.2.1/24")!, RouterAddress("2001:db8::1/64")!]]
+    router.acls = [vni: "web tier"]
     router.routes = [IPPrefix("0.0.0.0/0")!: IPAddress(ipv4: 0xc000_0209)]
     layer.routers = [router.name: router, "": RouterSettings(name: "")]
     layer.routedVNIs = [vni]

@@ -1,5 +1,5 @@
 // Worker+ACL: asks access control lists about frames: those of a port's binding at the end of step E2 (ingress), and before a frame is put
-// into a port's batch, in steps E6 and D6 (egress). Out of line: ports without lists pay nothing.
+// into a port's batch, in steps E6 and D6 (egress); routers ask for their interfaces'. Out of line: ports without lists pay nothing.
 
 import Encap
 import MACTable

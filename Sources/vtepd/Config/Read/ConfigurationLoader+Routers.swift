@@ -28,7 +28,8 @@ extension ConfigurationLoader {
     var settings = RouterSettings(name: name ?? "")
     settings.mac = section.node("mac").flatMap { reader.macAddress($0, "mac") }
     for element in section.list("interfaces") ?? [] {
-      guard let (vni, addresses) = readInterface(element, reader, subject) else { continue }
+      guard let (vni, addresses, acl) = readInterface(element, reader, subject) else { continue }
+      settings.acls[vni] = acl
       if settings.interfaces.updateValue(addresses, forKey: vni) != nil {
         reader.report(DesiredState.Problem(subject, ["interfaces", "\(vni)"], "the interface in VNI \(vni) is given twice"))
       }
@@ -45,10 +46,13 @@ extension ConfigurationLoader {
 
   private func readInterface(
     _ node: YAMLNode, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject
-  ) -> (VNI, [RouterAddress])? {
+  ) -> (vni: VNI, addresses: [RouterAddress], acl: String?)? {
     guard var section = ConfigurationSection(node, title: "router interface", reader: reader) else { return nil }
     let vni = section.required("vni").flatMap { reader.vni($0, "vni") }
     if let vni { reader.remember(section.position, subject, ["interfaces", "\(vni)"]) }
+    let aclNode = section.node("acl")
+    let acl = aclNode.flatMap { reader.text($0, "acl") }
+    if let vni, let aclNode { reader.remember(aclNode.position, subject, ["interfaces", "\(vni)", "acl"]) }
     let nodes = section.required("addresses").flatMap { reader.list($0, "addresses") } ?? []
     section.finish()
     let addresses = nodes.compactMap { node -> RouterAddress? in
@@ -63,7 +67,7 @@ extension ConfigurationLoader {
     }
     // A problem of its addresses has been reported.
     guard let vni, addresses.count == nodes.count else { return nil }
-    return (vni, addresses)
+    return (vni, addresses, acl)
   }
 
   private func readRoute(

@@ -8,7 +8,9 @@ extension RouterSettings {
     var pairs = [("name", YAMLNode(text: name))]
     if let mac { pairs.append(("mac", YAMLNode(text: "\(mac)"))) }
     let interfaces = interfaces.sorted { $0.key < $1.key }.map { vni, addresses in
-      YAMLNode.flow([("vni", YAMLNode(number: vni.rawValue)), ("addresses", .flow(addresses.map { YAMLNode(text: "\($0)") }))])
+      YAMLNode.flow(
+        [("vni", YAMLNode(number: vni.rawValue)), ("addresses", .flow(addresses.map { YAMLNode(text: "\($0)") }))]
+          + (acls[vni].map { [("acl", YAMLNode(text: $0))] } ?? []))
     }
     pairs.append(("interfaces", .block(interfaces)))
     if !routes.isEmpty {

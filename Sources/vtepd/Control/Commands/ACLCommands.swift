@@ -25,6 +25,7 @@ extension ACLRow {
     self.init(
       name: report.name, source: report.isController ? .ovsdb : .config,
       bindings: report.bindings.map { Binding(port: $0.port, vlan: $0.vlan) },
+      routers: report.routers.map { RouterBinding(router: $0.router, vni: $0.vni.rawValue) },
       entries: report.entries.map { counted in
         let matches = counted.entry?.matches ?? []
         return Entry(
@@ -81,6 +82,11 @@ extension DeleteACL: DesiredStateEdit {
       let ports = state.ports.values.filter { $0.acl == name || $0.vlanACLs.values.contains(name) }.map(\.name).sorted()
       guard ports.isEmpty else {
         throw ControlError(.refused, "ACL '\(name)' is bound to: \(ports.joined(separator: ", ")); unbind it first (vtepctl acl unbind)")
+      }
+      let routers = state.routers.values.filter { $0.acls.values.contains(name) }.map(\.name).sorted()
+      guard routers.isEmpty else {
+        let names = routers.joined(separator: ", ")
+        throw ControlError(.refused, "ACL '\(name)' is bound to interfaces of: \(names); take their acl out first (vtepctl config apply)")
       }
       state.acls[name] = nil
       return

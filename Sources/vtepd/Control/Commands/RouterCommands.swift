@@ -27,8 +27,9 @@ extension RouterRow {
   init(_ report: RouterReport) {
     self.init(
       router: report.router, mac: "\(report.mac)", source: report.isControlled ? .ovsdb : .config, vni: report.vni.rawValue,
-      addresses: report.addresses.map(\.description), state: report.isUp ? "up" : "no-vni", rxPackets: report.traffic.rxPackets,
-      rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets, txBytes: report.traffic.txBytes)
+      addresses: report.addresses.map(\.description), acl: report.acl, state: report.isUp ? "up" : "no-vni",
+      rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
+      txBytes: report.traffic.txBytes)
   }
 }
 
