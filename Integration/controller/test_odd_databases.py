@@ -245,8 +245,8 @@ def test_more_addresses_than_the_table_holds(lab):
         site.wait_mac(mac_number(1000 + number), type="controller")
 
 
-def test_routers_without_an_address_are_reported(lab):
-    """In the router's own column, and cleared with the cause."""
+def test_routers_and_lists_that_cannot_be_are_reported(lab):
+    """A router without an address, and a list on a reserved VLAN: in their own columns, and cleared with the cause."""
     site = ControlledSite(lab)
     site.connect()
     site.ctl("create", "Logical_Router", "name=lr0")
@@ -259,3 +259,14 @@ def test_routers_without_an_address_are_reported(lab):
     site.server.transact({"op": "update", "table": "Logical_Router", "where": [],
                           "row": {"switch_binding": ["map", [["192.0.2.1/24", ["uuid", switch]]]]}})
     site.wait_faults(set(), "Logical_Router", "LR_fault_status", "lr0")
+    site.server.transact({"op": "delete", "table": "Logical_Router", "where": []})
+
+    site.server.transact(
+        {"op": "insert", "table": "ACL_entry", "uuid-name": "e", "row": {"sequence": 1, "direction": "ingress", "action": "deny"}},
+        {"op": "insert", "table": "ACL", "uuid-name": "a", "row": {"acl_name": "web", "acl_entries": ["named-uuid", "e"]}},
+        {"op": "update", "table": "Physical_Port", "where": [["name", "==", "p1"]], "row": {"acl_bindings": ["map", [[4095, ["named-uuid", "a"]]]]}})
+    port = ("Physical_Port", "port_fault_status", "p1")
+    site.wait_faults({"invalid_ACL_binding"}, *port)
+    assert site.rows("ACL", "acl_fault_status")[0]["acl_fault_status"] == ["set", []]
+    site.server.transact({"op": "update", "table": "Physical_Port", "where": [], "row": {"acl_bindings": ["map", []]}})
+    site.wait_faults(set(), *port)
