@@ -121,6 +121,8 @@ extension DataplaneTests {
             .deny(.egress, [], sequence: 30),
           ])
         plane.filterRouter(interface: 1, [.deny(.ingress), .deny(.egress, [(.source, "\(Self.address(1, 2, isIPv6))")], sequence: 20)])
+        // Counters outlive a fixture.
+        _ = plane.takeACLCounts()
         func packet(_ guest: UInt8, to destination: IPAddress, number: UInt8 = 17, _ payload: [UInt8] = Array(0..<64)) -> Frame {
           .ip(
             from: Topology.guest(UInt64(guest)), to: Self.router, Self.address(1, guest, isIPv6), destination, number: number, payload)
