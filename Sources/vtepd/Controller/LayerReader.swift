@@ -131,7 +131,6 @@ struct LayerReader {
     }
   }
 
-
   private mutating func readACLs(_ own: HardwareVTEP.PhysicalSwitch) {
     let acls = ACLReader(replica, own)
     (layer.acls, layer.aclBindings, aclNames) = (acls.lists, acls.bindings, acls.names)

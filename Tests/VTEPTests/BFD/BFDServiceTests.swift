@@ -36,7 +36,8 @@ extension DataplaneTests {
     private func service(_ plane: DataplaneFixture, _ edit: (inout BFDSettings) -> Void = { _ in }) throws -> BFDService {
       let test = plane.test
       let service = try BFDService(
-        shared: test.shared, reader: UInt32(TestRuntime.workers + 1), pool: test.runtime.pool, arrivals: test.bfdArrivals, departures: test.bfdDepartures,
+        shared: test.shared, reader: UInt32(TestRuntime.workers + 1), pool: test.runtime.pool, arrivals: test.bfdArrivals,
+        departures: test.bfdDepartures,
         workerCounters: test.counters, mailbox: Mailbox(), wakeWorker: {})
       var settings = BFDSettings()
       edit(&settings)

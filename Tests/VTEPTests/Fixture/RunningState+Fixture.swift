@@ -28,7 +28,8 @@ extension RunningState {
       configuration: DesiredState(underlay: Topology.settings()), dataplane: DataplaneSettings(), runtime: test.runtime,
       placement: Placement(workers: 1), placedQueues: [:], ports: ports,
       domains: [Topology.vni: DomainRecord(index: Topology.domain), Topology.otherVNI: DomainRecord(index: Topology.otherDomain)],
-      underlay: underlay, model: plane.model, baselines: CounterBaselines(), acls: ACLTable(), tunnels: [:], routers: RouterTable(), ticks: 0, puntFaults: [:], preparations: [:],
+      underlay: underlay, model: plane.model, baselines: CounterBaselines(), acls: ACLTable(), tunnels: [:], routers: RouterTable(),
+      ticks: 0, puntFaults: [:], preparations: [:],
       activity: [], contexts: [], ioContexts: [], counters: [test.counters[0]], learner: learner, bfd: bfd,
       watchdog: Watchdog([], learner.events))
   }
