@@ -14,7 +14,8 @@ struct ShowCommand: CommandGroup {
   struct MACTable: ClientCommand {
     static let configuration = CommandConfiguration(
       commandName: "mac-table", abstract: "Shows the MAC table. Entries must match all given filters.",
-      discussion: "A table of up to 10,000 entries is sorted by VNI and address; longer ones and JSON are not, so that they can come in parts.")
+      discussion:
+        "A table of up to 10,000 entries is sorted by VNI and address; longer ones and JSON are not, so that they can come in parts.")
 
     @Option(help: "Only this VNI.") var vni: UInt32?
     @Option(help: "Only addresses on this port.") var port: String?

@@ -50,6 +50,8 @@ private struct TraceWriter {
     if run.isFromOverlay, run.bound == nil, run.ignored != nil || run.sentCount > 0 { return .kernel }
     if case .answer = run.neighbor { return .answered }
     if run.router?.action == .waits { return .held }
+    // A router may also have asked for its neighbours.
+    if run.drops.contains(where: { $0.reason == .routerTooBig }) { return .dropped }
     if run.sent.contains(where: { !isReply($0) }) { return .sent }
     if run.isAwaited || run.remotes.contains(where: \.isHeld) { return .held }
     if run.drops.isEmpty, !run.slowPath.isEmpty { return .slowPath }
@@ -58,8 +60,7 @@ private struct TraceWriter {
 
   /// Whether it is our own answer to the sender: an ICMP error, of a router or about a path that a packet is too big for.
   private func isReply(_ sent: DryRun.Sent) -> Bool {
-    let isRouted = run.router != nil && !run.drops.contains { $0.reason == .routerTooBig }
-    guard !isRouted, !run.isFromOverlay, sent.port == run.port, let bound = run.bound else { return false }
+    guard run.router == nil, !run.isFromOverlay, sent.port == run.port, let bound = run.bound else { return false }
     return sent.octets.dropFirst(6).prefix(6) != bound.octets.dropFirst(6).prefix(6)
   }
 

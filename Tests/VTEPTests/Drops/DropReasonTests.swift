@@ -67,7 +67,7 @@ extension DataplaneTests {
         #expect(report.drops.map(\.reason) == [drop.reason] && report.drops.map(\.place) == ["\(drop.counted)"])
         #expect(
           result.name == .result && result.text.contains("dropped: \(drop.reason.name), counted at \(drop.counted)"), "\(result.text)")
-        #expect(report.outcome == .dropped)
+        #expect(report.outcome == .dropped, "\(report.stages.map(\.text)), sent: \(run.sent.map { ($0.port, $0.octets.hex) })")
         // What trace has said is what happens, and nothing of it has happened yet.
         #expect(plane.deltas.drops.isEmpty)
         _ = drop.drop(plane)
