@@ -81,6 +81,15 @@ class Model:
                     self.bindings[row["name"], vlan] = keys[switch[1]]
 
     @classmethod
+    def settled(cls, site):
+        """vtepd itself writes rows meanwhile, for instance the locator with the key that it has chosen: tables that do not fit are read again."""
+        while True:
+            try:
+                return cls(site)
+            except KeyError:
+                pass
+
+    @classmethod
     def of_data_plane(cls, daemon):
         model = cls.__new__(cls)
         def rows(*table):
@@ -277,11 +286,10 @@ def test_data_plane_equals_model(lab, seed):
             if operations:
                 results = site.server.transact(*operations)
                 assert all(result and "error" not in result for result in results), (operations, results)
-        model = Model(site)
         assert site.daemon.process.poll() is None, site.daemon.log()[-3000:]
         wait_until(
-            lambda: Model.of_data_plane(site.daemon) == model,
-            lambda: f"seed {seed}, step {number}: {vars(Model.of_data_plane(site.daemon))} is not {vars(model)}\n{site.daemon.log()[-3000:]}")
+            lambda: Model.of_data_plane(site.daemon) == Model.settled(site),
+            lambda: f"seed {seed}, step {number}: {vars(Model.of_data_plane(site.daemon))} is not {vars(Model.settled(site))}\n{site.daemon.log()[-3000:]}")
     wipe(site)
     wait_until(lambda: site.daemon.ctl("show", "vnis") == [] and site.daemon.ctl("show", "ovsdb")[0]["faults"] == [],
                lambda: f"nothing is left to complain about: {site.daemon.ctl('show', 'ovsdb')}")
