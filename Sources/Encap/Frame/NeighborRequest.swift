@@ -10,7 +10,7 @@ public struct NeighborRequest: Equatable, Sendable {
   public let senderMAC: MACAddress
 
   /// Octets of an answer, without its frame check sequence: ARP is padded to the shortest frame.
-  public var answerByteCount: Int { target.isIPv4 ? 60 : 86 }
+  public var answerByteCount: Int { NeighborQuery.byteCount(isIPv6: !target.isIPv4) }
 
   /// The question in an untagged frame; nil for every other frame, and for those that must reach everybody:
   ///
@@ -32,21 +32,13 @@ public struct NeighborRequest: Equatable, Sendable {
       // Next header ICMPv6, hop limit 255; type and code.
       guard frame.byteCount >= 78, frame.byte(14) &>> 4 == 6, frame.big16(20) == 0x3aff, frame.big16(54) == 0x8700 else { return nil }
       let byteCount = Int(frame.big16(18))
-      guard byteCount >= 24, frame.byteCount >= 54 &+ byteCount, Self.isSound(frame, byteCount: byteCount) else { return nil }
+      guard byteCount >= 24, InternetChecksum.isSoundICMPv6(frame, byteCount: 54 &+ byteCount) else { return nil }
       sender = IPAddress(loading16: frame, at: 22)
       target = IPAddress(loading16: frame, at: 62)
       guard !target.isLinkLocal, Self.sourceLinkLayerAddress(frame, byteCount: byteCount) == senderMAC else { return nil }
     default: return nil
     }
     guard sender != target, !sender.isUnspecified, !sender.isMulticast, !target.isUnspecified, !target.isMulticast else { return nil }
-  }
-
-  /// Whether the ICMPv6 checksum is right.
-  private static func isSound(_ frame: RawSpan, byteCount: Int) -> Bool {
-    let addresses = InternetChecksum.partialSum(frame.extracting(unchecked: 22..<54))
-    let message = InternetChecksum.partialSum(frame.extracting(unchecked: 54..<(54 &+ byteCount)))
-    let pseudo = UInt32(InternetChecksum.fold(addresses &+ UInt32(truncatingIfNeeded: byteCount) &+ UInt32(IPProtocol.icmpv6)))
-    return InternetChecksum.fold(pseudo &+ message) == 0xffff
   }
 
   /// Of the options behind a solicitation (RFC 4861 section 4.6.1); nil: there is none, or the options make no sense.
@@ -68,43 +60,14 @@ public struct NeighborRequest: Equatable, Sendable {
   /// An advertisement is marked as solicited, and does not override what the receiver has: it is not the owner's own (RFC 4861 section
   /// 7.2.8).
   public func writeAnswer(from mac: MACAddress, into bytes: inout MutableRawSpan) {
-    senderMAC.store(into: &bytes, at: 0)
-    mac.store(into: &bytes, at: 6)
-    if target.isIPv4 { writeARP(mac, &bytes) } else { writeAdvertisement(mac, &bytes) }
-  }
-
-  private func writeARP(_ mac: MACAddress, _ bytes: inout MutableRawSpan) {
-    bytes.storeBig16(EtherType.arp, at: 12)
-    bytes.storeBig64(0x0001_0800_0604_0002, at: 14)
-    mac.store(into: &bytes, at: 22)
-    bytes.storeBig32(target.ipv4, at: 28)
-    senderMAC.store(into: &bytes, at: 32)
-    bytes.storeBig32(sender.ipv4, at: 38)
-    bytes.storeBig64(0, at: 42)
-    bytes.storeBig64(0, at: 50)
-    bytes.storeBig16(0, at: 58)
-  }
-
-  private func writeAdvertisement(_ mac: MACAddress, _ bytes: inout MutableRawSpan) {
-    bytes.storeBig16(EtherType.ipv6, at: 12)
-    bytes.storeBig32(0x6000_0000, at: 14)
-    bytes.storeBig32(0x0020_3aff, at: 18)
-    store(target, into: &bytes, at: 22)
-    store(sender, into: &bytes, at: 38)
-    bytes.storeBig32(0x8800_0000, at: 54)
-    // Solicited; neither router nor override.
-    bytes.storeBig32(0x4000_0000, at: 58)
-    store(target, into: &bytes, at: 62)
-    bytes.storeBig16(0x0201, at: 78)
-    mac.store(into: &bytes, at: 80)
-    let addresses = InternetChecksum.partialSum(bytes.bytes.extracting(unchecked: 22..<54))
-    let message = InternetChecksum.partialSum(bytes.bytes.extracting(unchecked: 54..<86))
-    let pseudo = UInt32(InternetChecksum.fold(addresses &+ 32 &+ UInt32(IPProtocol.icmpv6)))
-    bytes.storeBig16(InternetChecksum.complement(pseudo &+ message), at: 56)
-  }
-
-  private func store(_ address: IPAddress, into bytes: inout MutableRawSpan, at offset: Int) {
-    bytes.storeBig64(address.high, at: offset)
-    bytes.storeBig64(address.low, at: offset &+ 8)
+    if target.isIPv4 {
+      NeighborQuery.writeARP(
+        into: &bytes, operation: 2, ethernetDestination: senderMAC, source: mac, sender: target, targetMAC: senderMAC, target: sender)
+    } else {
+      // Solicited; neither router nor override.
+      NeighborQuery.writeND(
+        into: &bytes, type: 136, flags: 0x4000_0000, option: 2, ethernetDestination: senderMAC, source: mac, sender: target,
+        receiver: sender, target: target)
+    }
   }
 }

@@ -125,12 +125,7 @@ public struct PacketTooBig: Equatable, Sendable {
     bytes.storeBig64(bytes.bytes.big64(quote &+ 16), at: start &+ 32)
     bytes.storeBig32(0x0200_0000, at: start &+ 40)
     bytes.storeBig32(UInt32(truncatingIfNeeded: mtu), at: start &+ 44)
-    // The pseudo-header (RFC 8200 section 8.1): addresses, length, next header.
-    let pseudo = InternetChecksum.partialSum(bytes.bytes.extracting(unchecked: (start &+ 8)..<(start &+ 40)))
-    let message = InternetChecksum.partialSum(bytes.bytes.extracting(unchecked: (start &+ 40)..<frameByteCount))
-    bytes.storeBig16(
-      InternetChecksum.complement(UInt32(InternetChecksum.fold(pseudo &+ messageByteCount &+ UInt32(IPProtocol.icmpv6))) &+ message),
-      at: start &+ 42)
+    InternetChecksum.finishICMPv6(&bytes, at: start &+ 40, byteCount: frameByteCount)
   }
 
   private static var hopLimit: UInt8 { 64 }

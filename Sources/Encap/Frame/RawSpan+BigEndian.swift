@@ -73,3 +73,12 @@ extension MutableRawSpan {
     storeBytes(of: value, toUncheckedByteOffset: offset, as: UInt64.self)
   }
 }
+
+extension MutableRawSpan {
+  /// Stores 16 octets of an IPv6 address.
+  @inline(__always)
+  mutating func store(_ address: IPAddress, at offset: Int) {
+    storeBig64(address.high, at: offset)
+    storeBig64(address.low, at: offset &+ 8)
+  }
+}

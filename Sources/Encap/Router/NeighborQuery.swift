@@ -75,7 +75,7 @@ public struct NeighborQuery: Equatable, Sendable {
       sender: source.linkLocalAddress, receiver: receiver, target: target)
   }
 
-  private static func writeARP(
+  static func writeARP(
     into bytes: inout MutableRawSpan, operation: UInt16, ethernetDestination: MACAddress, source: MACAddress, sender: IPAddress,
     targetMAC: MACAddress, target: IPAddress
   ) {
@@ -91,7 +91,7 @@ public struct NeighborQuery: Equatable, Sendable {
     bytes.storeBig32(target.ipv4, at: 38)
   }
 
-  private static func writeND(
+  static func writeND(
     into bytes: inout MutableRawSpan, type: UInt8, flags: UInt32, option: UInt8, ethernetDestination: MACAddress, source: MACAddress,
     sender: IPAddress, receiver: IPAddress, target: IPAddress
   ) {
@@ -107,38 +107,5 @@ public struct NeighborQuery: Equatable, Sendable {
     bytes.storeBig16(UInt16(option) &<< 8 | 1, at: 78)
     source.store(into: &bytes, at: 80)
     InternetChecksum.finishICMPv6(&bytes, at: 54, byteCount: 86)
-  }
-}
-
-extension MutableRawSpan {
-  /// Stores 16 octets of an IPv6 address.
-  @inline(__always)
-  mutating func store(_ address: IPAddress, at offset: Int) {
-    storeBig64(address.high, at: offset)
-    storeBig64(address.low, at: offset &+ 8)
-  }
-}
-
-extension InternetChecksum {
-  /// Whether the checksum of an ICMPv6 message directly behind the IPv6 header of an untagged frame is right.
-  ///
-  /// - Parameter byteCount: octets of the frame up to the message's end.
-  static func isSoundICMPv6(_ frame: RawSpan, byteCount: Int) -> Bool {
-    guard byteCount >= 58, byteCount <= frame.byteCount else { return false }
-    return fold(sumICMPv6(frame, at: 54, byteCount: byteCount)) == 0xffff
-  }
-
-  /// Completes the checksum of an ICMPv6 message behind an IPv6 header without extensions, whose addresses and the message, with 0 for the
-  /// checksum, are in place.
-  static func finishICMPv6(_ frame: inout MutableRawSpan, at offset: Int, byteCount: Int) {
-    let sum = sumICMPv6(frame.bytes, at: offset, byteCount: byteCount)
-    frame.storeBig16(complement(sum), at: offset &+ 2)
-  }
-
-  /// With the pseudo-header (RFC 8200 section 8.1).
-  private static func sumICMPv6(_ frame: RawSpan, at offset: Int, byteCount: Int) -> UInt32 {
-    let addresses = partialSum(frame.extracting(unchecked: (offset &- 32)..<offset))
-    let message = partialSum(frame.extracting(unchecked: offset..<byteCount))
-    return addresses &+ message &+ UInt32(truncatingIfNeeded: byteCount &- offset) &+ UInt32(IPProtocol.icmpv6)
   }
 }

@@ -70,12 +70,10 @@ final class BFDService: Sendable {
   }
 
   /// Of frames that are dropped here.
-  let counters: WorkerCounters
+  private let drops: ThreadDrops
+  var counters: WorkerCounters { drops.counters }
   private let state = Mutex(State())
   private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
-  /// What RCU and the captures know the thread by; it reads the snapshot only to say where a frame that it drops came from.
-  private let reader: UInt32
-  private nonisolated(unsafe) let captureBeginning: UnsafeMutableRawPointer
   private nonisolated(unsafe) let pool: OpaquePointer
   private let arrivals: [SlowPathRing]
   private let departures: SlowPathRing
@@ -91,11 +89,8 @@ final class BFDService: Sendable {
     shared: UnsafeMutablePointer<SharedState>, reader: UInt32, pool: OpaquePointer, arrivals: [SlowPathRing], departures: SlowPathRing,
     workerCounters: [WorkerCounters], mailbox: Mailbox, wakeWorker: @escaping @Sendable () -> Void
   ) throws(VTEPError) {
-    counters = try WorkerCounters()
+    drops = try ThreadDrops(shared: shared, reader: reader)
     self.shared = shared
-    self.reader = reader
-    captureBeginning = .allocate(byteCount: CaptureLook.filterByteCount, alignment: 64)
-    cdpdk_rcu_register(shared.pointee.rcu, reader)
     self.pool = pool
     self.arrivals = arrivals
     self.departures = departures
@@ -264,14 +259,10 @@ final class BFDService: Sendable {
     }
   }
 
-  /// A reader of the snapshot for as long as that takes. The frame has no outer headers any more.
+  /// The frame has no outer headers any more.
   private func countDrop(_ mbuf: Mbuf, _ item: SlowPathItem, _ reason: DropReason, _ state: State) {
     let vtep = state.slotOfAddress[item.vtep].flatMap { state.sessions[$0]?.target.vtep }
-    cdpdk_rcu_online(shared.pointee.rcu, reader)
-    let look = CaptureLook(
-      snapshot: Worker.current(shared), captures: shared.pointee.currentCaptures, beginning: captureBeginning, ring: Int(reader))
-    counters.countDrop(mbuf, port: item.port, reason, look, DropContext(vtep: vtep ?? .absent, vni: item.vni.rawValue))
-    cdpdk_rcu_offline(shared.pointee.rcu, reader)
+    drops.count(mbuf, port: item.port, reason, DropContext(vtep: vtep ?? .absent, vni: item.vni.rawValue))
   }
 
   /// - Returns: why a frame is of no use.

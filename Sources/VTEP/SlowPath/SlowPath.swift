@@ -27,12 +27,10 @@ final class SlowPath: Sendable {
   }
 
   /// Frames lost here, not in a worker.
-  let counters: WorkerCounters
+  private let drops: ThreadDrops
+  var counters: WorkerCounters { drops.counters }
   private let state = Mutex(State())
   private nonisolated(unsafe) let shared: UnsafeMutablePointer<SharedState>
-  /// Its number among the readers of snapshots, and among the threads of captures.
-  private let reader: UInt32
-  private nonisolated(unsafe) let captureBeginning: UnsafeMutableRawPointer
   private nonisolated(unsafe) let pool: OpaquePointer
   /// One from each worker.
   private let punts: [SlowPathRing]
@@ -52,11 +50,8 @@ final class SlowPath: Sendable {
     shared: UnsafeMutablePointer<SharedState>, reader: UInt32, pool: OpaquePointer, punts: [SlowPathRing], injections: SlowPathRing,
     mailbox: Mailbox, wakeWorker: @escaping @Sendable () -> Void
   ) throws(VTEPError) {
-    counters = try WorkerCounters()
+    drops = try ThreadDrops(shared: shared, reader: reader)
     self.shared = shared
-    self.reader = reader
-    captureBeginning = .allocate(byteCount: CaptureLook.filterByteCount, alignment: 64)
-    cdpdk_rcu_register(shared.pointee.rcu, reader)
     self.pool = pool
     self.punts = punts
     self.injections = injections
@@ -148,18 +143,9 @@ final class SlowPath: Sendable {
     guard let raw = item.mbuf else { return }
     let mbuf = Mbuf(raw)
     if tap?.write(mbuf.start, byteCount: mbuf.byteCount) != true {
-      countDrop(mbuf, port: item.port, .puntTapDown)
+      drops.count(mbuf, port: item.port, .puntTapDown)
     }
     mbuf.free()
-  }
-
-  /// A reader of the snapshot for as long as that takes.
-  private func countDrop(_ mbuf: Mbuf, port: PortIndex, _ reason: DropReason) {
-    cdpdk_rcu_online(shared.pointee.rcu, reader)
-    let look = CaptureLook(
-      snapshot: Worker.current(shared), captures: shared.pointee.currentCaptures, beginning: captureBeginning, ring: Int(reader))
-    counters.countDrop(mbuf, port: port, reason, look)
-    cdpdk_rcu_offline(shared.pointee.rcu, reader)
   }
 
   /// Only a frame with the token came from the port, so that a guest cannot cause another guest's port to be shut.
@@ -187,7 +173,7 @@ final class SlowPath: Sendable {
           break
         }
         guard !ControlFrame.isGeneralTraffic(mbuf.bytes) else {
-          countDrop(mbuf, port: port, .puntNotControl)
+          drops.count(mbuf, port: port, .puntNotControl)
           mbuf.free()
           continue
         }

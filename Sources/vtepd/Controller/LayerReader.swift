@@ -36,13 +36,14 @@ struct LayerReader {
   mutating func read() {
     let own = replica.physicalSwitch(named: switchName)
     ownAddresses = Set(own?.tunnelIPs.compactMap { IPAddress(database: $0) } ?? [])
-    readSwitches(bound: Set(own.map { replica.ports(of: $0).flatMap(\.vlanBindings.values) } ?? []))
+    let bound = Set(own.map { replica.ports(of: $0).flatMap(\.vlanBindings.values) } ?? [])
+    readSwitches(bound: bound)
     readMulticast()
     guard let own else { return }
     readPorts(own)
     readACLs(own)
     readTunnels(own, replica)
-    readRouters(bound: Set(replica.ports(of: own).flatMap(\.vlanBindings.values)))
+    readRouters(bound: bound)
   }
 
   private mutating func readSwitches(bound: Set<RowID>) {

@@ -1,7 +1,6 @@
 // Worker+Neighbors: ARP and ND in VNIs with neighbour suppression: notes which addresses stations claim, and answers requests for known
 // addresses in their owner's place (docs/decisions/0046). Step E6: only frames that would be flooded come here.
 
-import CDPDK
 import Encap
 import MACTable
 
@@ -13,13 +12,8 @@ extension Worker {
   mutating func takeNeighborRequest(_ mbuf: Mbuf, domain: DomainIndex, from seenAt: MACLocation, ingress: PortIndex) -> Bool {
     noteClaim(mbuf, domain: domain, at: seenAt)
     guard case .answer(let mac) = verdictOnNeighbor(mbuf, domain: domain, from: seenAt, ingress: ingress),
-      let request = NeighborRequest(parsing: mbuf.bytes), let raw = cdpdk_mbuf_alloc(pool)
+      let request = NeighborRequest(parsing: mbuf.bytes), let answer = buffer(request.answerByteCount)
     else { return false }
-    let answer = Mbuf(raw)
-    guard cdpdk_mbuf_append(raw, UInt16(truncatingIfNeeded: request.answerByteCount)) != nil else {
-      answer.free()
-      return false
-    }
     answer.withMutableBytes { request.writeAnswer(from: mac, into: &$0) }
     counters.neighborAnswers[Int(domain)].add(1)
     mbuf.free()
