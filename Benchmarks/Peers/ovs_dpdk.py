@@ -5,7 +5,6 @@ import shutil
 from lab.ovn import Daemons
 
 VSWITCHD = os.environ.get("OVS_VSWITCHD", "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk")
-SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 IS_THERE = os.access(VSWITCHD, os.X_OK)
 MISSING = f"{VSWITCHD} is missing: install openvswitch-switch-dpdk, or name it in OVS_VSWITCHD"
 WORKERS = "pmd-"  # how the names of its forwarding threads begin
@@ -16,7 +15,7 @@ class SwitchWithDPDK(Daemons):
         """`workers`: processors of the forwarding threads; `rest`: of all others; `pages`: EAL's options about memory; `settings`:
         other_config of the switch, with `_` for `-`."""
         super().__init__(namespace)
-        self.database_socket, self.server = self.database("conf", SCHEMA)
+        self.database_socket, self.server = self.database("conf", "vswitch")
         self.control = str(self.directory / "vswitchd.ctl")
         options = {"dpdk-init": "true", "pmd-cpu-mask": hex(sum(1 << processor for processor in workers)), "dpdk-lcore-mask": hex(1 << rest),
                    "dpdk-extra": f'"{pages} --no-pci --no-telemetry --file-prefix={namespace.full_name}"',
