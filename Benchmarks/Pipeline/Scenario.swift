@@ -93,7 +93,7 @@ final class Scenario {
     publisher.publish(model)
   }
 
-  /// Binds a list of 5-tuples to the access port, of which the last one permits all frames.
+  /// Binds a list to the access port, which looks at every field and whose last entry permits all frames.
   private func filter(_ model: inout ForwardingModel) throws {
     let direction = direction == .decapsulation ? ACLEntry.Direction.egress : .ingress
     var last = ACLEntry(sequence: Int64(aclEntries), direction: direction, action: .permit)
@@ -101,11 +101,25 @@ final class Scenario {
       _ = last.set(key, text)
     }
     let entries = (1..<aclEntries).map { number in
-      var entry = last
-      entry.sequence = Int64(number)
-      entry.action = .deny
-      _ = entry.set(.source, "172.16.\(number >> 8).\(number & 0xff)")
-      _ = entry.set(.destinationPorts, "\(6000 + number)-\(20_000 + 3 * number)")
+      var entry = ACLEntry(sequence: Int64(number), direction: direction, action: .deny)
+      let octets = "0\(number >> 8):\(String(number & 0x7f | 0x80, radix: 16))"
+      let fields: [(ACLEntry.Key, String)] =
+        switch number % 5 {
+        case 0:
+          [
+            (.source, "172.16.\(number >> 8).\(number & 0xff)"), (.destination, "172.16.0.0/12"), (.protocolNumber, "udp"),
+            (.sourcePorts, "\(number)"), (.destinationPorts, "\(6000 + number)-\(20_000 + 3 * number)"),
+          ]
+        case 1: [(.sourceMAC, "0e:00:\(octets):00:01/ff:00:ff:ff:00:ff"), (.destinationMAC, "02:01:02:03:\(octets)")]
+        case 2:
+          [
+            (.source, "2001:db8:\(number):1:2:3:4:5"), (.destination, "2001:db8:\(number):6:7:8:9:a"), (.protocolNumber, "tcp"),
+            (.tcpFlags, "+syn-ack"),
+          ]
+        case 3: [(.protocolNumber, "icmp"), (.icmpType, "\(number & 0xff)"), (.icmpCode, "\(number >> 8)")]
+        default: [(.etherType, "0x\(String(0x8900 + number, radix: 16))"), (.sourceMAC, "0e:00:00:00:\(octets)")]
+        }
+      for (key, text) in fields { precondition(entry.set(key, text), "\(key): \(text)") }
       return entry
     }
     let acl = try CompiledACL(ACLSettings(name: "bench", entries: entries + [last])) { _ in (0...UInt32(aclEntries)).map { $0 } }

@@ -47,6 +47,9 @@ public struct FlowKey: @unchecked Sendable {
     chunks.initialize(repeating: 0, count: Self.chunkCount)
   }
 
+  /// Whether the frame has a whole IPv6 header.
+  @inlinable public var isIPv6: Bool { chunks[Field.network.rawValue] & Contents.ipv6.rawValue != 0 }
+
   public func deallocate() { chunks.deallocate() }
 
   /// Whether a chunk is in wire order.

@@ -33,8 +33,8 @@ enum ACLCondition: Hashable {
 /// The table of one chunk, before it is laid out for the workers.
 struct ACLChunkTable {
   /// As `ACLChunk.table`.
-  private(set) var table: [UInt16] = []
-  /// As `ACLChunk.sets`.
+  private(set) var table: [UInt32] = []
+  /// The part of `ACLProgram.sets`.
   private(set) var sets: [UInt64] = []
 
   /// Places at which sets change, of all entries; more take too long to build.
@@ -44,10 +44,11 @@ struct ACLChunkTable {
   ///   - conditions: of each entry; nil: it agrees with every value.
   ///   - wordCount: of a set, without its summary.
   ///   - isSwapped: values are looked up in wire order.
+  ///   - setOffset: words of the sets of other chunks, which are in front.
   ///   - maximumWords: of all sets.
   ///   - marks: random numbers, two for each entry.
   /// - Returns: nil: it is too large.
-  init?(_ conditions: [ACLCondition?], wordCount: Int, isSwapped: Bool, maximumWords: Int, marks: [(UInt64, UInt64)]) {
+  init?(_ conditions: [ACLCondition?], wordCount: Int, isSwapped: Bool, setOffset: Int, maximumWords: Int, marks: [(UInt64, UInt64)]) {
     var groups: [ACLCondition: [Int]] = [:]
     for (entry, condition) in conditions.enumerated() {
       if let condition { groups[condition, default: []].append(entry) }
@@ -78,8 +79,8 @@ struct ACLChunkTable {
       current[entry >> 6] ^= 1 << UInt64(entry & 63)
     }
     for (entry, condition) in conditions.enumerated() where condition == nil { toggle(entry) }
-    var known: [Mark: UInt16] = [:]
-    var values = [UInt16](repeating: 0, count: 1 << 16)
+    var known: [Mark: UInt32] = [:]
+    var values = [UInt32](repeating: 0, count: 1 << 16)
     var next = 0
     var start = 0
     while start < 1 << 16 {
@@ -88,33 +89,33 @@ struct ACLChunkTable {
         next += 1
       }
       let end = next < changes.count ? min(Int(changes[next].at), 1 << 16) : 1 << 16
-      let number: UInt16
+      let place: UInt32
       if let found = known[mark] {
-        number = found
+        place = found
       } else {
         guard sets.count + wordCount + 1 <= maximumWords else { return nil }
-        number = UInt16(known.count)
-        known[mark] = number
+        place = UInt32(setOffset + sets.count)
+        known[mark] = place
         sets.append(current.enumerated().reduce(0) { $1.element != 0 ? $0 | 1 << UInt64($1.offset) : $0 })
         sets += current
       }
-      for value in start..<end { values[isSwapped ? Int(UInt16(value).byteSwapped) : value] = number }
+      for value in start..<end { values[isSwapped ? Int(UInt16(value).byteSwapped) : value] = place }
       start = end
     }
     lay(values)
   }
 
   /// Blocks of 256 values that are alike are kept once.
-  private mutating func lay(_ values: [UInt16]) {
-    var blocks: [ArraySlice<UInt16>: UInt16] = [:]
-    table = [UInt16](repeating: 0, count: 256)
+  private mutating func lay(_ values: [UInt32]) {
+    var blocks: [ArraySlice<UInt32>: UInt32] = [:]
+    table = [UInt32](repeating: 0, count: 256)
     for high in 0..<256 {
       let block = values[(high << 8)..<(high + 1) << 8]
-      if let number = blocks[block] {
-        table[high] = number
+      if let place = blocks[block] {
+        table[high] = place
       } else {
-        table[high] = UInt16(blocks.count)
-        blocks[block] = UInt16(blocks.count)
+        table[high] = UInt32(table.count)
+        blocks[block] = UInt32(table.count)
         table += block
       }
     }

@@ -1,7 +1,7 @@
 // ACLProgram: one direction of an access control list as workers see it: for each 16-bit chunk of a FlowKey that an entry looks at, a table
-// from the chunk's value to the set of entries that agree with it. The first entry in the intersection of the sets decides. A summary of
-// each set, a bit for each word of 64 entries, says which words are worth a look, so that the cost hardly depends on how many entries
-// there are (docs/decisions/0043-access-control-lists.md). Plain data in memory of a `CompiledACL`; asked in steps E2, E6 and D6.
+// from the chunk's value to the set of entries that agree with it. Of the intersection of the sets, the entry that is first in the list
+// decides. A summary of each set, a bit for each word of 64 entries, says which words are worth a look, and entries of one kind share words,
+// so that the cost hardly depends on how many entries there are (docs/decisions/0043-access-control-lists.md). Plain data in memory of a `CompiledACL`; asked in steps E2, E6 and D6.
 
 import Encap
 import MACTable
@@ -28,19 +28,24 @@ struct ACLVerdict {
 struct ACLChunk {
   /// In the key.
   var position: Int
-  /// For each high octet the number of a block; then the blocks of 256 values each: the number of a set.
-  var table: UnsafePointer<UInt16>
-  /// Sets of entries: the summary, then a bit for each entry.
-  var sets: UnsafePointer<UInt64>
+  /// For each high octet the place, in this table, of a block; then the blocks of 256 values each: where a set is in `ACLProgram.sets`.
+  var table: UnsafePointer<UInt32>
+}
+
+/// The chunks to ask for one kind of frame.
+struct ACLChunkList {
+  var count = 0
+  var chunks: UnsafePointer<ACLChunk>?
 }
 
 struct ACLProgram {
-  /// Words of a set, its summary among them.
-  var setWordCount = 0
-  var chunkCount = 0
-  var chunks: UnsafePointer<ACLChunk>?
-  /// The set of all entries.
-  var everything: UnsafePointer<UInt64>?
+  /// For frames with an IPv6 header, and for all others: what only entries for the other kind ask of is left out.
+  var ofIPv6 = ACLChunkList()
+  var ofOthers = ACLChunkList()
+  /// Sets of entries: of each the summary, then a bit for each entry. The first one is that of all entries.
+  var sets: UnsafePointer<UInt64>?
+  /// The place in the list of the entry at each position; at the end one more, behind all.
+  var ranks: UnsafePointer<UInt16>?
   /// By position of the entry; the last one is of frames that none matches.
   var verdicts: UnsafePointer<ACLVerdict>?
   /// 0: nothing is asked.
@@ -53,30 +58,35 @@ struct ACLProgram {
     verdicts.unsafelyUnwrapped[position(of: key)]
   }
 
-  /// The position of the first entry that matches; `entryCount`: none does.
+  /// The position of the entry that matches and is first in the list; `entryCount`: none does.
   private func position(of key: FlowKey) -> Int {
-    let everything = self.everything.unsafelyUnwrapped
-    guard chunkCount != 0, let chunks else { return 0 }
+    let allSets = self.sets.unsafelyUnwrapped
+    let list = key.isIPv6 ? ofIPv6 : ofOthers
+    guard list.count != 0, let chunks = list.chunks else { return 0 }
     // The sets, for the second pass. At most as many as there are chunks.
-    return withUnsafeTemporaryAllocation(of: UnsafePointer<UInt64>.self, capacity: FlowKey.chunkCount) { sets in
-      var summary = everything[0]
-      for index in 0..<chunkCount {
+    return withUnsafeTemporaryAllocation(of: UnsafePointer<UInt64>.self, capacity: FlowKey.chunkCount) { buffer in
+      let sets = buffer.baseAddress.unsafelyUnwrapped
+      var summary = allSets[0]
+      // To the end, also when the summary is empty: to ask each time would cost more than it saves.
+      for index in 0..<list.count {
         let chunk = chunks + index
         let value = Int(key.chunks[chunk.pointee.position])
         let block = Int(chunk.pointee.table[value &>> 8])
-        let set = chunk.pointee.sets + Int(chunk.pointee.table[256 &+ (block &<< 8) &+ (value & 0xff)]) &* setWordCount
-        sets.baseAddress.unsafelyUnwrapped[index] = set
+        let set = allSets + Int(chunk.pointee.table[block &+ (value & 0xff)])
+        sets[index] = set
         summary &= set[0]
-        if summary == 0 { return entryCount }
       }
+      let ranks = self.ranks.unsafelyUnwrapped
+      var first = entryCount
       while summary != 0 {
         let word = summary.trailingZeroBitCount
         var entries = UInt64.max
-        for index in 0..<chunkCount { entries &= sets.baseAddress.unsafelyUnwrapped[index][word &+ 1] }
-        if entries != 0 { return word &* 64 &+ entries.trailingZeroBitCount }
+        for index in 0..<list.count { entries &= sets[index][word &+ 1] }
+        let found = word &* 64 &+ entries.trailingZeroBitCount
+        if entries != 0, ranks[found] < ranks[first] { first = found }
         summary &= summary &- 1
       }
-      return entryCount
+      return first
     }
   }
 }

@@ -34,40 +34,90 @@ final class CompiledACL: @unchecked Sendable {
     return UnsafePointer(block)
   }
 
+  /// Entries that ask for the same things stand together, so that most words of a set are empty and its summary says so. A word has them in
+  /// the order in which they decide.
+  ///
+  /// - Returns: also what place in the list each had.
+  private func arranged(_ entries: [ACLEntry], _ slots: [UInt32]) -> (order: [UInt16], entries: [ACLEntry], slots: [UInt32]) {
+    /// What an entry asks for: protocol and contents, which hardly any two kinds of frames share, then the rest.
+    struct Kind: Comparable {
+      var network: UInt32 = 0
+      var chunks: UInt32 = 0
+      var values: [UInt16] = []
+
+      init(_ conditions: [ACLCondition?]) {
+        for (position, condition) in conditions.enumerated() {
+          guard let condition else { continue }
+          chunks |= 1 << UInt32(position)
+          switch condition {
+          case .range(let range): values.append(range.lowerBound)
+          case .bits(let value, let mask):
+            values.append(value)
+            if position == FlowKey.Field.network.rawValue { network = UInt32(value) << 16 | UInt32(mask) }
+          }
+        }
+      }
+
+      static func < (one: Kind, other: Kind) -> Bool {
+        if one.network != other.network { return one.network < other.network }
+        return one.chunks != other.chunks ? one.chunks < other.chunks : one.values.lexicographicallyPrecedes(other.values)
+      }
+    }
+    let kinds = entries.map { Kind($0.conditions) }
+    var order = entries.indices.sorted { kinds[$0] != kinds[$1] ? kinds[$0] < kinds[$1] : $0 < $1 }
+    for start in stride(from: 0, to: order.count, by: 64) { order[start..<min(start + 64, order.count)].sort() }
+    return (order.map { UInt16($0) }, order.map { entries[$0] }, order.map { slots[$0] } + [slots[entries.count]])
+  }
+
   private func program(_ entries: [ACLEntry], _ slots: [UInt32]) throws(TooLarge) -> ACLProgram {
     guard !entries.isEmpty else { return ACLProgram() }
     guard entries.count <= ACLSettings.maximumEntries else {
       throw TooLarge(reason: "it has \(entries.count) entries of one direction; at most \(ACLSettings.maximumEntries) are possible")
     }
+    let (order, entries, slots) = arranged(entries, slots)
     let wordCount = (entries.count + 63) / 64
     var random = SystemRandomNumberGenerator()
     let marks = entries.map { _ in (random.next(), random.next()) }
     let conditions = entries.map(\.conditions)
-    var chunks: [ACLChunk] = []
-    for position in 0..<FlowKey.chunkCount where conditions.contains(where: { $0[position] != nil }) {
-      let room = (Self.maximumByteCount - byteCount) / MemoryLayout<UInt64>.stride
+    var everything = [UInt64](repeating: .max, count: wordCount)
+    if entries.count % 64 != 0 { everything[wordCount - 1] = 1 << UInt64(entries.count % 64) - 1 }
+    var sets = [wordCount == 64 ? UInt64.max : 1 << UInt64(wordCount) - 1] + everything
+    var ofIPv6: [ACLChunk] = []
+    var ofOthers: [ACLChunk] = []
+    for position in 0..<FlowKey.chunkCount {
       let asked = conditions.map { $0[position] }
-      let isSwapped = FlowKey.isInWireOrder(position)
-      guard let table = ACLChunkTable(asked, wordCount: wordCount, isSwapped: isSwapped, maximumWords: room, marks: marks) else {
+      let askers = entries.indices.filter { asked[$0] != nil }
+      guard !askers.isEmpty else { continue }
+      let room = (Self.maximumByteCount - byteCount) / MemoryLayout<UInt64>.stride - sets.count
+      guard
+        let table = ACLChunkTable(
+          asked, wordCount: wordCount, isSwapped: FlowKey.isInWireOrder(position), setOffset: sets.count, maximumWords: room, marks: marks)
+      else {
         throw TooLarge(
           reason: """
             its tables would need more than \(Self.maximumByteCount >> 20) MiB; use fewer entries, or masks that are prefixes
             """)
       }
-      chunks.append(ACLChunk(position: position, table: store(table.table), sets: store(table.sets)))
+      let chunk = ACLChunk(position: position, table: store(table.table))
+      sets += table.sets
+      // It tells the kinds of frames apart.
+      let isForAll = position == FlowKey.Field.network.rawValue
+      if isForAll || askers.contains(where: { entries[$0].isIPv6 != false }) { ofIPv6.append(chunk) }
+      if isForAll || askers.contains(where: { entries[$0].isIPv6 != true }) { ofOthers.append(chunk) }
     }
-    var everything = [UInt64](repeating: .max, count: wordCount)
-    if entries.count % 64 != 0 { everything[wordCount - 1] = 1 << UInt64(entries.count % 64) - 1 }
-    let summary = wordCount == 64 ? UInt64.max : 1 << UInt64(wordCount) - 1
     let verdicts = zip(entries, slots).map { ACLVerdict(isDenied: $0.action == .deny, slot: $1) }
     let unmatched = ACLVerdict(isDenied: false, slot: slots[entries.count])
     return ACLProgram(
-      setWordCount: wordCount + 1, chunkCount: chunks.count, chunks: store(chunks), everything: store([summary] + everything),
-      verdicts: store(verdicts + [unmatched]), entryCount: entries.count)
+      ofIPv6: ACLChunkList(count: ofIPv6.count, chunks: store(ofIPv6)),
+      ofOthers: ACLChunkList(count: ofOthers.count, chunks: store(ofOthers)),
+      sets: store(sets), ranks: store(order + [UInt16(entries.count)]), verdicts: store(verdicts + [unmatched]), entryCount: entries.count)
   }
 }
 
 extension ACLEntry {
+  /// The family of its addresses; nil: it has none.
+  fileprivate var isIPv6: Bool? { (source ?? destination).map { !$0.address.isIPv4 } }
+
   /// What it asks of each chunk of a `FlowKey`.
   fileprivate var conditions: [ACLCondition?] {
     var conditions = [ACLCondition?](repeating: nil, count: FlowKey.chunkCount)
@@ -104,7 +154,7 @@ extension ACLEntry {
 
     var contents: FlowKey.Contents = []
     if needsIP { contents.insert(.ip) }
-    if let address = source ?? destination { contents.insert(address.address.isIPv4 ? .ipv4 : .ipv6) }
+    if let isIPv6 { contents.insert(isIPv6 ? .ipv6 : .ipv4) }
     if sourcePorts != nil || destinationPorts != nil { contents.insert(.ports) }
     if tcpFlags != nil { contents.insert(.tcpFlags) }
     if icmpType != nil || icmpCode != nil { contents.insert(.icmp) }
