@@ -13,7 +13,7 @@ from lab.site import VNI
 from lab.steady_stream import Arrivals, SteadyStream, numbered
 
 BPDU = bytes.fromhex("0180c2000000") + mac_bytes("02:00:00:00:00:02") + b"\x00\x26\x42\x42\x03" + bytes(35)
-LOCAL, REMOTE, MOVER, QUARREL = (mac_number(0xAB0000 + number) for number in range(4))
+LOCAL, REMOTE, MOVER, QUARREL, OTHER = (mac_number(0xAB0000 + number) for number in range(5))
 
 
 def state_file(site):
@@ -56,8 +56,18 @@ def counters(site):
         for row in daemon.ctl("show", command):
             for name in ("rx_packets", "rx_bytes", "tx_packets", "tx_bytes"):
                 found[command, row[key], name] = row[name]
-    for row in daemon.ctl("show", "drops"):
-        found["drops", row["where"], row["reason"]] = row["count"]
+    for by in ("port", "vni", "vtep"):
+        for row in daemon.ctl("show", "drops", "--by", by):
+            found["drops", row["where"], row["reason"]] = row["count"]
+    for acl in daemon.ctl("show", "acls"):
+        for row in acl["entries"]:
+            found["acl", acl["name"], row["direction"], row["sequence"]] = row["packets"]
+    for row in daemon.ctl("show", "routers"):
+        found["router", row["router"], row["vni"]] = row["rx_packets"]
+    for row in daemon.ctl("show", "bfd"):
+        found["bfd", row["address"]] = row["tx_packets"]
+    for row in daemon.ctl("show", "vnis"):
+        found["asked", row["vni"]] = row["neighbor_answers"]
     for row in daemon.ctl("show", "bindings"):
         found["binding", row["port"], row["vlan"]] = row["rx_packets"]
     return found
@@ -66,15 +76,30 @@ def counters(site):
 @pytest.mark.quick
 def test_planned_restart(lab):
     # The second port is shut by its guard, before it is of use to anybody.
-    site = RestartSite(lab, ports=({}, {}, {"bpdu-guard": True}))
+    # The first has a list; a router answers pings; BFD runs with both VTEPs, which answer nothing; requests for a known address are answered here.
+    site = RestartSite(
+        lab, ports=({"acl": "web"}, {}, {"bpdu-guard": True}),
+        vni={"neighbor-suppression": "known", "macs": [{"mac": OTHER, "vtep": "192.0.2.2", "ip": ["10.9.9.9"]}]},
+        acls=[{"name": "web", "entries": [{"sequence": 10, "direction": "ingress", "action": "deny", "ether-type": "0x88b6"}]}],
+        routers=[{"name": "r1", "interfaces": [{"vni": VNI, "addresses": ["10.9.9.1/24"]}]}])
     daemon = site.daemon
+    daemon.config["underlay"]["bfd"] = {}
+    daemon.reload("configuration reloaded")
     frozen = learn(site)
     site.raw[0].send(ethernet("01:00:00:00:00:01"))  # a drop: the source is a group
     site.raw[2].send(BPDU)
+    site.raw[0].send(ethernet(site.guests[0].mac)[:12] + b"\x88\xb6" + bytes(46))
+    site.guests[1].namespace.ip(f"address add 10.9.9.8/24 dev {site.guests[1].device}")
+    assert site.guests[1].namespace.run("ping", "-c1", "-W5", "10.9.9.1", check=False).returncode == 0
+    site.guests[1].namespace.run("ping", "-c1", "-W1", "10.9.9.9", check=False)
+    wait_until(lambda: all(row["tx_packets"] for row in daemon.ctl("show", "bfd")), "BFD runs")
     wait_until(lambda: daemon.port("vm3")["state"] == "down", "the guard shuts the port")
     wait_until(lambda: daemon.drops().get("source-multicast"), "a drop is counted")
     time.sleep(3)  # so that ages and times differ from new ones
     before, counted, seen = known(site), counters(site), [site.interface(guest) for guest in site.guests]
+    for key in (("acl", "web", "ingress", 10), ("acl", "web", "ingress", None), ("router", "r1", VNI), ("bfd", "192.0.2.2"), ("asked", VNI),
+                ("drops", f"vni {VNI}", "source-multicast")):
+        assert counted[key] > 0, (key, counted)
     start = time.monotonic()
     ages = {mac: row["age_s"] for mac, row in daemon.macs().items()}
     shut, status = daemon.port("vm3"), daemon.ctl("status")

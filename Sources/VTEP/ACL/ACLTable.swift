@@ -10,6 +10,24 @@ struct ACLTable {
     var compiled: CompiledACL
     /// The counters of each direction, in the order of `ACLSettings.ordered`, and one more for frames that no entry matches.
     var slots: [ACLEntry.Direction: [UInt32]]
+
+    /// By direction, in the order in which they are asked.
+    var entries: [Entry] {
+      ACLEntry.Direction.allCases.flatMap { direction in
+        let all: [ACLEntry?] = settings.ordered(direction) + [nil]
+        return zip(all, slots[direction] ?? []).map { Entry(entry: $0, direction: direction, slot: $1) }
+      }
+    }
+  }
+
+  /// An entry, or (nil) what no entry of the direction has matched, with its counter.
+  struct Entry {
+    var entry: ACLEntry?
+    var direction: ACLEntry.Direction
+    var slot: UInt32
+
+    /// Another run of the daemon knows the entry again by this.
+    var identity: String { "\(direction.rawValue) " + (entry.map { "\($0.sequence) \($0.text)" } ?? "rest") }
   }
 
   private(set) var records: [String: Record] = [:]

@@ -20,12 +20,23 @@ public struct BFDReport: Sendable {
   public var transmitMicroseconds: UInt32?
   /// 0: nothing has come.
   public var detectionMicroseconds: UInt64
-  /// Times that it has left the state Up.
-  public var flaps: UInt64
   /// In this state.
   public var sinceSeconds: UInt64
-  public var packetsSent: UInt64
-  public var packetsReceived: UInt64
+  public var counts: BFDCounts
+}
+
+/// What a session has counted, in earlier runs of the daemon, too.
+public struct BFDCounts: Equatable, Sendable {
+  /// Times that it has left the state Up.
+  public var flaps: UInt64 = 0
+  public var packetsSent: UInt64 = 0
+  public var packetsReceived: UInt64 = 0
   /// Frames refused since their VNI was not 0.
-  public var wrongKeys: UInt64
+  public var wrongKeys: UInt64 = 0
+
+  static func + (left: BFDCounts, right: BFDCounts) -> BFDCounts {
+    BFDCounts(
+      flaps: left.flaps &+ right.flaps, packetsSent: left.packetsSent &+ right.packetsSent,
+      packetsReceived: left.packetsReceived &+ right.packetsReceived, wrongKeys: left.wrongKeys &+ right.wrongKeys)
+  }
 }

@@ -50,6 +50,8 @@ final class BFDService: Sendable {
     var freeSlots: [Int] = []
     var slotOfAddress: [IPAddress: Int] = [:]
     var slotOfDiscriminator: [UInt32: Int] = [:]
+    /// What an earlier run of the daemon has counted, until the session ends.
+    var earlier: [IPAddress: BFDCounts] = [:]
     var timers = BFDTimers()
     /// On uplinks that have one; what workers get there has been heard before.
     var sockets: [BFDUplink: BFDSocket] = [:]
@@ -130,6 +132,9 @@ final class BFDService: Sendable {
     return errors
   }
 
+  /// Sessions go on counting from here.
+  func continueCounts(_ earlier: [IPAddress: BFDCounts]) { state.withLock { $0.earlier = earlier } }
+
   private static func listen(on uplinks: Set<BFDUplink>, _ state: inout State) -> [VTEPError] {
     for (uplink, socket) in state.sockets where !uplinks.contains(uplink) {
       socket.close()
@@ -177,6 +182,7 @@ final class BFDService: Sendable {
     state.freeSlots.append(slot)
     state.watchers.remove(slot)
     state.slotOfAddress[session.address] = nil
+    state.earlier[session.address] = nil
     state.slotOfDiscriminator[session.protocolState.discriminator] = nil
   }
 
@@ -361,17 +367,18 @@ final class BFDService: Sendable {
   /// In ascending order of addresses.
   func reports() -> [BFDReport] {
     let now = MonotonicClock.microseconds()
-    let sessions = state.withLock { $0.sessions.compactMap(\.self).filter { $0.end == nil } }
+    let (sessions, earlier) = state.withLock { ($0.sessions.compactMap(\.self).filter { $0.end == nil }, $0.earlier) }
     return sessions.sorted { $0.address < $1.address }.map { session in
       let state = session.protocolState
+      let counts = BFDCounts(
+        flaps: state.flaps, packetsSent: state.packetsSent, packetsReceived: state.packetsReceived, wrongKeys: session.wrongKeys)
       return BFDReport(
         address: session.address, settings: session.target.settings, vni: session.sentVNI, state: state.state,
         remoteState: state.remoteState,
         isForwarding: state.isForwarding(now: now), diagnostic: state.diagnostic, remoteDiagnostic: state.remoteDiagnostic,
         discriminator: state.discriminator, remoteDiscriminator: state.remoteDiscriminator,
-        transmitMicroseconds: state.transmitInterval, detectionMicroseconds: state.detectionTime, flaps: state.flaps,
-        sinceSeconds: (now - min(state.stateSince, now)) / 1_000_000, packetsSent: state.packetsSent,
-        packetsReceived: state.packetsReceived, wrongKeys: session.wrongKeys)
+        transmitMicroseconds: state.transmitInterval, detectionMicroseconds: state.detectionTime,
+        sinceSeconds: (now - min(state.stateSince, now)) / 1_000_000, counts: counts + (earlier[session.address] ?? BFDCounts()))
     }
   }
 }

@@ -95,6 +95,8 @@ final class LiveEffects: ReconcilerEffects {
     for error in bfd.follow(targets, on: uplinks) { log.warning("\(error); BFD frames share the queues of data") }
   }
 
+  func continueBFD(_ earlier: [IPAddress: BFDCounts]) { bfd.continueCounts(earlier) }
+
   func wakeWorkers() {
     for context in contexts { cdpdk_event_signal(context.pointee.wakeEvent) }
     for context in ioContexts { cdpdk_event_signal(context.pointee.sleeper.pointee.event) }

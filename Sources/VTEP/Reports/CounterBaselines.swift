@@ -17,7 +17,7 @@ struct CounterBaselines {
   /// Time-stamp counter when a port got its index.
   private(set) var portTimes: [PortIndex: UInt64] = [:]
   private var domains: [DomainIndex: (traffic: TrafficReport, flooded: UInt64, storms: [UInt64])] = [:]
-  private var neighborAnswers: [DomainIndex: UInt64] = [:]
+  private var neighbors: [DomainIndex: NeighborCounts] = [:]
   /// What an earlier run has counted of an uplink's NIC or tap, and where it dropped frames.
   private(set) var earlierUplinks: [PortIndex: EarlierUplink] = [:]
   /// By reason, in order of raw values; empty: nothing.
@@ -57,7 +57,8 @@ struct CounterBaselines {
     domains[index] = (
       Self.sum(counters) { $0.domains + Int(index) }, Self.flooded(index, counters), Self.stormDrops(index, counters)
     )
-    neighborAnswers[index] = Self.neighborAnswers(index, counters)
+    let counted = Self.neighbors(index, counters)
+    neighbors[index] = counted == NeighborCounts() ? nil : counted
     let drops = Self.drops(counters) { $0.drop(domain: index, $1) }
     domainDrops[index] = drops.allSatisfy { $0 == 0 } ? nil : drops
   }
@@ -76,8 +77,7 @@ struct CounterBaselines {
   /// - Parameter drops: by reason, in order of raw values.
   mutating func add(port index: PortIndex, _ traffic: TrafficReport, drops: [UInt64]) {
     ports[index] = (ports[index] ?? TrafficReport()) - traffic
-    let before = portDrops[index] ?? Array(repeating: 0, count: drops.count)
-    portDrops[index] = zip(before, drops).map { $0 &- $1 }
+    portDrops[index] = Self.difference(portDrops[index] ?? drops.map { _ in 0 }, drops)
   }
 
   mutating func add(port index: PortIndex, vlan: UInt16, _ traffic: TrafficReport) {
@@ -85,11 +85,27 @@ struct CounterBaselines {
     bindings[key] = (bindings[key] ?? TrafficReport()) - traffic
   }
 
-  mutating func add(vtep index: VTEPIndex, _ traffic: TrafficReport) { vteps[index] = (vteps[index] ?? TrafficReport()) - traffic }
+  mutating func add(vtep index: VTEPIndex, _ traffic: TrafficReport, drops: [UInt64]) {
+    vteps[index] = (vteps[index] ?? TrafficReport()) - traffic
+    vtepDrops[index] = Self.difference(vtepDrops[index] ?? drops.map { _ in 0 }, drops)
+  }
 
-  mutating func add(domain index: DomainIndex, _ traffic: TrafficReport, flooded: UInt64, storms: [UInt64]) {
+  mutating func add(
+    domain index: DomainIndex, _ traffic: TrafficReport, flooded: UInt64, storms: [UInt64], drops: [UInt64], neighbors counts: NeighborCounts
+  ) {
     guard let before = domains[index] else { return }
-    domains[index] = (before.traffic - traffic, before.flooded &- flooded, zip(before.storms, storms).map { $0 &- $1 })
+    domains[index] = (before.traffic - traffic, before.flooded &- flooded, Self.difference(before.storms, storms))
+    domainDrops[index] = Self.difference(domainDrops[index] ?? drops.map { _ in 0 }, drops)
+    neighbors[index] = (neighbors[index] ?? NeighborCounts()) - counts
+  }
+
+  mutating func add(routerInterface index: UInt16, _ traffic: TrafficReport) {
+    routed[index] = (routed[index] ?? TrafficReport()) - traffic
+  }
+
+  mutating func add(aclEntry slot: UInt32, _ count: ACLCount) {
+    let before = aclEntries[slot] ?? (0, 0)
+    aclEntries[slot] = (before.packets &- count.packets, before.bytes &- count.bytes)
   }
 
   mutating func add(uplink index: PortIndex, _ earlier: EarlierUplink) { earlierUplinks[index] = earlier }
@@ -147,8 +163,8 @@ struct CounterBaselines {
     Self.flooded(index, counters) &- (domains[index]?.flooded ?? 0)
   }
 
-  func neighborAnswers(domain index: DomainIndex, _ counters: [WorkerCounters]) -> UInt64 {
-    Self.neighborAnswers(index, counters) &- (neighborAnswers[index] ?? 0)
+  func neighbors(domain index: DomainIndex, _ counters: [WorkerCounters]) -> NeighborCounts {
+    Self.neighbors(index, counters) - (neighbors[index] ?? NeighborCounts())
   }
 
   /// Per class of flooded frames, in order of raw values.
@@ -207,8 +223,12 @@ struct CounterBaselines {
     counters.reduce(0) { $0 &+ ($1.flooded + Int(index)).pointee.value }
   }
 
-  private static func neighborAnswers(_ index: DomainIndex, _ counters: [WorkerCounters]) -> UInt64 {
-    counters.reduce(0) { $0 &+ ($1.neighborAnswers + Int(index)).pointee.value }
+  private static func neighbors(_ index: DomainIndex, _ counters: [WorkerCounters]) -> NeighborCounts {
+    counters.reduce(NeighborCounts()) { sum, worker in
+      sum
+        + NeighborCounts(
+          answers: worker.neighborAnswers[Int(index)].value, passes: worker.neighborPasses[Int(index)].value)
+    }
   }
 
   private static func sum(

@@ -59,8 +59,9 @@ public struct VNIReport: Sendable {
   /// Received: from the overlay, sent: into it; bytes of inner frames.
   public var traffic: TrafficReport
   public var flooded: UInt64
-  /// Requests for neighbours that were answered here.
+  /// Requests for neighbours that were answered here, and those that were flooded although the VNI answers.
   public var neighborAnswers: UInt64
+  public var neighborPasses: UInt64
   /// What storm control of the VNI dropped, from wherever it came.
   public var stormDrops: [(reason: DropReason, count: UInt64)]
   /// Learn attempts refused by `mac-limit`.

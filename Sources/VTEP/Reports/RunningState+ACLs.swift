@@ -28,12 +28,9 @@ extension RunningState {
   /// - Parameter name: only this one; nil: all.
   public func aclReports(name: String? = nil) -> [ACLReport] {
     acls.records.filter { name == nil || $0.key == name }.sorted { $0.key < $1.key }.map { key, record in
-      let entries = ACLEntry.Direction.allCases.flatMap { direction in
-        let all: [ACLEntry?] = record.settings.ordered(direction) + [nil]
-        return zip(all, record.slots[direction] ?? []).map { entry, slot in
-          let matched = baselines.matched(aclEntry: slot, counters)
-          return ACLReport.Entry(entry: entry, direction: direction, packets: matched.packets, bytes: matched.bytes)
-        }
+      let entries = record.entries.map { entry in
+        let matched = baselines.matched(aclEntry: entry.slot, counters)
+        return ACLReport.Entry(entry: entry.entry, direction: entry.direction, packets: matched.packets, bytes: matched.bytes)
       }
       return ACLReport(
         name: key, isController: configuration.controlledACLs.contains(key), bindings: aclBindings(key),
@@ -56,12 +53,9 @@ extension RunningState {
 
   /// The entry that a counter belongs to, nil for frames that no entry has matched, with its list; nil: nobody has it.
   func aclEntry(slot: UInt32) -> (acl: String, direction: ACLEntry.Direction, entry: ACLEntry?)? {
-    for (name, record) in acls.records {
-      for (direction, slots) in record.slots {
-        guard let position = slots.firstIndex(of: slot) else { continue }
-        let entries = record.settings.ordered(direction)
-        return (name, direction, position < entries.count ? entries[position] : nil)
-      }
+    for (name, record) in acls.records where record.slots.values.contains(where: { $0.contains(slot) }) {
+      guard let found = record.entries.first(where: { $0.slot == slot }) else { continue }
+      return (name, found.direction, found.entry)
     }
     return nil
   }

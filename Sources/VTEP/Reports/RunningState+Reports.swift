@@ -70,11 +70,12 @@ extension RunningState {
     let reports = zip(part, macs).compactMap { record, macs -> VNIReport? in
       guard let settings = configuration.vnis[record.key] else { return nil }
       let bound = Set(model.domains[Int(record.value.index)].locals.map(\.port))
+      let neighbors = baselines.neighbors(domain: record.value.index, counters)
       return VNIReport(
         settings: settings, ports: bound.compactMap { names[$0] }.sorted(), macs: macs.count,
         traffic: baselines.traffic(domain: record.value.index, counters),
         flooded: baselines.flooded(domain: record.value.index, counters),
-        neighborAnswers: baselines.neighborAnswers(domain: record.value.index, counters),
+        neighborAnswers: neighbors.answers, neighborPasses: neighbors.passes,
         stormDrops: zip(FloodClass.allCases, baselines.stormDrops(domain: record.value.index, counters)).map { ($0.vniReason, $1) },
         learnRefusals: macs.refused,
         preparedSeconds: preparations[record.key]?.secondsLeft)

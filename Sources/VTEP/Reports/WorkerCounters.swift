@@ -86,6 +86,8 @@ struct WorkerCounters: @unchecked Sendable {
   let flooded: UnsafeMutablePointer<Counter>
   /// Requests of a domain for a neighbour that were answered here.
   let neighborAnswers: UnsafeMutablePointer<Counter>
+  /// Those that were flooded, although the VNI answers requests.
+  let neighborPasses: UnsafeMutablePointer<Counter>
   /// `Limits.domains` rows of `FloodClass.count`.
   private let storms: UnsafeMutablePointer<Counter>
   /// `Limits.ports` rows of `IgnoredCause.count`: packets on a shared underlay device that are the kernel's business.
@@ -117,6 +119,7 @@ struct WorkerCounters: @unchecked Sendable {
     ignored = try Self.counters(Limits.ports * IgnoredCause.count)
     flooded = try Self.counters(Limits.domains)
     neighborAnswers = try Self.counters(Limits.domains)
+    neighborPasses = try Self.counters(Limits.domains)
     storms = try Self.counters(Limits.domains * FloodClass.count)
     drops = try Self.counters(Limits.ports * DropReason.count)
     domainDrops = try Self.counters(Limits.domains * DropReason.count)

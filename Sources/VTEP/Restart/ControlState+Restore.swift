@@ -176,7 +176,7 @@ extension ControlState {
   private mutating func continueCounts(_ saved: SavedState, _ names: [String: String]) {
     for port in saved.ports {
       guard let record = names[port.attachment].flatMap({ ports[$0] }) else { continue }
-      baselines.add(port: record.index, port.traffic, drops: Self.values(port.drops, DropReason.allCases.map(\.name)))
+      baselines.add(port: record.index, port.traffic, drops: Self.values(drops: port.drops))
       for (vlan, traffic) in port.bindings where record.bound[vlan] != nil {
         baselines.add(port: record.index, vlan: vlan, traffic)
       }
@@ -185,17 +185,29 @@ extension ControlState {
       guard let record = domains[counts.vni] else { continue }
       baselines.add(
         domain: record.index, counts.traffic, flooded: counts.flooded,
-        storms: Self.values(counts.stormDrops, FloodClass.allCases.map(\.vniReason.name)))
+        storms: Self.values(counts.stormDrops, FloodClass.allCases.map(\.vniReason.name)), drops: Self.values(drops: counts.drops),
+        neighbors: counts.neighbors)
     }
     for counts in saved.vteps {
       // Those behind which nothing is known and that nobody names are forgotten.
       guard let record = underlay.vteps[counts.address] else { continue }
-      baselines.add(vtep: record.index, counts.traffic)
+      baselines.add(vtep: record.index, counts.traffic, drops: Self.values(drops: counts.drops))
+    }
+    effects.continueBFD(Dictionary(saved.vteps.compactMap { counts in counts.bfd.map { (counts.address, $0) } }) { $1 })
+    for counts in saved.routers {
+      guard let index = routers.indexes[RouterTable.Key(router: counts.router, vni: counts.vni)] else { continue }
+      baselines.add(routerInterface: index, counts.traffic)
+    }
+    for counts in saved.acls {
+      guard let record = acls[counts.name] else { continue }
+      for entry in record.entries {
+        if let count = counts.entries[entry.identity] { baselines.add(aclEntry: entry.slot, count) }
+      }
     }
     let uplinks = Dictionary(saved.uplinks.map { ($0.name, $0) }) { $1 }
     for (index, name) in underlay.devices.flatMap(\.places) {
       guard let counts = uplinks[name] else { continue }
-      baselines.add(port: index, counts.traffic, drops: Self.values(counts.drops, DropReason.allCases.map(\.name)))
+      baselines.add(port: index, counts.traffic, drops: Self.values(drops: counts.drops))
       baselines.add(
         uplink: index,
         CounterBaselines.EarlierUplink(
@@ -203,13 +215,16 @@ extension ControlState {
           passed: Self.values(counts.passed, HostFrameClass.allCases.map(\.name)),
           limited: Self.values(counts.limited, HostFrameClass.allCases.map(\.name)), missed: counts.missed))
     }
-    baselines.add(dropTotals: Self.values(saved.dropTotals, DropReason.allCases.map(\.name)))
+    baselines.add(dropTotals: Self.values(drops: saved.dropTotals))
     let refusals = saved.vnis.compactMap { counts in domains[counts.vni].map { ($0.index, counts.learnRefusals) } }
     effects.write { table in
       table.continueCounts(inserts: saved.inserts, moves: saved.moves, evictions: saved.evictions)
       for (domain, count) in refusals { table.continueRefusals(domain: domain, count) }
     }
   }
+
+  /// By reason.
+  private static func values(drops: SavedState.Counts) -> [UInt64] { values(drops, DropReason.allCases.map(\.name)) }
 
   /// In the order of `names`.
   private static func values(_ counts: SavedState.Counts, _ names: [String]) -> [UInt64] { names.map { counts[$0] ?? 0 } }

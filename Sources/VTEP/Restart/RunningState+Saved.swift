@@ -24,10 +24,16 @@ extension RunningState {
           vni: record.key, traffic: baselines.traffic(domain: record.value.index, counters),
           flooded: baselines.flooded(domain: record.value.index, counters),
           stormDrops: Self.counts(FloodClass.allCases.map(\.vniReason.name), baselines.stormDrops(domain: record.value.index, counters)),
-          learnRefusals: refused))
+          learnRefusals: refused, drops: Self.counts(drops: baselines.drops(domain: record.value.index, counters)),
+          neighbors: baselines.neighbors(domain: record.value.index, counters)))
     }
     saveUnderlay(&saved)
-    saved.dropTotals = Self.counts(DropReason.allCases.map(\.name), dropTotals())
+    saved.routers = routerReports().filter { $0.traffic != TrafficReport() }.map {
+      SavedState.RouterInterface(router: $0.router, vni: $0.vni, traffic: $0.traffic)
+    }
+    saved.acls = acls.records.sorted { $0.key < $1.key }.map { SavedState.ACL(name: $0.key, entries: counts(of: $0.value)) }
+      .filter { !$0.entries.isEmpty }
+    saved.dropTotals = Self.counts(drops: dropTotals())
     saveTable(&saved, &positions)
     return saved
   }
@@ -43,7 +49,7 @@ extension RunningState {
   private func saved(_ port: Port, nowSeconds: UInt32) -> SavedState.Port {
     var saved = SavedState.Port(attachment: port.settings.savedAttachment)
     saved.traffic = baselines.traffic(port: port.index, counters)
-    saved.drops = Self.counts(DropReason.allCases.map(\.name), baselines.drops(port: port.index, counters))
+    saved.drops = Self.counts(drops: baselines.drops(port: port.index, counters))
     for vlan in port.bound.keys {
       let traffic = baselines.traffic(port: port.index, vlan: vlan, counters)
       if traffic != TrafficReport() { saved.bindings[vlan] = traffic }
@@ -57,17 +63,22 @@ extension RunningState {
 
   private func saveUnderlay(_ saved: inout SavedState) {
     var ownKeys: [IPAddress: [VTEPIndex]] = [:]
+    let sessions = Dictionary(bfd.reports().map { ($0.address, $0.counts) }) { $1 }
     for (destination, index) in tunnels { ownKeys[destination.address, default: []].append(index) }
     for record in underlay.vteps.values.sorted(by: { $0.address < $1.address }) {
       let indexes = [record.index] + (ownKeys[record.address] ?? [])
-      let traffic = indexes.reduce(TrafficReport()) { $0 + baselines.traffic(vtep: $1, counters) }
-      if traffic != TrafficReport() { saved.vteps.append(SavedState.VTEPCounts(address: record.address, traffic: traffic)) }
+      var counts = SavedState.VTEPCounts(address: record.address, traffic: TrafficReport())
+      counts.traffic = indexes.reduce(counts.traffic) { $0 + baselines.traffic(vtep: $1, counters) }
+      let drops = indexes.map { Self.counts(drops: baselines.drops(vtep: $0, counters)) }
+      counts.drops = drops.reduce(into: counts.drops) { $0.merge($1, uniquingKeysWith: &+) }
+      counts.bfd = sessions[record.address]
+      if counts != SavedState.VTEPCounts(address: record.address, traffic: TrafficReport()) { saved.vteps.append(counts) }
     }
     for device in underlay.devices {
       for (index, name) in device.places {
         var uplink = SavedState.Uplink(name: name)
         uplink.traffic = baselines.traffic(port: index, counters)
-        uplink.drops = Self.counts(DropReason.allCases.map(\.name), baselines.drops(port: index, counters))
+        uplink.drops = Self.counts(drops: baselines.drops(port: index, counters))
         uplink.ignored = Self.counts(
           IgnoredCause.allCases.map(\.name), IgnoredCause.allCases.map { baselines.ignored(port: index, $0, counters) })
         uplink.passed = Self.counts(
@@ -133,6 +144,15 @@ extension RunningState {
     positions.places[location] = position
     return position
   }
+
+  /// What the entries of a list have matched; without those that have matched nothing.
+  private func counts(of acl: ACLTable.Record) -> [String: ACLCount] {
+    let matched = acl.entries.map { ($0.identity, baselines.matched(aclEntry: $0.slot, counters)) }
+    return Dictionary(matched.filter { $1.packets > 0 }.map { ($0, ACLCount(packets: $1.packets, bytes: $1.bytes)) }) { $1 }
+  }
+
+  /// By reason.
+  private static func counts(drops: [UInt64]) -> SavedState.Counts { counts(DropReason.allCases.map(\.name), drops) }
 
   /// By name, without those that are 0.
   private static func counts(_ names: [String], _ values: [UInt64]) -> SavedState.Counts {

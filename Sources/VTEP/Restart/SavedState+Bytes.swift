@@ -19,8 +19,8 @@ public struct SavedStateError: Error, Equatable, CustomStringConvertible {
 
 extension SavedState {
   private static let magic = Array("vtepd-st".utf8)
-  /// Version 1 had no `since` with addresses; it is read, so that an upgrade forgets nothing.
-  private static let version: UInt32 = 2
+  /// Version 1 had no `since` with addresses, version 2 no `tail`; they are read, so that an upgrade forgets nothing.
+  private static let version: UInt32 = 3
   private static let oldestVersion: UInt32 = 1
   private static let headerByteCount = 24
   /// Of an address.
@@ -114,6 +114,35 @@ extension SavedState {
         writer.put(move.from)
       }
     }
+    writeTail(&writer)
+  }
+
+  /// What version 3 has behind everything else.
+  private func writeTail(_ writer: inout StateWriter) {
+    for counts in vnis {
+      writer.put(counts.drops)
+      writer.put(counts.neighbors.answers)
+      writer.put(counts.neighbors.passes)
+    }
+    for counts in vteps {
+      writer.put(counts.drops)
+      writer.put(list: counts.bfd.map { [$0] } ?? []) { writer, bfd in
+        for count in [bfd.flaps, bfd.packetsSent, bfd.packetsReceived, bfd.wrongKeys] { writer.put(count) }
+      }
+    }
+    writer.put(list: routers) { writer, interface in
+      writer.put(interface.router)
+      writer.put(interface.vni.rawValue)
+      writer.put(interface.traffic)
+    }
+    writer.put(list: acls) { writer, acl in
+      writer.put(acl.name)
+      writer.put(list: acl.entries.sorted { $0.key < $1.key }) { writer, entry in
+        writer.put(entry.key)
+        writer.put(entry.value.packets)
+        writer.put(entry.value.bytes)
+      }
+    }
   }
 
   private static func store<Value: FixedWidthInteger>(_ value: Value, in bytes: inout [UInt8], at offset: Int) {
@@ -199,6 +228,33 @@ extension SavedState {
         Moving.Move(seconds: try reader.take(), from: try reader.take())
       }
       return record
+    }
+    if version > 2 { try readTail(&reader) }
+  }
+
+  private mutating func readTail(_ reader: inout StateReader) throws(SavedStateError) {
+    for index in vnis.indices {
+      vnis[index].drops = try reader.counts()
+      vnis[index].neighbors = NeighborCounts(answers: try reader.take(), passes: try reader.take())
+    }
+    for index in vteps.indices {
+      vteps[index].drops = try reader.counts()
+      vteps[index].bfd = try reader.list { (reader) throws(SavedStateError) in
+        BFDCounts(
+          flaps: try reader.take(), packetsSent: try reader.take(), packetsReceived: try reader.take(), wrongKeys: try reader.take())
+      }.first
+    }
+    routers = try reader.list { (reader) throws(SavedStateError) in
+      let router = try reader.text()
+      guard let vni = VNI(try reader.take(UInt32.self)) else { throw .nonsense }
+      return RouterInterface(router: router, vni: vni, traffic: try reader.traffic())
+    }
+    acls = try reader.list { (reader) throws(SavedStateError) in
+      let name = try reader.text()
+      let entries = try reader.list { (reader) throws(SavedStateError) in
+        (try reader.text(), ACLCount(packets: try reader.take(), bytes: try reader.take()))
+      }
+      return ACL(name: name, entries: Dictionary(entries) { $1 })
     }
   }
 

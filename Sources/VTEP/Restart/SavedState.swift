@@ -78,11 +78,28 @@ public struct SavedState: Equatable, Sendable {
     var flooded: UInt64 = 0
     var stormDrops = Counts()
     var learnRefusals: UInt64 = 0
+    var drops = Counts()
+    var neighbors = NeighborCounts()
   }
 
   struct VTEPCounts: Equatable, Sendable {
     var address: IPAddress
     var traffic: TrafficReport
+    var drops = Counts()
+    /// Nil: BFD does not run with it.
+    var bfd: BFDCounts?
+  }
+
+  struct RouterInterface: Equatable, Sendable {
+    var router: String
+    var vni: VNI
+    var traffic: TrafficReport
+  }
+
+  /// What the entries of a list have matched. An entry is known by all that it says, with its sequence and direction.
+  struct ACL: Equatable, Sendable {
+    var name: String
+    var entries: [String: ACLCount] = [:]
   }
 
   /// An interface of the underlay, or the NIC in front of its tap.
@@ -114,6 +131,8 @@ public struct SavedState: Equatable, Sendable {
   var addresses: [Address] = []
   var frozen: [Frozen] = []
   var moving: [Moving] = []
+  var routers: [RouterInterface] = []
+  var acls: [ACL] = []
 
   /// Learned addresses in it.
   public var addressCount: Int { addresses.count }
@@ -134,4 +153,26 @@ public struct SavedState: Equatable, Sendable {
 extension PortSettings {
   /// What the port is attached to, by which a later run knows it again.
   var savedAttachment: String { "\(kind.rawValue) \(kind.driver.claim(attachment).value)" }
+}
+
+/// What an entry of an access control list has matched.
+struct ACLCount: Equatable, Sendable {
+  var packets: UInt64
+  var bytes: UInt64
+}
+
+/// What became of requests for neighbours in a VNI with neighbour suppression.
+struct NeighborCounts: Equatable, Sendable {
+  /// Answered here.
+  var answers: UInt64 = 0
+  /// Flooded nevertheless.
+  var passes: UInt64 = 0
+
+  static func + (left: NeighborCounts, right: NeighborCounts) -> NeighborCounts {
+    NeighborCounts(answers: left.answers &+ right.answers, passes: left.passes &+ right.passes)
+  }
+
+  static func - (left: NeighborCounts, right: NeighborCounts) -> NeighborCounts {
+    NeighborCounts(answers: left.answers &- right.answers, passes: left.passes &- right.passes)
+  }
 }

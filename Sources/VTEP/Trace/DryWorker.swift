@@ -232,7 +232,10 @@ final class DryWorker {
       if let raw = item.mbuf { cdpdk_mbuf_free(raw) }
       item.mbuf = nil
     }
-    if let bound = run.bound { counters.neighborAnswers[Int(bound.domain)].set(0) }
+    if let bound = run.bound {
+      counters.neighborAnswers[Int(bound.domain)].set(0)
+      counters.neighborPasses[Int(bound.domain)].set(0)
+    }
     var event = LearnEvent(key: MACKey(domain: 0, mac: .zero), vtep: IPAddress(high: 0, low: 0))
     while ring.receive(into: &event, capacity: 1) == 1 {
       run.learned.append(event)

@@ -90,7 +90,7 @@ extension BFDReport {
       "enabled": "true", "state": state.name, "forwarding": isForwarding ? "true" : "false", "diagnostic": diagnostic.text,
       "remote_state": remoteState.name, "remote_diagnostic": remoteDiagnostic.text,
     ]
-    if wrongKeys > 0, state != .up { status["info"] = "frames with a tunnel key other than 0 are refused (check_tnl_key)" }
+    if counts.wrongKeys > 0, state != .up { status["info"] = "frames with a tunnel key other than 0 are refused (check_tnl_key)" }
     return status
   }
 }

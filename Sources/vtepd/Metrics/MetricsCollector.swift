@@ -103,7 +103,7 @@ actor MetricsCollector {
     Self.addStates(.bfdSessions, sessions.map(\.state.name), BFDState.allCases.map(\.name), &page)
     let states = Dictionary(uniqueKeysWithValues: sessions.map { ($0.address, $0.state) })
     Self.addGauge(.bfdUp, vteps.busiest.compactMap { vtep in states[vtep].map { (["\(vtep)"], $0 == .up ? 1 : 0) } }, &page)
-    Self.addGauge(.bfdFlaps, [([], sessions.reduce(0) { $0 + $1.flaps })], &page)
+    Self.addGauge(.bfdFlaps, [([], sessions.reduce(0) { $0 + $1.counts.flaps })], &page)
     Self.addGauge(.vtepReachable, vteps.busiest.map { (["\($0)"], reachable[$0] == true ? 1 : 0) }, &page)
     Self.addCounters(
       [.vtepReceivePackets, .vtepTransmitPackets, .vtepReceiveBytes, .vtepTransmitBytes],

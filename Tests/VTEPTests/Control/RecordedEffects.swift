@@ -267,6 +267,8 @@ final class RecordedEffects: ReconcilerEffects {
   /// As it was told last.
   private(set) var bfdTargets: [IPAddress: BFDTarget] = [:]
   func followBFD(_ targets: [IPAddress: BFDTarget], on uplinks: Set<BFDUplink>) { bfdTargets = targets }
+  private(set) var earlierBFD: [IPAddress: BFDCounts] = [:]
+  func continueBFD(_ earlier: [IPAddress: BFDCounts]) { earlierBFD = earlier }
 
   func updateSlowPath(_ ports: PortTable, probeIntervalSeconds: UInt32) { effects.append(.slowPath) }
 }

@@ -25,10 +25,28 @@ struct SavedStateTests {
     ]
     state.vnis = [
       SavedState.VNICounts(
-        vni: vni, traffic: TrafficReport(txPackets: 7), flooded: 8, stormDrops: ["vni-storm-broadcast": 9], learnRefusals: 10),
+        vni: vni, traffic: TrafficReport(txPackets: 7), flooded: 8, stormDrops: ["vni-storm-broadcast": 9], learnRefusals: 10,
+        drops: ["runt-frame": 21], neighbors: NeighborCounts(answers: 22, passes: 23)),
       SavedState.VNICounts(vni: VNI(truncating: 1)),
     ]
-    state.vteps = [SavedState.VTEPCounts(address: far, traffic: TrafficReport(rxBytes: 11))]
+    state.vteps = [
+      SavedState.VTEPCounts(
+        address: far, traffic: TrafficReport(rxBytes: 11), drops: ["unknown-vni": 24],
+        bfd: BFDCounts(flaps: 25, packetsSent: 26, packetsReceived: 27, wrongKeys: 28))
+    ]
+    state.routers = [
+      SavedState.RouterInterface(router: "r1", vni: vni, traffic: TrafficReport(rxPackets: 29)),
+      SavedState.RouterInterface(router: "gone", vni: vni, traffic: TrafficReport(rxPackets: 1)),
+    ]
+    state.acls = [
+      SavedState.ACL(
+        name: "web",
+        entries: [
+          "ingress 10 deny protocol tcp": ACLCount(packets: 30, bytes: 31), "ingress rest": ACLCount(packets: 32, bytes: 33),
+          "ingress 10 permit protocol tcp": ACLCount(packets: 1, bytes: 1),
+        ]),
+      SavedState.ACL(name: "gone", entries: ["ingress rest": ACLCount(packets: 1, bytes: 1)]),
+    ]
     state.uplinks = [
       SavedState.Uplink(
         name: "u0", traffic: TrafficReport(rxPackets: 12), drops: ["unknown-vni": 13], ignored: ["not-ip": 14], passed: ["host": 15],
@@ -84,9 +102,23 @@ struct SavedStateTests {
     #expect(try SavedState(bytes: SavedState().bytes(boot: ""), boot: "") == SavedState())
   }
 
-  @Test("a state of the form before is read; it does not know since when addresses have been where they are")
+  /// A state as the form before this one had it.
+  private static var withoutTail: SavedState {
+    var state = state
+    for index in state.vnis.indices { (state.vnis[index].drops, state.vnis[index].neighbors) = ([:], NeighborCounts()) }
+    for index in state.vteps.indices { (state.vteps[index].drops, state.vteps[index].bfd) = ([:], nil) }
+    (state.routers, state.acls) = ([], [])
+    return state
+  }
+
+  @Test("a state of an earlier form is read; it does not know since when addresses have been where they are, and fewer counters")
   func olderVersion() throws {
-    var state = Self.state
+    var state = Self.withoutTail
+    // Empty counts, two numbers per VNI; empty counts and an empty list per VTEP; two empty lists.
+    let tail = state.vnis.count * 20 + state.vteps.count * 8 + 8
+    var second = Array(state.bytes(boot: "boot").dropLast(tail))
+    second[8] = 2
+    #expect(try SavedState(bytes: SavedState.sealed(second), boot: "boot") == state)
     for index in state.addresses.indices { state.addresses[index].since = 0xdeca_fbad }
     let mark = [0xad, 0xfb, 0xca, 0xde] as [UInt8]
     var bytes: [UInt8] = []
@@ -95,7 +127,7 @@ struct SavedStateTests {
       if bytes.suffix(4) == mark[...] { bytes.removeLast(4) }
     }
     bytes[8] = 1
-    #expect(try SavedState(bytes: SavedState.sealed(bytes), boot: "boot") == Self.state)
+    #expect(try SavedState(bytes: SavedState.sealed(bytes.dropLast(tail)), boot: "boot") == Self.withoutTail)
   }
 
   @Test("what was cut off at any place is refused")
@@ -116,8 +148,8 @@ struct SavedStateTests {
   @Test("another version, another boot and positions out of range are refused with the reason")
   func reasons() {
     var bytes = Self.bytes
-    bytes[8] = 3
-    #expect(refusal(bytes)?.contains("version 3") == true)
+    bytes[8] = 4
+    #expect(refusal(bytes)?.contains("version 4") == true)
     #expect(refusal(Self.bytes, boot: "another") == "it is from before the host was started")
     var state = Self.state
     state.addresses[0].place = 4
@@ -164,7 +196,16 @@ struct SavedStateTests {
   @Test("what is still configured is entered, and the rest is counted")
   func restores() throws {
     let effects = try RecordedEffects()
-    var state = try start(Self.state, effects)
+    var state = try start(Self.state, effects) { new in
+      new.acls["web"] = ACLSettings(
+        name: "web",
+        entries: [
+          .deny(.ingress, [(.protocolNumber, "tcp")], sequence: 10), .deny(.ingress, [(.protocolNumber, "udp")], sequence: 20),
+        ])
+      new.ports["a"]?.acl = "web"
+      new.routers["r1"] = RouterSettings(name: "r1")
+      new.routers["r1"]?.interfaces[Self.vni] = [RouterAddress("10.0.0.1/24")!]
+    }
     let result = state.restore(Self.state)
     // 1, 2 and 6 are there; 3 was behind a port that is gone, 4 in another VNI, 5 is past its age, 7 behind a port that is shut.
     #expect(result == Restoration(restored: 3, expired: 1, gone: 3))
@@ -186,7 +227,17 @@ struct SavedStateTests {
     let domain = try #require(state.domains[Self.vni]?.index)
     #expect(state.baselines.traffic(domain: domain, counters).txPackets == 7 && state.baselines.flooded(domain: domain, counters) == 8)
     #expect(state.baselines.stormDrops(domain: domain, counters)[0] == 9 && effects.table.refusedByLimit(domain: domain) == 10)
+    #expect(state.baselines.drops(domain: domain, counters)[Int(DropReason.runtFrame.rawValue)] == 21)
+    #expect(state.baselines.neighbors(domain: domain, counters) == NeighborCounts(answers: 22, passes: 23))
     #expect(state.baselines.traffic(vtep: vtep, counters).rxBytes == 11)
+    #expect(state.baselines.drops(vtep: vtep, counters)[Int(DropReason.unknownVNI.rawValue)] == 24)
+    #expect(effects.earlierBFD == [Self.far: BFDCounts(flaps: 25, packetsSent: 26, packetsReceived: 27, wrongKeys: 28)])
+    let interface = try #require(state.routers.indexes[RouterTable.Key(router: "r1", vni: Self.vni)])
+    #expect(state.baselines.traffic(routerInterface: interface, counters).rxPackets == 29)
+    // An entry that says something else now begins anew.
+    let slots = try #require(state.acls["web"]?.slots[.ingress])
+    let matched = slots.map { state.baselines.matched(aclEntry: $0, counters) }
+    #expect(matched.map(\.packets) == [30, 0, 32] && matched.map(\.bytes) == [31, 0, 33])
     let uplink = try #require(state.underlay.devices.first?.portIndex)
     #expect(state.baselines.traffic(port: uplink, counters).rxPackets == 12)
     #expect(state.baselines.ignored(port: uplink, .notIP, counters) == 14 && state.baselines.passed(port: uplink, .host, counters) == 15)
@@ -197,6 +248,14 @@ struct SavedStateTests {
     // The next frames are counted on top.
     counters[0].drop(port: uplink, .unknownVNI).pointee.add(1)
     #expect(DropReason.allCases.reduce(0) { $0 + state.baselines.dropTotal($1, counters) } == 14)
+    counters[0].drop(vtep: vtep, .unknownVNI).pointee.add(1)
+    counters[0].drop(domain: domain, .runtFrame).pointee.add(1)
+    counters[0].neighborPasses[Int(domain)].add(1)
+    (counters[0].aclEntries + Int(slots[0])).pointee.packets.add(1)
+    #expect(state.baselines.drops(vtep: vtep, counters)[Int(DropReason.unknownVNI.rawValue)] == 25)
+    #expect(state.baselines.drops(domain: domain, counters)[Int(DropReason.runtFrame.rawValue)] == 22)
+    #expect(state.baselines.neighbors(domain: domain, counters).passes == 24)
+    #expect(state.baselines.matched(aclEntry: slots[0], counters).packets == 31)
   }
 
   @Test("the guard's time ends, also when it ended between two runs")

@@ -11,8 +11,9 @@ extension Worker {
   @inline(never)
   mutating func takeNeighborRequest(_ mbuf: Mbuf, domain: DomainIndex, from seenAt: MACLocation, ingress: PortIndex) -> Bool {
     noteClaim(mbuf, domain: domain, at: seenAt)
-    guard case .answer(let mac) = verdictOnNeighbor(mbuf, domain: domain, from: seenAt, ingress: ingress),
-      let request = NeighborRequest(parsing: mbuf.bytes), let answer = buffer(request.answerByteCount)
+    let verdict = verdictOnNeighbor(mbuf, domain: domain, from: seenAt, ingress: ingress)
+    if case .pass = verdict { counters.neighborPasses[Int(domain)].add(1) }
+    guard case .answer(let mac) = verdict, let request = NeighborRequest(parsing: mbuf.bytes), let answer = buffer(request.answerByteCount)
     else { return false }
     answer.withMutableBytes { request.writeAnswer(from: mac, into: &$0) }
     counters.neighborAnswers[Int(domain)].add(1)

@@ -21,7 +21,7 @@ extension BFDRow {
       remoteState: report.remoteState.name, remoteDiagnostic: report.remoteDiagnostic.text, form: report.settings.form.rawValue,
       vni: report.vni.rawValue, discriminator: report.discriminator,
       remoteDiscriminator: report.remoteDiscriminator, transmitMilliseconds: report.transmitMicroseconds.map { Double($0) / 1000 },
-      detectionMilliseconds: Double(report.detectionMicroseconds) / 1000, flaps: report.flaps, sinceSeconds: report.sinceSeconds,
-      txPackets: report.packetsSent, rxPackets: report.packetsReceived, wrongKeys: report.wrongKeys)
+      detectionMilliseconds: Double(report.detectionMicroseconds) / 1000, flaps: report.counts.flaps, sinceSeconds: report.sinceSeconds,
+      txPackets: report.counts.packetsSent, rxPackets: report.counts.packetsReceived, wrongKeys: report.counts.wrongKeys)
   }
 }
