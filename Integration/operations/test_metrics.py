@@ -57,10 +57,22 @@ def value(samples, metric, **labels):
 
 
 def test_metrics_say_what_vtepctl_says(lab):
-    scene = Metered(lab)
+    scene = Metered(lab, vni={"neighbor-suppression": "known"})
+    scene.daemon.config["acls"] = [{"name": "web", "entries": [
+        {"sequence": 1, "direction": "ingress", "action": "deny", "protocol": "udp", "destination-ports": "9"}]}]
+    scene.daemon.config["ports"][0]["acl"] = "web"
+    scene.daemon.config["routers"] = [{"name": "r1", "interfaces": [{"vni": VNI, "addresses": ["10.0.0.254/24"]}]}]
+    for daemon in scene.site.daemons:
+        daemon.config["underlay"]["bfd"] = {"min-tx-ms": 100, "min-rx-ms": 100}
+        daemon.write_config()
     scene.site.start()
     scene.site.wait_all_pings()
     daemon, (vm1, vm2) = scene.daemon, scene.site.guests
+    # The router answers, the list denies.
+    vm1.wait_ping("10.0.0.254")
+    with vm1.namespace.entered():
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"discard", (vm2.ipv4, 9))
+    wait_until(lambda: all(row["state"] == "up" for row in daemon.ctl("show", "bfd")) and daemon.drops().get("acl-denied-ingress"), "BFD is up")
     assert vm1.ping(vm2.ipv4, 20, 10) == 20
 
     # Counters that do not move meanwhile.
@@ -79,6 +91,19 @@ def test_metrics_say_what_vtepctl_says(lab):
     for row in vnis:
         assert value(samples, "vtepd_vni_transmit_packets_total", vni=str(row["vni"])) == row["tx_packets"] > 20
         assert value(samples, "vtepd_vni_addresses", vni=str(row["vni"])) == row["macs"] > 0
+        assert value(samples, "vtepd_vni_neighbor_answers_total", vni=str(row["vni"])) == row["neighbor_answers"]
+        assert value(samples, "vtepd_vni_neighbor_passes_total", vni=str(row["vni"])) == row["neighbor_passes"] > 0
+    neighbors = daemon.ctl("show", "neighbors")
+    assert value(samples, "vtepd_neighbors") == len(neighbors) > 0
+    assert value(samples, "vtepd_neighbors_contested") == len([row for row in neighbors if row["state"] == "contested"]) == 0
+    router, = daemon.ctl("show", "routers")
+    for way, name in (("rx", "receive"), ("tx", "transmit")):
+        assert value(samples, f"vtepd_router_{name}_packets_total", router="r1") == router[f"{way}_packets"] > 0
+        assert value(samples, f"vtepd_router_{name}_bytes_total", router="r1") == router[f"{way}_bytes"] > 0
+    assert value(samples, "vtepd_router_unresolved_next_hops") == 0
+    assert value(samples, "vtepd_acl_denied_frames_total", acl="web") == drops["acl-denied-ingress"]
+    assert value(samples, "vtepd_acl_permitted_frames_total", acl="web") > 20
+    assert value(samples, "vtepd_bfd_sessions", state="up") == 1 and value(samples, "vtepd_bfd_flaps_total") == 0
     for row in vteps:
         assert value(samples, "vtepd_vtep_receive_bytes_total", vtep=row["address"]) == row["rx_bytes"] > 0
         assert value(samples, "vtepd_vtep_reachable", vtep=row["address"]) == 1
@@ -176,10 +201,16 @@ def test_addresses_change_with_a_reload(lab):
 def test_many_vnis(lab):
     """The page has a bounded size."""
     scene = Metered(lab, vtepd=1, vnis=[{"vni": 10_000 + number, "flood": "none"} for number in range(3_000)])
+    scene.daemon.config["routers"] = [
+        {"name": f"r{number}", "interfaces": [{"vni": 10_000 + number, "addresses": ["10.0.0.1/24"]}]} for number in range(300)]
+    scene.daemon.config["acls"] = [
+        {"name": f"a{number}", "entries": [{"sequence": 1, "direction": "ingress", "action": "deny", "protocol": "tcp"}]} for number in range(300)]
+    scene.daemon.write_config()
     scene.site.start()
     text = scene.get()[2]
     assert value(scene.samples(), "vtepd_vnis") == 3_001
-    assert len(re.findall(r"^vtepd_vni_receive_packets_total", text, re.M)) == 201
+    for family in ("vni_receive_packets", "router_receive_packets", "acl_denied_frames"):
+        assert len(re.findall(rf"^vtepd_{family}_total", text, re.M)) == 201
     assert len(text) < 500_000
 
 

@@ -59,6 +59,8 @@ public struct VNIRow: Codable, Equatable, Sendable {
   public var neighborSuppression: String
   /// Requests for neighbours that were answered here, and not flooded.
   public var neighborAnswers: UInt64
+  /// Those that were flooded, although the VNI answers requests.
+  public var neighborPasses: UInt64
   public var storm: VNIStorm
   /// Addresses not learned because the VNI was at its limit.
   public var learnRefusals: UInt64
@@ -71,6 +73,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
     macs: Int = 0, learning: Bool = true, acceptFrom: String = "any", innerVLAN: String = "discard",
     ageingSeconds: UInt32 = 300, macLimit: UInt32 = 0, rxPackets: UInt64 = 0, rxBytes: UInt64 = 0,
     txPackets: UInt64 = 0, txBytes: UInt64 = 0, flooded: UInt64 = 0, neighborSuppression: String = "off", neighborAnswers: UInt64 = 0,
+    neighborPasses: UInt64 = 0,
     storm: VNIStorm = VNIStorm(), learnRefusals: UInt64 = 0,
     preparedSeconds: Int? = nil
   ) {
@@ -94,6 +97,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
     self.flooded = flooded
     self.neighborSuppression = neighborSuppression
     self.neighborAnswers = neighborAnswers
+    self.neighborPasses = neighborPasses
     self.storm = storm
     self.learnRefusals = learnRefusals
     self.preparedSeconds = preparedSeconds
@@ -114,6 +118,7 @@ public struct VNIRow: Codable, Equatable, Sendable {
     case flooded, storm
     case neighborSuppression = "neighbor_suppression"
     case neighborAnswers = "neighbor_answers"
+    case neighborPasses = "neighbor_passes"
     case learnRefusals = "learn_refusals"
     case preparedSeconds = "prepared_s"
   }

@@ -30,7 +30,7 @@ import Testing
         == #"{"first":"port a","frozen_s":1,"mac":"m","moves":6,"release_s":null,"second":"port b","state":"frozen","vni":1}"# + "\n")
     #expect(
       try json(VNIRow(vni: 1, source: .config, flood: "none"))
-        == #"{"accept_from":"any","ageing_s":300,"flood":"none","flooded":0,"group":null,"inner_vlan":"discard","learn_refusals":0,"learning":true,"logical_switch":null,"mac_limit":0,"macs":0,"neighbor_answers":0,"neighbor_suppression":"off","peers":[],"ports":[],"prepared_s":null,"rx_bytes":0,"rx_packets":0,"source":"config","storm":{"broadcast":0,"drops":{},"unknown_multicast":0,"unknown_unicast":0},"tx_bytes":0,"tx_packets":0,"vni":1}"#
+        == #"{"accept_from":"any","ageing_s":300,"flood":"none","flooded":0,"group":null,"inner_vlan":"discard","learn_refusals":0,"learning":true,"logical_switch":null,"mac_limit":0,"macs":0,"neighbor_answers":0,"neighbor_passes":0,"neighbor_suppression":"off","peers":[],"ports":[],"prepared_s":null,"rx_bytes":0,"rx_packets":0,"source":"config","storm":{"broadcast":0,"drops":{},"unknown_multicast":0,"unknown_unicast":0},"tx_bytes":0,"tx_packets":0,"vni":1}"#
         + "\n")
     #expect(
       try json(VTEPRow(address: "192.0.2.2", state: .resolving, nextHops: [NextHopRow(address: "192.0.2.254", device: "eth0")]))

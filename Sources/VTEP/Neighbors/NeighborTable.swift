@@ -57,6 +57,9 @@ final class NeighborTable: Sendable {
 
   var count: Int { writer.withLock { $0.count } }
 
+  /// Entries, and those of them that are contested.
+  var totals: (known: Int, contested: Int) { writer.withLock { ($0.count, $0.contestedCount) } }
+
   /// Observations that the full table refused, or that were one too many for their station.
   var refusedCount: UInt64 { writer.withLock { $0.refusedCount } }
 

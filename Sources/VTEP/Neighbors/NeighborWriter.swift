@@ -7,6 +7,8 @@ import MACTable
 struct NeighborRecord {
   var key = InnerNeighborKey(domain: .absent, address: IPAddress(high: 0, low: 0))
   var isInUse = false
+  /// As workers see it.
+  var isContested = false
   /// A configured source named several MAC addresses.
   var ambiguous: NeighborSources = []
   /// `local` or `overlay`: where `learned` was seen.
@@ -53,6 +55,7 @@ struct NeighborWriter: @unchecked Sendable {
   /// By node.
   let records: UnsafeMutablePointer<NeighborRecord>
   private(set) var count = 0
+  private(set) var contestedCount = 0
   private(set) var refusedCount: UInt64 = 0
   /// Nodes below this have been used; node 0 is `NeighborReader.end`.
   private var usedNodes = 1
@@ -193,6 +196,7 @@ extension NeighborWriter {
   private mutating func publish(_ node: UInt32) {
     let record = records[Int(node)]
     guard let neighbor = record.neighbor(node: node) else { return remove(node) }
+    setContested(node, neighbor.isContested)
     let word = reader.words + Int(node) * 4
     let old = word[0].load(ordering: .relaxed)
     // Readers that see any of the new words see the odd number, too.
@@ -207,6 +211,7 @@ extension NeighborWriter {
   private mutating func remove(_ node: UInt32) {
     let record = records + Int(node)
     if !record.pointee.learned.isZero { dropLearned(record) }
+    setContested(node, false)
     let following = reader.next[Int(node)].load(ordering: .relaxed)
     var link = reader.heads + reader.chain(of: record.pointee.key.domain, record.pointee.key.address)
     while link.pointee.load(ordering: .relaxed) != node {
@@ -220,6 +225,13 @@ extension NeighborWriter {
     record.pointee = NeighborRecord()
     freeNodes.append(node)
     count -= 1
+  }
+
+  private mutating func setContested(_ node: UInt32, _ isContested: Bool) {
+    let record = records + Int(node)
+    guard record.pointee.isContested != isContested else { return }
+    record.pointee.isContested = isContested
+    contestedCount += isContested ? 1 : -1
   }
 
   private func changeChains(_ change: () -> Void) {

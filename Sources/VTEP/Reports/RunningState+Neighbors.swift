@@ -60,6 +60,11 @@ extension RunningState {
   }
 }
 
+extension RunningState {
+  /// Entries of the neighbour table, and those about which sources or stations disagree.
+  public func neighborTotals() -> (known: Int, contested: Int) { learner.neighbors?.totals ?? (0, 0) }
+}
+
 extension NeighborSources {
   /// For reports.
   fileprivate var named: [NeighborReport.Source] {

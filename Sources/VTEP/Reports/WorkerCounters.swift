@@ -63,6 +63,8 @@ struct ActivityCounters: ~Copyable {
   let totalCycles = Counter()
   /// Learn events that found the ring to the learner full.
   let learnEventsLost = Counter()
+  /// Next hops of routers that packets wait for now.
+  let awaitedNextHops = Counter()
   /// The kernel's number of the thread; 0: it does not run yet.
   let thread = Counter()
 }

@@ -46,6 +46,9 @@ extension RunningState {
     }
   }
 
+  /// Next hops of routers that packets wait for now, summed over the workers.
+  public func awaitedNextHops() -> UInt64 { counters.reduce(0) { $0 &+ $1.activity.pointee.awaitedNextHops.value } }
+
   /// All routes, by router and prefix.
   ///
   /// - Parameter router: nil: of all.

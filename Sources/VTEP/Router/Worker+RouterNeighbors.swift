@@ -44,11 +44,14 @@ extension Worker {
         AwaitedNeighbor(
           address: address, domain: egress.domain, serial: snapshot.pointee.domains[Int(egress.domain)].serial, interface: egress.index,
           requests: 1, deadline: cdpdk_cycles() &+ cdpdk_cycles_per_second(), ingress: packet.ingress))
+      countAwaited()
       request(address, egress, known: nil, ingress: packet.ingress)
     }
     if let position, awaited.add(packet, at: position) { return }
     refuse(packet, .routerNeighborUnresolved, nil)
   }
+
+  private mutating func countAwaited() { counters.activity.pointee.awaitedNextHops.set(UInt64(awaited.count)) }
 
   /// Asks for a neighbour: all stations of the VNI, or the one that had the address.
   private mutating func request(_ address: IPAddress, _ egress: RouterInterface, known: MACAddress?, ingress: PortIndex) {
@@ -97,6 +100,7 @@ extension Worker {
   /// Sends the packets that wait for a neighbour, in order.
   private mutating func release(at position: Int, to mac: MACAddress) {
     var neighbor = awaited.remove(at: position)
+    countAwaited()
     let egress = interface(neighbor)
     while let packet = awaited.next(of: &neighbor) {
       if let egress, isCurrent(packet) {
@@ -155,6 +159,7 @@ extension Worker {
 
   private mutating func giveUp(at position: Int, _ reason: DropReason, _ error: RouterError?) {
     var neighbor = awaited.remove(at: position)
+    countAwaited()
     while var packet = awaited.next(of: &neighbor) {
       if let interface = interface(packet.interface.domain, index: packet.interface.index) {
         // Its position among the routers may be another now.

@@ -36,8 +36,20 @@ enum MetricFamily: String, CaseIterable, Sendable {
   case vniTransmitBytes = "vtepd_vni_transmit_bytes"
   case vniFlooded = "vtepd_vni_flooded_frames"
   case vniNeighborAnswers = "vtepd_vni_neighbor_answers"
+  case vniNeighborPasses = "vtepd_vni_neighbor_passes"
   case vniLearnRefusals = "vtepd_vni_learn_refusals"
   case vniAddresses = "vtepd_vni_addresses"
+  case neighbors = "vtepd_neighbors"
+  case neighborsContested = "vtepd_neighbors_contested"
+
+  // Routers and access control lists.
+  case routerReceivePackets = "vtepd_router_receive_packets"
+  case routerReceiveBytes = "vtepd_router_receive_bytes"
+  case routerTransmitPackets = "vtepd_router_transmit_packets"
+  case routerTransmitBytes = "vtepd_router_transmit_bytes"
+  case routerUnresolved = "vtepd_router_unresolved_next_hops"
+  case aclPermits = "vtepd_acl_permitted_frames"
+  case aclDenies = "vtepd_acl_denied_frames"
 
   // VTEPs.
   case vteps = "vtepd_vteps"
@@ -101,8 +113,9 @@ enum MetricFamily: String, CaseIterable, Sendable {
     switch self {
     case .build: .info
     case .portReceivePackets, .portReceiveBytes, .portTransmitPackets, .portTransmitBytes, .vniReceivePackets, .vniReceiveBytes,
-      .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniLearnRefusals, .vtepReceivePackets, .vtepReceiveBytes,
-      .vtepTransmitPackets, .vtepTransmitBytes, .drops, .dropsByReason, .macInserts, .macMoves, .macEvictions, .learnEventsLost,
+      .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniNeighborPasses, .vniLearnRefusals, .routerReceivePackets,
+      .routerReceiveBytes, .routerTransmitPackets, .routerTransmitBytes, .aclPermits, .aclDenies, .vtepReceivePackets, .vtepReceiveBytes,
+      .vtepTransmitPackets, .vtepTransmitBytes, .bfdFlaps, .drops, .dropsByReason, .macInserts, .macMoves, .macEvictions, .learnEventsLost,
       .workerPackets, .workerBursts, .workerBusy, .workerCycles, .underlayReceivePackets, .underlayReceiveBytes,
       .underlayTransmitPackets, .underlayTransmitBytes, .underlayMissed, .underlayIgnored, .processCPU:
       .counter
@@ -118,9 +131,11 @@ enum MetricFamily: String, CaseIterable, Sendable {
     switch self {
     case .build: ["version", "name"]
     case .portUp, .portShut, .portReceivePackets, .portReceiveBytes, .portTransmitPackets, .portTransmitBytes, .portAddresses: ["port"]
-    case .vniReceivePackets, .vniReceiveBytes, .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniLearnRefusals,
-      .vniAddresses:
+    case .vniReceivePackets, .vniReceiveBytes, .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniNeighborPasses,
+      .vniLearnRefusals, .vniAddresses:
       ["vni"]
+    case .routerReceivePackets, .routerReceiveBytes, .routerTransmitPackets, .routerTransmitBytes: ["router"]
+    case .aclPermits, .aclDenies: ["acl"]
     case .vteps, .nextHops, .groups, .bfdSessions: ["state"]
     case .vtepReachable, .bfdUp, .vtepReceivePackets, .vtepReceiveBytes, .vtepTransmitPackets, .vtepTransmitBytes: ["vtep"]
     case .drops: ["reason", "place"]
@@ -155,13 +170,23 @@ enum MetricFamily: String, CaseIterable, Sendable {
     case .vniTransmitPackets: "Frames sent into the overlay, each copy. \(Self.rest("VNIs", "vni"))"
     case .vniTransmitBytes: "Bytes of the inner frames. \(Self.rest("VNIs", "vni"))"
     case .vniFlooded: "Frames that were flooded. \(Self.rest("VNIs", "vni"))"
+    case .vniNeighborPasses: "Requests for neighbours that were flooded although the VNI answers requests. \(Self.rest("VNIs", "vni"))"
+    case .neighbors: "IP addresses of the overlay whose MAC address is known."
+    case .neighborsContested: "Those of them that several stations claim, or sources disagree about: requests for them are flooded."
+    case .routerReceivePackets: "Packets that VNIs sent to the router. \(Self.restByVNIs("routers", "router"))"
+    case .routerReceiveBytes: "Bytes of their frames. \(Self.restByVNIs("routers", "router"))"
+    case .routerTransmitPackets: "Packets that the router sent into VNIs: forwarded, answered, ICMP errors. \(Self.restByVNIs("routers", "router"))"
+    case .routerTransmitBytes: "Bytes of their frames. \(Self.restByVNIs("routers", "router"))"
+    case .routerUnresolved: "Next hops of routers that packets wait for now, summed over workers."
+    case .aclPermits: "Frames that the access control list let pass, those included that no entry matched. \(Self.restByVNIs("lists", "acl"))"
+    case .aclDenies: "Frames that the access control list denied. \(Self.restByVNIs("lists", "acl"))"
     case .vniNeighborAnswers: "Requests for neighbours answered here. \(Self.rest("VNIs", "vni"))"
     case .vniLearnRefusals: "Addresses not learned because of the mac-limit. \(Self.rest("VNIs", "vni"))"
     case .vniAddresses: "MAC addresses. \(Self.rest("VNIs", "vni"))"
     case .vteps: "Remote VTEPs by the state of their next hops."
     case .bfdSessions: "BFD sessions with VTEPs, by state."
     case .bfdUp: "1: the BFD session with the VTEP is up. Only the busiest VTEPs that have one."
-    case .bfdFlaps: "BFD sessions that are there have left the state up so many times."
+    case .bfdFlaps: "Times that a BFD session has left the state up."
     case .vtepReachable: "1: packets can be sent to the VTEP. Only the busiest VTEPs."
     case .vtepReceivePackets: "Packets received from the VTEP. \(Self.rest("VTEPs", "vtep"))"
     case .vtepReceiveBytes: "Bytes of these packets, without an Ethernet header. \(Self.rest("VTEPs", "vtep"))"
@@ -201,6 +226,10 @@ enum MetricFamily: String, CaseIterable, Sendable {
     case .processDescriptors: "Open file descriptors."
     case .processDescriptorLimit: "Limit on open file descriptors."
     }
+  }
+
+  private static func restByVNIs(_ things: String, _ label: String) -> String {
+    "Only the busiest \(things) have a series of their own, as many as metrics.vnis says; \(label)=\"other\" sums the rest."
   }
 
   private static func rest(_ things: String, _ label: String) -> String {

@@ -8,8 +8,13 @@ import VTEPControl
 actor MetricsCollector {
   private let daemon: Daemon
   private var ports = CounterSeries<String>(width: 4)
-  private var vnis = CounterSeries<UInt32>(width: 7)
+  private var vnis = CounterSeries<UInt32>(width: 8)
+  private var routers = CounterSeries<String>(width: 4)
+  private var acls = CounterSeries<String>(width: 2)
+  private var aclEntries = ACLTotals()
   private var vteps = CounterSeries<IPAddress>(width: 4)
+  /// Of all sessions, those that are gone included.
+  private var bfdFlaps = CounterSeries<IPAddress>(width: 1)
   private var underlay = CounterSeries<String>(width: 5)
   private var ignored = CounterSeries<Pair>(width: 1)
   private var drops = CounterSeries<Pair>(width: 1)
@@ -45,6 +50,8 @@ actor MetricsCollector {
       page.add(.problems, [], UInt64(current.problems().count))
       addPorts(current, &page)
       addVNIs(current, limit: configuration.metrics.vnis, &page)
+      addRouters(current, limit: configuration.metrics.vnis, &page)
+      addACLs(current, limit: configuration.metrics.vnis, &page)
       addVTEPs(current, limit: configuration.metrics.vteps, &page)
       addDrops(current, &page)
       addMACTable(current, &page)
@@ -82,15 +89,40 @@ actor MetricsCollector {
     let reports = current.vniReports(0..<Int.max).reports
     page.begin(.vnis)
     page.add(.vnis, [], UInt64(reports.count))
-    let counts = reports.map { ($0.settings.vni.rawValue, $0.traffic.counters + [$0.flooded, $0.neighborAnswers, $0.learnRefusals]) }
+    let counts = reports.map {
+      ($0.settings.vni.rawValue, $0.traffic.counters + [$0.flooded, $0.neighborAnswers, $0.neighborPasses, $0.learnRefusals])
+    }
     vnis.update(counts, limit: limit)
     Self.addCounters(
-      [.vniReceivePackets, .vniTransmitPackets, .vniReceiveBytes, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniLearnRefusals],
+      [
+        .vniReceivePackets, .vniTransmitPackets, .vniReceiveBytes, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniNeighborPasses,
+        .vniLearnRefusals,
+      ],
       vnis.busiest.map { (["\($0)"], vnis.own($0)) } + (reports.count > limit ? [(["other"], vnis.others)] : []), &page)
     let addresses = Dictionary(uniqueKeysWithValues: reports.map { ($0.settings.vni.rawValue, UInt64($0.macs)) })
     let own = vnis.busiest.map { (["\($0)"], addresses[$0] ?? 0) }
     let rest = addresses.values.reduce(0, +) - own.map(\.1).reduce(0, +)
     Self.addGauge(.vniAddresses, own + (reports.count > limit ? [(["other"], rest)] : []), &page)
+    let neighbors = current.neighborTotals()
+    Self.addGauge(.neighbors, [([], UInt64(neighbors.known))], &page)
+    Self.addGauge(.neighborsContested, [([], UInt64(neighbors.contested))], &page)
+  }
+
+  private func addRouters(_ current: RunningState, limit: Int, _ page: inout MetricsPage) {
+    let traffic = Dictionary(current.routerReports().map { ($0.router, $0.traffic) }, uniquingKeysWith: +)
+    routers.update(traffic.map { ($0.key, $0.value.counters) }, limit: limit)
+    Self.addCounters(
+      [.routerReceivePackets, .routerTransmitPackets, .routerReceiveBytes, .routerTransmitBytes],
+      routers.busiest.map { ([$0], routers.own($0)) } + (traffic.count > limit ? [(["other"], routers.others)] : []), &page)
+    Self.addGauge(.routerUnresolved, [([], current.awaitedNextHops())], &page)
+  }
+
+  private func addACLs(_ current: RunningState, limit: Int, _ page: inout MetricsPage) {
+    let reports = current.aclReports()
+    acls.update(aclEntries.update(reports), limit: limit)
+    Self.addCounters(
+      [.aclPermits, .aclDenies],
+      acls.busiest.map { ([$0], acls.own($0)) } + (reports.count > limit ? [(["other"], acls.others)] : []), &page)
   }
 
   private func addVTEPs(_ current: RunningState, limit: Int, _ page: inout MetricsPage) {
@@ -103,7 +135,8 @@ actor MetricsCollector {
     Self.addStates(.bfdSessions, sessions.map(\.state.name), BFDState.allCases.map(\.name), &page)
     let states = Dictionary(uniqueKeysWithValues: sessions.map { ($0.address, $0.state) })
     Self.addGauge(.bfdUp, vteps.busiest.compactMap { vtep in states[vtep].map { (["\(vtep)"], $0 == .up ? 1 : 0) } }, &page)
-    Self.addGauge(.bfdFlaps, [([], sessions.reduce(0) { $0 + $1.counts.flaps })], &page)
+    bfdFlaps.update(sessions.map { ($0.address, [$0.counts.flaps]) }, limit: 0)
+    Self.addCounters([.bfdFlaps], [([], bfdFlaps.others)], &page)
     Self.addGauge(.vtepReachable, vteps.busiest.map { (["\($0)"], reachable[$0] == true ? 1 : 0) }, &page)
     Self.addCounters(
       [.vtepReceivePackets, .vtepTransmitPackets, .vtepReceiveBytes, .vtepTransmitBytes],

@@ -39,16 +39,23 @@ import Testing
     table.state(key, mac: first, by: .controller)
     var found = try #require(table.reader.find(domain, address))
     #expect(found.mac == first && found.isContested && found.sources == [.controller, .local])
+    #expect(table.totals == (1, 1))
     table.state(key, mac: second, by: .file)
     found = try #require(table.reader.find(domain, address))
     #expect(found.mac == second && found.isContested)
     table.state(key, mac: nil, by: .controller)
     found = try #require(table.reader.find(domain, address))
     #expect(found.mac == second && !found.isContested && found.sources == [.file, .local])
+    #expect(table.totals == (1, 0))
     table.state(key, mac: second, by: .controller, isAmbiguous: true)
     #expect(table.reader.find(domain, address)?.isContested == true)
     table.state(key, mac: second, by: .controller)
     #expect(table.reader.find(domain, address)?.isContested == false)
+    // One that is contested takes that with it.
+    table.state(key, mac: second, by: .controller, isAmbiguous: true)
+    #expect(table.totals == (1, 1))
+    table.forget(domain)
+    #expect(table.totals == (0, 0))
   }
 
   @Test func anAddressThatMovesToAnotherMACIsContestedForAWhile() throws {

@@ -197,6 +197,8 @@ extension DataplaneTests {
         try plane.addRouter()
         plane.send(.ip(from: Self.one, to: Self.router, Self.address(1, 1, false), Self.address(2, 44, false)), from: .vm1)
         plane.run()
+        let unresolved = plane.test.counters[0].activity
+        #expect(unresolved.pointee.awaitedNextHops.value == 1)
         for _ in 0..<2 { plane.letRouterWait() }
         #expect(plane.take(.vm3).count == 3)
         #expect(plane.take(.uplink).count == 3)
@@ -206,6 +208,7 @@ extension DataplaneTests {
         #expect(Array(error[34...]).internetChecksum == 0 && Array(error[14..<34]).internetChecksum == 0)
         #expect(Array(error[42..<50]) == [0x45, 0, 0, 84, 0, 7, 0x40, 0])
         plane.expect(drops: [.vm1: [.routerNeighborUnresolved: 1]])
+        #expect(unresolved.pointee.awaitedNextHops.value == 0)
       }
     }
 

@@ -2,6 +2,7 @@
 
 import Testing
 
+@testable import VTEP
 @testable import vtepd
 
 @Suite struct CounterSeriesTests {
@@ -62,5 +63,21 @@ import Testing
     var series = CounterSeries<UInt32>(width: 2)
     series.update([(2, [1, 1]), (1, [0, 0])], limit: 2)
     #expect(series.busiest == [1, 2] && series.others == [0, 0])
+  }
+
+  @Test func whatADeletedEntryHasCountedStaysInItsListsSums() {
+    func report(_ counts: [(sequence: Int64?, packets: UInt64)]) -> [ACLReport] {
+      let entries = counts.map { count in
+        let entry = count.sequence.map { ACLEntry(sequence: $0, direction: .ingress, action: $0 < 10 ? .permit : .deny) }
+        return ACLReport.Entry(entry: entry, direction: .ingress, packets: count.packets, bytes: 0)
+      }
+      return [ACLReport(name: "a", isController: false, bindings: [], routers: [], entries: entries)]
+    }
+    var totals = ACLTotals()
+    #expect(totals.update(report([(1, 5), (10, 7), (11, 1), (nil, 100)])).first?.counters == [105, 8])
+    // One entry is gone, one has begun anew.
+    #expect(totals.update(report([(1, 6), (11, 1), (nil, 50)])).first?.counters == [156, 8])
+    #expect(totals.update(report([(1, 6), (10, 2), (11, 4), (nil, 51)])).first?.counters == [157, 13])
+    #expect(totals.update([]).isEmpty && totals.update(report([(1, 6)])).first?.counters == [6, 0])
   }
 }

@@ -69,6 +69,7 @@ extension VNIRow {
       rxPackets: report.traffic.rxPackets, rxBytes: report.traffic.rxBytes, txPackets: report.traffic.txPackets,
       txBytes: report.traffic.txBytes, flooded: report.flooded,
       neighborSuppression: settings.neighborSuppression.rawValue, neighborAnswers: report.neighborAnswers,
+      neighborPasses: report.neighborPasses,
       storm: VNIStorm(
         broadcast: settings.storm.broadcast, unknownUnicast: settings.storm.unknownUnicast,
         unknownMulticast: settings.storm.unknownMulticast,
