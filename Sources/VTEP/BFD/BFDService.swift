@@ -132,6 +132,13 @@ final class BFDService: Sendable {
     return errors
   }
 
+  /// The sessions that there are, without those that end.
+  var targets: [IPAddress: BFDTarget] {
+    state.withLock { state in
+      Dictionary(state.sessions.compactMap(\.self).filter { $0.end == nil }.map { ($0.address, $0.target) }) { $1 }
+    }
+  }
+
   /// Sessions go on counting from here.
   func continueCounts(_ earlier: [IPAddress: BFDCounts]) { state.withLock { $0.earlier = earlier } }
 

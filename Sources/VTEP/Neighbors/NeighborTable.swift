@@ -82,6 +82,11 @@ final class NeighborTable: Sendable {
     writer.withLock { $0.observe(key, mac: mac, by: source, nowSeconds: nowSeconds) }
   }
 
+  /// What the operator and the controller have stated otherwise than this.
+  func differences(file: [InnerNeighborKey: MACAddress], controller: [InnerNeighborKey: MACAddress]) -> [NeighborDifference] {
+    writer.withLock { $0.differences([.file: file, .controller: controller]) }
+  }
+
   /// Forgets everything about a domain.
   func forget(_ domain: DomainIndex) { writer.withLock { $0.remove { $0.key.domain == domain } } }
 
@@ -107,4 +112,13 @@ struct NeighborEntry: Sendable {
   var neighbor: InnerNeighbor
   /// When a station last claimed the address; nil: none has.
   var seenSeconds: UInt32?
+}
+
+/// What the table has otherwise than it ought to; zero: nothing.
+struct NeighborDifference: Sendable {
+  var key: InnerNeighborKey
+  /// `file` or `controller`.
+  var source: NeighborSources
+  var intended: MACAddress
+  var actual: MACAddress
 }

@@ -41,6 +41,9 @@ struct NeighborRecord {
     return strongest.isZero ? nil : InnerNeighbor(mac: strongest, sources: sources, isContested: isContested, node: node)
   }
 
+  /// Zero: nothing.
+  func stated(by source: NeighborSources) -> MACAddress { source == .file ? file : source == .controller ? controller : router }
+
   mutating func set(_ mac: MACAddress, by source: NeighborSources) {
     if source == .router { router = mac }
     if source == .file { file = mac }
@@ -154,6 +157,26 @@ struct NeighborWriter: @unchecked Sendable {
       node += 1
     }
     return (entries, node < usedNodes ? node : nil)
+  }
+}
+
+// MARK: - Verification
+
+extension NeighborWriter {
+  /// - Parameter stated: what these sources ought to say, and nothing else.
+  func differences(_ stated: [NeighborSources: [InnerNeighborKey: MACAddress]]) -> [NeighborDifference] {
+    var found: [NeighborDifference] = []
+    for (source, macs) in stated {
+      for (key, mac) in macs {
+        let actual = node(key).map { records[Int($0)].stated(by: source) } ?? .zero
+        if actual != mac { found.append(NeighborDifference(key: key, source: source, intended: mac, actual: actual)) }
+      }
+      for node in 1..<usedNodes where records[node].isInUse && macs[records[node].key] == nil {
+        let actual = records[node].stated(by: source)
+        if !actual.isZero { found.append(NeighborDifference(key: records[node].key, source: source, intended: .zero, actual: actual)) }
+      }
+    }
+    return found.sorted { ($0.key.address, $0.source.rawValue) < ($1.key.address, $1.source.rawValue) }
   }
 }
 

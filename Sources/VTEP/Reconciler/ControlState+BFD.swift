@@ -7,19 +7,13 @@ import MACTable
 
 extension ControlState {
   /// BFD with every VTEP that the file or a controller wants it with. The controller knows better.
-  mutating func updateBFD() {
-    let file = running.underlay.bfd
-    let asked = running.controller.bfd
-    guard file != nil || !asked.isEmpty || !bfdTargets.isEmpty else { return }
-    var targets: [IPAddress: BFDTarget] = [:]
-    for record in underlay.vteps.values where !record.isGroup {
-      guard let settings = asked[record.address] ?? file?.settings(for: record.address),
-        let source = running.underlay.ownAddress(like: record.address)
-      else { continue }
-      targets[record.address] = BFDTarget(settings: settings, vtep: record.index, source: source)
-    }
+  ///
+  /// - Parameter isForced: also when nothing has changed.
+  mutating func updateBFD(isForced: Bool = false) {
+    let targets = wantedBFD()
+    guard !targets.isEmpty || !bfdTargets.isEmpty || isForced else { return }
     let uplinks = targets.isEmpty ? [] : Set(underlay.devices.compactMap { $0.bfdUplink(udpPort: running.underlay.udpPort) })
-    guard targets != bfdTargets || uplinks != bfdUplinks else { return }
+    guard targets != bfdTargets || uplinks != bfdUplinks || isForced else { return }
     bfdUplinks = uplinks
     for (address, old) in bfdTargets where targets[address]?.vtep != old.vtep {
       if Int(old.vtep) < model.vteps.count, model.vteps[Int(old.vtep)].entry.address == address {
@@ -30,6 +24,21 @@ extension ControlState {
     for target in targets.values { model.vteps[Int(target.vtep)].entry.hasBFD = true }
     bfdTargets = targets
     effects.followBFD(targets, on: uplinks)
+  }
+
+  /// The sessions that there ought to be.
+  func wantedBFD() -> [IPAddress: BFDTarget] {
+    let file = running.underlay.bfd
+    let asked = running.controller.bfd
+    guard file != nil || !asked.isEmpty else { return [:] }
+    var targets: [IPAddress: BFDTarget] = [:]
+    for record in underlay.vteps.values where !record.isGroup {
+      guard let settings = asked[record.address] ?? file?.settings(for: record.address),
+        let source = running.underlay.ownAddress(like: record.address)
+      else { continue }
+      targets[record.address] = BFDTarget(settings: settings, vtep: record.index, source: source)
+    }
+    return targets
   }
 
   /// The controller wants BFD with these VTEPs, whether frames go there or not.

@@ -59,10 +59,16 @@ extension ControlState {
     }
     let added = routers.update(keys)
     for index in added { baselines.reset(routerInterface: index, counters: effects.counters) }
-    model.routing = RouterModel()
-    if let address = running.underlay.addresses.first { model.routing.requestMAC = RouterSettings.requestMAC(of: address) }
+    model.routing = routerModel()
+    return !added.isEmpty
+  }
+
+  /// The routers as they ought to be, with the interfaces that are there.
+  func routerModel() -> RouterModel {
+    var routing = RouterModel()
+    if let address = running.underlay.addresses.first { routing.requestMAC = RouterSettings.requestMAC(of: address) }
     for (name, settings) in running.routers.sorted(by: { $0.key < $1.key }) {
-      var router = RouterModel.Router(mac: settings.effectiveMAC, interfaces: [], routes: [])
+      var router = RouterModel.Router(name: name, mac: settings.effectiveMAC, interfaces: [], routes: [])
       var positions: [VNI: Int] = [:]
       for (vni, addresses) in settings.interfaces.sorted(by: { $0.key < $1.key }) {
         guard let domain = domains[vni], let index = routers.indexes[RouterTable.Key(router: name, vni: vni)] else { continue }
@@ -74,8 +80,8 @@ extension ControlState {
         guard let neighbor = settings.neighbor(on: next), let position = positions[neighbor.vni] else { continue }
         router.routes.append((prefix, neighbor.address, position))
       }
-      model.routing.routers.append(router)
+      routing.routers.append(router)
     }
-    return !added.isEmpty
+    return routing
   }
 }

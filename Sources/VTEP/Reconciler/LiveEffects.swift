@@ -95,6 +95,8 @@ final class LiveEffects: ReconcilerEffects {
     for error in bfd.follow(targets, on: uplinks) { log.warning("\(error); BFD frames share the queues of data") }
   }
 
+  var bfdSessions: [IPAddress: BFDTarget] { bfd.targets }
+
   func continueBFD(_ earlier: [IPAddress: BFDCounts]) { bfd.continueCounts(earlier) }
 
   func wakeWorkers() {

@@ -109,6 +109,8 @@ protocol ReconcilerEffects: AnyObject {
   ///
   /// - Parameter uplinks: those that have a socket for BFD.
   func followBFD(_ targets: [IPAddress: BFDTarget], on uplinks: Set<BFDUplink>)
+  /// The sessions that there are.
+  var bfdSessions: [IPAddress: BFDTarget] { get }
   /// Sessions go on counting from what an earlier run has counted.
   func continueBFD(_ earlier: [IPAddress: BFDCounts])
 

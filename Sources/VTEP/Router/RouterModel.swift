@@ -12,6 +12,7 @@ struct RouterModel {
     var acl = ACLIndex.absent
   }
   struct Router {
+    var name = ""
     var mac: MACAddress
     /// Those whose VNI is there.
     var interfaces: [Interface]

@@ -5,7 +5,9 @@ import MACTable
 
 extension ControlState {
   /// What differs from the running configuration. Call it when everything is settled.
-  mutating func discrepancies() -> [Discrepancy] { portDiscrepancies() + domainDiscrepancies() + tableDiscrepancies() }
+  mutating func discrepancies() -> [Discrepancy] {
+    portDiscrepancies() + domainDiscrepancies() + listDiscrepancies() + tableDiscrepancies()
+  }
 
   private func portDiscrepancies() -> [Discrepancy] {
     var found: [Discrepancy] = []
@@ -86,12 +88,14 @@ extension ControlState {
   /// Carries everything out again, as if all of it had just changed.
   mutating func settleAgain() {
     settle()
+    restoreLists()
     installedStatics = [:]
     domains.forgetControllerEntries()
     // The next hops are requested again.
     underlay.wanted = []
     stale.routes = true
     stale.ports = true
+    stale.routers = true
     stale.slowPath = true
     stale.memberships = true
     stale.controllerEntries = true

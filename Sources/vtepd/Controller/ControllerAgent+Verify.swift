@@ -1,4 +1,7 @@
-// ControllerAgent+Verify: compares the controller's database with the replica, and with what we ought to have published.
+// ControllerAgent+Verify: compares the controller's database with the replica, with what the data plane has of it, and with what we ought to
+// have published.
+
+import Encap
 
 import OVSDBClient
 import VTEP
@@ -15,13 +18,43 @@ extension ControllerAgent {
           .database, "controller's database", intended: "connected", actual: lastError.map { "not connected: \($0)" } ?? "not connected")
       ]
     }
-    return await unpublished() + stale(client)
+    return await unpublished() + unapplied() + stale(client)
   }
 
-  /// Writes what is missing, without waiting for a change.
-  func republish() {
+  /// Writes what is missing, and applies the whole database, without waiting for a change.
+  func republish() async {
     (compared, described, stations) = (nil, nil, nil)
     hasNews = true
+    if client != nil, let reconciler { await applyAll(reconciler) }
+  }
+
+  /// A remote address as the database and as the data plane have it.
+  private struct Station: Equatable {
+    var destination: TunnelDestination?
+    var addresses: [IPAddress]
+  }
+
+  /// What of the replica the data plane has otherwise.
+  private func unapplied() async -> [Discrepancy] {
+    guard let reconciler else { return [] }
+    var trial = mapping
+    let wanted = hold.soften(trial.everything(), mapping)
+    let actual = await reconciler.controllerState()
+    func stations(_ addresses: [ControllerEdit.Address]) -> [MACKeyOfVNI: Station] {
+      let known = addresses.filter { wanted.complete.contains($0.vni) && $0.destination != nil }
+      return Dictionary(
+        known.map { (MACKeyOfVNI(vni: $0.vni, mac: $0.mac), Station(destination: $0.destination, addresses: $0.addresses)) }) { $1 }
+    }
+    let layer = (wanted.layer ?? actual.layer).discrepancies(actual.layer)
+    return layer
+      + ControllerLayer.differences(stations(wanted.addresses), stations(actual.addresses(of: wanted.complete))) { key, _ in
+        "address \(key.mac) in VNI \(key.vni)"
+      }
+  }
+
+  private struct MACKeyOfVNI: Hashable {
+    var vni: VNI
+    var mac: MACAddress
   }
 
   /// The operations that would bring the database in line.

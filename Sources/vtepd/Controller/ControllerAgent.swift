@@ -152,7 +152,7 @@ actor ControllerAgent {
   }
 
   /// Applies the whole database.
-  private func applyAll(_ reconciler: Reconciler) async {
+  func applyAll(_ reconciler: Reconciler) async {
     hasNews = true
     await carryOut(hold.soften(mapping.everything(), mapping), reconciler)
   }

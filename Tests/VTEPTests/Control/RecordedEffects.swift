@@ -265,7 +265,8 @@ final class RecordedEffects: ReconcilerEffects {
   func setMembershipInterfaces(_ indexes: [Int32]) {}
 
   /// As it was told last.
-  private(set) var bfdTargets: [IPAddress: BFDTarget] = [:]
+  var bfdTargets: [IPAddress: BFDTarget] = [:]
+  var bfdSessions: [IPAddress: BFDTarget] { bfdTargets }
   func followBFD(_ targets: [IPAddress: BFDTarget], on uplinks: Set<BFDUplink>) { bfdTargets = targets }
   private(set) var earlierBFD: [IPAddress: BFDCounts] = [:]
   func continueBFD(_ earlier: [IPAddress: BFDCounts]) { earlierBFD = earlier }
