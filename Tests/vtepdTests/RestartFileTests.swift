@@ -24,7 +24,7 @@ struct RestartFileTests {
     #expect(file.load() == state)
     #expect(file.load(boot: "another") == nil)
     #expect(!FileManager.default.fileExists(atPath: file.path))
-    #expect(FileManager.default.fileExists(atPath: file.path + RestartFile.asideSuffix))
+    #expect(FileManager.default.fileExists(atPath: file.path + UnusableFile.suffix))
     #expect(file.load() == nil)
   }
 
@@ -36,7 +36,7 @@ struct RestartFileTests {
     for bytes in [Array(state.bytes(boot: RestartFile.boot)), [1, 2, 3], Array(SavedState().bytes(boot: RestartFile.boot).dropLast())] {
       try file.save(bytes)
       #expect(file.load() == nil)
-      #expect(try [UInt8](Data(contentsOf: URL(filePath: file.path + RestartFile.asideSuffix))) == bytes)
+      #expect(try [UInt8](Data(contentsOf: URL(filePath: file.path + UnusableFile.suffix))) == bytes)
     }
     try FileManager.default.createDirectory(atPath: file.path, withIntermediateDirectories: true)
     #expect(file.load() == nil)

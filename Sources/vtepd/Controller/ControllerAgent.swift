@@ -58,6 +58,7 @@ actor ControllerAgent {
     publisher = Publisher(adoptionEndSeconds: Publisher.adoptionSeconds)
     file = ControllerStateFile(stateDirectory: stateDirectory)
     identity = SwitchIdentity(stateDirectory: stateDirectory)
+    if let problem = identity.problem { log.warning("controller: \(problem)") }
   }
 
   /// Seconds since the agent was created.

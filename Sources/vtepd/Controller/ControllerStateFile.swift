@@ -1,5 +1,5 @@
 // ControllerStateFile: saves the controller's state across restarts, so that forwarding resumes before the controller answers. One
-// record of words per line; an incomplete file is not used.
+// record of words per line, and a checksum behind them; a file that cannot be used is set aside.
 
 import Encap
 import FoundationEssentials
@@ -61,29 +61,42 @@ struct ControllerStateFile: Sendable {
       add("mac", "\(address.vni)", "\(address.mac)", words(destination))
       for ip in address.addresses { add("ip", "\(address.vni)", "\(address.mac)", "\(ip)") }
     }
-    return text + "end \(count)\n"
+    return text + "end \(count) \(checksum(text))\n"
   }
 
   // -- reading -----------------------------------------------------------------------------------------------------------
 
   /// The file's contents; nil: there is no file.
+  ///
+  /// - Throws: why it cannot be used. One that can be read was set aside.
   func load() throws -> ControllerEdit? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
-    guard let text = String(validating: try Data(contentsOf: URL(filePath: path)), as: UTF8.self) else {
-      throw Unusable(description: "\(path) is not text")
-    }
+    let bytes = try Data(contentsOf: URL(filePath: path))
     do throws(Unusable) {
+      guard let text = String(validating: bytes, as: UTF8.self) else { throw Unusable(description: "it is not text") }
       return try Self.edit(text)
     } catch {
-      throw Unusable(description: "\(path): \(error)")
+      throw Unusable(description: "\(path) cannot be used: \(error); \(UnusableFile.setAside(path))")
     }
+  }
+
+  /// FNV-1a with 64 bits: it is to notice accidents, not forgeries.
+  private static func checksum(_ text: some StringProtocol) -> String {
+    String(text.utf8.reduce(UInt64(0xcbf2_9ce4_8422_2325)) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 16)
   }
 
   static func edit(_ text: String) throws(Unusable) -> ControllerEdit {
     // Split by Unicode scalars: a name may begin with one that combines with the preceding space into one character.
     let lines = text.unicodeScalars.split(separator: "\n").map { Substring($0) }
     guard lines.first ?? "" == title else { throw Unusable(description: "it was written by another version") }
-    guard lines.count >= 2, lines[lines.count - 1] == "end \(lines.count - 2)" else { throw Unusable(description: "it is truncated") }
+    let end = lines[lines.count - 1].split(separator: " ", omittingEmptySubsequences: false)
+    guard lines.count >= 2, (2...3).contains(end.count), end[0] == "end", end[1] == "\(lines.count - 2)", text.unicodeScalars.last == "\n" else {
+      throw Unusable(description: "it is cut off")
+    }
+    // Earlier versions wrote none.
+    if end.count == 3, end[2] != checksum(text[..<lines[lines.count - 1].startIndex]) {
+      throw Unusable(description: "its contents were changed (the checksum differs)")
+    }
     var layer = ControllerLayer()
     var addresses: [ControllerEdit.Address] = []
     var acls: [String] = []

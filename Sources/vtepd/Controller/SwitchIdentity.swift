@@ -8,11 +8,15 @@ struct SwitchIdentity: Sendable {
   let path: String
   /// Nil: none was published yet, or the file is gone.
   private(set) var row: RowID?
+  /// Why the file could not be used; it was set aside.
+  private(set) var problem: String?
 
   init(stateDirectory: String) {
     path = stateDirectory + "/physical-switch"
-    guard let data = FileManager.default.contents(atPath: path), let text = String(validating: data, as: UTF8.self) else { return }
-    row = RowID(text.filter { !$0.isWhitespace })
+    guard let data = FileManager.default.contents(atPath: path) else { return }
+    row = String(validating: data, as: UTF8.self).flatMap { RowID($0.filter { !$0.isWhitespace }) }
+    guard row == nil else { return }
+    problem = "\(path) cannot be used: it is no UUID; \(UnusableFile.setAside(path)); a switch of another name in the database counts as foreign"
   }
 
   /// Remembers our row.

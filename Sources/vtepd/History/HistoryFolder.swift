@@ -165,9 +165,7 @@ struct HistoryFolder: Sendable {
   /// - Returns: what happened, for a message.
   @discardableResult
   func setAside(_ path: String, _ reason: String) -> String {
-    let aside = path + Self.damagedSuffix
-    let isAside = rename(path, aside) == 0
-    let message = "\(path) cannot be used: \(reason)" + (isAside ? "; it is now \(aside)" : "; renaming it failed: \(Self.error)")
+    let message = "\(path) cannot be used: \(reason); \(UnusableFile.setAside(path, suffix: Self.damagedSuffix))"
     warn(message)
     return message
   }

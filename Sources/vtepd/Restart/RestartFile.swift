@@ -11,9 +11,6 @@ struct RestartFile: Sendable {
   let path: String
   private let log: Logger
 
-  /// Appended to the name of a file that cannot be used.
-  static let asideSuffix = ".unusable"
-
   init(stateDirectory: String, log: Logger) {
     path = stateDirectory + "/restart-state"
     self.log = log
@@ -36,10 +33,7 @@ struct RestartFile: Sendable {
   }
 
   private func setAside(_ reason: String) {
-    let aside = path + Self.asideSuffix
-    let isAside = rename(path, aside) == 0
-    let rest = isAside ? "it is now \(aside)" : "renaming it failed: \(String(cString: strerror(errno)))"
-    log.warning("\(path) cannot be used: \(reason); \(rest); starting without learned addresses, counters begin at 0")
+    log.warning("\(path) cannot be used: \(reason); \(UnusableFile.setAside(path)); starting without learned addresses, counters begin at 0")
   }
 
   /// - Throws: why it was not written; the old one is as it was.

@@ -72,10 +72,19 @@ struct ControllerStateTests {
   @Test("truncated anywhere, or from another version: not used")
   func broken() {
     let text = ControllerStateFile.text(layer, addresses)
-    for count in 0..<(text.count - 1) {
+    for count in 0..<text.count {
       #expect(throws: ControllerStateFile.Unusable.self) { try ControllerStateFile.edit(String(text.prefix(count))) }
     }
     #expect(throws: ControllerStateFile.Unusable.self) { try ControllerStateFile.edit("vtepd controller state 2\nend 0\n") }
+    for (offset, byte) in text.utf8.enumerated() {
+      var bytes = Array(text.utf8)
+      bytes[offset] = byte ^ 1
+      #expect(throws: ControllerStateFile.Unusable.self, "octet \(offset)") { try ControllerStateFile.edit(String(decoding: bytes, as: UTF8.self)) }
+    }
+    // Earlier releases wrote no checksum.
+    let (head, end) = (text.split(separator: "\n").dropLast(), text.split(separator: "\n").last?.split(separator: " ") ?? [])
+    let earlier = head.joined(separator: "\n") + "\n" + end.prefix(2).joined(separator: " ") + "\n"
+    #expect((try? ControllerStateFile.edit(earlier))?.layer == layer)
     #expect(throws: ControllerStateFile.Unusable.self) { try ControllerStateFile.edit("vtepd controller state 1\nflood x y\nend 1\n") }
   }
 
@@ -87,9 +96,16 @@ struct ControllerStateTests {
     #expect(try file.load() == nil)
     try file.save(layer, addresses)
     #expect(try file.load()?.layer == layer)
+    for bytes in [Data(), Data("vtepd controller state 1\n".utf8), Data([0xff, 0xfe])] {
+      try bytes.write(to: URL(filePath: file.path))
+      let error = #expect(throws: ControllerStateFile.Unusable.self) { try file.load() }
+      #expect(error?.description.contains("it is now \(file.path).unusable") == true)
+      #expect(try Data(contentsOf: URL(filePath: file.path + ".unusable")) == bytes)
+      #expect(try file.load() == nil)
+    }
   }
 
-  @Test("the row of the switch is remembered on disk; a file that is damaged tells nothing")
+  @Test("the row of the switch is remembered on disk; a file that is damaged is set aside")
   func identity() throws {
     let directory = FileManager.default.temporaryDirectory.appending(path: "vtepd-\(UUID())")
     defer { try? FileManager.default.removeItem(at: directory) }
@@ -101,6 +117,10 @@ struct ControllerStateTests {
     try identity.remember(.zero)
     #expect(SwitchIdentity(stateDirectory: directory.path).row == .zero)
     try "01234567-89ab".write(toFile: identity.path, atomically: true, encoding: .utf8)
-    #expect(SwitchIdentity(stateDirectory: directory.path).row == nil)
+    let damaged = SwitchIdentity(stateDirectory: directory.path)
+    #expect(damaged.row == nil && damaged.problem?.contains("it is now \(identity.path).unusable") == true)
+    #expect(SwitchIdentity(stateDirectory: directory.path).problem == nil)
+    try identity.remember(row)
+    #expect(SwitchIdentity(stateDirectory: directory.path).row == row)
   }
 }
