@@ -3,30 +3,9 @@ from lab import Site, wait_until
 from lab.controlled import ControlledSite
 from lab.events import Events
 from lab.frames import arp_request
-from lab.ovn import OpenVSwitch
+from lab.ovn import BFD_MILLISECONDS as MILLISECONDS
+from lab.ovn import BFDPeer
 from lab.site import VNI
-
-MILLISECONDS = 100
-
-
-class BFDPeer(OpenVSwitch):
-    """A VTEP of Open vSwitch with BFD towards 192.0.2.1."""
-
-    def __init__(self, lab, switch, number, key):
-        super().__init__(lab, switch, f"ovs{number}", number)
-        self.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "--", "add-port", "br0", "vx", "--",
-                   "set", "interface", "vx", "type=vxlan", "options:remote_ip=192.0.2.1", f"options:key={key}")
-        self.set(enable="true", min_rx=MILLISECONDS, min_tx=MILLISECONDS)
-
-    def set(self, **parameters):
-        self.vsctl("set", "interface", "vx", *(f"bfd:{key}={value}" for key, value in parameters.items()))
-
-    def status(self):
-        text = self.vsctl("get", "interface", "vx", "bfd_status").stdout.strip().strip("{}")
-        return dict((key, value.strip('"')) for key, value in (pair.split("=", 1) for pair in text.split(", ") if "=" in pair))
-
-    def link(self, state):
-        self.namespace.ip(f"link set u0 {state}")
 
 
 def session(daemon, peer):

@@ -10,6 +10,7 @@ from lab import Capture, Guest, Site, tcp_stream, wait_until
 from lab.daemon import BUILD, REPOSITORY
 from lab.frames import BROADCAST, ethernet, tagged, vxlan4
 from lab.namespaces import run
+from lab.ovn import BFD_MILLISECONDS, BFDPeer
 from lab.site import VNI
 
 AF_XDP = 44
@@ -269,3 +270,24 @@ def test_capabilities(lab):
     daemon.wait_ports_up()
     assert is_used(daemon), daemon.log()
     site.wait_all_pings()
+
+
+def test_bfd_has_a_way_of_its_own(lab):
+    """The program leaves BFD to the kernel: on to a packet socket for it, in front of which no data waits; and with BFD off, to be counted."""
+    site = Site(lab, vtepd=1, flood="replicate", underlay=XDP, wait=False)
+    daemon, host = site.daemons[0], site.hosts[0].namespace
+    peer = BFDPeer(lab, site.switch, 3, VNI)
+    daemon.config["vnis"][0]["peers"] = [peer.address]
+    daemon.write_config()
+    site.start()
+    assert is_used(daemon)
+    wait_until(lambda: (daemon.vtep(peer.address) or {}).get("bfd_ignored", 0) > 2, "BFD frames are counted while BFD is off")
+    daemon.config["underlay"]["bfd"] = {"min-tx-ms": BFD_MILLISECONDS, "min-rx-ms": BFD_MILLISECONDS}
+    daemon.reload("configuration reloaded")
+    wait_until(lambda: peer.status().get("state") == "up" and daemon.ctl("show", "bfd")[0]["state"] == "up", lambda: f"{peer.status()}")
+    passed = Capture(host, "u0", "udp port 4789", inbound=True)
+    answers = Capture(host, "u0", "icmp")
+    before = daemon.ctl("show", "bfd")[0]["rx_packets"]
+    wait_until(lambda: daemon.ctl("show", "bfd")[0]["rx_packets"] > before + 10, "packets are counted")
+    assert len(passed.packets()) >= 10 and not answers.packets(), "the kernel has them, and answers none"
+    assert daemon.ctl("show", "bfd")[0]["flaps"] == 0

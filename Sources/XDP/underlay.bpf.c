@@ -1,5 +1,6 @@
 // The XDP program of `underlay.driver: af_xdp`. It hands VXLAN packets for us to the AF_XDP sockets, and leaves everything else to the
-// kernel: other protocols and hosts, fragments (the kernel reassembles them for vtepd's packet sockets), tags (priority tags, too), IP options and extension headers.
+// kernel: other protocols and hosts, fragments (the kernel reassembles them for vtepd's packet sockets), tags (priority tags, too), IP options
+// and extension headers, and BFD, which has a packet socket of its own, where no data is in front of it (docs/decisions/0045).
 // vtepd keeps the maps up to date (Netlink/XDPProgram.swift). Compiled by scripts/xdp-program.
 
 #include <linux/bpf.h>
@@ -11,6 +12,8 @@
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+
+#define VXLAN_HEADER_LENGTH 8
 
 // An IPv6 address, or an IPv4 address in the form ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2); network byte order.
 struct address {
@@ -55,6 +58,18 @@ static __always_inline int is_for_us(const struct ethhdr *ethernet, const struct
     return __builtin_memcmp(ethernet->h_dest, ours->mac, ETH_ALEN) == 0;
 }
 
+// Whether the inner frame goes to one of BFD's addresses: Open vSwitch's and vtep(5)'s, or that of RFC 8971.
+static __always_inline int is_bfd(const struct udphdr *udp, const void *end)
+{
+    static const __u8 open_vswitch[ETH_ALEN] = {0x00, 0x23, 0x20, 0x00, 0x00, 0x01};
+    static const __u8 rfc8971[ETH_ALEN] = {0x00, 0x00, 0x5e, 0x00, 0x52, 0x02};
+    const struct ethhdr *inner = (const void *)(udp + 1) + VXLAN_HEADER_LENGTH;
+
+    if ((const void *)(inner + 1) > end)
+        return 0;
+    return __builtin_memcmp(inner->h_dest, open_vswitch, ETH_ALEN) == 0 || __builtin_memcmp(inner->h_dest, rfc8971, ETH_ALEN) == 0;
+}
+
 SEC("xdp")
 int vtepd_underlay(struct xdp_md *context)
 {
@@ -91,7 +106,7 @@ int vtepd_underlay(struct xdp_md *context)
     }
     if ((void *)(udp + 1) > end || udp->dest != ours->udp_port || !is_for_us(ethernet, ours, is_group))
         return XDP_PASS;
-    if (!bpf_map_lookup_elem(&destinations, &destination))
+    if (!bpf_map_lookup_elem(&destinations, &destination) || is_bfd(udp, end))
         return XDP_PASS;
     return bpf_redirect_map(&sockets, context->rx_queue_index, XDP_PASS);
 }

@@ -1,6 +1,6 @@
 // BFDSocket: a packet socket for BFD alone, on an uplink that the kernel shares with us. Workers' sockets are full when more comes than they
 // forward, and what is lost then is anything: a third of the packets is enough for one session in thirty to end with each detection time. Uplinks of
-// DPDK have Worker+Overload instead; AF_XDP has neither.
+// DPDK have Worker+Overload instead; the XDP program leaves BFD to the kernel.
 
 import CDPDK
 import Encap

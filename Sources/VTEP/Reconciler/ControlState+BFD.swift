@@ -81,7 +81,11 @@ extension ControlState {
 extension UnderlayDevice {
   /// Nil: workers hear BFD.
   fileprivate func bfdUplink(udpPort: UInt16) -> BFDUplink? {
-    guard case .packetSocket? = device, let link else { return nil }
+    guard let link else { return nil }
+    switch device {
+    case .packetSocket, .xdp: break
+    default: return nil
+    }
     return BFDUplink(interfaceIndex: link.index, port: portIndex, udpPort: udpPort)
   }
 }

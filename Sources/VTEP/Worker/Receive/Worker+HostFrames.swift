@@ -130,14 +130,18 @@ extension Worker {
     }
     var size = BatchSize(frames: count, bytes: 0)
     for index in 0..<count { size.bytes &+= UInt64(cdpdk_mbuf_length(batch[index].unsafelyUnwrapped)) }
-    if port.pointee.kind == .recorder {
+    let queue = index % Int(port.pointee.transmitQueues)
+    switch port.pointee.kind {
+    case .recorder:
       countSent(record(batch, size, portIndex: portIndex), portIndex: portIndex)
       return count
-    }
-    let queue = index % Int(port.pointee.transmitQueues)
-    guard port.pointee.kind == .ethdev || port.pointee.kind == .ring else {
+    case .packetSocket, .tap:
       countSent(giveToKernel(batch, size, portIndex: portIndex, queue: queue, isNoted: false), portIndex: portIndex)
       return count
+    case .xdp:
+      countSent(giveToXDP(batch, size, portIndex: portIndex, queue: queue), portIndex: portIndex)
+      return count
+    case .ethdev, .ring, .vhost, .none: break
     }
     // The driver may free what it takes at once.
     let all = size.bytes
