@@ -34,7 +34,7 @@ enum EntryPoint {
     Output.standard.flush()
     switch error {
     case ControlClientError.refused(let refusal):
-      Output.diagnose("vtepctl: \(refusal)")
+      Output.diagnose("vtepctl: \(refusal.code == .invalidParameters ? optionNames(in: refusal.description) : refusal.description)")
       return ExitStatus.refused
     case let failure as ControlClientError:
       Output.diagnose("vtepctl: \(failure)\(hint(failure))")
@@ -58,6 +58,21 @@ enum EntryPoint {
     }
     Output.diagnose(message)
     return ExitStatus.usage
+  }
+
+  /// Parameters of the control socket's requests (`src_mac`) as options are spelled (`--src-mac`), but for what is quoted.
+  static func optionNames(in text: String) -> String {
+    let parts = text.split(separator: "'", omittingEmptySubsequences: false)
+    return parts.enumerated().map { position, part in
+      guard position.isMultiple(of: 2) else { return String(part) }
+      let words = part.split(separator: " ", omittingEmptySubsequences: false).map { word -> String in
+        let name = word.prefix { $0.isLowercase || $0 == "_" || $0 == "(" }
+        guard name.contains("_") else { return String(word) }
+        let start = name.prefix { $0 == "(" }
+        return start + "--" + word.dropFirst(start.count).replacing("_", with: "-")
+      }
+      return words.joined(separator: " ")
+    }.joined(separator: "'")
   }
 
   private static func hint(_ failure: ControlClientError) -> String {

@@ -10,6 +10,7 @@ extension MACTableRow {
       Column("TYPE") { $0.type.rawValue },
       Column("LOCATION") { row in
         switch row.location {
+        case .port where row.port == "(router)": "router"
         case .port: "port " + row.port.orDash + (row.vlan.map { " vlan \($0)" } ?? "")
         case .vtep: "vtep " + row.vtep.orDash
         }

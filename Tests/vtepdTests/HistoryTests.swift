@@ -147,6 +147,13 @@ private final class Scratch: Sendable {
     new.desired.ports["a"] = PortSettings(name: "a", kind: .tap, device: "tap: a")
     new.desired.ports["a"]?.options.vni = VNI(truncating: 1)
     new.ovsdb = OVSDBSettings()
+    var entry = ACLEntry(sequence: 10, direction: .ingress, action: .deny)
+    var before = old
+    before.desired.acls["web"] = ACLSettings(name: "web", entries: [entry, ACLEntry(sequence: 20, direction: .egress, action: .permit)])
+    entry.protocolNumber = 6
+    var after = before
+    after.desired.acls["web"]?.entries[0] = entry
+    #expect(YAMLNode.differences(before.node, after.node).map(\.key) == ["acls[web].entries[ingress 10]"])
     let rows = YAMLNode.differences(old.node, new.node)
     #expect(rows.first == ConfigurationDifference(key: "vnis[1].mac-limit", running: "0", file: "5"))
     #expect(rows.contains(ConfigurationDifference(key: "ports[a].device", running: nil, file: "\"tap: a\"")))

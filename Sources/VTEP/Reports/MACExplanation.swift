@@ -80,7 +80,13 @@ extension MACExplanation.Outcome {
     case .dropped, .kernel: action = .drop
     }
     text = report.summary
-    if action == .drop, let drop = report.drops.first { text = "\(drop.reason.name): \(drop.reason.description)" }
+    // The frame is no IP packet, which is all that a router takes.
+    if stage(.verdict)?.facts["action"] == .text("route"), case .text(let router)? = stage(.route)?.facts["router"] {
+      action = .route
+      text = "to router \(router): it routes packets, and answers ARP, ND and pings; trace with --ipv4 or --ipv6 shows where one goes"
+    } else if action == .drop, let drop = report.drops.first {
+      text = "\(drop.reason.name): \(drop.reason.description)"
+    }
     if action == .tunnel || action == .hold, let hop = stage(.nextHop) { text += ", next hop \(hop.text)" }
     if stage(.bind)?.facts["port_up"] == .flag(false) { text += "; the port is down: nothing comes from it now" }
   }

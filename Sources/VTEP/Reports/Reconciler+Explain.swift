@@ -92,6 +92,10 @@ extension Reconciler {
     }
     var claims: [MACExplanation.Claim] = []
     if let address = settings.macs[mac] { claims.append(claim(.static, .vtep(address))) }
+    for (router, vni) in state.routers.present.sorted(by: { $0.router < $1.router }) where vni == settings.vni {
+      guard let own = state.running.routers[router], [own.effectiveMAC, state.model.routing.requestMAC].contains(mac) else { continue }
+      claims.append(claim(.static, .port(name: RouterReport.place, vlan: 0)))
+    }
     for record in state.ports.values.sorted(by: { $0.settings.name < $1.settings.name }) {
       for (vlan, macs) in record.settings.macsByVLAN where macs.contains(mac) && record.bound[vlan] == key.domain {
         let remark = record.isUp ? nil : "not entered while the port is not up"

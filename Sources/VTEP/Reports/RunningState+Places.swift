@@ -39,9 +39,10 @@ extension RunningState {
 }
 
 extension MACReport.Place: CustomStringConvertible {
-  /// `port bm1`, `port bm1 vlan 100`, `vtep 192.0.2.2` or `vteps 192.0.2.2 192.0.2.3`.
+  /// `router`, `port bm1`, `port bm1 vlan 100`, `vtep 192.0.2.2` or `vteps 192.0.2.2 192.0.2.3`.
   public var description: String {
     switch self {
+    case .port(RouterReport.place, _): "router"
     case .port(let name, let vlan): vlan == 0 ? "port \(name)" : "port \(name) vlan \(vlan)"
     case .vtep(let address): "vtep \(address)"
     case .vteps(let addresses): "vteps " + addresses.map(\.description).joined(separator: " ")

@@ -35,8 +35,13 @@ extension YAMLNode {
     return nodes.flatMap { $0.sequence?.compactMap(\.listName) ?? [] }.withoutDuplicates
   }
 
-  /// What an element of `vnis` or `ports` is known by.
-  var listName: String? { mapping.flatMap { $0["name"]?.text ?? $0["vni"]?.text } }
+  /// What an element of a list is known by: of `vnis`, `ports`, `routers` and their `interfaces` and `routes`, of `acls` and their `entries`.
+  var listName: String? {
+    mapping.flatMap { keys in
+      if let direction = keys["direction"]?.text, let sequence = keys["sequence"]?.text { return "\(direction) \(sequence)" }
+      return keys["name"]?.text ?? keys["vni"]?.text ?? keys["prefix"]?.text
+    }
+  }
 
   /// `mapping` of a list by its elements' names.
   var named: [String: YAMLNode] {
