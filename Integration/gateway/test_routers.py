@@ -129,6 +129,16 @@ def test_trace_names_the_route(site):
     assert answer["outcome"] == "sent" and [frame["vtep"] for frame in answer["sent"]] == [site.hosts[1].ipv4]
     assert (facts["router"], facts["to_vni"], facts["next_hop"], facts["mac"], facts["action"]) == (
         "r1", RIGHT, site.b.ipv4, site.b.mac, "forward")
+    assert facts["prefix"] == "10.0.2.0/24"
+    _, facts = routed("--dst-mac", router, "--ipv4", f"{site.a.ipv4},198.51.100.7")
+    assert (facts["prefix"], facts["next_hop"]) == ("198.51.100.0/24", "10.0.2.9")
+    # What the router drops: by whom, and that its sender hears of it.
+    answer, facts = routed("--dst-mac", router, "--ipv4", f"{site.a.ipv4},203.0.113.1")
+    assert (facts["router"], facts["action"], facts["prefix"]) == ("r1", "drop", None)
+    text = site.daemons[0].table("trace", "--port", "p1", "--src-mac", site.a.mac, "--dst-mac", router, "--ipv4", f"{site.a.ipv4},203.0.113.1")
+    assert "router r1, no route to 203.0.113.1: dropped: router-no-route" in text and "the sender is told\n" in text
+    explained = site.daemons[0].ctl("explain", router, "--vni", LEFT)
+    assert explained["sources"][0]["holds"] and {row["action"] for row in explained["outcomes"]} == {"route"}, explained
     answer, facts = routed("--arp", f"{site.a.ipv4},{GATEWAY[1][0]}")
     assert facts["action"] == "answer" and [frame["port"] for frame in answer["sent"]] == ["p1"]
 

@@ -207,8 +207,8 @@ def test_bad_input_names_place_cause_and_remedy(lab, tmp_path):
     assert "no address of a host" in refused(1, "--from-vtep", "239.1.1.1", "--vni", VNI, frame.hex())
     assert "uplink 'u7': there is no such uplink; choose from u0" in refused(1, "--outer", "--uplink", "u7", frame.hex())
     assert "give its octets or what to build it from" in refused(1, "--port", "vm1", "--vlan", "5", frame.hex())
-    assert "src_mac is missing" in refused(1, "--port", "vm1", "--vlan", "9", "--dst-mac", "02:00:00:00:00:02")
-    assert "dst_mac is missing" in refused(1, "--port", "vm1", "--src-mac", "02:00:00:00:00:01")
+    assert "--src-mac is missing" in refused(1, "--port", "vm1", "--vlan", "9", "--dst-mac", "02:00:00:00:00:02")
+    assert "--dst-mac is missing" in refused(1, "--port", "vm1", "--src-mac", "02:00:00:00:00:01")
     assert "both addresses must be IPv4" in refused(1, "--port", "vm1", *mac, "--ipv4", "10.0.0.1,fd00::1")
     assert "ports from 0 to 65535" in refused(1, "--port", "vm1", *mac, "--ipv4", "10.0.0.1,10.0.0.2", "--udp", "1,70000")
     assert "a frame has from 42 to 65549 octets" in refused(
