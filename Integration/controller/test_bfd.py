@@ -1,4 +1,6 @@
 """BFD in tunnels, with Open vSwitch's BFD at the other end: up, down and back, and what follows for flooding and service nodes."""
+import urllib.request
+
 from lab import Site, wait_until
 from lab.controlled import ControlledSite
 from lab.events import Events
@@ -32,6 +34,7 @@ def test_open_vswitch_by_the_file(lab):
     # One sends in the port's own VNI, which is also ours, the other with key 0.
     near, far = BFDPeer(lab, site.switch, 3, VNI), BFDPeer(lab, site.switch, 4, 0)
     daemon.config["vnis"][0]["peers"] = [near.address, far.address]
+    daemon.config["metrics"] = {"listen": "127.0.0.1:9478"}
     daemon.write_config()
     site.start()
     port = site.guests[0].name
@@ -59,6 +62,11 @@ def test_open_vswitch_by_the_file(lab):
     wait_state(daemon, near, "down", diagnostic="Control Detection Time Expired", flaps=1)
     events.wait("vtep-bfd-down", "Control Detection Time Expired", address=near.address)
     wait_until(lambda: flooded(daemon, port) == {far.address}, "what is lost gets nothing flooded")
+    with site.hosts[0].namespace.entered(), urllib.request.urlopen("http://127.0.0.1:9478/metrics", timeout=60) as page:
+        text = page.read().decode()
+    for line in ('vtepd_bfd_sessions{state="down"} 1', 'vtepd_bfd_sessions{state="up"} 1', "vtepd_bfd_flaps_total 1",
+                 f'vtepd_vtep_bfd_up{{vtep="{near.address}"}} 0', f'vtepd_vtep_bfd_up{{vtep="{far.address}"}} 1'):
+        assert f"\n{line}\n" in text, line
     near.link("up")
     wait_state(daemon, near, "up")
     wait_until(lambda: flooded(daemon, port) == {near.address, far.address}, "what is back does")

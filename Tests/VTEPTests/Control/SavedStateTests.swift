@@ -196,16 +196,7 @@ struct SavedStateTests {
   @Test("what is still configured is entered, and the rest is counted")
   func restores() throws {
     let effects = try RecordedEffects()
-    var state = try start(Self.state, effects) { new in
-      new.acls["web"] = ACLSettings(
-        name: "web",
-        entries: [
-          .deny(.ingress, [(.protocolNumber, "tcp")], sequence: 10), .deny(.ingress, [(.protocolNumber, "udp")], sequence: 20),
-        ])
-      new.ports["a"]?.acl = "web"
-      new.routers["r1"] = RouterSettings(name: "r1")
-      new.routers["r1"]?.interfaces[Self.vni] = [RouterAddress("10.0.0.1/24")!]
-    }
+    var state = try start(Self.state, effects)
     let result = state.restore(Self.state)
     // 1, 2 and 6 are there; 3 was behind a port that is gone, 4 in another VNI, 5 is past its age, 7 behind a port that is shut.
     #expect(result == Restoration(restored: 3, expired: 1, gone: 3))
@@ -232,12 +223,6 @@ struct SavedStateTests {
     #expect(state.baselines.traffic(vtep: vtep, counters).rxBytes == 11)
     #expect(state.baselines.drops(vtep: vtep, counters)[Int(DropReason.unknownVNI.rawValue)] == 24)
     #expect(effects.earlierBFD == [Self.far: BFDCounts(flaps: 25, packetsSent: 26, packetsReceived: 27, wrongKeys: 28)])
-    let interface = try #require(state.routers.indexes[RouterTable.Key(router: "r1", vni: Self.vni)])
-    #expect(state.baselines.traffic(routerInterface: interface, counters).rxPackets == 29)
-    // An entry that says something else now begins anew.
-    let slots = try #require(state.acls["web"]?.slots[.ingress])
-    let matched = slots.map { state.baselines.matched(aclEntry: $0, counters) }
-    #expect(matched.map(\.packets) == [30, 0, 32] && matched.map(\.bytes) == [31, 0, 33])
     let uplink = try #require(state.underlay.devices.first?.portIndex)
     #expect(state.baselines.traffic(port: uplink, counters).rxPackets == 12)
     #expect(state.baselines.ignored(port: uplink, .notIP, counters) == 14 && state.baselines.passed(port: uplink, .host, counters) == 15)
@@ -251,10 +236,33 @@ struct SavedStateTests {
     counters[0].drop(vtep: vtep, .unknownVNI).pointee.add(1)
     counters[0].drop(domain: domain, .runtFrame).pointee.add(1)
     counters[0].neighborPasses[Int(domain)].add(1)
-    (counters[0].aclEntries + Int(slots[0])).pointee.packets.add(1)
     #expect(state.baselines.drops(vtep: vtep, counters)[Int(DropReason.unknownVNI.rawValue)] == 25)
     #expect(state.baselines.drops(domain: domain, counters)[Int(DropReason.runtFrame.rawValue)] == 22)
     #expect(state.baselines.neighbors(domain: domain, counters).passes == 24)
+  }
+
+  @Test("counters of routers and of access control lists go on")
+  func lists() throws {
+    let effects = try RecordedEffects()
+    let counters = effects.counters
+    var state = try start(Self.state, effects) { new in
+      new.acls["web"] = ACLSettings(
+        name: "web",
+        entries: [
+          .deny(.ingress, [(.protocolNumber, "tcp")], sequence: 10), .deny(.ingress, [(.protocolNumber, "udp")], sequence: 20),
+        ])
+      new.ports["a"]?.acl = "web"
+      new.routers["r1"] = RouterSettings(name: "r1")
+      new.routers["r1"]?.interfaces[Self.vni] = [RouterAddress("10.0.0.1/24")!]
+    }
+    _ = state.restore(Self.state)
+    let interface = try #require(state.routers.indexes[RouterTable.Key(router: "r1", vni: Self.vni)])
+    #expect(state.baselines.traffic(routerInterface: interface, counters).rxPackets == 29)
+    // An entry that says something else now begins anew.
+    let slots = try #require(state.acls["web"]?.slots[.ingress])
+    let matched = slots.map { state.baselines.matched(aclEntry: $0, counters) }
+    #expect(matched.map(\.packets) == [30, 0, 32] && matched.map(\.bytes) == [31, 0, 33])
+    (counters[0].aclEntries + Int(slots[0])).pointee.packets.add(1)
     #expect(state.baselines.matched(aclEntry: slots[0], counters).packets == 31)
   }
 
