@@ -62,6 +62,8 @@ def test_open_vswitch_by_the_file(lab):
     wait_state(daemon, near, "down", diagnostic="Control Detection Time Expired", flaps=1)
     events.wait("vtep-bfd-down", "Control Detection Time Expired", address=near.address)
     wait_until(lambda: flooded(daemon, port) == {far.address}, "what is lost gets nothing flooded")
+    assert f"left out, since BFD has lost them: {near.address}" in daemon.table(
+        "trace", "--port", port, arp_request("02:00:00:00:99:01", "10.0.0.99", "10.0.0.98").hex())
     with site.hosts[0].namespace.entered(), urllib.request.urlopen("http://127.0.0.1:9478/metrics", timeout=60) as page:
         text = page.read().decode()
     for line in ('vtepd_bfd_sessions{state="down"} 1', 'vtepd_bfd_sessions{state="up"} 1', "vtepd_bfd_flaps_total 1",

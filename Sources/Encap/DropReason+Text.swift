@@ -208,7 +208,7 @@ extension DropReason {
     case .floodNoReceiver:
       (
         "flood-no-receiver",
-        "unknown or group destination, and the VNI has no receiver; check in order: that the VNI's ports are up (show ports), its peers or group, that it has a second port"
+        "unknown or group destination, and the VNI has no receiver; check in order: that the VNI's ports are up (show ports), its peers or group, that BFD has not lost them (show bfd), that it has a second port"
       )
     case .vniStormBroadcast:
       ("vni-storm-broadcast", "VNI exceeds its storm-control limit for broadcast; look for a loop or a broken station")

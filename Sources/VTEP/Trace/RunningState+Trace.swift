@@ -397,9 +397,18 @@ private struct TraceWriter {
       locals.append(name)
     }
     let all = remotes + locals
+    let lost = run.isFromOverlay ? [] : lostVTEPs(bound).map { "\($0)" }
+    let without = lost.isEmpty ? "" : "; left out, since BFD has lost them: " + lost.joined(separator: ", ")
     add(
-      .flood, all.isEmpty ? "nobody" : all.joined(separator: ", "),
-      ["vteps": .list(run.remotes.map { "\($0.address)" }), "ports": .list(locals)])
+      .flood, (all.isEmpty ? "nobody" : all.joined(separator: ", ")) + without,
+      ["vteps": .list(run.remotes.map { "\($0.address)" }), "ports": .list(locals), "lost": .list(lost)])
+  }
+
+  /// VTEPs of the flood set to which nothing is flooded until BFD hears them again.
+  private func lostVTEPs(_ bound: DryRun.Bound) -> [IPAddress] {
+    guard let settings = names.vnis[bound.domain].flatMap({ state.configuration.vnis[$0] }) else { return [] }
+    let named = Set(settings.flood.destinations).union(settings.logicalSwitch?.flood.map(\.address) ?? [])
+    return named.filter { state.underlay.hasFailed($0) }.sorted()
   }
 
   private mutating func write(_ target: DryRun.Target, _ bound: DryRun.Bound) {

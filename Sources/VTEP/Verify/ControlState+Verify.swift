@@ -50,6 +50,8 @@ extension ControlState {
       }
       guard settings.logicalSwitch == nil else { continue }
       let missing = settings.flood.destinations.filter { address in
+        // Nothing is flooded to what BFD has lost.
+        guard !underlay.hasFailed(address) else { return false }
         guard let record = underlay.vteps[address] else { return !running.underlay.addresses.contains(address) }
         return !model.domains[index].flood.contains(record.index)
       }

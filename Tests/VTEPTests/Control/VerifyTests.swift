@@ -157,6 +157,21 @@ struct VerifyTests {
     #expect(effects.bfdTargets == [peer: target] && state.model.vteps[Int(vtep)].entry.hasBFD)
   }
 
+  @Test("nothing is flooded to a VTEP that BFD has lost, and that is as it should be")
+  mutating func lostVTEP() throws {
+    func change(_ old: BFDState, _ new: BFDState) -> BFDService.Change {
+      BFDService.Change(
+        address: peer, health: BFDHealth(isForwarding: new == .up, hasFailed: new != .up), old: old, new: new, diagnostic: .none)
+    }
+    for (old, new) in [(BFDState.down, BFDState.up), (.up, .down)] {
+      state.heed([change(old, new)])
+      state.settle()
+      #expect(state.discrepancies().isEmpty)
+    }
+    let domain = try #require(state.domains[vni(5)])
+    #expect(state.model.domains[Int(domain.index)].flood.isEmpty)
+  }
+
   @Test("an address of the file's or the controller's that suppression does not know, or has otherwise")
   mutating func neighbors() throws {
     let table = try #require(effects.neighborTable)
