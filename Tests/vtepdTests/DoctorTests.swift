@@ -190,6 +190,9 @@ private let illnesses: [Illness] = [
   },
 
   Illness("no route", "paths", .error, "no route", "ip route get 192.0.2.2") { $0.paths[1].obstacle = "no route" },
+  Illness("BFD is down", "paths", .warning, "nothing is flooded", "vtepctl show bfd") {
+    $0.paths[1].bfdProblem = "down, Control Detection Time Expired"
+  },
   Illness("dead next hop", "paths", .error, "neighbor-unresolved", "ip neigh show 192.0.2.254") {
     ($0.paths[1].deadHops, $0.paths[1].hasOtherHops) = (["192.0.2.254%eth0"], false)
   },

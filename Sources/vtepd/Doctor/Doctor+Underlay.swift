@@ -177,6 +177,12 @@ extension Doctor {
       if let obstacle = path.obstacle {
         return .error("nothing can be sent to \(path.address)", of: subject, obstacle, remedy: "see: ip route get \(path.address)")
       }
+      if let problem = path.bfdProblem, path.deadHops.isEmpty {
+        return .warning(
+          "BFD with \(path.address) is not up: \(problem)", of: subject,
+          "nothing is flooded to a VTEP that BFD has lost; one that never was up does not run BFD with this host, or in another form",
+          remedy: "see: vtepctl show bfd; start BFD there, or name the VTEPs that run it in underlay.bfd.vteps")
+      }
       // One that no VNI names any more is about to be forgotten.
       guard let hop = path.deadHops.first, !path.vnis.isEmpty else { return nil }
       let address = hop.split(separator: "%").first.map(String.init) ?? hop

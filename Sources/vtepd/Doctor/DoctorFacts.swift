@@ -161,6 +161,8 @@ struct DoctorFacts: Sendable {
     /// Why that is less than the interface's.
     var mtuReason: String?
     var vnis: Set<VNI> = []
+    /// Why the BFD session with the VTEP is not up; nil: it is, or there is none.
+    var bfdProblem: String?
   }
 
   struct PortHolder: Sendable {

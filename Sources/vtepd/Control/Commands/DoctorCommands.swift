@@ -54,7 +54,7 @@ extension DoctorFacts {
       return Path(
         address: report.address, obstacle: report.obstacle, deadHops: dead, hasOtherHops: dead.count < report.nextHops.count,
         mtu: report.mtu, mtuReason: report.pathMTU.map(Self.text),
-        vnis: Set(report.vnis))
+        vnis: Set(report.vnis), bfdProblem: report.bfd.flatMap { $0.state == .up ? nil : "\($0.state.name), \($0.diagnostic.text)" })
     }
     policyProblems = current.policyProblems
     let vteps = paths.filter { !$0.address.isMulticast }
