@@ -113,9 +113,10 @@ def test_tunnel_rows_and_service_nodes(lab):
         site.ctl("add-mcast-remote", "ls0", "unknown-dst", node.address)
 
     def tunnel(node):
+        tunnels = site.rows("Tunnel", "local", "remote", "bfd_config_local", "bfd_status")
+        # Afterwards, so that it has those of all tunnels.
         locators = {row["_uuid"][1]: row["dst_ip"] for row in site.rows("Physical_Locator", "dst_ip")}
-        for row in site.rows("Tunnel", "local", "remote", "bfd_config_local", "bfd_status"):
-            # A locator may have come since.
+        for row in tunnels:
             if locators.get(row["remote"][1]) == node.address:
                 assert locators[row["local"][1]] == site.host.ipv4
                 assert dict(row["bfd_config_local"][1]) == {"bfd_dst_mac": "00:23:20:00:00:01", "bfd_dst_ip": "169.254.1.0"}

@@ -286,7 +286,7 @@ def test_bfd_has_a_way_of_its_own(lab):
     daemon.reload("configuration reloaded")
     wait_until(lambda: peer.status().get("state") == "up" and daemon.ctl("show", "bfd")[0]["state"] == "up", lambda: f"{peer.status()}")
     passed = Capture(host, "u0", "udp port 4789", inbound=True)
-    answers = Capture(host, "u0", "icmp")
+    answers = Capture(host, "u0", f"icmp and src host {site.hosts[0].ipv4}")
     before = daemon.ctl("show", "bfd")[0]["rx_packets"]
     wait_until(lambda: daemon.ctl("show", "bfd")[0]["rx_packets"] > before + 10, "packets are counted")
     assert len(passed.packets()) >= 10 and not answers.packets(), "the kernel has them, and answers none"
