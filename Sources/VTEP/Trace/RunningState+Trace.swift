@@ -313,7 +313,7 @@ private struct TraceWriter {
     facts["action"] = .text(isKnown ? "forward" : "hold")
     let which = isKnown ? "at \(note.mac)" : "which is asked for its MAC address; the packet waits for up to 3 s"
     let route = configuredRoute(from.router, bound)
-    facts["prefix"] = route.map { .text("\($0.prefix)") } ?? .none
+    facts["prefix"] = route.map { .text("\($0.prefix)") } ?? Fact.none
     let by = route.map { ", by \($0.text)" } ?? ""
     add(.route, "router \(from.router): to VNI \(to.vni)\(by), next hop \(note.nextHop), \(which)", facts)
   }
