@@ -77,10 +77,22 @@ extension OVSDBClient {
   ///
   /// - Returns: false if the task is cancelled.
   private func takeTurn(_ index: Int) async -> Bool {
-    while turn != nil, !Task.isCancelled { try? await Task.sleep(for: .milliseconds(100)) }
+    while turn != nil, !Task.isCancelled {
+      await withTaskCancellationHandler {
+        await withCheckedContinuation { waiting.append($0) }
+      } onCancel: {
+        Task { await self.wakeWaiting() }
+      }
+    }
     guard !Task.isCancelled else { return false }
     turn = index
     return true
+  }
+
+  /// All of them look again who may connect.
+  func wakeWaiting() {
+    for continuation in waiting { continuation.resume() }
+    waiting = []
   }
 
   /// A connection that the server opened.

@@ -28,7 +28,9 @@ public actor OVSDBClient {
   /// When to connect where: one for all remotes that we dial, and one for each that connects to us. Never empty.
   var schedules: [Reconnect]
   /// The schedule whose connection is open, or being opened: there is one at a time.
-  var turn: Int?
+  var turn: Int? { didSet { if turn == nil { wakeWaiting() } } }
+  /// The schedules that want it.
+  var waiting: [CheckedContinuation<Void, Never>] = []
   var policy: ClusterPolicy
   /// The current connection.
   var channel: (any Channel)?
