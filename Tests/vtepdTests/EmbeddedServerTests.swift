@@ -96,6 +96,29 @@ import Testing
     let error = await #expect(throws: EmbeddedServerError.self) { try await database.prepare() }
     #expect(error?.description.contains("holds database 'Open_vSwitch', not hardware_vtep") == true)
   }
+
+  @Test func askingAServerLeavesNoWarningInItsLog() async throws {
+    let folder = "/tmp/vtepd-probe-\(getpid())"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let database = DatabaseFile(tools: try OVSDBTools.find(), folder: folder, log: quietLogger)
+    try await database.prepare()
+    let socket = "\(folder)/sock"
+    #expect(await UnixSocketProbe.answers(socket, tenths: 1) == nil)
+    let server = try ChildProcess(
+      database.tools.server, ["--remote=punix:\(socket)", "--unixctl=\(folder)/ctl", "--verbose=console:warn", database.path])
+    let lineBox = LineBox()
+    let waiting = Task { await server.wait { lineBox.add($0) } }
+    try await eventually("it listens") { UnixSocketProbe.accepts(socket) }
+    // The last answer comes after the ends of the connections before it.
+    for _ in 0..<3 { #expect(await UnixSocketProbe.answers(socket, tenths: 300) == true) }
+    #expect(lineBox.all == [])
+    kill(server.pid, SIGSTOP)
+    #expect(await UnixSocketProbe.answers(socket, tenths: 2) == false)
+    kill(server.pid, SIGCONT)
+    server.end()
+    _ = await waiting.value
+  }
 }
 
 /// Lines from another task.

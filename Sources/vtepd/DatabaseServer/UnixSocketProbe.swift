@@ -21,7 +21,8 @@ enum UnixSocketProbe {
     defer { close(descriptor) }
     let request = #"{"method":"echo","params":[],"id":"vtepd"}"#
     var isAsked = false
-    var byte: UInt8 = 0
+    // The whole answer: whoever closes with something unread resets the connection, and the server warns of that.
+    var answer = [UInt8](repeating: 0, count: 4096)
     for _ in 0..<tenths {
       if !isAsked, connects(descriptor, path) {
         guard send(descriptor, request, request.utf8.count, Int32(MSG_NOSIGNAL)) == request.utf8.count else { return nil }
@@ -30,7 +31,7 @@ enum UnixSocketProbe {
         // Others wait in its queue, and it is full.
         guard errno == EAGAIN else { return nil }
       } else {
-        let count = recv(descriptor, &byte, 1, 0)
+        let count = recv(descriptor, &answer, answer.count, 0)
         if count > 0 { return true }
         guard count < 0, errno == EAGAIN || errno == EINTR else { return nil }
       }
