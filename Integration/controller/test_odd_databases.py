@@ -97,14 +97,16 @@ def test_rows_that_refer_to_nothing(lab):
     switch = ["uuid", site.rows("Logical_Switch")[0]["_uuid"][1]]
     locator = ["uuid", site.rows("Physical_Locator", where=[["dst_ip", "==", "192.0.2.2"]])[0]["_uuid"][1]]
     port = ("Physical_Port", "port_fault_status", "p1")
-    # A row's fault belongs to the ports in its logical switch; one without a logical switch has no place but the switch.
-    for row, place in (({"logical_switch": switch, "locator": nobody}, port), ({"logical_switch": nobody, "locator": locator}, ())):
+    # A row's fault belongs to the ports in its logical switch; one without a logical switch concerns none, and is only told.
+    for row, faults in (({"logical_switch": switch, "locator": nobody}, {"unspecified_fault"}), ({"logical_switch": nobody, "locator": locator}, set())):
         site.server.transact({"op": "insert", "table": "Ucast_Macs_Remote", "row": {"MAC": mac_number(1), **row}})
-        site.wait_faults({"unspecified_fault"}, *place)
-        assert not place or site.faults() == set()
+        wait_until(lambda: "unusable rows of Ucast_Macs_Remote" in " ".join(site.daemon.ovsdb()["faults"]), lambda: f"it is told: {site.daemon.ovsdb()}")
+        site.wait_faults(faults, *port)
+        assert site.faults() == set()
         assert site.bm.ping(site.vm.ipv4) == 1
         site.server.transact({"op": "delete", "table": "Ucast_Macs_Remote", "where": [["MAC", "==", mac_number(1)]]})
-        site.wait_faults(set(), *place)
+        site.wait_faults(set(), *port)
+        wait_until(lambda: site.daemon.ovsdb()["faults"] == [], "the cause is gone")
     site.server.transact({"op": "mutate", "table": "Physical_Port", "where": [], "mutations": [["vlan_bindings", "insert", ["map", [[7, nobody]]]]]})
     site.wait_faults({"invalid_vlan_map"}, *port)
     assert site.bm.ping(site.vm.ipv4) == 1
@@ -181,6 +183,15 @@ def test_one_tenants_contradictions_stay_with_its_port(lab):
         assert "'bad'" in " ".join(site.daemon.ctl("show", "ovsdb")[0]["faults"]), site.daemon.ctl("show", "ovsdb")
         site.server.transact({"op": "delete", "table": operation["table"], "where": [["_uuid", "==", row]]})
         site.wait_faults(set(), *p2)
+    # A group that leads to no VTEP is unusable, too, and not in the way of the configuration.
+    site.server.transact(
+        insert("Mcast_Macs_Remote", "01-00-5E-01-01-01", locator_set=["named-uuid", "s"]),
+        {"op": "insert", "table": "Physical_Locator", "uuid-name": "l", "row": {"encapsulation_type": "vxlan_over_ipv4", "dst_ip": "224.0.0.9"}},
+        {"op": "insert", "table": "Physical_Locator_Set", "uuid-name": "s", "row": {"locators": ["named-uuid", "l"]}})
+    site.wait_faults({"unspecified_fault"}, *p2)
+    assert site.faults() == set() and site.faults(*p1) == set()
+    site.server.transact({"op": "delete", "table": "Mcast_Macs_Remote", "where": [["MAC", "==", "01-00-5E-01-01-01"]]})
+    site.wait_faults(set(), *p2)
     # The key of another network, and none of this world.
     for key in (VNI, 1 << 24, -5):
         site.ctl("set", "Logical_Switch", "bad", f"tunnel_key={key}")

@@ -1,5 +1,6 @@
 """After a random sequence of a controller's transactions, the data plane equals a simple model: the database, read row by row. Rows of
 every other table that a controller writes, sensible ones and nonsense (Noise), disturb nothing, and their faults go with them."""
+import ipaddress
 import random
 import re
 
@@ -15,8 +16,24 @@ NO_VNI = 1 << 24
 
 def station(text):
     """The unicast address that a text means; None: it means none."""
-    found = re.fullmatch(r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}", text.lower())
-    return text.lower().replace("-", ":") if found and not int(text[1], 16) & 1 else None
+    text = text.strip().lower()
+    if not re.fullmatch(r"[0-9a-f]{1,2}(?:([:-])[0-9a-f]{1,2})(?:\1[0-9a-f]{1,2}){4}|[0-9a-f]{4}(?:\.[0-9a-f]{4}){2}|[0-9a-f]{12}", text):
+        return None
+    digits = "".join(part.zfill(2) for part in re.split("[:-]", text)).replace(".", "")
+    return None if int(digits[1], 16) & 1 else ":".join(digits[at:at + 2] for at in range(0, 12, 2))
+
+
+def spellings(mac):
+    """Other texts for a MAC address."""
+    digits = mac.replace(":", "")
+    return [mac.upper(), mac.replace(":", "-"), ":".join(part.lstrip("0") or "0" for part in mac.split(":")),
+            ".".join(digits[at:at + 4] for at in (0, 4, 8)), digits.upper(), f" {mac} "]
+
+
+def spelled(vtep):
+    """The address of a VTEP in its usual form."""
+    address = ipaddress.ip_address(vtep.strip())
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def members(value):
@@ -62,7 +79,7 @@ class Model:
         def destination(reference):
             """None: its key is no VNI."""
             locator = locators[reference[1]]
-            return None if number(locator["tunnel_key"]) == NO_VNI else locator["dst_ip"]
+            return None if number(locator["tunnel_key"]) == NO_VNI else spelled(locator["dst_ip"])
 
         for row in rows("Ucast_Macs_Remote", "MAC", "logical_switch", "locator"):
             key, mac = keys.get(row["logical_switch"][1]), station(row["MAC"])
@@ -106,9 +123,9 @@ class Model:
 
 
 ADDRESSES = ["", "10.0.0.5", "10.0.0.6", "2001:DB8:0::6", "2001:db8::6", "fe80::1", "::ffff:10.0.0.5", "10.0.0.300", "0.0.0.0",
-             "255.255.255.255", "ff02::1", "10.0.0.5/24", "nonsense"]
+             "255.255.255.255", "ff02::1", "10.0.0.5/24", "nonsense", " 10.0.0.6", "2001:0db8:0:0::6 ", "10.0.0.5/255.255.255.0"]
 PREFIXES = ["10.0.1.1/24", "10.0.2.1/24", "10.0.2.200/28", "2001:db8:1::1/64", "2001:DB8:1:0::2/64", "10.0.3.1", "10.0.4.1/33", "10.0.4.1/-1",
-            "0.0.0.0/0", "::/0", "/", "", "nonsense/24", "224.0.0.1/4"]
+            "0.0.0.0/0", "::/0", "/", "", "nonsense/24", "224.0.0.1/4", " 10.0.1.1 / 24", "10.0.1.1/255.255.255.0", "2001:DB8:1::1/64", "10.0.2.1/0.0.0.255"]
 
 
 def locator_of(site, name, address, key):
@@ -150,12 +167,12 @@ class Noise:
         getattr(self, f"do_{kind}")()
 
     def do_acl(self):
-        numbers, macs = [-1, 0, 1, 6, 17, 58, 80, 255, 256, 65535, 65536, 1 << 40], ["02:00:00:00:00:01", "02:00:00:00:00:FF", "any", "ff:ff:00:00:00:00"]
-        texts = [*ADDRESSES, "255.255.255.0", "255.0.255.0", "ffff:ffff::"]
+        numbers, macs = [-1, 0, 1, 6, 17, 58, 80, 255, 256, 65535, 65536, 1 << 40], [*spellings("02:00:00:00:00:ff"), "any", "02-00-00-00-00-00/FF:FF:0:0:0:0"]
+        texts = [*ADDRESSES, "255.255.255.0", "255.0.255.0", "FFFF:ffff::", " 24"]
         entries = [self.insert("ACL_entry", {
             "sequence": self.chance.choice([-1, 1, 2, 2, 3, 1 << 40]), "direction": self.chance.choice(["ingress", "egress"]),
             "action": self.chance.choice(["permit", "deny"]),
-            **self.some(source_mac=macs, dest_mac=macs, ethertype=["0x0800", "0x86dd", "2048", "IPv4", "nonsense", "0x10000"], source_ip=texts,
+            **self.some(source_mac=macs, dest_mac=macs, ethertype=["0x0800", "0x86dd", "2048", "IPv4", "nonsense", "0x10000", " 0X0806 "], source_ip=texts,
                         source_mask=texts, dest_ip=texts, dest_mask=texts, protocol=numbers, source_port_min=numbers, source_port_max=numbers,
                         dest_port_min=numbers, dest_port_max=numbers, tcp_flags=numbers, tcp_flags_mask=numbers, icmp_type=numbers,
                         icmp_code=numbers)}) for _ in range(self.chance.randint(1, 4))]
@@ -178,13 +195,13 @@ class Noise:
 
     def do_tunnel(self):
         first, local = locator_of(self.site, "a", self.chance.choice(["192.0.2.1", "192.0.2.40", "nowhere"]), None)
-        second, remote = locator_of(self.site, "b", self.chance.choice(["192.0.2.41", "192.0.2.42", "192.0.2.1", "nonsense"]), self.chance.choice([None, 7]))
+        second, remote = locator_of(self.site, "b", self.chance.choice(["192.0.2.41", "::FFFF:192.0.2.41", "192.0.2.42 ", "192.0.2.1", "nonsense"]), self.chance.choice([None, 7]))
         if first and second and first[0]["row"] == second[0]["row"]:
             second, remote = [], local
-        texts = ["true", "false", "maybe", "", "0", "-1", "50", "1000", "99999999999", "nonsense"]
+        texts = ["true", "false", "TRUE", " False", "maybe", "", "0", "-1", "50", " 1000", "99999999999", "nonsense"]
         names = ["enable", "min_rx", "min_tx", "decay_min_rx", "forwarding_if_rx", "cpath_down", "check_tnl_key", "unheard_of"]
-        parameters = {**{name: self.chance.choice(texts) for name in names}, **({"enable": "true"} if self.chance.random() < 0.5 else {})}
-        ends = {"bfd_dst_mac": self.chance.choice(["00:23:20:00:00:01", "nonsense"]), "bfd_dst_ip": self.chance.choice(ADDRESSES)}
+        parameters = {**{name: self.chance.choice(texts) for name in names}, **({"enable": self.chance.choice(["true", "True "])} if self.chance.random() < 0.5 else {})}
+        ends = {"bfd_dst_mac": self.chance.choice([*spellings("00:23:20:00:00:0a"), "nonsense"]), "bfd_dst_ip": self.chance.choice(ADDRESSES)}
         self.insert("Tunnel", {"local": local, "remote": remote, "bfd_params": ["map", list(parameters.items())],
                                "bfd_config_remote": ["map", list(ends.items())]},
                     *first, *second,
@@ -192,8 +209,8 @@ class Noise:
                      "mutations": [["tunnels", "insert", ["named-uuid", "new"]]]})
 
     def do_arp(self):
-        first, locator = locator_of(self.site, "a", self.chance.choice(["192.0.2.40", "192.0.2.1", "nonsense"]), None)
-        self.insert("Arp_Sources_Remote", {"src_mac": self.chance.choice(["02:00:00:00:0A:01", "02:00:00:00:00:aa", "ff:ff:ff:ff:ff:ff", "nonsense"]),
+        first, locator = locator_of(self.site, "a", self.chance.choice(["192.0.2.40", "::ffff:192.0.2.40", "192.0.2.1", "nonsense"]), None)
+        self.insert("Arp_Sources_Remote", {"src_mac": self.chance.choice([*spellings("02:00:00:00:00:aa"), "ff:ff:ff:ff:ff:ff", "nonsense"]),
                                            "locator": locator}, *first)
 
     def do_gone(self):
@@ -227,7 +244,8 @@ def step(site, chance):
     switches = uuids("Logical_Switch")
     address, key = f"192.0.2.{chance.randint(10, 15)}", chance.choice([None, None, 5000, 77, 0, NO_VNI])
     mac = f"02:00:00:00:0a:0{chance.randint(1, 9)}"
-    mac = chance.choice([mac, mac, mac.upper(), mac.replace(":", "-"), "nonsense"])
+    mac = chance.choice([mac, mac, mac, *spellings(mac), "nonsense"])
+    address = chance.choice([address, address, f"::FFFF:{address}", f" {address}"])
     ipaddr = chance.choice(ADDRESSES)
     kind = chance.choice(["switch", "key", "mac", "mac", "mac", "mac", "gone", "flood", "no flood", "bind", "unbind", "move", "restart"])
     if not switches or (kind == "switch" and len(switches) < 4):

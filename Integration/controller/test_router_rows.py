@@ -67,13 +67,16 @@ def test_rows_make_a_router(lab):
     site.wait_mac("0e:77:c0:00:02:02", type="static", vtep="192.0.2.2")
     macs = [row["vni"] for row in site.daemon.ctl("show", "mac-table", "--mac", "0e:77:c0:00:02:02")]
     assert sorted(macs) == [VNI, VNI + 1]
-    wait_until(lambda: "'nonsense' is not a station's MAC address" in site.daemon.log(), "the other row is reported")
+    # The other row is a fault of the routers, and not of the switch: that would stop every tenant.
+    site.wait_faults({"unspecified_fault"}, "Logical_Router", "LR_fault_status", "lr0")
+    assert "'nonsense' is not a station's MAC address" in " ".join(site.daemon.ovsdb()["faults"]) and site.faults() == set()
     site.server.transact({"op": "delete", "table": "Arp_Sources_Remote", "where": []})
     site.wait_mac("0e:77:c0:00:02:02")
+    site.wait_faults(set(), "Logical_Router", "LR_fault_status", "lr0")
 
     # A static route; one that leads nowhere is a fault of the router, and the rest of it goes on.
     site.locals[1].namespace.ip("address add 198.51.100.1/32 dev lo")
-    update(site, static_routes=pairs({"198.51.100.0/24": "10.0.1.102"}))
+    update(site, static_routes=pairs({"198.51.100.0/255.255.255.0": " 10.0.1.102"}))
     wait_until(lambda: site.bm.ping("198.51.100.1"), lambda: f"the route: {site.daemon.ctl('show', 'routes')}")
     for routes in ({"198.51.100.0/24": "203.0.113.9"}, {"nonsense": "10.0.1.102"}):
         update(site, static_routes=pairs(routes))

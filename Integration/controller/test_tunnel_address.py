@@ -37,9 +37,13 @@ def test_ipv4_is_the_default_and_the_other_can_be_chosen(lab):
     wait_published(site, site.host.ipv4)
     # Nobody has configured anything, so there is nothing to publish.
     assert site.daemon.ovsdb()["faults"] == []
+    site.ctl("add-ucast-remote", "ls0", site.vm.mac, "192.0.2.2")
+    wait_until(lambda: site.rows("Tunnel"), "the other end's row is there")
     site.daemon.config["ovsdb"]["tunnel-address"] = site.host.ipv6
     site.daemon.reload("configuration reloaded: ovsdb changed")
-    wait_published(site, site.host.ipv6)
+    # No row of any table leads to the former address.
+    wait_until(lambda: published(site) == (site.host.ipv6, {site.host.ipv6, "192.0.2.2"}), lambda: f"only {site.host.ipv6} is published: {published(site)}")
+    assert site.daemon.ovsdb()["tunnel_address"] == site.host.ipv6
     assert f'tunnel-address: "{site.host.ipv6}"' in site.daemon.ctl("config", "show")["text"]
 
 

@@ -87,12 +87,16 @@ public struct ControllerLayer: Equatable, Sendable {
 public struct ControllerConflict: Hashable, Sendable, CustomStringConvertible {
   public enum Subject: Hashable, Sendable {
     case vni(VNI)
+    /// Of a VNI's flood set or groups.
+    case destination(VNI)
     case binding(ControllerLayer.Binding)
     case router(String)
     case acl(String)
     case aclBinding(ControllerLayer.Binding)
     /// Of a router's interface.
     case routerACL(String, VNI)
+    /// The MAC address from which routers of another VTEP ask for neighbours.
+    case arpSource(MACAddress)
   }
 
   public var subject: Subject
@@ -103,9 +107,10 @@ public struct ControllerConflict: Hashable, Sendable, CustomStringConvertible {
 
   public var description: String {
     switch subject {
-    case .vni(let vni): "VNI \(vni): \(reason)"
+    case .vni(let vni), .destination(let vni): "VNI \(vni): \(reason)"
     case .router(let name): "logical router \(name): \(reason)"
     case .routerACL(let name, let vni): "ACL of logical router \(name) in VNI \(vni): \(reason)"
+    case .arpSource(let mac): "ARP source \(mac): \(reason)"
     case .acl(let name): "ACL '\(name)': \(reason)"
     case .aclBinding(let binding) where binding.vlan == 0: "ACL of port \(binding.port): \(reason)"
     case .aclBinding(let binding): "ACL of VLAN \(binding.vlan) of port \(binding.port): \(reason)"

@@ -72,7 +72,7 @@ private struct ControllerMerger {
     var found: [TunnelDestination] = []
     for destination in destinations where !own.underlay.addresses.contains(destination.address) {
       if let reason = own.underlay.reasonAgainst(destination) {
-        refuse(.vni(vni), "destination \(destination.address) is \(reason)")
+        refuse(.destination(vni), "destination \(destination.address) is \(reason)")
       } else {
         found.append(destination)
       }
@@ -97,8 +97,13 @@ private struct ControllerMerger {
 
   /// Answers to other VTEPs' routers go to them, whatever is seen of their addresses: static entries.
   mutating func addARPSources() {
-    let usable = wanted.arpSources.filter { _, vtep in
-      !own.underlay.addresses.contains(vtep) && own.underlay.reasonAgainst(TunnelDestination(vtep)) == nil
+    var usable: [MACAddress: IPAddress] = [:]
+    for (mac, vtep) in wanted.arpSources where !own.underlay.addresses.contains(vtep) {
+      if let reason = own.underlay.reasonAgainst(TunnelDestination(vtep)) {
+        refuse(.arpSource(mac), "its VTEP \(vtep) is \(reason)")
+      } else {
+        usable[mac] = vtep
+      }
     }
     guard !usable.isEmpty else { return }
     for vni in wanted.routedVNIs where merged.vnis[vni]?.logicalSwitch != nil { merged.vnis[vni]?.macs = usable }

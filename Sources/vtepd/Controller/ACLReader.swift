@@ -126,7 +126,10 @@ extension HardwareVTEP.ACLEntry {
       return
     }
     let whole = mask.map { "\(text)/\($0)" } ?? text
-    guard entry.set(key, whole) else { throw Unusable(text: "\(column) must be \(key.form), not '\(whole)'") }
+    let parts = whole.split(separator: "/", omittingEmptySubsequences: false).map { String($0).trimmed }
+    let isMAC = key == .sourceMAC || key == .destinationMAC
+    let spelled = isMAC ? parts.map { MACAddress(database: $0)?.description ?? $0 } : parts
+    guard entry.set(key, spelled.joined(separator: "/")) else { throw Unusable(text: "\(column) must be \(key.form), not '\(whole)'") }
   }
 
   private func number<Value: FixedWidthInteger>(_ column: String, _ value: Int64?, limit: Int64 = 255) throws(Unusable) -> Value? {

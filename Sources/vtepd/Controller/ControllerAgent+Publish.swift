@@ -65,6 +65,7 @@ extension ControllerAgent {
     } catch {
       entry.error = "\(error)"
       compared = nil
+      publisher.reportedFaults = [:]
       pauseEnd = now + Self.retrySeconds
     }
     entry.milliseconds = (now - start) * 1000
@@ -157,8 +158,10 @@ extension ControllerAgent {
     for conflict in report.conflicts {
       switch conflict.subject {
       case .vni(let vni): for port in mapping.ports(of: vni) { faults.ofPorts[port, default: []].insert(.invalidVLANMap) }
+      case .destination(let vni): for port in mapping.ports(of: vni) { faults.ofPorts[port, default: []].insert(.unspecified) }
       case .router(let name): faults.ofRouters[name, default: []].insert("unspecified_fault")
       case .routerACL(let name, _): faults.ofRouters[name, default: []].insert("invalid_ACL_binding")
+      case .arpSource: for name in mapping.layer.routers.keys { faults.ofRouters[name, default: []].insert("unspecified_fault") }
       case .acl(let name):
         guard let id = mapping.aclNames.first(where: { $0.value == name })?.key else { continue }
         faults.acls[id] = [conflict.isShortage ? "resource_shortage" : ACLReader.unspecified]

@@ -54,10 +54,10 @@ actor ControllerAgent {
     self.name = name
     self.log = log
     origin = clock.now
-    mapping = ControllerMapping(switchName: name)
+    identity = SwitchIdentity(stateDirectory: stateDirectory)
+    mapping = ControllerMapping(switchName: name, formerRow: identity.row)
     publisher = Publisher(adoptionEndSeconds: Publisher.adoptionSeconds)
     file = ControllerStateFile(stateDirectory: stateDirectory)
-    identity = SwitchIdentity(stateDirectory: stateDirectory)
     if let problem = identity.problem { log.warning("controller: \(problem)") }
   }
 

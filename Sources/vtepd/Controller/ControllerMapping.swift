@@ -16,6 +16,8 @@ struct ControllerMapping: Sendable {
 
   /// The name of our Physical_Switch.
   let switchName: String
+  /// Our Physical_Switch of another name, which counts until it is renamed.
+  let formerRow: RowID?
   /// The database's contents, except remote unicast addresses.
   private(set) var layer = ControllerLayer()
   /// Logical switches that are forwarded.
@@ -48,8 +50,9 @@ struct ControllerMapping: Sendable {
   /// Locators as last read.
   private var locators = LocatorReader()
 
-  init(switchName: String) {
+  init(switchName: String, formerRow: RowID? = nil) {
     self.switchName = switchName
+    self.formerRow = formerRow
   }
 
   /// The database has no forwarded networks and no remote addresses, like a newly created one.
@@ -69,7 +72,7 @@ struct ControllerMapping: Sendable {
   /// Requests that cannot be carried out.
   var faults: DatabaseFaults {
     var faults = layerFaults
-    for (place, ids) in rivals where conflict(ids) {
+    for (place, ids) in rivals where conflict(ids, vnis[place.logicalSwitch]) {
       let name = name(of: place.logicalSwitch)
       faults.report(
         network: place.logicalSwitch,
@@ -83,7 +86,8 @@ struct ControllerMapping: Sendable {
       if let logicalSwitch, replica?[HardwareVTEP.Table.logicalSwitch.rawValue, logicalSwitch] != nil {
         faults.report(network: logicalSwitch, "logical switch '\(name(of: logicalSwitch))': \(text)")
       } else {
-        faults.report(.unspecified, text)
+        // Of no network, so of no port; a fault of the switch would stop everybody's.
+        faults.messages.insert(text)
       }
     }
     if let sample = oddAddresses.min(by: { $0.key < $1.key }) {
@@ -103,16 +107,19 @@ struct ControllerMapping: Sendable {
     vnis.filter { $0.value == vni }.reduce(into: []) { $0.formUnion(boundPorts[$1.key] ?? []) }
   }
 
-  /// Whether rows for one address say different things: not if they only give it several IP addresses.
-  private func conflict(_ ids: Set<RowID>) -> Bool {
-    Set(ids.compactMap { replica?.one(HardwareVTEP.UcastMAC.self, in: .ucastMacsRemote, $0)?.locator }).count > 1
+  /// Whether rows for one address say different things: not if they only give it several IP addresses, or spell its VTEP's differently.
+  private func conflict(_ ids: Set<RowID>, _ vni: VNI?) -> Bool {
+    guard let replica else { return false }
+    let locators = Set(ids.compactMap { replica.one(HardwareVTEP.UcastMAC.self, in: .ucastMacsRemote, $0)?.locator })
+    guard locators.count > 1 else { return false }
+    return Set(locators.map { LocatorReader.read($0, replica, vni: vni) }).count > 1
   }
 
   // -- all at once -------------------------------------------------------------------------------------------------------
 
   /// Starts again from a snapshot. The edit contains everything.
   mutating func load(_ replica: Replica) -> ControllerEdit {
-    self = ControllerMapping(switchName: switchName)
+    self = ControllerMapping(switchName: switchName, formerRow: formerRow)
     self.replica = replica
     remap(replica)
     for (id, row) in replica.rows(HardwareVTEP.Table.ucastMacsRemote.rawValue) { _ = follow(id, row) }
@@ -189,7 +196,8 @@ struct ControllerMapping: Sendable {
 
   /// Reads logical switches, bindings and flood lists.
   private mutating func remap(_ replica: Replica) {
-    var reader = LayerReader(replica, switchName: switchName, locators: locators)
+    let former = formerRow.flatMap { replica.one(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch, $0) }
+    var reader = LayerReader(replica, replica.physicalSwitch(named: switchName) ?? former, locators: locators)
     reader.read()
     (layer, vnis, layerFaults, locators) = (reader.layer, reader.vnis, reader.faults, reader.locators)
     (withoutKey, ownKeys, keyless, keylessBindings) = (reader.withoutKey, reader.ownKeys, reader.keyless, reader.keylessBindings)

@@ -34,6 +34,12 @@ struct DatabaseFaults: Equatable, Sendable {
     messages.insert("logical router '\(router)': \(message)")
   }
 
+  /// What concerns every router here, and no other table has a column for.
+  mutating func report(allRouters message: String) {
+    for name in ofRouters.keys { ofRouters[name]?.insert("unspecified_fault") }
+    messages.insert(message)
+  }
+
   /// A contradiction within one logical switch.
   mutating func report(network: RowID, _ message: String) {
     networks.insert(network)

@@ -1,7 +1,8 @@
-// DatabaseText: MAC and IP addresses as they stand in the database, where they are unchecked text. What can only mean one thing is taken
-// for that; the rest is reported with its row. For `LayerReader`, `LocatorReader` and `ControllerMapping`.
+// DatabaseText: addresses, prefixes, numbers and truth values as they stand in the database, where they are unchecked text. What can only
+// mean one thing is taken for that; the rest is reported with its row. For `LayerReader`, `LocatorReader`, `ACLReader`, `ControllerMapping`.
 
 import Encap
+import VTEP
 
 extension MACAddress {
   /// Reads six groups of one or two hexadecimal digits with `:` or `-` between them, `aabb.ccdd.eeff`, or twelve digits; upper or lower case,
@@ -32,24 +33,50 @@ extension MACAddress {
 }
 
 extension IPAddress {
-  /// Reads all spellings of an IPv4 or IPv6 address, also with the length of its network's prefix behind it; blanks around it. A network
+  /// Reads all spellings of an IPv4 or IPv6 address, also with its network's prefix length or mask behind it; blanks around it. A network
   /// (`10.0.0.0/24`), which OpenStack's allowed address pairs may be, is no address.
   init?(database text: String) {
-    let parts = text.trimmed.split(separator: "/", omittingEmptySubsequences: false)
-    guard let first = parts.first, parts.count <= 2, let address = IPAddress(String(first)) else { return nil }
-    if parts.count == 2 {
-      guard let length = Int(parts[1]), (0...(address.isIPv4 ? 32 : 128)).contains(length),
-        address.hasBits(after: length + (address.isIPv4 ? 96 : 0))
-      else { return nil }
+    if let address = IPAddress(text.trimmed) {
+      self = address
+    } else {
+      guard let near = RouterAddress(database: text) else { return nil }
+      let isWhole = near.prefix.length == (near.address.isIPv4 ? 32 : 128)
+      guard isWhole || near.address != near.prefix.address else { return nil }
+      self = near.address
     }
-    self = address
   }
+}
 
-  /// Whether any bit after the first `count` is set, or there is none after them.
-  private func hasBits(after count: Int) -> Bool {
-    if count == 128 { return true }
-    return count >= 64 ? low << UInt64(count - 64) != 0 : high << UInt64(count) | low != 0
+extension RouterAddress {
+  /// Reads an address with the length or the IPv4 mask of its network's prefix behind it: `192.0.2.1/24`, `192.0.2.1/255.255.255.0`.
+  init?(database text: String) {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { String($0).trimmed }
+    guard parts.count == 2, let address = IPAddress(parts[0]) else { return nil }
+    if let mask = IPAddress(parts[1]) {
+      let hostBits = ~mask.ipv4
+      guard mask.isIPv4, address.isIPv4, hostBits & (hostBits &+ 1) == 0 else { return nil }
+      self.init(address, length: hostBits.leadingZeroBitCount)
+    } else {
+      self.init("\(address)/\(parts[1])")
+    }
   }
+}
+
+extension IPPrefix {
+  /// Reads a network; bits behind the prefix do not count. An address alone is that one host's.
+  init?(database text: String) {
+    if let near = RouterAddress(database: text) {
+      self = near.prefix
+    } else {
+      guard let host = IPAddress(text.trimmed) else { return nil }
+      self.init(address: host, length: host.isIPv4 ? 32 : 128)
+    }
+  }
+}
+
+extension Bool {
+  /// Reads `true` and `false`, upper or lower case.
+  init?(database text: String) { self.init(text.trimmed.lowercased()) }
 }
 
 extension String {

@@ -25,7 +25,7 @@ extension LayerReader {
     var router = RouterSettings(name: row.name)
     var lacksKey = false
     for (text, id) in row.switchBinding.sorted(by: { $0.key < $1.key }) {
-      guard let address = RouterAddress(text) else {
+      guard let address = RouterAddress(database: text) else {
         faults.report(router: row.name, "switch_binding: '\(text)' is not an address with a prefix length")
         continue
       }
@@ -41,7 +41,7 @@ extension LayerReader {
       if router.interfaces[vni]?.contains(address) != true { router.interfaces[vni, default: []].append(address) }
     }
     for (text, next) in row.staticRoutes.sorted(by: { $0.key < $1.key }) {
-      guard let prefix = IPPrefix(text), let next = IPAddress(next) else {
+      guard let prefix = IPPrefix(database: text), let next = IPAddress(database: next) else {
         faults.report(router: row.name, "static_routes: '\(text)' to '\(next)' is not a prefix and an address")
         continue
       }
@@ -59,7 +59,7 @@ extension LayerReader {
 
   /// Access lists of interfaces, which are named by one of their addresses, spelled somehow, with a prefix length or without.
   private mutating func readACLs(_ row: HardwareVTEP.LogicalRouter, _ router: inout RouterSettings) {
-    func address(_ text: String) -> IPAddress? { RouterAddress(text)?.address ?? IPAddress(text) }
+    func address(_ text: String) -> IPAddress? { RouterAddress(database: text)?.address ?? IPAddress(database: text) }
     for (text, id) in row.aclBinding.sorted(by: { $0.key < $1.key }) {
       let bound = address(text)
       guard let bound, let vni = router.interfaces.filter({ $0.value.contains { $0.address == bound } }).keys.min() else {
@@ -84,16 +84,23 @@ extension LayerReader {
     }
   }
 
-  /// The MAC addresses from which other VTEPs ask for neighbours of routers: answers go to their VTEPs, whatever else is seen.
+  /// The MAC addresses from which other VTEPs ask for neighbours of routers: answers go to their VTEPs, whatever else is seen. A row that
+  /// cannot be used is a fault of each router here: any of them may run on that VTEP, too.
   private mutating func readARPSources() {
     for row in replica.all(HardwareVTEP.ArpSource.self, in: .arpSourcesRemote).values.sorted(by: { $0.id < $1.id }) {
-      guard let mac = MACAddress(row.mac), mac.reasonAgainstStation == nil else {
-        faults.report(.unspecified, "Arp_Sources_Remote: '\(row.mac)' is not a station's MAC address")
+      guard let mac = MACAddress(database: row.mac), mac.reasonAgainstStation == nil else {
+        faults.report(allRouters: "Arp_Sources_Remote: '\(row.mac)' is not a station's MAC address")
         continue
       }
       switch locators.destination(row.locator, replica, vni: VNI(truncating: 0)) {
-      case .success(let destination): layer.arpSources[mac] = destination.address
-      case .failure(let reason): faults.report(.unspecified, "Arp_Sources_Remote: \(mac): \(reason.text)")
+      case .success(let destination):
+        if let other = layer.arpSources[mac], other != destination.address {
+          faults.report(
+            allRouters: "Arp_Sources_Remote: several rows for \(mac); using the one with the lowest UUID, which leads to \(other)")
+        } else {
+          layer.arpSources[mac] = destination.address
+        }
+      case .failure(let reason): faults.report(allRouters: "Arp_Sources_Remote: \(mac): \(reason.text)")
       }
     }
   }

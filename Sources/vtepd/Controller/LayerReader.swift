@@ -6,7 +6,7 @@ import VTEP
 
 struct LayerReader {
   let replica: Replica
-  private let switchName: String
+  private let own: HardwareVTEP.PhysicalSwitch?
   var layer = ControllerLayer()
   /// Logical switches that are forwarded.
   private(set) var vnis: [RowID: VNI] = [:]
@@ -27,14 +27,14 @@ struct LayerReader {
   /// Names of access control lists by their rows.
   private(set) var aclNames: [RowID: String] = [:]
 
-  init(_ replica: Replica, switchName: String, locators: LocatorReader) {
+  /// - Parameter own: our switch; nil: it is not in the database yet.
+  init(_ replica: Replica, _ own: HardwareVTEP.PhysicalSwitch?, locators: LocatorReader) {
     self.replica = replica
-    self.switchName = switchName
+    self.own = own
     self.locators = locators
   }
 
   mutating func read() {
-    let own = replica.physicalSwitch(named: switchName)
     ownAddresses = Set(own?.tunnelIPs.compactMap { IPAddress(database: $0) } ?? [])
     let bound = Set(own.map { replica.ports(of: $0).flatMap(\.vlanBindings.values) } ?? [])
     readSwitches(bound: bound)
@@ -69,7 +69,13 @@ struct LayerReader {
   mutating func add(_ row: HardwareVTEP.LogicalSwitch, _ vni: VNI) {
     vnis[row.id] = vni
     var settings = LogicalSwitchSettings(name: row.name)
-    if row.otherConfig["neighbor-suppression"] == "off" { settings.neighborSuppression = .off }
+    if let text = row.otherConfig["neighbor-suppression"] {
+      if let value = NeighborSuppression(rawValue: text.trimmed.lowercased()) {
+        settings.neighborSuppression = value
+      } else {
+        faults.messages.insert("logical switch '\(row.name)': other_config:neighbor-suppression '\(text)' is neither off nor known")
+      }
+    }
     settings.replication = row.replicationMode == .sourceNode ? .sourceNode : .serviceNode
     layer.switches[vni] = settings
   }

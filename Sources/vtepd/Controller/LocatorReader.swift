@@ -6,7 +6,7 @@ import VTEP
 
 struct LocatorReader: Sendable {
   /// Why a row cannot be used.
-  struct Useless: Error, Sendable {
+  struct Useless: Error, Hashable, Sendable {
     var text: String
   }
 
@@ -20,6 +20,11 @@ struct LocatorReader: Sendable {
     // A missing row may still arrive.
     if replica[HardwareVTEP.Table.locator.rawValue, id] != nil { known[id] = result }
     return result.map { $0.key == vni ? TunnelDestination($0.address) : $0 }
+  }
+
+  /// The same without keeping it.
+  static func read(_ id: RowID, _ replica: Replica, vni: VNI?) -> Result<TunnelDestination, Useless> {
+    read(id, replica).map { $0.key == vni ? TunnelDestination($0.address) : $0 }
   }
 
   private static func read(_ id: RowID, _ replica: Replica) -> Result<TunnelDestination, Useless> {

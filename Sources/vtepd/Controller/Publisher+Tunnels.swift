@@ -36,6 +36,10 @@ extension Publisher {
       if row.bfdConfigLocal.isEmpty { new.bfdConfigLocal = Self.localConfiguration }
       new.bfdStatus = Self.status(row, address, tunnels)
       plan.add(row.update(to: new, in: .tunnel))
+      // Our address has changed since the row was written.
+      if plan.formerLocatorIDs.contains(row.local), let local = plan.ownLocator(for: nil) {
+        plan.add(.update(table: HardwareVTEP.Table.tunnel.rawValue, where: [.row(id)], row: ["local": OVSDBDatum(local)]))
+      }
     }
     knownTunnels.formUnion(tunnels.remotes)
     let added = missing.isEmpty ? [] : insertTunnels(missing, &plan)
@@ -51,7 +55,7 @@ extension Publisher {
   /// Nobody uses the tunnel. One from before our start may be used soon, and one with parameters may be the controller's.
   private func isIdle(_ row: HardwareVTEP.Tunnel, _ address: IPAddress?, _ tunnels: SwitchState.Tunnels, now: Double) -> Bool {
     guard let address, !tunnels.remotes.contains(address) else { return false }
-    if row.bfdParams["enable"] == "true" { return false }
+    if row.wantsBFD { return false }
     return knownTunnels.contains(address) || now >= adoptionEndSeconds && row.bfdParams.isEmpty
   }
 
@@ -59,7 +63,7 @@ extension Publisher {
   private func insertTunnels(_ addresses: Set<IPAddress>, _ plan: inout Plan) -> [OVSDBAtom] {
     var locators: [IPAddress: RowID] = [:]
     for (id, row) in plan.replica.all(HardwareVTEP.Locator.self, in: .locator) {
-      guard let address = IPAddress(row.destinationIP), addresses.contains(address) else { continue }
+      guard let address = IPAddress(database: row.destinationIP), addresses.contains(address) else { continue }
       locators[address] = min(locators[address] ?? id, id)
     }
     var added: [OVSDBAtom] = []
@@ -75,7 +79,7 @@ extension Publisher {
   }
 
   private static func status(_ row: HardwareVTEP.Tunnel, _ address: IPAddress?, _ tunnels: SwitchState.Tunnels) -> [String: String] {
-    guard row.bfdParams["enable"] == "true" else { return [:] }
+    guard row.wantsBFD else { return [:] }
     // "false if the VTEP cannot support BFD or has insufficient resources".
     return address.flatMap { tunnels.status[$0] } ?? [
       "enabled": "false", "info": "nothing can be sent to this address (vtepctl show vteps)",

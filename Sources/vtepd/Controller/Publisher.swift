@@ -1,6 +1,6 @@
 // Publisher: compares this switch's state with the database and produces the operations that update the database. I/O-free. It
 // writes only differences, and only our part: our Physical_Switch and its ports, local addresses with our locator, and the status
-// columns of rows that concern us. Aspects: +Switch, +Addresses, +Tunnels, +Status.
+// columns of rows that concern us. Aspects: +Switch, +Addresses, +Tunnels, +Routers, +Faults, +Counters.
 
 import Encap
 import OVSDBClient
@@ -20,9 +20,8 @@ struct Publisher {
   /// Bindings whose counter row we have just inserted with our own counts.
   var newCounters: Set<ControllerLayer.Binding> = []
 
-  /// Rows in which we have reported a fault.
-  var reportedACLs: Set<RowID> = []
-  var reportedACLEntries: Set<RowID> = []
+  /// What we have reported in rows that others may report in, too; none: the row concerns us, and there is no fault.
+  var reportedFaults: [RowID: Set<String>] = [:]
 
   typealias Counters = [ControllerLayer.Binding: SwitchState.Traffic]
 
@@ -142,8 +141,8 @@ struct Publisher {
     publishAddresses(&plan, now: now)
     publishFloodSets(&plan)
     publishTunnels(&plan, now: now)
-    publishRouters(&plan)
-    publishACLFaults(&plan)
+    publishARPSource(state.arpSource, &plan)
+    publishFaults(&plan)
     if let counters { publishCounters(counters, &plan) }
     return plan.operations
   }

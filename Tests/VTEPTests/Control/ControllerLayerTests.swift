@@ -74,11 +74,16 @@ struct ControllerLayerTests {
 
   @Test("destinations: ourselves go without saying, impossible ones are told")
   func destinations() {
+    let group = IPAddress(ipv4: 0xe000_0001)
+    let (mac, odd) = (MACAddress(bits: 0x0200_0000_0007), MACAddress(bits: 0x0200_0000_0008))
     let (merged, conflicts) = state { state in
-      state.controller.switches[vni]?.flood = [TunnelDestination(own), peer, TunnelDestination(IPAddress(ipv4: 0xe000_0001))]
+      state.controller.switches[vni]?.flood = [TunnelDestination(own), peer, TunnelDestination(group)]
+      state.controller.arpSources = [MACAddress(bits: 0x0200_0000_0006): own, mac: peer.address, odd: group]
+      state.controller.routedVNIs = [vni]
     }.merged()
     #expect(merged.vnis[vni]?.logicalSwitch?.flood == [peer])
-    #expect(conflicts.map(\.subject) == [.vni(vni)])
+    #expect(merged.vnis[vni]?.macs == [mac: peer.address])
+    #expect(conflicts.map(\.subject) == [.destination(vni), .arpSource(odd)])
   }
 
   @Test("static addresses of two ports that come into one VNI by the controller's bindings")

@@ -304,6 +304,44 @@ struct PublisherTests {
     #expect(bench.database.replica.one(HardwareVTEP.LogicalRouter.self, in: .logicalRouter, made.inserted[0])?.faults == [])
   }
 
+  @Test("several switches report in one row: none removes another one's fault, and each one's goes with its cause")
+  func sharedFaults() throws {
+    var (bench, ls) = try bound()
+    let row = HardwareVTEP.LogicalRouter(name: "r0", switchBinding: ["192.0.2.0/24": ls])
+    let router = bench.database.transact([row.insertion(into: .logicalRouter)]).inserted[0]
+    bench.database.transact([.insert(table: "Physical_Switch", row: ["name": OVSDBDatum("hv2")], name: nil)])
+    /// Each switch publishes until it has nothing to write.
+    var publishers = ["hv1": bench.publisher, "hv2": Publisher(adoptionEndSeconds: 300)]
+    func settle(_ faults: [String: Set<String>?]) -> Set<String> {
+      for round in 0..<5 {
+        var isDone = true
+        for name in publishers.keys.sorted() {
+          var mapping = ControllerMapping(switchName: name)
+          _ = mapping.load(bench.database.replica)
+          var state = SwitchState(
+            name: name, description: "vtepd", tunnelAddress: IPAddress(ipv4: name == "hv1" ? 0xc000_0201 : 0xc000_0202))
+          if let found = faults[name] ?? nil { state.faults.ofRouters = ["r0": found] }
+          let operations = publishers[name]?.operations(state, mapping, now: 0) ?? []
+          bench.database.transact(operations)
+          isDone = isDone && operations.isEmpty
+        }
+        if isDone { break }
+        #expect(round < 4, "they overwrite each other")
+      }
+      return bench.database.replica.one(HardwareVTEP.LogicalRouter.self, in: .logicalRouter, router)?.faults ?? []
+    }
+    let fault: Set<String> = ["unspecified_fault"]
+    #expect(settle(["hv1": fault, "hv2": []]) == fault)
+    #expect(settle(["hv1": fault, "hv2": ["invalid_ACL_binding"]]) == ["unspecified_fault", "invalid_ACL_binding"])
+    #expect(settle(["hv1": [], "hv2": ["invalid_ACL_binding"]]) == ["invalid_ACL_binding"])
+    // It no longer concerns this one.
+    #expect(settle(["hv1": [], "hv2": nil]) == [])
+    // Of an earlier life, which nobody remembers.
+    #expect(settle(["hv1": [], "hv2": fault]) == fault)
+    publishers["hv2"] = Publisher(adoptionEndSeconds: 300)
+    #expect(settle(["hv1": [], "hv2": []]) == [])
+  }
+
   @Test("the MAC address from which we ask for neighbours of routers is published while there are routers, with our locator")
   func arpSource() throws {
     var (bench, _) = try bound()

@@ -18,8 +18,10 @@ struct TunnelTests {
     var publisher = Publisher(adoptionEndSeconds: 300)
     var mapping = ControllerMapping(switchName: "hv1")
 
+    var own = IPAddress(ipv4: 0xc000_0201)
+
     mutating func publish(_ tunnels: SwitchState.Tunnels, now: Double = 0) {
-      var state = SwitchState(name: "hv1", description: "vtepd", tunnelAddress: IPAddress(ipv4: 0xc000_0201))
+      var state = SwitchState(name: "hv1", description: "vtepd", tunnelAddress: own)
       state.tunnels = tunnels
       for round in 0..<3 {
         _ = mapping.load(database.replica)
@@ -55,6 +57,11 @@ struct TunnelTests {
     #expect(bench.database.replica.address(ofLocator: row.local) == own && bench.database.replica.address(ofLocator: row.remote) == remote)
     #expect(row.bfdConfigLocal == ["bfd_dst_mac": "00:23:20:00:00:01", "bfd_dst_ip": "169.254.1.0"])
     #expect(row.bfdParams.isEmpty && row.bfdStatus.isEmpty)
+    // Our address changes, and the other end's row stays.
+    bench.own = IPAddress(ipv4: 0xc000_020b)
+    bench.publish(.init(remotes: [remote]))
+    #expect(bench.rows.map(\.id) == [row.id] && bench.rows.map { bench.database.replica.address(ofLocator: $0.local) } == [bench.own])
+    #expect(bench.database.locator("192.0.2.1") == nil)
     bench.publish(.init())
     #expect(bench.rows.isEmpty)
   }
@@ -112,13 +119,53 @@ struct TunnelTests {
     (settings.destinationMAC, settings.destinationIP) = (MACAddress(bits: 0x0023_2000_0002), IPAddress(ipv4: 0xa9fe_0109))
     #expect(bench.mapping.layer.bfd == [remote: settings])
     bench.set([
-      "bfd_params": OVSDBDatum(["enable": "true", "min_rx": "0", "min_tx": "soon", "decay_min_rx": "5"]),
+      "bfd_params": OVSDBDatum(["enable": "true", "min_rx": "0", "min_tx": "soon", "decay_min_rx": "5", "cpath_down": "maybe"]),
       "bfd_config_remote": OVSDBDatum(["bfd_dst_mac": "x", "bfd_dst_ip": "::1"]),
     ])
     bench.publish(.init(remotes: [remote]))
     settings = BFDSettings()
     (settings.minRx, settings.minTx) = (1000, 100)
     #expect(bench.mapping.layer.bfd == [remote: settings])
-    #expect(bench.mapping.faults.messages.count == 5 && bench.mapping.faults.ofSwitch.isEmpty)
+    #expect(bench.mapping.faults.messages.count == 6 && bench.mapping.faults.ofSwitch.isEmpty)
+    bench.set(["bfd_params": OVSDBDatum(["enable": "please"])])
+    bench.publish(.init(remotes: [remote]))
+    #expect(bench.mapping.layer.bfd == [:] && bench.mapping.faults.messages.count == 1 && bench.rows.first?.bfdStatus == [:])
+  }
+
+  @Test("other spellings of values, and of the other end's address")
+  func spellings() throws {
+    var bench = try bench()
+    let address = IPAddress(high: 0x2001_0db8_0000_0000, low: 2)
+    let ls = bench.database.switches()[0].id
+    bench.database.add("02:00:00:00:00:02", ls, via: " 2001:DB8:0::2")
+    let tunnels = SwitchState.Tunnels(remotes: [address], status: [address: up])
+    bench.publish(tunnels)
+    let published = try #require(bench.rows.first)
+    #expect(bench.rows.count == 1 && bench.database.replica.address(ofLocator: published.remote) == address)
+    bench.set([
+      "bfd_params": OVSDBDatum(["enable": " TRUE", "min_rx": " 200 ", "forwarding_if_rx": "True", "cpath_down": "FALSE"]),
+      "bfd_config_remote": OVSDBDatum(["bfd_dst_mac": "00-23-20-00-00-0A", "bfd_dst_ip": "::ffff:169.254.1.9"]),
+    ])
+    bench.publish(tunnels)
+    var settings = BFDSettings()
+    (settings.minRx, settings.minTx, settings.forwardingIfRx) = (200, 100, true)
+    (settings.destinationMAC, settings.destinationIP) = (MACAddress(bits: 0x0023_2000_000a), IPAddress(ipv4: 0xa9fe_0109))
+    #expect(bench.mapping.layer.bfd == [address: settings] && bench.mapping.faults == DatabaseFaults())
+    #expect(bench.rows.first?.bfdStatus == up)
+    // A row of the controller's for the same VTEP.
+    bench.database.add("02:00:00:00:00:03", ls, via: "2001:db8::2")
+    let row = HardwareVTEP.Tunnel(
+      local: published.local, remote: try #require(bench.database.locator("2001:db8::2")), bfdParams: ["enable": "true"])
+    let own = try #require(bench.database.replica.physicalSwitch(named: "hv1")).id
+    bench.database.transact([
+      row.insertion(into: .tunnel, name: "t"),
+      .mutate(
+        table: "Physical_Switch", where: [.row(own)], mutations: [OVSDBMutation("tunnels", .insert, OVSDBDatum(set: [.named("t")]))]),
+    ])
+    bench.publish(tunnels)
+    #expect(bench.mapping.layer.bfd == [address: settings] && bench.rows.map(\.bfdStatus) == [up, up])
+    #expect(
+      bench.mapping.faults.messages == ["tunnel to 2001:db8::2: several rows with different parameters; using the one with the lowest UUID"]
+    )
   }
 }
