@@ -7,7 +7,7 @@
   let bytes = Array(input)
   try check(bytes)
   guard bytes.count >= 24 else { return }
-  try check(SavedState.sealed(Array("vtepd-st".utf8) + [1, 0, 0, 0] + bytes[12...]))
+  for version: UInt8 in 1...3 { try check(SavedState.sealed(Array("vtepd-st".utf8) + [version, 0, 0, 0] + bytes[12...])) }
 }
 
 private func check(_ bytes: [UInt8]) throws {

@@ -7,7 +7,7 @@ import Testing
 @Suite struct OptionNameTests {
   @Test(arguments: [
     ("src_mac is missing: no address is known there", "--src-mac is missing: no address is known there"),
-    ("port is missing: name the port, or the VTEP (from_vtep and vni)", "port is missing: name the port, or the VTEP (--from-vtep and vni)"),
+    ("name the port, or the VTEP (from_vtep and vni)", "name the port, or the VTEP (--from-vtep and vni)"),
     ("there is no port 'my_port'; from_vtep, x", "there is no port 'my_port'; --from-vtep, x"),
     ("it's from_vtep's business", "it's from_vtep's business"),
   ])

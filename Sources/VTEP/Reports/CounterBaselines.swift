@@ -91,7 +91,8 @@ struct CounterBaselines {
   }
 
   mutating func add(
-    domain index: DomainIndex, _ traffic: TrafficReport, flooded: UInt64, storms: [UInt64], drops: [UInt64], neighbors counts: NeighborCounts
+    domain index: DomainIndex, _ traffic: TrafficReport, flooded: UInt64, storms: [UInt64], drops: [UInt64],
+    neighbors counts: NeighborCounts
   ) {
     guard let before = domains[index] else { return }
     domains[index] = (before.traffic - traffic, before.flooded &- flooded, Self.difference(before.storms, storms))

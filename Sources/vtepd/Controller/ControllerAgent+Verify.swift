@@ -2,7 +2,6 @@
 // have published.
 
 import Encap
-
 import OVSDBClient
 import VTEP
 
@@ -43,7 +42,8 @@ extension ControllerAgent {
     func stations(_ addresses: [ControllerEdit.Address]) -> [MACKeyOfVNI: Station] {
       let known = addresses.filter { wanted.complete.contains($0.vni) && $0.destination != nil }
       return Dictionary(
-        known.map { (MACKeyOfVNI(vni: $0.vni, mac: $0.mac), Station(destination: $0.destination, addresses: $0.addresses)) }) { $1 }
+        known.map { (MACKeyOfVNI(vni: $0.vni, mac: $0.mac), Station(destination: $0.destination, addresses: $0.addresses)) }
+      ) { $1 }
     }
     let layer = (wanted.layer ?? actual.layer).discrepancies(actual.layer)
     return layer

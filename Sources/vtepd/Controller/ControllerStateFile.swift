@@ -90,7 +90,8 @@ struct ControllerStateFile: Sendable {
     let lines = text.unicodeScalars.split(separator: "\n").map { Substring($0) }
     guard lines.first ?? "" == title else { throw Unusable(description: "it was written by another version") }
     let end = lines[lines.count - 1].split(separator: " ", omittingEmptySubsequences: false)
-    guard lines.count >= 2, (2...3).contains(end.count), end[0] == "end", end[1] == "\(lines.count - 2)", text.unicodeScalars.last == "\n" else {
+    guard lines.count >= 2, (2...3).contains(end.count), end[0] == "end", end[1] == "\(lines.count - 2)", text.unicodeScalars.last == "\n"
+    else {
       throw Unusable(description: "it is cut off")
     }
     // Earlier versions wrote none.

@@ -16,7 +16,8 @@ struct SwitchIdentity: Sendable {
     guard let data = FileManager.default.contents(atPath: path) else { return }
     row = String(validating: data, as: UTF8.self).flatMap { RowID($0.filter { !$0.isWhitespace }) }
     guard row == nil else { return }
-    problem = "\(path) cannot be used: it is no UUID; \(UnusableFile.setAside(path)); a switch of another name in the database counts as foreign"
+    let aside = UnusableFile.setAside(path)
+    problem = "\(path) cannot be used: it is no UUID; \(aside); a switch of another name in the database counts as foreign"
   }
 
   /// Remembers our row.

@@ -113,7 +113,8 @@ enum MetricFamily: String, CaseIterable, Sendable {
     switch self {
     case .build: .info
     case .portReceivePackets, .portReceiveBytes, .portTransmitPackets, .portTransmitBytes, .vniReceivePackets, .vniReceiveBytes,
-      .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniNeighborPasses, .vniLearnRefusals, .routerReceivePackets,
+      .vniTransmitPackets, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniNeighborPasses, .vniLearnRefusals,
+      .routerReceivePackets,
       .routerReceiveBytes, .routerTransmitPackets, .routerTransmitBytes, .aclPermits, .aclDenies, .vtepReceivePackets, .vtepReceiveBytes,
       .vtepTransmitPackets, .vtepTransmitBytes, .bfdFlaps, .drops, .dropsByReason, .macInserts, .macMoves, .macEvictions, .learnEventsLost,
       .workerPackets, .workerBursts, .workerBusy, .workerCycles, .underlayReceivePackets, .underlayReceiveBytes,
@@ -175,10 +176,12 @@ enum MetricFamily: String, CaseIterable, Sendable {
     case .neighborsContested: "Those of them that several stations claim, or sources disagree about: requests for them are flooded."
     case .routerReceivePackets: "Packets that VNIs sent to the router. \(Self.restByVNIs("routers", "router"))"
     case .routerReceiveBytes: "Bytes of their frames. \(Self.restByVNIs("routers", "router"))"
-    case .routerTransmitPackets: "Packets that the router sent into VNIs: forwarded, answered, ICMP errors. \(Self.restByVNIs("routers", "router"))"
+    case .routerTransmitPackets:
+      "Packets that the router sent into VNIs: forwarded, answers, ICMP errors. \(Self.restByVNIs("routers", "router"))"
     case .routerTransmitBytes: "Bytes of their frames. \(Self.restByVNIs("routers", "router"))"
     case .routerUnresolved: "Next hops of routers that packets wait for now, summed over workers."
-    case .aclPermits: "Frames that the access control list let pass, those included that no entry matched. \(Self.restByVNIs("lists", "acl"))"
+    case .aclPermits:
+      "Frames that the access control list let pass, those included that no entry matched. \(Self.restByVNIs("lists", "acl"))"
     case .aclDenies: "Frames that the access control list denied. \(Self.restByVNIs("lists", "acl"))"
     case .vniNeighborAnswers: "Requests for neighbours answered here. \(Self.rest("VNIs", "vni"))"
     case .vniLearnRefusals: "Addresses not learned because of the mac-limit. \(Self.rest("VNIs", "vni"))"

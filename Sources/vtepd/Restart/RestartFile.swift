@@ -33,7 +33,8 @@ struct RestartFile: Sendable {
   }
 
   private func setAside(_ reason: String) {
-    log.warning("\(path) cannot be used: \(reason); \(UnusableFile.setAside(path)); starting without learned addresses, counters begin at 0")
+    let aside = UnusableFile.setAside(path)
+    log.warning("\(path) cannot be used: \(reason); \(aside); starting without learned addresses, counters begin at 0")
   }
 
   /// - Throws: why it was not written; the old one is as it was.

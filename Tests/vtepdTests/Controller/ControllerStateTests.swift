@@ -79,7 +79,8 @@ struct ControllerStateTests {
     for (offset, byte) in text.utf8.enumerated() {
       var bytes = Array(text.utf8)
       bytes[offset] = byte ^ 1
-      #expect(throws: ControllerStateFile.Unusable.self, "octet \(offset)") { try ControllerStateFile.edit(String(decoding: bytes, as: UTF8.self)) }
+      let changed = String(decoding: bytes, as: UTF8.self)
+      #expect(throws: ControllerStateFile.Unusable.self, "octet \(offset)") { try ControllerStateFile.edit(changed) }
     }
     // Earlier releases wrote no checksum.
     let (head, end) = (text.split(separator: "\n").dropLast(), text.split(separator: "\n").last?.split(separator: " ") ?? [])
