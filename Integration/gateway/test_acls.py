@@ -98,6 +98,15 @@ def test_lists_of_the_file_and_at_run_time(lab):
     stages = [stage["facts"] for stage in trace["stages"] if stage["stage"] == "acl"]
     assert [(stage["acl"], stage["sequence"], stage["action"]) for stage in stages] == [("clients", 30, "permit"), ("dns", 10, "deny")]
     assert trace["outcome"] == "dropped" and trace["drops"][0]["reason"] == "acl-denied-egress"
+    # A list that denies everything: trace ends there, and explain names the entry.
+    daemon.ctl("acl", "add", "all", "--direction", "ingress", "--action", "deny")
+    daemon.ctl("acl", "bind", "all", "--port", "vm9")
+    text = daemon.table("trace", "--port", "vm9", "--src-mac", vm9.mac, "--dst-mac", vm1.mac)
+    assert "ingress ACL all, entry 10: deny everything" in text and "\nchecks" not in text, text
+    rows = daemon.ctl("explain", vm1.mac, "--vni", VNI, "--from-port", "vm9")["outcomes"]
+    assert [row["text"] for row in rows] == ["acl-denied-ingress: ingress ACL all, entry 10: deny everything"]
+    daemon.ctl("acl", "bind", "dns", "--port", "vm9")
+    daemon.ctl("acl", "delete", "all")
     with pytest.raises(Refused, match="is bound to: vm9"):
         daemon.ctl("acl", "delete", "dns")
     daemon.ctl("acl", "unbind", "--port", "vm9")

@@ -85,7 +85,9 @@ extension MACExplanation.Outcome {
       action = .route
       text = "to router \(router): it routes packets, and answers ARP, ND and pings; trace with --ipv4 or --ipv6 shows where one goes"
     } else if action == .drop, let drop = report.drops.first {
-      text = "\(drop.reason.name): \(drop.reason.description)"
+      let isDenied = [.aclDeniedIngress, .aclDeniedEgress].contains(drop.reason)
+      let list = isDenied ? report.stages.last { $0.name == .acl } : nil
+      text = "\(drop.reason.name): \(list?.text ?? drop.reason.description)"
     }
     if action == .tunnel || action == .hold, let hop = stage(.nextHop) { text += ", next hop \(hop.text)" }
     if stage(.bind)?.facts["port_up"] == .flag(false) { text += "; the port is down: nothing comes from it now" }

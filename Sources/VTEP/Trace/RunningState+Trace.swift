@@ -134,7 +134,8 @@ private struct TraceWriter {
         .bind, "port \(port), \(binding): \(vniText)\(tag)\(priority)\(down)", bindFacts(port: port, vlan: vlan == 0 ? nil : vlan, vni: vni)
       )
       writeACLs(.ingress)
-      writeChecks(port)
+      // The limits come after the lists.
+      if run.end != .checks || !run.drops.contains(where: { $0.reason == .aclDeniedIngress }) { writeChecks(port) }
       if run.end == .checks { return }
     }
     writeSource(bound)
