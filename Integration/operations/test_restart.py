@@ -80,7 +80,7 @@ def test_planned_restart(lab):
     site = RestartSite(
         lab, ports=({"acl": "web"}, {}, {"bpdu-guard": True}),
         vni={"neighbor-suppression": "known", "macs": [{"mac": OTHER, "vtep": "192.0.2.2", "ip": ["10.9.9.9"]}]},
-        acls=[{"name": "web", "entries": [{"sequence": 10, "direction": "ingress", "action": "deny", "ether-type": "0x88b6"}]}],
+        acls=[{"name": "web", "entries": [{"sequence": 10, "direction": "ingress", "action": "deny", "ethertype": "0x88b6"}]}],
         routers=[{"name": "r1", "interfaces": [{"vni": VNI, "addresses": ["10.9.9.1/24"]}]}])
     daemon = site.daemon
     daemon.config["underlay"]["bfd"] = True
@@ -196,7 +196,7 @@ def test_files_that_cannot_be_used(lab):
 
     for contents, reason in (
         (b"", "it is cut off"), (good[:20], "it is cut off"), (good[:-1], "it is cut off"), (good[: len(good) // 2], "it is cut off"),
-        (flipped(3), "no state that vtepd has saved"), (flipped(8), "version"), (flipped(14), "checksum"),
+        (flipped(3), "no state that vtepd has saved"), (flipped(9), "version"), (flipped(14), "checksum"),
         (flipped(len(good) // 2), "checksum"), (good + b"\x00", "checksum"), (os.urandom(4096), "no state that vtepd has saved"),
     ):
         path.write_bytes(contents)
