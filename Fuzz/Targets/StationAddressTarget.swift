@@ -8,7 +8,7 @@ import MACTable
 @testable import VTEPTests
 
 @Sendable func fuzzStationAddress(_ input: UnsafeMutableRawBufferPointer) throws {
-  guard let address = StationAddress.claimed(by: UnsafeRawBufferPointer(input).bytes) else { return }
+  guard let address = NeighborMessage(UnsafeRawBufferPointer(input).bytes)?.stationAddress else { return }
   let frame = Array(input)
   try require(
     !address.isUnspecified && !address.isMulticast && !address.isLoopback && !address.isLinkLocal && !address.isLimitedBroadcast,
@@ -18,9 +18,9 @@ import MACTable
     try require(Array(frame[28..<32]) == address.bytes, "\(address) is not the sender's in ARP")
     try require(frame[22..<28] == frame[6..<12], "ARP for another station than the frame's source")
   case 0x86dd:
-    try require(frame[54] == 135 || frame[54] == 136, "\(address) claimed in ICMPv6 type \(frame[54])")
+    try require((133...136).contains(frame[54]), "\(address) claimed in ICMPv6 type \(frame[54])")
     try require(frame[21] == 255, "from beyond a router")
-    let offset = frame[54] == 135 ? 22 : 62
+    let offset = frame[54] == 136 ? 62 : 22
     try require(IPAddress(bytes: Array(frame[offset..<offset + 16])) == address, "\(address) is not the one in ND")
   default: throw Finding(description: "claimed in EtherType \(frame.big16(at: 12))")
   }
@@ -32,21 +32,21 @@ import MACTable
 
 /// A question that is answered in its owner's place.
 @Sendable func fuzzNeighborRequest(_ input: UnsafeMutableRawBufferPointer) throws {
-  guard let request = NeighborRequest(parsing: UnsafeRawBufferPointer(input).bytes) else { return }
+  guard let request = NeighborMessage(UnsafeRawBufferPointer(input).bytes), request.isForAnybody else { return }
   let frame = Array(input)
   try require(request.sender != request.target && !request.sender.isUnspecified, "an announcement or a probe")
-  try require(request.target.isIPv4 || !request.target.isLinkLocal, "a router's address")
-  try require(request.senderMAC.octets == Array(frame[6..<12]) && !request.senderMAC.isMulticast, "not the frame's source")
+  try require(request.source.octets == Array(frame[6..<12]) && !request.source.isMulticast, "not the frame's source")
   // What its owner would say: a claim of the address, for the one who asked.
   let owner = MACAddress(bits: 0x0200_0000_0001)
   var answer = [UInt8](repeating: 0xaa, count: request.answerByteCount)
   var span = answer.mutableSpan
   var bytes = span.mutableBytes
-  request.writeAnswer(from: owner, into: &bytes)
-  try require(Array(answer[0..<6]) == request.senderMAC.octets && Array(answer[6..<12]) == owner.octets, "addresses of the answer")
-  let claimed = StationAddress.claimed(by: answer.span.bytes)
-  try require(claimed == nil || claimed == request.target, "it claims \(claimed.map(\.description) ?? "nothing")")
-  try require(NeighborRequest(parsing: answer.span.bytes) == nil, "the answer asks")
+  request.writeAnswer(into: &bytes, inPlaceOf: owner, isRouter: true)
+  try require(Array(answer[0..<6]) == request.source.octets && Array(answer[6..<12]) == owner.octets, "addresses of the answer")
+  let answered = NeighborMessage(answer.span.bytes)
+  let role: NeighborRole = request.target.isIPv4 ? .unknown : .router
+  try require(answered?.claim == nil || answered?.claim == NeighborClaim(address: request.target, mac: owner, role: role), "what it claims")
+  try require(answered != nil && answered?.asker == nil, "the answer asks")
   if !request.target.isIPv4 {
     let message = Array(answer[22..<54]) + [0, 0, 0, 32, 0, 0, 0, 58] + Array(answer[54...])
     try require(InternetChecksum.fold(InternetChecksum.partialSum(message.span.bytes)) == 0xffff, "checksum")

@@ -65,6 +65,29 @@ def test_known_addresses_are_answered_here(lab):
     assert answer["outcome"] == "answered" and stages["neighbor"]["facts"]["mac"] == vm2.mac
     answer = daemon.ctl("trace", "--port", "vm1", "--src-mac", vm1.mac, "--arp", f"{vm1.ipv4},{vm1.ipv4}")
     assert answer["outcome"] == "sent" and "neighbor" not in {stage["stage"] for stage in answer["stages"]}
+    # A link-local address is answered for once its station has told whether it is a router: here vm2's kernel, as its interface comes up.
+    link_local = re.search(r"inet6 (fe80\S+)/", vm2.namespace.ip("address show dev eth0 scope link"))[1]
+    for is_router in (True, False):
+        vm2.namespace.sysctl("net.ipv6.conf.all.forwarding", int(is_router))
+        vm2.namespace.sysctl("net.ipv6.conf.eth0.ndisc_notify", 1)
+        vm2.namespace.ip("link set eth0 down")
+        vm2.namespace.ip("link set eth0 up")
+        wait_until(lambda: any(row["address"] == link_local and row["router"] is is_router for row in daemon.ctl("show", "neighbors")),
+                   lambda: f"{link_local}: {daemon.ctl('show', 'neighbors')}")
+        wire = Capture(site.kernels[0].namespace, "u0", "udp port 4789", inbound=True)
+        vm1.forget_neighbors()
+        assert vm1.ping(f"{link_local}%eth0")
+        entry = vm1.namespace.run("ip", "neigh", "show", "to", link_local).stdout
+        assert vm2.mac in entry and ("router" in entry) is is_router, entry
+        assert link_local not in requests(wire)
+    # Addresses given by command, and taken away again.
+    daemon.ctl("mac", "add", "--vni", VNI, "--mac", "02:00:00:00:00:64", "--vtep", "192.0.2.2", "--ip", "10.0.0.100", "--ip", "fd00::64")
+    for address in ("10.0.0.100", "fd00::64"):
+        assert asks(vm1, address) == "02:00:00:00:00:64"
+    daemon.ctl("config", "save")
+    assert "10.0.0.100" in daemon.config_path.read_text()
+    daemon.ctl("mac", "delete", "--vni", VNI, "--mac", "02:00:00:00:00:64")
+    assert not {"10.0.0.100", "fd00::64"} & set(known())
     # vm2 gets another MAC address, and asks with it: its address is contested, and whoever asks reaches it.
     vm2.namespace.ip("link set eth0 down")
     vm2.namespace.ip("link set eth0 address 02:00:00:00:00:42")

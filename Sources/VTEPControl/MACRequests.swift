@@ -1,6 +1,6 @@
 // MACRequests: `vtepctl mac add|delete|flush`, changes of the forwarding database by hand.
 
-/// Adds a static entry, or replaces the one with the same VNI and MAC address.
+/// Adds a static entry, or IP addresses to the one that is there.
 public struct AddMAC: ControlRequest {
   public typealias Answer = ChangeAnswer
   public static let method = "mac.add"
@@ -15,16 +15,21 @@ public struct AddMAC: ControlRequest {
   public var port: String?
   /// VLAN tag on the port; nil: untagged.
   public var vlan: UInt16?
+  /// IP addresses of the station, for neighbour suppression; nil: none.
+  public var ip: [String]?
 
-  public init(vni: UInt32, mac: String, vtep: String? = nil, port: String? = nil, vlan: UInt16? = nil) {
+  public init(
+    vni: UInt32, mac: String, vtep: String? = nil, port: String? = nil, vlan: UInt16? = nil, ip: [String]? = nil
+  ) {
     self.vni = vni
     self.mac = mac
     self.vtep = vtep
     self.port = port
     self.vlan = vlan
+    self.ip = ip
   }
 
-  enum CodingKeys: CodingKey, CaseIterable { case vni, mac, vtep, port, vlan }
+  enum CodingKeys: CodingKey, CaseIterable { case vni, mac, vtep, port, vlan, ip }
 }
 
 /// Deletes an entry, static or learned.

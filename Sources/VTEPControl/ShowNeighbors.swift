@@ -36,24 +36,29 @@ public struct NeighborRow: Codable, Equatable, Sendable {
   public var address: String
   /// Lower-case, colon-separated.
   public var mac: String
-  /// `contested`: its sources differ, or it was seen with two MAC addresses in the last five minutes.
+  /// `contested`: its sources differ, or it was seen with two MAC addresses in the last three minutes.
   public var state: State
   /// `file`, `controller`, `router`, `local` (ARP or ND at a port), `overlay` (the same, from another VTEP).
   public var sources: [String]
   /// Seconds since a station claimed it in ARP or ND; nil: none has.
   @Nullable public var ageSeconds: UInt32?
+  /// Whether its station is a router, as that has told in ND; nil: it has not.
+  @Nullable public var router: Bool?
 
-  public init(vni: UInt32, address: String, mac: String, state: State, sources: [String], ageSeconds: UInt32? = nil) {
+  public init(
+    vni: UInt32, address: String, mac: String, state: State, sources: [String], ageSeconds: UInt32? = nil, router: Bool? = nil
+  ) {
     self.vni = vni
     self.address = address
     self.mac = mac
     self.state = state
     self.sources = sources
     self.ageSeconds = ageSeconds
+    self.router = router
   }
 
   enum CodingKeys: String, CodingKey {
-    case vni, address, mac, state, sources
+    case vni, address, mac, state, sources, router
     case ageSeconds = "age_s"
   }
 }

@@ -16,6 +16,7 @@ struct MACCommand: CommandGroup {
     @Option(help: "Address of the remote VTEP.") var vtep: String?
     @Option(help: "Name of the local port.") var port: String?
     @Option(help: "VLAN of the address on the port.") var vlan: UInt16?
+    @Option(help: "IP address of the station, for neighbor-suppression; may be given several times.") var ip: [String] = []
     @ParentCommand var root: VTEPCtl
     @OptionGroup var options: CommandOptions
 
@@ -25,7 +26,7 @@ struct MACCommand: CommandGroup {
     }
 
     func run(_ session: Session) throws {
-      try session.change(AddMAC(vni: vni, mac: mac, vtep: vtep, port: port, vlan: vlan))
+      try session.change(AddMAC(vni: vni, mac: mac, vtep: vtep, port: port, vlan: vlan, ip: ip.isEmpty ? nil : ip))
     }
   }
 

@@ -29,6 +29,7 @@ extension NeighborRow {
       Column("MAC") { $0.mac },
       Column("STATE") { $0.state.rawValue },
       Column("SOURCES") { $0.sources.listed },
+      Column("ROUTER") { $0.router.map { $0 ? "yes" : "no" } ?? "-" },
       Column(number: "AGE") { $0.ageSeconds.orDash },
     ]
   }

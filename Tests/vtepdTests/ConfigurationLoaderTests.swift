@@ -86,7 +86,7 @@ import VTEPControl
     ]
     second.neighbors = [
       try ip("10.0.0.21"): try mac("02:00:00:00:00:21"), try ip("2001:db8:1::21"): try mac("02:00:00:00:00:21"),
-      try ip("10.0.0.22"): try mac("02:00:00:00:00:22"),
+      try ip("10.0.0.22"): try mac("02:00:00:00:00:22"), try ip("10.0.0.23"): try mac("02:00:00:00:00:23"),
     ]
     let third = VNISettings(vni: try vni(5003), flood: .none)
     let fourth = VNISettings(vni: try vni(5004), flood: .multicast(group: try ip("ff05::1:2")))

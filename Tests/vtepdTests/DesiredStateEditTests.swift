@@ -204,6 +204,29 @@ import VTEPControl
     expectRefusal(AddMAC(vni: 9, mac: "02:00:00:00:00:55", vtep: "192.0.2.7"), .notFound, "no VNI 9")
   }
 
+  @Test func ipAddressesOfStaticAddresses() throws {
+    let mac = try #require(MACAddress("02:00:00:00:00:55"))
+    let (first, second) = (try #require(IPAddress("10.0.0.5")), try #require(IPAddress("fd00::5")))
+    let station = "02:00:00:00:00:55"
+    var known = try state.applying(AddMAC(vni: 5001, mac: station, vtep: "192.0.2.7", ip: ["10.0.0.5"]))
+    let before = state.vnis[vni5001]?.neighbors ?? [:]
+    #expect(known.vnis[vni5001]?.neighbors == before.merging([first: mac]) { $1 })
+    // More of them; and of a port's station.
+    known = try known.applying(AddMAC(vni: 5001, mac: station, vtep: "192.0.2.7", ip: ["fd00::5", "10.0.0.5"]))
+    #expect(known.vnis[vni5001]?.neighbors == before.merging([first: mac, second: mac]) { $1 })
+    var local = try state.applying(AddMAC(vni: 5001, mac: station, port: "vm1", ip: ["fd00::5"]))
+    #expect(local.vnis[vni5001]?.neighbors == before.merging([second: mac]) { $1 } && local.ports["vm1"]?.macs.last == mac)
+    let wasThere = known.removeStaticMAC(mac, vni: vni5001) && local.removeStaticMAC(mac, vni: vni5001)
+    #expect(wasThere && known == state && local == state)
+    let error = #expect(throws: ControlError.self) {
+      try state.applying(AddMAC(vni: 5001, mac: station, vtep: "192.0.2.7", ip: ["10.0.0.5"]))
+        .applying(AddMAC(vni: 5001, mac: "02:00:00:00:00:56", vtep: "192.0.2.7", ip: ["10.0.0.5"]))
+    }
+    #expect(error?.code == .refused && error?.description.contains("mac delete --vni 5001 --mac \(station)") == true)
+    expectRefusal(AddMAC(vni: 5001, mac: station, vtep: "192.0.2.7", ip: ["10.0.0"]), .invalidParameters, "ip '10.0.0'")
+    expectRefusal(AddMAC(vni: 5001, mac: station, vtep: "192.0.2.7", ip: ["224.0.0.1"]), .refused, "ip 224.0.0.1")
+  }
+
   @Test func staticAddressesOfTaggedBindings() throws {
     let mac = try #require(MACAddress("02:00:00:00:00:55"))
     let tagged = try state.applying(AddPort(name: "trunk", kind: "tap", device: "t9", vlans: [7: 5001]))

@@ -311,6 +311,13 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
       "static mac incomplete", underlay + "vnis:\n  - vni: 7\n    flood: none\n    macs:\n      - »{ mac: \"02:00:00:00:00:21\" }\n",
       "static mac: key 'vtep' is missing"),
     WrongConfiguration(
+      "static mac without a place or an address",
+      underlay + "vnis:\n  - vni: 7\n    flood: none\n    macs:\n      - »{ mac: \"02:00:00:00:00:21\", ip: [] }\n",
+      "static mac: key 'vtep' is missing"),
+    WrongConfiguration(
+      "address of a multicast mac", underlay + "vnis:\n  - {vni: 7, flood: none, macs: [{mac: »\"01:00:5e:00:00:01\", ip: 10.0.0.1}]}\n",
+      "multicast address"),
+    WrongConfiguration(
       "static mac is no mac", underlay + "vnis:\n  - {vni: 7, flood: none, macs: [{mac: »\"02:00:00:00:21\", vtep: 192.0.2.2}]}\n",
       "mac must be a MAC address"),
     WrongConfiguration(

@@ -54,7 +54,7 @@ public struct BFDFrame: Equatable, Sendable {
       bytes.storeBig16(UInt16(Self.hopLimit) << 8 | UInt16(Self.protocolUDP), at: 22)
       bytes.storeBig32(source.ipv4, at: 26)
       bytes.storeBig32(destination.ipv4, at: 30)
-      bytes.storeBig16(InternetChecksum.complement(Self.sum(bytes, 14..<34)), at: 24)
+      bytes.storeBig16(InternetChecksum.complement(InternetChecksum.partialSum(bytes.bytes.extracting(14..<34))), at: 24)
     } else {
       bytes.storeBig32(0x6000_0000 | UInt32(Self.trafficClass) << 20, at: 14)
       bytes.storeBig16(UInt16(Self.udpByteCount), at: 18)
@@ -68,15 +68,16 @@ public struct BFDFrame: Equatable, Sendable {
     bytes.storeBig16(Self.udpPort, at: udp + 2)
     bytes.storeBig16(UInt16(Self.udpByteCount), at: udp + 4)
     packet.write(into: &bytes, at: udp + 8)
-    let pseudo =
-      InternetChecksum.partialSum(source) &+ InternetChecksum.partialSum(destination) &+ UInt32(Self.protocolUDP)
-      &+ UInt32(Self.udpByteCount)
-    let sum = Self.sum(bytes, udp..<(udp + Self.udpByteCount)) &+ UInt32(InternetChecksum.fold(pseudo))
+    let sum =
+      InternetChecksum.partialSum(bytes.bytes.extracting(udp..<(udp + Self.udpByteCount)))
+      &+ UInt32(Self.pseudoHeaderSum(source, destination, udpByteCount: Self.udpByteCount))
     bytes.storeBig16(InternetChecksum.complementUDP(sum), at: udp + 6)
   }
 
-  private static func sum(_ bytes: borrowing MutableRawSpan, _ range: Range<Int>) -> UInt32 {
-    InternetChecksum.partialSum(bytes.bytes.extracting(range))
+  /// The sum of the pseudo-header (RFC 768, RFC 8200 section 8.1), folded.
+  private static func pseudoHeaderSum(_ source: IPAddress, _ destination: IPAddress, udpByteCount: Int) -> UInt16 {
+    InternetChecksum.fold(
+      InternetChecksum.partialSum(source) &+ InternetChecksum.partialSum(destination) &+ UInt32(protocolUDP) &+ UInt32(udpByteCount))
   }
 
   /// Why a frame to one of BFD's addresses is none of BFD's.
@@ -126,14 +127,11 @@ public struct BFDFrame: Equatable, Sendable {
     guard hopLimit == Self.hopLimit else { throw .hopLimit }
     let field = bytes.big16(udp + 6)
     if field != 0 {
-      let pseudo =
-        InternetChecksum.partialSum(source) &+ InternetChecksum.partialSum(destination) &+ UInt32(Self.protocolUDP)
-        &+ UInt32(udpByteCount)
-      let sum =
-        InternetChecksum.partialSum(bytes.extracting(udp..<(udp + udpByteCount))) &+ UInt32(InternetChecksum.fold(pseudo))
+      let pseudo = Self.pseudoHeaderSum(source, destination, udpByteCount: udpByteCount)
+      let sum = InternetChecksum.partialSum(bytes.extracting(udp..<(udp + udpByteCount))) &+ UInt32(pseudo)
       // A kernel beside us leaves it to the network card, with the pseudo-header's sum in its place: what has no wire to pass is not changed
       // there either.
-      guard InternetChecksum.complement(sum) == 0 || field == InternetChecksum.fold(pseudo) else { throw .checksum }
+      guard InternetChecksum.complement(sum) == 0 || field == pseudo else { throw .checksum }
     }
     do throws(BFDPacket.Fault) {
       packet = try BFDPacket(parsing: bytes, at: udp + 8, byteCount: udpByteCount - 8)

@@ -15,6 +15,8 @@ struct LearnEvent {
   var station = IPAddress(high: 0, low: 0)
   /// Not empty: only a claim of `station` in ARP or ND, for the neighbour table.
   var claim: NeighborSources = []
+  /// With a claim: what the station tells of itself.
+  var role = NeighborRole.unknown
 
   init(key: MACKey, location: MACLocation? = nil, vtep: IPAddress, station: IPAddress = IPAddress(high: 0, low: 0)) {
     self.key = key
@@ -26,9 +28,10 @@ struct LearnEvent {
   /// A station claims an address.
   ///
   /// - Parameter source: `local` or `overlay`.
-  init(key: MACKey, claiming address: IPAddress, by source: NeighborSources) {
-    self.init(key: key, vtep: IPAddress(high: 0, low: 0), station: address)
-    claim = source
+  init(_ claim: NeighborClaim, domain: DomainIndex, by source: NeighborSources) {
+    self.init(key: MACKey(domain: domain, mac: claim.mac), vtep: IPAddress(high: 0, low: 0), station: claim.address)
+    self.claim = source
+    role = claim.role
   }
 }
 

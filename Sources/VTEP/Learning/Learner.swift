@@ -131,7 +131,7 @@ final class Learner: Sendable {
   private func handle(_ event: LearnEvent, in table: MACTable, now: UInt32) {
     if !event.claim.isEmpty {
       let key = InnerNeighborKey(domain: event.key.domain, address: event.station)
-      neighbors?.observe(key, mac: event.key.mac, by: event.claim, nowSeconds: now)
+      neighbors?.observe(key, mac: event.key.mac, by: event.claim, role: event.role, nowSeconds: now)
     } else if let location = event.location {
       learn(event.key, at: location, in: table, now: now)
       if !event.station.isUnspecified { stations.withLock { $0.record(event.station, of: event.key, nowSeconds: now) } }

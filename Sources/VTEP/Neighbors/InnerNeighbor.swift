@@ -36,23 +36,36 @@ struct InnerNeighbor: Equatable, Sendable {
   var sources: NeighborSources
   /// Sources differ, or the address was seen with another MAC address lately: nobody should answer in its place.
   var isContested: Bool
+  /// Contested by the operator, the controller or routers among themselves; no station has a part in it.
+  var isAmbiguous = false
+  /// What its station is, as far as that itself has told.
+  var role = NeighborRole.unknown
   /// For `NeighborReader.touch`.
   fileprivate(set) var node: UInt32
 
-  init(mac: MACAddress, sources: NeighborSources, isContested: Bool, node: UInt32 = NeighborReader.end) {
+  init(
+    mac: MACAddress, sources: NeighborSources, isContested: Bool, isAmbiguous: Bool = false, role: NeighborRole = .unknown,
+    node: UInt32 = NeighborReader.end
+  ) {
     self.mac = mac
     self.sources = sources
     self.isContested = isContested
+    self.isAmbiguous = isAmbiguous
+    self.role = role
     self.node = node
   }
 
-  /// Word 3 of a node: the MAC address, above it the sources, above them whether it is contested.
+  /// Word 3 of a node: the MAC address, above it the sources, above them whether it is contested and ambiguous, and the role.
   init(word: UInt64, node: UInt32) {
     mac = MACAddress(bits: word)
     sources = NeighborSources(rawValue: UInt8(truncatingIfNeeded: word >> 48))
-    isContested = word >> 56 != 0
+    isContested = word & 1 << 56 != 0
+    isAmbiguous = word & 1 << 57 != 0
+    role = NeighborRole(rawValue: UInt8(truncatingIfNeeded: word >> 58)) ?? .unknown
     self.node = node
   }
 
-  var word: UInt64 { mac.bits | UInt64(sources.rawValue) << 48 | (isContested ? 1 << 56 : 0) }
+  var word: UInt64 {
+    mac.bits | UInt64(sources.rawValue) << 48 | (isContested ? 1 << 56 : 0) | (isAmbiguous ? 1 << 57 : 0) | UInt64(role.rawValue) << 58
+  }
 }

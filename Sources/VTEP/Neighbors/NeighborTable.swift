@@ -20,8 +20,9 @@ final class NeighborTable: Sendable {
 
   /// A learned address is forgotten when no station has claimed it for this long.
   static let learnedSeconds: UInt32 = 300
-  /// An address that was seen with two MAC addresses is contested for this long after the other one was seen last.
-  static let contestSeconds: UInt32 = 300
+  /// An address that was seen with two MAC addresses is contested for this long after the other one was seen last: the window in which
+  /// EVPN looks for duplicates (RFC 9161 section 3.7).
+  static let contestSeconds: UInt32 = 180
   /// Learned addresses of one station.
   static let addressesPerStation = 64
 
@@ -77,9 +78,13 @@ final class NeighborTable: Sendable {
 
   /// Notes that a station has claimed an address in ARP or ND.
   ///
-  /// - Parameter source: `local` or `overlay`.
-  func observe(_ key: InnerNeighborKey, mac: MACAddress, by source: NeighborSources, nowSeconds: UInt32) {
-    writer.withLock { $0.observe(key, mac: mac, by: source, nowSeconds: nowSeconds) }
+  /// - Parameters:
+  ///   - source: `local` or `overlay`.
+  ///   - role: what the station has told of itself; `unknown`: nothing now.
+  func observe(
+    _ key: InnerNeighborKey, mac: MACAddress, by source: NeighborSources, role: NeighborRole = .unknown, nowSeconds: UInt32
+  ) {
+    writer.withLock { $0.observe(key, mac: mac, by: source, role: role, nowSeconds: nowSeconds) }
   }
 
   /// What the operator and the controller have stated otherwise than this.

@@ -6,8 +6,8 @@ import Encap
 enum NeighborVerdict: Equatable {
   /// It asks for nobody that another could answer for, or suppression is off.
   case notAsked
-  /// Answered here with this MAC address, and not flooded.
-  case answer(MACAddress)
+  /// Answered here, and not flooded.
+  case answer(InnerNeighbor)
   /// Flooded.
   case pass(NeighborObstacle)
 }
@@ -18,6 +18,8 @@ enum NeighborObstacle: UInt8, Equatable {
   case unknown
   /// Sources differ, or it was seen with two MAC addresses lately.
   case contested
+  /// The address is a link-local one, and the owner has not told whether it is a router.
+  case roleUnknown
   /// The owner asks itself.
   case ownAddress
   /// The MAC table does not have the owner: it may be gone.
@@ -34,6 +36,7 @@ enum NeighborObstacle: UInt8, Equatable {
     switch self {
     case .unknown: "unknown"
     case .contested: "contested: its sources differ, or it was seen with two MAC addresses lately"
+    case .roleUnknown: "whether its station is a router is unknown, and an answer that denies it takes a router off a host's list"
     case .ownAddress: "the address is the sender's own"
     case .silent: "its MAC address is not in the MAC table"
     case .samePlace: "its station is behind the same port and VLAN"

@@ -21,6 +21,8 @@ struct NeighborRecord {
   var file = MACAddress.zero
   var controller = MACAddress.zero
   var learned = MACAddress.zero
+  /// What `learned` has told of itself.
+  var role = NeighborRole.unknown
 
   var sources: NeighborSources {
     var sources = learnedFrom
@@ -33,12 +35,17 @@ struct NeighborRecord {
   /// What workers get; nil: no source says anything.
   func neighbor(node: UInt32) -> InnerNeighbor? {
     var strongest = MACAddress.zero
-    var isContested = hasOther || !ambiguous.isEmpty
-    for mac in [router, file, controller, learned] where !mac.isZero {
+    var isAmbiguous = !ambiguous.isEmpty
+    for mac in [router, file, controller] where !mac.isZero {
       if strongest.isZero { strongest = mac }
-      if mac != strongest { isContested = true }
+      if mac != strongest { isAmbiguous = true }
     }
-    return strongest.isZero ? nil : InnerNeighbor(mac: strongest, sources: sources, isContested: isContested, node: node)
+    if strongest.isZero { strongest = learned }
+    guard !strongest.isZero else { return nil }
+    let isClaimedByOther = hasOther || !learned.isZero && learned != strongest
+    return InnerNeighbor(
+      mac: strongest, sources: sources, isContested: isAmbiguous || isClaimedByOther, isAmbiguous: isAmbiguous,
+      role: strongest == learned ? role : .unknown, node: node)
   }
 
   /// Zero: nothing.
@@ -82,7 +89,9 @@ struct NeighborWriter: @unchecked Sendable {
     return true
   }
 
-  mutating func observe(_ key: InnerNeighborKey, mac: MACAddress, by source: NeighborSources, nowSeconds: UInt32) {
+  mutating func observe(
+    _ key: InnerNeighborKey, mac: MACAddress, by source: NeighborSources, role: NeighborRole, nowSeconds: UInt32
+  ) {
     let station = MACKey(domain: key.domain, mac: mac)
     let known = node(key)
     let isNewOfStation = known.map { records[Int($0)].learned != mac } ?? true
@@ -100,8 +109,10 @@ struct NeighborWriter: @unchecked Sendable {
         countLearned(record, -1)
       }
       record.pointee.learned = mac
+      record.pointee.role = .unknown
       countLearned(record, 1)
     }
+    if role != .unknown { record.pointee.role = role }
     record.pointee.learnedFrom = source
     reader.lastSeen[Int(node)].store(nowSeconds, ordering: .relaxed)
     publish(node)
@@ -278,6 +289,7 @@ extension NeighborWriter {
   private mutating func dropLearned(_ record: UnsafeMutablePointer<NeighborRecord>) {
     countLearned(record, -1)
     record.pointee.learned = .zero
+    record.pointee.role = .unknown
     record.pointee.learnedFrom = []
     record.pointee.hasOther = false
   }

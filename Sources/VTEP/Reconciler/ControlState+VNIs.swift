@@ -18,8 +18,7 @@ extension ControlState {
       model.domains[index].entry.carriesInnerVLAN = settings.innerVLAN == .carry
       model.domains[index].entry.isFloodDisabled = settings.flood == .none
       model.domains[index].entry.reportsStations = settings.logicalSwitch != nil
-      model.domains[index].entry.answersNeighbors = settings.neighborSuppression == .known
-      model.domains[index].entry.watchesNeighbors = settings.neighborSuppression == .known
+      model.domains[index].entry.suppressesNeighbors = settings.neighborSuppression == .known
       if let logicalSwitch = settings.logicalSwitch {
         model.domains[index].flood = indexes(of: logicalSwitch.flood, logicalSwitch.replication)
       } else {

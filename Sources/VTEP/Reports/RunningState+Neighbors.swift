@@ -16,6 +16,8 @@ public struct NeighborReport: Sendable {
   public var isContested: Bool
   /// Seconds since a station claimed it; nil: none has.
   public var ageSeconds: UInt32?
+  /// As its station has told in ND; nil: it has not.
+  public var isRouter: Bool?
 }
 
 extension RunningState {
@@ -53,7 +55,8 @@ extension RunningState {
         reports.append(
           NeighborReport(
             vni: vni, address: entry.key.address, mac: entry.neighbor.mac, sources: entry.neighbor.sources.named,
-            isContested: entry.neighbor.isContested, ageSeconds: entry.seenSeconds.map { now &- min($0, now) }))
+            isContested: entry.neighbor.isContested, ageSeconds: entry.seenSeconds.map { now &- min($0, now) },
+            isRouter: entry.neighbor.role == .unknown ? nil : entry.neighbor.role == .router))
       }
     }
     return (reports, next)

@@ -12,12 +12,18 @@ extension Worker {
   /// - Returns: true when it has consumed the frame.
   @inline(never)
   mutating func takeForRouter(_ mbuf: Mbuf, domain: DomainIndex, from seenAt: MACLocation, ingress: PortIndex) -> Bool {
-    if let request = NeighborQuery(mbuf.bytes), let interface = owner(of: request.target, domain) {
-      answer(request, interface, from: seenAt, ingress: ingress)
+    guard let message = NeighborMessage(mbuf.bytes) else { return false }
+    let claim = message.told
+    if let asker = message.asker, let interface = owner(of: message.target, domain) {
+      answer(message, interface, from: seenAt, ingress: ingress)
       mbuf.free()
+      // The asker is about to be answered in return.
+      if !message.sender.isUnspecified {
+        note(claim ?? NeighborClaim(address: message.sender, mac: asker), domain: domain, from: seenAt)
+      }
       return true
     }
-    noteNeighbor(mbuf, domain: domain, from: seenAt)
+    if let claim { note(claim, domain: domain, from: seenAt) }
     return false
   }
 
@@ -33,21 +39,17 @@ extension Worker {
   }
 
   /// Sends our MAC address to whoever asks for it.
-  private mutating func answer(_ request: NeighborQuery, _ interface: RouterInterface, from seenAt: MACLocation, ingress: PortIndex) {
-    guard let mbuf = buffer(NeighborQuery.byteCount(isIPv6: !request.target.isIPv4)) else {
+  private mutating func answer(_ request: NeighborMessage, _ interface: RouterInterface, from seenAt: MACLocation, ingress: PortIndex) {
+    guard let mbuf = buffer(request.answerByteCount) else {
       counters.drop(port: ingress, .noBuffers).pointee.add(1)
       return
     }
     // The address of this VTEP is asked for only by neighbours that this VTEP has asked.
     let isOfVTEP = !request.target.isIPv4 && request.target == snapshot.pointee.routing.requestMAC.linkLocalAddress
     let mac = isOfVTEP ? snapshot.pointee.routing.requestMAC : interface.mac
-    mbuf.withMutableBytes { request.writeAnswer(into: &$0, from: mac) }
+    mbuf.withMutableBytes { request.writeAnswer(into: &$0, fromRouter: mac) }
     note(.answered, interface)
     dispatch(mbuf, interface, from: seenAt, ingress: ingress)
-    // The asker is about to be answered in return.
-    if !request.sender.isUnspecified {
-      note(NeighborAnswer(address: request.sender, mac: request.mac), domain: interface.domain, from: seenAt)
-    }
   }
 
   /// An ARP frame to a router's MAC address: a request by one that knows us already, or an answer. Consumes it.

@@ -55,46 +55,31 @@ extension Worker {
 
   /// Asks for a neighbour: all stations of the VNI, or the one that had the address.
   private mutating func request(_ address: IPAddress, _ egress: RouterInterface, known: MACAddress?, ingress: PortIndex) {
-    guard let mbuf = buffer(NeighborQuery.byteCount(isIPv6: !address.isIPv4)) else {
+    guard let mbuf = buffer(NeighborMessage.byteCount(isIPv6: !address.isIPv4)) else {
       counters.drop(port: ingress, .noBuffers).pointee.add(1)
       return
     }
     let source = snapshot.pointee.routing.requestMAC
-    mbuf.withMutableBytes { NeighborQuery.write(into: &$0, target: address, source: source, known: known) }
+    mbuf.withMutableBytes { NeighborMessage.writeQuestion(into: &$0, target: address, source: source, known: known) }
     dispatch(mbuf, egress, from: StagedFrame.noLocation, ingress: ingress)
   }
 
   // -- what neighbours say -----------------------------------------------------------------------------------------------
 
-  /// Notes what a frame in a domain with a router says of a neighbour.
-  mutating func noteNeighbor(_ mbuf: Mbuf, domain: DomainIndex, from seenAt: MACLocation) {
-    guard let answer = NeighborAnswer(mbuf.bytes) else { return }
-    note(answer, domain: domain, from: seenAt)
-  }
-
   /// Notes a neighbour's MAC address if the address is of a router's network, and sends what waits for it.
-  mutating func note(_ answer: NeighborAnswer, domain: DomainIndex, from seenAt: MACLocation) {
+  mutating func note(_ claim: NeighborClaim, domain: DomainIndex, from seenAt: MACLocation) {
     var position = Int(snapshot.pointee.domains[Int(domain)].router)
     var isNear = false
     while snapshot.pointee.routing.interfaces[position].domain == domain {
       let interface = snapshot.pointee.routing.interfaces[position]
       // Whoever claims an address of the router changes nothing here.
-      if snapshot.pointee.routing.isOwn(answer.address, interface) { return }
-      isNear = isNear || snapshot.pointee.routing.isNear(answer.address, interface)
+      if snapshot.pointee.routing.isOwn(claim.address, interface) { return }
+      isNear = isNear || snapshot.pointee.routing.isNear(claim.address, interface)
       position &+= 1
     }
-    guard isNear || answer.address.isLinkLocal else { return }
-    tell(answer, domain: domain, by: seenAt.isVTEP ? .overlay : .local)
-    if let waiting = awaited.position(of: answer.address, domain) { release(at: waiting, to: answer.mac) }
-  }
-
-  /// Tells the learner of a neighbour, unless that is known.
-  private mutating func tell(_ answer: NeighborAnswer, domain: DomainIndex, by source: NeighborSources) {
-    if let known = neighbors?.find(domain, answer.address), known.mac == answer.mac, !known.sources.isDisjoint(with: source) {
-      if recorder == nil { neighbors?.touch(known, nowSeconds: nowSeconds) }
-      return
-    }
-    sendToLearner(LearnEvent(key: MACKey(domain: domain, mac: answer.mac), claiming: answer.address, by: source))
+    guard isNear || claim.address.isLinkLocal else { return }
+    tell(claim, domain: domain, from: seenAt)
+    if let waiting = awaited.position(of: claim.address, domain) { release(at: waiting, to: claim.mac) }
   }
 
   /// Sends the packets that wait for a neighbour, in order.

@@ -42,7 +42,7 @@ extension VNISettings {
       }
     }
     for (address, mac) in neighbors.sorted(by: { $0.key < $1.key }) {
-      if macs[mac] == nil { report(["macs"], "ip \(address) belongs to mac \(mac), which is not among the macs") }
+      if macs[mac] == nil, let reason = mac.reasonAgainstStation { report(["macs", "\(mac)"], "mac \(mac) is \(reason)") }
       if let reason = address.reasonAgainstHost { report(["macs", "\(mac)", "ip"], "ip \(address) of mac \(mac) is \(reason)") }
     }
     return problems

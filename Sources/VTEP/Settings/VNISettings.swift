@@ -24,7 +24,7 @@ public struct VNISettings: Equatable, Sendable {
   public var macMoveAction: ProtectionSettings.MACMove.Action?
   /// What becomes of requests for neighbours.
   public var neighborSuppression = NeighborSuppression.off
-  /// IP addresses of the stations in `macs`.
+  /// IP addresses of stations, in `macs` or at ports.
   public var neighbors: [IPAddress: MACAddress] = [:]
   /// Static remote addresses.
   public var macs: [MACAddress: IPAddress] = [:]

@@ -79,10 +79,8 @@ struct DomainEntry {
   var isFloodDisabled = false
   /// The control side needs the IP addresses of local stations.
   var reportsStations = false
-  /// Somebody needs the addresses that stations claim in ARP and ND.
-  var watchesNeighbors = false
-  /// Requests for known addresses are answered here (`neighbor-suppression`).
-  var answersNeighbors = false
+  /// Addresses that stations claim in ARP and ND are noted, and requests for known ones answered here (`neighbor-suppression`).
+  var suppressesNeighbors = false
   /// A port of the domain accepts link-local control frames from the overlay.
   var tunnelsControl = false
   /// Position in `storms`; `unlimited`: flooding is not limited.

@@ -144,9 +144,11 @@ extension DryWorker {
     case .flood(.localOnly), .local, .awaited, .drop: break
     }
     guard case .flood = verdict else { return }
-    run.neighbor = worker.verdictOnNeighbor(
-      mbuf, domain: worker.stage[0].destinationKey.domain, from: worker.stage[0].seenAt, ingress: run.port)
-    run.neighborTarget = NeighborRequest(parsing: mbuf.bytes)?.target
+    if let message = NeighborMessage(mbuf.bytes) {
+      run.neighbor = worker.verdictOnNeighbor(
+        message, domain: worker.stage[0].destinationKey.domain, from: worker.stage[0].seenAt, ingress: run.port)
+      run.neighborTarget = message.target
+    }
     run.locals = (0..<Int(domain.pointee.localCount)).map { index in
       let target = snapshot.pointee.localTargets[Int(domain.pointee.firstLocal) + index]
       let port = snapshot.pointee.ports + Int(target.port)

@@ -245,7 +245,7 @@ private struct TraceWriter {
   private mutating func write(_ verdict: Verdict, _ bound: DryRun.Bound) {
     let vni = names.vnis[bound.domain].map { "VNI \($0)" } ?? "the VNI"
     func facts(_ action: String) -> [String: Fact] { ["action": .text(action)] }
-    if case .answer(let mac) = run.neighbor { return writeAnswer(mac) }
+    if case .answer(let owner) = run.neighbor { return writeAnswer(owner.mac) }
     switch verdict {
     case .local(let location) where location.port == Limits.routerPort: add(.verdict, "to the router in \(vni)", facts("route"))
     case .local(let location):

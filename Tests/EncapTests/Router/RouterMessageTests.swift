@@ -77,8 +77,7 @@ struct RouterMessageTests {
       for count in 0..<frame.count {
         let part = UnsafeRawBufferPointer(question.load(Array(frame[..<count])))
         #expect(RoutedHeader(part.bytes, byteCount: count) == nil, "\(count)")
-        _ = NeighborQuery(part.bytes)
-        _ = NeighborAnswer(part.bytes)
+        _ = NeighborMessage(part.bytes)
       }
     }
     var wrong = Self.udp4
@@ -93,9 +92,9 @@ struct RouterMessageTests {
       3333ff0000090e77c000020186dd6000000000203afffe800000000000000c77c0fffe000201ff0200000000000000000001ff0000098700e01700
       000000fd00000200000000000000000000000901010e77c0000201
       """)
-    let room = reply.load([UInt8](repeating: 0xee, count: NeighborQuery.byteCount(isIPv6: true)))
+    let room = reply.load([UInt8](repeating: 0xee, count: NeighborMessage.byteCount(isIPv6: true)))
     var span = room.mutableBytes
-    NeighborQuery.write(into: &span, target: IPAddress("fd00:2::9")!, source: Self.requester, known: nil)
+    NeighborMessage.writeQuestion(into: &span, target: IPAddress("fd00:2::9")!, source: Self.requester, known: nil)
     #expect(Array(room) == asked)
 
     var told = bytes(
@@ -103,23 +102,23 @@ struct RouterMessageTests {
       0e77c000020102000000000986dd6000000000203afffd000002000000000000000000000009fe800000000000000c77c0fffe00020188004d8960
       000000fd0000020000000000000000000000090201020000000009
       """)
-    let known = NeighborAnswer(address: IPAddress("fd00:2::9")!, mac: MACAddress("02:00:00:00:00:09")!)
-    #expect(NeighborAnswer(told.span.bytes) == known)
+    let known = NeighborClaim(address: IPAddress("fd00:2::9")!, mac: MACAddress("02:00:00:00:00:09")!, role: .host)
+    #expect(NeighborMessage(told.span.bytes)?.told == known)
     told[85] ^= 1
-    #expect(NeighborAnswer(told.span.bytes) == nil, "a wrong checksum")
+    #expect(NeighborMessage(told.span.bytes) == nil, "a wrong checksum")
 
     let question = bytes(
       """
       3333ff0000fe02000000000186dd6000000000203afffd000001000000000000000000000001ff0200000000000000000001ff0000fe87007b9d00
       000000fd0000010000000000000000000000fe0101020000000001
       """)
-    guard let query = NeighborQuery(question.span.bytes) else {
+    guard let query = NeighborMessage(question.span.bytes), query.asker == MACAddress("02:00:00:00:00:01") else {
       Issue.record("the question is one")
       return
     }
     #expect(query.target == IPAddress("fd00:1::fe") && query.sender == IPAddress("fd00:1::1"))
     var answer = room.mutableBytes
-    query.writeAnswer(into: &answer, from: Self.router)
+    query.writeAnswer(into: &answer, fromRouter: Self.router)
     #expect(
       Array(room)
         == bytes(

@@ -120,9 +120,12 @@ struct Sighting: Equatable, CustomStringConvertible {
   var station: IPAddress?
   /// Not empty: only that, for the neighbour table.
   var claim: NeighborSources = []
+  var role = NeighborRole.unknown
 
-  static func claim(_ mac: MACAddress, _ address: IPAddress, by source: NeighborSources) -> Sighting {
-    Sighting(mac: mac, station: address, claim: source)
+  static func claim(
+    _ mac: MACAddress, _ address: IPAddress, by source: NeighborSources, role: NeighborRole = .unknown
+  ) -> Sighting {
+    Sighting(mac: mac, station: address, claim: source, role: role)
   }
 
   static func port(_ mac: MACAddress, _ place: Place, vlan: UInt16 = 0) -> Sighting {
@@ -145,7 +148,8 @@ struct Sighting: Equatable, CustomStringConvertible {
         Sighting(
           domain: event.key.domain, mac: event.key.mac, location: event.location,
           vtep: event.location == nil && event.claim.isEmpty ? event.vtep : nil,
-          station: event.station.isUnspecified ? nil : event.station, claim: event.claim)
+          station: event.station.isUnspecified ? nil : event.station, claim: event.claim,
+          role: event.role)
       }
     }
   }

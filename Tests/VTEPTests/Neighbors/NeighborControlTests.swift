@@ -50,17 +50,21 @@ struct NeighborControlTests {
     try state.apply(desired)
     #expect(found(fileVNI, ip(1))?.mac == mac(1) && found(fileVNI, ip(2))?.sources == .file)
     let index = Int(try #require(state.domains[fileVNI]).index)
-    #expect(!state.model.domains[index].entry.answersNeighbors && !state.model.domains[index].entry.watchesNeighbors)
+    #expect(!state.model.domains[index].entry.suppressesNeighbors)
     desired.vnis[fileVNI]?.neighbors = [ip(2): mac(1)]
     desired.vnis[fileVNI]?.neighborSuppression = .known
     try state.apply(desired)
     #expect(found(fileVNI, ip(1)) == nil && found(fileVNI, ip(2)) != nil)
-    #expect(state.model.domains[index].entry.answersNeighbors && state.model.domains[index].entry.watchesNeighbors)
+    #expect(state.model.domains[index].entry.suppressesNeighbors)
     desired.vnis[fileVNI] = nil
     try state.apply(desired)
     #expect(effects.neighborTable?.count == 0 && state.installedNeighbors.isEmpty)
     desired.vnis[fileVNI] = VNISettings(vni: fileVNI, flood: .none)
+    // Of a station whose place is a port's, or learned.
     desired.vnis[fileVNI]?.neighbors = [ip(1): mac(9)]
+    try state.apply(desired)
+    #expect(found(fileVNI, ip(1))?.mac == mac(9))
+    desired.vnis[fileVNI]?.neighbors = [ip(1): .broadcast]
     #expect(throws: VTEPError.self) { try state.apply(desired) }
   }
 

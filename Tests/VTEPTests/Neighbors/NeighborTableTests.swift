@@ -64,16 +64,37 @@ import Testing
     table.observe(key, mac: second, by: .overlay, nowSeconds: 110)
     var found = try #require(table.reader.find(domain, address))
     #expect(found.mac == second && found.isContested && found.sources == .overlay)
-    table.reader.touch(found, nowSeconds: 409)
-    table.sweep(nodes: 10, nowSeconds: 409)
+    table.reader.touch(found, nowSeconds: 289)
+    table.sweep(nodes: 10, nowSeconds: 289)
     #expect(table.reader.find(domain, address)?.isContested == true)
-    table.sweep(nodes: 10, nowSeconds: 410)
+    table.sweep(nodes: 10, nowSeconds: 290)
     found = try #require(table.reader.find(domain, address))
     #expect(found.mac == second && !found.isContested)
-    table.sweep(nodes: 10, nowSeconds: 708)
+    table.sweep(nodes: 10, nowSeconds: 588)
     #expect(table.count == 1)
-    table.sweep(nodes: 10, nowSeconds: 709)
+    table.sweep(nodes: 10, nowSeconds: 589)
     #expect(table.count == 0 && table.reader.lookup(domain, address) == nil)
+  }
+
+  @Test func whatAStationIsGoesWithItsMACAddress() throws {
+    let table = try table()
+    table.observe(key, mac: first, by: .local, nowSeconds: 100)
+    #expect(table.reader.find(domain, address)?.role == .unknown)
+    table.observe(key, mac: first, by: .local, role: .router, nowSeconds: 101)
+    table.observe(key, mac: first, by: .local, nowSeconds: 102)
+    #expect(table.reader.find(domain, address)?.role == .router)
+    // The operator gives the address to the same station, then to another.
+    table.state(key, mac: first, by: .file)
+    #expect(table.reader.find(domain, address)?.role == .router)
+    table.state(key, mac: second, by: .file)
+    var found = try #require(table.reader.find(domain, address))
+    #expect(found.mac == second && found.role == .unknown && found.isContested && !found.isAmbiguous)
+    table.observe(key, mac: second, by: .overlay, role: .host, nowSeconds: 103)
+    found = try #require(table.reader.find(domain, address))
+    #expect(found.role == .host)
+    table.state(key, mac: first, by: .controller)
+    #expect(table.reader.find(domain, address)?.isAmbiguous == true)
+    #expect(InnerNeighbor(word: found.word, node: found.node) == found)
   }
 
   @Test func aStationThatIsSilentLeavesWhatIsConfigured() throws {

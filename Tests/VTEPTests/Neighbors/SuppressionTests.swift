@@ -49,10 +49,17 @@ private enum Question {
       options: options ?? [1, 1] + Frame.octets(mac(source)), hopLimit: hopLimit, damage: damage)
   }
 
-  static func advertisement(_ target: UInt64, address: IPAddress, to asker: UInt64) -> Frame {
+  static func advertisement(_ target: UInt64, address: IPAddress, to asker: UInt64, flags: UInt32 = 0x4000_0000) -> Frame {
     nd(
-      type: 136, from: target, ipSource: address, ipDestination: ip6(asker), to: mac(asker), flags: 0x4000_0000, target: address,
+      type: 136, from: target, ipSource: address, ipDestination: ip6(asker), to: mac(asker), flags: flags, target: address,
       options: [2, 1] + Frame.octets(mac(target)))
+  }
+
+  /// Of guest N to all nodes: an unsolicited advertisement.
+  static func announcement(_ host: UInt64, address: IPAddress, flags: UInt32) -> Frame {
+    nd(
+      type: 136, from: host, ipSource: address, ipDestination: IPAddress(high: 0xff02 << 48, low: 1),
+      to: MACAddress(bits: 0x3333_0000_0001), flags: flags, target: address, options: [2, 1] + Frame.octets(mac(host)))
   }
 }
 
@@ -68,8 +75,7 @@ extension DataplaneTests {
     ) throws {
       try DataplaneFixture.run(family, attachment) { plane in
         plane.changeDomain {
-          $0.entry.watchesNeighbors = isOn
-          $0.entry.answersNeighbors = isOn
+          $0.entry.suppressesNeighbors = isOn
         }
         for host in [1, 2, 21, 22] as [UInt64] {
           for address in [Q.ip(host), Q.ip6(host)] {
@@ -136,10 +142,8 @@ extension DataplaneTests {
         // Duplicate address detection; unsolicited advertisement; no link-layer address; link-local; damaged.
         expectFlooded(plane, Q.solicitation(from: 1, ipSource: IPAddress(high: 0, low: 0), target: Q.ip6(21), options: []))
         expectFlooded(
-          plane,
-          Q.nd(
-            type: 136, from: 1, ipSource: Q.ip6(1), ipDestination: IPAddress(high: 0xff02 << 48, low: 1),
-            to: MACAddress(bits: 0x3333_0000_0001), flags: 0x2000_0000, target: Q.ip6(1), options: [2, 1] + Frame.octets(guest(1))))
+          plane, Q.announcement(1, address: Q.ip6(1), flags: 0x2000_0000),
+          learned: [.claim(guest(1), Q.ip6(1), by: .local, role: .host)])
         expectFlooded(plane, Q.solicitation(from: 1, target: Q.ip6(21), options: []))
         expectFlooded(plane, Q.solicitation(from: 1, target: Q.ip6(21), options: [1, 0, 0, 0, 0, 0, 0, 0]))
         expectFlooded(plane, Q.solicitation(from: 1, target: Q.ip6(21), damage: 1))
@@ -147,6 +151,84 @@ extension DataplaneTests {
         let linkLocal = IPAddress(high: 0xfe80 << 48, low: 21)
         plane.neighbors.state(InnerNeighborKey(domain: Topology.domain, address: linkLocal), mac: guest(21), by: .file)
         expectFlooded(plane, Q.solicitation(from: 1, target: linkLocal))
+      }
+    }
+
+    @Test("for a link-local address the answer says whether its station is a router, as that has told")
+    func linkLocal() throws {
+      try run { plane in
+        let linkLocal = IPAddress(high: 0xfe80 << 48, low: 21)
+        let key = InnerNeighborKey(domain: Topology.domain, address: linkLocal)
+        let question = Q.solicitation(from: 1, target: linkLocal)
+        // The station's own question tells of its address, and not what it is.
+        plane.neighbors.observe(key, mac: guest(21), by: .overlay, nowSeconds: 0)
+        expectFlooded(plane, question)
+        for (role, flags) in [(.router, 0xc000_0000), (.host, 0x4000_0000)] as [(NeighborRole, UInt32)] {
+          plane.neighbors.observe(key, mac: guest(21), by: .overlay, role: role, nowSeconds: 0)
+          answers(plane, 1) {
+            plane.send(question, from: .vm1)
+            plane.expect(local: [.vm1: [Q.advertisement(21, address: linkLocal, to: 1, flags: flags)]])
+          }
+        }
+        // From the overlay: what it announces is noted, and once.
+        let announcement = Q.announcement(21, address: linkLocal, flags: 0x8000_0000)
+        let flooded: [Place: [Frame]] = [.vm1: [announcement], .vm2: [announcement], .vm3: [announcement]]
+        plane.send(plane.packet(carrying: announcement))
+        plane.expect(local: flooded, learned: [.claim(guest(21), linkLocal, by: .overlay, role: .router)])
+        plane.neighbors.observe(key, mac: guest(21), by: .overlay, role: .router, nowSeconds: 0)
+        plane.send(plane.packet(carrying: announcement))
+        plane.expect(local: flooded)
+      }
+    }
+
+    @Test("the first frame of a station may be a reply, which nobody else sees")
+    func firstReply() throws {
+      try run { plane in
+        let local = Q.arpAnswer(9, address: Q.ip(9), to: 2)
+        plane.send(local, from: .vm3)
+        plane.expect(
+          local: [.vm2: [local]], learned: [.claim(guest(9), Q.ip(9), by: .local), .port(guest(9), .vm3)])
+        let remote = Q.arpAnswer(29, address: Q.ip(29), to: 2)
+        plane.send(plane.packet(carrying: remote))
+        plane.expect(
+          local: [.vm2: [remote]], learned: [.claim(guest(29), Q.ip(29), by: .overlay), .vtep(guest(29), Topology.near)])
+      }
+    }
+
+    @Test("without a flood set a claim takes nobody's address: the operator's and the controller's word counts, then the latest claim")
+    func withoutFloodSet() throws {
+      try run { plane in
+        plane.changeDomain { $0.flood = [] }
+        let question = Q.arp(from: 1, target: Q.ip(21))
+        let key = InnerNeighborKey(domain: Topology.domain, address: Q.ip(21))
+        func expectAnswer(_ owner: UInt64) {
+          answers(plane, 1) {
+            plane.send(question, from: .vm1)
+            plane.expect(local: [.vm1: [Q.arpAnswer(owner, address: Q.ip(21), to: 1)]])
+          }
+        }
+        func expectLocalFlood() {
+          answers(plane, 0) {
+            plane.send(question, from: .vm1)
+            plane.expect(local: [.vm2: [question], .vm3: [question]])
+          }
+        }
+        // A host here claims what the controller has given to guest 21.
+        plane.neighbors.observe(key, mac: guest(2), by: .local, nowSeconds: 10)
+        expectAnswer(21)
+        // The controller gives it to that host, and guest 21 goes on: who is here hears the question.
+        plane.neighbors.state(key, mac: guest(2), by: .controller)
+        plane.neighbors.observe(key, mac: guest(21), by: .overlay, nowSeconds: 11)
+        expectLocalFlood()
+        // The controller names two.
+        plane.neighbors.state(key, mac: guest(21), by: .controller, isAmbiguous: true)
+        expectLocalFlood()
+        // It names none: who has taken over last. Here it is asked, beyond it is answered for.
+        plane.neighbors.state(key, mac: nil, by: .controller)
+        plane.neighbors.observe(key, mac: guest(22), by: .overlay, nowSeconds: 12)
+        expectAnswer(22)
+        plane.neighbors.observe(key, mac: guest(2), by: .local, nowSeconds: 13)
+        expectLocalFlood()
       }
     }
 

@@ -20,7 +20,7 @@ extension Worker {
       return
     }
     let entry = snapshot.pointee.domains + Int(domain)
-    if entry.pointee.watchesNeighbors, takeNeighborRequest(mbuf, domain: domain, from: seenAt, ingress: ingress) { return }
+    if entry.pointee.suppressesNeighbors, takeNeighborRequest(mbuf, domain: domain, from: seenAt, ingress: ingress) { return }
     var source = FloodSource(required: Self.featuresRequired(mbuf))
     if !seenAt.isVTEP {
       source.place = LocalTarget(port: ingress, vlan: seenAt.vlan)

@@ -10,48 +10,57 @@ extension Worker {
   /// - Returns: true: it was answered, and is consumed.
   @inline(never)
   mutating func takeNeighborRequest(_ mbuf: Mbuf, domain: DomainIndex, from seenAt: MACLocation, ingress: PortIndex) -> Bool {
-    noteClaim(mbuf, domain: domain, at: seenAt)
-    let verdict = verdictOnNeighbor(mbuf, domain: domain, from: seenAt, ingress: ingress)
+    guard let message = NeighborMessage(mbuf.bytes) else { return false }
+    if let claim = message.claim { tell(claim, domain: domain, from: seenAt) }
+    let verdict = verdictOnNeighbor(message, domain: domain, from: seenAt, ingress: ingress)
     if case .pass = verdict { counters.neighborPasses[Int(domain)].add(1) }
-    guard case .answer(let mac) = verdict, let request = NeighborRequest(parsing: mbuf.bytes), let answer = buffer(request.answerByteCount)
+    guard case .answer(let owner) = verdict, let answer = buffer(message.answerByteCount)
     else { return false }
-    answer.withMutableBytes { request.writeAnswer(from: mac, into: &$0) }
+    answer.withMutableBytes { message.writeAnswer(into: &$0, inPlaceOf: owner.mac, isRouter: owner.role == .router) }
     counters.neighborAnswers[Int(domain)].add(1)
     mbuf.free()
     deliver(answer, to: LocalTarget(port: ingress, vlan: seenAt.vlan), ingress: ingress)
     return true
   }
 
-  /// Whether a frame that would be flooded is answered here. Requests from the overlay are left to the VTEP that they come from.
-  mutating func verdictOnNeighbor(_ mbuf: Mbuf, domain: DomainIndex, from seenAt: MACLocation, ingress: PortIndex) -> NeighborVerdict {
-    guard let neighbors, !seenAt.isVTEP, snapshot.pointee.domains[Int(domain)].answersNeighbors,
-      let request = NeighborRequest(parsing: mbuf.bytes)
-    else { return .notAsked }
-    guard let known = neighbors.find(domain, request.target) else { return .pass(.unknown) }
-    if known.isContested { return .pass(.contested) }
-    if known.mac == request.senderMAC { return .pass(.ownAddress) }
+  /// Whether a question that would be flooded is answered here. Those from the overlay are left to the VTEP that they come from.
+  mutating func verdictOnNeighbor(
+    _ message: NeighborMessage, domain: DomainIndex, from seenAt: MACLocation, ingress: PortIndex
+  ) -> NeighborVerdict {
+    let entry = snapshot.pointee.domains + Int(domain)
+    guard let neighbors, !seenAt.isVTEP, entry.pointee.suppressesNeighbors, message.isForAnybody else { return .notAsked }
+    guard let known = neighbors.find(domain, message.target) else { return .pass(.unknown) }
+    // Where nobody beyond here would hear the question, a claim does not take the address from whom the operator or the controller gives it
+    // to, or who has claimed it last.
+    let isFlooded = entry.pointee.floodCount > 0
+    if known.isAmbiguous || known.isContested && isFlooded { return .pass(.contested) }
+    if known.mac == message.source { return .pass(.ownAddress) }
+    if message.target.isLinkLocal, !message.target.isIPv4, known.role == .unknown { return .pass(.roleUnknown) }
     let key = MACKey(domain: domain, mac: known.mac)
     let found = table.lookup(key, hash: table.hash(key))
     guard found.isHit else { return .pass(.silent) }
     let place = found.location
-    if place.isVTEP { return .answer(known.mac) }
+    if place.isVTEP { return .answer(known) }
+    // Whoever else claims it hears the question, if he is here, too.
+    if known.isContested { return .pass(.contested) }
     if place == seenAt { return .pass(.samePlace) }
     let (port, owners) = (snapshot.pointee.ports + Int(ingress), snapshot.pointee.ports + Int(place.port))
     guard owners.pointee.isUp else { return .pass(.portDown) }
     if port.pointee.features.contains(.isIsolated), owners.pointee.features.contains(.isIsolated) { return .pass(.isolated) }
-    return .answer(known.mac)
+    return .answer(known)
   }
 
-  /// Tells the learner which address the frame's source claims, unless that is known.
-  private mutating func noteClaim(_ mbuf: Mbuf, domain: DomainIndex, at seenAt: MACLocation) {
+  /// Tells the learner which address somebody claims, unless that is known.
+  mutating func tell(_ claim: NeighborClaim, domain: DomainIndex, from seenAt: MACLocation) {
     // A dry worker leaves the table as it is.
-    guard recorder == nil, let neighbors, let address = StationAddress.claimed(by: mbuf.bytes) else { return }
-    let mac = EthernetHeader(unchecked: mbuf.bytes, at: 0).source
+    guard recorder == nil, let neighbors else { return }
     let source: NeighborSources = seenAt.isVTEP ? .overlay : .local
-    if let known = neighbors.find(domain, address), !known.isContested, known.mac == mac, known.sources.contains(source) {
+    if let known = neighbors.find(domain, claim.address), !known.isContested, known.mac == claim.mac, known.sources.contains(source),
+      claim.role == .unknown || claim.role == known.role
+    {
       neighbors.touch(known, nowSeconds: nowSeconds)
       return
     }
-    sendToLearner(LearnEvent(key: MACKey(domain: domain, mac: mac), claiming: address, by: source))
+    sendToLearner(LearnEvent(claim, domain: domain, by: source))
   }
 }

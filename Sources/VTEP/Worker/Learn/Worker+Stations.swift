@@ -11,11 +11,17 @@ extension Worker {
   @inline(never)
   mutating func reportSighting(_ staged: UnsafeMutablePointer<StagedFrame>) {
     var event = LearnEvent(key: staged.pointee.sourceKey, location: staged.pointee.seenAt, vtep: IPAddress(high: 0, low: 0))
+    let domain = event.key.domain
+    let entry = snapshot.pointee.domains + Int(domain)
     // Its first frame may be the only one that reveals its IP address, such as an ARP reply.
-    if !staged.pointee.seenAt.isVTEP, snapshot.pointee.domains[Int(event.key.domain)].reportsStations,
-      let raw = frames[staged - stage], let address = StationAddress.claimed(by: Mbuf(raw).bytes)
+    if entry.pointee.reportsStations || entry.pointee.suppressesNeighbors, let raw = frames[staged - stage],
+      let message = NeighborMessage(Mbuf(raw).bytes)
     {
-      event.station = address
+      if entry.pointee.reportsStations, !staged.pointee.seenAt.isVTEP, let address = message.stationAddress { event.station = address }
+      // Flooded ones are looked at in step E6.
+      if entry.pointee.suppressesNeighbors, !MACAddress(loading: Mbuf(raw).bytes, at: 0).isMulticast, let claim = message.claim {
+        tell(claim, domain: domain, from: staged.pointee.seenAt)
+      }
     }
     sendToLearner(event)
   }
@@ -23,7 +29,7 @@ extension Worker {
   /// Handles a flooded frame of a local station that may reveal its IP address.
   @inline(never)
   mutating func reportStation(_ mbuf: Mbuf, domain: DomainIndex, at location: MACLocation) {
-    guard let address = StationAddress.claimed(by: mbuf.bytes) else { return }
+    guard let address = NeighborMessage(mbuf.bytes)?.stationAddress else { return }
     let source = EthernetHeader(unchecked: mbuf.bytes, at: 0).source
     sendToLearner(
       LearnEvent(

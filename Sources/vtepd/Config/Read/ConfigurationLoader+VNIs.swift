@@ -37,6 +37,7 @@ extension ConfigurationLoader {
       settings.macMoveAction = moves.choice("action", as: ProtectionSettings.MACMove.Action.self)
       moves.finish()
     }
+    var read: Set<MACAddress> = []
     for element in section.list("macs") ?? [] {
       guard let (mac, vtep, addresses) = readStaticMAC(element, reader, subject) else { continue }
       for address in addresses {
@@ -44,7 +45,8 @@ extension ConfigurationLoader {
           reader.report(DesiredState.Problem(subject, ["macs", "\(mac)", "ip"], "ip \(address) is given twice: to \(other) and \(mac)"))
         }
       }
-      if settings.macs.updateValue(vtep, forKey: mac) != nil {
+      settings.macs[mac] = vtep
+      if !read.insert(mac).inserted {
         reader.report(DesiredState.Problem(subject, ["macs", "\(mac)"], "mac \(mac) is given twice"))
       }
     }
@@ -81,19 +83,21 @@ extension ConfigurationLoader {
 
   private func readStaticMAC(
     _ node: YAMLNode, _ reader: ConfigurationReader, _ subject: DesiredState.Problem.Subject
-  ) -> (MACAddress, IPAddress, [IPAddress])? {
+  ) -> (MACAddress, IPAddress?, [IPAddress])? {
     guard var section = ConfigurationSection(node, title: "static mac", reader: reader) else { return nil }
     let macNode = section.required("mac")
-    let vtepNode = section.required("vtep")
     let ipNode = section.node("ip")
+    // With IP addresses alone, for a station whose place is a port's, or learned.
+    let hasAddresses = ipNode.map { $0.sequence?.isEmpty != true } ?? false
+    let vtepNode = hasAddresses ? section.node("vtep") : section.required("vtep")
     section.finish()
     // One address or a list.
     let addresses = (ipNode?.sequence ?? ipNode.map { [$0] } ?? []).compactMap { reader.address($0, "ip") }
     let mac = macNode.flatMap { reader.macAddress($0, "mac") }
     let vtep = vtepNode.flatMap { reader.address($0, "vtep") }
-    guard let mac, let vtep, let macNode, let vtepNode else { return nil }
+    guard let mac, let macNode, vtep != nil || vtepNode == nil && hasAddresses else { return nil }
     reader.remember(macNode.position, subject, ["macs", "\(mac)"])
-    reader.remember(vtepNode.position, subject, ["macs", "\(mac)", "vtep"])
+    if let vtepNode { reader.remember(vtepNode.position, subject, ["macs", "\(mac)", "vtep"]) }
     if let ipNode { reader.remember(ipNode.position, subject, ["macs", "\(mac)", "ip"]) }
     return (mac, vtep, addresses)
   }

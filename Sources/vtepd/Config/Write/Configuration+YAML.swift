@@ -105,11 +105,12 @@ extension VNISettings {
     if let macMoveAction {
       pairs.append(("mac-move", .flow([("action", YAMLNode(text: macMoveAction.rawValue))])))
     }
-    if !macs.isEmpty {
-      let entries = macs.sorted { $0.key < $1.key }.map { mac, vtep in
+    let stations = Set(macs.keys).union(neighbors.values)
+    if !stations.isEmpty {
+      let entries = stations.sorted().map { mac in
         let addresses = neighbors.filter { $0.value == mac }.keys.sorted().map { YAMLNode(text: "\($0)") }
-        let pairs = [("mac", YAMLNode(text: "\(mac)")), ("vtep", YAMLNode(text: "\(vtep)"))]
-        return YAMLNode.flow(pairs + (addresses.isEmpty ? [] : [("ip", .flow(addresses))]))
+        let vtep = macs[mac].map { [("vtep", YAMLNode(text: "\($0)"))] } ?? []
+        return YAMLNode.flow([("mac", YAMLNode(text: "\(mac)"))] + vtep + (addresses.isEmpty ? [] : [("ip", .flow(addresses))]))
       }
       pairs.append(("macs", .block(entries)))
     }

@@ -73,6 +73,14 @@ extension AddMAC: DesiredStateEdit {
       throw ControlError(
         .refused, "mac \(mac) of VNI \(vni) is already at \(old); delete it there first: mac delete --vni \(vni) --mac \(mac)")
     }
+    for text in ip ?? [] {
+      let address = try IPAddress(parameter: text, "ip")
+      if let other = state.vnis[vni]?.neighbors.updateValue(mac, forKey: address), other != mac {
+        throw ControlError(
+          .refused, "ip \(address) of VNI \(vni) already belongs to mac \(other); delete that first: mac delete --vni \(vni) --mac \(other)"
+        )
+      }
+    }
   }
 }
 
@@ -92,12 +100,15 @@ extension DesiredState {
     vlan == 0 ? "port \(port)" : "port \(port) vlan \(vlan)"
   }
 
-  /// Removes a static address, wherever the state has it.
+  /// Removes a static address, wherever the state has it, with its IP addresses.
   ///
   /// - Returns: whether it was there.
   mutating func removeStaticMAC(_ mac: MACAddress, vni: VNI) -> Bool {
     var isFound = vnis[vni]?.macs.removeValue(forKey: mac) != nil
-    if isFound, let left = vnis[vni]?.neighbors.filter({ $0.value != mac }) { vnis[vni]?.neighbors = left }
+    if let all = vnis[vni]?.neighbors, all.values.contains(mac) {
+      vnis[vni]?.neighbors = all.filter { $0.value != mac }
+      isFound = true
+    }
     for (name, port) in ports {
       if port.vni == vni, port.macs.contains(mac) {
         ports[name]?.macs.removeAll { $0 == mac }

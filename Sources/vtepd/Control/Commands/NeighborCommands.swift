@@ -22,6 +22,6 @@ extension NeighborRow {
   init(_ report: NeighborReport) {
     self.init(
       vni: report.vni.rawValue, address: "\(report.address)", mac: "\(report.mac)", state: report.isContested ? .contested : .known,
-      sources: report.sources.map(\.rawValue), ageSeconds: report.ageSeconds)
+      sources: report.sources.map(\.rawValue), ageSeconds: report.ageSeconds, router: report.isRouter)
   }
 }
