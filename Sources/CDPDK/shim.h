@@ -29,6 +29,7 @@
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 #include <rte_hash.h>
+#include <rte_ip_frag.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
@@ -140,6 +141,42 @@ static inline int cdpdk_mbuf_trim(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf
 static inline void cdpdk_mbuf_free(cdpdk_mbuf m) { rte_pktmbuf_free(m); }
 static inline void cdpdk_mbuf_free_bulk(cdpdk_mbuf *m, unsigned n) { rte_pktmbuf_free_bulk(m, n); }
 static inline void cdpdk_prefetch(const void *p) { rte_prefetch0(p); }
+
+// -- IP fragments ------------------------------------------------------------------------------------------------------
+// A death row, as the library calls it: packets that it has given up.
+static inline size_t cdpdk_death_row_size(void) { return sizeof(struct rte_ip_frag_death_row); }
+static inline void cdpdk_death_row_clear(void *row) { ((struct rte_ip_frag_death_row *)row)->cnt = 0; }
+// NULL: it is empty.
+static inline cdpdk_mbuf cdpdk_death_row_take(void *row) {
+  struct rte_ip_frag_death_row *r = row;
+  return r->cnt == 0 ? NULL : r->row[--r->cnt];
+}
+// Where a fragment has come in, for as long as it waits.
+static inline void cdpdk_mbuf_note_port(cdpdk_mbuf m, uint16_t port) { m->port = port; }
+static inline uint16_t cdpdk_mbuf_noted_port(cdpdk_mbuf m) { return m->port; }
+static inline cdpdk_mbuf cdpdk_reassemble(struct rte_ip_frag_tbl *t, void *row, cdpdk_mbuf m, uint64_t now, uint16_t l2, uint16_t l3, int ipv6) {
+  m->l2_len = l2;
+  m->l3_len = l3;
+  char *header = rte_pktmbuf_mtod_offset(m, char *, l2);
+  return ipv6 ? rte_ipv6_frag_reassemble_packet(t, row, m, now, (struct rte_ipv6_hdr *)header, (struct rte_ipv6_fragment_ext *)(header + sizeof(struct rte_ipv6_hdr)))
+    : rte_ipv4_frag_reassemble_packet(t, row, m, now, (struct rte_ipv4_hdr *)header);
+}
+// The only function of the library that its authors call experimental: without it packets stay until another one needs their place.
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+static inline void cdpdk_fragments_expire(struct rte_ip_frag_tbl *t, void *row, uint64_t now) { rte_ip_frag_table_del_expired_entries(t, row, now); }
+#pragma clang diagnostic pop
+// The packet begins with its IP header, and so do the fragments, whose Ethernet headers and IPv4 checksums are still to be written.
+// Their number, or a negative errno.
+static inline int cdpdk_fragment(cdpdk_mbuf m, cdpdk_mbuf *fragments, uint16_t room, uint16_t mtu, struct rte_mempool *p, uint32_t identification, int ipv6) {
+  if (!ipv6) return rte_ipv4_fragment_packet(m, fragments, room, mtu, p, p);
+  int n = rte_ipv6_fragment_packet(m, fragments, room, mtu, p, p);
+  for (int i = 0; i < n; i++) {
+    struct rte_ipv6_fragment_ext *e = rte_pktmbuf_mtod_offset(fragments[i], struct rte_ipv6_fragment_ext *, sizeof(struct rte_ipv6_hdr));
+    e->id = rte_cpu_to_be_32(identification);
+  }
+  return n;
+}
 
 // -- offloads --------------------------------------------------------------------------------------------------------
 // What a driver reports about a received packet ...

@@ -183,7 +183,7 @@ extension DropReason {
     case .routerMartian:
       (
         "router-martian",
-        "packet to a router from or to an address that is not forwarded: loopback, link-local, multicast, or the number or broadcast address of a network; look at its sender"
+        "packet to a router from or to an address that is not forwarded: loopback, link-local, multicast, the number or broadcast address of a network; or from one of the router's own, or with a source route; look at its sender"
       )
     case .routerTTLExceeded:
       ("router-ttl-exceeded", "TTL or hop limit used up at a router; a traceroute, or a routing loop (vtepctl show routes)")
@@ -195,9 +195,15 @@ extension DropReason {
         "next hop of a router did not answer ARP or ND within three seconds, or too many packets waited for answers; check that the host is up and in the router's VNI"
       )
     case .routerTooBig:
-      ("router-too-big", "routed packet exceeds the MTU towards its next hop; its sender is told, unless it is IPv4 without DF")
+      (
+        "router-too-big",
+        "routed packet exceeds the MTU towards its next hop; its sender is told. IPv4 without DF is fragmented; it is dropped, without a word, only if it would need more than 128 fragments"
+      )
     case .routerAddress:
-      ("router-address", "packet to an address of a router other than ping, ARP and ND; nothing else is served there")
+      (
+        "router-address",
+        "packet to an address of a router other than ping, ARP and ND, which is all that is served there; or a part of one that was not complete within 30 s, or had more than eight parts"
+      )
     case .aclDeniedEgress:
       (
         "acl-denied-egress",

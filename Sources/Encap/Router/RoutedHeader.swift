@@ -14,11 +14,16 @@ public struct RoutedHeader: Sendable {
   public var packetByteCount: Int
   /// IPv4: may not be fragmented. Always so in IPv6.
   public var isUnfragmentable: Bool
+  /// A part of a packet. In IPv6 only where the fragment header comes first, as in all that hosts send.
+  public var isFragment = false
+
+  /// An IPv4 option names the way (RFC 791 section 3.1): nobody else's business, and dropped (RFC 7126 section 4.3 and 4.4).
+  public var isSourceRouted = false
 
   /// Octets of the Ethernet header in front.
   public static let offset = 14
 
-  /// Nil when the header is cut, has a wrong checksum, or claims more octets than there are.
+  /// Nil when the header is cut, has a wrong checksum or options that make no sense, or claims more octets than there are.
   ///
   /// - Parameters:
   ///   - frame: the contiguous beginning of an untagged frame.
@@ -37,8 +42,13 @@ public struct RoutedHeader: Sendable {
       else { return nil }
       hopLimit = frame.byte(start &+ 8)
       isUnfragmentable = frame.big16(start &+ 6) & 0x4000 != 0
+      isFragment = frame.big16(start &+ 6) & 0x3fff != 0
       source = IPAddress(ipv4: frame.big32(start &+ 12))
       destination = IPAddress(ipv4: frame.big32(start &+ 16))
+      if headerByteCount > 20 {
+        guard let found = Self.isSourceRouted(frame, optionsUpTo: start &+ headerByteCount) else { return nil }
+        isSourceRouted = found
+      }
     case EtherType.ipv6:
       guard frame.byteCount >= start &+ 40, frame.byte(start) &>> 4 == 6 else { return nil }
       isIPv6 = true
@@ -50,9 +60,63 @@ public struct RoutedHeader: Sendable {
       destination = IPAddress(loading16: frame, at: start &+ 24)
       // An IPv4-mapped address must not appear on the wire.
       guard !source.isIPv4, !destination.isIPv4 else { return nil }
+      isFragment =
+        frame.byte(start &+ 6) == IPProtocol.fragment && packetByteCount >= Self.fragmentHeaderEnd
+        && frame.byteCount >= start &+ Self.fragmentHeaderEnd && frame.big16(start &+ 42) & 0xfff9 != 0
     default: return nil
     }
     guard packetByteCount <= byteCount &- start else { return nil }
+  }
+
+  /// Nil: the options of an IPv4 header make no sense.
+  private static func isSourceRouted(_ frame: RawSpan, optionsUpTo end: Int) -> Bool? {
+    var offset = Self.offset &+ 20
+    var isFound = false
+    while offset < end {
+      let option = frame.byte(offset)
+      // The end of the options; no operation.
+      if option == 0 { break }
+      if option == 1 {
+        offset = offset &+ 1
+        continue
+      }
+      guard offset &+ 2 <= end, frame.byte(offset &+ 1) >= 2 else { return nil }
+      offset = offset &+ Int(frame.byte(offset &+ 1))
+      guard offset <= end else { return nil }
+      // Loose and strict.
+      if option == 131 || option == 137 { isFound = true }
+    }
+    return isFound
+  }
+
+  private static let fragmentHeaderEnd = 48
+
+  /// Of a fragment: octets in front of its part of the packet.
+  public var fragmentHeaderByteCount: Int { isIPv6 ? Self.fragmentHeaderEnd : headerByteCount }
+
+  /// Whether the whole packet of which this is a part would be longer than any may be.
+  ///
+  /// - Parameter frame: the contiguous beginning of the frame.
+  public func isBeyondLongest(_ frame: RawSpan) -> Bool {
+    let field = Int(frame.big16(Self.offset &+ (isIPv6 ? 42 : 6)))
+    let offset = isIPv6 ? field & 0xfff8 : (field & 0x1fff) &* 8
+    // The header of the first part, which may be another, counts in IPv4.
+    return offset &+ packetByteCount &- fragmentHeaderByteCount &+ (isIPv6 ? 0 : 60) > 0xffff
+  }
+
+  /// Writes what a new fragment's frame lacks: its EtherType, and the checksum of IPv4. `frame` begins with 14 octets for the Ethernet header.
+  public static func finishFragment(_ frame: inout MutableRawSpan, isIPv6: Bool) {
+    frame.storeBig16(isIPv6 ? EtherType.ipv6 : EtherType.ipv4, at: 12)
+    if !isIPv6 { writeChecksum(&frame) }
+  }
+
+  /// Writes the checksum of an IPv4 header. `frame` has all of it.
+  public static func writeChecksum(_ frame: inout MutableRawSpan) {
+    let end = offset &+ Int(frame.bytes.byte(offset) & 0xf) &* 4
+    guard frame.byteCount >= end else { return }
+    frame.storeBig16(0, at: offset &+ 10)
+    let sum = InternetChecksum.partialSum(frame.bytes.extracting(unchecked: offset..<end))
+    frame.storeBig16(InternetChecksum.complement(sum), at: offset &+ 10)
   }
 
   /// A source that no packet on a link may have: martian (RFC 1812 section 5.3.7, RFC 4291 section 2.5 to 2.7).

@@ -10,6 +10,8 @@ struct RouterNote: Equatable {
     case forwarded
     /// The next hop's MAC address is asked for; the packet waits.
     case waits
+    /// A fragment of a packet to the router, which waits for the others.
+    case gathers
   }
 
   var action: Action

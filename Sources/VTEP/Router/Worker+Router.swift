@@ -1,7 +1,7 @@
 // Worker+Router: routing between VNIs. Frames to a router's MAC address come here from the dispatch of both walks (steps E6 and D6), by
 // a static entry of the MAC table at `Limits.routerPort`; they leave as if they had come in with the other VNI, to local ports or to any
 // VTEP: split horizon is the bridge's, not the router's. RFC 1812 section 5.2, RFC 8200. Parts: +RouterControl (what is for the router
-// itself), +RouterNeighbors (next hops), +RouterErrors.
+// itself), +RouterNeighbors (next hops), +RouterErrors, +RouterFragments.
 
 import CDPDK
 import Encap
@@ -88,12 +88,13 @@ extension Worker {
   private mutating func forward(_ packet: RoutedPacket) {
     let header = packet.header
     let routing = snapshot.pointee.routing
-    guard !header.hasMartianSource || isNeighborDiscovery(packet) else { return refuse(packet, .routerMartian, nil) }
+    let isND = isNeighborDiscovery(packet)
+    guard isND || !isMartian(header, packet.interface) else { return refuse(packet, .routerMartian, nil) }
     // Without ND there is no neighbour, as without ARP, which is no packet and does not come here.
-    if packet.interface.acl != .absent, !isNeighborDiscovery(packet), !permits(packet.interface.acl, .ingress, packet.mbuf) {
+    if packet.interface.acl != .absent, !isND, !permits(packet.interface.acl, .ingress, packet.mbuf) {
       return refuse(packet, .aclDeniedIngress, nil)
     }
-    if routing.isOwn(header.destination, packet.interface) || isNeighborDiscovery(packet) { return receive(packet) }
+    if routing.isOwn(header.destination, packet.interface) || isND { return receive(packet) }
     guard !header.hasMartianDestination else { return refuse(packet, .routerMartian, nil) }
     // Link-local addresses are not forwarded (RFC 4291 section 2.5.6).
     if header.isIPv6, header.source.isLinkLocal || header.destination.isLinkLocal {
@@ -112,6 +113,15 @@ extension Worker {
     if egressACL != .absent, !permits(egressACL, .egress, packet.mbuf) { return refuse(packet, .aclDeniedEgress, nil) }
     packet.mbuf.withMutableBytes { header.decrementHopLimit(in: &$0) }
     send(packet, by: route)
+  }
+
+  /// Whether a packet's source is none that a host can have (RFC 1812 section 5.3.7): the router's own addresses and those of whole networks
+  /// among them. The same router on another VTEP sends to hosts, and not by way of this one.
+  private mutating func isMartian(_ header: RoutedHeader, _ interface: RouterInterface) -> Bool {
+    let routing = snapshot.pointee.routing
+    if header.hasMartianSource || header.isSourceRouted || routing.isOwn(header.source, interface) { return true }
+    let back = routing.route(interface.router, to: header.source).kind
+    return back == .own || back == .reserved
   }
 
   /// Sends a packet of the router's own by its routes. Consumes it.
@@ -160,8 +170,17 @@ extension Worker {
     let place = found.isHit ? found.location : pendingPlace(of: key, hash: hash)
     let room = largestFrame(to: place, mbuf)
     guard (mbuf.hasRequest ? mbuf.wireByteCount : mbuf.byteCount) <= room else {
-      return refuse(packet, .routerTooBig, packet.header.isUnfragmentable ? .tooBig(mtu: room &- RoutedHeader.offset) : nil)
+      if !packet.header.isUnfragmentable || packet.isOwn && packet.header.isIPv6 {
+        return sendFragments(packet, to: mac, at: place, by: egress, room: room)
+      }
+      return refuse(packet, .routerTooBig, .tooBig(mtu: room &- RoutedHeader.offset))
     }
+    hand(packet, to: mac, at: place, by: egress)
+  }
+
+  /// Sends a packet that fits to the place of its next hop. Consumes it.
+  mutating func hand(_ packet: RoutedPacket, to mac: MACAddress, at place: MACLocation, by egress: RouterInterface) {
+    let mbuf = packet.mbuf
     mbuf.withMutableBytes { MACAddress.write(into: &$0, destination: mac, source: egress.mac) }
     counters.routed[Int(egress.index)].addSent(bytes: UInt64(truncatingIfNeeded: mbuf.byteCount))
     if place == StagedFrame.noLocation {
@@ -170,7 +189,7 @@ extension Worker {
       sendToVTEP(mbuf, vtep: place.vtep, domain: egress.domain, ingress: packet.ingress)
     } else if place.port == Limits.routerPort {
       // Another router of the same VNI. The hop limit ends any loop.
-      route(mbuf, key, from: StagedFrame.noLocation, ingress: packet.ingress)
+      route(mbuf, MACKey(domain: egress.domain, mac: mac), from: StagedFrame.noLocation, ingress: packet.ingress)
     } else if isIsolated(packet, from: place, egress) {
       drop(mbuf, port: packet.ingress, .portIsolated, DropContext(domain: egress.domain))
     } else {

@@ -64,6 +64,7 @@ extension Worker {
 
   /// A packet to an address of the router. Consumes it.
   mutating func receive(_ packet: RoutedPacket) {
+    guard !packet.header.isFragment else { return reassemble(packet) }
     switch RouterInquiry(packet.mbuf.bytes, packet.header) {
     case .echoRequest: answerEcho(packet)
     case .neighborDiscovery where packet.header.hopLimit == 255:

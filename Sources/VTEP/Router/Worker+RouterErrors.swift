@@ -41,9 +41,18 @@ extension Worker {
     }
   }
 
+  /// Where an error comes from: of a packet to the router, the address that it went to (RFC 1122 section 3.2.2, RFC 4443 section 2.2 a).
+  private mutating func source(of error: RouterError, _ interface: RouterInterface, _ header: RoutedHeader) -> IPAddress? {
+    switch error {
+    case .portUnreachable, .protocolUnreachable: header.destination
+    // A host that has no other address knows no other (RFC 6724 section 5).
+    case .beyondScope: interface.mac.linkLocalAddress
+    default: snapshot.pointee.routing.source(for: header.source, interface)
+    }
+  }
+
   private mutating func report(_ error: RouterError, _ packet: RoutedPacket, quoting frame: RawSpan, _ header: RoutedHeader) {
-    guard let message = RouterMessage(about: frame, header),
-      let source = snapshot.pointee.routing.source(for: header.source, packet.interface),
+    guard let message = RouterMessage(about: frame, header), let source = source(of: error, packet.interface, header),
       routerErrors.take(nowSeconds: nowSeconds), let mbuf = buffer(message.frameByteCount)
     else { return }
     mbuf.withMutableBytes { message.write(error, into: &$0, quoting: frame, header, from: source) }

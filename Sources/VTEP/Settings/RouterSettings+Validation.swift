@@ -16,14 +16,18 @@ extension RouterSettings {
     if name.isEmpty || name.utf8.count > 64 { report(["name"], "a router's name has 1 to 64 characters") }
     if let mac, let reason = mac.reasonAgainstStation { report(["mac"], "mac \(mac) is \(reason)") }
     if routes.count > Self.maximumRoutes { report(["routes"], "at most \(Self.maximumRoutes) routes, not \(routes.count)") }
-    var seen: [RouterAddress] = []
+    var seen: [(vni: VNI, address: RouterAddress)] = []
     for (vni, address) in addresses {
       let path = ["interfaces", "\(vni)", "\(address)"]
       if let reason = address.reasonAgainstRouter { report(path, "address \(address) is \(reason)") }
-      if let other = seen.first(where: { $0.prefix.overlaps(address.prefix) }) {
-        report(path, "address \(address) overlaps \(other); the networks of a router must be apart")
+      // Further addresses in the same network are right in the same VNI.
+      let other = seen.first {
+        $0.address.address == address.address || $0.vni != vni && $0.address.prefix.overlaps(address.prefix)
       }
-      seen.append(address)
+      if let other {
+        report(path, "address \(address) overlaps \(other.address); the networks of a router in different VNIs must be apart")
+      }
+      seen.append((vni, address))
     }
     for (vni, list) in interfaces.sorted(by: { $0.key < $1.key }) {
       if list.isEmpty { report(["interfaces", "\(vni)"], "the interface in VNI \(vni) has no address") }

@@ -49,7 +49,7 @@ private struct TraceWriter {
   private var outcome: TraceReport.Outcome {
     if run.isFromOverlay, run.bound == nil, run.ignored != nil || run.sentCount > 0 { return .kernel }
     if case .answer = run.neighbor { return .answered }
-    if run.router?.action == .waits { return .held }
+    if run.router?.action == .waits || run.router?.action == .gathers { return .held }
     // A router may also have asked for its neighbours.
     if run.drops.contains(where: { $0.reason == .routerTooBig }) { return .dropped }
     if run.sent.contains(where: { !isReply($0) }) { return .sent }
@@ -308,6 +308,10 @@ private struct TraceWriter {
       "next_hop": .none, "mac": .none, "action": .text("answer"),
     ]
     if note.action == .answered { return add(.route, "router \(from.router) answers", facts) }
+    if note.action == .gathers {
+      facts["action"] = .text("hold")
+      return add(.route, "router \(from.router): a fragment of a packet to it, which waits for the others for up to 30 s", facts)
+    }
     facts["next_hop"] = .text("\(note.nextHop)")
     let isKnown = note.action == .forwarded
     if isKnown { facts["mac"] = .text("\(note.mac)") }

@@ -119,6 +119,7 @@ struct Worker: ~Copyable {
   /// Packets of routers that wait for a next hop's MAC address.
   var awaited = AwaitedNeighbors()
   var routerErrors = RouterErrorBudget()
+  var fragments = RouterFragments()
   /// By neighbour: the second in which a router has last asked it again.
   let verified: UnsafeMutablePointer<UInt32>
   /// For a live trace: a burst, the frames that each port had sent before, and drops at the port of the burst by their reasons.
@@ -260,6 +261,7 @@ struct Worker: ~Copyable {
       if bfdDepartures != nil { sendBFD() }
       if !held.isEmpty { releaseHeldFrames() }
       if !awaited.isEmpty { serveAwaited() }
+      if fragments.isWaiting { expireFragments() }
       if budgetsAreDue { refillBudgets() }
       sendInjections()
       if nowSeconds != missedSecond {

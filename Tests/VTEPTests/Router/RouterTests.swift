@@ -299,7 +299,7 @@ extension DataplaneTests {
       }
     }
 
-    @Test("a packet that does not fit: the sender is told what does, unless it is IPv4 without DF", arguments: [false, true])
+    @Test("a packet that does not fit: the sender is told what does", arguments: [false, true])
     func tooBig(_ isIPv6: Bool) throws {
       try DataplaneFixture.run { plane in
         try plane.addRouter()
@@ -312,9 +312,48 @@ extension DataplaneTests {
         #expect(error[start..<start + 2] == (isIPv6 ? [2, 0] : [3, 4]))
         #expect(error.big16(at: start + 6) == 1286)
         plane.expect(drops: [.vm1: [.routerTooBig: 1]])
-        guard !isIPv6 else { return }
-        plane.send(.ip(from: Self.one, to: Self.router, from, to, isAtomic: false, [UInt8](repeating: 7, count: 1400)), from: .vm1)
-        plane.expect(drops: [.vm1: [.routerTooBig: 1]])
+      }
+    }
+
+    @Test("nobody else sends from the router's own addresses, or from those of whole networks", arguments: [false, true])
+    func martians(_ isIPv6: Bool) throws {
+      try DataplaneFixture.run { plane in
+        try plane.addRouter()
+        let to = Self.address(2, 3, isIPv6)
+        // Here, in the other VNI, and of the link.
+        var sources = [Self.address(1, isIPv6 ? 0xfe : 254, isIPv6), Self.address(2, isIPv6 ? 0xfe : 254, isIPv6)]
+        sources += isIPv6 ? [Self.router.linkLocalAddress] : [Self.address(2, 255, false), Self.address(1, 0, false)]
+        for source in sources {
+          plane.send(.ip(from: Self.one, to: Self.router, source, to), from: .vm1)
+          plane.expect(drops: [.vm1: [.routerMartian: 1]])
+        }
+      }
+    }
+
+    @Test("IPv4 options pass, but for those that name the way; headers whose options make no sense are dropped")
+    func options() throws {
+      try DataplaneFixture.run { plane in
+        try plane.addRouter()
+        func packet(_ source: MACAddress, _ destination: MACAddress, hopLimit: UInt8, _ options: [UInt8]) -> Frame {
+          var header: [UInt8] = [UInt8(0x45 + options.count / 4), 0] + .big16(UInt16(28 + options.count))
+          header += [0, 7, 0x40, 0, hopLimit, 17, 0, 0]
+          header += Self.address(1, 1, false).bytes + Self.address(2, 3, false).bytes + options
+          header.replaceSubrange(10..<12, with: [UInt8].big16(header.internetChecksum))
+          return .ethernet(from: source, to: destination, type: 0x0800, header + Array(0..<8))
+        }
+        // Router alert; record route; behind the end of the options there may be anything.
+        for options in [[0x94, 4, 0, 0], [7, 7, 4, 0, 0, 0, 0, 1], [1, 1, 0, 131], []] as [[UInt8]] {
+          plane.send(packet(Self.one, Self.router, hopLimit: 64, options), from: .vm1)
+          plane.expect(local: [.vm3: [packet(Self.router, Self.three, hopLimit: 63, options)]])
+        }
+        for option in [131, 137] as [UInt8] {
+          plane.send(packet(Self.one, Self.router, hopLimit: 64, [1, option, 7, 4, 10, 0, 2, 9]), from: .vm1)
+          plane.expect(drops: [.vm1: [.routerMartian: 1]])
+        }
+        for options in [[7, 1, 0, 0], [7, 9, 0, 0], [1, 1, 1, 7]] as [[UInt8]] {
+          plane.send(packet(Self.one, Self.router, hopLimit: 64, options), from: .vm1)
+          plane.expect(drops: [.vm1: [.routerHeader: 1]])
+        }
       }
     }
 
