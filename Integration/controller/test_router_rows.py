@@ -1,34 +1,13 @@
 """Logical_Router, Arp_Sources_Local and Arp_Sources_Remote as vtep(5) describes them: rows change what is forwarded, and faults are in the
 router's own row."""
 from lab import wait_until
-from lab.controlled import VNI, ControlledSite
+from lab.controlled import VNI, pairs, routed_site
 
 REQUEST_MAC = "0e:77:c0:00:02:01"  # of 192.0.2.1
 
 
-def routed_site(lab):
-    """bm1 is on p1 in logical switch ls0, bm2 on p2 in ls1; vm2 is behind a kernel's VTEP in ls0."""
-    site = ControlledSite(lab, ports=2)
-    site.connect()
-    site.add_switch("ls1", VNI + 1)
-    site.ctl("bind-ls", "hv1", "p2", 0, "ls1")
-    site.wait_vni(VNI + 1)
-    bm2 = site.locals[1].namespace
-    bm2.ip("address flush dev eth0 scope global")
-    for address in ("10.0.1.102/24", "fd00:1::66/64"):
-        bm2.ip(f"address add {address} dev eth0")
-    for guest, subnet, net in ((site.bm, "10.0.0", "fd00:"), (site.vm, "10.0.0", "fd00:"), (site.locals[1], "10.0.1", "fd00:1:")):
-        guest.namespace.ip(f"route add default via {subnet}.254")
-        guest.namespace.ip(f"route add default via {net}:fe")
-    return site
-
-
 def update(site, **columns):
     site.server.transact({"op": "update", "table": "Logical_Router", "where": [["name", "==", "lr0"]], "row": columns})
-
-
-def pairs(mapping):
-    return ["map", [[key, value] for key, value in mapping.items()]]
 
 
 def arp_sources(site):

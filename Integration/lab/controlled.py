@@ -113,3 +113,25 @@ class ControlledSite:
     def wait_faults(self, expected, *arguments):
         wait_until(lambda: self.faults(*arguments) == expected,
                    lambda: f"the faults are {expected}: {self.faults(*arguments)}\n{self.daemon.log()[-3000:]}")
+
+
+def pairs(mapping):
+    """A map as RFC 7047 has it."""
+    return ["map", [[key, value] for key, value in mapping.items()]]
+
+
+def routed_site(lab):
+    """bm1 is on p1 in logical switch ls0, bm2 on p2 in ls1; vm2 is behind a kernel's VTEP in ls0."""
+    site = ControlledSite(lab, ports=2)
+    site.connect()
+    site.add_switch("ls1", VNI + 1)
+    site.ctl("bind-ls", "hv1", "p2", 0, "ls1")
+    site.wait_vni(VNI + 1)
+    bm2 = site.locals[1].namespace
+    bm2.ip("address flush dev eth0 scope global")
+    for address in ("10.0.1.102/24", "fd00:1::66/64"):
+        bm2.ip(f"address add {address} dev eth0")
+    for guest, subnet, net in ((site.bm, "10.0.0", "fd00:"), (site.vm, "10.0.0", "fd00:"), (site.locals[1], "10.0.1", "fd00:1:")):
+        guest.namespace.ip(f"route add default via {subnet}.254")
+        guest.namespace.ip(f"route add default via {net}:fe")
+    return site
