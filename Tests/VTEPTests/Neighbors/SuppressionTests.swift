@@ -150,7 +150,7 @@ extension DataplaneTests {
         expectFlooded(plane, Q.solicitation(from: 1, target: Q.ip6(21), hopLimit: 64))
         let linkLocal = IPAddress(high: 0xfe80 << 48, low: 21)
         plane.neighbors.state(InnerNeighborKey(domain: Topology.domain, address: linkLocal), mac: guest(21), by: .file)
-        expectFlooded(plane, Q.solicitation(from: 1, target: linkLocal))
+        expectFlooded(plane, Q.solicitation(from: 1, target: linkLocal), passes: 1)
       }
     }
 
@@ -162,7 +162,7 @@ extension DataplaneTests {
         let question = Q.solicitation(from: 1, target: linkLocal)
         // The station's own question tells of its address, and not what it is.
         plane.neighbors.observe(key, mac: guest(21), by: .overlay, nowSeconds: 0)
-        expectFlooded(plane, question)
+        expectFlooded(plane, question, passes: 1)
         for (role, flags) in [(.router, 0xc000_0000), (.host, 0x4000_0000)] as [(NeighborRole, UInt32)] {
           plane.neighbors.observe(key, mac: guest(21), by: .overlay, role: role, nowSeconds: 0)
           answers(plane, 1) {
@@ -208,7 +208,7 @@ extension DataplaneTests {
           }
         }
         func expectLocalFlood() {
-          answers(plane, 0) {
+          answers(plane, 0, passes: 1) {
             plane.send(question, from: .vm1)
             plane.expect(local: [.vm2: [question], .vm3: [question]])
           }
