@@ -138,7 +138,12 @@ def test_trace_names_the_route(site):
     text = site.daemons[0].table("trace", "--port", "p1", "--src-mac", site.a.mac, "--dst-mac", router, "--ipv4", f"{site.a.ipv4},203.0.113.1")
     assert "router r1, no route to 203.0.113.1: dropped: router-no-route" in text and "the sender is told\n" in text
     explained = site.daemons[0].ctl("explain", router, "--vni", LEFT)
-    assert explained["sources"][0]["holds"] and {row["action"] for row in explained["outcomes"]} == {"route"}, explained
+    # Its own address, and the one from which it asks for neighbours.
+    own = [row["mac"] for row in site.daemons[0].ctl("show", "mac-table", "--vni", LEFT) if row["port"] == "(router)"]
+    assert router in own and len(own) == 2
+    for mac in own:
+        explained = site.daemons[0].ctl("explain", mac, "--vni", LEFT)
+        assert explained["sources"][0]["holds"] and {row["action"] for row in explained["outcomes"]} == {"route"}, explained
     answer, facts = routed("--arp", f"{site.a.ipv4},{GATEWAY[1][0]}")
     assert facts["action"] == "answer" and [frame["port"] for frame in answer["sent"]] == ["p1"]
 

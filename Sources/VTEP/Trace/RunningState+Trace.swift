@@ -327,7 +327,7 @@ private struct TraceWriter {
   private mutating func writeRefusal(_ bound: DryRun.Bound) {
     guard let vni = names.vnis[bound.domain],
       let router = state.configuration.routers.values.first(where: {
-        $0.interfaces[vni] != nil && $0.effectiveMAC == bound.destination.mac
+        $0.interfaces[vni] != nil && [$0.effectiveMAC, state.model.routing.requestMAC].contains(bound.destination.mac)
       })
     else { return }
     let destination = destination(bound)
