@@ -191,6 +191,19 @@ extension DataplaneTests {
       }
     }
 
+    @Test("what the router itself asks from is no station's address")
+    func ownQuestions() throws {
+      try DataplaneFixture.run { plane in
+        try plane.addRouter()
+        plane.changeDomain { $0.entry.suppressesNeighbors = true }
+        let (from, to) = (Self.address(2, 3, true), Self.address(1, 44, true))
+        plane.send(.ip(from: Self.three, to: Self.router, from, to, hopLimit: 64, [UInt8](repeating: 0, count: 20)), from: .vm3)
+        plane.run()
+        #expect(!plane.take(.vm1).isEmpty, "it asks")
+        #expect(Sighting.takeAll(plane.test.learnRings[0]).isEmpty)
+      }
+    }
+
     @Test("a next hop that does not answer: three requests, then the sender is told")
     func unresolved() throws {
       try DataplaneFixture.run { plane in

@@ -52,8 +52,8 @@ extension Worker {
 
   /// Tells the learner which address somebody claims, unless that is known.
   mutating func tell(_ claim: NeighborClaim, domain: DomainIndex, from seenAt: MACLocation) {
-    // A dry worker leaves the table as it is.
-    guard recorder == nil, let neighbors else { return }
+    // A dry worker leaves the table as it is. What our router asks from is no station.
+    guard recorder == nil, let neighbors, claim.mac != snapshot.pointee.routing.requestMAC else { return }
     let source: NeighborSources = seenAt.isVTEP ? .overlay : .local
     if let known = neighbors.find(domain, claim.address), !known.isContested, known.mac == claim.mac, known.sources.contains(source),
       claim.role == .unknown || claim.role == known.role
