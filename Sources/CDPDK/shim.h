@@ -154,12 +154,23 @@ static inline cdpdk_mbuf cdpdk_death_row_take(void *row) {
 // Where a fragment has come in, for as long as it waits.
 static inline void cdpdk_mbuf_note_port(cdpdk_mbuf m, uint16_t port) { m->port = port; }
 static inline uint16_t cdpdk_mbuf_noted_port(cdpdk_mbuf m) { return m->port; }
-static inline cdpdk_mbuf cdpdk_reassemble(struct rte_ip_frag_tbl *t, void *row, cdpdk_mbuf m, uint64_t now, uint16_t l2, uint16_t l3, int ipv6) {
+// The library tells packets apart by addresses and identification alone, and hosts of two VNIs may use the same ones. So it gets a copy of the
+// headers, with `owner` in place of the first two octets of the destination; what it puts together are the packet's own headers.
+static inline cdpdk_mbuf cdpdk_reassemble(struct rte_ip_frag_tbl *t, void *row, cdpdk_mbuf m, uint64_t now, uint16_t l2, uint16_t l3, uint16_t owner, int ipv6) {
   m->l2_len = l2;
   m->l3_len = l3;
-  char *header = rte_pktmbuf_mtod_offset(m, char *, l2);
-  return ipv6 ? rte_ipv6_frag_reassemble_packet(t, row, m, now, (struct rte_ipv6_hdr *)header, (struct rte_ipv6_fragment_ext *)(header + sizeof(struct rte_ipv6_hdr)))
-    : rte_ipv4_frag_reassemble_packet(t, row, m, now, (struct rte_ipv4_hdr *)header);
+  const char *header = rte_pktmbuf_mtod_offset(m, const char *, l2);
+  if (ipv6) {
+    // One behind the other, as in the packet: newer releases look.
+    struct { struct rte_ipv6_hdr ip; struct rte_ipv6_fragment_ext fragment; } copy;
+    memcpy(&copy, header, sizeof copy);
+    memcpy(copy.ip.dst_addr, &owner, sizeof owner);
+    return rte_ipv6_frag_reassemble_packet(t, row, m, now, &copy.ip, &copy.fragment);
+  }
+  struct rte_ipv4_hdr copy;
+  memcpy(&copy, header, sizeof copy);
+  memcpy(&copy.dst_addr, &owner, sizeof owner);
+  return rte_ipv4_frag_reassemble_packet(t, row, m, now, &copy);
 }
 // The only function of the library that its authors call experimental: without it packets stay until another one needs their place.
 #pragma clang diagnostic push

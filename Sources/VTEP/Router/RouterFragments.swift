@@ -48,15 +48,17 @@ struct RouterFragments: ~Copyable {
 
   /// Adds a fragment, which may be the last that was missing.
   ///
-  /// - Parameter headerByteCount: of the IP header; in IPv6 with the fragment header.
+  /// - Parameters:
+  ///   - interface: `RouterInterface.index` of where it came in: fragments from different VNIs never belong together.
+  ///   - headerByteCount: of the IP header; in IPv6 with the fragment header.
   /// - Returns: the whole packet, in several buffers; nil: it is not complete, or the fragment is one too many (`takeRejected`).
-  mutating func add(_ mbuf: Mbuf, headerByteCount: Int, isIPv6: Bool) -> Mbuf? {
+  mutating func add(_ mbuf: Mbuf, interface: UInt16, headerByteCount: Int, isIPv6: Bool) -> Mbuf? {
     guard let table else { return mbuf }
     let now = cdpdk_cycles()
     end = now &+ (Self.seconds &+ 1) &* cdpdk_cycles_per_second()
     return cdpdk_reassemble(
       table, deathRow, mbuf.raw, now, UInt16(truncatingIfNeeded: RoutedHeader.offset),
-      UInt16(truncatingIfNeeded: headerByteCount), isIPv6 ? 1 : 0
+      UInt16(truncatingIfNeeded: headerByteCount), interface, isIPv6 ? 1 : 0
     ).map(Mbuf.init)
   }
 

@@ -97,7 +97,8 @@ extension Worker {
     }
     guard let mbuf = spared(packet.mbuf, port: packet.ingress) else { return }
     cdpdk_mbuf_note_port(mbuf.raw, packet.ingress.rawValue)
-    let whole = fragments.add(mbuf, headerByteCount: header.fragmentHeaderByteCount, isIPv6: header.isIPv6)
+    let whole = fragments.add(
+      mbuf, interface: packet.interface.index, headerByteCount: header.fragmentHeaderByteCount, isIPv6: header.isIPv6)
     dropRejected()
     guard let whole else { return }
     if !packet.header.isIPv6 { whole.withMutableBytes { RoutedHeader.writeChecksum(&$0) } }

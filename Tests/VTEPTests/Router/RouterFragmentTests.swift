@@ -109,16 +109,19 @@ extension DataplaneTests {
     }
 
     /// A ping to the router in parts of 560 octets.
-    private static func parts(_ isIPv6: Bool, size: Int = 560) -> [Frame] {
+    ///
+    /// - Parameter station: the MAC address that it comes from.
+    private static func parts(_ isIPv6: Bool, size: Int = 560, from station: MACAddress = Self.one) -> [Frame] {
       let (host, gateway) = (address(1, 1, isIPv6), address(1, isIPv6 ? 0xfe : 254, isIPv6))
       let message = echo(isIPv6 ? 128 : 8, from: host, to: gateway)
       return stride(from: 0, to: message.count, by: size).map { start in
         let end = min(start + size, message.count)
         let isLast = end == message.count
         return isIPv6
-          ? ipv6(from: one, to: router, host, gateway, fragment: UInt16(start) | (isLast ? 0 : 1), identification: 9, message[start..<end])
+          ? ipv6(
+            from: station, to: router, host, gateway, fragment: UInt16(start) | (isLast ? 0 : 1), identification: 9, message[start..<end])
           : ipv4(
-            from: one, to: router, host, gateway, hopLimit: 64, number: 1, fragment: UInt16(start / 8) | (isLast ? 0 : 0x2000),
+            from: station, to: router, host, gateway, hopLimit: 64, number: 1, fragment: UInt16(start / 8) | (isLast ? 0 : 0x2000),
             message[start..<end])
       }
     }
@@ -176,6 +179,26 @@ extension DataplaneTests {
         plane.run()
         plane.worker.expireFragments(now: .max / 2)
         plane.expect(drops: [.vm1: [.routerAddress: 14]])
+      }
+    }
+
+    @Test("parts from two VNIs whose routers and hosts have the same addresses are never put together", arguments: [false, true])
+    func twoVNIs(_ isIPv6: Bool) throws {
+      try DataplaneFixture.run { plane in
+        try plane.addRouter()
+        plane.change { model in
+          var (first, second) = (model.routing.routers[0], model.routing.routers[0])
+          (first.routes, second.routes) = ([], [])
+          first.interfaces.removeLast()
+          second.interfaces.removeFirst()
+          second.interfaces[0].addresses = first.interfaces[0].addresses
+          model.routing.routers = [first, second]
+        }
+        plane.send(Self.parts(isIPv6)[0], from: .vm1)
+        for part in Self.parts(isIPv6, from: Self.three)[1...] { plane.send(part, from: .vm3) }
+        plane.expect()
+        plane.worker.expireFragments(now: .max / 2)
+        plane.expect(drops: [.vm1: [.routerAddress: 1], .vm3: [.routerAddress: 2]])
       }
     }
 
