@@ -17,9 +17,10 @@ struct RouterFragments: ~Copyable {
   /// What the library has no use for any more.
   private let deathRow: UnsafeMutableRawPointer
   private let sent: UnsafeMutablePointer<OpaquePointer?>
-  /// Of IPv6 packets that the router itself fragments.
-  private var identification: UInt32 = 0
-  /// When the last packet that has come in parts is complete or given up; 0: that is over. In time-stamp counter.
+  /// Of the last IPv6 packet that the router itself has fragmented. It begins anywhere: other workers and VTEPs send from the same address, and
+  /// a host that gets two packets with one identification mixes them up (RFC 8200 section 4.5, RFC 7739).
+  private(set) var identification = UInt32.random(in: .min ... .max)
+  /// When every fragment that waits now is given up at the latest, in cycles of the time-stamp counter; 0: none waits.
   private var end: UInt64 = 0
 
   var isWaiting: Bool { end != 0 }
@@ -74,7 +75,7 @@ struct RouterFragments: ~Copyable {
 
   /// Cuts a packet, which begins with its IP header, into fragments, which `fragment` gives.
   ///
-  /// - Parameter mtu: of the largest fragment.
+  /// - Parameter mtu: octets of the largest fragment, from its IP header on.
   /// - Returns: how many; 0: there are no buffers, or too many fragments. The caller frees the packet.
   mutating func split(_ mbuf: Mbuf, mtu: Int, isIPv6: Bool, pool: OpaquePointer) -> Int {
     if isIPv6 { identification &+= 1 }
@@ -82,7 +83,7 @@ struct RouterFragments: ~Copyable {
       0,
       Int(
         cdpdk_fragment(
-          mbuf.raw, sent, UInt16(Self.sentCapacity), UInt16(truncatingIfNeeded: min(mtu, 0xffff)), pool, isIPv6 ? identification : 0,
+          mbuf.raw, sent, UInt16(Self.sentCapacity), UInt16(clamping: mtu), pool, isIPv6 ? identification : 0,
           isIPv6 ? 1 : 0)))
   }
 

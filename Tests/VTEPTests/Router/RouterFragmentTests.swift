@@ -142,13 +142,14 @@ extension DataplaneTests {
           plane.expect(local: [.vm1: [whole]])
         }
         // The answer in parts, too. IPv6 has an identification of its own.
+        let identification = plane.worker.fragments.identification &+ 1
         plane.changePort(.vm1) { $0.maxFrameByteCount = isIPv6 ? 1294 : 1000 }
         for part in parts { plane.send(part, from: .vm1) }
         plane.expect(
           local: [
             .vm1: isIPv6
               ? [(1, 0..<1232), (1232, 1232..<1408)].map { fragment, range in
-                Self.ipv6(from: Self.router, to: Self.one, gateway, host, fragment: fragment, identification: 1, answer[range])
+                Self.ipv6(from: Self.router, to: Self.one, gateway, host, fragment: fragment, identification: identification, answer[range])
               }
               : [(0x2000, 0..<960), (120, 960..<1408)].map { fragment, range in
                 Self.ipv4(
