@@ -12,6 +12,8 @@ struct NeighborMessageTests {
     NeighborMessage(frame.span.bytes)?.stationAddress.map(\.description)
   }
 
+  private func asker(_ frame: [UInt8]) -> MACAddress? { NeighborMessage(frame.span.bytes)?.asker }
+
   private func arp(sender: [UInt8]? = nil, address: [UInt8] = [10, 0, 0, 7], kind: [UInt8] = [0, 1, 8, 0, 6, 4, 0, 1]) -> [UInt8] {
     [255, 255, 255, 255, 255, 255] + source + [8, 6] + kind + (sender ?? source) + address + [0, 0, 0, 0, 0, 0, 10, 0, 0, 1]
   }
@@ -85,6 +87,15 @@ struct NeighborMessageTests {
     var damaged = nd(type: 136, from: linkLocal, target: linkLocal)
     damaged[60] ^= 1
     #expect(claim(damaged) == nil)
+  }
+
+  @Test("who is answered: nobody whose address is a group's")
+  func askers() {
+    let mac = MACAddress("02:00:00:00:00:01")
+    #expect(asker(arp()) == mac && asker(arp(address: [0, 0, 0, 0])) == mac)
+    #expect(asker(nd(type: 135, from: address(7), target: address(9))) == mac)
+    #expect(asker(arp(address: [224, 0, 0, 1])) == nil)
+    #expect(asker(nd(type: 135, from: address(1, prefix: [0xff, 0x02]), target: address(9))) == nil)
   }
 
   @Test("a proxy's advertisement tells of another, and claims nothing for itself")

@@ -73,8 +73,8 @@ public struct NeighborMessage: Equatable, Sendable {
       target = options == 78 ? IPAddress(loading16: frame, at: 62) : IPAddress(high: 0, low: 0)
       guard !target.isIPv4 else { return nil }
       hasRouterFlag = kind == .advertisement && frame.byte(58) & 0x80 != 0
-      // An option of no length spoils the message.
-      guard Self.areSound(frame, from: options, to: end) else { return nil }
+      // A message with an option of no length is discarded whole.
+      guard Self.hasSoundOptions(frame, from: options, to: end) else { return nil }
       hardware = Self.linkLayerAddress(frame, type: kind == .advertisement ? 2 : 1, from: options, to: end)
     default: return nil
     }
@@ -93,13 +93,13 @@ public struct NeighborMessage: Equatable, Sendable {
     }
   }
 
-  private static func areSound(_ frame: RawSpan, from start: Int, to end: Int) -> Bool {
+  private static func hasSoundOptions(_ frame: RawSpan, from start: Int, to end: Int) -> Bool {
     var offset = start
     while end &- offset >= 8, frame.byte(offset &+ 1) > 0 { offset = offset &+ Int(frame.byte(offset &+ 1)) &* 8 }
     return offset == end
   }
 
-  /// Of sound options (RFC 4861 section 4.6.1).
+  /// The address in the first option of a type (RFC 4861 section 4.6.1). The options are sound.
   private static func linkLayerAddress(_ frame: RawSpan, type: UInt8, from start: Int, to end: Int) -> MACAddress? {
     var offset = start
     while offset < end {
@@ -155,7 +155,10 @@ extension NeighborMessage {
   /// Whom the answer is for; nil: it asks nothing that the owner of `target` would answer.
   public var asker: MACAddress? {
     let mac = kind == .request ? hardware ?? source : source
-    guard kind == .request || kind == .solicitation, !mac.isMulticast, !mac.isZero, !target.isMulticast else { return nil }
+    // An answer to a group would reach everybody.
+    guard kind == .request || kind == .solicitation, !mac.isMulticast, !mac.isZero, !target.isMulticast, !sender.isMulticast else {
+      return nil
+    }
     return mac
   }
 
