@@ -197,12 +197,12 @@ extension DropReason {
     case .routerTooBig:
       (
         "router-too-big",
-        "routed packet exceeds the MTU towards its next hop; its sender is told. IPv4 without DF is fragmented; it is dropped, without a word, only if it would need more than 128 fragments"
+        "routed packet exceeds the MTU towards its next hop; its sender is told. IPv4 without DF is fragmented instead; it is silently dropped only if it would need more than 128 fragments"
       )
     case .routerAddress:
       (
         "router-address",
-        "packet to an address of a router other than ping, ARP and ND, which is all that is served there; or a part of one that was not complete within 30 s, or had more than eight parts"
+        "packet to an address of a router other than ping, ARP and ND, which is all that is served there; or a fragment of one that was not complete within 30 s or had more than eight fragments"
       )
     case .aclDeniedEgress:
       (

@@ -36,7 +36,7 @@ enum NeighborObstacle: UInt8, Equatable {
     switch self {
     case .unknown: "unknown"
     case .contested: "contested: its sources differ, or it was seen with two MAC addresses lately"
-    case .roleUnknown: "whether its station is a router is unknown, and an answer that denies it takes a router off a host's list"
+    case .roleUnknown: "a link-local address whose station has not said whether it is a router"
     case .ownAddress: "the address is the sender's own"
     case .silent: "its MAC address is not in the MAC table"
     case .samePlace: "its station is behind the same port and VLAN"

@@ -1,10 +1,10 @@
-// ControllerLayer+Verify: what of a controller's database the data plane has otherwise, for `vtepctl verify`.
+// ControllerLayer+Verify: where the data plane differs from a controller's database, for `vtepctl verify`. A pure comparison of two layers.
 
 import Encap
 import VTEP
 
 extension ControllerLayer {
-  /// Every logical switch, binding, router, list and tunnel that another layer has otherwise.
+  /// Every logical switch, binding, router, list and tunnel in which another layer differs.
   ///
   /// - Parameter actual: what the data plane has.
   func discrepancies(_ actual: ControllerLayer) -> [Discrepancy] {
@@ -37,7 +37,7 @@ extension ControllerLayer {
         continue
       }
       if other != value {
-        found.append(Discrepancy(.database, name(key, value), intended: "as in the database", actual: "the data plane has it otherwise"))
+        found.append(Discrepancy(.database, name(key, value), intended: "as in the database", actual: "the data plane has something else"))
       }
     }
     for (key, value) in actual where intended[key] == nil {

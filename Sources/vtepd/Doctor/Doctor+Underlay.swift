@@ -180,7 +180,7 @@ extension Doctor {
       if let problem = path.bfdProblem, path.deadHops.isEmpty {
         return .warning(
           "BFD with \(path.address) is not up: \(problem)", of: subject,
-          "nothing is flooded to a VTEP that BFD has lost; one that never was up does not run BFD with this host, or in another form",
+          "nothing is flooded to a VTEP that BFD has lost; one that has never been up does not run BFD with this host, or runs another form of it",
           remedy: "see: vtepctl show bfd; start BFD there, or name the VTEPs that run it in underlay.bfd.vteps")
       }
       // One that no VNI names any more is about to be forgotten.

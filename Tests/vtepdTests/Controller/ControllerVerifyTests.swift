@@ -1,4 +1,4 @@
-// What `vtepctl verify` finds when the data plane has something of the controller's otherwise than its database.
+// What `vtepctl verify` finds when the data plane differs from the controller's database.
 
 import Encap
 import Testing
@@ -30,6 +30,6 @@ struct ControllerVerifyTests {
     #expect(ControllerLayer().discrepancies(layer).allSatisfy { $0.actual == "the data plane has it" })
     var other = layer
     other.bindings[ControllerLayer.Binding(port: "p1", vlan: 5)] = VNI(truncating: 8)
-    #expect(layer.discrepancies(other).map(\.actual) == ["the data plane has it otherwise"])
+    #expect(layer.discrepancies(other).map(\.actual) == ["the data plane has something else"])
   }
 }
