@@ -1,7 +1,8 @@
 // ACLProgram: one direction of an access control list as workers see it: for each 16-bit chunk of a FlowKey that an entry looks at, a table
 // from the chunk's value to the set of entries that agree with it. Of the intersection of the sets, the entry that is first in the list
 // decides. A summary of each set, a bit for each word of 64 entries, says which words are worth a look, and entries of one kind share words,
-// so that the cost hardly depends on how many entries there are (docs/decisions/0043-access-control-lists.md). Plain data in memory of a `CompiledACL`; asked in steps E2, E6 and D6.
+// so that the cost hardly depends on how many entries there are (docs/decisions/0043). Plain data in memory of a `CompiledACL`; asked in
+// steps E2, E6 and D6.
 
 import Encap
 import MACTable

@@ -26,7 +26,7 @@ struct ACLTable {
     var direction: ACLEntry.Direction
     var slot: UInt32
 
-    /// Another run of the daemon knows the entry again by this.
+    /// By which a later run of the daemon knows the entry again: all that it says, with its direction and sequence.
     var identity: String { "\(direction.rawValue) " + (entry.map { "\($0.sequence) \($0.text)" } ?? "rest") }
   }
 

@@ -37,7 +37,7 @@ final class CompiledACL: @unchecked Sendable {
   /// Entries that ask for the same things stand together, so that most words of a set are empty and its summary says so. A word has them in
   /// the order in which they decide.
   ///
-  /// - Returns: also what place in the list each had.
+  /// - Returns: the entries and their slots in their new order, and the place in the list that each had.
   private func arranged(_ entries: [ACLEntry], _ slots: [UInt32]) -> (order: [UInt16], entries: [ACLEntry], slots: [UInt32]) {
     /// What an entry asks for: protocol and contents, which hardly any two kinds of frames share, then the rest.
     struct Kind: Comparable {

@@ -25,7 +25,7 @@ public struct BFDReport: Sendable {
   public var counts: BFDCounts
 }
 
-/// What a session has counted, in earlier runs of the daemon, too.
+/// What a session has counted, earlier runs of the daemon included.
 public struct BFDCounts: Equatable, Sendable {
   /// Times that it has left the state Up.
   public var flaps: UInt64 = 0

@@ -87,7 +87,7 @@ final class NeighborTable: Sendable {
     writer.withLock { $0.observe(key, mac: mac, by: source, role: role, nowSeconds: nowSeconds) }
   }
 
-  /// What the operator and the controller have stated otherwise than this.
+  /// Where the table differs from what the file and the controller ought to have stated.
   func differences(file: [InnerNeighborKey: MACAddress], controller: [InnerNeighborKey: MACAddress]) -> [NeighborDifference] {
     writer.withLock { $0.differences([.file: file, .controller: controller]) }
   }
@@ -119,7 +119,7 @@ struct NeighborEntry: Sendable {
   var seenSeconds: UInt32?
 }
 
-/// What the table has otherwise than it ought to; zero: nothing.
+/// An address for which the table does not have what it ought to. A MAC address of zero stands for none.
 struct NeighborDifference: Sendable {
   var key: InnerNeighborKey
   /// `file` or `controller`.

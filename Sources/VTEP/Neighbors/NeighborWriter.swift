@@ -48,7 +48,8 @@ struct NeighborRecord {
       role: strongest == learned ? role : .unknown, node: node)
   }
 
-  /// Zero: nothing.
+  /// - Parameter source: `file`, `controller` or `router`.
+  /// - Returns: zero: it states nothing.
   func stated(by source: NeighborSources) -> MACAddress { source == .file ? file : source == .controller ? controller : router }
 
   mutating func set(_ mac: MACAddress, by source: NeighborSources) {
@@ -174,7 +175,7 @@ struct NeighborWriter: @unchecked Sendable {
 // MARK: - Verification
 
 extension NeighborWriter {
-  /// - Parameter stated: what these sources ought to say, and nothing else.
+  /// - Parameter stated: all that these sources ought to state.
   func differences(_ stated: [NeighborSources: [InnerNeighborKey: MACAddress]]) -> [NeighborDifference] {
     var found: [NeighborDifference] = []
     for (source, macs) in stated {

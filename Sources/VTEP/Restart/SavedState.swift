@@ -96,7 +96,7 @@ public struct SavedState: Equatable, Sendable {
     var traffic: TrafficReport
   }
 
-  /// What the entries of a list have matched. An entry is known by all that it says, with its sequence and direction.
+  /// What the entries of a list have matched, by `ACLTable.Entry.identity`.
   struct ACL: Equatable, Sendable {
     var name: String
     var entries: [String: ACLCount] = [:]

@@ -115,8 +115,8 @@ extension Worker {
     send(packet, by: route)
   }
 
-  /// Whether a packet's source is none that a host can have (RFC 1812 section 5.3.7): the router's own addresses and those of whole networks
-  /// among them. The same router on another VTEP sends to hosts, and not by way of this one.
+  /// Whether no host can have sent the packet: by its source (RFC 1812 section 5.3.7), which may not be one of the router's own either or that
+  /// of a whole network, or by a source route. The same router on another VTEP sends to hosts, and not by way of this one.
   private mutating func isMartian(_ header: RoutedHeader, _ interface: RouterInterface) -> Bool {
     let routing = snapshot.pointee.routing
     if header.hasMartianSource || header.isSourceRouted || routing.isOwn(header.source, interface) { return true }
@@ -178,7 +178,7 @@ extension Worker {
     hand(packet, to: mac, at: place, by: egress)
   }
 
-  /// Sends a packet that fits to the place of its next hop. Consumes it.
+  /// Sends a packet that is not too large to its next hop, at the place that was looked up. Consumes it.
   mutating func hand(_ packet: RoutedPacket, to mac: MACAddress, at place: MACLocation, by egress: RouterInterface) {
     let mbuf = packet.mbuf
     mbuf.withMutableBytes { MACAddress.write(into: &$0, destination: mac, source: egress.mac) }

@@ -1,5 +1,5 @@
-// Worker+RouterFragments: packets that do not fit the way out are fragmented (RFC 791 section 3.2, RFC 1812 section 5.2.1.3): IPv4 ones that may be,
-// and the router's own IPv6 ones; and fragments of pings to the router are put together before they are answered. Off the fast path.
+// Worker+RouterFragments: packets that do not fit the way out are fragmented (RFC 791 section 3.2, RFC 1812 section 5.2.1.3): IPv4 without DF,
+// and the router's own IPv6 packets; and fragments of pings to the router are put together before they are answered. Off the fast path.
 
 import CDPDK
 import Encap

@@ -1,4 +1,5 @@
-// ControlState+Verify: compares the records and the MAC table with what is to run, and has all of it carried out again.
+// ControlState+Verify: compares the records and the MAC table with what is to run, and repairs them: everything is settled again. Parts:
+// +VerifyLists.
 
 import Encap
 import MACTable

@@ -1,5 +1,5 @@
-// ControlState+VerifyLists: compares access control lists, routers, BFD sessions and what is stated of neighbours with what is to run, and has
-// them made again.
+// ControlState+VerifyLists: compares access control lists, routers, BFD sessions and the neighbours that the file and the controller state
+// with what is to run, and remakes them.
 
 import Encap
 import MACTable
@@ -131,7 +131,7 @@ extension ControlState {
     }
   }
 
-  /// What the neighbour table has otherwise than the file and the controller say.
+  /// Where the neighbour table differs from what the file and the controller state.
   private func neighborDifferences() -> [NeighborDifference] {
     var stated = (file: [InnerNeighborKey: MACAddress](), controller: [InnerNeighborKey: MACAddress]())
     for (vni, settings) in running.vnis {
@@ -147,7 +147,7 @@ extension ControlState {
 
   // -- repair ------------------------------------------------------------------------------------------------------------
 
-  /// Has all of them made again with the next `settle`.
+  /// Remakes lists, BFD sessions and stated neighbours; what depends on them follows with the next `settle`.
   mutating func restoreLists() {
     var table = acls
     let failures = table.update(to: running.acls)

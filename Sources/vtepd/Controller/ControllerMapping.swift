@@ -16,7 +16,7 @@ struct ControllerMapping: Sendable {
 
   /// The name of our Physical_Switch.
   let switchName: String
-  /// Our Physical_Switch of another name, which counts until it is renamed.
+  /// Our row of Physical_Switch from before a change of the name: its bindings count until there is a row of our name.
   let formerRow: RowID?
   /// The database's contents, except remote unicast addresses.
   private(set) var layer = ControllerLayer()

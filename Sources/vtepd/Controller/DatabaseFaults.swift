@@ -34,7 +34,7 @@ struct DatabaseFaults: Equatable, Sendable {
     messages.insert("logical router '\(router)': \(message)")
   }
 
-  /// What concerns every router here, and no other table has a column for.
+  /// A fault of each router that has been read: of a row whose own table has no column for faults.
   mutating func report(allRouters message: String) {
     for name in ofRouters.keys { ofRouters[name]?.insert("unspecified_fault") }
     messages.insert(message)

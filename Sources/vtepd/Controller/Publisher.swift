@@ -20,7 +20,7 @@ struct Publisher {
   /// Bindings whose counter row we have just inserted with our own counts.
   var newCounters: Set<ControllerLayer.Binding> = []
 
-  /// What we have reported in rows that others may report in, too; none: the row concerns us, and there is no fault.
+  /// Faults that we have reported, by row; other switches may report in the same rows. An empty set: the row concerns us, without a fault.
   var reportedFaults: [RowID: Set<String>] = [:]
 
   typealias Counters = [ControllerLayer.Binding: SwitchState.Traffic]

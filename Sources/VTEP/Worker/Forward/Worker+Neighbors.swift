@@ -30,10 +30,10 @@ extension Worker {
     let entry = snapshot.pointee.domains + Int(domain)
     guard let neighbors, !seenAt.isVTEP, entry.pointee.suppressesNeighbors, message.isForAnybody else { return .notAsked }
     guard let known = neighbors.find(domain, message.target) else { return .pass(.unknown) }
-    // Where nobody beyond here would hear the question, a claim does not take the address from whom the operator or the controller gives it
-    // to, or who has claimed it last.
-    let isFlooded = entry.pointee.floodCount > 0
-    if known.isAmbiguous || known.isContested && isFlooded { return .pass(.contested) }
+    // Without a flood set nobody behind a VTEP would hear the question. There a claim does not take an address from the station that the
+    // operator or the controller gives it to, nor from the one that has claimed it last.
+    let hasFloodSet = entry.pointee.floodCount > 0
+    if known.isAmbiguous || known.isContested && hasFloodSet { return .pass(.contested) }
     if known.mac == message.source { return .pass(.ownAddress) }
     if message.target.isLinkLocal, !message.target.isIPv4, known.role == .unknown { return .pass(.roleUnknown) }
     let key = MACKey(domain: domain, mac: known.mac)
@@ -41,7 +41,7 @@ extension Worker {
     guard found.isHit else { return .pass(.silent) }
     let place = found.location
     if place.isVTEP { return .answer(known) }
-    // Whoever else claims it hears the question, if he is here, too.
+    // The owner is at a port here, and so hears the question, as does any other local station that claims the address.
     if known.isContested { return .pass(.contested) }
     if place == seenAt { return .pass(.samePlace) }
     let (port, owners) = (snapshot.pointee.ports + Int(ingress), snapshot.pointee.ports + Int(place.port))
@@ -50,7 +50,7 @@ extension Worker {
     return .answer(known)
   }
 
-  /// Tells the learner which address somebody claims, unless that is known.
+  /// Tells the learner of an address that a station claims, unless the table has all of it already.
   mutating func tell(_ claim: NeighborClaim, domain: DomainIndex, from seenAt: MACLocation) {
     // A dry worker leaves the table as it is. What our router asks from is no station.
     guard recorder == nil, let neighbors, claim.mac != snapshot.pointee.routing.requestMAC else { return }
