@@ -34,11 +34,12 @@ struct InnerNeighbor: Equatable, Sendable {
   /// That of the strongest source: router, file, controller, then what was learned last.
   var mac: MACAddress
   var sources: NeighborSources
-  /// Sources differ, or the address was seen with another MAC address lately: nobody should answer in its place.
+  /// Sources differ, or the address was seen with another MAC address lately. Whether it is answered for nevertheless, `verdictOnNeighbor`
+  /// decides.
   var isContested: Bool
-  /// Contested by the operator, the controller or routers among themselves; no station has a part in it.
+  /// Contested by what the file, the controller and routers state, whatever stations claim: never answered for.
   var isAmbiguous = false
-  /// What its station is, as far as that itself has told.
+  /// What its station has said that it is.
   var role = NeighborRole.unknown
   /// For `NeighborReader.touch`.
   fileprivate(set) var node: UInt32
