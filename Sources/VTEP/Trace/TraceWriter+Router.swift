@@ -33,7 +33,8 @@ extension TraceWriter {
   /// A packet that its router drops.
   private mutating func writeRefusal(_ bound: DryRun.Bound) {
     guard let vni = names.vnis[bound.domain],
-      let router = state.configuration.routers.values.first(where: {
+      // The first one by name, as workers have them: the address from which this VTEP asks is that of all of its routers.
+      let router = state.configuration.routers.values.sorted(by: { $0.name < $1.name }).first(where: {
         $0.interfaces[vni] != nil && [$0.effectiveMAC, state.model.routing.requestMAC].contains(bound.destination.mac)
       })
     else { return }
