@@ -14,10 +14,12 @@ class L2GatewayAgent(JSONProgram):
         self.directory = namespace.lab.directory / "l2gw"
         self.directory.mkdir(exist_ok=True)
         self.log_path = self.directory / "agent.log"
-        settings = {"log": str(self.log_path), "database": str(self.directory / "neutron.sqlite"), "ovsdb": options, "world": world}
-        super().__init__(namespace, "l2gw_program.py", json.dumps(settings))
+        self.options, self.world = options, world
+        super().__init__(namespace, "l2gw_program.py")
 
     def start(self):
+        settings = {"log": str(self.log_path), "database": str(self.directory / "neutron.sqlite"), "ovsdb": self.options, "world": self.world}
+        self.arguments = [json.dumps(settings)]
         super().start()
         self("monitor")
         return self

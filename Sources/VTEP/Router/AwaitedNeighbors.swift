@@ -33,7 +33,10 @@ struct AwaitedNeighbors: ~Copyable {
   static let requests: UInt8 = 3
 
   struct Waiting {
+    /// Positions in its interface are those of the snapshot in which it began to wait.
     var packet: RoutedPacket
+    /// Serial of the domain that it came in with.
+    var serial: UInt32
     var next: Int32
   }
 
@@ -88,12 +91,12 @@ struct AwaitedNeighbors: ~Copyable {
   }
 
   /// - Returns: false: there is no room.
-  mutating func add(_ packet: RoutedPacket, at position: Int) -> Bool {
+  mutating func add(_ packet: RoutedPacket, serial: UInt32, at position: Int) -> Bool {
     let neighbor = neighbors + position
     guard free >= 0, neighbor.pointee.packetCount < Self.packetsPerNeighbor else { return false }
     let place = free
     free = packets[Int(place)].next
-    packets[Int(place)] = Waiting(packet: packet, next: -1)
+    packets[Int(place)] = Waiting(packet: packet, serial: serial, next: -1)
     if neighbor.pointee.first < 0 { neighbor.pointee.first = place } else { packets[Int(neighbor.pointee.last)].next = place }
     neighbor.pointee.last = place
     neighbor.pointee.packetCount &+= 1
@@ -101,14 +104,14 @@ struct AwaitedNeighbors: ~Copyable {
   }
 
   /// The next of a neighbour's packets, which leaves.
-  mutating func next(of neighbor: inout AwaitedNeighbor) -> RoutedPacket? {
+  mutating func next(of neighbor: inout AwaitedNeighbor) -> Waiting? {
     guard neighbor.first >= 0 else { return nil }
     let place = neighbor.first
     let waiting = packets[Int(place)]
     neighbor.first = waiting.next
     packets[Int(place)].next = free
     free = place
-    return waiting.packet
+    return waiting
   }
 
   /// Frees all packets and forgets their neighbours.
@@ -118,8 +121,8 @@ struct AwaitedNeighbors: ~Copyable {
     var packetCount = 0
     while count > 0 {
       var neighbor = remove(at: count &- 1)
-      while let packet = next(of: &neighbor) {
-        packet.mbuf.free()
+      while let waiting = next(of: &neighbor) {
+        waiting.packet.mbuf.free()
         packetCount &+= 1
       }
     }

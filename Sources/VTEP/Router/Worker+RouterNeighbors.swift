@@ -42,12 +42,11 @@ extension Worker {
       guard awaited.hasRoom(for: packet.ingress) else { return refuse(packet, .routerNeighborUnresolved, nil) }
       position = awaited.append(
         AwaitedNeighbor(
-          address: address, domain: egress.domain, serial: snapshot.pointee.domains[Int(egress.domain)].serial, interface: egress.index,
-          requests: 1, deadline: cdpdk_cycles() &+ cdpdk_cycles_per_second(), ingress: packet.ingress))
+          address: address, domain: egress.domain, serial: serial(egress.domain), interface: egress.index, requests: 1, deadline: cdpdk_cycles() &+ cdpdk_cycles_per_second(), ingress: packet.ingress))
       countAwaited()
       request(address, egress, known: nil, ingress: packet.ingress)
     }
-    if let position, awaited.add(packet, at: position) { return }
+    if let position, awaited.add(packet, serial: serial(packet.interface.domain), at: position) { return }
     refuse(packet, .routerNeighborUnresolved, nil)
   }
 
@@ -86,22 +85,22 @@ extension Worker {
   private mutating func release(at position: Int, to mac: MACAddress) {
     var neighbor = awaited.remove(at: position)
     countAwaited()
-    let egress = interface(neighbor)
-    while let packet = awaited.next(of: &neighbor) {
-      if let egress, isCurrent(packet) {
+    let egress = interface(neighbor.domain, neighbor.serial, index: neighbor.interface)
+    while let waiting = awaited.next(of: &neighbor) {
+      if let egress, let packet = current(waiting) {
         send(packet, to: mac, by: egress)
       } else {
-        drop(packet.mbuf, port: packet.ingress, .heldTargetGone)
+        drop(waiting.packet.mbuf, port: waiting.packet.ingress, .heldTargetGone)
       }
     }
   }
 
-  /// The interface towards an awaited neighbour, as it is now; nil: it is gone.
-  private mutating func interface(_ neighbor: AwaitedNeighbor) -> RouterInterface? { interface(neighbor.domain, index: neighbor.interface) }
+  private func serial(_ domain: DomainIndex) -> UInt32 { snapshot.pointee.domains[Int(domain)].serial }
 
-  private mutating func interface(_ domain: DomainIndex, index: UInt16) -> RouterInterface? {
+  /// An interface as it is now; nil: it, or its VNI, is gone. Both numbers may belong to others meanwhile.
+  private func interface(_ domain: DomainIndex, _ serial: UInt32, index: UInt16) -> RouterInterface? {
     let entry = snapshot.pointee.domains + Int(domain)
-    guard entry.pointee.isInUse, entry.pointee.router != DomainEntry.noRouter else { return nil }
+    guard entry.pointee.isInUse, entry.pointee.serial == serial, entry.pointee.router != DomainEntry.noRouter else { return nil }
     var position = Int(entry.pointee.router)
     while snapshot.pointee.routing.interfaces[position].domain == domain {
       if snapshot.pointee.routing.interfaces[position].index == index { return snapshot.pointee.routing.interfaces[position] }
@@ -110,8 +109,12 @@ extension Worker {
     return nil
   }
 
-  private mutating func isCurrent(_ packet: RoutedPacket) -> Bool {
-    interface(packet.interface.domain, index: packet.interface.index) != nil
+  /// A packet that has waited, with its interface as it is now; nil: that is gone.
+  private func current(_ waiting: AwaitedNeighbors.Waiting) -> RoutedPacket? {
+    var packet = waiting.packet
+    guard let interface = interface(packet.interface.domain, waiting.serial, index: packet.interface.index) else { return nil }
+    packet.interface = interface
+    return packet
   }
 
   /// From time to time while packets wait: sends what can be sent now, asks again, and gives up.
@@ -121,9 +124,7 @@ extension Worker {
     var position = 0
     while position < awaited.count {
       let neighbor = awaited.neighbors + position
-      guard let egress = interface(neighbor.pointee),
-        snapshot.pointee.domains[Int(neighbor.pointee.domain)].serial == neighbor.pointee.serial
-      else {
+      guard let egress = interface(neighbor.pointee.domain, neighbor.pointee.serial, index: neighbor.pointee.interface) else {
         giveUp(at: position, .heldTargetGone, nil)
         continue
       }
@@ -145,13 +146,11 @@ extension Worker {
   private mutating func giveUp(at position: Int, _ reason: DropReason, _ error: RouterError?) {
     var neighbor = awaited.remove(at: position)
     countAwaited()
-    while var packet = awaited.next(of: &neighbor) {
-      if let interface = interface(packet.interface.domain, index: packet.interface.index) {
-        // Its position among the routers may be another now.
-        packet.interface = interface
+    while let waiting = awaited.next(of: &neighbor) {
+      if let packet = current(waiting) {
         refuse(packet, reason, error)
       } else {
-        drop(packet.mbuf, port: packet.ingress, .heldTargetGone)
+        drop(waiting.packet.mbuf, port: waiting.packet.ingress, .heldTargetGone)
       }
     }
   }

@@ -204,6 +204,36 @@ extension DataplaneTests {
       }
     }
 
+    @Test(
+      "a packet that has waited belongs to its own router, though others have come before it; and to none if its VNI is another now",
+      arguments: [true, false])
+    func changesMeanwhile(_ isSameVNI: Bool) throws {
+      try DataplaneFixture.run { plane in
+        try plane.addRouter()
+        plane.changePort(.vm3) { $0.maxFrameByteCount = 1300 }
+        let (from, to) = (Self.address(1, 1, false), Self.address(2, 44, false))
+        plane.send(.ip(from: Self.one, to: Self.router, from, to, [UInt8](repeating: 7, count: 1400)), from: .vm1)
+        plane.run()
+        #expect(plane.take(.vm3).count == 1, "it asks")
+        plane.change { model in
+          // With the sender's network in the other VNI.
+          let stranger = RouterModel.Interface(domain: Topology.otherDomain, index: 2, addresses: [RouterTopology.first[0]])
+          model.routing.routers.insert(RouterModel.Router(mac: Topology.guest(5), interfaces: [stranger], routes: []), at: 0)
+          if !isSameVNI { model.domains[0].entry.serial &+= 1 }
+        }
+        plane.know(to, at: Self.three, Topology.otherDomain)
+        plane.letRouterWait()
+        if isSameVNI {
+          let error = try #require(plane.take(.vm1).first)
+          #expect(error[34..<36] == [3, 4])
+        } else {
+          #expect(plane.take(.vm1).isEmpty)
+          plane.expect(drops: [.vm1: [.heldTargetGone: 1]])
+        }
+        #expect(plane.take(.vm3).isEmpty)
+      }
+    }
+
     @Test("a next hop that does not answer: three requests, then the sender is told")
     func unresolved() throws {
       try DataplaneFixture.run { plane in
