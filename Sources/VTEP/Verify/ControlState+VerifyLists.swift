@@ -48,9 +48,17 @@ extension ControlState {
       }
       let ofPort = aclIndex(settings.acl)
       compare("", ofPort, entry.acl)
-      for (vlan, name) in settings.vlanACLs.sorted(by: { $0.key < $1.key }) {
-        compare(" vlan \(vlan)", aclIndex(name), entry.vlanACLs?[Int(vlan)] ?? entry.acl)
+      if !settings.vlanACLs.isEmpty || entry.vlanACLs != nil {
+        for vlan in 1..<UInt16(4095) { compare(" vlan \(vlan)", settings.vlanACLs[vlan].map(aclIndex) ?? ofPort, entry.acl(vlan: vlan)) }
       }
+      func compare(_ direction: String, _ intended: Bool, _ actual: Bool) {
+        guard intended != actual else { return }
+        func text(_ isFiltered: Bool) -> String { isFiltered ? "access lists see \(direction) frames" : "no access list sees \(direction) frames" }
+        found.append(Discrepancy(.dataPlane, "port \(settings.name)", intended: text(intended), actual: text(actual)))
+      }
+      let (filters, features) = (aclFilters(settings), model.ports[position].features)
+      compare("ingress", filters.ingress, entry.filtersIngress && features.contains(.isPoliced))
+      compare("egress", filters.egress, features.contains(.filtersEgress))
       return found
     }
   }
@@ -58,9 +66,15 @@ extension ControlState {
   // -- routers -----------------------------------------------------------------------------------------------------------
 
   private func routerDiscrepancies() -> [Discrepancy] {
-    let intended = routerModel().routers
-    let actual = Dictionary(model.routing.routers.map { ($0.name, $0) }) { first, _ in first }
+    let model = routerModel()
+    let intended = model.routers
+    let actual = Dictionary(self.model.routing.routers.map { ($0.name, $0) }) { first, _ in first }
     var found: [Discrepancy] = []
+    if model.requestMAC != self.model.routing.requestMAC {
+      found.append(
+        Discrepancy(
+          .dataPlane, "routers", intended: "they ask from \(model.requestMAC)", actual: "they ask from \(self.model.routing.requestMAC)"))
+    }
     for router in intended {
       let subject = "router \(router.name)"
       guard let other = actual[router.name] else {

@@ -125,12 +125,21 @@ struct VerifyTests {
     #expect(state.model.policies[Int(port.index)].entry.acl == state.acls["web"]?.index)
     state.model.policies[Int(port.index)].entry.vlanACLs = nil
     expectRepaired("port vm1 vlan 7")
+    let stray = ACLMap([7: state.aclIndex("none"), 9: .absent], ofPort: state.aclIndex("web"))
+    state.model.policies[Int(port.index)].entry.vlanACLs = stray.lists
+    withExtendedLifetime(stray) { expectRepaired("port vm1 vlan 9") }
+    state.model.policies[Int(port.index)].entry.filtersIngress = false
+    expectRepaired("port vm1")
+    state.model.ports[Int(port.index)].features.remove(.filtersEgress)
+    expectRepaired("port vm1")
   }
 
   @Test("a router that is gone, or has lost an address, its list, or a route; and its entry in the table")
   mutating func routers() throws {
     state.model.routing.routers = []
     expectRepaired("router r")
+    state.model.routing.requestMAC = .zero
+    expectRepaired("routers")
     state.model.routing.routers[0].interfaces[0].addresses = []
     expectRepaired("router r")
     state.model.routing.routers[0].interfaces[0].acl = .absent
