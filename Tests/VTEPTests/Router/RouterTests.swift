@@ -214,7 +214,12 @@ extension DataplaneTests {
         let (from, to) = (Self.address(1, 1, false), Self.address(2, 44, false))
         plane.send(.ip(from: Self.one, to: Self.router, from, to, [UInt8](repeating: 7, count: 1400)), from: .vm1)
         plane.run()
-        #expect(plane.take(.vm3).count == 1, "it asks")
+        let request = Frame.arp(
+          1, from: RouterTopology.requestMAC, to: .broadcast, sender: (RouterTopology.requestMAC, IPAddress(ipv4: 0)), target: (.zero, to),
+          byteCount: 60)
+        var tunnelled = plane.tunnelled(to: Topology.far, request)
+        tunnelled.vni = Topology.otherVNI.rawValue
+        plane.expect(local: [.vm3: [request]], tunnelled: [tunnelled])
         plane.change { model in
           // With the sender's network in the other VNI.
           let stranger = RouterModel.Interface(domain: Topology.otherDomain, index: 2, addresses: [RouterTopology.first[0]])
@@ -226,6 +231,7 @@ extension DataplaneTests {
         if isSameVNI {
           let error = try #require(plane.take(.vm1).first)
           #expect(error[34..<36] == [3, 4])
+          plane.expect(drops: [.vm1: [.routerTooBig: 1]])
         } else {
           #expect(plane.take(.vm1).isEmpty)
           plane.expect(drops: [.vm1: [.heldTargetGone: 1]])
