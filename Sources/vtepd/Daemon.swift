@@ -55,7 +55,8 @@ actor Daemon {
     self.path = path
     self.log = log
     keeper = StateKeeper(stateDirectory: configuration.stateDirectory, log: log)
-    let agent = ControllerAgent(name: configuration.name, stateDirectory: configuration.stateDirectory, log: log)
+    let agent = ControllerAgent(
+      name: configuration.name, addresses: initialState.underlay.addresses, stateDirectory: configuration.stateDirectory, log: log)
     controller = agent
     metrics = MetricsServer(log: log)
     ovsdb = OVSDBService(

@@ -54,20 +54,14 @@ extension ControlState {
     model.aclMaps[index] = byVLAN.isEmpty ? nil : ACLMap(byVLAN.mapValues { aclIndex($0) }, ofPort: ofPort)
     model.policies[index].entry.acl = ofPort
     model.policies[index].entry.vlanACLs = model.aclMaps[index]?.lists
-    let filters = aclFilters(settings)
+    let programs = ([settings.acl].compactMap(\.self) + byVLAN.values).compactMap { acls[$0]?.compiled.programs }
     var features: PortFeatures = []
-    if filters.ingress {
+    if programs.contains(where: { !$0.ingress.isEmpty }) {
       model.policies[index].entry.filtersIngress = true
       features.insert(.isPoliced)
     }
-    if filters.egress { features.insert(.filtersEgress) }
+    if programs.contains(where: { !$0.egress.isEmpty }) { features.insert(.filtersEgress) }
     return features
-  }
-
-  /// Whether a list of a port's bindings has entries of a direction.
-  func aclFilters(_ settings: PortSettings) -> (ingress: Bool, egress: Bool) {
-    let programs = ([settings.acl].compactMap(\.self) + settings.vlanACLs.values).compactMap { acls[$0]?.compiled.programs }
-    return (programs.contains { !$0.ingress.isEmpty }, programs.contains { !$0.egress.isEmpty })
   }
 }
 

@@ -56,9 +56,11 @@ extension ControlState {
         func text(_ isFiltered: Bool) -> String { isFiltered ? "access lists see \(direction) frames" : "no access list sees \(direction) frames" }
         found.append(Discrepancy(.dataPlane, "port \(settings.name)", intended: text(intended), actual: text(actual)))
       }
-      let (filters, features) = (aclFilters(settings), model.ports[position].features)
-      compare("ingress", filters.ingress, entry.filtersIngress && features.contains(.isPoliced))
-      compare("egress", filters.egress, features.contains(.filtersEgress))
+      let lists = ([settings.acl].compactMap(\.self) + settings.vlanACLs.values).compactMap { running.acls[$0] }
+      func hasEntries(_ direction: ACLEntry.Direction) -> Bool { lists.contains { $0.entries.contains { $0.direction == direction } } }
+      let features = model.ports[position].features
+      compare("ingress", hasEntries(.ingress), entry.filtersIngress && features.contains(.isPoliced))
+      compare("egress", hasEntries(.egress), features.contains(.filtersEgress))
       return found
     }
   }

@@ -50,12 +50,12 @@ actor ControllerAgent {
   private var isUnsaved = false
   private var nextSave = 0.0
 
-  init(name: String, stateDirectory: String, log: Logger) {
+  init(name: String, addresses: [IPAddress], stateDirectory: String, log: Logger) {
     self.name = name
     self.log = log
     origin = clock.now
     identity = SwitchIdentity(stateDirectory: stateDirectory)
-    mapping = ControllerMapping(switchName: name, formerRow: identity.row)
+    mapping = ControllerMapping(switchName: name, formerRow: identity.row, addresses: addresses)
     publisher = Publisher(adoptionEndSeconds: Publisher.adoptionSeconds)
     file = ControllerStateFile(stateDirectory: stateDirectory)
     if let problem = identity.problem { log.warning("controller: \(problem)") }

@@ -18,6 +18,8 @@ struct ControllerMapping: Sendable {
   let switchName: String
   /// Our row of Physical_Switch from before a change of the name: its bindings count until there is a row of our name.
   let formerRow: RowID?
+  /// Our VTEP addresses. A former row that has none of them is another host's, of which this one has a copy of the state.
+  let addresses: [IPAddress]
   /// The database's contents, except remote unicast addresses.
   private(set) var layer = ControllerLayer()
   /// Logical switches that are forwarded.
@@ -50,9 +52,10 @@ struct ControllerMapping: Sendable {
   /// Locators as last read.
   private var locators = LocatorReader()
 
-  init(switchName: String, formerRow: RowID? = nil) {
+  init(switchName: String, formerRow: RowID? = nil, addresses: [IPAddress] = []) {
     self.switchName = switchName
     self.formerRow = formerRow
+    self.addresses = addresses
   }
 
   /// The database has no forwarded networks and no remote addresses, like a newly created one.
@@ -119,7 +122,7 @@ struct ControllerMapping: Sendable {
 
   /// Starts again from a snapshot. The edit contains everything.
   mutating func load(_ replica: Replica) -> ControllerEdit {
-    self = ControllerMapping(switchName: switchName, formerRow: formerRow)
+    self = ControllerMapping(switchName: switchName, formerRow: formerRow, addresses: addresses)
     self.replica = replica
     remap(replica)
     for (id, row) in replica.rows(HardwareVTEP.Table.ucastMacsRemote.rawValue) { _ = follow(id, row) }
@@ -196,7 +199,8 @@ struct ControllerMapping: Sendable {
 
   /// Reads logical switches, bindings and flood lists.
   private mutating func remap(_ replica: Replica) {
-    let former = formerRow.flatMap { replica.one(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch, $0) }
+    var former = formerRow.flatMap { replica.one(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch, $0) }
+    if former?.tunnelIPs.compactMap({ IPAddress(database: $0) }).contains(where: addresses.contains) != true { former = nil }
     var reader = LayerReader(replica, replica.physicalSwitch(named: switchName) ?? former, locators: locators)
     reader.read()
     (layer, vnis, layerFaults, locators) = (reader.layer, reader.vnis, reader.faults, reader.locators)

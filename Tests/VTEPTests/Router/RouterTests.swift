@@ -199,8 +199,9 @@ extension DataplaneTests {
         let (from, to) = (Self.address(2, 3, true), Self.address(1, 44, true))
         plane.send(.ip(from: Self.three, to: Self.router, from, to, hopLimit: 64, [UInt8](repeating: 0, count: 20)), from: .vm3)
         plane.run()
-        #expect(!plane.take(.vm1).isEmpty, "it asks")
+        let question = try #require(plane.take(.vm1).first)
         #expect(Sighting.takeAll(plane.test.learnRings[0]).isEmpty)
+        plane.expect(local: [.vm2: [question]], tunnelled: [plane.tunnelled(to: Topology.group, question)])
       }
     }
 

@@ -165,7 +165,10 @@ struct ControllerMappingTests {
     let ls = database.addSwitch("ls0", key: 5000)
     database.bind("p1", [0: ls])
     let row = try #require(database.replica.physicalSwitch(named: "hv1")).id
-    var mapping = ControllerMapping(switchName: "hv2", formerRow: row)
+    database.set(.physicalSwitch, row, ["tunnel_ips": OVSDBDatum("192.0.2.1")])
+    var mapping = ControllerMapping(switchName: "hv2", formerRow: row, addresses: [IPAddress("192.0.2.1")!])
+    var other = ControllerMapping(switchName: "hv2", formerRow: row, addresses: [IPAddress("192.0.2.3")!])
+    #expect(other.load(database.replica).layer?.bindings == [:], "the row of the host that the state is a copy of")
     #expect(mapping.load(database.replica).layer?.bindings == [.init(port: "p1", vlan: 0): vni])
     #expect(mapping.update(database.set(.physicalSwitch, row, ["name": OVSDBDatum("hv2")]), database.replica).layer == nil)
     // A row of our name counts.
