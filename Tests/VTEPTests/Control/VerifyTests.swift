@@ -139,7 +139,9 @@ struct VerifyTests {
     state.model.routing.routers = []
     expectRepaired("router r")
     state.model.routing.requestMAC = .zero
-    expectRepaired("routers")
+    #expect(state.discrepancies().contains { $0.subject == "routers" })
+    state.settleAgain()
+    #expect(state.discrepancies().isEmpty)
     state.model.routing.routers[0].interfaces[0].addresses = []
     expectRepaired("router r")
     state.model.routing.routers[0].interfaces[0].acl = .absent
