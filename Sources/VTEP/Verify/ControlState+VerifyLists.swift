@@ -46,10 +46,15 @@ extension ControlState {
         guard intended != actual else { return }
         found.append(Discrepancy(.dataPlane, "port \(settings.name)\(place)", intended: text(intended), actual: text(actual)))
       }
-      compare("", aclIndex(settings.acl), entry.acl)
+      let ofPort = aclIndex(settings.acl)
+      compare("", ofPort, entry.acl)
       if !settings.vlanACLs.isEmpty || entry.vlanACLs != nil {
-        // Without a list of its own a VLAN has the port's, whichever that is.
-        for vlan in 1..<UInt16(4095) { compare(" vlan \(vlan)", settings.vlanACLs[vlan].map(aclIndex) ?? entry.acl, entry.acl(vlan: vlan)) }
+        for vlan in 1..<UInt16(4095) {
+          let actual = entry.acl(vlan: vlan)
+          // Without a list of its own a VLAN has the port's; which that is has been compared.
+          let intended = settings.vlanACLs[vlan].map(aclIndex) ?? (actual == ofPort ? ofPort : entry.acl)
+          compare(" vlan \(vlan)", intended, actual)
+        }
       }
       func compare(_ direction: String, _ intended: Bool, _ actual: Bool) {
         guard intended != actual else { return }
