@@ -164,7 +164,7 @@ static inline cdpdk_mbuf cdpdk_reassemble(struct rte_ip_frag_tbl *t, void *row, 
     // One behind the other, as in the packet: newer releases look.
     struct { struct rte_ipv6_hdr ip; struct rte_ipv6_fragment_ext fragment; } copy;
     memcpy(&copy, header, sizeof copy);
-    memcpy(copy.ip.dst_addr, &owner, sizeof owner);
+    memcpy(&copy.ip.dst_addr, &owner, sizeof owner);
     return rte_ipv6_frag_reassemble_packet(t, row, m, now, &copy.ip, &copy.fragment);
   }
   struct rte_ipv4_hdr copy;
