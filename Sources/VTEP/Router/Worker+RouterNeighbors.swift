@@ -42,7 +42,8 @@ extension Worker {
       guard awaited.hasRoom(for: packet.ingress) else { return refuse(packet, .routerNeighborUnresolved, nil) }
       position = awaited.append(
         AwaitedNeighbor(
-          address: address, domain: egress.domain, serial: serial(egress.domain), interface: egress.index, requests: 1, deadline: cdpdk_cycles() &+ cdpdk_cycles_per_second(), ingress: packet.ingress))
+          address: address, domain: egress.domain, serial: serial(egress.domain), interface: egress.index, requests: 1,
+          deadline: cdpdk_cycles() &+ cdpdk_cycles_per_second(), ingress: packet.ingress))
       countAwaited()
       request(address, egress, known: nil, ingress: packet.ingress)
     }
@@ -95,10 +96,10 @@ extension Worker {
     }
   }
 
-  private func serial(_ domain: DomainIndex) -> UInt32 { snapshot.pointee.domains[Int(domain)].serial }
+  private mutating func serial(_ domain: DomainIndex) -> UInt32 { snapshot.pointee.domains[Int(domain)].serial }
 
   /// An interface as it is now; nil: it, or its VNI, is gone. Both numbers may belong to others meanwhile.
-  private func interface(_ domain: DomainIndex, _ serial: UInt32, index: UInt16) -> RouterInterface? {
+  private mutating func interface(_ domain: DomainIndex, _ serial: UInt32, index: UInt16) -> RouterInterface? {
     let entry = snapshot.pointee.domains + Int(domain)
     guard entry.pointee.isInUse, entry.pointee.serial == serial, entry.pointee.router != DomainEntry.noRouter else { return nil }
     var position = Int(entry.pointee.router)
@@ -110,7 +111,7 @@ extension Worker {
   }
 
   /// A packet that has waited, with its interface as it is now; nil: that is gone.
-  private func current(_ waiting: AwaitedNeighbors.Waiting) -> RoutedPacket? {
+  private mutating func current(_ waiting: AwaitedNeighbors.Waiting) -> RoutedPacket? {
     var packet = waiting.packet
     guard let interface = interface(packet.interface.domain, waiting.serial, index: packet.interface.index) else { return nil }
     packet.interface = interface

@@ -58,8 +58,10 @@ extension ControlState {
       }
       func compare(_ direction: String, _ intended: Bool, _ actual: Bool) {
         guard intended != actual else { return }
-        func text(_ isFiltered: Bool) -> String { isFiltered ? "access lists see \(direction) frames" : "no access list sees \(direction) frames" }
-        found.append(Discrepancy(.dataPlane, "port \(settings.name)", intended: text(intended), actual: text(actual)))
+        let (lists, none) = ("access lists see \(direction) frames", "no access list sees \(direction) frames")
+        found.append(
+          Discrepancy(
+            .dataPlane, "port \(settings.name)", intended: intended ? lists : none, actual: actual ? lists : none))
       }
       let lists = ([settings.acl].compactMap(\.self) + settings.vlanACLs.values).compactMap { running.acls[$0] }
       func hasEntries(_ direction: ACLEntry.Direction) -> Bool { lists.contains { $0.entries.contains { $0.direction == direction } } }
@@ -77,7 +79,7 @@ extension ControlState {
     let intended = model.routers
     let actual = Dictionary(self.model.routing.routers.map { ($0.name, $0) }) { first, _ in first }
     var found: [Discrepancy] = []
-    if model.requestMAC != self.model.routing.requestMAC {
+    if !intended.isEmpty, model.requestMAC != self.model.routing.requestMAC {
       found.append(
         Discrepancy(
           .dataPlane, "routers", intended: "they ask from \(model.requestMAC)", actual: "they ask from \(self.model.routing.requestMAC)"))
