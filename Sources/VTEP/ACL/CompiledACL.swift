@@ -37,8 +37,9 @@ final class CompiledACL: @unchecked Sendable {
   /// Entries that ask for the same things stand together, so that most words of a set are empty and its summary says so. A word has them in
   /// the order in which they decide.
   ///
-  /// - Returns: the entries and their slots in their new order, and the place in the list that each had.
-  private func arranged(_ entries: [ACLEntry], _ slots: [UInt32]) -> (order: [UInt16], entries: [ACLEntry], slots: [UInt32]) {
+  /// - Parameter conditions: of each entry, by chunk.
+  /// - Returns: at each new position, the place in the list.
+  private static func arrangement(_ conditions: [[ACLCondition?]]) -> [Int] {
     /// What an entry asks for: protocol and contents, which hardly any two kinds of frames share, then the rest.
     struct Kind: Comparable {
       var network: UInt32 = 0
@@ -63,10 +64,10 @@ final class CompiledACL: @unchecked Sendable {
         return one.chunks != other.chunks ? one.chunks < other.chunks : one.values.lexicographicallyPrecedes(other.values)
       }
     }
-    let kinds = entries.map { Kind($0.conditions) }
-    var order = entries.indices.sorted { kinds[$0] != kinds[$1] ? kinds[$0] < kinds[$1] : $0 < $1 }
+    let kinds = conditions.map(Kind.init)
+    var order = kinds.indices.sorted { kinds[$0] != kinds[$1] ? kinds[$0] < kinds[$1] : $0 < $1 }
     for start in stride(from: 0, to: order.count, by: 64) { order[start..<min(start + 64, order.count)].sort() }
-    return (order.map { UInt16($0) }, order.map { entries[$0] }, order.map { slots[$0] } + [slots[entries.count]])
+    return order
   }
 
   private func program(_ entries: [ACLEntry], _ slots: [UInt32]) throws(TooLarge) -> ACLProgram {
@@ -74,11 +75,13 @@ final class CompiledACL: @unchecked Sendable {
     guard entries.count <= ACLSettings.maximumEntries else {
       throw TooLarge(reason: "it has \(entries.count) entries of one direction; at most \(ACLSettings.maximumEntries) are possible")
     }
-    let (order, entries, slots) = arranged(entries, slots)
+    let asked = entries.map(\.conditions)
+    let order = Self.arrangement(asked)
+    let conditions = order.map { asked[$0] }
+    let families = order.map { entries[$0].isIPv6 }
     let wordCount = (entries.count + 63) / 64
     var random = SystemRandomNumberGenerator()
     let marks = entries.map { _ in (random.next(), random.next()) }
-    let conditions = entries.map(\.conditions)
     var everything = [UInt64](repeating: .max, count: wordCount)
     if entries.count % 64 != 0 { everything[wordCount - 1] = 1 << UInt64(entries.count % 64) - 1 }
     var sets = [wordCount == 64 ? UInt64.max : 1 << UInt64(wordCount) - 1] + everything
@@ -86,7 +89,7 @@ final class CompiledACL: @unchecked Sendable {
     var ofOthers: [ACLChunk] = []
     for position in 0..<FlowKey.chunkCount {
       let asked = conditions.map { $0[position] }
-      let askers = entries.indices.filter { asked[$0] != nil }
+      let askers = asked.indices.filter { asked[$0] != nil }
       guard !askers.isEmpty else { continue }
       let room = (Self.maximumByteCount - byteCount) / MemoryLayout<UInt64>.stride - sets.count
       guard
@@ -102,15 +105,16 @@ final class CompiledACL: @unchecked Sendable {
       sets += table.sets
       // It tells the kinds of frames apart.
       let isForAll = position == FlowKey.Field.network.rawValue
-      if isForAll || askers.contains(where: { entries[$0].isIPv6 != false }) { ofIPv6.append(chunk) }
-      if isForAll || askers.contains(where: { entries[$0].isIPv6 != true }) { ofOthers.append(chunk) }
+      if isForAll || askers.contains(where: { families[$0] != false }) { ofIPv6.append(chunk) }
+      if isForAll || askers.contains(where: { families[$0] != true }) { ofOthers.append(chunk) }
     }
-    let verdicts = zip(entries, slots).map { ACLVerdict(isDenied: $0.action == .deny, slot: $1) }
+    let verdicts = order.map { ACLVerdict(isDenied: entries[$0].action == .deny, slot: slots[$0]) }
     let unmatched = ACLVerdict(isDenied: false, slot: slots[entries.count])
     return ACLProgram(
       ofIPv6: ACLChunkList(count: ofIPv6.count, chunks: store(ofIPv6)),
       ofOthers: ACLChunkList(count: ofOthers.count, chunks: store(ofOthers)),
-      sets: store(sets), ranks: store(order + [UInt16(entries.count)]), verdicts: store(verdicts + [unmatched]), entryCount: entries.count)
+      sets: store(sets), ranks: store((order + [entries.count]).map { UInt16($0) }), verdicts: store(verdicts + [unmatched]),
+      entryCount: entries.count)
   }
 }
 

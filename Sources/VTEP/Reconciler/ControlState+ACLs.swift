@@ -52,9 +52,9 @@ extension ControlState {
     }
     let ofPort = aclIndex(settings.acl)
     model.aclMaps[index] = byVLAN.isEmpty ? nil : ACLMap(byVLAN.mapValues { aclIndex($0) }, ofPort: ofPort)
+    let programs = ([settings.acl].compactMap(\.self) + byVLAN.values).compactMap { acls[$0]?.compiled.programs }
     model.policies[index].entry.acl = ofPort
     model.policies[index].entry.vlanACLs = model.aclMaps[index]?.lists
-    let programs = ([settings.acl].compactMap(\.self) + byVLAN.values).compactMap { acls[$0]?.compiled.programs }
     var features: PortFeatures = []
     if programs.contains(where: { !$0.ingress.isEmpty }) {
       model.policies[index].entry.filtersIngress = true

@@ -56,7 +56,7 @@ extension ControlState {
           compare(" vlan \(vlan)", intended, actual)
         }
       }
-      func compare(_ direction: String, _ intended: Bool, _ actual: Bool) {
+      func compareFilter(_ direction: String, _ intended: Bool, _ actual: Bool) {
         guard intended != actual else { return }
         let (lists, none) = ("access lists see \(direction) frames", "no access list sees \(direction) frames")
         found.append(
@@ -66,8 +66,8 @@ extension ControlState {
       let lists = ([settings.acl].compactMap(\.self) + settings.vlanACLs.values).compactMap { running.acls[$0] }
       func hasEntries(_ direction: ACLEntry.Direction) -> Bool { lists.contains { $0.entries.contains { $0.direction == direction } } }
       let features = model.ports[position].features
-      compare("ingress", hasEntries(.ingress), entry.filtersIngress && features.contains(.isPoliced))
-      compare("egress", hasEntries(.egress), features.contains(.filtersEgress))
+      compareFilter("ingress", hasEntries(.ingress), entry.filtersIngress && features.contains(.isPoliced))
+      compareFilter("egress", hasEntries(.egress), features.contains(.filtersEgress))
       return found
     }
   }

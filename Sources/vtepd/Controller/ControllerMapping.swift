@@ -18,7 +18,7 @@ struct ControllerMapping: Sendable {
   let switchName: String
   /// Our row of Physical_Switch from before a change of the name: its bindings count until there is a row of our name.
   let formerRow: RowID?
-  /// Our VTEP addresses. A former row that has none of them is another host's, of which this one has a copy of the state.
+  /// Our VTEP addresses (`Replica.formerSwitch`).
   let addresses: [IPAddress]
   /// The database's contents, except remote unicast addresses.
   private(set) var layer = ControllerLayer()
@@ -199,9 +199,8 @@ struct ControllerMapping: Sendable {
 
   /// Reads logical switches, bindings and flood lists.
   private mutating func remap(_ replica: Replica) {
-    var former = formerRow.flatMap { replica.one(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch, $0) }
-    if former?.tunnelIPs.compactMap({ IPAddress(database: $0) }).contains(where: addresses.contains) != true { former = nil }
-    var reader = LayerReader(replica, replica.physicalSwitch(named: switchName) ?? former, locators: locators)
+    let own = replica.physicalSwitch(named: switchName) ?? replica.formerSwitch(formerRow, addresses: addresses)
+    var reader = LayerReader(replica, own, locators: locators)
     reader.read()
     (layer, vnis, layerFaults, locators) = (reader.layer, reader.vnis, reader.faults, reader.locators)
     (withoutKey, ownKeys, keyless, keylessBindings) = (reader.withoutKey, reader.ownKeys, reader.keyless, reader.keylessBindings)

@@ -151,6 +151,17 @@ extension Replica {
     all(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch).values.filter { $0.name == name }.min { $0.id < $1.id }
   }
 
+  /// Our row of Physical_Switch from before a change of the name. Without a tunnel address in common it is none of ours: the state may be a
+  /// copy of another host's.
+  ///
+  /// - Parameters:
+  ///   - id: nil: we know of none.
+  ///   - addresses: ours.
+  func formerSwitch(_ id: RowID?, addresses: [IPAddress]) -> HardwareVTEP.PhysicalSwitch? {
+    guard let id, let row = one(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch, id) else { return nil }
+    return row.tunnelIPs.compactMap { IPAddress(database: $0) }.contains(where: addresses.contains) ? row : nil
+  }
+
   /// The ports of a switch by name; of ports with the same name, the one with the lowest UUID.
   func ports(of owner: HardwareVTEP.PhysicalSwitch) -> [HardwareVTEP.PhysicalPort] {
     var ports: [HardwareVTEP.PhysicalPort] = []

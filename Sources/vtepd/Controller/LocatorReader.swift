@@ -19,12 +19,16 @@ struct LocatorReader: Sendable {
     let result = known[id] ?? Self.read(id, replica)
     // A missing row may still arrive.
     if replica[HardwareVTEP.Table.locator.rawValue, id] != nil { known[id] = result }
-    return result.map { $0.key == vni ? TunnelDestination($0.address) : $0 }
+    return Self.inLogicalSwitch(result, vni)
   }
 
   /// The same without keeping it.
   static func read(_ id: RowID, _ replica: Replica, vni: VNI?) -> Result<TunnelDestination, Useless> {
-    read(id, replica).map { $0.key == vni ? TunnelDestination($0.address) : $0 }
+    inLogicalSwitch(read(id, replica), vni)
+  }
+
+  private static func inLogicalSwitch(_ result: Result<TunnelDestination, Useless>, _ vni: VNI?) -> Result<TunnelDestination, Useless> {
+    result.map { $0.key == vni ? TunnelDestination($0.address) : $0 }
   }
 
   private static func read(_ id: RowID, _ replica: Replica) -> Result<TunnelDestination, Useless> {

@@ -67,11 +67,10 @@ struct Publisher {
       if let fitting = operation?.fitted(to: replica.schema) { operations.append(fitting) }
     }
 
-    /// Our row of Physical_Switch from before a change of the name. Without a tunnel address in common, it is left alone: the state
-    /// may be a copy of another host's.
+    /// Our row of Physical_Switch from before a change of the name.
     lazy var formerSwitch: HardwareVTEP.PhysicalSwitch? = {
-      guard let id = state.formerRow, let row = replica.one(HardwareVTEP.PhysicalSwitch.self, in: .physicalSwitch, id) else { return nil }
-      return row.name != state.name && !row.tunnelIPs.isDisjoint(with: state.tunnelIPs) ? row : nil
+      let row = replica.formerSwitch(state.formerRow, addresses: [state.tunnelAddress].compactMap(\.self))
+      return row?.name == state.name ? nil : row
     }()
 
     /// Our locator for a logical switch, from the database or inserted by this transaction. Nil: we have no address.

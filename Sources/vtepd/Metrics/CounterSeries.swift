@@ -32,6 +32,13 @@ struct CounterSeries<Key: Hashable & Comparable & Sendable>: Sendable {
     others = Array(repeating: 0, count: width)
   }
 
+  /// All series after a scrape, with their labels.
+  ///
+  /// - Parameter hasOthers: more objects than have series of their own.
+  func series(hasOthers: Bool) -> [(labels: [String], values: [UInt64])] {
+    busiest.map { (["\($0)"], own($0)) } + (hasOthers ? [(["other"], others)] : [])
+  }
+
   /// The value of an object's own series.
   func own(_ key: Key) -> [UInt64] { entries[key]?.own ?? Array(repeating: 0, count: width) }
 

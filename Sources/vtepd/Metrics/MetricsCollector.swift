@@ -98,7 +98,7 @@ actor MetricsCollector {
         .vniReceivePackets, .vniTransmitPackets, .vniReceiveBytes, .vniTransmitBytes, .vniFlooded, .vniNeighborAnswers, .vniNeighborPasses,
         .vniLearnRefusals,
       ],
-      vnis.busiest.map { (["\($0)"], vnis.own($0)) } + (reports.count > limit ? [(["other"], vnis.others)] : []), &page)
+      vnis.series(hasOthers: reports.count > limit), &page)
     let addresses = Dictionary(uniqueKeysWithValues: reports.map { ($0.settings.vni.rawValue, UInt64($0.macs)) })
     let own = vnis.busiest.map { (["\($0)"], addresses[$0] ?? 0) }
     let rest = addresses.values.reduce(0, +) - own.map(\.1).reduce(0, +)
@@ -113,16 +113,14 @@ actor MetricsCollector {
     routers.update(traffic.map { ($0.key, $0.value.counters) }, limit: limit)
     Self.addCounters(
       [.routerReceivePackets, .routerTransmitPackets, .routerReceiveBytes, .routerTransmitBytes],
-      routers.busiest.map { ([$0], routers.own($0)) } + (traffic.count > limit ? [(["other"], routers.others)] : []), &page)
+      routers.series(hasOthers: traffic.count > limit), &page)
     Self.addGauge(.routerUnresolved, [([], current.awaitedNextHops())], &page)
   }
 
   private func addACLs(_ current: RunningState, limit: Int, _ page: inout MetricsPage) {
     let reports = current.aclReports()
     acls.update(aclEntries.update(reports), limit: limit)
-    Self.addCounters(
-      [.aclPermits, .aclDenies],
-      acls.busiest.map { ([$0], acls.own($0)) } + (reports.count > limit ? [(["other"], acls.others)] : []), &page)
+    Self.addCounters([.aclPermits, .aclDenies], acls.series(hasOthers: reports.count > limit), &page)
   }
 
   private func addVTEPs(_ current: RunningState, limit: Int, _ page: inout MetricsPage) {
@@ -140,7 +138,7 @@ actor MetricsCollector {
     Self.addGauge(.vtepReachable, vteps.busiest.map { (["\($0)"], reachable[$0] == true ? 1 : 0) }, &page)
     Self.addCounters(
       [.vtepReceivePackets, .vtepTransmitPackets, .vtepReceiveBytes, .vtepTransmitBytes],
-      vteps.busiest.map { (["\($0)"], vteps.own($0)) } + (reports.count > limit ? [(["other"], vteps.others)] : []), &page)
+      vteps.series(hasOthers: reports.count > limit), &page)
     let nextHops = Set(
       reports.flatMap(\.nextHops).map { Pair(first: "\($0.address)%\($0.device)", second: ReachabilityState([$0]).rawValue) })
     Self.addStates(.nextHops, nextHops.map(\.second), ReachabilityState.allCases.map(\.rawValue), &page)

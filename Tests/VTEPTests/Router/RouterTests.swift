@@ -162,6 +162,16 @@ extension DataplaneTests {
 
     // -- neighbours ------------------------------------------------------------------------------------------------------
 
+    /// A probe, in all of the second network: it names no sender, so that no host takes this VTEP's MAC address for the router's.
+    private func expectQuestion(_ plane: DataplaneFixture, for target: IPAddress) {
+      let request = Frame.arp(
+        1, from: RouterTopology.requestMAC, to: .broadcast, sender: (RouterTopology.requestMAC, IPAddress(ipv4: 0)),
+        target: (.zero, target), byteCount: 60)
+      var tunnelled = plane.tunnelled(to: Topology.far, request)
+      tunnelled.vni = Topology.otherVNI.rawValue
+      plane.expect(local: [.vm3: [request]], tunnelled: [tunnelled])
+    }
+
     @Test("packets wait, in order, while the next hop is asked for; the answer sends them")
     func waiting() throws {
       try DataplaneFixture.run { plane in
@@ -171,15 +181,9 @@ extension DataplaneTests {
           .ip(from: source, to: destination, from, to, hopLimit: hopLimit, [UInt8](repeating: number, count: 20))
         }
         for number in 1...3 { plane.send(packet(UInt8(number), Self.one, Self.router, 64), from: .vm1) }
-        // A probe: it names no sender, so that no host takes this VTEP's MAC address for the router's.
-        let request = Frame.arp(
-          1, from: RouterTopology.requestMAC, to: .broadcast, sender: (RouterTopology.requestMAC, IPAddress(ipv4: 0)), target: (.zero, to),
-          byteCount: 60)
-        var tunnelled = plane.tunnelled(to: Topology.far, request)
-        tunnelled.vni = Topology.otherVNI.rawValue
-        plane.expect(local: [.vm3: [request]], tunnelled: [tunnelled])
+        expectQuestion(plane, for: to)
         plane.letRouterWait()
-        plane.expect(local: [.vm3: [request]], tunnelled: [tunnelled])
+        expectQuestion(plane, for: to)
         plane.send(
           .arp(
             2, from: Self.three, to: RouterTopology.requestMAC, sender: (Self.three, to),
@@ -214,13 +218,7 @@ extension DataplaneTests {
         plane.changePort(.vm3) { $0.maxFrameByteCount = 1300 }
         let (from, to) = (Self.address(1, 1, false), Self.address(2, 44, false))
         plane.send(.ip(from: Self.one, to: Self.router, from, to, [UInt8](repeating: 7, count: 1400)), from: .vm1)
-        plane.run()
-        let request = Frame.arp(
-          1, from: RouterTopology.requestMAC, to: .broadcast, sender: (RouterTopology.requestMAC, IPAddress(ipv4: 0)), target: (.zero, to),
-          byteCount: 60)
-        var tunnelled = plane.tunnelled(to: Topology.far, request)
-        tunnelled.vni = Topology.otherVNI.rawValue
-        plane.expect(local: [.vm3: [request]], tunnelled: [tunnelled])
+        expectQuestion(plane, for: to)
         plane.change { model in
           // With the sender's network in the other VNI.
           let stranger = RouterModel.Interface(domain: Topology.otherDomain, index: 2, addresses: [RouterTopology.first[0]])
