@@ -38,7 +38,7 @@ class Taps:
         self.namespace = lab.namespace("many")
         self.namespace.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
         self.names = [f"t{number}" for number in range(count)]
-        self.macs = [mac_number(number) for number in range(count)]
+        self.macs = [mac_number(number, prefix=0x0A) for number in range(count)]  # 02:: are those of the site's guests
         self.batch(host, (f"link set {name} netns {self.namespace.full_name}" for name in self.names))
         self.batch(self.namespace, (f"link set {name} up" for name in self.names))
         with self.namespace.entered():

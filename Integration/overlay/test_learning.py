@@ -91,7 +91,7 @@ def test_entries_age_and_static_ones_stay(lab):
     site.wait_joined()
     daemon = site.daemons[0]
     daemon.ctl("mac", "add", "--vni", VNI, "--mac", mac_number(1), "--vtep", "192.0.2.2")
-    gone = mac_number(2)
+    gone = mac_number(0x12)
     site.guests[0].namespace.raw_socket("eth0").send(ethernet(gone))
     wait_until(lambda: gone in daemon.macs(), "it is learned")
     wait_until(lambda: gone not in daemon.macs(), "it has aged")
