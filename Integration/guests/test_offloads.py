@@ -12,6 +12,7 @@ from lab import Capture, Site, VirtioGuest, VirtualMachine, tcp_stream, wait_unt
 from lab.daemon import Refused
 from lab.frames import mac_bytes
 from lab.hosts import like_a_wire
+from lab.owned import needs_room
 from lab.site import VNI
 from lab.virtio_guest import (
     F_CSUM, F_GUEST_CSUM, F_GUEST_TSO4, F_GUEST_TSO6, F_HOST_TSO4, F_HOST_TSO6, F_HOST_UFO, F_MRG_RXBUF, F_VERSION_1)
@@ -106,6 +107,7 @@ def learn(guests):
 @pytest.mark.parametrize("ipv6", [False, True])
 def test_large_segments(lab, site, ipv6):
     """Unchanged to a local guest that accepts them, split for one that does not; through a tunnel, split and joined."""
+    needs_room()
     here, there = site.daemons
     guests = {A: add_guest(lab, here, "a", SENDS), B: add_guest(lab, here, "b", TAKES),
               C: add_guest(lab, here, "c", 0), D: add_guest(lab, there, "d", TAKES)}

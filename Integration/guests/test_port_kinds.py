@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lab import Site, VirtioGuest, wait_until
+from lab import Site, VirtioGuest, owned, wait_until
 from lab.daemon import Refused
 from lab.frames import mac_bytes, tagged, udp_flow
 from lab.namespaces import run
@@ -393,10 +393,11 @@ def test_full_table_gives_a_clear_error(lab, site):
     def add_memif(name):
         daemon.ctl("port", "add", "--name", name, "--kind", "memif", "--socket", f"{name}.sock", "--vni", VNI)
 
-    for number in range(31):
+    room = 31 - owned.is_chosen()
+    for number in range(room):
         add_memif(f"f{number}")
-    with pytest.raises(Refused, match="at most 31 ports of the kinds memif, .* together, not 32"):
-        add_memif("f31")
+    with pytest.raises(Refused, match="at most 31 .*ports of the kinds memif, .* together, not 32"):
+        add_memif(f"f{room}")
     daemon.ctl("port", "delete", "f0")
     add_memif("more")
     # Guests do not count.

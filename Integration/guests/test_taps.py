@@ -10,6 +10,7 @@ from lab.daemon import VTEPD, Refused
 from lab.frames import internet_checksum, mac_bytes, udp_flow
 from lab.hosts import like_a_wire
 from lab.namespaces import run
+from lab.owned import needs_room
 from lab.site import VNI
 
 # Within this many seconds what happened to a tap is noticed; a tick of the daemon is a fifth of a second.
@@ -113,6 +114,7 @@ def test_kernel_without_offloads(lab, monkeypatch):
 
 def test_jumbo(lab):
     """MTU 9000 below, so 8950 above, by itself and in a container's namespace."""
+    needs_room()
     pair = Pair(lab, mtu=9000)
     assert "mtu 8950" in pair.guests[0].namespace.ip("link show tap-vm1") and pair.port()["mtu"] == 8950
     for source, target in (pair.guests, pair.guests[::-1]):
@@ -273,6 +275,7 @@ def test_followed_without_events(lab):
 @pytest.mark.parametrize("how", ["namespace", "inside", "host"])
 def test_deleted_tap_is_made_again(lab, how):
     """With its namespace, or alone, under traffic: another port loses nothing, and a second later a container can have the new one."""
+    needs_room()
     pair = Pair(lab, others=["vm2"], mtu=1600)
     guest, other = pair.guests[:2]
     guest.wait_ping(pair.far.ipv4)

@@ -11,6 +11,8 @@ import json
 import os
 import pathlib
 
+import pytest
+
 SHARED, OWNED = ("af_packet", "af_xdp"), "owned"
 # Of the interface in /proc/sys/net/ipv6/conf, which a test may have set.
 SETTINGS = ("accept_dad", "accept_ra", "disable_ipv6")
@@ -99,3 +101,9 @@ def take(namespace, link):
 
 def is_chosen():
     return os.environ.get("VTEPD_TEST_DRIVER") == OWNED
+
+
+def needs_room():
+    """For tests of packets above 1,500 octets on the underlay."""
+    if is_chosen():
+        pytest.skip("the NIC that DPDK's tap driver stands for has an MTU of 1500")

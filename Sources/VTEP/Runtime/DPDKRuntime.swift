@@ -188,7 +188,8 @@ public final class DPDKRuntime: Sendable {
     arguments += access("/sys/bus/pci/devices", R_OK) == 0 ? ["-a", "0000:00:00.0"] : ["--no-pci"]
     let memory = usesHugepages ? placement.memory(megabytes: settings.memoryMiB) : nil
     arguments += memory.map { ["--socket-mem", $0] } ?? ["-m", String(settings.memoryMiB)]
-    arguments += usesHugepages ? ["--in-memory"] : ["--no-huge", "--no-shconf"]
+    // One file for all pages: vhost-user tells a virtio-user port's back end of eight memory regions at most, each a file.
+    arguments += usesHugepages ? ["--in-memory", "--single-file-segments"] : ["--no-huge", "--no-shconf"]
 
     // The arguments must outlive the call: DPDK keeps pointers into them.
     let vector = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: arguments.count + 1)
