@@ -10,8 +10,7 @@ side of the wire to the other. Captures and raw sockets of tests on `u0` listen 
 import json
 import os
 import pathlib
-
-import pytest
+import unittest
 
 SHARED, OWNED = ("af_packet", "af_xdp"), "owned"
 # Of the interface in /proc/sys/net/ipv6/conf, which a test may have set.
@@ -106,4 +105,4 @@ def is_chosen():
 def needs_room():
     """For tests of packets above 1,500 octets on the underlay."""
     if is_chosen():
-        pytest.skip("the NIC that DPDK's tap driver stands for has an MTU of 1500")
+        raise unittest.SkipTest("the NIC that DPDK's tap driver stands for has an MTU of 1500")
