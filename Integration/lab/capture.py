@@ -20,6 +20,9 @@ TAG_IS_VALID, TAG_PROTOCOL_IS_VALID = 0x10, 0x40
 class Capture:
     def __init__(self, namespace, interface, expression="", inbound=False, outbound=False):
         """`inbound`, `outbound`: only frames received, or sent, on the interface."""
+        if interface in namespace.redirected:
+            # Seen from the other end of the cable.
+            (namespace, interface), inbound, outbound = namespace.cables[interface], outbound, inbound
         self.outbound = outbound
         self.path = namespace.lab.directory / f"{namespace.name}-{interface}-{os.urandom(3).hex()}.pcap"
         self.seen = []

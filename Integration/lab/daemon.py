@@ -47,7 +47,9 @@ class Vtepd:
         What a test names itself stays."""
         driver, underlay, dataplane = environment.get("VTEPD_TEST_DRIVER"), self.config.get("underlay", {}), self.config["dataplane"]
         if driver in owned.SHARED and "device" in underlay:
-            underlay.setdefault("driver", driver)
+            if underlay.setdefault("driver", driver) == "af_xdp":
+                names = underlay["device"]
+                self.namespace.redirected.update(names if isinstance(names, list) else [names])
         if "VTEPD_TEST_WORKERS" in environment:
             dataplane.setdefault("workers", int(environment["VTEPD_TEST_WORKERS"]))
         if environment.get("VTEPD_TEST_HUGEPAGES") == "1" and dataplane.get("hugepages") == "off":

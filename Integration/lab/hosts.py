@@ -16,6 +16,7 @@ def veth(first, first_name, second, second_name):
     first.ip(f"link add {first_name} type veth peer name {second_name} netns {second.full_name}")
     for namespace, name in ((first, first_name), (second, second_name)):
         namespace.run("ethtool", "-K", name, "gro", "on")
+    first.cables[first_name], second.cables[second_name] = (second, second_name), (first, first_name)
 
 
 # Every setting that differs from the kernel's defaults, and why (docs/architecture.md, Tests).

@@ -69,6 +69,8 @@ class Namespace:
 
     def __init__(self, lab, name):
         self.lab, self.name, self.full_name = lab, name, f"vt{os.getpid()}-{name}"
+        self.cables = {}  # interface → namespace and interface at the other end
+        self.redirected = set()  # uplinks whose packets packet sockets here do not see: AF_XDP, by VTEPD_TEST_DRIVER
         self.owned = {}  # uplinks that belong to DPDK (lab/owned.py): device → its wire, its NIC, its MAC address
         with held():
             lab.on_close(self.remove)
