@@ -94,7 +94,7 @@ def test_limits_of_a_vni_hold_for_ports_and_overlay_together(lab):
         assert vni()["drops"][f"vni-storm-{kind}"] == drops[f"vni-storm-{kind}"] > 1000
     places = {row["where"] for row in scene.daemon.ctl("show", "drops") if row["reason"] == "vni-storm-broadcast"}
     assert places == {"vm1", "u0"}
-    assert f"broadcast 1000 packets/s ({drops['vni-storm-broadcast']} dropped)" in scene.daemon.table("show", "vnis")
+    assert f"broadcast 1000 packets/s ({drops['vni-storm-broadcast']} dropped)" in scene.daemon.table("show", "vnis", "--wide")
 
     # Limits change during the storm; unnamed ones stay.
     scene.daemon.ctl("vni", "set", VNI, "--storm-broadcast", 200, "--storm-unknown-multicast", 0)

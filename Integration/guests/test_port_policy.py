@@ -68,7 +68,7 @@ def test_spoofed_sources(lab):
     wait_until(lambda: pair.drops() == {"source-spoofed": before + 30 + chatter.count()},
                lambda: f"30 of ours are dropped: {pair.drops()}, {before} before, {chatter.count()} of the stack")
     drops, rows, table = chatter.undisturbed(
-        lambda: (pair.drops(), pair.daemon.ctl("show", "drops"), pair.daemon.table("show", "ports")))
+        lambda: (pair.drops(), pair.daemon.ctl("show", "drops"), pair.daemon.table("show", "ports", "--wide")))
     assert [(row["where"], row["reason"], row["count"]) for row in rows] == [("vm1", "source-spoofed", drops["source-spoofed"])]
     assert f"anti-spoofing ({drops['source-spoofed']} dropped)" in table
     assert pair.daemon.macs()[pair.free.mac]["port"] == "vm9"
@@ -133,7 +133,7 @@ def test_storms(lab, kind, destination):
     for number in range(50):
         receive(pair.raw, lambda frame: b"marker %06d" % (20_000 + number) in frame)
     pair.check_neighbour()
-    drops, table = chatter.undisturbed(lambda: (pair.drops(), pair.daemon.table("show", "ports")))
+    drops, table = chatter.undisturbed(lambda: (pair.drops(), pair.daemon.table("show", "ports", "--wide")))
     assert f"{kind} 1 packets/s ({drops[f'storm-{kind}']} dropped)" in table
 
 

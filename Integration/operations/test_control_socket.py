@@ -158,7 +158,12 @@ def test_commands_and_keys_of_the_interface(site):
         answer = daemon.ctl(*command)
         first = answer if isinstance(answer, dict) else answer[0]
         assert set(expected.split()) <= set(first), command
-        assert daemon.table(*command).strip()
+        # Free text stands last; everything else fits a terminal.
+        lines = daemon.table(*command).splitlines()
+        assert lines and max(len(line) for line in lines) <= 120 or "drops" in command, lines
+        wide = daemon.table(*command, "--wide").splitlines()
+        assert len(wide) == len(lines) and len(wide[0]) >= len(lines[0]), wide
+    assert "FEATURES" not in daemon.table("show", "ports") and "FEATURES" in daemon.table("show", "ports", "--wide")
 
 
 def test_idle_connections_lock_nobody_out(lab):

@@ -125,7 +125,7 @@ extension ShowCommand {
           row.bindings.map { binding in binding.port + (binding.vlan.map { " vlan \($0)" } ?? "") }
           + row.routers.map { "router \($0.router) vni \($0.vni)" }
         Output.standard.write((index == 0 ? "" : "\n") + "\(row.name) (\(row.source.rawValue)), bound to: \(bindings.listed)\n")
-        var table = Table(ACLRow.Entry.columns)
+        var table = Table(ACLRow.Entry.columns, isWide: session.isWide)
         if !row.entries.isEmpty { Output.standard.write(table.lines(for: row.entries)) }
       }
     }

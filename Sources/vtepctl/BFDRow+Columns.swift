@@ -22,16 +22,16 @@ extension BFDRow {
       Column("FORWARDING") { $0.forwarding ? "yes" : "no" },
       Column("DIAGNOSTIC") { $0.diagnostic },
       Column("REMOTE STATE") { $0.remoteState },
-      Column("REMOTE DIAGNOSTIC") { $0.remoteDiagnostic },
-      Column("FORM") { $0.form },
-      Column(number: "VNI") { "\($0.vni)" },
+      Column("REMOTE DIAGNOSTIC") { $0.remoteDiagnostic }.extra,
+      Column("FORM") { $0.form }.extra,
+      Column(number: "VNI") { "\($0.vni)" }.extra,
       Column(number: "TX") { row in row.transmitMilliseconds.map { "\(Int($0.rounded()))" } ?? "-" },
       Column(number: "DETECTION") { "\(Int($0.detectionMilliseconds.rounded()))" },
       Column(number: "FLAPS") { "\($0.flaps)" },
       Column(number: "SINCE") { "\($0.sinceSeconds)" },
-      Column(number: "TX PACKETS") { "\($0.txPackets)" },
-      Column(number: "RX PACKETS") { "\($0.rxPackets)" },
-      Column(number: "WRONG KEYS") { "\($0.wrongKeys)" },
+      Column(number: "TX PACKETS") { "\($0.txPackets)" }.extra,
+      Column(number: "RX PACKETS") { "\($0.rxPackets)" }.extra,
+      Column(number: "WRONG KEYS") { "\($0.wrongKeys)" }.extra,
     ]
   }
 }

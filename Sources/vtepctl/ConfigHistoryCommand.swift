@@ -15,7 +15,7 @@ extension ConfigCommand {
     func run(_ session: Session) throws {
       let answer = try session.ask(ShowHistory())
       if session.format == .json { return try session.printObject(answer) }
-      var table = Table(HistoryRow.columns)
+      var table = Table(HistoryRow.columns, isWide: session.isWide)
       Output.standard.write(table.lines(for: answer.entries))
       if !answer.changesSince.isEmpty {
         Output.standard.write("\nchanged since with vtepctl (config rollback 0 undoes it, config save keeps it):\n")

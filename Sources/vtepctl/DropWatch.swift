@@ -75,7 +75,7 @@ struct DropWatch {
       switch session.format {
       case .json: try session.printObject(rates)
       case .table:
-        var table = Table(DropRateRow.columns)
+        var table = Table(DropRateRow.columns, isWide: session.isWide)
         Output.standard.write(rates.isEmpty ? "nothing dropped\n" : table.lines(for: rates))
         Output.standard.write("\n")
       }

@@ -35,9 +35,9 @@ extension RouterRow {
       Column("STATE") { $0.state },
       Column("SOURCE") { $0.source.rawValue },
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },
-      Column(number: "RX BYTES") { "\($0.rxBytes)" },
+      Column(number: "RX BYTES") { "\($0.rxBytes)" }.extra,
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
-      Column(number: "TX BYTES") { "\($0.txBytes)" },
+      Column(number: "TX BYTES") { "\($0.txBytes)" }.extra,
     ]
   }
 }

@@ -42,16 +42,16 @@ extension VNIRow {
       Column(number: "VNI") { "\($0.vni)" },
       Column("SOURCE") { $0.source.rawValue },
       Column("FLOOD") { $0.flood },
-      Column("TO") { $0.group ?? $0.peers.listed },
-      Column("PORTS") { row in row.preparedSeconds.map { "\(row.ports.listed) (prepared, \($0) s)" } ?? row.ports.listed },
+      Column(list: "TO") { row in row.group.map { [$0] } ?? row.peers },
+      Column(list: "PORTS") { row in row.preparedSeconds.map { ["\(row.ports.listed) (prepared, \($0) s)"] } ?? row.ports },
       Column(number: "MACS") { "\($0.macs)" },
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },
-      Column(number: "RX BYTES") { "\($0.rxBytes)" },
+      Column(number: "RX BYTES") { "\($0.rxBytes)" }.extra,
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
-      Column(number: "TX BYTES") { "\($0.txBytes)" },
+      Column(number: "TX BYTES") { "\($0.txBytes)" }.extra,
       Column(number: "FLOODED") { "\($0.flooded)" },
       Column(number: "ANSWERED") { $0.neighborSuppression == "off" ? "-" : "\($0.neighborAnswers)" },
-      Column("STORM CONTROL") { $0.storm.text },
+      Column("STORM CONTROL") { $0.storm.text }.extra,
     ]
   }
 }
@@ -71,14 +71,14 @@ extension VTEPRow {
     [
       Column("ADDRESS") { $0.address },
       Column("STATE") { $0.state.rawValue },
-      Column("VNIS") { $0.vnis.listed },
+      Column(list: "VNIS") { $0.vnis.map { "\($0)" } },
       Column(number: "MACS") { "\($0.macs)" },
-      Column("NEXT HOPS") { $0.nextHops.map(\.text).listed },
+      Column(list: "NEXT HOPS") { $0.nextHops.map(\.text) },
       Column(number: "MTU") { $0.mtu.orDash + ($0.pathMTU.map { " (\($0.text))" } ?? "") },
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },
-      Column(number: "RX BYTES") { "\($0.rxBytes)" },
+      Column(number: "RX BYTES") { "\($0.rxBytes)" }.extra,
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
-      Column(number: "TX BYTES") { "\($0.txBytes)" },
+      Column(number: "TX BYTES") { "\($0.txBytes)" }.extra,
       Column("BFD") { row in row.bfd ?? (row.bfdIgnored > 0 ? "off, \(row.bfdIgnored) frames came" : "-") },
       Column("REASON") { $0.reason ?? "" },
     ]
@@ -111,16 +111,16 @@ extension PortRow {
       Column(number: "MTU") { $0.mtu.orDash },
     ] + settingColumns + [
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },
-      Column(number: "RX BYTES") { "\($0.rxBytes)" },
+      Column(number: "RX BYTES") { "\($0.rxBytes)" }.extra,
       Column(number: "TX PACKETS") { "\($0.txPackets)" },
-      Column(number: "TX BYTES") { "\($0.txBytes)" },
+      Column(number: "TX BYTES") { "\($0.txBytes)" }.extra,
       Column(number: "DROPS") { "\($0.drops)" },
-      Column(number: "QUEUES") { "\($0.queues)" },
-      Column(number: "GUEST MTU") { $0.guestMTU.orDash },
-      Column("FEATURES") { $0.features.listed },
-      Column("LIMITS") { $0.limits.text },
-      Column("L2 PROTOCOLS") { row in row.puntTap.map { "punt to \($0)" } ?? row.settings["l2-protocols"].cell },
-      Column("GUARDS") { row in ["bpdu-guard", "loop-probe"].filter(row.isOn).listed },
+      Column(number: "QUEUES") { "\($0.queues)" }.extra,
+      Column(number: "GUEST MTU") { $0.guestMTU.orDash }.extra,
+      Column("FEATURES") { $0.features.listed }.extra,
+      Column("LIMITS") { $0.limits.text }.extra,
+      Column("L2 PROTOCOLS") { row in row.puntTap.map { "punt to \($0)" } ?? row.settings["l2-protocols"].cell }.extra,
+      Column("GUARDS") { row in ["bpdu-guard", "loop-probe"].filter(row.isOn).listed }.extra,
       Column("NOTES") { $0.notes.isEmpty ? "" : $0.notes.joined(separator: "; ") },
     ]
   }
@@ -131,8 +131,11 @@ extension PortRow {
   private static var settingColumns: [Column<PortRow>] {
     PortKey.all.compactMap { key in
       guard case .column(let title) = key.display else { return nil }
-      guard case .number = key.form else { return Column(title) { $0.settings[key.name].cell } }
-      return Column(number: title) { $0.settings[key.name].cell }
+      switch key.form {
+      case .number: return Column(number: title) { $0.settings[key.name].cell }
+      case .vlans: return Column(list: title) { $0.settings[key.name].cells }
+      default: return Column(title) { $0.settings[key.name].cell }.extra
+      }
     }
   }
 
@@ -147,8 +150,17 @@ extension SettingValue? {
     case .flag(let flag): flag ? "yes" : "no"
     case .number(let number): "\(number)"
     case .text(let text): text
-    case .list(let list): list.map { Optional($0).cell }.listed
-    case .map(let map): map.sorted { (Int($0.key) ?? 0) < (Int($1.key) ?? 0) }.map { "\($0.key):\(Optional($0.value).cell)" }.listed
+    case .list, .map: cells.listed
+    }
+  }
+
+  /// The elements of a list or map; of anything else, itself.
+  fileprivate var cells: [String] {
+    switch self {
+    case nil, .null: []
+    case .list(let list): list.map { Optional($0).cell }
+    case .map(let map): map.sorted { (Int($0.key) ?? 0) < (Int($1.key) ?? 0) }.map { "\($0.key):\(Optional($0.value).cell)" }
+    default: [cell]
     }
   }
 }
@@ -211,7 +223,7 @@ extension MulticastRow {
       Column("GROUP") { $0.group },
       Column("INTERFACE") { $0.interface },
       Column("JOINED") { $0.joined ? "yes" : "no" },
-      Column("VNIS") { $0.vnis.listed },
+      Column(list: "VNIS") { $0.vnis.map { "\($0)" } },
       Column("ERROR") { $0.error ?? "" },
     ]
   }
@@ -228,7 +240,7 @@ extension UnderlayRow {
       Column("STATE") { $0.up ? "up" : "down" },
       Column(number: "MISSED") { "\($0.missed)" },
       Column("IGNORED") { row in row.ignored.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.listed },
-      Column("FEATURES") { $0.features.listed },
+      Column("FEATURES") { $0.features.listed }.extra,
       Column("NOTES") { $0.notes.joined(separator: "; ") },
     ]
   }
@@ -259,7 +271,7 @@ extension DestinationRow {
     [
       Column("  DESTINATION") { "  " + $0.address },
       Column("STATE") { $0.state.rawValue },
-      Column("NEXT HOPS") { row in row.nextHops.map { $0.text + ($0.mac.map { " \($0)" } ?? "") }.listed },
+      Column(list: "NEXT HOPS") { row in row.nextHops.map { $0.text + ($0.mac.map { " \($0)" } ?? "") } },
     ]
   }
 }
@@ -273,7 +285,7 @@ extension WorkerRow {
       Column(number: "CYCLES/PACKET") { ($0.cyclesPerPacket.map { Int($0.rounded()) }).orDash },
       Column(number: "BUSY %") { ($0.busyPercent.map { Int($0.rounded()) }).orDash },
       Column(number: "NOT LEARNED") { "\($0.learnEventsLost)" },
-      Column("QUEUES") { $0.queues.listed },
+      Column(list: "QUEUES") { $0.queues },
     ]
   }
 }

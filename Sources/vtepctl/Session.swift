@@ -7,11 +7,14 @@ import VTEPControl
 struct Session {
   var socketPath: String
   var format: OutputFormat
+  /// Tables have all columns.
+  var isWide: Bool
   var timeoutSeconds: Double
 
   init(_ root: VTEPCtl, _ options: CommandOptions) {
     socketPath = options.socket ?? root.socket
     format = options.format ?? root.format
+    isWide = options.wide || root.wide
     timeoutSeconds = options.timeout ?? root.timeout
   }
 
@@ -39,7 +42,7 @@ struct Session {
     _ request: Request, _ columns: [Column<Row>]
   ) throws where Request.Answer == [Row] {
     let rows = try ask(request)
-    var printer = RowPrinter(format: format, columns: columns)
+    var printer = RowPrinter(format: format, columns: columns, isWide: isWide)
     switch format {
     case .table: printer.print(rows)
     case .json: for row in rows { printer.print(try JSONLine.encode(row)) }
@@ -49,7 +52,7 @@ struct Session {
 
   /// Prints a list as JSON, a row per line.
   func print(_ rows: [some Encodable]) throws {
-    var printer = RowPrinter<Void>(format: .json, columns: [])
+    var printer = RowPrinter<Void>(format: .json, columns: [], isWide: isWide)
     for row in rows { printer.print(try JSONLine.encode(row)) }
     printer.finish()
   }
@@ -64,7 +67,7 @@ struct Session {
     _ request: Request, _ columns: [Column<Request.Row>], by areInOrder: ((Request.Row, Request.Row) -> Bool)? = nil
   ) throws {
     var client = try connect()
-    var printer = RowPrinter(format: format, columns: columns)
+    var printer = RowPrinter(format: format, columns: columns, isWide: isWide)
     switch format {
     case .table:
       // Nil: rows are printed as they come.
@@ -104,9 +107,9 @@ private struct RowPrinter<Row> {
   private var table: Table<Row>
   private var rowCount = 0
 
-  init(format: OutputFormat, columns: [Column<Row>]) {
+  init(format: OutputFormat, columns: [Column<Row>], isWide: Bool) {
     self.format = format
-    table = Table(columns)
+    table = Table(columns, isWide: isWide)
   }
 
   /// For a table.

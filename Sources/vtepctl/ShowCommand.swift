@@ -125,21 +125,21 @@ struct ShowCommand: CommandGroup {
     func run(_ session: Session) throws {
       guard session.format == .table else { return try session.list(ShowUnderlay(), [Column<UnderlayRow>]()) }
       let rows = try session.ask(ShowUnderlay())
-      var table = Table(UnderlayRow.columns)
+      var table = Table(UnderlayRow.columns, isWide: session.isWide)
       Output.standard.write(table.lines(for: rows))
       var devices: Set<String> = []
       for row in rows where devices.insert(row.device).inserted {
         if !row.offloads.isEmpty {
-          var offloads = Table(OffloadRow.columns)
+          var offloads = Table(OffloadRow.columns, isWide: session.isWide)
           let states = row.offloads.sorted { $0.key < $1.key }.map { OffloadRow(name: $0.key, state: $0.value) }
           Output.standard.write("\n\(row.dpdk ?? row.device):\n" + offloads.lines(for: states))
         }
         guard let classes = row.classes else { continue }
-        var table = Table(HostClassRow.columns)
+        var table = Table(HostClassRow.columns, isWide: session.isWide)
         Output.standard.write("\nbetween the NIC and \(row.device):\n" + table.lines(for: classes))
       }
       for row in rows where !row.destinations.isEmpty {
-        var destinations = Table(DestinationRow.columns)
+        var destinations = Table(DestinationRow.columns, isWide: session.isWide)
         Output.standard.write("\n\(row.address) on \(row.device):\n" + destinations.lines(for: row.destinations))
       }
     }
@@ -165,9 +165,9 @@ struct ShowCommand: CommandGroup {
       let threads =
         answer.workers.map { PlacedThread(name: "\($0.worker)", thread: $0) }
         + answer.ioCores.map { PlacedThread(name: "io \($0.worker)", thread: $0) }
-      var workers = Table(PlacedThread.columns)
+      var workers = Table(PlacedThread.columns, isWide: session.isWide)
       Output.standard.write(workers.lines(for: threads))
-      var queues = Table(QueueOfWorker.columns)
+      var queues = Table(QueueOfWorker.columns, isWide: session.isWide)
       let rows = threads.flatMap { thread in thread.thread.queues.map { QueueOfWorker(worker: thread.name, queue: $0) } }
       if !rows.isEmpty { Output.standard.write("\n" + queues.lines(for: rows)) }
       Output.standard.write("\n")
@@ -191,11 +191,11 @@ struct ShowCommand: CommandGroup {
     func run(_ session: Session) throws {
       guard session.format == .table else { return try session.list(ShowOVSDB(), [Column<OVSDBRemoteRow>]()) }
       let rows = try session.ask(ShowOVSDB())
-      var table = Table(OVSDBRemoteRow.columns)
+      var table = Table(OVSDBRemoteRow.columns, isWide: session.isWide)
       Output.standard.write(table.lines(for: rows))
       guard let row = rows.first else { return }
       if !row.held.isEmpty {
-        var held = Table(HeldNetworkRow.columns)
+        var held = Table(HeldNetworkRow.columns, isWide: session.isWide)
         Output.standard.write("\nheld: forwarded although no longer in the database:\n" + held.lines(for: row.held))
       }
       if !row.faults.isEmpty {

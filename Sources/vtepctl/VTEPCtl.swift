@@ -29,6 +29,9 @@ struct VTEPCtl: ParsableCommand {
   @Option(help: "Tables for people, or JSON with stable keys.")
   var format = OutputFormat.table
 
+  @Flag(help: "All columns of tables, and lists uncut.")
+  var wide = false
+
   @Option(help: "Timeout in seconds for connecting and for each answer.")
   var timeout = 10.0
 
@@ -52,6 +55,9 @@ struct CommandOptions: ParsableArguments {
 
   @Option(help: .hidden)
   var format: OutputFormat?
+
+  @Flag(help: .hidden)
+  var wide = false
 
   @Option(help: .hidden)
   var timeout: Double?
