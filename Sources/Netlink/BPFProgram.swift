@@ -29,18 +29,6 @@ public struct BPFProgram: Equatable, Sendable {
   /// Drops everything.
   public static let dropAll = BPFProgram(instructions: [BPFInstruction(BPF_RET | BPF_K, 0)])
 
-  /// For a packet socket: passes frames received on the interface and drops frames that this host sends. Needed for sockets in a
-  /// fan-out group, as DPDK's driver opens them: PACKET_IGNORE_OUTGOING has no effect there.
-  public static let incomingOnly = {
-    var code = BPFAssembler()
-    let reject = code.label()
-    code.rejectOutgoing(to: reject)
-    code.emit(BPF_RET | BPF_K, BPFAssembler.acceptAll)
-    code.place(reject)
-    code.emit(BPF_RET | BPF_K, 0)
-    return code.program()
-  }()
-
   /// Makes the program the socket's filter, replacing any other.
   /// - Throws: ENOTSOCK, EINVAL (program refused), ENOMEM (net.core.optmem_max).
   public func attach(toSocket fd: Int32) throws(NetlinkError) {

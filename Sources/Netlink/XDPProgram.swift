@@ -8,8 +8,6 @@ import Glibc
 /// An XDP program on an interface. It is attached as long as the object lives, and no longer than the process, however that ends.
 /// Not for concurrent use.
 public final class XDPProgram {
-  /// Most destinations (`destinations` in Sources/XDP).
-  public static let destinationLimit = 16_384
   /// Most receive queues (`sockets` there).
   public static let queueLimit = 64
 
@@ -78,7 +76,7 @@ public final class XDPProgram {
 
   /// Hands over packets to these addresses and groups only.
   ///
-  /// - Throws: E2BIG when there are more than `destinationLimit`. Those that are missing are left to the kernel.
+  /// - Throws: E2BIG when there are more than `destinations` in Sources/XDP has room for. Those that are missing are left to the kernel.
   public func set(destinations wanted: Set<IPAddress>) throws(NetlinkError) {
     for address in present.subtracting(wanted) {
       var key = (address.high.bigEndian, address.low.bigEndian)

@@ -38,7 +38,7 @@ public struct NeighborRow: Codable, Equatable, Sendable {
   public var mac: String
   /// `contested`: its sources differ, or it was seen with two MAC addresses in the last three minutes.
   public var state: State
-  /// `file`, `controller`, `router`, `local` (ARP or ND at a port), `overlay` (the same, from another VTEP).
+  /// `file`, `controller`, `local` (ARP or ND at a port), `overlay` (the same, from another VTEP).
   public var sources: [String]
   /// Seconds since a station claimed it in ARP or ND; nil: none has.
   @Nullable public var ageSeconds: UInt32?

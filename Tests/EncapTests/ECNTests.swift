@@ -17,10 +17,6 @@ import Testing
 
   let buffer = GuardedBuffer()
 
-  @Test func outerIsACopyOfInner() {
-    for inner in UInt8.min...UInt8.max { #expect(ECN.encapsulated(inner: inner) == inner & 3) }
-  }
-
   @Test(arguments: table)
   func combination(_ row: (inner: UInt8, outer: UInt8, result: UInt8?)) {
     #expect(ECN.decapsulated(outer: row.outer | 0xfc, inner: row.inner | 0xb8) == row.result)

@@ -226,21 +226,4 @@ import Testing
     let whole = toGroup.count
     #expect(lengths == [CutFrame.otherHostByteCount, CutFrame.groupByteCount, CutFrame.groupByteCount, whole, whole])
   }
-
-  @Test func filterOfAPortLeavesOnlyWhatComesIn() throws {
-    let tuned = try here.run { try packetSocket(try #require(try NetlinkSocket().link(named: "u0")).index) }
-    defer { close(tuned) }
-    try BPFProgram.incomingOnly.attach(toSocket: tuned)
-    _ = receivedPorts(tuned) // what arrived before
-    // The request comes in and the ICMP error leaves; then a frame of our own.
-    #expect(try isRefused("10.0.0.1", port: 4790, attempts: 600))
-    try here.run {
-      let fd = socket(AF_INET, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-      defer { close(fd) }
-      try #require(connectSocket(fd, IPAddress("10.0.0.2")!, 4789) == 0)
-      _ = send(fd, [1], 1, 0)
-    }
-    let seen = receivedPorts(tuned)
-    #expect(seen.contains { $0.port == 4790 } && seen.allSatisfy { !$0.isOutgoing })
-  }
 }

@@ -42,15 +42,6 @@ public struct EthernetView: ~Escapable {
   /// The VLAN identifier; 0 when untagged or priority-tagged.
   @inlinable public var vlanID: UInt16 { vlanTCI & 0xfff }
 
-  /// The priority code point of the tag; 0 when untagged.
-  @inlinable public var vlanPriority: UInt8 { UInt8(truncatingIfNeeded: vlanTCI &>> 13) }
-
   /// Whether the frame has a tag that carries a priority only (VLAN identifier 0) and so belongs to the untagged binding.
   @inlinable public var isPriorityTagged: Bool { isTagged && vlanID == 0 }
-
-  /// The type behind the tag; of an untagged frame the same as `etherType`.
-  @inlinable public var payloadEtherType: UInt16 { isTagged ? bytes.big16(16) : etherType }
-
-  /// Where the payload begins: 14, or 18 when tagged.
-  @inlinable public var payloadOffset: Int { isTagged ? 18 : 14 }
 }

@@ -1,15 +1,8 @@
-// Explicit congestion notification through the tunnel, RFC 6040 (normal mode): what the outer header gets, and what
+// Explicit congestion notification through the tunnel, RFC 6040 (normal mode): the outer header gets a copy of the inner field; here is what
 // becomes of a mark that routers set on the way. Last step before an inner frame is forwarded to a port.
 
 /// The ECN field across encapsulation and decapsulation. Codepoints: 0 Not-ECT, 1 ECT(1), 2 ECT(0), 3 CE.
 public enum ECN {
-  /// The outer ECN field for an inner one: copied, CE included (RFC 6040 section 4.1, normal mode).
-  /// - Parameter inner: any traffic class octet; only its two low bits count.
-  @inlinable @inline(__always)
-  public static func encapsulated(inner: UInt8) -> UInt8 {
-    inner & 3
-  }
-
   /// The ECN field of the forwarded packet (RFC 6040 section 4.2, figure 4); nil for the one combination that must be
   /// dropped, CE outside and Not-ECT inside.
   @inlinable

@@ -19,25 +19,23 @@ struct NeighborSources: OptionSet, Hashable, Sendable {
   static let file = NeighborSources(rawValue: 1 << 0)
   /// The controller's database.
   static let controller = NeighborSources(rawValue: 1 << 1)
-  /// A router of ours has the address.
-  static let router = NeighborSources(rawValue: 1 << 2)
   /// ARP or ND of a station behind a local port.
-  static let local = NeighborSources(rawValue: 1 << 3)
+  static let local = NeighborSources(rawValue: 1 << 2)
   /// ARP or ND of a station behind a VTEP.
-  static let overlay = NeighborSources(rawValue: 1 << 4)
+  static let overlay = NeighborSources(rawValue: 1 << 3)
 
   static let learned: NeighborSources = [.local, .overlay]
 }
 
 /// An entry, as workers read it.
 struct InnerNeighbor: Equatable, Sendable {
-  /// That of the strongest source: router, file, controller, then what was learned last.
+  /// That of the strongest source: file, controller, then what was learned last.
   var mac: MACAddress
   var sources: NeighborSources
   /// Sources differ, or the address was seen with another MAC address lately. Whether it is answered for nevertheless, `verdictOnNeighbor`
   /// decides.
   var isContested: Bool
-  /// Contested by what the file, the controller and routers state, whatever stations claim: never answered for.
+  /// Contested by what the file and the controller state, whatever stations claim: never answered for.
   var isAmbiguous = false
   /// What its station has said that it is.
   var role = NeighborRole.unknown

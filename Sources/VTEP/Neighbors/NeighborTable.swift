@@ -1,4 +1,4 @@
-// NeighborTable: which MAC address each IP address of a bridge domain has, as far as the operator, the controller, our routers and the
+// NeighborTable: which MAC address each IP address of a bridge domain has, as far as the operator, the controller and the
 // stations' own ARP and ND say (RFC 826, RFC 5227, RFC 4861). Here is the writers' side; workers read through `NeighborReader`.
 
 import Encap
@@ -64,11 +64,11 @@ final class NeighborTable: Sendable {
   /// Observations that the full table refused, or that were one too many for their station.
   var refusedCount: UInt64 { writer.withLock { $0.refusedCount } }
 
-  /// Enters, replaces or withdraws what the operator, the controller or a router says.
+  /// Enters, replaces or withdraws what the operator or the controller says.
   ///
   /// - Parameters:
   ///   - mac: nil: that source says nothing any more.
-  ///   - source: `file`, `controller` or `router`.
+  ///   - source: `file` or `controller`.
   ///   - isAmbiguous: the source names several MAC addresses for this address; `mac` is one of them.
   /// - Returns: false: the table is full of such entries.
   @discardableResult

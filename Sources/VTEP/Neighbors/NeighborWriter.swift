@@ -17,7 +17,6 @@ struct NeighborRecord {
   var hasOther = false
   /// When the address was last seen with a MAC address other than `learned`.
   var otherSeconds: UInt32 = 0
-  var router = MACAddress.zero
   var file = MACAddress.zero
   var controller = MACAddress.zero
   var learned = MACAddress.zero
@@ -26,7 +25,6 @@ struct NeighborRecord {
 
   var sources: NeighborSources {
     var sources = learnedFrom
-    if !router.isZero { sources.insert(.router) }
     if !file.isZero { sources.insert(.file) }
     if !controller.isZero { sources.insert(.controller) }
     return sources
@@ -36,7 +34,7 @@ struct NeighborRecord {
   func neighbor(node: UInt32) -> InnerNeighbor? {
     var strongest = MACAddress.zero
     var isAmbiguous = !ambiguous.isEmpty
-    for mac in [router, file, controller] where !mac.isZero {
+    for mac in [file, controller] where !mac.isZero {
       if strongest.isZero { strongest = mac }
       if mac != strongest { isAmbiguous = true }
     }
@@ -48,12 +46,11 @@ struct NeighborRecord {
       role: strongest == learned ? role : .unknown, node: node)
   }
 
-  /// - Parameter source: `file`, `controller` or `router`.
+  /// - Parameter source: `file` or `controller`.
   /// - Returns: zero: it states nothing.
-  func stated(by source: NeighborSources) -> MACAddress { source == .file ? file : source == .controller ? controller : router }
+  func stated(by source: NeighborSources) -> MACAddress { source == .file ? file : controller }
 
   mutating func set(_ mac: MACAddress, by source: NeighborSources) {
-    if source == .router { router = mac }
     if source == .file { file = mac }
     if source == .controller { controller = mac }
   }

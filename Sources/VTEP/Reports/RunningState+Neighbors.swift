@@ -6,7 +6,7 @@ import MACTable
 /// An IP address of a VNI.
 public struct NeighborReport: Sendable {
   /// Who says so.
-  public enum Source: String, Sendable, CaseIterable { case file, controller, router, local, overlay }
+  public enum Source: String, Sendable, CaseIterable { case file, controller, local, overlay }
 
   public var vni: VNI
   public var address: IPAddress
@@ -72,7 +72,7 @@ extension NeighborSources {
   /// For reports.
   fileprivate var named: [NeighborReport.Source] {
     let all: [(NeighborSources, NeighborReport.Source)] = [
-      (.file, .file), (.controller, .controller), (.router, .router), (.local, .local), (.overlay, .overlay),
+      (.file, .file), (.controller, .controller), (.local, .local), (.overlay, .overlay),
     ]
     return all.filter { contains($0.0) }.map(\.1)
   }

@@ -76,7 +76,7 @@ struct AgentXMessage: Equatable, Sendable {
   static let payloadLimit = 1 << 20
 
   /// RFC 2741, section 7.1.5.
-  static let errorOpenFailed: UInt16 = 256, errorDuplicate: UInt16 = 263, errorNotWritable: UInt16 = 17
+  static let errorDuplicate: UInt16 = 263, errorNotWritable: UInt16 = 17
 }
 
 /// A PDU that breaks RFC 2741: the session cannot go on.
