@@ -34,13 +34,15 @@ extension RunningState {
     }
   }
 
-  /// A page of the neighbour table, in no particular order.
+  /// A page of the neighbour table, in no particular order; without the addresses from which routers on other VTEPs ask for neighbours, which
+  /// are no station's.
   ///
   /// - Parameter start: 0, or `next` of the page before.
   public func neighborReports(_ filter: NeighborFilter, from start: Int, limit: Int) -> (reports: [NeighborReport], next: Int?) {
     guard let table = learner.neighbors else { return ([], nil) }
     let names = indexNames
     let now = MonotonicClock.seconds()
+    let askers = Set(underlay.vteps.keys.map(RouterSettings.requestMAC(of:)))
     var reports: [NeighborReport] = []
     var next: Int? = start
     // A filter may reject page after page: this call's work is bounded all the same.
@@ -50,7 +52,8 @@ extension RunningState {
       next = page.nextCursor
       for entry in page.entries {
         guard let vni = names.vnis[entry.key.domain], filter.vni == nil || filter.vni == vni,
-          filter.address == nil || filter.address == entry.key.address, filter.mac == nil || filter.mac == entry.neighbor.mac
+          filter.address == nil || filter.address == entry.key.address, filter.mac == nil || filter.mac == entry.neighbor.mac,
+          !askers.contains(entry.neighbor.mac)
         else { continue }
         reports.append(
           NeighborReport(

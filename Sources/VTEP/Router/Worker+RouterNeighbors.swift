@@ -68,18 +68,26 @@ extension Worker {
 
   /// Notes a neighbour's MAC address if the address is of a router's network, and sends what waits for it.
   mutating func note(_ claim: NeighborClaim, domain: DomainIndex, from seenAt: MACLocation) {
-    var position = Int(snapshot.pointee.domains[Int(domain)].router)
+    guard concernsRouter(claim.address, domain) else { return }
+    tell(claim, domain: domain, from: seenAt)
+    if let waiting = awaited.position(of: claim.address, domain) { release(at: waiting, to: claim.mac) }
+  }
+
+  /// Whether an address may be a next hop of the domain's routers: of one of their networks or link-local, and none of their own. Never in a
+  /// domain without a router.
+  mutating func concernsRouter(_ address: IPAddress, _ domain: DomainIndex) -> Bool {
+    let first = snapshot.pointee.domains[Int(domain)].router
+    guard first != DomainEntry.noRouter else { return false }
+    var position = Int(first)
     var isNear = false
     while snapshot.pointee.routing.interfaces[position].domain == domain {
       let interface = snapshot.pointee.routing.interfaces[position]
       // Whoever claims an address of the router changes nothing here.
-      if snapshot.pointee.routing.isOwn(claim.address, interface) { return }
-      isNear = isNear || snapshot.pointee.routing.isNear(claim.address, interface)
+      if snapshot.pointee.routing.isOwn(address, interface) { return false }
+      isNear = isNear || snapshot.pointee.routing.isNear(address, interface)
       position &+= 1
     }
-    guard isNear || claim.address.isLinkLocal else { return }
-    tell(claim, domain: domain, from: seenAt)
-    if let waiting = awaited.position(of: claim.address, domain) { release(at: waiting, to: claim.mac) }
+    return isNear || address.isLinkLocal
   }
 
   /// Sends the packets that wait for a neighbour, in order.

@@ -209,6 +209,19 @@ extension DataplaneTests {
       }
     }
 
+    @Test("with neighbour suppression, a claim is told once, whether it concerns the router or not", arguments: [true, false])
+    func claimIsToldOnce(_ isNear: Bool) throws {
+      try DataplaneFixture.run { plane in
+        try plane.addRouter()
+        plane.changeDomain { $0.entry.suppressesNeighbors = true }
+        let host = isNear ? Self.address(1, 66, false) : IPAddress(ipv4: 0xac10_0001)
+        let asked = Frame.arp(1, from: Self.one, to: .broadcast, sender: (Self.one, host), target: (.zero, Self.address(1, 77, false)))
+        plane.send(asked, from: .vm1)
+        plane.expect(
+          local: [.vm2: [asked]], tunnelled: [plane.tunnelled(to: Topology.group, asked)], learned: [.claim(Self.one, host, by: .local)])
+      }
+    }
+
     @Test(
       "a packet that has waited belongs to its own router, though others have come before it; and to none if its VNI is another now",
       arguments: [true, false])

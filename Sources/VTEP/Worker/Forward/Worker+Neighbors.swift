@@ -11,7 +11,10 @@ extension Worker {
   @inline(never)
   mutating func takeNeighborRequest(_ mbuf: Mbuf, domain: DomainIndex, from seenAt: MACLocation, ingress: PortIndex) -> Bool {
     guard let message = NeighborMessage(mbuf.bytes) else { return false }
-    if let claim = message.claim { tell(claim, domain: domain, from: seenAt) }
+    // What concerns a router has been told by `takeForRouter`.
+    if let claim = message.claim, claim != message.told || !concernsRouter(claim.address, domain) {
+      tell(claim, domain: domain, from: seenAt)
+    }
     let verdict = verdictOnNeighbor(message, domain: domain, from: seenAt, ingress: ingress)
     if case .pass = verdict { counters.neighborPasses[Int(domain)].add(1) }
     guard case .answer(let owner) = verdict, let answer = buffer(message.answerByteCount)
