@@ -142,6 +142,11 @@ final class BFDService: Sendable {
   /// Sessions go on counting from here.
   func continueCounts(_ earlier: [IPAddress: BFDCounts]) { state.withLock { $0.earlier = earlier } }
 
+  /// What an earlier run has counted of sessions that have not begun yet: those of a controller begin when it answers.
+  var awaitedCounts: [IPAddress: BFDCounts] {
+    state.withLock { state in state.earlier.filter { state.slotOfAddress[$0.key] == nil } }
+  }
+
   private static func listen(on uplinks: Set<BFDUplink>, _ state: inout State) -> [VTEPError] {
     for (uplink, socket) in state.sockets where !uplinks.contains(uplink) {
       socket.close()

@@ -17,6 +17,8 @@ struct RouterTable {
   private var next: UInt16 = 0
   /// No worker may use these any more when they are given back.
   private var gone: [UInt16] = []
+  /// What an earlier run has counted of interfaces that have not come yet: those of a controller come when it answers.
+  var earlier: [Key: TrafficReport] = [:]
 
   /// Routers and VNIs of all interfaces.
   var present: [(router: String, vni: VNI)] { indexes.keys.map { ($0.router, $0.vni) } }
@@ -59,8 +61,18 @@ extension ControlState {
     }
     let added = routers.update(keys)
     for index in added { baselines.reset(routerInterface: index, counters: effects.counters) }
+    continueRouterCounts()
     model.routing = routerModel()
     return !added.isEmpty
+  }
+
+  /// Interfaces that have come go on counting where an earlier run has stopped.
+  mutating func continueRouterCounts() {
+    for (key, traffic) in routers.earlier {
+      guard let index = routers.indexes[key] else { continue }
+      baselines.add(routerInterface: index, traffic)
+      routers.earlier[key] = nil
+    }
   }
 
   /// The routers as they ought to be, with the interfaces that are there.

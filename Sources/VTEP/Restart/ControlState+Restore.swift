@@ -194,10 +194,8 @@ extension ControlState {
       baselines.add(vtep: record.index, counts.traffic, drops: Self.values(drops: counts.drops))
     }
     effects.continueBFD(Dictionary(saved.vteps.compactMap { counts in counts.bfd.map { (counts.address, $0) } }) { $1 })
-    for counts in saved.routers {
-      guard let index = routers.indexes[RouterTable.Key(router: counts.router, vni: counts.vni)] else { continue }
-      baselines.add(routerInterface: index, counts.traffic)
-    }
+    for counts in saved.routers { routers.earlier[RouterTable.Key(router: counts.router, vni: counts.vni)] = counts.traffic }
+    continueRouterCounts()
     for counts in saved.acls {
       guard let record = acls[counts.name] else { continue }
       for entry in record.entries {

@@ -28,8 +28,12 @@ extension RunningState {
           neighbors: baselines.neighbors(domain: record.value.index, counters)))
     }
     saveUnderlay(&saved)
-    saved.routers = routerReports().filter { $0.traffic != TrafficReport() }.map {
-      SavedState.RouterInterface(router: $0.router, vni: $0.vni, traffic: $0.traffic)
+    var routed = awaitsController ? routers.earlier : [:]
+    for report in routerReports() where report.traffic != TrafficReport() {
+      routed[RouterTable.Key(router: report.router, vni: report.vni)] = report.traffic
+    }
+    saved.routers = routed.sorted { ($0.key.router, $0.key.vni) < ($1.key.router, $1.key.vni) }.map {
+      SavedState.RouterInterface(router: $0.key.router, vni: $0.key.vni, traffic: $0.value)
     }
     saved.acls = acls.records.sorted { $0.key < $1.key }.map { SavedState.ACL(name: $0.key, entries: counts(of: $0.value)) }
       .filter { !$0.entries.isEmpty }
@@ -37,6 +41,10 @@ extension RunningState {
     saveTable(&saved, &positions)
     return saved
   }
+
+  /// What an earlier run has counted of objects that are not there yet is saved again: the controller may not have answered yet. For as long as
+  /// a saved state is of use.
+  private var awaitsController: Bool { ticks < Int(SavedState.oldestSeconds) * PortFault.ticksPerSecond }
 
   /// Names of the data plane's indexes, as positions in the lists of a saved state.
   private struct Positions {
@@ -63,7 +71,8 @@ extension RunningState {
 
   private func saveUnderlay(_ saved: inout SavedState) {
     var ownKeys: [IPAddress: [VTEPIndex]] = [:]
-    let sessions = Dictionary(bfd.reports().map { ($0.address, $0.counts) }) { $1 }
+    var sessions = awaitsController ? bfd.awaitedCounts : [:]
+    for report in bfd.reports() { sessions[report.address] = report.counts }
     for (destination, index) in tunnels { ownKeys[destination.address, default: []].append(index) }
     for record in underlay.vteps.values.sorted(by: { $0.address < $1.address }) {
       let indexes = [record.index] + (ownKeys[record.address] ?? [])
@@ -71,8 +80,11 @@ extension RunningState {
       counts.traffic = indexes.reduce(counts.traffic) { $0 + baselines.traffic(vtep: $1, counters) }
       let drops = indexes.map { Self.counts(drops: baselines.drops(vtep: $0, counters)) }
       counts.drops = drops.reduce(into: counts.drops) { $0.merge($1, uniquingKeysWith: &+) }
-      counts.bfd = sessions[record.address]
+      counts.bfd = sessions.removeValue(forKey: record.address)
       if counts != SavedState.VTEPCounts(address: record.address, traffic: TrafficReport()) { saved.vteps.append(counts) }
+    }
+    saved.vteps += sessions.sorted { $0.key < $1.key }.map {
+      SavedState.VTEPCounts(address: $0.key, traffic: TrafficReport(), bfd: $0.value)
     }
     for device in underlay.devices {
       for (index, name) in device.places {

@@ -140,7 +140,7 @@ public struct SavedState: Equatable, Sendable {
   public init() {}
 
   /// Older ones are of no use: whoever was there may be anywhere.
-  private static let oldestSeconds: Int32 = 3600
+  static let oldestSeconds: Int32 = 3600
 
   /// Why it must not be entered; nil: it may.
   public func obstacle(nowSeconds: UInt32 = MonotonicClock.seconds()) -> String? {

@@ -266,6 +266,21 @@ struct SavedStateTests {
     #expect(state.baselines.matched(aclEntry: slots[0], counters).packets == 31)
   }
 
+  @Test("counters of a router go on when it comes after the start, as those of a controller do")
+  func routerComesLater() throws {
+    let effects = try RecordedEffects()
+    var state = try start(nil, effects)
+    _ = state.restore(Self.state)
+    var new = state.desired
+    new.routers["r1"] = RouterSettings(name: "r1")
+    new.routers["r1"]?.interfaces[Self.vni] = [RouterAddress("10.0.0.1/24")!]
+    try state.apply(new)
+    let key = RouterTable.Key(router: "r1", vni: Self.vni)
+    let interface = try #require(state.routers.indexes[key])
+    #expect(state.baselines.traffic(routerInterface: interface, effects.counters).rxPackets == 29)
+    #expect(state.routers.earlier.keys.map(\.router) == ["gone"])
+  }
+
   @Test("the guard's time ends, also when it ended between two runs")
   func faultEnds() throws {
     let effects = try RecordedEffects()
@@ -322,5 +337,25 @@ struct SavedStateTests {
     state.endReturns()
     state.settle()
     #expect(entries(effects).map(\.key.mac) == [Self.mac(2), Self.mac(6), Self.mac(7)])
+  }
+}
+
+extension DataplaneTests {
+  @Suite("Saved again")
+  struct SavedAgainTests {
+    @Test("counters of routers and BFD sessions that have not come yet are saved again")
+    func savedAgain() throws {
+      try DataplaneFixture.run { plane in
+        var routers = RouterTable()
+        routers.earlier[RouterTable.Key(router: "r1", vni: Topology.vni)] = TrafficReport(rxPackets: 29)
+        let running = try RunningState(plane, routers: routers)
+        let (far, counts) = (Topology.vtepAddress(Topology.far, .ipv4), BFDCounts(flaps: 5, wrongKeys: 6))
+        running.bfd.continueCounts([far: counts])
+        let saved = running.saved(countingSince: 0)
+        #expect(
+          saved.routers == [SavedState.RouterInterface(router: "r1", vni: Topology.vni, traffic: TrafficReport(rxPackets: 29))])
+        #expect(saved.vteps == [SavedState.VTEPCounts(address: far, traffic: TrafficReport(), bfd: counts)])
+      }
+    }
   }
 }

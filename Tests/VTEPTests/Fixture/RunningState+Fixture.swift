@@ -6,7 +6,7 @@ import MACTable
 @testable import VTEP
 
 extension RunningState {
-  init(_ plane: DataplaneFixture) throws {
+  init(_ plane: DataplaneFixture, routers: RouterTable = RouterTable()) throws {
     let test = plane.test
     var ports: [String: Port] = [:]
     var underlay = UnderlayState()
@@ -28,7 +28,7 @@ extension RunningState {
       configuration: DesiredState(underlay: Topology.settings()), dataplane: DataplaneSettings(), runtime: test.runtime,
       placement: Placement(workers: 1), placedQueues: [:], ports: ports,
       domains: [Topology.vni: DomainRecord(index: Topology.domain), Topology.otherVNI: DomainRecord(index: Topology.otherDomain)],
-      underlay: underlay, model: plane.model, baselines: CounterBaselines(), acls: ACLTable(), tunnels: [:], routers: RouterTable(),
+      underlay: underlay, model: plane.model, baselines: CounterBaselines(), acls: ACLTable(), tunnels: [:], routers: routers,
       ticks: 0, puntFaults: [:], preparations: [:],
       activity: [], contexts: [], ioContexts: [], counters: [test.counters[0]], learner: learner, bfd: bfd,
       watchdog: Watchdog([], learner.events))
