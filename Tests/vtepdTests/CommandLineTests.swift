@@ -156,14 +156,21 @@ private struct Run: CustomStringConvertible {
           """)
       #expect(
         try run(path, "show underlay").output == """
-          ADDRESS    PRESENT  DEVICE  DRIVER      MTU  STATE  MISSED  IGNORED  FEATURES  NOTES
-          192.0.2.1  yes      eth0    af_packet  1500  down        0  -        -
+          ADDRESS    PRESENT  DEVICE  DRIVER      MTU  STATE  MISSED  IGNORED  NOTES
+          192.0.2.1  yes      eth0    af_packet  1500  down        0  -
 
           192.0.2.1 on eth0:
             DESTINATION   STATE     NEXT HOPS
             198.51.100.1  resolved  192.0.2.254%eth0 (reachable) 02:00:00:00:00:fe
 
           """)
+      #expect(
+        try run(path, "show underlay --wide").output.hasPrefix(
+          """
+          ADDRESS    PRESENT  DEVICE  DRIVER      MTU  STATE  MISSED  IGNORED  FEATURES  NOTES
+          192.0.2.1  yes      eth0    af_packet  1500  down        0  -        -
+
+          """))
       #expect(
         try run(path, "show bindings").output == """
           PORT  VLAN   VNI  SOURCE  RX PACKETS  RX BYTES  TX PACKETS  TX BYTES
