@@ -72,8 +72,10 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: viewSettings + dpdkSettings,
-      // Ours is for DPDK's drivers, too (BackEnd.swift); the linker takes their connect@GLIBC_2.2.5 for another symbol.
-      linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic-symbol=connect"])]),
+      // Ours are for DPDK, too (BackEnd.swift, DPDKRuntime.swift); the linker takes its connect@GLIBC_2.2.5 for another symbol.
+      linkerSettings: [
+        .unsafeFlags(["-Xlinker", "--export-dynamic-symbol=connect", "-Xlinker", "--export-dynamic-symbol=nanosleep"])
+      ]),
     .target(name: "CVersion", cSettings: versionSettings),
     // Debian 12's valgrind, which counts instructions (scripts/bench-instructions), gives up on DWARF 5.
     .target(name: "CPCAP", cSettings: [.unsafeFlags(["-gdwarf-4"])], linkerSettings: [.linkedLibrary("pcap")]),

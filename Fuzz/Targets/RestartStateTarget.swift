@@ -7,7 +7,11 @@
   let bytes = Array(input)
   try check(bytes)
   guard bytes.count >= 24 else { return }
-  for version: UInt8 in 1...3 { try check(SavedState.sealed(Array("vtepd-st".utf8) + [version, 0, 0, 0] + bytes[12...])) }
+  for version: UInt8 in 1...3 {
+    var sealed = Array("vtepd-st".utf8) + [version, 0, 0, 0] + bytes[12...]
+    SavedState.seal(&sealed)
+    try check(sealed)
+  }
 }
 
 private func check(_ bytes: [UInt8]) throws {

@@ -18,7 +18,10 @@ extension MACTable {
 
   func find(_ key: MACKey) -> UInt32? {
     let hash = reader.hash(key)
-    return find(key, inBucket: reader.firstBucket(hash)) ?? find(key, inBucket: reader.secondBucket(hash))
+    if let slot = find(key, inBucket: reader.firstBucket(hash)) { return slot }
+    // Another cache line, and mostly for nothing.
+    guard memory.overflow.pointee.load(ordering: .relaxed) > 0 else { return nil }
+    return find(key, inBucket: reader.secondBucket(hash))
   }
 
   private func find(_ key: MACKey, inBucket bucket: Int) -> UInt32? {
@@ -71,9 +74,11 @@ extension MACTable {
 
   private func count(_ step: Int32, of key: MACKey, behind value: MACValue) {
     guard value.location.isVTEP else { return }
-    let vtep = Int(value.location.vtep)
-    let slots = UInt32(Int32(domainsByVTEP[vtep][key.domain] ?? 0) + step)
-    domainsByVTEP[vtep][key.domain] = slots == 0 ? nil : slots
+    func add(_ slots: inout UInt32?) {
+      let sum = Int32(slots ?? 0) + step
+      slots = sum == 0 ? nil : UInt32(sum)
+    }
+    add(&domainsByVTEP[Int(value.location.vtep)][key.domain])
   }
 
   /// Changes an entry's location or type in place: readers see either the old or the new value.

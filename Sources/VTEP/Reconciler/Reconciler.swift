@@ -272,10 +272,14 @@ public actor Reconciler {
     for context in contexts { _ = rte_eal_wait_lcore(UInt32(context.pointee.index + 1)) }
     for context in ioContexts { _ = rte_eal_wait_lcore(context.pointee.reader + 1) }
     for thread in threads { thread.join() }
+    var saving: BackgroundThread?
     if let save {
       learner.drain()
       publishReports()
-      save(saved())
+      let state = saved()
+      // While devices are closed, for which the kernel takes its time.
+      saving = try? BackgroundThread(name: "vtepd-save") { save(state) }
+      if saving == nil { save(state) }
     }
     effects.closeAtEnd(
       state.ports.values.map {
@@ -288,5 +292,6 @@ public actor Reconciler {
     // Its sockets hold the memberships.
     effects.memberships = GroupMembership()
     state.releaseNeighbors()
+    saving?.join()
   }
 }

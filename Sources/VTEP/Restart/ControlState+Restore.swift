@@ -1,6 +1,7 @@
 // ControlState+Restore: enters what an earlier run has left, after the configuration and the controller's state are in force and before workers
 // begin: so nothing that was known is flooded. The configuration counts: what it no longer allows is left out.
 
+import CDPDK
 import Encap
 import MACTable
 
@@ -58,13 +59,22 @@ extension ControlState {
     for start in stride(from: 0, to: saved.addresses.count, by: Self.batch) {
       let batch = saved.addresses[start..<min(start + Self.batch, saved.addresses.count)]
       let outcomes = effects.write { table in
-        batch.map { address -> MACTable.RestoreOutcome? in
-          guard let (key, location) = places.find(address.mac, address.vni, address.place) else { return nil }
-          if !location.isVTEP, let limit = places.portLimits[location.port], table.reader.learnedCount(port: location.port) >= limit {
-            return .noRoom
+        let reader = table.reader
+        // Entries go all over the table: their cache lines come while the next addresses are looked at.
+        let found = batch.map { address in
+          let found = places.find(address.mac, address.vni, address.place)
+          if let found {
+            let bucket = reader.bucket(of: reader.hash(found.key))
+            cdpdk_prefetch(bucket.address)
+            cdpdk_prefetch(reader.touchAddress(of: bucket))
           }
+          return found
+        }
+        return zip(batch, found).map { address, found -> MACTable.RestoreOutcome? in
+          guard let (key, spot) = found else { return nil }
+          if spot.limit > 0, reader.learnedCount(port: spot.location.port) >= spot.limit { return .noRoom }
           return table.restore(
-            key, at: location, moves: address.moves, lastSeenSeconds: address.lastSeenSeconds, since: address.since,
+            key, at: spot.location, moves: address.moves, lastSeenSeconds: address.lastSeenSeconds, since: address.since,
             nowSeconds: now)
         }
       }
@@ -93,23 +103,27 @@ extension ControlState {
       var peers: Set<VTEPIndex>?
     }
 
+    struct Spot {
+      var location: MACLocation
+      /// What is bound to the port there; nil: a VTEP.
+      var domain: DomainIndex?
+      /// Learned addresses allowed behind the port; 0: as many as there are.
+      var limit: UInt32 = 0
+    }
+
     /// By position; nil: gone.
     var domains: [Domain?] = []
-    var locations: [MACLocation?] = []
-    /// What is bound, by port and VLAN.
-    var bound: [MACLocation: DomainIndex] = [:]
-    /// Learned addresses allowed behind ports.
-    var portLimits: [PortIndex: UInt32] = [:]
+    var spots: [Spot?] = []
 
     /// Nil: nothing is learned there any more.
-    func find(_ mac: MACAddress, _ vni: UInt32, _ place: UInt32) -> (MACKey, MACLocation)? {
-      guard let domain = domains[Int(vni)], let location = locations[Int(place)], !mac.isMulticast else { return nil }
-      if location.isVTEP {
-        guard domain.learnsFromVTEPs, domain.peers?.contains(location.vtep) != false else { return nil }
-      } else if bound[location] != domain.index {
+    func find(_ mac: MACAddress, _ vni: UInt32, _ place: UInt32) -> (key: MACKey, spot: Spot)? {
+      guard let domain = domains[Int(vni)], let spot = spots[Int(place)], !mac.isMulticast else { return nil }
+      if spot.location.isVTEP {
+        guard domain.learnsFromVTEPs, domain.peers?.contains(spot.location.vtep) != false else { return nil }
+      } else if spot.domain != domain.index {
         return nil
       }
-      return (MACKey(domain: domain.index, mac: mac), location)
+      return (MACKey(domain: domain.index, mac: mac), spot)
     }
   }
 
@@ -122,12 +136,13 @@ extension ControlState {
     for (position, place) in saved.places.enumerated() {
       switch place {
       case .port(let port, let vlan):
-        places.locations.append(names[saved.ports[port].attachment].flatMap { location(ofPort: $0, vlan: vlan, &places) })
+        places.spots.append(names[saved.ports[port].attachment].flatMap { spot(atPort: $0, vlan: vlan) })
       case .vtep(let address):
         let isUseful =
           isUsed[position] && running.underlay.reasonAgainstDestination(address) == nil
           && address.reasonAgainstVTEP == nil
-        places.locations.append(isUseful ? vtep(address, isConfigured: false).map { .vtep($0.index) } : nil)
+        places.spots.append(
+          isUseful ? vtep(address, isConfigured: false).map { RestoredPlaces.Spot(location: .vtep($0.index)) } : nil)
       }
     }
     for counts in saved.vnis {
@@ -142,14 +157,12 @@ extension ControlState {
   }
 
   /// Nil: nothing is learned at the port.
-  private func location(ofPort name: String, vlan: UInt16, _ places: inout RestoredPlaces) -> MACLocation? {
+  private func spot(atPort name: String, vlan: UInt16) -> RestoredPlaces.Spot? {
     guard let record = ports[name], record.settings.wantsDevice, !record.isShut, !record.settings.policy.antiSpoofing,
       let domain = record.bound[vlan]
     else { return nil }
-    let location = MACLocation.port(record.index, vlan: vlan)
-    places.bound[location] = domain
-    if record.settings.policy.macLimit > 0 { places.portLimits[record.index] = record.settings.policy.macLimit }
-    return location
+    return RestoredPlaces.Spot(
+      location: .port(record.index, vlan: vlan), domain: domain, limit: record.settings.policy.macLimit)
   }
 
   private func restoreMoves(_ saved: SavedState, _ places: RestoredPlaces) {
@@ -159,14 +172,14 @@ extension ControlState {
           let (_, second) = places.find(frozen.mac, frozen.vni, frozen.second)
         else { continue }
         _ = table.restoreFrozen(
-          MACMove(key: key, first: first, second: second, moves: frozen.moves, frozenSinceSeconds: frozen.sinceSeconds))
+          MACMove(key: key, first: first.location, second: second.location, moves: frozen.moves, frozenSinceSeconds: frozen.sinceSeconds))
       }
       for record in saved.moving {
         guard let (key, place) = places.find(record.mac, record.vni, record.place) else { continue }
         let moves = record.moves.compactMap { move in
-          places.find(record.mac, record.vni, move.from).map { MACMoveRecord.Move(seconds: move.seconds, from: $0.1) }
+          places.find(record.mac, record.vni, move.from).map { MACMoveRecord.Move(seconds: move.seconds, from: $0.spot.location) }
         }
-        table.restoreMoves(MACMoveRecord(key: key, moves: moves, place: place))
+        table.restoreMoves(MACMoveRecord(key: key, moves: moves, place: place.location))
       }
     }
   }

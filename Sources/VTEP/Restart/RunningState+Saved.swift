@@ -18,7 +18,7 @@ extension RunningState {
     let records = domains.sorted { $0.key < $1.key }
     let refusals = learner.write { table in records.map { table.refusedByLimit(domain: $0.value.index) } }
     for (record, refused) in zip(records, refusals) {
-      positions.vnis[record.value.index] = UInt32(saved.vnis.count)
+      positions.vnis[Int(record.value.index)] = UInt32(saved.vnis.count)
       saved.vnis.append(
         SavedState.VNICounts(
           vni: record.key, traffic: baselines.traffic(domain: record.value.index, counters),
@@ -49,9 +49,12 @@ extension RunningState {
   /// Names of the data plane's indexes, as positions in the lists of a saved state.
   private struct Positions {
     var ports: [PortIndex: Int] = [:]
-    var vnis: [DomainIndex: UInt32] = [:]
+    /// By index of the domain.
+    var vnis = [UInt32?](repeating: nil, count: Limits.domains)
     var vteps: [VTEPIndex: IPAddress] = [:]
-    var places: [MACLocation: UInt32] = [:]
+    /// Of VTEPs, by index: most addresses are behind one.
+    var vtepPlaces = [UInt32?](repeating: nil, count: Limits.vteps)
+    var portPlaces: [MACLocation: UInt32] = [:]
   }
 
   private func saved(_ port: Port, nowSeconds: UInt32) -> SavedState.Port {
@@ -117,7 +120,7 @@ extension RunningState {
     var cursor = 0
     while cursor < learner.slotCount {
       for entry in learner.entries(from: &cursor, limit: 4096) where entry.type == .learned {
-        guard let vni = positions.vnis[entry.key.domain], let place = place(entry.location, &positions, &saved) else { continue }
+        guard let vni = positions.vnis[Int(entry.key.domain)], let place = place(entry.location, &positions, &saved) else { continue }
         saved.addresses.append(
           SavedState.Address(
             mac: entry.key.mac, vni: vni, place: place, lastSeenSeconds: entry.lastSeenSeconds, moves: entry.moves,
@@ -125,14 +128,14 @@ extension RunningState {
       }
     }
     for move in frozen {
-      guard let vni = positions.vnis[move.key.domain], let first = place(move.first, &positions, &saved),
+      guard let vni = positions.vnis[Int(move.key.domain)], let first = place(move.first, &positions, &saved),
         let second = place(move.second, &positions, &saved), let since = move.frozenSinceSeconds
       else { continue }
       saved.frozen.append(
         SavedState.Frozen(mac: move.key.mac, vni: vni, first: first, second: second, moves: move.moves, sinceSeconds: since))
     }
     for record in moving {
-      guard let vni = positions.vnis[record.key.domain], let latest = place(record.place, &positions, &saved) else { continue }
+      guard let vni = positions.vnis[Int(record.key.domain)], let latest = place(record.place, &positions, &saved) else { continue }
       let moves = record.moves.map { move in
         place(move.from, &positions, &saved).map { SavedState.Moving.Move(seconds: move.seconds, from: $0) }
       }
@@ -143,7 +146,7 @@ extension RunningState {
 
   /// The position of a place; nil: what it was is gone.
   private func place(_ location: MACLocation, _ positions: inout Positions, _ saved: inout SavedState) -> UInt32? {
-    if let known = positions.places[location] { return known }
+    if let known = location.isVTEP ? positions.vtepPlaces[Int(location.vtep)] : positions.portPlaces[location] { return known }
     let place: SavedState.Place?
     if location.isVTEP {
       place = positions.vteps[location.vtep].map { .vtep($0) }
@@ -153,7 +156,7 @@ extension RunningState {
     guard let place else { return nil }
     let position = UInt32(saved.places.count)
     saved.places.append(place)
-    positions.places[location] = position
+    if location.isVTEP { positions.vtepPlaces[Int(location.vtep)] = position } else { positions.portPlaces[location] = position }
     return position
   }
 

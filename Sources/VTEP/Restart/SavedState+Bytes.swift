@@ -38,15 +38,14 @@ extension SavedState {
     writer.put(boot)
     writer.put(savedSeconds)
     writeRest(&writer)
-    return Self.sealed(writer.bytes)
+    Self.seal(&writer.bytes)
+    return writer.bytes
   }
 
   /// - Parameter bytes: a header without length and checksum, and what follows it.
-  static func sealed(_ bytes: [UInt8]) -> [UInt8] {
-    var bytes = bytes
+  static func seal(_ bytes: inout [UInt8]) {
     store(UInt64(bytes.count), in: &bytes, at: 16)
     store(checksum(bytes), in: &bytes, at: 12)
-    return bytes
   }
 
   private func writeRest(_ writer: inout StateWriter) {
@@ -95,12 +94,16 @@ extension SavedState {
         writer.put(address)
       }
     }
-    writer.put(list: addresses) { writer, address in
-      writer.put(UInt64(address.moves) << 48 | address.mac.bits)
-      writer.put(UInt64(address.place) << 32 | UInt64(address.vni))
-      writer.put(address.lastSeenSeconds)
-      writer.put(address.since)
+    // There may be a million, and nothing is forwarded meanwhile.
+    var words: [UInt64] = []
+    words.reserveCapacity(addresses.count * 3)
+    for address in addresses {
+      words.append((UInt64(address.moves) << 48 | address.mac.bits).littleEndian)
+      words.append((UInt64(address.place) << 32 | UInt64(address.vni)).littleEndian)
+      words.append((UInt64(address.since) << 32 | UInt64(address.lastSeenSeconds)).littleEndian)
     }
+    writer.put(UInt32(addresses.count))
+    words.withUnsafeBytes { writer.bytes.append(contentsOf: $0) }
     writer.put(list: frozen) { writer, move in
       writer.put(move.mac.bits)
       for value in [move.vni, move.first, move.second, UInt32(clamping: move.moves), move.sinceSeconds] { writer.put(value) }

@@ -200,7 +200,8 @@ public final class DPDKRuntime: Sendable {
       // DPDK has raised the soft limit to the hard one.
       DescriptorLimit.raise()
     }
-    guard rte_eal_init(Int32(arguments.count), vector) >= 0 else {
+    let work: @Sendable () -> Void = { if !usesHugepages { LargePages.provideMemory() } }
+    guard ClockMeasurement.using(work, { rte_eal_init(Int32(arguments.count), vector) }) >= 0 else {
       throw VTEPError(
         .environment, "DPDK start", VTEPError.errnoText(cdpdk_errno()),
         remedy: "run as root or with CAP_NET_ADMIN, CAP_NET_RAW and CAP_IPC_LOCK")
@@ -225,4 +226,54 @@ public final class DPDKRuntime: Sendable {
     guard fgets(&line, Int32(line.count), file) != nil else { return 0 }
     return Int(strtol(line, nil, 10)) * 2
   }
+}
+
+/// Where the processor does not tell the frequency of its clock (CPUID leaf 15h, which virtual machines often hide), DPDK measures it in the middle of
+/// its start: it sleeps for a tenth of a second, in which a restarted daemon forwards nothing. Since it divides by the time that has really
+/// passed and rounds to 10 MHz, a fifth of that does, and something can be done meanwhile.
+enum ClockMeasurement {
+  private struct Work {
+    var thread: pthread_t
+    var body: () -> Void
+  }
+
+  private static let work = Mutex<Work?>(nil)
+  private static let usualNanoseconds = 100_000_000
+  private static let enoughNanoseconds = 20_000_000
+
+  /// Starts DPDK with `start`, and does `work` while it measures the clock, or afterwards if it does not. DPDK's memory is there by then.
+  static func using(_ work: @escaping @Sendable () -> Void, _ start: () -> Int32) -> Int32 {
+    self.work.withLock { $0 = Work(thread: pthread_self(), body: work) }
+    let code = start()
+    if let body = take(), code >= 0 { body() }
+    return code
+  }
+
+  /// What this thread has to do now.
+  private static func take() -> (() -> Void)? {
+    work.withLock { work in
+      guard let due = work, due.thread == pthread_self() else { return nil }
+      work = nil
+      return due.body
+    }
+  }
+
+  /// How long to sleep when somebody wants to sleep for `time`.
+  fileprivate static func shortened(_ time: timespec) -> timespec {
+    guard time.tv_sec == 0, time.tv_nsec == usualNanoseconds, let body = take() else { return time }
+    let start = MonotonicClock.microseconds()
+    body()
+    let passed = Int(MonotonicClock.microseconds() - start) * 1000
+    return timespec(tv_sec: 0, tv_nsec: max(enoughNanoseconds - passed, 0))
+  }
+}
+
+/// The C library's function of that name, for every caller in this process.
+@_cdecl("nanosleep")
+public func sleepOrWork(_ time: UnsafePointer<timespec>?, _ left: UnsafeMutablePointer<timespec>?) -> Int32 {
+  var time = ClockMeasurement.shortened(time?.pointee ?? timespec())
+  let code = clock_nanosleep(CLOCK_REALTIME, 0, &time, left)
+  guard code != 0 else { return 0 }
+  errno = code
+  return -1
 }
