@@ -114,6 +114,20 @@ static inline void *_Nonnull cdpdk_mbuf_buffer(cdpdk_mbuf m) { return m->buf_add
 static inline void cdpdk_mbuf_place(cdpdk_mbuf m, uint16_t offset, uint32_t length) { m->data_off = offset; m->data_len = (uint16_t)length; m->pkt_len = length; }
 // What makes a frame an uncommon one, to be combined over a burst and then asked about.
 static inline uint64_t cdpdk_mbuf_flags(cdpdk_mbuf m) { return m->ol_flags; }
+// Whether a buffer has this shape, and a frame in it no flag of these: at once.
+static inline int cdpdk_mbuf_is_of(cdpdk_mbuf m, uint64_t shape, uint64_t flags) {
+  typedef unsigned long long words __attribute__((vector_size(16)));
+  words found, same = {shape, 0}, mask = {UINT64_MAX, flags};
+  _Static_assert(offsetof(struct rte_mbuf, ol_flags) == offsetof(struct rte_mbuf, data_off) + 8, "flags follow the shape");
+  memcpy(&found, &m->data_off, sizeof found);
+  found ^= same;
+#if defined(__SSE4_1__)
+  typedef long long pair __attribute__((vector_size(16)));
+  return __builtin_ia32_ptestz128((pair)found, (pair)mask);
+#else
+  return ((found[0] & mask[0]) | (found[1] & mask[1])) == 0;
+#endif
+}
 // NULL if there is not enough head- or tailroom.
 static inline void *cdpdk_mbuf_prepend(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_prepend(m, n); }
 static inline void *cdpdk_mbuf_append(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_append(m, n); }
@@ -223,6 +237,7 @@ static inline int cdpdk_mbuf_has_request(cdpdk_mbuf m) { return (m->ol_flags & C
 // Sole owner of its memory, no pending offload, no noted tag.
 #define CDPDK_UNCOMMON (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST | RTE_MBUF_F_RX_VLAN_STRIPPED)
 static inline int cdpdk_mbuf_is_plain(cdpdk_mbuf m) { return (m->ol_flags & CDPDK_UNCOMMON) == 0 && rte_mbuf_refcnt_read(m) == 1; }
+static inline uint64_t cdpdk_uncommon_flags(void) { return CDPDK_UNCOMMON; }
 // The same question about the flags of a whole burst.
 static inline int cdpdk_flags_are_plain(uint64_t flags) { return (flags & CDPDK_UNCOMMON) == 0; }
 // Whether a driver reported a checksum or a large segment for any packet of a burst.

@@ -1,5 +1,5 @@
-// CEncap: two things that cost a packet several times as much in Swift: the comparison of its headers with a pattern, in three pieces of
-// 16 octets, since the compiler takes Swift's SIMD types apart into single words; and a sum that keeps its carry in the carry flag.
+// CEncap: what costs a packet several times as much in Swift: comparisons of headers with a pattern, in pieces of 16 octets, since the
+// compiler takes Swift's SIMD types apart into single words; and a sum that keeps its carry in the carry flag.
 #ifndef CENCAP_SHIM_H
 #define CENCAP_SHIM_H
 
@@ -28,6 +28,22 @@ static inline int cencap_matches(const void *_Nonnull packet, cencap_pattern p, 
   return __builtin_ia32_ptestz128((pair)d, (pair)d);
 #else
   return (d[0] | d[1]) == 0;
+#endif
+}
+
+// Whether 16 octets begin a frame with IPv4, from no group and to none.
+static inline int cencap_is_unicast_ipv4(const void *_Nonnull frame) {
+  cencap_words found;
+  memcpy(&found, frame, 16);
+#if defined(__SSE4_1__)
+  typedef char octets __attribute__((vector_size(16)));
+  typedef long long pair __attribute__((vector_size(16)));
+  const octets type = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0};
+  const octets mask = {1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0};
+  return __builtin_ia32_ptestz128((pair)found ^ (pair)type, (pair)mask);
+#else
+  const uint8_t *o = (const uint8_t *)frame;
+  return ((o[0] | o[6]) & 1) == 0 && o[12] == 8 && o[13] == 0;
 #endif
 }
 

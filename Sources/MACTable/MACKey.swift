@@ -15,6 +15,9 @@ import Encap
   /// - Parameter octets: the address, as `WireEthernetHeader` has it.
   @inlinable @inline(__always) public init(domain: DomainIndex, octets: UInt64) { raw = octets | UInt64(domain.rawValue) }
 
+  /// The same with the domain's index in a word, as a loop over a burst keeps it.
+  @inlinable @inline(__always) public init(domainWord: UInt64, octets: UInt64) { raw = octets | domainWord }
+
   @usableFromInline @inline(__always) init(raw: UInt64) { self.raw = raw }
 
   @inlinable public var domain: DomainIndex { DomainIndex(rawValue: UInt16(truncatingIfNeeded: raw)) }

@@ -35,7 +35,7 @@ public final class MACTable: @unchecked Sendable {
   var trail: MoveTrail
 
   /// Slots in use: live entries and ghosts.
-  var usedCount = 0
+  var usedCount = 0 { didSet { memory.used.pointee.store(UInt64(usedCount), ordering: .relaxed) } }
   /// Entries made invisible by a flush of their domain, whose slots have not been reclaimed yet.
   var ghostCount = 0
   /// Flushes since the table was last free of ghosts.
@@ -100,7 +100,7 @@ public final class MACTable: @unchecked Sendable {
     reader = MACTableReader(
       buckets: memory.buckets, lastSeen: memory.lastSeen, domainGenerations: memory.domainGenerations,
       ownerGenerations: memory.ownerGenerations, displacements: memory.displacements, changes: memory.changes, ghosts: memory.ghosts,
-      overflow: memory.overflow, portCounts: memory.portCounts, halfBucketCount: halfBucketCount, secrets: secrets)
+      overflow: memory.overflow, used: memory.used, portCounts: memory.portCounts, halfBucketCount: halfBucketCount, secrets: secrets)
   }
 
   deinit { memory.deallocate() }

@@ -50,6 +50,8 @@ struct MACTableMemory {
   let ghosts: UnsafeMutablePointer<Atomic<UInt64>>
   /// Slots in use in the second half.
   let overflow: UnsafeMutablePointer<Atomic<UInt64>>
+  /// All slots in use.
+  let used: UnsafeMutablePointer<Atomic<UInt64>>
   let lastSeen: UnsafeMutablePointer<Atomic<UInt32>>
   let domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>
   let ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>
@@ -94,11 +96,12 @@ struct MACTableMemory {
     byteCount = layout.byteCount
     block = try Self.allocate(byteCount)
     buckets = (block + bucketsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: slotCount * 2)
-    displacements = (block + displacementsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: 4)
-    // In the line that was reserved for all four.
+    displacements = (block + displacementsOffset).bindMemory(to: Atomic<UInt64>.self, capacity: 5)
+    // In the line that was reserved for all five.
     changes = displacements + 1
     ghosts = displacements + 2
     overflow = displacements + 3
+    used = displacements + 4
     lastSeen = (block + lastSeenOffset).bindMemory(to: Atomic<UInt32>.self, capacity: slotCount)
     domainGenerations = (block + domainGenerationsOffset)
       .bindMemory(to: Atomic<UInt32>.self, capacity: domainCount * 2)
@@ -138,6 +141,7 @@ struct MACTableMemory {
     changes.initialize(to: Atomic(0))
     ghosts.initialize(to: Atomic(0))
     overflow.initialize(to: Atomic(0))
+    used.initialize(to: Atomic(0))
     for slot in 0..<slotCount {
       (lastSeen + slot).initialize(to: Atomic(0))
       (since + slot).initialize(to: Atomic(0))

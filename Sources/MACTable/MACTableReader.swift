@@ -29,6 +29,8 @@ import Synchronization
   @usableFromInline let ghosts: UnsafeMutablePointer<Atomic<UInt64>>
   /// Slots in use in the second half.
   @usableFromInline let overflow: UnsafeMutablePointer<Atomic<UInt64>>
+  /// All slots in use.
+  @usableFromInline let used: UnsafeMutablePointer<Atomic<UInt64>>
   @usableFromInline let portCounts: UnsafeMutablePointer<Atomic<UInt32>>
   /// Buckets in each half; fits 32 bits.
   @usableFromInline let halfBucketCount: UInt64
@@ -41,7 +43,7 @@ import Synchronization
     domainGenerations: UnsafeMutablePointer<Atomic<UInt32>>, ownerGenerations: UnsafeMutablePointer<Atomic<UInt32>>,
     displacements: UnsafeMutablePointer<Atomic<UInt64>>, changes: UnsafeMutablePointer<Atomic<UInt64>>,
     ghosts: UnsafeMutablePointer<Atomic<UInt64>>, overflow: UnsafeMutablePointer<Atomic<UInt64>>,
-    portCounts: UnsafeMutablePointer<Atomic<UInt32>>, halfBucketCount: Int,
+    used: UnsafeMutablePointer<Atomic<UInt64>>, portCounts: UnsafeMutablePointer<Atomic<UInt32>>, halfBucketCount: Int,
     secrets: HashSecrets
   ) {
     self.buckets = buckets
@@ -52,6 +54,7 @@ import Synchronization
     self.changes = changes
     self.ghosts = ghosts
     self.overflow = overflow
+    self.used = used
     self.portCounts = portCounts
     self.halfBucketCount = UInt64(halfBucketCount)
     mask = secrets.mask
@@ -105,7 +108,13 @@ import Synchronization
   @inlinable @inline(__always) public func lookup(_ key: MACKey, in bucket: MACBucket, mayBeGhost: Bool = true) -> MACLookup {
     // In a table with room to spare an entry mostly lies in the first place of its first bucket.
     let likely = read(bucket.words, expecting: key, mayBeGhost: mayBeGhost)
-    return likely.status == .hit ? likely : lookupElsewhere(key, in: bucket)
+    return likely.status == .hit ? likely : lookupOutOfLine(key, in: bucket)
+  }
+
+  /// Looks at the first place of a bucket alone, where the entry mostly is: for a caller that looks elsewhere out of line
+  /// (`lookupElsewhere`), and that has found `hasGhosts` false when its burst began.
+  @inlinable @inline(__always) public func lookup(_ key: MACKey, firstIn bucket: MACBucket) -> MACLookup {
+    read(bucket.words, expecting: key, mayBeGhost: false)
   }
 
   /// Whether the table may hold entries that a flush has killed.
@@ -114,6 +123,9 @@ import Synchronization
   /// So many entries share a bucket that most are not in the first place of their first bucket: a caller with several keys does well to
   /// find out where they are (`likelyPlace`) before it looks them up. Each would be a branch that nothing predicts.
   @inlinable @inline(__always) public var isCrowded: Bool { overflow.pointee.load(ordering: .relaxed) >= 64 }
+
+  /// So few entries that the buckets stay near the processor: a caller need not fetch one before it looks a key up.
+  @inlinable @inline(__always) public var isSmall: Bool { used.pointee.load(ordering: .relaxed) <= 4096 && !isCrowded }
 
   /// There are more addresses than a set of those seen lately holds.
   @inlinable @inline(__always) public var isVast: Bool { overflow.pointee.load(ordering: .relaxed) >= 65_536 }
@@ -151,7 +163,7 @@ import Synchronization
     return MACTableReader(
       buckets: buckets, lastSeen: memory.bindMemory(to: Atomic<UInt32>.self, capacity: slotCount), domainGenerations: domainGenerations,
       ownerGenerations: ownerGenerations, displacements: displacements, changes: changes, ghosts: ghosts, overflow: overflow,
-      portCounts: portCounts, halfBucketCount: Int(halfBucketCount), secrets: HashSecrets(mask: mask, multiplier: multiplier))
+      used: used, portCounts: portCounts, halfBucketCount: Int(halfBucketCount), secrets: HashSecrets(mask: mask, multiplier: multiplier))
   }
 }
 
@@ -226,10 +238,14 @@ extension MACTableReader {
   }
 
   /// Looks at the other places of the bucket, before everything is looked at.
-  @usableFromInline @inline(never) func lookupElsewhere(_ key: MACKey, in bucket: MACBucket) -> MACLookup {
+  @inlinable @inline(__always) public func lookupElsewhere(_ key: MACKey, in bucket: MACBucket) -> MACLookup {
     let start = bucket.words - (bucket.words - buckets) & 7
     let likely = read(start + candidate(key, in: start), expecting: key)
     return likely.status == .hit ? likely : lookupAnywhere(key, hash: hash(key))
+  }
+
+  @usableFromInline @inline(never) func lookupOutOfLine(_ key: MACKey, in bucket: MACBucket) -> MACLookup {
+    lookupElsewhere(key, in: bucket)
   }
 
   /// Looks at every place; again when the writer was at work on this very entry.

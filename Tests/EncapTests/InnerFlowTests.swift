@@ -185,6 +185,32 @@ import Testing
   }
 
   /// 1,000 flows with small differences still spread: random choice of 1,000 in 16,384 gives about 970 different ports.
+  /// The short cuts for IPv4 give the hash of the general way, or none.
+  @Test func shortCutsAgree() {
+    var random = SeededGenerator(state: 11)
+    for _ in 0..<5_000 {
+      var frame = InnerFlowTests.ipv4(
+        proto: [6, 6, 17, 17, 1, 132].randomElement(using: &random)!, source: .random(in: .min ... .max, using: &random),
+        sourcePort: .random(in: .min ... .max, using: &random))
+      switch Int.random(in: 0..<8, using: &random) {
+      case 0: frame[15] = .random(in: 1...255, using: &random)
+      case 1: frame[14] = 0x46
+      // Reserved, DF, M, and bits of the offset.
+      case 2: frame[20] = 1 << UInt8.random(in: 0..<8, using: &random)
+      case 3: frame[21] = 1 << UInt8.random(in: 0..<8, using: &random)
+      case 4: frame[12] = 0x86
+      default: break
+      }
+      // A tag has no part in the hash, and takes no short cut.
+      let general = hash(Array(frame[..<12]) + InnerFlowTests.oneTag + frame[12...])
+      let bytes = UnsafeRawBufferPointer(buffer.load(frame)).bytes
+      let isEveryday =
+        frame[12] == 8 && frame[14] == 0x45 && frame[20] & 0x3f == 0 && frame[21] == 0 && (frame[23] == 6 || frame[23] == 17)
+      #expect(InnerFlow.everydayIPv4Hash(bytes) == (isEveryday ? general : nil))
+      #expect(InnerFlow.unmarkedIPv4Hash(bytes) == (isEveryday && frame[15] == 0 ? general : nil))
+    }
+  }
+
   @Test func smallDifferencesSpread() {
     let series: [(String, (Int) -> [UInt8])] = [
       ("source port", { InnerFlowTests.ipv4(sourcePort: UInt16(32_768 + $0)) }),

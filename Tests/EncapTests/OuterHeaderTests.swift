@@ -71,7 +71,8 @@ import Testing
       var sum = stride(from: 0, to: 20, by: 2).reduce(0) { $0 + Int(ip[$1]) << 8 + Int(ip[$1 + 1]) }
       while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
       ip.replaceSubrange(10..<12, with: big(UInt64(0xffff - sum), 2))
-      let udp = big(UInt64(0xc000 | flow.hash >> 18), 2) + big(UInt64(port), 2) + big(UInt64(count + 16), 2) + [0, 0]
+      let sourcePort = 0xc000 | (flow.hash >> 16 & 0xff) << 8 | flow.hash >> 24
+      let udp = big(UInt64(sourcePort), 2) + big(UInt64(port), 2) + big(UInt64(count + 16), 2) + [0, 0]
       let expected =
         big(macs[1].bits, 6) + big(macs[0].bits, 6) + [8, 0] + ip + udp + [8, 0, 0, 0] + big(UInt64(vni) << 8, 4)
 

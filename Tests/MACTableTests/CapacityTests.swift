@@ -42,6 +42,28 @@ struct CapacityTests {
     #expect(table.count == 0 && !table.reader.find(address(0)).isHit)
   }
 
+  /// Workers forward frame by frame while a table is small (Worker+AtOnce): up to 4,096 slots in use, ghosts included, of which few share
+  /// a bucket.
+  @Test func smallTables() throws {
+    let table = try MACTable(capacity: 200_000, portCount: 1, vtepCount: 1, domainCount: 2)
+    table.configureDomain(1, ageSeconds: 1, limit: 0)
+    func add(_ numbers: ClosedRange<UInt64>) {
+      for number in numbers { _ = table.learn(key(1, number), at: .port(0, vlan: 0), nowSeconds: 0) }
+    }
+    #expect(table.reader.isSmall)
+    add(1...4096)
+    #expect(table.reader.isSmall && !table.reader.isCrowded)
+    add(4097...4097)
+    #expect(!table.reader.isSmall)
+    table.flush(domain: 1)
+    #expect(!table.reader.isSmall)
+    _ = table.sweepAll(nowSeconds: 10)
+    #expect(table.reader.isSmall && table.count == 0)
+    let crowded = try MACTable(capacity: 1000, portCount: 1, vtepCount: 1, domainCount: 2)
+    for number in 1...1000 as ClosedRange<UInt64> { _ = crowded.learn(key(1, number), at: .port(0, vlan: 0), nowSeconds: 0) }
+    #expect(crowded.reader.isCrowded && !crowded.reader.isSmall)
+  }
+
   /// Address patterns chosen by guests and attackers, several random seeds each: full means full.
   @Test(arguments: 0..<6) func fillsUpWithoutEviction(pattern: Int) throws {
     for round in 0..<4 {

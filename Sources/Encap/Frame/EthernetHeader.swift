@@ -1,5 +1,7 @@
 // The 14 octets that every frame begins with, read at once: steps E2 and D3. IEEE 802.3-2018 clause 3.
 
+import CEncap
+
 /// Addresses and EtherType of a frame.
 @frozen
 public struct EthernetHeader: Sendable {
@@ -25,7 +27,7 @@ public struct EthernetHeader: Sendable {
   public var isTagged: Bool { EtherType.isTag(etherType) }
 }
 
-/// The same octets in wire order, for the loops over a burst.
+/// The same octets in wire order, for the loops over a burst. What of it is not asked is not computed.
 @frozen
 public struct WireEthernetHeader: Sendable {
   /// The address's octets, the last one highest, in the upper 48 bits.
@@ -34,6 +36,8 @@ public struct WireEthernetHeader: Sendable {
   public var source: UInt64
   /// Octets 12 to 15, the last one highest.
   @usableFromInline let wireType: UInt32
+  /// It is IPv4, from no group and to none.
+  @usableFromInline let isUnicastIPv4: Bool
 
   /// - Precondition: the span holds 16 octets from `offset` on. Nothing is checked.
   @inlinable @inline(__always)
@@ -42,6 +46,7 @@ public struct WireEthernetHeader: Sendable {
     source = UInt64(littleEndian: bytes.raw64(offset &+ 6)) &<< 16
     // Not 16 bits: the compiler would make them of the 64 before, at a greater cost.
     wireType = UInt32(littleEndian: bytes.raw32(offset &+ 12))
+    isUnicastIPv4 = bytes.withUnsafeBytes { cencap_is_unicast_ipv4($0.baseAddress.unsafelyUnwrapped + offset) } != 0
   }
 
   /// From a station to a station: the source is neither a group nor zero, the destination is no group.
@@ -55,7 +60,8 @@ public struct WireEthernetHeader: Sendable {
   /// EtherTypes as well, whose frames are none then. Most frames are IPv4, and asked nothing else.
   @inlinable @inline(__always)
   public var isEveryday: Bool {
-    isUnicast && _fastPath(_fastPath(UInt16(truncatingIfNeeded: wireType) == 0x0008) || wireType & 0x57f6 != 0x0080)
+    if _fastPath(isUnicastIPv4) { return _fastPath(source != 0) }
+    return isUnicast && wireType & 0x57f6 != 0x0080
   }
 }
 

@@ -15,14 +15,26 @@ enum FlowHash {
   /// word has many zeros.
   @inlinable @inline(__always)
   static func mix(_ first: UInt64, _ second: UInt64) -> UInt32 {
-    let mixed = multiply(first, second ^ 0xc5a1_6be3_92d4_3719)
-    return UInt32(truncatingIfNeeded: (mixed &* 0xa3b1_9535_4a39_b70d) &>> 32)
+    spread(multiply(first, second ^ secondFactor))
   }
+
+  @inlinable @inline(__always)
+  static var secondFactor: UInt64 { 0xc5a1_6be3_92d4_3719 }
+
+  @inlinable @inline(__always)
+  static func spread(_ mixed: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: (mixed &* 0xa3b1_9535_4a39_b70d) &>> 32) }
 
   /// Hash of an IPv4 flow; `ports` is 0 for what has none.
   @inlinable @inline(__always)
   static func ipv4(addresses: UInt64, ports: UInt32, protocolNumber: UInt8) -> UInt32 {
     mix(addresses, UInt64(ports) | UInt64(protocolNumber) &<< 32)
+  }
+
+  /// The same for UDP or TCP: with the protocol in a constant, of which there are two.
+  @inlinable @inline(__always)
+  static func ipv4(addresses: UInt64, ports: UInt32, isUDP: Bool) -> UInt32 {
+    let factor = isUDP ? secondFactor ^ UInt64(IPProtocol.udp) &<< 32 : secondFactor ^ UInt64(IPProtocol.tcp) &<< 32
+    return spread(multiply(addresses, UInt64(ports) ^ factor))
   }
 
   /// Hash of an IPv6 flow, whose 32 octets of addresses lie at `offset`; the caller has checked the bounds.

@@ -25,10 +25,11 @@ public struct InnerFlow: Sendable {
     self.hopLimit = hopLimit
   }
 
-  /// The UDP source port of the outer header, 49152...65535 (RFC 7348 section 5, the dynamic range of RFC 6335).
+  /// The UDP source port of the outer header, 49152...65535 (RFC 7348 section 5, the dynamic range of RFC 6335). Its octets are those of the
+  /// hash's upper half, so that `OuterHeader.writePlain` swaps none.
   @inlinable @inline(__always)
   public var sourcePort: UInt16 {
-    UInt16(truncatingIfNeeded: 0xc000 | hash &>> 18)
+    (UInt16(truncatingIfNeeded: hash &>> 16) | 0xc0).byteSwapped
   }
 
   /// The flow label of an outer IPv6 header: 20 bits, never 0, which would mean "unlabelled" (RFC 6437 section 2).
@@ -77,12 +78,23 @@ public struct InnerFlow: Sendable {
   /// - Precondition: the frame has at least `everydayByteCount` octets; that is not checked.
   @inlinable @inline(__always)
   public static func everydayIPv4Hash(_ frame: RawSpan) -> UInt32? {
-    // EtherType, version and header length; then M flag and fragment offset, which are zero.
-    guard frame.raw32(12) & UInt32(bigEndian: 0xffff_ff00) == UInt32(bigEndian: 0x0800_4500), frame.big16(20) & 0x3fff == 0
-    else { return nil }
-    let protocolNumber = frame.byte(23)
-    guard protocolNumber == IPProtocol.udp || protocolNumber == IPProtocol.tcp else { return nil }
-    return FlowHash.ipv4(addresses: frame.raw64(26), ports: frame.raw32(34), protocolNumber: protocolNumber)
+    // EtherType, version and header length.
+    frame.raw32(12) & UInt32(bigEndian: 0xffff_ff00) == UInt32(bigEndian: 0x0800_4500) ? transportHash(frame) : nil
+  }
+
+  /// The same for a frame whose traffic class is 0, as that of most is. Nil for every other frame.
+  @inlinable @inline(__always)
+  public static func unmarkedIPv4Hash(_ frame: RawSpan) -> UInt32? {
+    frame.raw32(12) == UInt32(bigEndian: 0x0800_4500) ? transportHash(frame) : nil
+  }
+
+  @inlinable @inline(__always)
+  static func transportHash(_ frame: RawSpan) -> UInt32? {
+    // M flag and fragment offset, which are zero, and the protocol.
+    let fragmentAndProtocol = frame.raw32(20) & UInt32(bigEndian: 0x3fff_00ff)
+    let isUDP = _fastPath(fragmentAndProtocol == UInt32(bigEndian: UInt32(IPProtocol.udp)))
+    guard isUDP || fragmentAndProtocol == UInt32(bigEndian: UInt32(IPProtocol.tcp)) else { return nil }
+    return FlowHash.ipv4(addresses: frame.raw64(26), ports: frame.raw32(34), isUDP: isUDP)
   }
 
   /// Every frame, also those of the short cuts above, with the same result.

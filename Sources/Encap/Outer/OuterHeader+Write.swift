@@ -102,11 +102,12 @@ extension OuterHeader {
   ) {
     header.storeRaw128(word0, word1, at: 0)
     header.storeRaw128(word2, word3, at: 16)
-    header.storeByte(UInt8(truncatingIfNeeded: word1.bigEndian) | tos, at: 15)
+    if tos != 0 { header.storeByte(UInt8(truncatingIfNeeded: word1.bigEndian) | tos, at: 15) }
     header.storeBig16(ipByteCount, at: 16)
     header.storeBig16(wireChecksum.bigEndian, at: 24)
-    header.storeRaw64(word4 | (UInt64(hash &>> 18) &<< 32 | UInt64(ipByteCount &- 20)).bigEndian, at: 32)
-    header.storeBig16(udpChecksum, at: 40)
+    // The hash's upper half as it is in memory: see `InnerFlow.sourcePort`.
+    header.storeRaw64(word4 | UInt64(hash & 0xffff_0000).littleEndian, at: 32)
+    header.storeBig32(UInt32(ipByteCount &- 20) &<< 16 | UInt32(udpChecksum), at: 38)
     header.storeRaw64(vxlan, at: 42)
   }
 

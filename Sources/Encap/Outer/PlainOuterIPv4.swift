@@ -48,10 +48,28 @@ public struct PlainOuterIPv4: Sendable {
         ))
     }
 
-    /// Whether a packet matches, and is long enough.
+    /// Whether a packet matches, is as long as its headers say, and has no UDP checksum or a right one.
+    ///
+    /// The lengths first: the compiler would take them out of a register with 16 octets.
+    /// - Parameter isTrusted: the UDP checksum need not be verified (`OuterPacket.init(trusting:byteCount:policy:)`).
     @inlinable @inline(__always)
-    public func matches(_ packet: RawSpan) -> Bool {
-      packet.byteCount >= 66 && packet.withUnsafeBytes { cencap_matches($0.baseAddress.unsafelyUnwrapped, words, 0, 16, 32) } != 0
+    public func matches(_ packet: RawSpan, isTrusted: Bool) -> Bool {
+      packet.byteCount >= 66 && packet.byteCount <= 65_535
+        && packet.raw16(16) == UInt16(truncatingIfNeeded: packet.byteCount &- 14).bigEndian
+        && Pattern.hasSoundUDP(packet, isTrusted: isTrusted)
+        && packet.withUnsafeBytes { cencap_matches($0.baseAddress.unsafelyUnwrapped, words, 0, 16, 32) } != 0
+    }
+
+    @inlinable @inline(__always)
+    static func hasSoundUDP(_ packet: RawSpan, isTrusted: Bool) -> Bool {
+      let udpByteCount = packet.byteCount &- 34
+      let wireByteCount = UInt16(truncatingIfNeeded: udpByteCount).bigEndian
+      // The length, and no checksum: at once.
+      if _fastPath(packet.raw32(38) == UInt32(wireByteCount).littleEndian) { return true }
+      guard packet.raw16(38) == wireByteCount else { return false }
+      if isTrusted { return true }
+      let addressSum = UInt32(InternetChecksum.fold(packet.big64(26)))
+      return OuterPacket.isSoundUDP(packet, at: 34, byteCount: udpByteCount, addressSum: addressSum)
     }
   }
 
@@ -63,7 +81,7 @@ public struct PlainOuterIPv4: Sendable {
   ///   - isTrusted: as below.
   @inlinable @inline(__always)
   public init?(_ packet: RawSpan, _ pattern: Pattern, isTrusted: Bool) {
-    guard pattern.matches(packet) else { return nil }
+    guard pattern.matches(packet, isTrusted: isTrusted) else { return nil }
     self.init(matching: packet, isTrusted: isTrusted)
   }
 
@@ -75,22 +93,14 @@ public struct PlainOuterIPv4: Sendable {
   ///
   /// - Parameters:
   ///   - packet: matches a pattern.
-  ///   - isTrusted: the UDP checksum need not be verified (`OuterPacket.init(trusting:byteCount:policy:)`).
+  ///   - isTrusted: of no account here.
   @inlinable @inline(__always)
   public init?(matching packet: RawSpan, isTrusted: Bool) {
-    let udpByteCount = packet.byteCount &- 34
-    guard packet.raw16(38) == UInt16(truncatingIfNeeded: udpByteCount).bigEndian,
-      packet.raw16(16) == UInt16(truncatingIfNeeded: udpByteCount &+ 20).bigEndian, packet.byteCount <= 65_535,
-      PlainOuterIPv4.isSoundHeader(packet)
-    else { return nil }
-    if !isTrusted && packet.raw16(40) != 0 {
-      let addressSum = UInt32(InternetChecksum.fold(packet.big64(26)))
-      guard OuterPacket.isSoundUDP(packet, at: 34, byteCount: udpByteCount, addressSum: addressSum) else { return nil }
-    }
+    guard PlainOuterIPv4.isSoundHeader(packet) else { return nil }
     source = packet.big32(26)
     trafficClass = packet.byte(15)
     wireSegment = PlainOuterIPv4.wireSegment(packet)
-    innerByteCount = udpByteCount &- 16
+    innerByteCount = packet.byteCount &- 50
   }
 
   /// Whether the checksum of an IPv4 header without options is right: whether its sum is a multiple of 0xffff.

@@ -40,8 +40,9 @@ public struct PlainOuterIPv6: Sendable {
     }
 
     /// Whether a packet matches, and is long enough.
+    /// - Parameter isTrusted: of no account here.
     @inlinable @inline(__always)
-    public func matches(_ packet: RawSpan) -> Bool {
+    public func matches(_ packet: RawSpan, isTrusted: Bool) -> Bool {
       packet.byteCount >= 86 && packet.withUnsafeBytes { cencap_matches($0.baseAddress.unsafelyUnwrapped, words, 0, 38, 54) } != 0
         && packet.byte(20) == IPProtocol.udp
     }
@@ -55,7 +56,7 @@ public struct PlainOuterIPv6: Sendable {
   ///   - isTrusted: as below.
   @inlinable @inline(__always)
   public init?(_ packet: RawSpan, _ pattern: Pattern, isTrusted: Bool) {
-    guard pattern.matches(packet) else { return nil }
+    guard pattern.matches(packet, isTrusted: isTrusted) else { return nil }
     self.init(matching: packet, isTrusted: isTrusted)
   }
 

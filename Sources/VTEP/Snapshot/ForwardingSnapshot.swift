@@ -261,6 +261,8 @@ struct ForwardingSnapshot {
   var vteps: UnsafePointer<VTEPEntry>
   /// Beside `vteps`.
   var nextHops: UnsafePointer<NextHops>
+  /// The next hop of each VTEP that has but one; of all others, an adjacency that takes no frame.
+  var onlyHops: UnsafePointer<UnsafePointer<Adjacency>>
   var localTargets: UnsafePointer<LocalTarget>
   var floodTargets: UnsafePointer<VTEPIndex>
   var peers: UnsafePointer<VTEPIndex>
@@ -325,7 +327,10 @@ struct ForwardingSnapshot {
 
   /// The index of a VTEP that packets may come from: not of a group, nor our own.
   @inline(always)
-  func peer(atIPv4 address: UInt32) -> VTEPIndex { slot(atIPv4: address).peer }
+  func peer(atIPv4 address: UInt32) -> VTEPIndex {
+    let likely = ipv4Slots + Int(Self.hash(address) & ipv4Mask)
+    return _fastPath(likely.pointee.address == address) ? likely.pointee.peer : slot(atIPv4: address).peer
+  }
 
   /// The same for an IPv6 address.
   @inline(always)

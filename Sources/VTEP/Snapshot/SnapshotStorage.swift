@@ -29,7 +29,9 @@ final class SnapshotStorage {
     }
     let policies = model.policies.map { lists.entry(of: $0) }
     let vteps = model.vteps.map { lists.entry(of: $0) }
-    let nextHops = Self.nextHops(model.vteps, store(model.vteps.flatMap(\.adjacencies) + [.unusable]))
+    let adjacencies = store(model.vteps.flatMap(\.adjacencies) + [.unusable])
+    let unusable = adjacencies + model.vteps.reduce(0) { $0 + $1.adjacencies.count }
+    let nextHops = Self.nextHops(model.vteps, adjacencies, unusable)
     let queues = QueueLists(model.receiveQueues)
     let descriptors = store(model.descriptors.flatMap { $0 })
     var ports = model.ports
@@ -51,7 +53,7 @@ final class SnapshotStorage {
         acls: store(model.acls.map { $0?.programs ?? ACLPrograms() }), aclSlotCount: model.aclSlotCount, domains: store(domains),
         vxlanHeaders: store(domains.map { OuterHeader.vxlanHeader($0.vni) }),
         storms: store(lists.storms),
-        vteps: store(vteps), nextHops: store(nextHops),
+        vteps: store(vteps), nextHops: store(nextHops), onlyHops: store(nextHops.map { $0.count == 1 ? $0.first : unusable }),
         localTargets: store(lists.locals), floodTargets: store(lists.flood), peers: store(lists.peers),
         vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),
         ipv4Slots: store(ipv4Slots), ipv4Mask: UInt32(ipv4Slots.count - 1),
@@ -98,9 +100,12 @@ final class SnapshotStorage {
     }
   }
 
-  /// - Parameter adjacencies: of all VTEPs, and one that takes no frame.
-  private static func nextHops(_ vteps: [ForwardingModel.VTEP], _ adjacencies: UnsafePointer<Adjacency>) -> [NextHops] {
-    let unusable = adjacencies + vteps.reduce(0) { $0 + $1.adjacencies.count }
+  /// - Parameters:
+  ///   - adjacencies: of all VTEPs.
+  ///   - unusable: takes no frame.
+  private static func nextHops(
+    _ vteps: [ForwardingModel.VTEP], _ adjacencies: UnsafePointer<Adjacency>, _ unusable: UnsafePointer<Adjacency>
+  ) -> [NextHops] {
     var next = adjacencies
     return vteps.map { vtep in
       let count = vtep.adjacencies.count

@@ -44,6 +44,11 @@ struct Worker: ~Copyable {
   var isBurstPlain = false
   /// Bytes of the current burst. In memory: the compiler would keep each frame's length until it has dealt with the frame.
   var receivedBytes: UInt64 = 0
+  // Of the current burst, in memory for the same reason: frames of one domain that were sent into tunnels, and their bytes, apart from each
+  // other, since the compiler would add both in one vector, at a greater cost; and the frame that comes next.
+  var tunnelledFrames: UInt64 = 0
+  var nextFrame: UnsafeMutablePointer<OpaquePointer?>
+  var tunnelledBytes: UInt64 = 0
   /// Bit n: frame n of the current burst from a port is not an everyday one.
   var uncommonFrames: UInt32 = 0
 
@@ -152,6 +157,7 @@ struct Worker: ~Copyable {
     slicePool = context.slicePool
     transmitLocks = context.transmitLocks
     frames = .allocate(capacity: Limits.burst)
+    nextFrame = frames
     stage = .allocate(capacity: Limits.burst)
     arrivals = .allocate(capacity: Limits.burst)
     unsighted = .allocate(capacity: Limits.burst)

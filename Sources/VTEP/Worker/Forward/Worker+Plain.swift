@@ -1,25 +1,10 @@
 // Worker+Plain: short cuts through steps E4 to E6 and D5 to D6 for everyday frames. What holds for a whole burst, or for a run of its
-// frames, is asked once: the domain and its VXLAN header, the shape of the buffers, the port that frames are delivered to, its batch.
-// A frame that is not of the kind goes the general way (Worker+Dispatch), with the same result.
+// frames, is asked once: the domain and its VXLAN header, the shape of the buffers, the port that frames are delivered to, its batch
+// (Worker+Runs). A frame that is not of the kind goes the general way (Worker+Dispatch), with the same result.
 
 import CDPDK
 import Encap
 import MACTable
-
-/// The batch that consecutive frames of a burst go to. `Worker.flushBatches` ends all runs.
-struct BatchRun {
-  /// What the frames have in common: the local binding they go to (`MACLocation.raw`), or their uplink; `none`: this is no run.
-  var key = BatchRun.none
-  /// The port joins segments.
-  var mayJoin = false
-  /// Largest frame in bytes; less than 0: frames take the general way.
-  var maxByteCount = -1
-  var size: UnsafeMutablePointer<BatchSize>
-  var frames: UnsafeMutablePointer<OpaquePointer?>
-
-  /// Neither a location, of 29 bits, nor a port.
-  static let none = UInt32.max
-}
 
 extension Worker {
   /// A burst from a port, all of whose frames are of the untagged binding and alone in buffers of one shape, without requests
@@ -40,19 +25,11 @@ extension Worker {
   /// - Parameter isTagged: constant at each call, so that each kind of burst has a loop without the other's work.
   @inline(always)
   private mutating func forwardFromPort(_ count: Int, portIndex: PortIndex, domainOfAll: DomainIndex, offset: Int, isTagged: Bool) {
-    localRun.key = BatchRun.none
-    taggedRun.key = BatchRun.none
+    endLocalRuns()
     if sightings.isCrowded { findPlaces(count) }
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: false) }
     let table = self.table
-    let hopsOfVTEPs = snapshot.pointee.nextHops
-    let countersOfVTEPs = counters.vteps
-    let countersOfDomains = counters.domains
-    let vxlanHeaders = snapshot.pointee.vxlanHeaders
-    let vxlanOfAll = isTagged ? 0 : vxlanHeaders[Int(domainOfAll)]
-    let headerByteCount = OuterHeader.ipv4ByteCount
-    var sentFrames: UInt64 = 0
-    var sentBytes: UInt64 = 0
+    let burst = PortBurst(portIndex, domain: domainOfAll, offset: offset, snapshot, counters)
     var staged = stage
     var next = frames
     let end = next + count
@@ -63,71 +40,139 @@ extension Worker {
       staged += 1
       guard let raw = frame else { continue }
       let mbuf = Mbuf(raw)
-      let byteCount = mbuf.byteCount
-      let found = table.lookup(
-        position.pointee.destinationKey, in: position.pointee.destinationBucket.unsafelyUnwrapped, mayBeGhost: false)
-      let domain = isTagged ? position.pointee.destinationKey.domain : domainOfAll
-      if found.isHit && found.location.isSingleVTEP {
-        let vtep = found.location.vtep
-        let start = mbuf.start
-        if let hash = InnerFlow.everydayIPv4Hash(RawSpan(_unsafeStart: start, byteCount: byteCount)) {
-          let adjacency = hopsOfVTEPs[Int(vtep)].adjacency(of: hash)
-          if byteCount <= Int(adjacency.pointee.plainInnerByteCount) {
-            let trafficClass = start.load(fromByteOffset: 15, as: UInt8.self)
-            // In 16 bits: the compiler would add in parts.
-            let ipByteCount = UInt16(truncatingIfNeeded: byteCount &+ headerByteCount &- 14)
-            cdpdk_mbuf_place(
-              raw, UInt16(truncatingIfNeeded: offset &- headerByteCount), UInt32(truncatingIfNeeded: byteCount &+ headerByteCount))
-            adjacency.pointee.header.writePlain(
-              at: start - headerByteCount, ipByteCount: ipByteCount, trafficClass: trafficClass, hash: hash,
-              vxlan: isTagged ? vxlanHeaders[Int(domain)] : vxlanOfAll)
-            countersOfVTEPs[Int(vtep)].addSent(bytes: UInt64(ipByteCount))
-            if UInt32(adjacency.pointee.port.rawValue) != uplinkRun.key { startUplinkRun(adjacency.pointee.port) }
-            if isTagged {
-              countersOfDomains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
-            } else {
-              sentFrames &+= 1
-              sentBytes &+= UInt64(truncatingIfNeeded: byteCount)
-            }
-            append(mbuf, byteCount: byteCount &+ headerByteCount, to: uplinkRun)
-            continue
-          }
-          if byteCount <= Int(adjacency.pointee.fixedInnerByteCount) && offset >= OuterHeader.ipv6ByteCount {
-            if isTagged {
-              countersOfDomains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
-            } else {
-              sentFrames &+= 1
-              sentBytes &+= UInt64(truncatingIfNeeded: byteCount)
-            }
-            if adjacency.pointee.header.isIPv6 {
-              encapsulateIPv6(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
-            } else {
-              encapsulateFixed(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
-            }
-            continue
-          }
-        }
-        sendUncommon(mbuf, vtep: vtep, domain: domain, ingress: portIndex)
-        continue
-      }
-      if found.isHit && found.location.isUntaggedPort {
-        if found.location.raw != localRun.key { startLocalRun(found.location, from: portIndex) }
-        if byteCount <= localRun.maxByteCount {
-          deliver(mbuf, byteCount: byteCount, to: found.location)
-          continue
-        }
-      }
-      if !isTagged { position.pointee.seenAt = .port(portIndex, vlan: 0) }
-      forwardUncommon(mbuf, position, found.isHit ? found.location : StagedFrame.noLocation, ingress: portIndex, isFromOverlay: false)
+      let key = position.pointee.destinationKey
+      let found = lookUp(key, in: position.pointee.destinationBucket.unsafelyUnwrapped, table)
+      forward(
+        mbuf, start: mbuf.start, byteCount: mbuf.byteCount, to: found, key, from: isTagged ? position.pointee.seenAt : burst.place, burst,
+        staged: position, isTagged: isTagged)
     }
-    if sentFrames != 0 { countersOfDomains[Int(domainOfAll)].addSent(packets: sentFrames, bytes: sentBytes) }
+    settle(burst)
   }
 
-  /// Step E5 over IPv6 for an everyday IPv4 frame, alone in a buffer with room in front. The domain has counted it.
+  /// What the frames of a burst from a port have in common.
+  struct PortBurst {
+    let portIndex: PortIndex
+    /// Absent: each frame has its own.
+    let domain: DomainIndex
+    /// Of a frame in its buffer, in bytes.
+    let offset: Int
+    let onlyHops: UnsafePointer<UnsafePointer<Adjacency>>
+    let countersOfVTEPs: UnsafeMutablePointer<TrafficCounters>
+    let vxlanHeaders: UnsafePointer<UInt64>
+    /// The domain's.
+    let vxlan: UInt64
+
+    @inline(always)
+    init(
+      _ portIndex: PortIndex, domain: DomainIndex, offset: Int, _ snapshot: UnsafePointer<ForwardingSnapshot>, _ counters: WorkerCounters
+    ) {
+      self.portIndex = portIndex
+      self.domain = domain
+      self.offset = offset
+      onlyHops = snapshot.pointee.onlyHops
+      countersOfVTEPs = counters.vteps
+      vxlanHeaders = snapshot.pointee.vxlanHeaders
+      vxlan = domain != .absent ? vxlanHeaders[Int(domain)] : 0
+    }
+
+    /// The port's untagged binding.
+    @inline(always)
+    var place: MACLocation { .port(portIndex, vlan: 0) }
+  }
+
+  @inline(always)
+  mutating func settle(_ burst: PortBurst) {
+    guard tunnelledFrames != 0 else { return }
+    counters.domains[Int(burst.domain)].addSent(packets: tunnelledFrames, bytes: tunnelledBytes)
+    tunnelledFrames = 0
+    tunnelledBytes = 0
+  }
+
+  /// Steps E5 and E6 for a frame that is alone in a buffer of the burst's shape.
+  ///
+  /// - Parameters:
+  ///   - start: of the frame.
+  ///   - found: its destination, whose key follows.
+  ///   - staged: room for what the general way needs of the frame; nil: the first place of the stage.
+  ///   - isTagged: constant at each call: each frame has its own domain.
+  @inline(always)
+  mutating func forward(
+    _ mbuf: Mbuf, start: UnsafeMutableRawPointer, byteCount: Int, to found: MACLookup, _ key: MACKey, from seenAt: MACLocation,
+    _ burst: PortBurst, staged: UnsafeMutablePointer<StagedFrame>?, isTagged: Bool
+  ) {
+    let domain = isTagged ? key.domain : burst.domain
+    // A list has no next hops.
+    if found.isHit && found.location.isVTEP {
+      let vtep = found.location.vtep
+      let headerByteCount = OuterHeader.ipv4ByteCount
+      if let hash = InnerFlow.unmarkedIPv4Hash(RawSpan(_unsafeStart: start, byteCount: byteCount)) {
+        var adjacency = burst.onlyHops[Int(vtep)]
+        if _fastPath(byteCount <= Int(adjacency.pointee.plainInnerByteCount)) || choose(&adjacency, to: vtep, hash, byteCount) {
+          // In 32 bits: the compiler would add in parts.
+          let ipByteCount = UInt32(truncatingIfNeeded: byteCount) &+ UInt32(headerByteCount &- 14)
+          cdpdk_mbuf_place(
+            mbuf.raw, cdpdk_mbuf_headroom(mbuf.raw) &- UInt16(truncatingIfNeeded: headerByteCount),
+            UInt32(truncatingIfNeeded: byteCount &+ headerByteCount))
+          adjacency.pointee.header.writePlain(
+            at: start - headerByteCount, ipByteCount: UInt16(truncatingIfNeeded: ipByteCount), trafficClass: 0, hash: hash,
+            vxlan: isTagged ? burst.vxlanHeaders[Int(domain)] : burst.vxlan)
+          burst.countersOfVTEPs[Int(vtep)].addSent(bytes: UInt64(ipByteCount))
+          countSent(byteCount, domain, isTagged: isTagged)
+          if UInt32(adjacency.pointee.port.rawValue) != uplinkRun.key { startUplinkRun(adjacency.pointee.port) }
+          append(mbuf, byteCount: byteCount &+ headerByteCount, to: uplinkRun)
+          return
+        }
+        if byteCount <= Int(adjacency.pointee.fixedInnerByteCount) && burst.offset >= OuterHeader.ipv6ByteCount {
+          countSent(byteCount, domain, isTagged: isTagged)
+          encapsulateFixed(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
+          return
+        }
+      }
+      if encapsulateMarked(mbuf, byteCount: byteCount, vtep: vtep, domain: domain) { return }
+    } else if found.isHit, isInLocalRun(found.location, from: burst.portIndex),
+      append(mbuf, byteCount: byteCount, toRunOf: found.location)
+    {
+      return
+    }
+    let staged = staged ?? stage
+    staged.pointee.destinationKey = key
+    staged.pointee.seenAt = seenAt
+    forwardUncommon(
+      mbuf, staged, found.isHit ? found.location : StagedFrame.noLocation, ingress: burst.portIndex, isFromOverlay: false)
+  }
+
+  /// Chooses among the next hops of a VTEP, if it has several, by a frame's flow.
+  ///
+  /// - Returns: whether the next hop takes the frame behind a plain header.
+  @inline(always)
+  private mutating func choose(
+    _ adjacency: inout UnsafePointer<Adjacency>, to vtep: VTEPIndex, _ hash: UInt32, _ byteCount: Int
+  ) -> Bool {
+    adjacency = snapshot.pointee.nextHops[Int(vtep)].adjacency(of: hash)
+    return byteCount <= Int(adjacency.pointee.plainInnerByteCount)
+  }
+
+  /// A frame into a tunnel, for its domain's counters.
+  @inline(always)
+  private mutating func countSent(_ byteCount: Int, _ domain: DomainIndex, isTagged: Bool) {
+    if isTagged {
+      counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
+    } else {
+      tunnelledFrames &+= 1
+      tunnelledBytes &+= UInt64(truncatingIfNeeded: byteCount)
+    }
+  }
+
+  /// Step E5 over IPv6, or for a header with a checksum, for an everyday IPv4 frame, alone in a buffer with room in front. The domain has
+  /// counted it.
   @inline(never)
-  private mutating func encapsulateIPv6(
+  private mutating func encapsulateFixed(
     _ mbuf: Mbuf, byteCount: Int, _ adjacency: UnsafePointer<Adjacency>, hash: UInt32, vtep: VTEPIndex, domain: DomainIndex
   ) {
+    guard adjacency.pointee.header.isIPv6 else {
+      encapsulateSummed(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
+      return
+    }
     let start = mbuf.start
     let headerByteCount = OuterHeader.ipv6ByteCount
     let innerSum =
@@ -141,7 +186,7 @@ extension Worker {
 
   /// The same over IPv4, for a header with a checksum.
   @inline(never)
-  private mutating func encapsulateFixed(
+  private mutating func encapsulateSummed(
     _ mbuf: Mbuf, byteCount: Int, _ adjacency: UnsafePointer<Adjacency>, hash: UInt32, vtep: VTEPIndex, domain: DomainIndex
   ) {
     let start = mbuf.start
@@ -152,6 +197,31 @@ extension Worker {
       into: &header, innerByteCount: byteCount, innerSum: innerSum, vni: snapshot.pointee.domains[Int(domain)].vni,
       flow: fixedFlow(start, hash))
     send(mbuf, byteCount: byteCount, headerByteCount: headerByteCount, vtep: vtep, port: adjacency.pointee.port)
+  }
+
+  /// A frame with TCP or UDP over IPv4 and a traffic class. The domain has not counted it.
+  ///
+  /// - Returns: false: it is none, or its next hop needs another header, or there is none.
+  @inline(never)
+  private mutating func encapsulateMarked(_ mbuf: Mbuf, byteCount: Int, vtep: VTEPIndex, domain: DomainIndex) -> Bool {
+    let start = mbuf.start
+    let headerByteCount = OuterHeader.ipv4ByteCount
+    guard let hash = InnerFlow.everydayIPv4Hash(RawSpan(_unsafeStart: start, byteCount: byteCount)) else { return false }
+    let adjacency = snapshot.pointee.nextHops[Int(vtep)].adjacency(of: hash)
+    guard byteCount <= Int(adjacency.pointee.plainInnerByteCount) else {
+      guard byteCount <= Int(adjacency.pointee.fixedInnerByteCount),
+        cdpdk_mbuf_headroom(mbuf.raw) >= UInt16(OuterHeader.ipv6ByteCount)
+      else { return false }
+      counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
+      encapsulateFixed(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
+      return true
+    }
+    adjacency.pointee.header.writePlain(
+      at: start - headerByteCount, ipByteCount: UInt16(truncatingIfNeeded: byteCount &+ headerByteCount &- 14),
+      trafficClass: start.load(fromByteOffset: 15, as: UInt8.self), hash: hash, vxlan: snapshot.pointee.vxlanHeaders[Int(domain)])
+    counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
+    send(mbuf, byteCount: byteCount, headerByteCount: headerByteCount, vtep: vtep, port: adjacency.pointee.port)
+    return true
   }
 
   /// An inherited TTL is none of a fixed header's.
@@ -174,8 +244,7 @@ extension Worker {
   /// A burst from tunnels, of frames without requests, while the table has no ghosts.
   @inline(never)
   mutating func forwardFromOverlay(_ count: Int, portIndex: PortIndex) {
-    localRun.key = BatchRun.none
-    taggedRun.key = BatchRun.none
+    endLocalRuns()
     if sightings.isCrowded { findPlaces(count) }
     if unsightedCount > 0 { learnSources(portIndex: portIndex, isFromOverlay: true) }
     let table = self.table
@@ -189,23 +258,42 @@ extension Worker {
       staged += 1
       guard let raw = frame else { continue }
       let mbuf = Mbuf(raw)
-      let found = table.lookup(
-        position.pointee.destinationKey, in: position.pointee.destinationBucket.unsafelyUnwrapped, mayBeGhost: false)
-      if found.isHit && found.location.isUntaggedPort {
-        if found.location.raw != localRun.key { startLocalRun(found.location, from: nil) }
-        let byteCount = mbuf.byteCount
-        if byteCount <= localRun.maxByteCount {
-          deliver(mbuf, byteCount: byteCount, to: found.location)
-          continue
-        }
-      } else if found.isHit && !found.location.isVTEP && mbuf.isExclusive
-        && deliverTagged(mbuf, byteCount: mbuf.byteCount, to: found.location, from: nil)
-      {
-        continue
-      }
-      forwardUncommon(mbuf, position, found.isHit ? found.location : StagedFrame.noLocation, ingress: portIndex, isFromOverlay: true)
+      let key = position.pointee.destinationKey
+      let found = lookUp(key, in: position.pointee.destinationBucket.unsafelyUnwrapped, table)
+      forwardFromOverlay(
+        mbuf, byteCount: mbuf.byteCount, to: found, key, from: position.pointee.seenAt, staged: position, portIndex: portIndex)
     }
   }
+
+  /// Step D6 for a frame without requests. Parameters as of `forward`.
+  @inline(always)
+  mutating func forwardFromOverlay(
+    _ mbuf: Mbuf, byteCount: Int, to found: MACLookup, _ key: MACKey, from seenAt: MACLocation,
+    staged: UnsafeMutablePointer<StagedFrame>?, portIndex: PortIndex
+  ) {
+    if found.isHit && isInLocalRun(found.location, from: nil) {
+      if append(mbuf, byteCount: byteCount, toRunOf: found.location) { return }
+    } else if found.isHit && !found.location.isVTEP && mbuf.isExclusive
+      && deliverTagged(mbuf, byteCount: byteCount, to: found.location, from: nil)
+    {
+      return
+    }
+    let staged = staged ?? stage
+    staged.pointee.destinationKey = key
+    staged.pointee.seenAt = seenAt
+    forwardUncommon(mbuf, staged, found.isHit ? found.location : StagedFrame.noLocation, ingress: portIndex, isFromOverlay: true)
+  }
+
+  /// Looks a destination up, while the table has no ghosts.
+  @inline(always)
+  mutating func lookUp(_ key: MACKey, in bucket: MACBucket, _ table: MACTableReader) -> MACLookup {
+    let likely = table.lookup(key, firstIn: bucket)
+    return _fastPath(likely.isHit) ? likely : lookUpElsewhere(key, in: bucket)
+  }
+
+  /// With the worker as `self`: a call with the table would copy it for each burst.
+  @inline(never)
+  private mutating func lookUpElsewhere(_ key: MACKey, in bucket: MACBucket) -> MACLookup { table.lookupElsewhere(key, in: bucket) }
 
   /// The general way of one frame.
   ///
@@ -226,95 +314,5 @@ extension Worker {
       ? verdict(place, staged, from: port, isFromOverlay: isFromOverlay)
       : verdictOnUnknown(staged, from: port, isFromOverlay: isFromOverlay)
     act(on: verdict, mbuf, staged, ingress: ingress)
-  }
-
-  @inline(never)
-  private mutating func sendUncommon(_ mbuf: Mbuf, vtep: VTEPIndex, domain: DomainIndex, ingress: PortIndex) {
-    sendToVTEP(mbuf, vtep: vtep, domain: domain, ingress: ingress)
-  }
-
-  // -- runs -------------------------------------------------------------------------------------------------------------
-
-  @inline(never)
-  private mutating func startUplinkRun(_ port: PortIndex) {
-    let batch = batch(of: port)
-    uplinkRun = BatchRun(key: UInt32(port.rawValue), size: batchSizes + batch, frames: batches + batch &* Limits.transmitBatch)
-  }
-
-  /// The frames for the untagged binding of a port. They take the general way if it is not up, needs further checks, or must not have
-  /// frames from the ingress port.
-  ///
-  /// - Parameter ingress: nil: from the overlay.
-  @inline(never)
-  private mutating func startLocalRun(_ place: MACLocation, from ingress: PortIndex?) {
-    localRun.key = place.raw
-    localRun.maxByteCount = -1
-    let port = snapshot.pointee.ports + Int(place.port)
-    let features = port.pointee.features
-    guard port.pointee.isUp, features.isDisjoint(with: .inspectsEach) else { return }
-    if let ingress {
-      guard place.port != ingress else { return }
-      if features.contains(.isIsolated), snapshot.pointee.ports[Int(ingress)].features.contains(.isIsolated) { return }
-    }
-    // May flush all batches and end the run.
-    let batch = batch(of: place.port)
-    localRun = BatchRun(
-      key: place.raw, mayJoin: !features.isDisjoint(with: .takesSegments), maxByteCount: Int(port.pointee.maxFrameByteCount),
-      size: batchSizes + batch, frames: batches + batch &* Limits.transmitBatch)
-  }
-
-  /// Adds a frame that fits to the batch of the local run.
-  @inline(always)
-  private mutating func deliver(_ mbuf: Mbuf, byteCount: Int, to place: MACLocation) {
-    if localRun.mayJoin, coalesce(mbuf, port: place.port, features: snapshot.pointee.ports[Int(place.port)].features) { return }
-    append(mbuf, byteCount: byteCount, to: localRun)
-  }
-
-  /// Delivers a frame, whose buffer is its own, to the tagged binding of a port.
-  ///
-  /// - Parameter ingress: nil: from the overlay.
-  /// - Returns: false: it takes the general way.
-  @inline(always)
-  private mutating func deliverTagged(_ mbuf: Mbuf, byteCount: Int, to place: MACLocation, from ingress: PortIndex?) -> Bool {
-    if UInt32(place.port.rawValue) != taggedRun.key { startTaggedRun(place.port, from: ingress) }
-    guard place.vlan != 0, byteCount <= taggedRun.maxByteCount, cdpdk_mbuf_headroom(mbuf.raw) >= UInt16(EthernetView.tagByteCount)
-    else { return false }
-    // The frame's priority, if it came with one.
-    let tag = place.vlan | mbuf.notedTag & Self.priorityMask
-    mbuf.insertTagInPlace(tpidOfTaggedRun | UInt32(tag))
-    // For the binding's counters, once the frame is sent.
-    mbuf.notedTag = tag
-    taggedBatches |= 1 &<< UInt64(truncatingIfNeeded: batchOfTaggedRun)
-    append(mbuf, byteCount: byteCount &+ EthernetView.tagByteCount, to: taggedRun)
-    return true
-  }
-
-  /// The frames for all tagged bindings of a port. They take the general way if it is not up, or must not have frames from the ingress port.
-  @inline(never)
-  private mutating func startTaggedRun(_ portIndex: PortIndex, from ingress: PortIndex?) {
-    taggedRun.key = UInt32(portIndex.rawValue)
-    taggedRun.maxByteCount = -1
-    let port = snapshot.pointee.ports + Int(portIndex)
-    guard port.pointee.isUp, !port.pointee.features.contains(.filtersEgress) else { return }
-    if let ingress, port.pointee.features.contains(.isIsolated), snapshot.pointee.ports[Int(ingress)].features.contains(.isIsolated) {
-      return
-    }
-    // May flush all batches and end the run.
-    let batch = batch(of: portIndex)
-    batchOfTaggedRun = batch
-    tpidOfTaggedRun = UInt32(port.pointee.tpid) &<< 16
-    taggedRun = BatchRun(
-      key: UInt32(portIndex.rawValue), maxByteCount: Int(port.pointee.maxFrameByteCount), size: batchSizes + batch,
-      frames: batches + batch &* Limits.transmitBatch)
-  }
-
-  @inline(always)
-  private mutating func append(_ mbuf: Mbuf, byteCount: Int, to run: BatchRun) {
-    let size = run.size
-    let count = size.pointee.frames
-    run.frames[count] = mbuf.raw
-    size.pointee.frames = count &+ 1
-    size.pointee.bytes &+= UInt64(truncatingIfNeeded: byteCount)
-    if count &+ 1 == Limits.transmitBatch { flushBatch(size - batchSizes) }
   }
 }

@@ -31,13 +31,10 @@ struct Sightings {
   /// And not so many that these rows would not help.
   private(set) var isLarge = false
   private let keyMultiplier: UInt64
-  /// Odd.
-  private let placeMultiplier: UInt32
   private var salt: UInt64 = 0
 
   init(secrets: HashSecrets = HashSecrets()) {
     keyMultiplier = secrets.multiplier
-    placeMultiplier = UInt32(truncatingIfNeeded: secrets.mask) | 1
     fewRows = Self.empty(1 << Self.rowBits)
     manyRows = Self.empty(1 << Self.manyRowBits)
     nowhere = Self.empty(1)
@@ -102,7 +99,7 @@ struct Sightings {
     fileprivate let rowMask: UInt64
     fileprivate let keyMultiplier: UInt64
     fileprivate let salt: UInt64
-    /// Different for any two places.
+    /// Its `raw`.
     fileprivate let word: UInt32
 
     @inline(always)
@@ -114,7 +111,7 @@ struct Sightings {
 
   @inline(always)
   func at(_ place: MACLocation) -> Place {
-    Place(rows: rows, rowMask: rowMask, keyMultiplier: keyMultiplier, salt: salt, word: place.raw &* placeMultiplier)
+    Place(rows: rows, rowMask: rowMask, keyMultiplier: keyMultiplier, salt: salt, word: place.raw)
   }
 
   @inline(always)

@@ -119,19 +119,43 @@ extension Worker {
       let staged = stage + position
       let key = staged.pointee.sourceKey
       let known = table.lookup(key, in: bucket, mayBeGhost: mayBeGhost)
-      if known.isHit && known.location == staged.pointee.seenAt {
-        // Known where it is: nothing else is asked of most.
-        table.touch(known, nowSeconds: nowSeconds)
-        sightings.insert(key, staged.pointee.seenAt)
-        continue
-      }
-      if let reason = Self.refusal(of: staged, known, isFromOverlay: isFromOverlay) {
-        drop(Mbuf(raw), port: portIndex, reason, DropContext(staged))
-        frames[position] = nil
-      } else {
-        learnSource(staged, known)
-      }
+      if !learn(Mbuf(raw), staged, known, portIndex: portIndex, isFromOverlay: isFromOverlay) { frames[position] = nil }
     }
+  }
+
+  /// The same for one frame of a burst that is forwarded at once (Worker+AtOnce).
+  ///
+  /// - Returns: false: it was dropped.
+  @inline(never)
+  mutating func learnAtOnce(
+    _ mbuf: Mbuf, source: MACKey, destination: MACKey, seenAt: MACLocation, portIndex: PortIndex, isFromOverlay: Bool
+  ) -> Bool {
+    let staged = stage
+    staged.pointee.sourceKey = source
+    staged.pointee.destinationKey = destination
+    staged.pointee.seenAt = seenAt
+    let known = table.lookup(source, hash: table.hash(source))
+    return learn(mbuf, staged, known, portIndex: portIndex, isFromOverlay: isFromOverlay)
+  }
+
+  /// - Parameter known: the entry of the frame's source, if it has one.
+  /// - Returns: false: the frame was dropped.
+  @inline(always)
+  private mutating func learn(
+    _ mbuf: Mbuf, _ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup, portIndex: PortIndex, isFromOverlay: Bool
+  ) -> Bool {
+    if known.isHit && known.location == staged.pointee.seenAt {
+      // Known where it is: nothing else is asked of most.
+      table.touch(known, nowSeconds: nowSeconds)
+      sightings.insert(staged.pointee.sourceKey, staged.pointee.seenAt)
+      return true
+    }
+    if let reason = Self.refusal(of: staged, known, isFromOverlay: isFromOverlay) {
+      drop(mbuf, port: portIndex, reason, DropContext(staged))
+      return false
+    }
+    learnSource(staged, known)
+    return true
   }
 
   /// Drop reason for a source that only the table can tell: frozen elsewhere, which breaks a loop, or, in a tunnel, a static address on a

@@ -5,7 +5,8 @@ import MACTable
 
 /// What packets to our VTEP address look like.
 protocol OuterPattern {
-  func matches(_ packet: RawSpan) -> Bool
+  /// - Parameter isTrusted: its UDP checksum need not be verified.
+  func matches(_ packet: RawSpan, isTrusted: Bool) -> Bool
 }
 
 extension PlainOuterIPv4.Pattern: OuterPattern {}

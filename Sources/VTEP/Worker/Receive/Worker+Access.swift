@@ -31,7 +31,15 @@ extension Worker {
     var flags: UInt64 = 0
     receivedBytes = 0
     var refused = BatchSize()
-    for index in 0..<count {
+    var done = 0
+    if isBurstPlain && table.isSmall && !table.hasGhosts && !features.contains(.offersOffloads) {
+      done = forwardAtOnce(count, portIndex: portIndex, domain: domain, shape: shape)
+      if done == count {
+        countReceived(count, refused: refused, portIndex: portIndex)
+        return
+      }
+    }
+    for index in done..<count {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       let frameByteCount = mbuf.byteCount
       receivedBytes &+= UInt64(truncatingIfNeeded: frameByteCount)

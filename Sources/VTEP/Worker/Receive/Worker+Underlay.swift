@@ -1,151 +1,13 @@
-// Worker+Underlay: packets from the wire. Steps D2 and D3: parse and verify the outer headers, map the VNI to a domain, apply ECN, and
-// check the inner frame; what follows is the same for both walks (Worker+Dispatch).
+// Worker+Underlay: any packet from the wire. Steps D2 and D3: parse and verify the outer headers, map the VNI to a domain, apply ECN, and
+// check the inner frame; what follows is the same for both walks (Worker+Dispatch). Bursts of everyday packets: Worker+UnderlayBurst.
 
 import CDPDK
 import Encap
 import MACTable
 
 extension Worker {
-  mutating func receiveFromUnderlay(_ count: Int, portIndex: PortIndex) {
-    if snapshot.pointee.ports[Int(portIndex)].features.contains(.verifiesUDP) {
-      receiveVerified(count, portIndex: portIndex)
-      return
-    }
-    if beginsWithIPv6 {
-      receiveIPv6FromUnderlay(count, portIndex: portIndex)
-    } else {
-      receive(PlainOuterIPv4.self, count, portIndex: portIndex, asksNIC: false)
-    }
-  }
-
-  /// Whether the first packet of the burst is one over IPv6, and we have an address there.
-  private var beginsWithIPv6: Bool {
-    @inline(__always) get {
-      let first = Mbuf(frames[0].unsafelyUnwrapped).bytes
-      return first.byteCount >= EthernetView.headerByteCount && EthernetHeader(unchecked: first, at: 0).etherType == EtherType.ipv6
-        && !snapshot.pointee.ownIPv6.isUnspecified
-    }
-  }
-
   @inline(never)
-  private mutating func receiveIPv6FromUnderlay(_ count: Int, portIndex: PortIndex) {
-    receive(PlainOuterIPv6.self, count, portIndex: portIndex, asksNIC: false)
-  }
-
-  /// From a NIC that verifies UDP checksums.
-  @inline(never)
-  private mutating func receiveVerified(_ count: Int, portIndex: PortIndex) {
-    if beginsWithIPv6 {
-      receive(PlainOuterIPv6.self, count, portIndex: portIndex, asksNIC: true)
-    } else {
-      receive(PlainOuterIPv4.self, count, portIndex: portIndex, asksNIC: true)
-    }
-  }
-
-  /// A burst of packets, most of them of one kind.
-  ///
-  /// - Parameter asksNIC: what the NIC has found right is not verified again. It was tested with packets of this kind.
-  @inline(always)
-  private mutating func receive<Outer: PlainOuter>(_: Outer.Type, _ count: Int, portIndex: PortIndex, asksNIC: Bool) {
-    beginBurst()
-    // Everyday packets in place: from a known VTEP, with a frame from a station to a station. What a run of packets of one VNI has in
-    // common is asked once.
-    let snapshot = self.snapshot
-    let port = snapshot.pointee.ports + Int(portIndex)
-    // A NIC of ours may bring packets that another host's MAC address is on.
-    let pattern = Outer.pattern(snapshot, mac: port.pointee.partner != .absent ? port.pointee.mac : nil)
-    let table = self.table
-    let sightings = self.sightings.deferred()
-    let countersOfVTEPs = counters.vteps
-    var run = VNIRun()
-    receivedBytes = 0
-    var staged = stage
-    for index in 0..<count {
-      let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
-      let placed = staged
-      staged += 1
-      everyday: do {
-        guard mbuf.isContiguous else { break everyday }
-        let bytes = mbuf.bytes
-        guard _fastPath(pattern.matches(bytes)) else { break everyday }
-        // Now, since a call costs whatever is known by then.
-        let segment = Outer.wireSegment(bytes)
-        if segment != run.wireSegment { change(&run, to: segment, headerByteCount: Outer.byteCount) }
-        let isTrusted = asksNIC && cdpdk_mbuf_checksum_verdict(mbuf.raw) == cdpdk_checksum_is_right()
-        guard let outer = Outer(matching: bytes, isTrusted: isTrusted) else { break everyday }
-        let vtep = outer.peer(snapshot)
-        guard vtep.rawValue < run.vtepLimit || mayBring(vtep, run.domain) else { break everyday }
-        let inner = WireEthernetHeader(unchecked: bytes, at: Outer.byteCount)
-        guard inner.isEveryday else { break everyday }
-        mbuf.keep(outer.innerByteCount, from: Outer.byteCount)
-        if outer.trafficClass != 0, !inherit(outer.trafficClass, mbuf) {
-          receivedBytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount &+ Outer.byteCount)
-          drop(mbuf, port: portIndex, .ecnForbidden, DropContext(domain: run.domain, vtep: vtep))
-          frames[index] = nil
-          continue
-        }
-        run.frames &+= 1
-        run.bytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount)
-        // In 16 bits: the compiler would add in parts.
-        let ipByteCount = UInt16(truncatingIfNeeded: outer.innerByteCount &+ Outer.byteCount &- 14)
-        countersOfVTEPs[Int(vtep)].addReceived(packets: 1, bytes: UInt64(ipByteCount))
-        let seenAt = MACLocation(raw: UInt32(vtep.rawValue) &<< 1 | run.place)
-        placed.pointee.seenAt = seenAt
-        stageEveryday(
-          in: placed, source: MACKey(domain: run.domain, octets: inner.source),
-          destination: MACKey(domain: run.domain, octets: inner.destination), seenAt: seenAt, sightings.at(seenAt), table)
-        continue
-      }
-      receivedBytes &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
-      if !decapsulateUncommon(mbuf, portIndex: portIndex, to: index) { frames[index] = nil }
-    }
-    settle(run, headerByteCount: Outer.byteCount)
-    counters.ports[Int(portIndex)].addReceived(packets: UInt64(count), bytes: receivedBytes)
-    if table.hasGhosts {
-      forwardNotedFromOverlay(count, portIndex: portIndex)
-    } else {
-      forwardFromOverlay(count, portIndex: portIndex)
-    }
-  }
-
-  /// Consecutive packets of one VNI.
-  private struct VNIRun {
-    // What is counted stands apart: the compiler would add both in one vector, at a greater cost.
-    var frames: UInt64 = 0
-    /// Of the first packet; at first there is no domain.
-    var wireSegment = UInt32.max
-    /// What the VNI's slot has.
-    var domain = DomainIndex.absent
-    var vtepLimit: UInt16 = 0
-    var place: UInt32 = 0
-    /// Of inner frames.
-    var bytes: UInt64 = 0
-  }
-
-  @inline(never)
-  private mutating func change(_ run: inout VNIRun, to wireSegment: UInt32, headerByteCount: Int) {
-    settle(run, headerByteCount: headerByteCount)
-    let slot = snapshot.pointee.slot(ofWireVNI: wireSegment &<< 8)
-    run = VNIRun(
-      wireSegment: wireSegment, domain: slot.pointee.domain, vtepLimit: slot.pointee.vtepLimit, place: slot.pointee.place)
-  }
-
-  /// - Parameter headerByteCount: octets in front of each inner frame.
-  @inline(always)
-  private mutating func settle(_ run: VNIRun, headerByteCount: Int) {
-    guard run.frames != 0 else { return }
-    receivedBytes &+= run.bytes &+ run.frames &* UInt64(truncatingIfNeeded: headerByteCount)
-    counters.domains[Int(run.domain)].addReceived(packets: run.frames, bytes: run.bytes)
-  }
-
-  /// Whether a VTEP, if it is one, may send to a domain that does not hear all.
-  @inline(never)
-  private mutating func mayBring(_ vtep: VTEPIndex, _ domain: DomainIndex) -> Bool {
-    domain != .absent && vtep != .absent && isPeer(vtep, of: snapshot.pointee.domains + Int(domain))
-  }
-
-  @inline(never)
-  private mutating func decapsulateUncommon(_ mbuf: Mbuf, portIndex: PortIndex, to position: Int) -> Bool {
+  mutating func decapsulateUncommon(_ mbuf: Mbuf, portIndex: PortIndex, to position: Int) -> Bool {
     let port = snapshot.pointee.ports + Int(portIndex)
     guard port.pointee.partner != .absent else { return decapsulate(mbuf, isTrusted: false, portIndex: portIndex, to: position) }
     guard let packet = takePacketToUs(mbuf, port, portIndex: portIndex) else { return false }
@@ -354,7 +216,7 @@ extension Worker {
   ///
   /// - Returns: false for the combination that RFC 6040 forbids.
   @inline(never)
-  private mutating func inherit(_ trafficClass: UInt8, _ mbuf: Mbuf) -> Bool {
+  mutating func inherit(_ trafficClass: UInt8, _ mbuf: Mbuf) -> Bool {
     let pcp = snapshot.pointee.pcpOfDSCP[Int(trafficClass &>> 2)]
     if pcp != 0 { mbuf.notedTag = UInt16(pcp) &<< 13 }
     return mbuf.withMutableBytes { ECN.decapsulate(outerTrafficClass: trafficClass, into: &$0) }
@@ -397,7 +259,7 @@ extension Worker {
     return index == .own || (index != .absent && destination.isMulticast)
   }
 
-  private mutating func isPeer(_ vtep: VTEPIndex, of domain: UnsafePointer<DomainEntry>) -> Bool {
+  mutating func isPeer(_ vtep: VTEPIndex, of domain: UnsafePointer<DomainEntry>) -> Bool {
     guard vtep != .absent else { return false }
     let peers = snapshot.pointee.peers + Int(domain.pointee.firstPeer)
     var low = 0
