@@ -140,6 +140,24 @@ def test_operator_state_is_restored(lab, end):
     assert scene.hears_arp()
 
 
+def test_an_mtu_below_that_of_ipv6(lab):
+    """The kernel forgets an interface's IPv6 below 1280, settings included, and makes it anew with the next larger MTU."""
+    scene = Scene(lab, ports=2)
+    scene.ns.ip("link set port2 mtu 1000")
+    scene.daemon.config["ports"].append({"name": "t", "kind": "tap", "device": "tap1", "vni": VNI})
+    scene.daemon.write_config()
+    scene.daemon.start().wait_ports_up()
+    scene.ns.ip("link set port1 mtu 1000")
+    scene.daemon.ctl("port", "set", "t", "--mtu", 1000)
+    for device in ("port1", "port2"):
+        scene.ns.ip(f"link set {device} mtu 1500")
+    scene.daemon.ctl("port", "set", "t", "--mtu", 1450)
+    for device in ("port1", "port2", "tap1"):
+        wait_until(lambda: not scene.has_ipv6(device), lambda: f"the host is kept off {device}: {scene.daemon.log()}")
+    assert scene.daemon.stop() == 0
+    assert scene.has_ipv6("port1") and scene.has_ipv6("port2") and "clsact" not in scene.qdiscs("port1")
+
+
 def test_port_that_is_gone_when_a_killed_daemon_starts_again(lab):
     """The host gets its interface back; interfaces guarded by another daemon stay guarded."""
     scene = Scene(lab, ports=2)
@@ -278,3 +296,9 @@ def test_punt_tap(lab):
     seen = []
     receive(scene.raw, lambda frame: seen.append(frame) or frame == back)
     assert not any(frame[12:14] == b"\x08\x06" for frame in seen)
+    for mtu in (1000, 1500):
+        scene.ns.ip(f"link set port1 mtu {mtu}")
+        wait_until(lambda: scene.daemon.port("p1")["mtu"] == mtu, "the port has its MTU")
+        scene.daemon.ctl("port", "set", "p1", "--isolated" if mtu == 1000 else "--no-isolated")
+        wait_until(lambda: f" mtu {mtu} " in scene.ns.ip("link show punt-p1"), "the tap follows its port")
+    wait_until(lambda: not scene.has_ipv6("punt-p1"), "the kernel has made its IPv6 anew, and it is off again")

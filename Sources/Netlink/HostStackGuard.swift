@@ -29,7 +29,7 @@ public struct HostStackGuard: Equatable, Sendable {
     } else {
       let isNew = try netlink.addIngressPlace(index: index)
       filter = IngressDrop(
-        handle: Self.mark | (isNew ? Self.madePlace : 0) | (IPv6Switch.isOn(link.name) ? Self.turnedIPv6Off : 0))
+        handle: Self.mark | (isNew ? Self.madePlace : 0) | (IPv6Switch.willBeOn(link.name) ? Self.turnedIPv6Off : 0))
       do throws(NetlinkError) {
         try netlink.add(filter, index: index)
       } catch {
@@ -84,6 +84,11 @@ enum IPv6Switch {
     defer { close(file) }
     var value: UInt8 = 0
     return read(file, &value, 1) == 1 && value == UInt8(ascii: "0")
+  }
+
+  /// Also of an interface without IPv6, whose MTU is below 1280: it gets the defaults with its first larger one.
+  static func willBeOn(_ interface: String) -> Bool {
+    isOn(access(path(interface), F_OK) == 0 ? interface : "default")
   }
 
   /// - Returns: errno; nil if it is as requested, or the kernel has no IPv6.

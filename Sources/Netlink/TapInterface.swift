@@ -17,9 +17,11 @@ public final class TapInterface: Sendable {
     guard descriptor >= 0 else { throw NetlinkError("create tap", subject: name, code: -descriptor) }
     self.name = name
     self.descriptor = descriptor
-    // Otherwise the kernel itself would send to neighbours on it.
-    _ = IPv6Switch.set(name, isOn: false)
+    turnIPv6Off()
   }
+
+  /// Otherwise the kernel itself would send to neighbours on it. It forgets that when the MTU comes back from below 1280.
+  public func turnIPv6Off() { _ = IPv6Switch.set(name, isOn: false) }
 
   /// Goes on with a tap that an earlier process has left.
   ///

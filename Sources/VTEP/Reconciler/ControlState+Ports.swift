@@ -148,6 +148,7 @@ extension ControlState {
       return nil
     }
     ports[name]?.link = link
+    if link.mtu < HostSide.leastMTUForIPv6 { ports[name]?.hostSide.hasLostIPv6 = true }
     return name
   }
 

@@ -11,6 +11,10 @@ struct HostSide: Sendable {
   var guardian: HostStackGuard?
   /// What an operator should know about it.
   var remark: String?
+  /// The MTU has been too small for IPv6: the kernel has dropped the interface's IPv6 with its settings, and makes it anew with the next larger MTU.
+  var hasLostIPv6 = false
+
+  static let leastMTUForIPv6 = 1280
 }
 
 /// Who uses interfaces besides us: read once for several questions.
@@ -75,7 +79,7 @@ extension PortHost {
   ///
   /// - Parameter claim: tells other daemons that the guard is in use.
   func guardHost(_ link: Link, claim: InterfaceClaim?) -> HostSide {
-    var side = HostSide(claim: claim)
+    var side = HostSide(claim: claim, hasLostIPv6: link.mtu < HostSide.leastMTUForIPv6)
     do throws(NetlinkError) {
       side.guardian = try HostStackGuard(link, netlink) { side.remark = "\(link.name): \($0)" }
     } catch {

@@ -114,7 +114,10 @@ extension LiveEffects {
       // Not when it was moved to another namespace.
       guard let link = try netlink.link(named: tap.name) else { return }
       if let mac = record.device?.mac, mac != link.mac { try netlink.setAddress(index: link.index, mac) }
-      if let mtu = record.status.mtu, mtu != link.mtu { try netlink.setMTU(index: link.index, mtu: mtu) }
+      if let mtu = record.status.mtu, mtu != link.mtu {
+        try netlink.setMTU(index: link.index, mtu: mtu)
+        if link.mtu < HostSide.leastMTUForIPv6 { tap.turnIPv6Off() }
+      }
     } catch {
       log.warning("port \(record.settings.name): punt tap \(tap.name): \(error)")
     }

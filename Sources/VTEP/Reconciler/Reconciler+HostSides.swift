@@ -19,18 +19,21 @@ extension Reconciler {
       let name = record.settings.name
       guard let link = record.link, record.driver.hostMayUseInterface || record.driver.awaitsInterface else { continue }
       var hostSide = record.hostSide
+      let hasNewIPv6 = hostSide.hasLostIPv6 && link.mtu >= HostSide.leastMTUForIPv6
       switch (users.use(of: link), record.driver.hostMayUseInterface) {
       case (let use?, true) where hostSide.guardian != nil:
         effects.release(hostSide, subject: "port \(name)")
         hostSide = HostSide()
         log.notice("port \(name): \(link.name) \(use.what): the host is an endpoint of the port's VNIs now")
-      case (nil, _) where hostSide.guardian == nil:
+      case (nil, _) where hostSide.guardian == nil || hasNewIPv6:
         hostSide = effects.portHost().guardHost(link, claim: hostSide.claim ?? (try? InterfaceClaim(link)))
       case (let use, false):
+        if hasNewIPv6 { hostSide = effects.portHost().guardHost(link, claim: hostSide.claim) }
         hostSide.remark = use.map { "\(link.name) \($0.what), but vtepd keeps its traffic from the host; to undo that: \($0.undo)" }
       default: break
       }
-      guard hostSide.remark != record.hostSide.remark || hostSide.guardian != record.hostSide.guardian else { continue }
+      let old = record.hostSide
+      guard (hostSide.remark, hostSide.guardian, hostSide.hasLostIPv6) != (old.remark, old.guardian, old.hasLostIPv6) else { continue }
       if let remark = hostSide.remark { log.warning("port \(name): \(remark)") }
       state.ports[name]?.hostSide = hostSide
       state.readStatus(name)
