@@ -63,13 +63,14 @@ def set_mtu(bench, guest, device, mtu):
 
 
 def test_frame_too_long(lab):
-    """A guest's jumbo frame that returns through a memif port, in several buffers."""
+    """A guest's jumbo frame that returns through a memif port, in several buffers: the ports were smaller when vtepd started."""
     bench = Bench(lab)
     bench.daemon.config["vnis"].append({"vni": 77, "flood": "none"})
-    there = {"name": "there", "kind": "memif", "socket": "m.sock", "role": "server", "vni": VNI, "mtu": 1500}
+    there = {"name": "there", "kind": "memif", "socket": "m.sock", "role": "server", "vni": VNI}
+    here = {"name": "here", "kind": "memif", "socket": "./m.sock", "vni": 77, "macs": [bench.two.mac]}
     behind = {"name": "g1", "kind": "vhost-user", "vni": 77}
     bench.daemon.config["ports"] += [
-        there, behind, {"name": "here", "kind": "memif", "socket": "./m.sock", "vni": 77, "macs": [bench.two.mac]}]
+        there, behind, here]
 
     def restart(socket):
         bench.daemon.stop()
@@ -84,10 +85,12 @@ def test_frame_too_long(lab):
         return guest
 
     guest = restart("g1.sock")
+    bench.daemon.ctl("port", "set", "here", "--mtu", 4000)
+    bench.daemon.wait_ports_up()
     jumbo = udp_flow(mac_number(0x93), bench.two.mac, 1, size=4000)
     text = bench.expect_drop("frame-too-long", lambda: guest.send(jumbo))
     assert "restart vtepd after raising the port's" in text
-    there["mtu"] = 4000
+    here["mtu"] = 4000
     set_mtu(bench, bench.two, "port8", 4000)
     bench.expect_pass(jumbo, restart("g2.sock"))
 

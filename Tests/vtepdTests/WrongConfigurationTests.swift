@@ -463,6 +463,14 @@ private let nic = "underlay: {addresses: [192.0.2.1], dpdk: net_null0, tap: vtep
     WrongConfiguration("offloads", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, offloads: »on}]\n", "auto"),
     WrongConfiguration("mtu", underlay + vnis + "ports: [{name: a, kind: tap, device: t0, vni: 7, mtu: »67}]\n", "from 68 to 65521"),
     WrongConfiguration(
+      "mtu of a memif server", underlay + vnis + "ports: [{name: a, kind: memif, socket: s, role: server, vni: 7, mtu: »2027}]\n",
+      "role: server has at most 2026; set a smaller one, or use role: client here"),
+    WrongConfiguration(
+      "queues of a memif client", underlay + vnis + "ports: [{name: a, kind: memif, socket: s, vni: 7, queues: »33}]\n", "at most 32"),
+    WrongConfiguration(
+      "mtu of a memif client", underlay + vnis + "ports: [{name: a, kind: memif, socket: s, vni: 7, mtu: »16363}]\n",
+      "role: client has at most 16362; set a smaller one"),
+    WrongConfiguration(
       "unknown key of a port", underlay + "ports: [{name: a, kind: tap, device: t0, »vlan: 5}]\n", "did you mean 'vlans'?"),
     WrongConfiguration(
       "too many ports",

@@ -8,8 +8,10 @@ extension EthernetDevice {
   static func open(
     driver: String, arguments: String, queues: Int, runtime: DPDKRuntime, subject: String, remedy: String
   ) throws(VTEPError) -> EthernetDevice {
-    let portID = try attach(driver: driver, arguments: arguments, subject: subject, remedy: remedy)
-    return try starting(portID, queues: queues, purpose: .port, runtime: runtime, subject: subject)
+    try MemifInterrupts.inTurn(driver) { () throws(VTEPError) in
+      let portID = try attach(driver: driver, arguments: arguments, subject: subject, remedy: remedy)
+      return try starting(portID, queues: queues, purpose: .port, runtime: runtime, subject: subject)
+    }
   }
 
   /// Opens a device by its name on a bus.
@@ -20,10 +22,12 @@ extension EthernetDevice {
     guard rte_eth_dev_get_port_by_name(name, &taken) != 0 else {
       throw VTEPError(.refused, "\(subject): attach \(name)", "the device is already in use")
     }
-    let portID = try attach(
-      bus: bus, name: name, arguments: arguments, subject: subject,
-      remedy: bus == "pci" ? "bind the device to vfio-pci" : "see the preceding log lines")
-    return try starting(portID, queues: queues, purpose: purpose, runtime: runtime, subject: subject)
+    return try MemifInterrupts.inTurn(name) { () throws(VTEPError) in
+      let portID = try attach(
+        bus: bus, name: name, arguments: arguments, subject: subject,
+        remedy: bus == "pci" ? "bind the device to vfio-pci" : "see the preceding log lines")
+      return try starting(portID, queues: queues, purpose: purpose, runtime: runtime, subject: subject)
+    }
   }
 
   private static func starting(

@@ -22,6 +22,8 @@ struct EthernetDevice: Sendable {
   var reportsLink = false
   /// Why the driver has refused the MTU that it was opened with (errno); 0: it has not.
   var mtuError: Int32 = 0
+  /// In bytes, of a port whose settings do not tell; nil: its driver knows.
+  var defaultMTU: Int?
   /// What the driver offers.
   var offered: Set<NICOffload> = []
   /// Of an uplink: how it was started, and what is made use of.
@@ -50,7 +52,9 @@ struct EthernetDevice: Sendable {
       if let ownedSocket { UnixSocketPath.removeIfAbandoned(ownedSocket) }
       backEnd?.close()
     }
-    try VTEPError.check(cdpdk_device_remove(portID), "\(subject): remove device")
+    try MemifInterrupts.inTurn(driver) { () throws(VTEPError) in
+      try VTEPError.check(cdpdk_device_remove(portID), "\(subject): remove device")
+    }
   }
 
   static func attach(
@@ -94,6 +98,8 @@ struct EthernetDevice: Sendable {
   struct UplinkMode {
     /// In bytes; nil: the device's own.
     var mtu: Int?
+    /// In bytes; nil: what the driver takes.
+    var largestMTU: Int?
     /// Those that are not offered are left out.
     var offloads: Set<NICOffload> = [.multiSegment]
     /// It receives what it sends.
@@ -139,7 +145,7 @@ struct EthernetDevice: Sendable {
         uplink?.isLoopback == true ? 1 : 0),
       "\(subject): configure")
     try setUpQueues(portID, count: queueCount, runtime: runtime, subject: subject)
-    let mtuError = uplink?.mtu.map { rte_eth_dev_set_mtu(portID, UInt16(clamping: $0)) } ?? 0
+    let mtuError = uplink?.mtu.map { set(mtu: $0, of: portID, largest: uplink?.largestMTU) } ?? 0
     try VTEPError.check(rte_eth_dev_start(portID), "\(subject): start")
     if case .port = purpose {
       // Virtual devices without a filter receive everything anyway.
@@ -151,8 +157,18 @@ struct EthernetDevice: Sendable {
     return EthernetDevice(
       portID: portID, queueCount: count, sendsSegments: offloads.contains(.multiSegment),
       mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }), isHardware: isHardware, usesRSS: flows != 0 && count > 1,
-      driver: driver, reportsLink: reports.link != 0, mtuError: mtuError == -ENOTSUP ? 0 : -mtuError, offered: offered, uplink: uplink)
+      driver: driver, reportsLink: reports.link != 0, mtuError: -mtuError, offered: offered, uplink: uplink)
   }
+
+  /// - Returns: 0, also of a driver that knows no MTU, or a negative errno.
+  private static func set(mtu: Int, of portID: UInt16, largest: Int?) -> Int32 {
+    if let largest, mtu > largest { return -EINVAL }
+    let code = rte_eth_dev_set_mtu(portID, UInt16(clamping: mtu))
+    return code == -ENOTSUP ? 0 : code
+  }
+
+  /// The same of an uplink that runs.
+  func set(mtu: Int) -> Int32 { Self.set(mtu: mtu, of: portID, largest: uplink?.largestMTU) }
 
   private static func setUpQueues(_ portID: UInt16, count: UInt16, runtime: DPDKRuntime, subject: String) throws(VTEPError) {
     var receiveFrames: UInt16 = 512

@@ -40,6 +40,12 @@ protocol PortDriver {
   /// Problems with the values of the kind's keys, beyond their types; without the port's name.
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)]
 
+  /// Largest MTU of a port in bytes, and what helps who wants more; nil: what the device takes.
+  static func largestMTU(_ attachment: PortAttachment) -> (byteCount: Int, remedy: String)?
+
+  /// Size in bytes of buffers that the device has from its opening on; 0: it has none.
+  static func bufferByteCount(_ settings: PortSettings) -> Int
+
   /// Opens the port's device. Nil: what it needs does not exist yet; its arrival will be noticed.
   static func open(_ settings: PortSettings, on host: PortHost) throws(VTEPError) -> OpenedPort?
 
@@ -69,6 +75,8 @@ extension PortDriver {
   static var fullReason: DropReason { .transmitFull }
   static func losesPeerForGood(_ attachment: PortAttachment) -> Bool { false }
   static func problems(_ attachment: PortAttachment) -> [(key: PortAttachment.Key, message: String)] { [] }
+  static func largestMTU(_ attachment: PortAttachment) -> (byteCount: Int, remedy: String)? { nil }
+  static func bufferByteCount(_ settings: PortSettings) -> Int { 0 }
   static func setCarrier(_ device: FrameDevice, isOn: Bool) {}
   static func setOffloads(_ device: FrameDevice, isOn: Bool) {}
   static func adjust(_ link: Link, _ settings: PortSettings, on host: PortHost) throws(VTEPError) {}

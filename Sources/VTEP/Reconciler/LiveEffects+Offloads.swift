@@ -90,9 +90,9 @@ extension LiveEffects {
   private func restart(_ nic: inout OwnedNIC, _ offloads: Set<NICOffload>, isLoopback: Bool = false) throws(VTEPError) {
     let subject = "underlay.dpdk \(nic.name)"
     try VTEPError.check(rte_eth_dev_stop(nic.device.portID), "\(subject): stop")
+    let mode = EthernetDevice.UplinkMode(
+      mtu: nic.mtu, largestMTU: nic.device.uplink?.largestMTU, offloads: offloads, isLoopback: isLoopback)
     nic.device = try EthernetDevice.start(
-      nic.device.portID, queues: dataplane.workers,
-      purpose: .uplink(EthernetDevice.UplinkMode(mtu: nic.mtu, offloads: offloads, isLoopback: isLoopback)), runtime: runtime,
-      subject: subject)
+      nic.device.portID, queues: dataplane.workers, purpose: .uplink(mode), runtime: runtime, subject: subject)
   }
 }

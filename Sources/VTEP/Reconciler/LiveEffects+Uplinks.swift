@@ -59,8 +59,10 @@ extension LiveEffects {
     let ioCores = runtime.placement.ioCoreCount(near: Machine.socket(ofDevice: name))
     let device = try EthernetDevice.open(
       bus: DPDKDevice.bus(nic), name: name, arguments: DPDKDevice.arguments(nic), queues: ioCores > 0 ? ioCores : dataplane.workers,
-      purpose: .uplink(EthernetDevice.UplinkMode(mtu: old?.mtu, wantsHashes: ioCores > 0 && dataplane.workers > 1)), runtime: runtime,
-      subject: "underlay.dpdk \(name)")
+      purpose: .uplink(
+        EthernetDevice.UplinkMode(
+          mtu: old?.mtu, largestMTU: MemifDriver.largestMTU(devargs: nic), wantsHashes: ioCores > 0 && dataplane.workers > 1)),
+      runtime: runtime, subject: "underlay.dpdk \(name)")
     do throws(VTEPError) {
       let opened = ioCores > 0 ? try openRings(uplink, device, old) : try openTap(uplink, device, .ethdev(device), old)
       UplinkEvents.begin(device.portID, mailbox)
@@ -163,8 +165,8 @@ extension LiveEffects {
       return
     }
     guard link.mtu != nic.refusedMTU else { return }
-    let code = rte_eth_dev_set_mtu(nic.device.portID, UInt16(clamping: link.mtu))
-    if code == 0 || code == -ENOTSUP {
+    let code = nic.device.set(mtu: link.mtu)
+    if code == 0 {
       nic.mtu = link.mtu
       return
     }

@@ -71,6 +71,7 @@ extension Reconciler {
     guard let rcu = cdpdk_rcu_create(UInt32(readers)) else {
       throw VTEPError(.environment, "RCU state", VTEPError.errnoText(cdpdk_errno()))
     }
+    MemifInterrupts.begin(rcu)
     let shared = UnsafeMutablePointer<SharedState>.allocate(capacity: 1)
     shared.initialize(to: SharedState(learnerEvent: cdpdk_event_create(), rcu: rcu))
     return shared

@@ -7,11 +7,14 @@ extension PortSettings {
   struct DeviceIdentity: Hashable {
     var attachment: PortAttachment
     var offersOffloads: Bool
+    var bufferByteCount: Int
   }
 
-  /// The offer to some guests is fixed when their device opens.
+  /// The offer to some guests is fixed when their device opens, and so are the buffers of some.
   var deviceIdentity: DeviceIdentity {
-    DeviceIdentity(attachment: attachment, offersOffloads: kind.driver.fixesOffloads && self.offloads == .auto)
+    DeviceIdentity(
+      attachment: attachment, offersOffloads: kind.driver.fixesOffloads && self.offloads == .auto,
+      bufferByteCount: kind.driver.bufferByteCount(self))
   }
 
   /// The port should have a device. Some kinds close the device of a disabled port, so that the guest's link goes down.

@@ -31,11 +31,19 @@ extension PortSettings {
     if vni == nil, !macs.isEmpty, !state.hasController {
       report(["macs"], "macs need a vni: they belong to the binding of untagged frames")
     }
-    return problems + policyProblems()
+    return problems + mtuProblems() + policyProblems()
   }
 }
 
 extension PortSettings {
+  /// The MTU may come from the profile.
+  private func mtuProblems() -> [DesiredState.Problem] {
+    guard let mtu = self.mtu, PortOptions.mtuRange.contains(mtu), let limit = kind.driver.largestMTU(attachment), mtu > limit.byteCount
+    else { return [] }
+    let place = "a \(kind.rawValue) port with role: \(attachment.role.rawValue) has at most \(limit.byteCount)"
+    return [DesiredState.Problem(.port(name), ["mtu"], "mtu \(mtu): a frame must fit a buffer of the ring, so \(place); \(limit.remedy)")]
+  }
+
   /// Contradictions that appear once the profile is applied.
   func policyProblems() -> [DesiredState.Problem] {
     guard policy.antiSpoofing else { return [] }

@@ -1,7 +1,7 @@
 // MemifListener: closes the listening sockets that net_memif forgets. When the last port on a socket goes, the driver frees what EAL's
 // interrupt thread calls for a connection, but neither cancels the call nor closes the descriptor: one is lost each time a port is
 // closed (DPDK 22.11 to 25.11). EAL cancels a call only for somebody who knows its function, and that is private to the driver. So
-// calls are noted on their way to EAL, by a function that takes the place of the library's.
+// calls are noted on their way to EAL (MemifInterrupts).
 
 import CDPDK
 import Glibc
@@ -9,8 +9,6 @@ import Netlink
 import Synchronization
 
 enum MemifListener {
-  fileprivate typealias Register = @convention(c) (OpaquePointer?, rte_intr_callback_fn?, UnsafeMutableRawPointer?) -> Int32
-
   /// What EAL was told.
   private struct Call: @unchecked Sendable {
     let handle: OpaquePointer?
@@ -28,11 +26,8 @@ enum MemifListener {
 
   private static let state = Mutex(State())
 
-  /// The library's function: the next one of the name (RTLD_NEXT).
-  fileprivate static let register = unsafeBitCast(
-    dlsym(UnsafeMutableRawPointer(bitPattern: -1), "rte_intr_callback_register"), to: Register.self)
-
-  fileprivate static func note(_ handle: OpaquePointer?, _ function: rte_intr_callback_fn?, _ argument: UnsafeMutableRawPointer?) {
+  /// From `MemifInterrupts`.
+  static func note(_ handle: OpaquePointer?, _ function: rte_intr_callback_fn?, _ argument: UnsafeMutableRawPointer?) {
     let call = Call(handle: handle, function: function, argument: argument)
     state.withLock { if $0.opener == pthread_self() { $0.noted = call } }
   }
@@ -61,13 +56,4 @@ enum MemifListener {
     while rte_intr_callback_unregister(call.handle, call.function, call.argument) == -EAGAIN { usleep(100) }
     for descriptor in OpenDescriptors.all() where UnixSocketPath.isListener(descriptor, path) { Glibc.close(descriptor) }
   }
-}
-
-/// EAL's function of that name, for every caller in this process.
-@_cdecl("rte_intr_callback_register")
-public func registerInterruptCallback(
-  _ handle: OpaquePointer?, _ function: rte_intr_callback_fn?, _ argument: UnsafeMutableRawPointer?
-) -> Int32 {
-  MemifListener.note(handle, function, argument)
-  return MemifListener.register(handle, function, argument)
 }
