@@ -43,6 +43,12 @@ def no_losses(daemon):
     assert not {"udp-checksum", "transmit-full", "refused-by-kernel", "offload-headers", "no-buffers", "frame-too-long"} & set(drops), drops
 
 
+def evidence(site, frames):
+    """For a failure that is rare: the frames, what the interface counts, and the log."""
+    lines = [f"{len(frames)} frames:", *(Ether(frame).summary() for frame in frames[:10])]
+    return "\n".join([*lines, site.hosts[0].namespace.run("ethtool", "-S", "u0", check=False).stdout, site.daemons[0].log()])
+
+
 @pytest.mark.quick
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("ipv6", [False, True], ids=["IPv4", "IPv6"])
@@ -59,14 +65,15 @@ def test_kernel_peer(lab, ipv6, workers, flood):
     for source, target in ((ours, theirs), (theirs, ours)):
         for address in (target.ipv4, target.ipv6):
             tcp_stream(source, target, address, 1024)
-    assert not capture.packets()
+    redirected = capture.packets()
+    assert not redirected, evidence(site, redirected)
     no_losses(daemon)
     # The host's own traffic on the interface, and what the program leaves to the kernel: none of it is VXLAN.
     host, peer = site.hosts[0], site.kernels[0]
     for source, target in ((host, peer.ipv4), (host, peer.ipv6), (peer, host.ipv4), (peer, host.ipv6)):
         assert source.namespace.run("ping", "-n", "-q", "-c", 1, "-W", 5, target).returncode == 0
     row = daemon.ctl("show", "underlay")[0]
-    assert row["missed"] == 0 and not row["ignored"] and "1 queue" in row["notes"][0], row
+    assert row["missed"] == 0 and not row["ignored"] and "1 queue" in row["notes"][0], (row, evidence(site, capture.packets()))
 
 
 def test_tcp_of_the_host(lab):

@@ -53,6 +53,8 @@ extension Reconciler {
       retryGuestPools()
     }
     if effects.retryPuntTaps(state.ports) { state.stale.slowPath = true }
+    // Nothing to do unless a change of a map has failed.
+    effects.steer(state.underlay.devices, state.running.underlay)
     state.retryController()
     sampleActivity()
     observer.look(at: effects.memberships.memberships, state, learner.events)
