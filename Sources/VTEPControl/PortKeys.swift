@@ -25,7 +25,7 @@ extension PortKey {
       "`client`: connect to the socket, and reconnect; `server`: create the socket and listen. For `vhost-user`, `memif`, `virtio-user`"),
     PortKey(
       "queues", .attachment, .number, default: "1", help: "Queue pairs to offer.",
-      "queue pairs, 1 to 64; a guest may use fewer. Frames to a port are spread over the queues in use, by flow. For all kinds except `netdev`"
+      "queue pairs, 1 to 64 (`memif` with `role: client`: 32); a guest may use fewer. Frames to a port are spread over the queues in use, by flow. For all kinds except `netdev`"
     ),
     PortKey(
       "memif-id", .attachment, .number, default: "0", help: "Number of a memif interface on its socket.",
@@ -67,9 +67,10 @@ extension PortKey {
       "`true`: frames from the port reach only the overlay and ports that are not isolated"),
     PortKey(
       "mtu", .option, .number,
-      default: "tap: underlay MTU less the overhead; netdev: its own; vhost-user: the guest's, if the hypervisor reports it",
+      default: "tap, memif: underlay MTU less the overhead; netdev: its own; vhost-user: the guest's, if the hypervisor reports it",
       help: "MTU of the interface in bytes.",
-      "in bytes, from 68 to 65521; a tap's is what its far end sets in whatever namespace it is"),
+      "in bytes, from 68 to 65521; memif: up to 2026 (`role: server`) or 16362 (`client`), see **memif**; a tap's is what its far end sets in whatever namespace it is"
+    ),
     PortKey(
       "offloads", .option, .choice(["auto", "off"]), default: "`auto`", display: .column("OFFLOADS"),
       help: "off: do not offer the guest checksum or segmentation offloads.",
