@@ -73,7 +73,10 @@ extension VTEPRow {
       Column("STATE") { $0.state.rawValue },
       Column(list: "VNIS") { $0.vnis.map { "\($0)" } },
       Column(number: "MACS") { "\($0.macs)" },
-      Column(list: "NEXT HOPS") { $0.nextHops.map(\.text) },
+      // What takes no packets stands first: a list is cut.
+      Column(list: "NEXT HOPS") { row in
+        (row.nextHops.filter { $0.mac == nil } + row.nextHops.filter { $0.mac != nil }).map(\.text)
+      },
       Column(number: "MTU") { $0.mtu.orDash + ($0.pathMTU.map { " (\($0.text))" } ?? "") },
       Column(number: "RX PACKETS") { "\($0.rxPackets)" },
       Column(number: "RX BYTES") { "\($0.rxBytes)" }.extra,

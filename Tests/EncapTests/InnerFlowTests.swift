@@ -184,7 +184,6 @@ import Testing
     }
   }
 
-  /// 1,000 flows with small differences still spread: random choice of 1,000 in 16,384 gives about 970 different ports.
   /// The short cuts for IPv4 give the hash of the general way, or none.
   @Test func shortCutsAgree() {
     var random = SeededGenerator(state: 11)
@@ -211,6 +210,7 @@ import Testing
     }
   }
 
+  /// 1,000 flows with small differences still spread: random choice of 1,000 in 16,384 gives about 970 different ports.
   @Test func smallDifferencesSpread() {
     let series: [(String, (Int) -> [UInt8])] = [
       ("source port", { InnerFlowTests.ipv4(sourcePort: UInt16(32_768 + $0)) }),

@@ -1,6 +1,6 @@
 // The mixing function behind the flow hash: a 64 x 64 -> 128-bit multiplication, whose halves are combined, and another one that
-// spreads the result. A bit of input reaches every bit of output, which the top 14 bits (source port) and low 20 bits (flow label)
-// both need. Addresses and ports are taken as they are in memory: hosts of another byte order hash otherwise.
+// spreads the result. A bit of input reaches every bit of output, which the source port (14 of the upper 16 bits) and the flow label (the
+// low 20 bits) both need. Addresses and ports are taken as they are in memory: hosts of another byte order hash otherwise.
 
 @usableFromInline
 enum FlowHash {

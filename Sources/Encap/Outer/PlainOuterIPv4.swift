@@ -35,7 +35,7 @@ public struct PlainOuterIPv4: Sendable {
     ///   - udpPort: the destination port of VXLAN.
     @inlinable @inline(__always)
     public init(mac: MACAddress?, wireDestination: UInt64, udpPort: UInt16) {
-      // In each pair of words: MAC addresses, EtherType, version and header length; flags and fragment offset, of which DF alone may be set,
+      // In each pair of words: MAC addresses, EtherType, version and header length; flags and fragment offset, of which DF and the reserved bit may be set,
       // protocol, half of the destination; the rest of it, the UDP port, the I flag.
       words = cencap_pattern(
         mask: (
@@ -56,18 +56,21 @@ public struct PlainOuterIPv4: Sendable {
     public func matches(_ packet: RawSpan, isTrusted: Bool) -> Bool {
       packet.byteCount >= 66 && packet.byteCount <= 65_535
         && packet.raw16(16) == UInt16(truncatingIfNeeded: packet.byteCount &- 14).bigEndian
-        && Pattern.hasSoundUDP(packet, isTrusted: isTrusted)
+        && Pattern.udpLengthFits(packet)
         && packet.withUnsafeBytes { cencap_matches($0.baseAddress.unsafelyUnwrapped, words, 0, 16, 32) } != 0
+        && Pattern.hasSoundUDP(packet, isTrusted: isTrusted)
     }
 
     @inlinable @inline(__always)
+    static func udpLengthFits(_ packet: RawSpan) -> Bool {
+      packet.raw16(38) == UInt16(truncatingIfNeeded: packet.byteCount &- 34).bigEndian
+    }
+
+    /// Whether it has no UDP checksum or a right one. Only of packets to us: it may have to read all of one.
+    @inlinable @inline(__always)
     static func hasSoundUDP(_ packet: RawSpan, isTrusted: Bool) -> Bool {
+      if _fastPath(packet.raw16(40) == 0) || isTrusted { return true }
       let udpByteCount = packet.byteCount &- 34
-      let wireByteCount = UInt16(truncatingIfNeeded: udpByteCount).bigEndian
-      // The length, and no checksum: at once.
-      if _fastPath(packet.raw32(38) == UInt32(wireByteCount).littleEndian) { return true }
-      guard packet.raw16(38) == wireByteCount else { return false }
-      if isTrusted { return true }
       let addressSum = UInt32(InternetChecksum.fold(packet.big64(26)))
       return OuterPacket.isSoundUDP(packet, at: 34, byteCount: udpByteCount, addressSum: addressSum)
     }
@@ -78,7 +81,7 @@ public struct PlainOuterIPv4: Sendable {
   /// - Parameters:
   ///   - packet: the packet from its outer Ethernet header on; any length. Nothing is read beyond its end.
   ///   - pattern: of the packets to our address.
-  ///   - isTrusted: as below.
+  ///   - isTrusted: the UDP checksum need not be verified.
   @inlinable @inline(__always)
   public init?(_ packet: RawSpan, _ pattern: Pattern, isTrusted: Bool) {
     guard pattern.matches(packet, isTrusted: isTrusted) else { return nil }

@@ -42,9 +42,12 @@ extension LiveEffects {
         try xdp.steer(
           XDPDevice.Steering(udpPort: settings.udpPort, mac: link.mac, addresses: settings.addresses, groups: groupVersion),
           groups: { Set(memberships.groups.keys) })
+        xdp.toldError = ""
       } catch {
-        // What the program does not know comes by the packet sockets.
-        log.warning("\(device.uplink.subject): \(error): some packets come by packet sockets")
+        // What the program does not know comes by the packet sockets. It is tried again each second, and told once.
+        let text = "\(device.uplink.subject): \(error): some packets come by packet sockets"
+        if text != xdp.toldError { log.warning("\(text)") }
+        xdp.toldError = text
       }
     }
   }

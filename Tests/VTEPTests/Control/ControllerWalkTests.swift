@@ -112,6 +112,31 @@ extension DataplaneTests {
         plane.expect(local: [.vm2: [frame]], learned: [sighting])
       }
     }
+
+    @Test("a burst of several: what a frame says is its own station's", arguments: Attachment.allCases)
+    func burst(_ attachment: Attachment) throws {
+      try DataplaneFixture.run(.ipv4, attachment) { plane in
+        plane.changeDomain { $0.entry.reportsStations = true }
+        func answer(from number: UInt64) -> Frame {
+          var frame = Frame.arpRequest(from: guest(number), target: 9)
+          frame.replaceSubrange(0..<6, with: [UInt8].octets(guest(2)))
+          return frame
+        }
+        let frames = [
+          Frame.udp(from: guest(5), to: guest(2)), answer(from: 6), Frame.udp(from: guest(7), to: guest(2)), answer(from: 8),
+          Frame.udp(from: guest(5), to: guest(2)), Frame.udp(from: guest(9), to: guest(2)),
+        ]
+        for frame in frames { plane.send(frame, from: .vm1) }
+        let stations: [(UInt64, UInt32?)] = [(5, nil), (6, 0xac10_0006), (7, nil), (8, 0xac10_0008), (5, nil), (9, nil)]
+        plane.expect(
+          local: [.vm2: frames],
+          learned: stations.map { number, address in
+            var sighting = Sighting.port(guest(number), .vm1, vlan: attachment.vlan)
+            sighting.station = address.map { IPAddress(ipv4: $0) }
+            return sighting
+          })
+      }
+    }
   }
 }
 

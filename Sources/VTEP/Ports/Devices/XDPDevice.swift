@@ -23,6 +23,8 @@ final class XDPDevice: @unchecked Sendable {
   private var sockets: [Socket]
   private var steering: Steering?
   private var reportedLosses: UInt64 = 0
+  /// Why the program's maps could not be changed, as the log has it; empty: they could.
+  var toldError = ""
 
   /// Whether the interface's driver still runs the program.
   func isAttached(interfaceIndex: Int32) -> Bool { program.isAttached(interfaceIndex: interfaceIndex) }

@@ -1,5 +1,6 @@
 // Worker+AtOnce: steps E2 to E6 in one pass, for the everyday frames with which a burst from a port begins, while the MAC table is small. A
-// large one is not at hand, so that its buckets are fetched in a pass of their own (Worker+Access). Packets from tunnels: Worker+Underlay.
+// large one is not at hand, so that its buckets are fetched in a pass of their own (Worker+Access). Packets from tunnels:
+// Worker+UnderlayBurst.
 
 import CDPDK
 import Encap

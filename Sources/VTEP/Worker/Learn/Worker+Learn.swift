@@ -154,7 +154,7 @@ extension Worker {
       drop(mbuf, port: portIndex, reason, DropContext(staged))
       return false
     }
-    learnSource(staged, known)
+    learnSource(mbuf, staged, known)
     return true
   }
 
@@ -172,7 +172,7 @@ extension Worker {
 
   /// - Parameter known: an entry with another place, or none.
   @inline(never)
-  private mutating func learnSource(_ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
+  private mutating func learnSource(_ mbuf: Mbuf, _ staged: UnsafeMutablePointer<StagedFrame>, _ known: MACLookup) {
     let key = staged.pointee.sourceKey
     let seenAt = staged.pointee.seenAt
     // What BFD frames come from is no station, and what they go to must not become one (Worker+BFD).
@@ -180,9 +180,9 @@ extension Worker {
     if seenAt == StagedFrame.noLocation || (known.isHit && known.isPinned) {
       // Nothing to learn, or an operator's entry takes precedence. A controller's entry is reported, so that it can be updated.
       sightings.insert(key, seenAt)
-      if known.isHit && known.type == .controller && !seenAt.isVTEP { reportSighting(staged) }
+      if known.isHit && known.type == .controller && !seenAt.isVTEP { reportSighting(mbuf, staged) }
     } else {
-      reportSighting(staged)
+      reportSighting(mbuf, staged)
     }
   }
 

@@ -8,18 +8,18 @@ import MACTable
 
 extension Worker {
   /// Handles a source address that the table does not have at this place.
+  ///
+  /// - Parameter mbuf: the frame, after an outer header.
   @inline(never)
-  mutating func reportSighting(_ staged: UnsafeMutablePointer<StagedFrame>) {
+  mutating func reportSighting(_ mbuf: Mbuf, _ staged: UnsafeMutablePointer<StagedFrame>) {
     var event = LearnEvent(key: staged.pointee.sourceKey, location: staged.pointee.seenAt, vtep: IPAddress(high: 0, low: 0))
     let domain = event.key.domain
     let entry = snapshot.pointee.domains + Int(domain)
     // Its first frame may be the only one that reveals its IP address, such as an ARP reply.
-    if entry.pointee.reportsStations || entry.pointee.suppressesNeighbors, let raw = frames[staged - stage],
-      let message = NeighborMessage(Mbuf(raw).bytes)
-    {
+    if entry.pointee.reportsStations || entry.pointee.suppressesNeighbors, let message = NeighborMessage(mbuf.bytes) {
       if entry.pointee.reportsStations, !staged.pointee.seenAt.isVTEP, let address = message.stationAddress { event.station = address }
       // Flooded ones are looked at in step E6.
-      if entry.pointee.suppressesNeighbors, !MACAddress(loading: Mbuf(raw).bytes, at: 0).isMulticast, let claim = message.claim {
+      if entry.pointee.suppressesNeighbors, !MACAddress(loading: mbuf.bytes, at: 0).isMulticast, let claim = message.claim {
         tell(claim, domain: domain, from: staged.pointee.seenAt)
       }
     }

@@ -1,4 +1,4 @@
-// PlainOuter: what the loop over a burst from the wire asks an everyday packet of either family (Worker+Underlay). Step D2.
+// PlainOuter: what the loop over a burst from the wire asks an everyday packet of either family (Worker+UnderlayBurst). Step D2.
 
 import Encap
 import MACTable
