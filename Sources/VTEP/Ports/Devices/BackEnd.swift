@@ -144,9 +144,8 @@ enum DriverConnections {
   /// A connection that the thread gets with its next call, in place of one of its own.
   private static let handed = Mutex<(thread: pthread_t, descriptor: Int32)?>(nil)
 
-  /// The C library's function: the next one of the name (RTLD_NEXT).
-  fileprivate static let connect = unsafeBitCast(
-    dlsym(UnsafeMutableRawPointer(bitPattern: -1), "connect"), to: Connect.self)
+  /// The C library's function.
+  fileprivate static let connect = nextFunction("connect", as: Connect.self)
 
   /// Hands a connection to the driver that `open` has connect.
   static func handing<Opened>(_ descriptor: Int32, _ open: () throws(VTEPError) -> Opened) throws(VTEPError) -> Opened {

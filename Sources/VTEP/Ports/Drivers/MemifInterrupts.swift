@@ -12,15 +12,10 @@ enum MemifInterrupts {
   fileprivate typealias UnregisterPending =
     @convention(c) (OpaquePointer?, rte_intr_callback_fn?, UnsafeMutableRawPointer?, rte_intr_unregister_callback_fn?) -> Int32
 
-  /// The library's functions: the next ones of the name.
-  private static let nextRegister = next("rte_intr_callback_register", as: Register.self)
-  private static let nextUnregister = next("rte_intr_callback_unregister", as: Register.self)
-  private static let nextUnregisterPending = next("rte_intr_callback_unregister_pending", as: UnregisterPending.self)
-
-  private static func next<Function>(_ name: String, as type: Function.Type) -> Function {
-    let rtldNext = UnsafeMutableRawPointer(bitPattern: -1)
-    return unsafeBitCast(dlsym(rtldNext, name), to: type)
-  }
+  /// EAL's functions.
+  private static let nextRegister = nextFunction("rte_intr_callback_register", as: Register.self)
+  private static let nextUnregister = nextFunction("rte_intr_callback_unregister", as: Register.self)
+  private static let nextUnregisterPending = nextFunction("rte_intr_callback_unregister_pending", as: UnregisterPending.self)
 
   private struct State: @unchecked Sendable {
     /// Tells when workers have finished a round.
@@ -51,7 +46,7 @@ enum MemifInterrupts {
   }
 
   /// dladdr(3), which <dlfcn.h> declares only with _GNU_SOURCE. Of the four pointers that it writes the first is the file's name.
-  private static let describe = next(
+  private static let describe = nextFunction(
     "dladdr", as: (@convention(c) (rte_intr_callback_fn, UnsafeMutablePointer<UnsafePointer<CChar>?>) -> Int32).self)
 
   private static func isDrivers(_ function: rte_intr_callback_fn) -> Bool {
