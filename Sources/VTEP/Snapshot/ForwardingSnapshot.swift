@@ -134,7 +134,7 @@ struct NextHops {
   }
 }
 
-/// One path to a VTEP: the prebuilt outer header and the egress device.
+/// One path to a VTEP: the prebuilt outer header and the egress device. Two cache lines.
 struct Adjacency {
   /// `maxInnerByteCount` if the path needs nothing but a plain header, else 0: one comparison for the everyday frame. First, so that
   /// all that this frame needs is in one cache line.
@@ -148,6 +148,8 @@ struct Adjacency {
   var isResolved: Bool { didSet { setLimits() } }
   /// Largest inner frame that fits the path's MTU, in bytes.
   var maxInnerByteCount: UInt32 { didSet { setLimits() } }
+  /// Keeps the next one from beginning in the same cache line.
+  private let filler: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
   init(header: OuterHeader, port: PortIndex, isResolved: Bool, maxInnerByteCount: UInt32) {
     self.header = header

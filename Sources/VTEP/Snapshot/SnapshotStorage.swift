@@ -14,11 +14,11 @@ final class SnapshotStorage {
 
   init(_ model: ForwardingModel, generation: UInt64) {
     var blocks: [UnsafeMutableRawPointer] = []
+    /// Where a cache line begins.
     func store<Element>(_ elements: [Element]) -> UnsafePointer<Element> {
-      let block = UnsafeMutablePointer<Element>.allocate(capacity: max(elements.count, 1))
-      block.initialize(from: elements, count: elements.count)
-      blocks.append(UnsafeMutableRawPointer(block))
-      return UnsafePointer(block)
+      let block = UnsafeMutableRawPointer.allocate(byteCount: max(elements.count, 1) * MemoryLayout<Element>.stride, alignment: 64)
+      blocks.append(block)
+      return UnsafePointer(block.initializeMemory(as: Element.self, from: elements, count: elements.count))
     }
 
     var lists = Lists()

@@ -10,6 +10,9 @@ import Encap
 import MACTable
 
 struct Worker: ~Copyable {
+  /// The current burst; nil where a step has dropped or taken a frame. The first field, since ThreadSanitizer builds want a pointer there
+  /// (scripts/sanitize).
+  let frames: UnsafeMutablePointer<OpaquePointer?>
   let index: Int
   let shared: UnsafeMutablePointer<SharedState>
   let table: MACTableReader
@@ -28,9 +31,9 @@ struct Worker: ~Copyable {
   /// Buffers without room of their own, for views of others' bytes.
   let slicePool: OpaquePointer
 
-  /// The current burst; nil where a step has dropped or taken a frame.
-  let frames: UnsafeMutablePointer<OpaquePointer?>
   let stage: UnsafeMutablePointer<StagedFrame>
+  /// Where the frames of the burst go, between the passes of Worker+AtOnce.
+  let destinations: UnsafeMutablePointer<MACLocation>
   /// The packets of a burst whose frames are more than a burst, see `receiveNoted`.
   let arrivals: UnsafeMutablePointer<OpaquePointer?>
   /// Frames whose source must be looked up.
@@ -160,6 +163,7 @@ struct Worker: ~Copyable {
     nextFrame = frames
     stage = .allocate(capacity: Limits.burst)
     arrivals = .allocate(capacity: Limits.burst)
+    destinations = .allocate(capacity: Limits.burst)
     unsighted = .allocate(capacity: Limits.burst)
     batches = .allocate(capacity: Limits.batches * Limits.transmitBatch)
     batchSizes = .allocate(capacity: Limits.batches)
@@ -209,6 +213,7 @@ struct Worker: ~Copyable {
     frames.deallocate()
     stage.deallocate()
     arrivals.deallocate()
+    destinations.deallocate()
     unsighted.deallocate()
     sightings.deallocate()
     batches.deallocate()

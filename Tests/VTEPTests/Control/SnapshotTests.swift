@@ -102,6 +102,8 @@ extension DataplaneTests {
         #expect(hops.map(\.port) == (0..<index % 3).map { PortIndex($0) })
         #expect(hops.allSatisfy { $0.maxInnerByteCount == UInt32(index) })
         #expect(snapshot.onlyHops[index].pointee.port == (index % 3 == 1 ? 0 : .absent))
+        // What an everyday frame needs of it is in one cache line.
+        #expect(UInt(bitPattern: snapshot.onlyHops[index]) % 64 == 0)
       }
       #expect((0...4).map { snapshot.receiveQueueStarts[$0] } == [0, 0, 2, 2, 3])
       #expect((0..<3).map { snapshot.receiveQueues[$0].port } == [4, 5, 6])

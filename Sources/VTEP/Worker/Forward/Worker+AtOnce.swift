@@ -1,6 +1,6 @@
-// Worker+AtOnce: steps E2 to E6 in one pass, for the everyday frames with which a burst from a port begins, while the MAC table is small. A
-// large one is not at hand, so that its buckets are fetched in a pass of their own (Worker+Access). Packets from tunnels:
-// Worker+UnderlayBurst.
+// Worker+AtOnce: steps E2 to E6 for the everyday frames with which a burst from a port begins, while the MAC table is small: nothing of a
+// frame is staged but where it goes. A large table is not at hand, so that its buckets are fetched in a pass of their own (Worker+Access).
+// Packets from tunnels: Worker+UnderlayBurst.
 
 import CDPDK
 import Encap
@@ -15,42 +15,68 @@ extension Worker {
   @inline(never)
   mutating func forwardAtOnce(_ count: Int, portIndex: PortIndex, domain: DomainIndex, shape: UInt64) -> Int {
     endLocalRuns()
-    let table = self.table
     let offset = Int(cdpdk_shape_offset(shape))
     let burst = PortBurst(portIndex, domain: domain, offset: offset, snapshot, counters)
-    let place = burst.place
-    let sightings = self.sightings.at(place)
-    let domainWord = UInt64(domain.rawValue)
+    let done = findDestinations(count, portIndex: portIndex, domain: domain, shape: shape)
+    var destination = destinations
     nextFrame = frames
-    let end = frames + count
+    let end = frames + done
     while nextFrame != end {
-      let mbuf = Mbuf(nextFrame.pointee.unsafelyUnwrapped)
+      let frame = nextFrame.pointee
+      let place = destination.pointee
       nextFrame += 1
-      everyday: do {
-        guard cdpdk_mbuf_is_of(mbuf.raw, shape, cdpdk_uncommon_flags()) != 0 else { break everyday }
-        let start = cdpdk_mbuf_buffer(mbuf.raw) + offset
-        let byteCount = Int(cdpdk_mbuf_segment_length(mbuf.raw))
-        guard byteCount >= InnerFlow.everydayByteCount else { break everyday }
+      destination += 1
+      guard let raw = frame else { continue }
+      let mbuf = Mbuf(raw)
+      let start = cdpdk_mbuf_buffer(mbuf.raw) + offset
+      let byteCount = Int(cdpdk_mbuf_segment_length(mbuf.raw))
+      if !forward(mbuf, start: start, byteCount: byteCount, to: place, domain: domain, burst, isTagged: false) {
         let ethernet = WireEthernetHeader(unchecked: RawSpan(_unsafeStart: start, byteCount: byteCount), at: 0)
-        guard ethernet.isEveryday else { break everyday }
-        receivedBytes &+= UInt64(truncatingIfNeeded: byteCount)
-        let source = MACKey(domainWord: domainWord, octets: ethernet.source)
-        let destination = MACKey(domainWord: domainWord, octets: ethernet.destination)
-        if !sightings.pair(source).isPresent,
-          !learnAtOnce(mbuf, source: source, destination: destination, seenAt: place, portIndex: portIndex, isFromOverlay: false)
-        {
-          continue
-        }
-        let found = lookUp(destination, in: table.bucket(of: table.hash(destination)), table)
-        forward(mbuf, start: start, byteCount: byteCount, to: found, destination, from: place, burst, staged: nil, isTagged: false)
-        continue
+        stage.pointee.destinationKey = MACKey(domain: domain, octets: ethernet.destination)
+        stage.pointee.seenAt = burst.place
+        forwardUncommon(mbuf, stage, place, ingress: portIndex, isFromOverlay: false)
       }
-      nextFrame -= 1
-      break
     }
     settle(burst)
-    let done = nextFrame - frames
     if done != count { frames.update(repeating: nil, count: done) }
     return done
+  }
+
+  /// Steps E2 to E4, apart from what follows: little for each frame, so that the processor has several of them at work while it waits for
+  /// their buckets.
+  ///
+  /// - Returns: the number of everyday frames; `destinations` has their places, `noLocation` for the unknown. Dropped frames leave gaps.
+  @inline(never)
+  private mutating func findDestinations(_ count: Int, portIndex: PortIndex, domain: DomainIndex, shape: UInt64) -> Int {
+    let table = self.table
+    let offset = Int(cdpdk_shape_offset(shape))
+    let place = MACLocation.port(portIndex, vlan: 0)
+    let sightings = self.sightings.at(place)
+    let domainWord = UInt64(domain.rawValue)
+    var next = frames
+    var found = destinations
+    let end = next + count
+    while next != end {
+      let mbuf = Mbuf(next.pointee.unsafelyUnwrapped)
+      guard cdpdk_mbuf_is_of(mbuf.raw, shape, cdpdk_uncommon_flags()) != 0 else { break }
+      let start = cdpdk_mbuf_buffer(mbuf.raw) + offset
+      let byteCount = Int(cdpdk_mbuf_segment_length(mbuf.raw))
+      guard byteCount >= InnerFlow.everydayByteCount else { break }
+      let ethernet = WireEthernetHeader(unchecked: RawSpan(_unsafeStart: start, byteCount: byteCount), at: 0)
+      guard ethernet.isEveryday else { break }
+      next += 1
+      receivedBytes &+= UInt64(truncatingIfNeeded: byteCount)
+      let source = MACKey(domainWord: domainWord, octets: ethernet.source)
+      let destination = MACKey(domainWord: domainWord, octets: ethernet.destination)
+      if !sightings.pair(source).isPresent,
+        !learnAtOnce(mbuf, source: source, destination: destination, seenAt: place, portIndex: portIndex, isFromOverlay: false)
+      {
+        next[-1] = nil
+      }
+      let entry = lookUp(destination, in: table.bucket(of: table.hash(destination)), table)
+      found.pointee = entry.isHit ? entry.location : StagedFrame.noLocation
+      found += 1
+    }
+    return next - frames
   }
 }

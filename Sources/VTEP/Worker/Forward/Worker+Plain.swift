@@ -42,9 +42,12 @@ extension Worker {
       let mbuf = Mbuf(raw)
       let key = position.pointee.destinationKey
       let found = lookUp(key, in: position.pointee.destinationBucket.unsafelyUnwrapped, table)
-      forward(
-        mbuf, start: mbuf.start, byteCount: mbuf.byteCount, to: found, key, from: isTagged ? position.pointee.seenAt : burst.place, burst,
-        staged: position, isTagged: isTagged)
+      let place = found.isHit ? found.location : StagedFrame.noLocation
+      let domain = isTagged ? key.domain : domainOfAll
+      if !forward(mbuf, start: mbuf.start, byteCount: mbuf.byteCount, to: place, domain: domain, burst, isTagged: isTagged) {
+        if !isTagged { position.pointee.seenAt = burst.place }
+        forwardUncommon(mbuf, position, place, ingress: portIndex, isFromOverlay: false)
+      }
     }
     settle(burst)
   }
@@ -92,18 +95,16 @@ extension Worker {
   ///
   /// - Parameters:
   ///   - start: of the frame.
-  ///   - found: its destination, whose key follows.
-  ///   - staged: room for what the general way needs of the frame; nil: the first place of the stage.
+  ///   - place: of its destination; `noLocation`: unknown.
   ///   - isTagged: constant at each call: each frame has its own domain.
+  /// - Returns: false: nothing has been done; the frame takes the general way (`forwardUncommon`).
   @inline(always)
   mutating func forward(
-    _ mbuf: Mbuf, start: UnsafeMutableRawPointer, byteCount: Int, to found: MACLookup, _ key: MACKey, from seenAt: MACLocation,
-    _ burst: PortBurst, staged: UnsafeMutablePointer<StagedFrame>?, isTagged: Bool
-  ) {
-    let domain = isTagged ? key.domain : burst.domain
-    // A list has no next hops.
-    if found.isHit && found.location.isVTEP {
-      let vtep = found.location.vtep
+    _ mbuf: Mbuf, start: UnsafeMutableRawPointer, byteCount: Int, to place: MACLocation, domain: DomainIndex, _ burst: PortBurst,
+    isTagged: Bool
+  ) -> Bool {
+    if place.isSingleVTEP {
+      let vtep = place.vtep
       let headerByteCount = OuterHeader.ipv4ByteCount
       if let hash = InnerFlow.unmarkedIPv4Hash(RawSpan(_unsafeStart: start, byteCount: byteCount)) {
         var adjacency = burst.onlyHops[Int(vtep)]
@@ -120,25 +121,17 @@ extension Worker {
           countSent(byteCount, domain, isTagged: isTagged)
           if UInt32(adjacency.pointee.port.rawValue) != uplinkRun.key { startUplinkRun(adjacency.pointee.port) }
           append(mbuf, byteCount: byteCount &+ headerByteCount, to: uplinkRun)
-          return
+          return true
         }
         if byteCount <= Int(adjacency.pointee.fixedInnerByteCount) && burst.offset >= OuterHeader.ipv6ByteCount {
           countSent(byteCount, domain, isTagged: isTagged)
           encapsulateFixed(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
-          return
+          return true
         }
       }
-      if encapsulateMarked(mbuf, byteCount: byteCount, vtep: vtep, domain: domain) { return }
-    } else if found.isHit, isInLocalRun(found.location, from: burst.portIndex),
-      append(mbuf, byteCount: byteCount, toRunOf: found.location)
-    {
-      return
+      return encapsulateMarked(mbuf, byteCount: byteCount, vtep: vtep, domain: domain)
     }
-    let staged = staged ?? stage
-    staged.pointee.destinationKey = key
-    staged.pointee.seenAt = seenAt
-    forwardUncommon(
-      mbuf, staged, found.isHit ? found.location : StagedFrame.noLocation, ingress: burst.portIndex, isFromOverlay: false)
+    return isInLocalRun(place, from: burst.portIndex) && append(mbuf, byteCount: byteCount, toRunOf: place)
   }
 
   /// Chooses among the next hops of a VTEP, if it has several, by a frame's flow.
@@ -265,7 +258,11 @@ extension Worker {
     }
   }
 
-  /// Step D6 for a frame without requests. Parameters as of `forward`.
+  /// Step D6 for a frame without requests.
+  ///
+  /// - Parameters:
+  ///   - found: its destination, whose key follows.
+  ///   - staged: room for what the general way needs of the frame; nil: the first place of the stage.
   @inline(always)
   mutating func forwardFromOverlay(
     _ mbuf: Mbuf, byteCount: Int, to found: MACLookup, _ key: MACKey, from seenAt: MACLocation,
@@ -299,7 +296,7 @@ extension Worker {
   ///
   /// - Parameter place: of its destination; `noLocation`: unknown.
   @inline(never)
-  private mutating func forwardUncommon(
+  mutating func forwardUncommon(
     _ mbuf: Mbuf, _ staged: UnsafePointer<StagedFrame>, _ place: MACLocation, ingress: PortIndex, isFromOverlay: Bool
   ) {
     // None of a port's places is `noLocation`.

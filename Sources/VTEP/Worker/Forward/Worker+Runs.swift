@@ -16,8 +16,8 @@ struct BatchRun {
   var size: UnsafeMutablePointer<BatchSize>
   var frames: UnsafeMutablePointer<OpaquePointer?>
 
-  /// Neither a location, of 29 bits, nor a port.
-  static let none = UInt32.max
+  /// Neither a location, of 29 bits, nor `StagedFrame.noLocation`, nor a port.
+  static let none = UInt32.max - 1
 }
 
 extension Worker {
