@@ -6,11 +6,12 @@ import Encap
 import MACTable
 
 struct IOThread: ~Copyable {
+  /// The current burst. The first field, as in `Worker`.
+  private let frames: UnsafeMutablePointer<OpaquePointer?>
   private let index: Int
   private let shared: UnsafeMutablePointer<SharedState>
   private let counters: WorkerCounters
-  /// The current burst; and the same by ring, `Limits.burst` places for each.
-  private let frames: UnsafeMutablePointer<OpaquePointer?>
+  /// The burst by ring, `Limits.burst` places for each.
   private let sorted: UnsafeMutablePointer<OpaquePointer?>
   private let counts: UnsafeMutablePointer<Int>
   /// Its number among the threads of captures.

@@ -69,7 +69,7 @@ struct ActivityCounters: ~Copyable {
   let thread = Counter()
 }
 
-/// All counters of one worker. A trivial value: pointers to memory that lives as long as the process.
+/// All counters of one worker. A trivial value: pointers to memory that lives as long as the process, unless its owner calls `deallocate`.
 struct WorkerCounters: @unchecked Sendable {
   let activity: UnsafeMutablePointer<ActivityCounters>
   /// `Limits.ports` entries. Received: from the device, sent: to the device.
@@ -129,6 +129,16 @@ struct WorkerCounters: @unchecked Sendable {
     hostFrames = try Self.counters(Limits.ports * HostFrameClass.count)
     hostDrops = try Self.counters(Limits.ports * HostFrameClass.count)
     refusals = try Self.counters(Limits.ports)
+  }
+
+  /// Nobody may read them any more. The last dropped frames remain.
+  func deallocate() {
+    for counters in [ports, vteps, domains, routed, bindings] { free(counters) }
+    for counters in [flooded, neighborAnswers, neighborPasses, storms, ignored, hostFrames, hostDrops, refusals] { free(counters) }
+    for counters in [drops, domainDrops, vtepDrops] { free(counters) }
+    free(aclEntries)
+    activity.deinitialize(count: 1)
+    activity.deallocate()
   }
 
   @inline(always)

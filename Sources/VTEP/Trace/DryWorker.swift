@@ -6,7 +6,7 @@
 // * copies of what workers share and take from: the limits of ports, storm control, the election of uplinks;
 // * a view of the current snapshot in which every device is a `FrameRecorder`. While it is in use, RCU keeps the snapshot.
 //
-// For one thread at a time, which need not be one of DPDK's. Counters and shared state live as long as the process, as those of all workers.
+// For one thread at a time, which need not be one of DPDK's. The shared state lives as long as the process, as that of all workers.
 
 import CDPDK
 import Encap
@@ -49,13 +49,13 @@ final class DryWorker {
   init(beside context: WorkerContext, reader: UInt32, runtime: DPDKRuntime) throws(VTEPError) {
     let number = Self.count.add(1, ordering: .relaxed).oldValue
     real = context.shared
-    counters = try WorkerCounters()
     self.reader = reader
     table = context.table
     pool = try runtime.makeTracePool("vtepd-trace-\(number)")
     do throws(VTEPError) {
       ring = try LearnRing(name: "learn-trace-\(number)")
       punts = try SlowPathRing(name: "punt-trace-\(number)")
+      counters = try WorkerCounters()
     } catch {
       rte_mempool_free(pool)
       throw error
@@ -103,6 +103,7 @@ final class DryWorker {
     recorder.deallocate()
     ports.deallocate()
     view.deallocate()
+    counters.deallocate()
   }
 
   /// Forwards a frame as if it had just come in at a port, with the current snapshot, and sends nothing.

@@ -21,16 +21,21 @@ extension RunningState {
     }
     let learner = Learner(
       table: plane.table, shared: test.shared, rings: test.learnRings, reportUnknownVTEP: { _ in }, reportMove: { _ in })
-    let bfd = try BFDService(
-      shared: test.shared, reader: UInt32(TestRuntime.workers + 1), pool: test.runtime.pool, arrivals: test.bfdArrivals,
-      departures: test.bfdDepartures, workerCounters: test.counters, mailbox: Mailbox(), wakeWorker: {})
     self.init(
       configuration: DesiredState(underlay: Topology.settings()), dataplane: DataplaneSettings(), runtime: test.runtime,
       placement: Placement(workers: 1), placedQueues: [:], ports: ports,
       domains: [Topology.vni: DomainRecord(index: Topology.domain), Topology.otherVNI: DomainRecord(index: Topology.otherDomain)],
       underlay: underlay, model: plane.model, baselines: CounterBaselines(), acls: ACLTable(), tunnels: [:], routers: routers,
       ticks: 0, puntFaults: [:], preparations: [:],
-      activity: [], contexts: [], ioContexts: [], counters: [test.counters[0]], learner: learner, bfd: bfd,
+      activity: [], contexts: [], ioContexts: [], counters: [test.counters[0]], learner: learner, bfd: Self.bfd,
       watchdog: Watchdog([], learner.events))
   }
+
+  /// One for all: its counters live as long as the process.
+  private static let bfd: BFDService = {
+    let test = try! TestRuntime.shared()
+    return try! BFDService(
+      shared: test.shared, reader: UInt32(TestRuntime.workers + 1), pool: test.runtime.pool, arrivals: test.bfdArrivals,
+      departures: test.bfdDepartures, workerCounters: test.counters, mailbox: Mailbox(), wakeWorker: {})
+  }()
 }
