@@ -47,6 +47,8 @@ final class RecordedEffects: ReconcilerEffects {
   var deviceQueues = 1
   private var nextDevice: UInt16 = 0
 
+  deinit { for counters in counters { counters.deallocate() } }
+
   init() throws {
     table = try MACTable(capacity: 1024, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
     events = EventLog(ring: table.events)
