@@ -1,8 +1,10 @@
 """Traffic between guests of any kind: TCP streams judged by checksum, and echo streams judged packet by packet."""
+import os
 import socket
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from .frames import echo_request, internet_checksum, mac_bytes
 from .jobs import Job, listen
@@ -30,6 +32,37 @@ def tcp_stream(source, target, address, kilobytes=1024, port=5000, seconds=120):
     assert int(sums[0][-1]) == kilobytes * 1024
     source.shell(f"rm -f {sent}")
     target.shell(f"rm -f {got} {held}")
+
+
+def large_writes(source, target, address, kilobytes=16384, port=5001, seconds=120):
+    """As `tcp_stream`, between guests in namespaces, in writes of 256 KB: the kernel makes large segments of them.
+
+    nc writes 1 KB at a time. Where the other end keeps up, each of its writes leaves as a segment of its own.
+    """
+    data = os.urandom(kilobytes << 10)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with target.namespace.entered():
+        listener = socket.create_server((address, port), family=family)
+    with source.namespace.entered():
+        sender = socket.socket(family, socket.SOCK_STREAM)
+    with listener, sender:
+        for end in (listener, sender):
+            end.settimeout(seconds)
+
+        def send():
+            sender.connect((address, port))
+            for start in range(0, len(data), 256 << 10):
+                sender.sendall(data[start:start + (256 << 10)])
+            sender.shutdown(socket.SHUT_WR)
+
+        with ThreadPoolExecutor(1) as pool:
+            sent = pool.submit(send)
+            receiver = listener.accept()[0]
+            with receiver, receiver.makefile("rb") as stream:
+                receiver.settimeout(seconds)
+                got = stream.read()
+            sent.result()
+    assert got == data, f"{source.name} sent {len(data)} octets, {target.name} received {len(got)}, or others"
 
 
 class EchoStream:
