@@ -31,18 +31,19 @@ static inline int cencap_matches(const void *_Nonnull packet, cencap_pattern p, 
 #endif
 }
 
-// Whether 16 octets begin a frame with IPv4, from no group and to none.
-static inline int cencap_is_unicast_ipv4(const void *_Nonnull frame) {
+// Whether 16 octets hold the beginning of a frame with IPv4, from no group and to none: behind `before` other octets, 0 or 2.
+static inline int cencap_is_unicast_ipv4(const void *_Nonnull octets, int before) {
   cencap_words found;
-  memcpy(&found, frame, 16);
+  memcpy(&found, octets, 16);
 #if defined(__SSE4_1__)
-  typedef char octets __attribute__((vector_size(16)));
+  typedef char bytes __attribute__((vector_size(16)));
   typedef long long pair __attribute__((vector_size(16)));
-  const octets type = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0};
-  const octets mask = {1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0};
-  return __builtin_ia32_ptestz128((pair)found ^ (pair)type, (pair)mask);
+  const bytes type = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0}, mask = {1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, -1, -1, 0, 0};
+  const bytes type2 = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0}, mask2 = {0, 0, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, -1, -1};
+  return before == 0 ? __builtin_ia32_ptestz128((pair)found ^ (pair)type, (pair)mask)
+                     : __builtin_ia32_ptestz128((pair)found ^ (pair)type2, (pair)mask2);
 #else
-  const uint8_t *o = (const uint8_t *)frame;
+  const uint8_t *o = (const uint8_t *)octets + before;
   return ((o[0] | o[6]) & 1) == 0 && o[12] == 8 && o[13] == 0;
 #endif
 }

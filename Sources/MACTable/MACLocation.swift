@@ -41,6 +41,9 @@
   /// The VTEP that it is behind.
   /// - Precondition: `isVTEP`.
   @inlinable public var vtep: VTEPIndex { VTEPIndex(rawValue: UInt16(truncatingIfNeeded: raw >> 1)) }
+  /// The same as a number, with nothing to cut off.
+  /// - Precondition: `isSingleVTEP`.
+  @inlinable @inline(__always) public var singleVTEP: Int { Int(truncatingIfNeeded: raw >> 1) }
   /// 0 for untagged frames.
   /// - Precondition: not `isVTEP`.
   @inlinable public var vlan: UInt16 { UInt16(truncatingIfNeeded: raw >> 17) & 0xfff }

@@ -58,6 +58,10 @@ public final class MACTable: @unchecked Sendable {
   /// a free slot gets slow.
   static let fullLoadPercent = 94
 
+  /// Up to so many buckets in each half, 8 MiB in all, a table has four times as many as its entries need: with a thousand of 65,536 entries
+  /// in use, one in seventy is not the first of its bucket, in place of one in eighteen. For a worker each of those is a mispredicted branch.
+  static let sparseHalfBucketCount = 1 << 15
+
   /// - Parameters:
   ///   - capacity: entries, 1 to 2^28.
   ///   - portCount: port indices are below this, at most 65536.
@@ -76,12 +80,14 @@ public final class MACTable: @unchecked Sendable {
         subject: "of \(capacity) entries for \(portCount) ports, \(vtepCount) VTEPs, \(domainCount) domains",
         code: .invalidSize)
     }
-    // Some extra buckets, since a small table fills less evenly.
-    let halfBucketCount = capacity * 100 / (8 * Self.fullLoadPercent) + 16
+    let fewest = Self.fewestHalfBuckets(capacity: capacity)
     try self.init(
       capacity: capacity, portCount: portCount, vtepCount: vtepCount, domainCount: domainCount,
-      halfBucketCount: halfBucketCount, secrets: secrets)
+      halfBucketCount: max(fewest, min(fewest * 4, Self.sparseHalfBucketCount)), secrets: secrets)
   }
+
+  /// What so many entries need. Some extra buckets, since a small table fills less evenly.
+  static func fewestHalfBuckets(capacity: Int) -> Int { capacity * 100 / (8 * fullLoadPercent) + 16 }
 
   /// - Parameter halfBucketCount: buckets of four slots in each half of the table; there may be fewer slots than the
   ///   capacity.

@@ -124,7 +124,8 @@ import Synchronization
   /// find out where they are (`likelyPlace`) before it looks them up. Each would be a branch that nothing predicts.
   @inlinable @inline(__always) public var isCrowded: Bool { overflow.pointee.load(ordering: .relaxed) >= 64 }
 
-  /// So few entries that the buckets stay near the processor: a caller need not fetch one before it looks a key up.
+  /// So few entries that the buckets stay in the processor's second-level cache: a caller need not keep a frame while one is fetched from
+  /// memory.
   @inlinable @inline(__always) public var isSmall: Bool { used.pointee.load(ordering: .relaxed) <= 4096 && !isCrowded }
 
   /// There are more addresses than a set of those seen lately holds.

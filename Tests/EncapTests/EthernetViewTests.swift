@@ -49,6 +49,7 @@ import Testing
   /// What the loops over bursts read at once is what the fields say.
   @Test func wireOrder() {
     let buffer = GuardedBuffer()
+    let behind = GuardedBuffer()
     var random = SeededGenerator(state: 7)
     for _ in 0..<20_000 {
       var frame = (0..<18).map { _ in UInt8.random(in: 0...255, using: &random) }
@@ -63,6 +64,11 @@ import Testing
       let header = EthernetHeader(unchecked: bytes, at: 0)
       #expect(wire.ethernet.destination == header.destination.bits.byteSwapped && wire.ethernet.source == header.source.bits.byteSwapped)
       let isUnicast = !header.destination.isMulticast && !header.source.isMulticast && !header.source.isZero
+      let wires = UnsafeRawBufferPointer(behind.load([0x5a, 0x5a] + frame)).bytes
+      let inner = WireEthernetHeader(inner: wires, at: 2)
+      #expect(inner.destination == wire.ethernet.destination && inner.source == wire.ethernet.source)
+      #expect(inner.isEveryday == wire.ethernet.isEveryday && WireEthernetHeader.destination(wires, at: 2) == inner.destination)
+      #expect(inner.isEveryday == (inner.isEverydayIfFromStation && inner.source != 0))
       #expect(wire.ethernet.isUnicast == isUnicast)
       #expect(!wire.ethernet.isEveryday || (isUnicast && !header.isTagged))
       let isIP = header.etherType == EtherType.ipv4 || header.etherType == EtherType.ipv6

@@ -42,6 +42,19 @@ struct CapacityTests {
     #expect(table.count == 0 && !table.reader.find(address(0)).isHit)
   }
 
+  /// Where workers look first, in the first place of a bucket, they find nearly all of a thousand addresses, and all of them there or
+  /// elsewhere.
+  @Test func tablesOfTheDefaultSizeAreSparse() throws {
+    let table = try MACTable(capacity: 65_536, portCount: 1, vtepCount: 1, domainCount: 2)
+    for number in 1...1000 as ClosedRange<UInt64> { _ = table.learn(key(1, number), at: .port(0, vlan: 0), nowSeconds: 0) }
+    let reader = table.reader
+    let keys = (1...1000 as ClosedRange<UInt64>).map { key(1, $0) }
+    // 15 are expected elsewhere; of a table with as many places as entries, 55.
+    #expect(keys.count { reader.lookup($0, firstIn: reader.bucket(of: reader.hash($0))).isHit } > 960)
+    #expect(keys.allSatisfy { reader.find($0).isHit })
+    #expect(table.slotCount * 32 <= 9 << 20, "8 MiB")
+  }
+
   /// Workers forward frame by frame while a table is small (Worker+AtOnce): up to 4,096 slots in use, ghosts included, of which few share
   /// a bucket.
   @Test func smallTables() throws {
@@ -59,7 +72,7 @@ struct CapacityTests {
     #expect(!table.reader.isSmall)
     _ = table.sweepAll(nowSeconds: 10)
     #expect(table.reader.isSmall && table.count == 0)
-    let crowded = try MACTable(capacity: 1000, portCount: 1, vtepCount: 1, domainCount: 2)
+    let crowded = try MACTable(capacity: 1000, portCount: 1, vtepCount: 1, domainCount: 2, halfBucketCount: 150)
     for number in 1...1000 as ClosedRange<UInt64> { _ = crowded.learn(key(1, number), at: .port(0, vlan: 0), nowSeconds: 0) }
     #expect(crowded.reader.isCrowded && !crowded.reader.isSmall)
   }
@@ -68,7 +81,8 @@ struct CapacityTests {
   @Test(arguments: 0..<6) func fillsUpWithoutEviction(pattern: Int) throws {
     for round in 0..<4 {
       let capacity = [500, 5000, 20000, 20011][round]
-      let table = try MACTable(capacity: capacity, portCount: 1, vtepCount: 1, domainCount: 65535)
+      let table = try MACTable(
+        capacity: capacity, portCount: 1, vtepCount: 1, domainCount: 65535, halfBucketCount: MACTable.fewestHalfBuckets(capacity: capacity))
       var random = SeededGenerator(seed: UInt64(round))
       let keys = (0..<UInt64(capacity)).map { index in
         switch pattern {

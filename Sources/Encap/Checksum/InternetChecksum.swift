@@ -9,11 +9,18 @@ public enum InternetChecksum {
   /// - Returns: the sum folded to 16 bits, not complemented.
   /// - Note: sums of adjacent pieces may be added if every piece except the last has an even byte count.
   public static func partialSum(_ bytes: RawSpan) -> UInt32 {
-    // The sum does not depend on byte order (RFC 1071 section 2 B): add native words, swap the result once. Two sums side by side: each
-    // word waits for the carry of the one before.
+    UInt32(UInt16(bigEndian: fold(wireSum(bytes))))
+  }
+
+  /// The same in memory order and not folded: the sum does not depend on byte order (RFC 1071 section 2 B).
+  ///
+  /// - Parameter first: a sum to add to, also in memory order.
+  @inlinable @inline(__always)
+  static func wireSum(_ bytes: RawSpan, addedTo first: UInt64 = 0) -> UInt64 {
+    // Two sums side by side: each word waits for the carry of the one before.
     let count = bytes.byteCount
     var offset = 0
-    var sum: UInt64 = 0
+    var sum = first
     bytes.withUnsafeBytes { octets in
       guard count >= 32, let start = octets.baseAddress else { return }
       var other: UInt64 = 0
@@ -28,26 +35,33 @@ public enum InternetChecksum {
       }
       sum = carried(sum, other)
     }
-    while count &- offset >= 8 {
+    if count &- offset >= 16 {
+      sum = carried(carried(sum, bytes.raw64(offset)), bytes.raw64(offset &+ 8))
+      offset = offset &+ 16
+    }
+    if count &- offset >= 8 {
       sum = carried(sum, bytes.raw64(offset))
       offset = offset &+ 8
     }
-    if offset == count { return UInt32(UInt16(bigEndian: fold(sum))) }
-    if count &- offset >= 4 {
-      sum = carried(sum, UInt64(bytes.raw32(offset)))
-      offset = offset &+ 4
-    }
-    if count &- offset >= 2 {
-      sum = carried(sum, UInt64(bytes.raw16(offset)))
-      offset = offset &+ 2
-    }
-    if offset < count { sum = carried(sum, UInt64(UInt16(bytes.byte(offset)).littleEndian)) }
-    return UInt32(UInt16(bigEndian: fold(sum)))
+    let rest = count &- offset
+    guard rest != 0 else { return sum }
+    // What is left comes in the upper octets of the last word of all, if there is a whole one.
+    guard _fastPath(count >= 8) else { return carried(sum, lastOctets(bytes)) }
+    let last = UInt64(littleEndian: bytes.raw64(count &- 8)) &>> UInt64(truncatingIfNeeded: 64 &- rest &* 8)
+    return carried(sum, last.littleEndian)
+  }
+
+  /// Less than 8 octets, as a word in memory order.
+  @usableFromInline
+  static func lastOctets(_ bytes: RawSpan) -> UInt64 {
+    var word: UInt64 = 0
+    for offset in 0..<bytes.byteCount { word |= UInt64(bytes.byte(offset)) &<< UInt64(offset &* 8) }
+    return word.littleEndian
   }
 
   /// The sum of two words with end-around carry.
-  @inline(__always)
-  private static func carried(_ left: UInt64, _ right: UInt64) -> UInt64 {
+  @inlinable @inline(__always)
+  static func carried(_ left: UInt64, _ right: UInt64) -> UInt64 {
     let sum = left.addingReportingOverflow(right)
     return sum.partialValue &+ (sum.overflow ? 1 : 0)
   }
@@ -55,14 +69,16 @@ public enum InternetChecksum {
   /// Folds carries back until the sum fits 16 bits. A sum that is not zero never becomes zero.
   @inlinable @inline(__always)
   public static func fold(_ sum: UInt32) -> UInt16 {
-    // Added to itself with swapped halves: the upper half becomes low + high + the carry of that same sum.
-    UInt16(truncatingIfNeeded: (sum &+ (sum &<< 16 | sum &>> 16)) &>> 16)
+    // The carry of 16 bits would become a branch, which nothing predicts.
+    let once = (sum & 0xffff) &+ (sum &>> 16)
+    return UInt16(truncatingIfNeeded: once &+ once &>> 16)
   }
 
   /// As `fold` of 32 bits.
   @inlinable @inline(__always)
   public static func fold(_ sum: UInt64) -> UInt16 {
-    fold(UInt32(truncatingIfNeeded: (sum &+ (sum &<< 32 | sum &>> 32)) &>> 32))
+    let half = UInt32(truncatingIfNeeded: sum).addingReportingOverflow(UInt32(truncatingIfNeeded: sum &>> 32))
+    return fold(half.partialValue &+ (half.overflow ? 1 : 0))
   }
 
   /// The one's-complement sum of two words, in any byte order if it is the same. Not zero unless both are.

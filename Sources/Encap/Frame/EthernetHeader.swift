@@ -41,13 +41,31 @@ public struct WireEthernetHeader: Sendable {
 
   /// - Precondition: the span holds 16 octets from `offset` on. Nothing is checked.
   @inlinable @inline(__always)
-  public init(unchecked bytes: RawSpan, at offset: Int) {
+  public init(unchecked bytes: RawSpan, at offset: Int) { self.init(bytes, offset, before: 0) }
+
+  /// The same of an inner frame. Behind outer headers over IPv4 it is in the packet's first 64 octets up to the EtherType: of IPv4 nothing is
+  /// read of the next cache line.
+  /// - Precondition: the span holds 18 octets from two before `offset` on. Nothing is checked.
+  @inlinable @inline(__always)
+  public init(inner bytes: RawSpan, at offset: Int) { self.init(bytes, offset, before: 2) }
+
+  /// - Parameter before: octets in front of the frame that are read as well; constant at each call.
+  @inlinable @inline(__always)
+  init(_ bytes: RawSpan, _ offset: Int, before: Int) {
     destination = UInt64(littleEndian: bytes.raw64(offset)) &<< 16
     source = UInt64(littleEndian: bytes.raw64(offset &+ 6)) &<< 16
     // Not 16 bits: the compiler would make them of the 64 before, at a greater cost.
     wireType = UInt32(littleEndian: bytes.raw32(offset &+ 12))
-    isUnicastIPv4 = bytes.withUnsafeBytes { cencap_is_unicast_ipv4($0.baseAddress.unsafelyUnwrapped + offset) } != 0
+    isUnicastIPv4 =
+      bytes.withUnsafeBytes {
+        cencap_is_unicast_ipv4($0.baseAddress.unsafelyUnwrapped + (offset &- before), Int32(truncatingIfNeeded: before))
+      } != 0
   }
+
+  /// `destination` alone.
+  /// - Precondition: the span holds 8 octets from `offset` on. Nothing is checked.
+  @inlinable @inline(__always)
+  public static func destination(_ bytes: RawSpan, at offset: Int) -> UInt64 { UInt64(littleEndian: bytes.raw64(offset)) &<< 16 }
 
   /// From a station to a station: the source is neither a group nor zero, the destination is no group.
   @inlinable @inline(__always)
@@ -59,8 +77,12 @@ public struct WireEthernetHeader: Sendable {
   /// Whether the frame is an everyday one: from a station to a station, without a tag. One comparison for both tags finds a few other
   /// EtherTypes as well, whose frames are none then. Most frames are IPv4, and asked nothing else.
   @inlinable @inline(__always)
-  public var isEveryday: Bool {
-    if _fastPath(isUnicastIPv4) { return _fastPath(source != 0) }
+  public var isEveryday: Bool { isEverydayIfFromStation && _fastPath(source != 0) }
+
+  /// The same but for a source that is zero: for a caller that knows sources, of which zero is none, and asks about unknown ones.
+  @inlinable @inline(__always)
+  public var isEverydayIfFromStation: Bool {
+    if _fastPath(isUnicastIPv4) { return true }
     return isUnicast && wireType & 0x57f6 != 0x0080
   }
 }

@@ -41,20 +41,29 @@ extension OuterHeader {
     var header = MutableRawSpan(_unsafeStart: start, byteCount: OuterHeader.ipv4ByteCount)
     let tos = trafficClass & inheritedMask
     // One sum for both: it cannot overflow.
-    let sum = InternetChecksum.sum(ipv4Sum, (ipByteCount &+ UInt16(tos)).bigEndian)
+    let sum = InternetChecksum.sum(wireSum, (ipByteCount &+ UInt16(tos)).bigEndian)
     store(into: &header, ipByteCount: ipByteCount, tos: tos, wireChecksum: ~sum, hash: hash, udpChecksum: 0, vxlan: vxlan)
   }
 
-  /// As `write`, for a header over IPv6 that `isFixed`.
+  /// As `write`, for a header over IPv6 that `isFixed`, directly in front of the inner frame.
   /// - Parameters:
-  ///   - start: 70 octets, which are overwritten; what follows is left alone.
-  ///   - innerByteCount, innerSum: as for `write`.
+  ///   - start: 70 octets, which are overwritten; then the inner frame.
+  ///   - innerByteCount: as for `write`.
+  ///   - trafficClass, hash: of the inner flow.
   ///   - vxlan: what `vxlanHeader` returned.
-  ///   - flow: needs no more than a hash and a traffic class.
   @inlinable @inline(__always)
-  public func writeFixedIPv6(at start: UnsafeMutableRawPointer, innerByteCount: Int, innerSum: UInt32, vxlan: UInt64, flow: InnerFlow) {
+  public func writeFixedIPv6(at start: UnsafeMutableRawPointer, innerByteCount: Int, trafficClass: UInt8, hash: UInt32, vxlan: UInt64) {
+    let flow = InnerFlow(hash: hash, trafficClass: trafficClass, hopLimit: 0)
+    var checksum: UInt16 = 0
+    if computesUDPChecksum {
+      // All in memory order. The length counts twice: in the pseudo-header and in the UDP header. VXLAN's flags are in `wireSum`.
+      let length = UInt64(UInt16(truncatingIfNeeded: innerByteCount &+ 16).bigEndian)
+      let constant = UInt64(wireSum) &+ UInt64(flow.sourcePort.bigEndian) &+ (UInt64(littleEndian: vxlan) &>> 32).littleEndian
+      let inner = RawSpan(_unsafeStart: start + OuterHeader.ipv6ByteCount, byteCount: innerByteCount)
+      let sum = InternetChecksum.fold(InternetChecksum.wireSum(inner, addedTo: constant &+ length &+ length))
+      checksum = sum == 0xffff ? 0xffff : UInt16(bigEndian: ~sum)
+    }
     var header = MutableRawSpan(_unsafeStart: start, byteCount: OuterHeader.ipv6ByteCount)
-    let checksum = computesUDPChecksum ? udpChecksum(innerByteCount: innerByteCount, innerSum: innerSum, vxlan: vxlan, flow: flow) : 0
     writeIPv6(into: &header, innerByteCount: innerByteCount, vxlan: vxlan, flow: flow, hopLimit: 0, udpChecksum: checksum)
   }
 
@@ -87,7 +96,7 @@ extension OuterHeader {
     // DSCP fixed or inherited; the ECN field is the inner one in either case (RFC 6040 section 4.1).
     let tos = flow.trafficClass & inheritedMask
     let sum = InternetChecksum.sum(
-      InternetChecksum.sum(ipv4Sum, ipByteCount.bigEndian), InternetChecksum.sum(UInt16(tos).bigEndian, (UInt16(ttl) &<< 8).bigEndian))
+      InternetChecksum.sum(wireSum, ipByteCount.bigEndian), InternetChecksum.sum(UInt16(tos).bigEndian, (UInt16(ttl) &<< 8).bigEndian))
     store(
       into: &header, ipByteCount: ipByteCount, tos: tos, wireChecksum: ~sum, hash: flow.hash, udpChecksum: udpChecksum,
       vxlan: OuterHeader.vxlanHeader(vni))
@@ -121,16 +130,16 @@ extension OuterHeader {
     let udpByteCount = UInt64(truncatingIfNeeded: innerByteCount &+ 16)
     let classAndLabel = UInt64(flow.trafficClass & inheritedMask) &<< 20 | UInt64(flow.flowLabel)
 
-    header.storeRaw64(word0, at: 0)
-    header.storeRaw64(word1 | (classAndLabel &>> 16).bigEndian, at: 8)
-    header.storeRaw64(
-      word2 | (classAndLabel &<< 48 | udpByteCount &<< 32 | UInt64(hopLimit) &<< 16).bigEndian, at: 16)
-    header.storeRaw64(word3, at: 24)
+    // Template first, then a packet's own values over it, as for IPv4.
+    header.storeRaw128(word0, word1, at: 0)
+    header.storeRaw128(word2, word3, at: 16)
     header.storeRaw64(word4, at: 32)
-    header.storeRaw64(word5, at: 40)
-    header.storeRaw64(word6 | UInt64(flow.sourcePort).bigEndian, at: 48)
-    header.storeBig16(udpPort, at: 56)
-    header.storeBig32(UInt32(truncatingIfNeeded: udpByteCount &<< 16) | UInt32(udpChecksum), at: 58)
+    header.storeRaw128(word5, word6, at: 40)
+    // EtherType, version, class, label and payload length.
+    header.storeBig64(word1.bigEndian &<< 32 | classAndLabel &<< 16 | udpByteCount, at: 12)
+    if hopLimit != 0 { header.storeByte(hopLimit, at: 21) }
+    header.storeBig64(
+      UInt64(flow.sourcePort) &<< 48 | UInt64(udpPort) &<< 32 | udpByteCount &<< 16 | UInt64(udpChecksum), at: 54)
     header.storeRaw64(vxlan, at: 62)
   }
 

@@ -7,8 +7,8 @@ public struct OuterHeader: Sendable {
   // Octets 0...55 of the header in wire order, with zeros where a packet's own values go. IPv4 uses 0...39 of them. What IPv4 needs
   // comes first, in one cache line.
   @usableFromInline let word0, word1, word2, word3, word4: UInt64
-  /// IPv4: sum of the header words that never change, folded, in wire order.
-  @usableFromInline let ipv4Sum: UInt16
+  /// Over IPv4: sum of the header words that never change. Over IPv6: `udpSum`. Folded, in wire order.
+  @usableFromInline let wireSum: UInt16
   /// Sum of pseudo-header, UDP destination port and VXLAN flags, without lengths, source port and VNI.
   @usableFromInline let udpSum: UInt32
   @usableFromInline let udpPort: UInt16
@@ -89,7 +89,7 @@ public struct OuterHeader: Sendable {
       word4 = (source.low << 16 | destination.high >> 48).bigEndian
       word5 = (destination.high << 16 | destination.low >> 48).bigEndian
       word6 = (destination.low << 16).bigEndian
-      ipv4Sum = 0
+      wireSum = InternetChecksum.fold(udpSum).bigEndian
     } else {
       // Identification 0 with DF: an atomic datagram (RFC 6864), never fragmented on the way (RFC 7348 section 4.3).
       word1 = (sourceMACTail | UInt64(EtherType.ipv4) << 16 | 0x4500 | trafficClass).bigEndian
@@ -99,7 +99,7 @@ public struct OuterHeader: Sendable {
       word4 = (UInt64(destination.ipv4) << 48 | 0xc000 << 32 | UInt64(udpPort) << 16).bigEndian
       word5 = 0
       word6 = 0
-      ipv4Sum =
+      wireSum =
         InternetChecksum.fold(addressSum + 0x4500 + UInt32(trafficClass) + 0x4000 + UInt32(ttl) << 8 + UInt32(IPProtocol.udp)).bigEndian
     }
   }

@@ -25,3 +25,9 @@ struct UnsightedFrame {
   var bucket: MACBucket?
   var sighting: Sightings.Pair
 }
+
+extension MACLookup {
+  /// Its location; of a miss `noLocation`.
+  @inline(always)
+  var place: MACLocation { isHit ? location : StagedFrame.noLocation }
+}

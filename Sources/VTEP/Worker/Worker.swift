@@ -10,8 +10,8 @@ import Encap
 import MACTable
 
 struct Worker: ~Copyable {
-  /// The current burst; nil where a step has dropped or taken a frame. The first field, since ThreadSanitizer builds want a pointer there
-  /// (scripts/sanitize).
+  /// The current burst; nil where a step has dropped or taken a frame. Room for as many buckets follows (`bucket`). The first field, since
+  /// ThreadSanitizer builds want a pointer there (scripts/sanitize).
   let frames: UnsafeMutablePointer<OpaquePointer?>
   let index: Int
   let shared: UnsafeMutablePointer<SharedState>
@@ -32,8 +32,6 @@ struct Worker: ~Copyable {
   let slicePool: OpaquePointer
 
   let stage: UnsafeMutablePointer<StagedFrame>
-  /// Where the frames of the burst go, between the passes of Worker+AtOnce.
-  let destinations: UnsafeMutablePointer<MACLocation>
   /// The packets of a burst whose frames are more than a burst, see `receiveNoted`.
   let arrivals: UnsafeMutablePointer<OpaquePointer?>
   /// Frames whose source must be looked up.
@@ -159,11 +157,10 @@ struct Worker: ~Copyable {
     largePool = context.largePool
     slicePool = context.slicePool
     transmitLocks = context.transmitLocks
-    frames = .allocate(capacity: Limits.burst)
+    frames = .allocate(capacity: Limits.burst * 2)
     nextFrame = frames
     stage = .allocate(capacity: Limits.burst)
     arrivals = .allocate(capacity: Limits.burst)
-    destinations = .allocate(capacity: Limits.burst)
     unsighted = .allocate(capacity: Limits.burst)
     batches = .allocate(capacity: Limits.batches * Limits.transmitBatch)
     batchSizes = .allocate(capacity: Limits.batches)
@@ -213,7 +210,6 @@ struct Worker: ~Copyable {
     frames.deallocate()
     stage.deallocate()
     arrivals.deallocate()
-    destinations.deallocate()
     unsighted.deallocate()
     sightings.deallocate()
     batches.deallocate()
@@ -235,6 +231,13 @@ struct Worker: ~Copyable {
     tapped.deallocate()
     tappedSent.deallocate()
     tappedDrops.deallocate()
+  }
+
+  /// The bucket of the destination of the frame at a position of `frames`, between the passes of Worker+AtOnce: at a constant distance, so
+  /// that one pointer serves for both.
+  @inline(always)
+  static func bucket(at frame: UnsafeMutablePointer<OpaquePointer?>) -> UnsafeMutablePointer<MACBucket> {
+    UnsafeMutableRawPointer(frame + Limits.burst).assumingMemoryBound(to: MACBucket.self)
   }
 
   @inline(always)

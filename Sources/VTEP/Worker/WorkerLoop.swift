@@ -15,6 +15,8 @@ enum WorkerLoop {
   /// which come one by one, wait for nothing (docs/decisions/0035-rests.md).
   private static let restFrames = 4
   private static let restMicroseconds: UInt32 = 50
+  /// Rounds in a row with full bursts after which a worker looks at the clock.
+  private static let fullBursts = 4
   /// A worker with a queue that nothing can wait for sleeps in naps, in microseconds. Each that finds nothing makes the next an eighth
   /// longer: a frame waits for at most an eighth of the time since the last one, and for the longest nap (docs/decisions/0030-naps.md).
   private static let shortestNap = 32
@@ -37,6 +39,9 @@ enum WorkerLoop {
     let activity = worker.counters.activity
     Watchdog.enroll(activity)
     var idle = 0
+    /// Since the clock was last read.
+    var packets = 0
+    var bursts = 0
     /// Frames since the last sleep or rest.
     var frames = 0
     var nap = shortestNap
@@ -50,17 +55,25 @@ enum WorkerLoop {
       let count = worker.runOnce()
       cdpdk_rcu_quiescent(shared.pointee.rcu, thread)
 
-      let now = cdpdk_cycles()
-      activity.pointee.totalCycles.add(now &- before)
       if count > 0 {
-        activity.pointee.packets.add(UInt64(count))
-        activity.pointee.bursts.add(1)
-        activity.pointee.busyCycles.add(now &- before)
+        packets &+= count
+        bursts &+= 1
         idle = 0
         frames &+= count
         nap = shortestNap
       } else {
         idle += 1
+      }
+      // To read the clock costs as much as a packet.
+      if count >= Limits.burst && bursts < fullBursts { continue }
+      let now = cdpdk_cycles()
+      activity.pointee.totalCycles.add(now &- before)
+      if bursts > 0 {
+        activity.pointee.packets.add(UInt64(packets))
+        activity.pointee.bursts.add(UInt64(bursts))
+        activity.pointee.busyCycles.add(now &- before)
+        packets = 0
+        bursts = 0
       }
       before = now
       worker.nowCycles = now

@@ -34,7 +34,7 @@ final class DataplaneFixture {
     self.test = test
     model = Topology.model(family, attachment, ports: test.ports)
     table = try MACTable(
-      capacity: 8192, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
+      capacity: 16384, portCount: Limits.ports, vtepCount: Limits.vteps, domainCount: Limits.domains)
     neighbors = try NeighborTable(capacity: 1024)
     table.configureDomain(Topology.domain, ageSeconds: 0, limit: 0)
     for (number, place) in [(1, Place.vm1), (2, .vm2), (3, .vm3)] {

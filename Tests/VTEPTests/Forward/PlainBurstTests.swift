@@ -58,7 +58,7 @@ extension DataplaneTests {
       let byteCount = [60, 64, 98, 590, 1514].randomElement(using: &random)!
       let everyday = Frame.udp(from: guest(1), to: destination, flow, byteCount: byteCount)
       guard Int.random(in: 0..<100, using: &random) < uncommon else { return everyday }
-      switch Int.random(in: 0..<13, using: &random) {
+      switch Int.random(in: 0..<14, using: &random) {
       case 0: return .udp6(from: guest(1), to: destination, flow)
       case 1: return .arpRequest(from: guest(1), target: 9)
       case 2: return .ethernet(from: .zero, to: destination, type: 0x88b5, [1, 2, 3])
@@ -71,6 +71,8 @@ extension DataplaneTests {
       case 9: return .udp(from: guest(1), to: guest(77), flow)
       case 10: return .udp(from: guest(1), to: destination, flow, byteCount: 1565)
       case 11: return .udp(from: guest(5), to: destination, flow)
+      // Dropped in the middle of a burst.
+      case 12: return .udp(from: guest(0x66), to: destination, flow)
       default: return .udp(from: guest(1), to: guest(UInt64.random(in: 0...999, using: &random) << 16 | 99), flow)
       }
     }
@@ -128,6 +130,7 @@ extension DataplaneTests {
             $0.peers = [Topology.near]
           }
         }
+        plane.freeze(guest(0x66), at: .port(Place.vm2.rawValue, vlan: 0), second: .port(Place.vm3.rawValue, vlan: 0))
         let bindings = [Place.vm1, .vm2, .vm3].flatMap { place in
           [0, 100, 200].map { plane.test.counters[0].binding(port: place.rawValue, vlan: $0) }
         }

@@ -42,11 +42,20 @@ extension Worker {
       let mbuf = Mbuf(raw)
       let key = position.pointee.destinationKey
       let found = lookUp(key, in: position.pointee.destinationBucket.unsafelyUnwrapped, table)
-      let place = found.isHit ? found.location : StagedFrame.noLocation
       let domain = isTagged ? key.domain : domainOfAll
-      if !forward(mbuf, start: mbuf.start, byteCount: mbuf.byteCount, to: place, domain: domain, burst, isTagged: isTagged) {
+      let byteCount = mbuf.byteCount
+      switch forward(mbuf, start: mbuf.start, byteCount: byteCount, to: found.place, domain: domain, burst, isTagged: isTagged) {
+      case .tunnelled:
+        if isTagged {
+          counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
+        } else {
+          tunnelledFrames &+= 1
+          tunnelledBytes &+= UInt64(truncatingIfNeeded: byteCount)
+        }
+      case .sent: break
+      case .uncommon:
         if !isTagged { position.pointee.seenAt = burst.place }
-        forwardUncommon(mbuf, position, place, ingress: portIndex, isFromOverlay: false)
+        forwardUncommon(mbuf, position, found.place, ingress: portIndex, isFromOverlay: false)
       }
     }
     settle(burst)
@@ -83,6 +92,7 @@ extension Worker {
     var place: MACLocation { .port(portIndex, vlan: 0) }
   }
 
+  /// Counts what has gone into tunnels, in frames of one domain.
   @inline(always)
   mutating func settle(_ burst: PortBurst) {
     guard tunnelledFrames != 0 else { return }
@@ -91,24 +101,33 @@ extension Worker {
     tunnelledBytes = 0
   }
 
+  /// What has become of a frame.
+  enum Outcome {
+    /// It is in a tunnel, and its domain has yet to count it.
+    case tunnelled
+    /// It has been sent, and counted.
+    case sent
+    /// Nothing has been done: it takes the general way (`forwardUncommon`).
+    case uncommon
+  }
+
   /// Steps E5 and E6 for a frame that is alone in a buffer of the burst's shape.
   ///
   /// - Parameters:
   ///   - start: of the frame.
   ///   - place: of its destination; `noLocation`: unknown.
   ///   - isTagged: constant at each call: each frame has its own domain.
-  /// - Returns: false: nothing has been done; the frame takes the general way (`forwardUncommon`).
   @inline(always)
   mutating func forward(
     _ mbuf: Mbuf, start: UnsafeMutableRawPointer, byteCount: Int, to place: MACLocation, domain: DomainIndex, _ burst: PortBurst,
     isTagged: Bool
-  ) -> Bool {
+  ) -> Outcome {
     if place.isSingleVTEP {
-      let vtep = place.vtep
+      let vtep = place.singleVTEP
       let headerByteCount = OuterHeader.ipv4ByteCount
       if let hash = InnerFlow.unmarkedIPv4Hash(RawSpan(_unsafeStart: start, byteCount: byteCount)) {
-        var adjacency = burst.onlyHops[Int(vtep)]
-        if _fastPath(byteCount <= Int(adjacency.pointee.plainInnerByteCount)) || choose(&adjacency, to: vtep, hash, byteCount) {
+        var adjacency = burst.onlyHops[vtep]
+        if _fastPath(byteCount <= Int(adjacency.pointee.plainInnerByteCount)) || choose(&adjacency, to: place.vtep, hash, byteCount) {
           // In 32 bits: the compiler would add in parts.
           let ipByteCount = UInt32(truncatingIfNeeded: byteCount) &+ UInt32(headerByteCount &- 14)
           cdpdk_mbuf_place(
@@ -117,21 +136,19 @@ extension Worker {
           adjacency.pointee.header.writePlain(
             at: start - headerByteCount, ipByteCount: UInt16(truncatingIfNeeded: ipByteCount), trafficClass: 0, hash: hash,
             vxlan: isTagged ? burst.vxlanHeaders[Int(domain)] : burst.vxlan)
-          burst.countersOfVTEPs[Int(vtep)].addSent(bytes: UInt64(ipByteCount))
-          countSent(byteCount, domain, isTagged: isTagged)
+          burst.countersOfVTEPs[vtep].addSent(bytes: UInt64(ipByteCount))
           if UInt32(adjacency.pointee.port.rawValue) != uplinkRun.key { startUplinkRun(adjacency.pointee.port) }
           append(mbuf, byteCount: byteCount &+ headerByteCount, to: uplinkRun)
-          return true
+          return .tunnelled
         }
         if byteCount <= Int(adjacency.pointee.fixedInnerByteCount) && burst.offset >= OuterHeader.ipv6ByteCount {
-          countSent(byteCount, domain, isTagged: isTagged)
-          encapsulateFixed(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
-          return true
+          encapsulateFixed(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: place.vtep, domain: domain)
+          return .tunnelled
         }
       }
-      return encapsulateMarked(mbuf, byteCount: byteCount, vtep: vtep, domain: domain)
+      return encapsulateMarked(mbuf, byteCount: byteCount, vtep: place.vtep, domain: domain) ? .tunnelled : .uncommon
     }
-    return isInLocalRun(place, from: burst.portIndex) && append(mbuf, byteCount: byteCount, toRunOf: place)
+    return isInLocalRun(place, from: burst.portIndex) && append(mbuf, byteCount: byteCount, toRunOf: place) ? .sent : .uncommon
   }
 
   /// Chooses among the next hops of a VTEP, if it has several, by a frame's flow.
@@ -145,19 +162,7 @@ extension Worker {
     return byteCount <= Int(adjacency.pointee.plainInnerByteCount)
   }
 
-  /// A frame into a tunnel, for its domain's counters.
-  @inline(always)
-  private mutating func countSent(_ byteCount: Int, _ domain: DomainIndex, isTagged: Bool) {
-    if isTagged {
-      counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
-    } else {
-      tunnelledFrames &+= 1
-      tunnelledBytes &+= UInt64(truncatingIfNeeded: byteCount)
-    }
-  }
-
-  /// Step E5 over IPv6, or for a header with a checksum, for an everyday IPv4 frame, alone in a buffer with room in front. The domain has
-  /// counted it.
+  /// Step E5 over IPv6, or for a header with a checksum, for an everyday IPv4 frame, alone in a buffer with room in front.
   @inline(never)
   private mutating func encapsulateFixed(
     _ mbuf: Mbuf, byteCount: Int, _ adjacency: UnsafePointer<Adjacency>, hash: UInt32, vtep: VTEPIndex, domain: DomainIndex
@@ -168,12 +173,9 @@ extension Worker {
     }
     let start = mbuf.start
     let headerByteCount = OuterHeader.ipv6ByteCount
-    let innerSum =
-      adjacency.pointee.header.computesUDPChecksum
-      ? InternetChecksum.partialSum(RawSpan(_unsafeStart: start, byteCount: byteCount)) : 0
     adjacency.pointee.header.writeFixedIPv6(
-      at: start - headerByteCount, innerByteCount: byteCount, innerSum: innerSum, vxlan: snapshot.pointee.vxlanHeaders[Int(domain)],
-      flow: fixedFlow(start, hash))
+      at: start - headerByteCount, innerByteCount: byteCount, trafficClass: start.load(fromByteOffset: 15, as: UInt8.self), hash: hash,
+      vxlan: snapshot.pointee.vxlanHeaders[Int(domain)])
     send(mbuf, byteCount: byteCount, headerByteCount: headerByteCount, vtep: vtep, port: adjacency.pointee.port)
   }
 
@@ -188,11 +190,12 @@ extension Worker {
     var header = MutableRawSpan(_unsafeStart: start - headerByteCount, byteCount: headerByteCount)
     adjacency.pointee.header.write(
       into: &header, innerByteCount: byteCount, innerSum: innerSum, vni: snapshot.pointee.domains[Int(domain)].vni,
-      flow: fixedFlow(start, hash))
+      // An inherited TTL is none of a fixed header's.
+      flow: InnerFlow(hash: hash, trafficClass: start.load(fromByteOffset: 15, as: UInt8.self), hopLimit: 0))
     send(mbuf, byteCount: byteCount, headerByteCount: headerByteCount, vtep: vtep, port: adjacency.pointee.port)
   }
 
-  /// A frame with TCP or UDP over IPv4 and a traffic class. The domain has not counted it.
+  /// A frame with TCP or UDP over IPv4 and a traffic class.
   ///
   /// - Returns: false: it is none, or its next hop needs another header, or there is none.
   @inline(never)
@@ -205,22 +208,14 @@ extension Worker {
       guard byteCount <= Int(adjacency.pointee.fixedInnerByteCount),
         cdpdk_mbuf_headroom(mbuf.raw) >= UInt16(OuterHeader.ipv6ByteCount)
       else { return false }
-      counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
       encapsulateFixed(mbuf, byteCount: byteCount, adjacency, hash: hash, vtep: vtep, domain: domain)
       return true
     }
     adjacency.pointee.header.writePlain(
       at: start - headerByteCount, ipByteCount: UInt16(truncatingIfNeeded: byteCount &+ headerByteCount &- 14),
       trafficClass: start.load(fromByteOffset: 15, as: UInt8.self), hash: hash, vxlan: snapshot.pointee.vxlanHeaders[Int(domain)])
-    counters.domains[Int(domain)].addSent(bytes: UInt64(truncatingIfNeeded: byteCount))
     send(mbuf, byteCount: byteCount, headerByteCount: headerByteCount, vtep: vtep, port: adjacency.pointee.port)
     return true
-  }
-
-  /// An inherited TTL is none of a fixed header's.
-  @inline(always)
-  private mutating func fixedFlow(_ start: UnsafeMutableRawPointer, _ hash: UInt32) -> InnerFlow {
-    InnerFlow(hash: hash, trafficClass: start.load(fromByteOffset: 15, as: UInt8.self), hopLimit: 0)
   }
 
   /// Counts a frame whose outer header has been written in front of it, and adds it to the uplink's batch.
@@ -278,7 +273,7 @@ extension Worker {
     let staged = staged ?? stage
     staged.pointee.destinationKey = key
     staged.pointee.seenAt = seenAt
-    forwardUncommon(mbuf, staged, found.isHit ? found.location : StagedFrame.noLocation, ingress: portIndex, isFromOverlay: true)
+    forwardUncommon(mbuf, staged, found.place, ingress: portIndex, isFromOverlay: true)
   }
 
   /// Looks a destination up, while the table has no ghosts.

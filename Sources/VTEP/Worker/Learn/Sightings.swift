@@ -2,6 +2,7 @@
 // the same stations: each station is looked up, and marked as seen, once a second and after every change of the table,
 // not with every frame. Step E3.
 
+import Glibc
 import MACTable
 
 /// A small lossy set of (source, place) pairs, each represented by 45 bits or more of a hash over secret multipliers, the second and the
@@ -9,9 +10,10 @@ import MACTable
 /// is mistaken for another, its source is not looked up until the second is over. The index depends on the source alone: a worker that
 /// still waits for the source's VTEP fetches the row meanwhile.
 ///
-/// With many stations there are more rows. They do not stay near the processor, so they are asked in a later pass (`Worker.findPlaces`).
+/// With many stations all rows are in use. They do not stay near the processor, so they are asked in a later pass (`Worker.findPlaces`).
 struct Sightings {
-  private static let rowBits = 13
+  /// Of a thousand stations one in two thousand shares one of so many rows with two others: they would take each other's place all the time.
+  private static let rowBits = 15
   private static let manyRowBits = 18
   /// The pairs with one index.
   fileprivate struct Row {
@@ -19,8 +21,7 @@ struct Sightings {
     var other: UInt32 = 0
   }
 
-  private let fewRows: UnsafeMutablePointer<Row>
-  private let manyRows: UnsafeMutablePointer<Row>
+  private let allRows: UnsafeMutablePointer<Row>
   /// A row that nothing is entered in.
   private let nowhere: UnsafeMutablePointer<Row>
   private var rows: UnsafeMutablePointer<Row>
@@ -35,30 +36,30 @@ struct Sightings {
 
   init(secrets: HashSecrets = HashSecrets()) {
     keyMultiplier = secrets.multiplier
-    fewRows = Self.empty(1 << Self.rowBits)
-    manyRows = Self.empty(1 << Self.manyRowBits)
+    allRows = Self.empty(1 << Self.manyRowBits)
     nowhere = Self.empty(1)
-    rows = fewRows
+    rows = allRows
     rowMask = 0
   }
 
   func deallocate() {
-    fewRows.deallocate()
-    manyRows.deallocate()
+    allRows.deallocate()
     nowhere.deallocate()
   }
 
-  /// Written at once: the kernel would provide each page at its first use, and keep a burst waiting for as many as it has frames.
+  /// Written at once: the kernel would provide each page at its first use, and keep a burst waiting for as many as it has frames. On a large
+  /// page, if the kernel has one.
   private static func empty(_ count: Int) -> UnsafeMutablePointer<Row> {
-    let rows = UnsafeMutablePointer<Row>.allocate(capacity: count)
-    rows.initialize(repeating: Row(), count: count)
-    return rows
+    let byteCount = count * MemoryLayout<Row>.stride
+    let largePage = 2 << 20
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: byteCount >= largePage ? largePage : 64)
+    if byteCount >= largePage { _ = madvise(memory, byteCount / largePage * largePage, MADV_HUGEPAGE) }
+    return memory.initializeMemory(as: Row.self, repeating: Row(), count: count)
   }
 
   /// Forgets all pairs.
   func forget() {
-    fewRows.update(repeating: Row(), count: 1 << Self.rowBits)
-    manyRows.update(repeating: Row(), count: 1 << Self.manyRowBits)
+    allRows.update(repeating: Row(), count: 1 << Self.manyRowBits)
   }
 
   /// Before each burst.
@@ -66,7 +67,7 @@ struct Sightings {
   mutating func begin(changeCount: UInt64, nowSeconds: UInt32, isCrowded: Bool, isVast: Bool) {
     self.isCrowded = isCrowded
     isLarge = isCrowded && !isVast
-    rows = isLarge ? manyRows : fewRows
+    rows = allRows
     rowMask = UInt64(((1 << (isLarge ? Self.manyRowBits : Self.rowBits)) - 1) * MemoryLayout<Row>.stride)
     salt = (changeCount &<< 32 ^ changeCount &>> 32 ^ UInt64(nowSeconds)) &* 0x9e37_79b9_7f4a_7c15
   }

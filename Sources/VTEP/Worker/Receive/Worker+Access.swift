@@ -32,14 +32,15 @@ extension Worker {
     receivedBytes = 0
     var refused = BatchSize()
     var done = 0
+    var left = count
     if isBurstPlain && table.isSmall && !table.hasGhosts && !features.contains(.offersOffloads) {
-      done = forwardAtOnce(count, portIndex: portIndex, domain: domain, shape: shape)
-      if done == count {
+      done = forwardAtOnce(&left, portIndex: portIndex, domain: domain, shape: shape)
+      if done == left {
         countReceived(count, refused: refused, portIndex: portIndex)
         return
       }
     }
-    for index in done..<count {
+    for index in done..<left {
       let mbuf = Mbuf(frames[index].unsafelyUnwrapped)
       let frameByteCount = mbuf.byteCount
       receivedBytes &+= UInt64(truncatingIfNeeded: frameByteCount)
@@ -63,15 +64,15 @@ extension Worker {
       refused.bytes &+= UInt64(truncatingIfNeeded: frameByteCount)
     }
     if features.contains(.offersOffloads) {
-      takeRequests(count, portIndex: portIndex, hasReports: cdpdk_flags_have_report(flags) != 0, refused: &refused)
+      takeRequests(left, portIndex: portIndex, hasReports: cdpdk_flags_have_report(flags) != 0, refused: &refused)
     }
-    if features.contains(.isPoliced) { policeBurst(count, portIndex: portIndex) }
+    if features.contains(.isPoliced) { policeBurst(left, portIndex: portIndex) }
     countReceived(count, refused: refused, portIndex: portIndex)
     if isBurstPlain && cdpdk_flags_are_plain(flags) != 0 && !table.hasGhosts {
-      forwardPlainFromPort(count, portIndex: portIndex, domain: domain, offset: offset)
+      forwardPlainFromPort(left, portIndex: portIndex, domain: domain, offset: offset)
     } else {
-      for index in 0..<count where uncommonFrames & 1 &<< UInt32(truncatingIfNeeded: index) == 0 { stage[index].seenAt = place }
-      forwardFromPort(count, portIndex: portIndex)
+      for index in 0..<left where uncommonFrames & 1 &<< UInt32(truncatingIfNeeded: index) == 0 { stage[index].seenAt = place }
+      forwardFromPort(left, portIndex: portIndex)
     }
   }
 

@@ -107,7 +107,7 @@ extension Worker {
         guard let outer = Outer(matching: bytes, isTrusted: isTrusted) else { break everyday }
         let vtep = outer.peer(snapshot)
         guard _fastPath(vtep.rawValue < run.vtepLimit) || mayBring(vtep, run.domain) else { break everyday }
-        let inner = WireEthernetHeader(unchecked: bytes, at: Outer.byteCount)
+        let inner = WireEthernetHeader(inner: bytes, at: Outer.byteCount)
         guard inner.isEveryday else { break everyday }
         mbuf.keep(outer.innerByteCount, from: Outer.byteCount)
         if outer.trafficClass != 0, !inherit(outer.trafficClass, mbuf) {
