@@ -15,6 +15,8 @@ struct Sightings {
   /// Of a thousand stations one in two thousand shares one of so many rows with two others: they would take each other's place all the time.
   private static let rowBits = 15
   private static let manyRowBits = 18
+  /// Of more stations than rows: the few that have just spoken.
+  private static let vastRowBits = 13
   /// The pairs with one index.
   fileprivate struct Row {
     var latest: UInt32 = 0
@@ -68,7 +70,8 @@ struct Sightings {
     self.isCrowded = isCrowded
     isLarge = isCrowded && !isVast
     rows = allRows
-    rowMask = UInt64(((1 << (isLarge ? Self.manyRowBits : Self.rowBits)) - 1) * MemoryLayout<Row>.stride)
+    let rowBits = isLarge ? Self.manyRowBits : isCrowded ? Self.vastRowBits : Self.rowBits
+    rowMask = UInt64(((1 << rowBits) - 1) * MemoryLayout<Row>.stride)
     salt = (changeCount &<< 32 ^ changeCount &>> 32 ^ UInt64(nowSeconds)) &* 0x9e37_79b9_7f4a_7c15
   }
 
