@@ -23,7 +23,6 @@ struct Sightings {
     var other: UInt32 = 0
   }
 
-  private let allRows: UnsafeMutablePointer<Row>
   /// A row that nothing is entered in.
   private let nowhere: UnsafeMutablePointer<Row>
   private var rows: UnsafeMutablePointer<Row>
@@ -38,14 +37,13 @@ struct Sightings {
 
   init(secrets: HashSecrets = HashSecrets()) {
     keyMultiplier = secrets.multiplier
-    allRows = Self.empty(1 << Self.manyRowBits)
+    rows = Self.empty(1 << Self.manyRowBits)
     nowhere = Self.empty(1)
-    rows = allRows
     rowMask = 0
   }
 
   func deallocate() {
-    allRows.deallocate()
+    rows.deallocate()
     nowhere.deallocate()
   }
 
@@ -61,7 +59,7 @@ struct Sightings {
 
   /// Forgets all pairs.
   func forget() {
-    allRows.update(repeating: Row(), count: 1 << Self.manyRowBits)
+    rows.update(repeating: Row(), count: 1 << Self.manyRowBits)
   }
 
   /// Before each burst.
@@ -69,7 +67,6 @@ struct Sightings {
   mutating func begin(changeCount: UInt64, nowSeconds: UInt32, isCrowded: Bool, isVast: Bool) {
     self.isCrowded = isCrowded
     isLarge = isCrowded && !isVast
-    rows = allRows
     let rowBits = isLarge ? Self.manyRowBits : isCrowded ? Self.vastRowBits : Self.rowBits
     rowMask = UInt64(((1 << rowBits) - 1) * MemoryLayout<Row>.stride)
     salt = (changeCount &<< 32 ^ changeCount &>> 32 ^ UInt64(nowSeconds)) &* 0x9e37_79b9_7f4a_7c15
