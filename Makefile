@@ -51,7 +51,7 @@ sanitize: ## Run the unit and data-plane tests under AddressSanitizer and Thread
 unit: ## Build everything, and run the unit tests
 	@scripts/setup test
 	scripts/swift build $(SWIFT_FLAGS) --build-tests
-	scripts/swift test $(SWIFT_FLAGS) --disable-testable-imports --skip-build
+	scripts/swift test $(SWIFT_FLAGS) --disable-testable-imports --skip-build --no-parallel
 
 lint: ## Check format, import rules and leftovers
 	@scripts/lint
