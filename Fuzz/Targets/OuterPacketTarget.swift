@@ -40,7 +40,7 @@ private struct Verdict: Equatable {
     if let plain = PlainOuterIPv4(packet, udpPort: policy.udpPort), outer.reason != .outerSourceInvalid {
       try require(outer.outcome == .accepted && outer.innerOffset == PlainOuterIPv4.byteCount, "plain, and yet \(outer)")
       try require(
-        outer.source == IPAddress(ipv4: plain.source) && outer.vni == plain.vni
+        outer.source == IPAddress(ipv4: UInt32(bigEndian: plain.wireSource)) && outer.vni == plain.vni
           && outer.innerByteCount == plain.innerByteCount && outer.trafficClass == plain.trafficClass, "\(plain) differs from \(outer)")
     }
     let trusted = OuterPacket(trusting: packet, byteCount: packet.byteCount, policy: policy)

@@ -18,17 +18,25 @@ static inline cencap_words cencap_difference(const uint8_t *_Nonnull octets, con
   memcpy(&v, value, 16);
   return (found & m) ^ v;
 }
-// Whether the octets from `a`, `b` and `c` on match.
-static inline int cencap_matches(const void *_Nonnull packet, cencap_pattern p, size_t a, size_t b, size_t c) {
+// Whether none of the bits of `m` is in `d`.
+static inline int cencap_is_clear(cencap_words d, cencap_words m) {
+#if defined(__SSE4_1__)
+  typedef long long pair __attribute__((vector_size(16)));
+  return __builtin_ia32_ptestz128((pair)d, (pair)m);
+#else
+  d &= m;
+  return (d[0] | d[1]) == 0;
+#endif
+}
+
+// Compares the octets from `a`, `b` and `c` on. 0: they match. 1: all do but for bits of `but`, in the second word of 16 octets, which the mask leaves
+// in one of the three alone. 2: others do not.
+static inline int cencap_compare(const void *_Nonnull packet, cencap_pattern p, size_t a, size_t b, size_t c, uint64_t but) {
   const uint8_t *o = (const uint8_t *)packet;
   cencap_words d = cencap_difference(o + a, p.mask, p.value) | cencap_difference(o + b, p.mask + 2, p.value + 2)
     | cencap_difference(o + c, p.mask + 4, p.value + 4);
-#if defined(__SSE4_1__)
-  typedef long long pair __attribute__((vector_size(16)));
-  return __builtin_ia32_ptestz128((pair)d, (pair)d);
-#else
-  return (d[0] | d[1]) == 0;
-#endif
+  if (cencap_is_clear(d, d)) return 0;
+  return cencap_is_clear(d, (cencap_words){~0ull, ~but}) ? 1 : 2;
 }
 
 // Whether 16 octets hold the beginning of a frame with IPv4, from no group and to none: behind `before` other octets, 0 or 2.

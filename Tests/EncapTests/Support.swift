@@ -52,7 +52,7 @@ final class GuardedBuffer {
     let result = OuterPacket(parsing: bytes, policy: policy)
     if let plain = PlainOuterIPv4(bytes, udpPort: policy.udpPort, isTrusted: false), result.reason != .outerSourceInvalid {
       #expect(result.outcome == .accepted && result.vni == plain.vni && result.trafficClass == plain.trafficClass)
-      #expect(result.source.ipv4 == plain.source)
+      #expect(result.source.ipv4 == UInt32(bigEndian: plain.wireSource))
       #expect(result.innerOffset == PlainOuterIPv4.byteCount && result.innerByteCount == plain.innerByteCount)
     }
     if let plain = PlainOuterIPv6(bytes, udpPort: policy.udpPort, isTrusted: false), result.reason != .outerSourceInvalid {

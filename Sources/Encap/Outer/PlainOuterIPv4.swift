@@ -10,9 +10,9 @@ public struct PlainOuterIPv4: Sendable {
   /// Octets in front of the inner frame.
   @inlinable public static var byteCount: Int { 50 }
 
-  /// Outer source, host byte order. Whether it is fit for a host is not checked: it counts only if it is a known VTEP's, and not a
+  /// Outer source as it is in memory. Whether it is fit for a host is not checked: it counts only if it is a known VTEP's, and not a
   /// group's.
-  public var source: UInt32
+  public var wireSource: UInt32
   /// Outer TOS octet, for `ECN.decapsulate`.
   public var trafficClass: UInt8
   /// The VXLAN header's last word, as it is in memory: the VNI and a reserved octet, whatever it holds.
@@ -36,11 +36,11 @@ public struct PlainOuterIPv4: Sendable {
     @inlinable @inline(__always)
     public init(mac: MACAddress?, wireDestination: UInt64, udpPort: UInt16) {
       // In each pair of words: MAC addresses, EtherType, version and header length; flags and fragment offset, of which DF and the reserved bit may be set,
-      // protocol, half of the destination; the rest of it, the UDP port, the I flag.
+      // protocol, half of the destination; the rest of it, the UDP port, no UDP checksum, the I flag.
       words = cencap_pattern(
         mask: (
           mac == nil ? 0 : 0x0000_ffff_ffff_ffff, 0x00ff_ffff_0000_0000, 0xff00_ff3f_0000_0000, 0xffff_0000_0000_0000,
-          0x0000_ffff_0000_ffff, 0x0008_0000
+          0x0000_ffff_0000_ffff, 0x0008_ffff
         ),
         value: (
           (mac?.bits ?? 0).byteSwapped &>> 16, 0x0045_0008_0000_0000, UInt64(IPProtocol.udp) &<< 56, wireDestination &<< 48,
@@ -57,8 +57,7 @@ public struct PlainOuterIPv4: Sendable {
       packet.byteCount >= 66 && packet.byteCount <= 65_535
         && packet.raw16(16) == UInt16(truncatingIfNeeded: packet.byteCount &- 14).bigEndian
         && Pattern.udpLengthFits(packet)
-        && packet.withUnsafeBytes { cencap_matches($0.baseAddress.unsafelyUnwrapped, words, 0, 16, 32) } != 0
-        && Pattern.hasSoundUDP(packet, isTrusted: isTrusted)
+        && isMatch(packet, isTrusted: isTrusted)
     }
 
     @inlinable @inline(__always)
@@ -66,13 +65,19 @@ public struct PlainOuterIPv4: Sendable {
       packet.raw16(38) == UInt16(truncatingIfNeeded: packet.byteCount &- 34).bigEndian
     }
 
-    /// Whether it has no UDP checksum or a right one. Only of packets to us: it may have to read all of one.
+    /// The UDP checksum is verified of packets to us only: it may have to read all of one.
     @inlinable @inline(__always)
-    static func hasSoundUDP(_ packet: RawSpan, isTrusted: Bool) -> Bool {
-      if _fastPath(packet.raw16(40) == 0) || isTrusted { return true }
-      let udpByteCount = packet.byteCount &- 34
+    func isMatch(_ packet: RawSpan, isTrusted: Bool) -> Bool {
+      let difference = packet.withUnsafeBytes { cencap_compare($0.baseAddress.unsafelyUnwrapped, words, 0, 16, 32, 0xffff) }
+      if _fastPath(difference == 0) { return true }
+      guard difference == 1 else { return false }
+      return isTrusted || Pattern.hasSoundUDP(packet)
+    }
+
+    @usableFromInline @inline(never)
+    static func hasSoundUDP(_ packet: RawSpan) -> Bool {
       let addressSum = UInt32(InternetChecksum.fold(packet.big64(26)))
-      return OuterPacket.isSoundUDP(packet, at: 34, byteCount: udpByteCount, addressSum: addressSum)
+      return OuterPacket.isSoundUDP(packet, at: 34, byteCount: packet.byteCount &- 34, addressSum: addressSum)
     }
   }
 
@@ -100,7 +105,7 @@ public struct PlainOuterIPv4: Sendable {
   @inlinable @inline(__always)
   public init?(matching packet: RawSpan, isTrusted: Bool) {
     guard PlainOuterIPv4.isSoundHeader(packet) else { return nil }
-    source = packet.big32(26)
+    wireSource = packet.raw32(26)
     trafficClass = packet.byte(15)
     wireSegment = PlainOuterIPv4.wireSegment(packet)
     innerByteCount = packet.byteCount &- 50

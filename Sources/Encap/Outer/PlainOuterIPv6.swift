@@ -43,7 +43,7 @@ public struct PlainOuterIPv6: Sendable {
     /// - Parameter isTrusted: of no account here.
     @inlinable @inline(__always)
     public func matches(_ packet: RawSpan, isTrusted: Bool) -> Bool {
-      packet.byteCount >= 86 && packet.withUnsafeBytes { cencap_matches($0.baseAddress.unsafelyUnwrapped, words, 0, 38, 54) } != 0
+      packet.byteCount >= 86 && packet.withUnsafeBytes { cencap_compare($0.baseAddress.unsafelyUnwrapped, words, 0, 38, 54, 0) } == 0
         && packet.byte(20) == IPProtocol.udp
     }
   }

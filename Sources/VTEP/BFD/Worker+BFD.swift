@@ -93,7 +93,7 @@ extension Worker {
     guard mbuf.isExclusive, headroom >= 36 else { return .absent }
     let ipv4 = UnsafeRawPointer(mbuf.start - 36)
     if isOuter(ipv4, ip: 20), ipv4.load(as: UInt8.self) == 0x45, ipv4.load(fromByteOffset: 9, as: UInt8.self) == 17 {
-      return snapshot.pointee.peer(atIPv4: UInt32(bigEndian: ipv4.loadUnaligned(fromByteOffset: 12, as: UInt32.self)))
+      return snapshot.pointee.ipv4.peer(at: ipv4.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
     }
     guard headroom >= 56 else { return .absent }
     let ipv6 = UnsafeRawPointer(mbuf.start - 56)

@@ -68,6 +68,14 @@ struct Mbuf {
     cdpdk_mbuf_keep(raw, UInt16(truncatingIfNeeded: offset), UInt32(truncatingIfNeeded: count))
   }
 
+  /// Takes back that `keep` has removed octets in front.
+  @inline(always)
+  func restore(_ count: Int) {
+    cdpdk_mbuf_place(
+      raw, cdpdk_mbuf_headroom(raw) &- UInt16(truncatingIfNeeded: count),
+      UInt32(truncatingIfNeeded: byteCount &+ count))
+  }
+
   @inline(always)
   func free() {
     cdpdk_mbuf_free(raw)

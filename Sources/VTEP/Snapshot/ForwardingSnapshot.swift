@@ -217,12 +217,44 @@ struct VNISlot {
   }
 }
 
-/// Open-addressed map slot, IPv4 address of a VTEP → index; `VTEPIndex.own` for our own address.
+/// Open-addressed map slot, IPv4 address of a VTEP, as it is in packets → index; `VTEPIndex.own` for our own address.
 struct IPv4Slot {
-  var address: UInt32 = 0
+  var wireAddress: UInt32 = 0
   var index = VTEPIndex.absent
   /// The index if the address is another host's, else absent.
   var peer = VTEPIndex.absent
+}
+
+/// IPv4 addresses, as they are in packets, of VTEPs, groups and of ourselves.
+struct IPv4Map {
+  let slots: UnsafePointer<IPv4Slot>
+  let mask: UInt32
+
+  /// The index of a VTEP that packets may come from: not of a group, nor our own.
+  @inline(always)
+  func peer(at wireAddress: UInt32) -> VTEPIndex {
+    let likely = slots + Int(Self.hash(wireAddress) & mask)
+    // In 32 bits on both ways, for callers that extend it.
+    let peer =
+      _fastPath(likely.pointee.wireAddress == wireAddress)
+      ? UInt32(likely.pointee.peer.rawValue) : UInt32(slot(at: wireAddress).peer.rawValue)
+    return VTEPIndex(rawValue: UInt16(truncatingIfNeeded: peer))
+  }
+
+  func slot(at wireAddress: UInt32) -> IPv4Slot {
+    var slot = Self.hash(wireAddress) & mask
+    // A free slot holds the address 0, which is no VTEP's, and the index of none.
+    while slots[Int(slot)].wireAddress != wireAddress {
+      if slots[Int(slot)].index == .absent { return IPv4Slot() }
+      slot = (slot &+ 1) & mask
+    }
+    return slots[Int(slot)]
+  }
+
+  /// The last octet, in which neighbours differ, is on top, so the result is taken from above 32 bits, and the factor's second and third octet
+  /// are odd: most addresses in a row get a slot each.
+  @inline(always)
+  static func hash(_ wireAddress: UInt32) -> UInt32 { UInt32(truncatingIfNeeded: (UInt64(wireAddress) &* 0x5bd1_e995) >> 32) }
 }
 
 /// The same for IPv6.
@@ -270,8 +302,7 @@ struct ForwardingSnapshot {
   var peers: UnsafePointer<VTEPIndex>
   var vniSlots: UnsafePointer<VNISlot>
   var vniMask: UInt32
-  var ipv4Slots: UnsafePointer<IPv4Slot>
-  var ipv4Mask: UInt32
+  var ipv4: IPv4Map
   var ipv6Slots: UnsafePointer<IPv6Slot>
   var ipv6Mask: UInt32
   /// Per worker: range of `receiveQueues`, in which those that are polled come first.
@@ -319,22 +350,10 @@ struct ForwardingSnapshot {
 
   /// The index of a VTEP or group; `own` for our own addresses, `absent` for unknown ones.
   func vtep(at address: IPAddress) -> VTEPIndex {
-    if address.isIPv4 { return vtep(atIPv4: address.ipv4) }
-    return slot(atIPv6: address).index
+    address.isIPv4 ? ipv4.slot(at: address.ipv4.bigEndian).index : slot(atIPv6: address).index
   }
 
-  /// The same for an IPv4 address in host byte order.
-  @inline(always)
-  func vtep(atIPv4 address: UInt32) -> VTEPIndex { slot(atIPv4: address).index }
-
-  /// The index of a VTEP that packets may come from: not of a group, nor our own.
-  @inline(always)
-  func peer(atIPv4 address: UInt32) -> VTEPIndex {
-    let likely = ipv4Slots + Int(Self.hash(address) & ipv4Mask)
-    return _fastPath(likely.pointee.address == address) ? likely.pointee.peer : slot(atIPv4: address).peer
-  }
-
-  /// The same for an IPv6 address.
+  /// The index of a VTEP that packets may come from: not of a group, nor our own. For IPv4: `IPv4Map.peer`.
   @inline(always)
   func peer(atIPv6 address: IPAddress) -> VTEPIndex { slot(atIPv6: address).peer }
 
@@ -348,18 +367,7 @@ struct ForwardingSnapshot {
     return IPv6Slot()
   }
 
-  @inline(always)
-  private func slot(atIPv4 address: UInt32) -> IPv4Slot {
-    var slot = Self.hash(address) & ipv4Mask
-    // A free slot holds the address 0, which is no VTEP's, and the index of none.
-    while ipv4Slots[Int(slot)].address != address {
-      if ipv4Slots[Int(slot)].index == .absent { return IPv4Slot() }
-      slot = (slot &+ 1) & ipv4Mask
-    }
-    return ipv4Slots[Int(slot)]
-  }
-
-  /// Of a VNI or an IPv4 address.
+  /// Of a VNI.
   @inline(always)
   static func hash(_ key: UInt32) -> UInt32 {
     (key &* 0x9e37_79b1) >> 12

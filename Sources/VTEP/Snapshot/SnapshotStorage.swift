@@ -58,7 +58,7 @@ final class SnapshotStorage {
         vteps: store(vteps), nextHops: store(nextHops), onlyHops: store(nextHops.map { $0.count == 1 ? $0.first : unusable }),
         localTargets: store(lists.locals), floodTargets: store(lists.flood), peers: store(lists.peers),
         vniSlots: store(vniSlots), vniMask: UInt32(vniSlots.count - 1),
-        ipv4Slots: store(ipv4Slots), ipv4Mask: UInt32(ipv4Slots.count - 1),
+        ipv4: IPv4Map(slots: store(ipv4Slots), mask: UInt32(ipv4Slots.count - 1)),
         ipv6Slots: store(ipv6Slots), ipv6Mask: UInt32(ipv6Slots.count - 1),
         receiveQueues: store(queues.all), receiveQueueStarts: store(queues.starts), polledQueueEnds: store(queues.polledEnds),
         queuesOfSlots: store(queues.ofSlots), slotCount: queues.ofSlots.count, latestQueueSerial: queues.all.map(\.serial).max() ?? 0,
@@ -179,10 +179,11 @@ final class SnapshotStorage {
     var ipv6 = [IPv6Slot](repeating: IPv6Slot(), count: slotCount(vteps.count + 1))
     func insert(_ address: IPAddress, _ index: VTEPIndex) {
       if address.isIPv4 {
-        var slot = Int(ForwardingSnapshot.hash(address.ipv4)) & (ipv4.count - 1)
+        let wireAddress = address.ipv4.bigEndian
+        var slot = Int(IPv4Map.hash(wireAddress)) & (ipv4.count - 1)
         while ipv4[slot].index != .absent { slot = (slot + 1) & (ipv4.count - 1) }
         ipv4[slot] = IPv4Slot(
-          address: address.ipv4, index: index, peer: index == .own || address.ipv4 >= 0xe000_0000 ? .absent : index)
+          wireAddress: wireAddress, index: index, peer: index == .own || address.ipv4 >= 0xe000_0000 ? .absent : index)
       } else {
         var slot = Int(ForwardingSnapshot.hash(address)) & (ipv6.count - 1)
         while ipv6[slot].index != .absent { slot = (slot + 1) & (ipv6.count - 1) }

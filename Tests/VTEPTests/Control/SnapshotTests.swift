@@ -38,6 +38,17 @@ extension DataplaneTests {
       #expect(storage.snapshot.pointee.vniMask &+ 1 >= UInt32(count * 2))
     }
 
+    /// At random 198 of 250 would have a slot of 512 to themselves or be the first there.
+    @Test("VTEPs with addresses in a row are mostly found at the first try", arguments: [1, 256, 65_536] as [UInt32])
+    func vtepsInARow(_ step: UInt32) {
+      var model = emptyModel()
+      let addresses = (0..<250).map { IPAddress(ipv4: 0x0a00_0001 + $0 * step) }
+      model.vteps = addresses.map { ForwardingModel.VTEP(entry: VTEPEntry(address: $0, isInUse: true)) }
+      let map = SnapshotStorage(model, generation: 1).snapshot.pointee.ipv4
+      let slots = addresses.map { IPv4Map.hash($0.ipv4.bigEndian) & map.mask }
+      #expect(Set(slots).count >= 210)
+    }
+
     @Test("address to VTEP, against a dictionary", arguments: [0, 1, 8, 9, 4000, Limits.vteps])
     func vteps(_ count: Int) {
       var model = emptyModel()

@@ -84,7 +84,7 @@ extension DataplaneTests {
       var packet = plane.packet(carrying: inner)
       packet.trafficClass = [0, 0, 0xb8].randomElement(using: &random)!
       guard Int.random(in: 0..<100, using: &random) < uncommon else { return packet }
-      switch Int.random(in: 0..<12, using: &random) {
+      switch Int.random(in: 0..<13, using: &random) {
       case 0: packet.vni = 77
       // To the second domain, which has bindings if they are tagged.
       case 1: packet.vni = Topology.otherVNI.rawValue
@@ -97,6 +97,7 @@ extension DataplaneTests {
       case 8: packet.inner = .udp(from: guest(21), to: guest(22))
       case 9: packet.inner = .udp(from: guest(21), to: guest(1)).tagged(5)
       case 10: packet.inner = .udp(from: guest(21), to: guest(3), byteCount: 1515)
+      case 11: packet.inner = .udp(from: .zero, to: guest(1))
       default: packet.reserved = 0xff
       }
       return packet

@@ -104,8 +104,12 @@ struct Sightings {
     fileprivate let word: UInt32
 
     @inline(always)
-    func pair(_ source: MACKey) -> Pair {
-      let hash = Sightings.hash(source, salt, keyMultiplier)
+    func pair(_ source: MACKey) -> Pair { pair(salted: source.raw ^ salt) }
+
+    /// A source's octets (as in `MACKey`) combined with its domain's `Sightings.salted`.
+    @inline(always)
+    func pair(salted source: UInt64) -> Pair {
+      let hash = Sightings.hash(source, keyMultiplier)
       return Pair(row: Sightings.row(hash, rows, rowMask), word: Sightings.word(hash) ^ word)
     }
   }
@@ -125,10 +129,14 @@ struct Sightings {
     pair.row.pointee = Row(latest: pair.word, other: pair.row.pointee.latest)
   }
 
+  /// A domain's word of a `MACKey`, for packets of one domain.
+  @inline(always)
+  func salted(_ domainWord: UInt64) -> UInt64 { domainWord ^ salt }
+
   /// Both halves of one product: for a set that may err, as good as the table's hash.
   @inline(always)
-  fileprivate static func hash(_ source: MACKey, _ salt: UInt64, _ multiplier: UInt64) -> UInt64 {
-    let product = (source.raw ^ salt).multipliedFullWidth(by: multiplier)
+  fileprivate static func hash(_ saltedSource: UInt64, _ multiplier: UInt64) -> UInt64 {
+    let product = saltedSource.multipliedFullWidth(by: multiplier)
     return product.high ^ product.low
   }
 

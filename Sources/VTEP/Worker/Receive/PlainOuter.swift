@@ -15,6 +15,8 @@ extension PlainOuterIPv6.Pattern: OuterPattern {}
 /// A VXLAN packet with plain outer headers.
 protocol PlainOuter {
   associatedtype Pattern: OuterPattern
+  /// Where VTEPs are looked up. Got once for a burst.
+  associatedtype Peers
   static func pattern(_ snapshot: UnsafePointer<ForwardingSnapshot>, mac: MACAddress?) -> Pattern
   /// Octets in front of the inner frame.
   static var byteCount: Int { get }
@@ -25,8 +27,9 @@ protocol PlainOuter {
   var trafficClass: UInt8 { get }
   /// Octets of the inner frame, with which the packet ends.
   var innerByteCount: Int { get }
+  static func peers(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> Peers
   /// The VTEP that has sent it; absent: none that is known.
-  func peer(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> VTEPIndex
+  func peer(_ peers: Peers) -> VTEPIndex
 }
 
 extension PlainOuterIPv4: PlainOuter {
@@ -36,7 +39,10 @@ extension PlainOuterIPv4: PlainOuter {
   }
 
   @inline(always)
-  func peer(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> VTEPIndex { snapshot.pointee.peer(atIPv4: source) }
+  static func peers(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> IPv4Map { snapshot.pointee.ipv4 }
+
+  @inline(always)
+  func peer(_ peers: IPv4Map) -> VTEPIndex { peers.peer(at: wireSource) }
 }
 
 extension PlainOuterIPv6: PlainOuter {
@@ -46,5 +52,8 @@ extension PlainOuterIPv6: PlainOuter {
   }
 
   @inline(always)
-  func peer(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> VTEPIndex { snapshot.pointee.peer(atIPv6: source) }
+  static func peers(_ snapshot: UnsafePointer<ForwardingSnapshot>) -> UnsafePointer<ForwardingSnapshot> { snapshot }
+
+  @inline(always)
+  func peer(_ peers: UnsafePointer<ForwardingSnapshot>) -> VTEPIndex { peers.pointee.peer(atIPv6: source) }
 }

@@ -25,10 +25,10 @@ extension Worker {
     guard mbuf.isContiguous,
       let outer = PlainOuterIPv4(mbuf.bytes, PlainOuterIPv4.pattern(snapshot, mac: nil), isTrusted: isTrusted)
     else { return decapsulateSlowly(mbuf, isTrusted: isTrusted, portIndex: portIndex, to: position) }
-    let vtep = snapshot.pointee.peer(atIPv4: outer.source)
+    let vtep = snapshot.pointee.ipv4.peer(at: outer.wireSource)
     guard vtep != .absent else { return decapsulateSlowly(mbuf, isTrusted: isTrusted, portIndex: portIndex, to: position) }
     let arrival = Arrival(
-      vtep: vtep, sender: IPAddress(ipv4: outer.source), vni: outer.vni, innerOffset: PlainOuterIPv4.byteCount,
+      vtep: vtep, sender: IPAddress(ipv4: UInt32(bigEndian: outer.wireSource)), vni: outer.vni, innerOffset: PlainOuterIPv4.byteCount,
       headerByteCount: PlainOuterIPv4.byteCount, innerByteCount: outer.innerByteCount, trafficClass: outer.trafficClass)
     return admit(mbuf, arrival, isStripped: false, portIndex: portIndex, to: position)
   }

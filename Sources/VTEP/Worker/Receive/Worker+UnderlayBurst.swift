@@ -83,12 +83,13 @@ extension Worker {
     let port = snapshot.pointee.ports + Int(portIndex)
     // A NIC of ours may bring packets that another host's MAC address is on.
     let pattern = Outer.pattern(snapshot, mac: port.pointee.partner != .absent ? port.pointee.mac : nil)
+    let peers = Outer.peers(snapshot)
     let table = self.table
     let sightings = isAtOnce ? self.sightings : self.sightings.deferred()
     let countersOfVTEPs = counters.vteps
-    var run = VNIRun()
     var staged = stage + first
     nextFrame = frames + first
+    var run = VNIRun(from: nextFrame)
     let end = frames + end
     while nextFrame != end {
       let mbuf = Mbuf(nextFrame.pointee.unsafelyUnwrapped)
@@ -105,23 +106,23 @@ extension Worker {
         let segment = Outer.wireSegment(bytes)
         if segment != run.wireSegment { change(&run, to: segment, headerByteCount: Outer.byteCount) }
         guard let outer = Outer(matching: bytes, isTrusted: isTrusted) else { break everyday }
-        let vtep = outer.peer(snapshot)
-        guard _fastPath(vtep.rawValue < run.vtepLimit) || mayBring(vtep, run.domain) else { break everyday }
+        let peer = outer.peer(peers)
+        let vtep = UInt32(peer.rawValue)
+        guard _fastPath(vtep < run.vtepLimit) || mayBring(peer, run.domain) else { break everyday }
         let inner = WireEthernetHeader(inner: bytes, at: Outer.byteCount)
-        guard inner.isEveryday else { break everyday }
+        // A source of zero is not among the sightings, but may be among those that wait for them.
+        guard isAtOnce ? inner.isEverydayIfFromStation : inner.isEveryday else { break everyday }
         mbuf.keep(outer.innerByteCount, from: Outer.byteCount)
         if outer.trafficClass != 0, !inherit(outer.trafficClass, mbuf) {
           receivedBytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount &+ Outer.byteCount)
-          drop(mbuf, port: portIndex, .ecnForbidden, DropContext(domain: run.domain, vtep: vtep))
+          drop(mbuf, port: portIndex, .ecnForbidden, DropContext(domain: run.domain, vtep: peer))
           nextFrame[-1] = nil
+          run.others &+= 1
           continue
         }
-        run.frames &+= 1
         run.bytes &+= UInt64(truncatingIfNeeded: outer.innerByteCount)
-        // In 32 bits: the compiler would add in parts.
-        let ipByteCount = UInt32(truncatingIfNeeded: outer.innerByteCount) &+ UInt32(Outer.byteCount &- 14)
-        countersOfVTEPs[Int(vtep)].addReceived(packets: 1, bytes: UInt64(ipByteCount))
-        let seenAt = MACLocation(raw: UInt32(vtep.rawValue) &<< 1 | run.place)
+        countersOfVTEPs[Int(vtep)].addReceived(packets: 1, bytes: UInt64(truncatingIfNeeded: bytes.byteCount &- 14))
+        let seenAt = MACLocation(raw: vtep &<< 1 | run.place)
         let source = MACKey(domainWord: run.domainWord, octets: inner.source)
         let destination = MACKey(domainWord: run.domainWord, octets: inner.destination)
         if !isAtOnce {
@@ -129,10 +130,16 @@ extension Worker {
           stageEveryday(in: placed, source: source, destination: destination, seenAt: seenAt, sightings.at(seenAt), table)
           continue
         }
-        if !sightings.at(seenAt).pair(source).isPresent,
-          !learnAtOnce(mbuf, source: source, destination: destination, seenAt: seenAt, portIndex: portIndex, isFromOverlay: true)
-        {
-          continue
+        if !sightings.at(seenAt).pair(salted: inner.source ^ run.saltedDomain).isPresent {
+          guard source.raw != run.domainWord else {
+            run.others &+= 1
+            refuseZeroSource(mbuf, run.domain, peer, headerByteCount: Outer.byteCount, portIndex: portIndex)
+            nextFrame[-1] = nil
+            continue
+          }
+          if !learnAtOnce(mbuf, source: source, destination: destination, seenAt: seenAt, portIndex: portIndex, isFromOverlay: true) {
+            continue
+          }
         }
         let found = lookUp(destination, in: table.bucket(of: table.hash(destination)), table)
         forwardFromOverlay(
@@ -143,44 +150,77 @@ extension Worker {
         nextFrame -= 1
         break
       }
+      run.others &+= 1
       receivedBytes &+= UInt64(truncatingIfNeeded: mbuf.byteCount)
       if !decapsulateUncommon(mbuf, portIndex: portIndex, to: nextFrame - frames - 1) { nextFrame[-1] = nil }
     }
-    settle(run, headerByteCount: Outer.byteCount)
+    settle(run, to: nextFrame, headerByteCount: Outer.byteCount)
     return nextFrame - frames
   }
 
   /// Consecutive packets of one VNI.
   private struct VNIRun {
-    // What is counted stands apart: the compiler would add both in one vector, at a greater cost.
-    var frames: UInt64 = 0
+    /// The first one.
+    var first: UnsafeMutablePointer<OpaquePointer?>
+    /// Those since then that are not of the run.
+    var others = 0
     /// Of the first packet; at first there is no domain.
     var wireSegment = UInt32.max
     /// What the VNI's slot has.
     var domain = DomainIndex.absent
     /// The same, for keys.
     var domainWord: UInt64 = 0
-    var vtepLimit: UInt16 = 0
+    /// The same, for sightings.
+    var saltedDomain: UInt64 = 0
+    var vtepLimit: UInt32 = 0
     var place: UInt32 = 0
     /// Of inner frames.
     var bytes: UInt64 = 0
+
+    init(from first: UnsafeMutablePointer<OpaquePointer?>) { self.first = first }
+
+    init(from first: UnsafeMutablePointer<OpaquePointer?>, of slot: UnsafePointer<VNISlot>, wireSegment: UInt32, _ sightings: Sightings) {
+      self.first = first
+      self.wireSegment = wireSegment
+      domain = slot.pointee.domain
+      domainWord = UInt64(domain.rawValue)
+      saltedDomain = sightings.salted(domainWord)
+      vtepLimit = UInt32(slot.pointee.vtepLimit)
+      place = slot.pointee.place
+    }
   }
 
   @inline(never)
   private mutating func change(_ run: inout VNIRun, to wireSegment: UInt32, headerByteCount: Int) {
-    settle(run, headerByteCount: headerByteCount)
-    let slot = snapshot.pointee.slot(ofWireVNI: wireSegment &<< 8)
-    run = VNIRun(
-      wireSegment: wireSegment, domain: slot.pointee.domain, domainWord: UInt64(slot.pointee.domain.rawValue),
-      vtepLimit: slot.pointee.vtepLimit, place: slot.pointee.place)
+    let current = nextFrame - 1
+    settle(run, to: current, headerByteCount: headerByteCount)
+    run = VNIRun(from: current, of: snapshot.pointee.slot(ofWireVNI: wireSegment &<< 8), wireSegment: wireSegment, sightings)
   }
 
-  /// - Parameter headerByteCount: octets in front of each inner frame.
+  /// - Parameters:
+  ///   - end: where the run has ended.
+  ///   - headerByteCount: octets in front of each inner frame.
   @inline(always)
-  private mutating func settle(_ run: VNIRun, headerByteCount: Int) {
-    guard run.frames != 0 else { return }
-    receivedBytes &+= run.bytes &+ run.frames &* UInt64(truncatingIfNeeded: headerByteCount)
-    counters.domains[Int(run.domain)].addReceived(packets: run.frames, bytes: run.bytes)
+  private mutating func settle(_ run: VNIRun, to end: UnsafeMutablePointer<OpaquePointer?>, headerByteCount: Int) {
+    guard run.bytes != 0 else { return }
+    let frames = UInt64(truncatingIfNeeded: end - run.first - run.others)
+    receivedBytes &+= run.bytes &+ frames &* UInt64(truncatingIfNeeded: headerByteCount)
+    counters.domains[Int(run.domain)].addReceived(packets: frames, bytes: run.bytes)
+  }
+
+  /// A packet that the run has counted as one of its own, but for their number. No packet pays for such ones: that a source is zero is found
+  /// out when it is not among the sightings.
+  @inline(never)
+  private mutating func refuseZeroSource(
+    _ mbuf: Mbuf, _ domain: DomainIndex, _ vtep: VTEPIndex, headerByteCount: Int, portIndex: PortIndex
+  ) {
+    let uncounted = 0 &- UInt64(truncatingIfNeeded: mbuf.byteCount)
+    receivedBytes &+= UInt64(truncatingIfNeeded: headerByteCount)
+    counters.domains[Int(domain)].addReceived(packets: 0, bytes: uncounted)
+    counters.vteps[Int(vtep)].addReceived(packets: .max, bytes: uncounted &- UInt64(truncatingIfNeeded: headerByteCount &- 14))
+    mbuf.restore(headerByteCount)
+    let vni = snapshot.pointee.domains[Int(domain)].vni.rawValue
+    drop(mbuf, port: portIndex, .innerSourceZero, DropContext(domain: domain, vtep: vtep, vni: vni))
   }
 
   /// Whether a VTEP, if it is one, may send to a domain that does not hear all.
