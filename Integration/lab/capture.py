@@ -14,7 +14,7 @@ from .namespaces import ETH_P_ALL, PACKET_IGNORE_OUTGOING, SOL_PACKET, run, wait
 
 PACKET_AUXDATA, PACKET_STATISTICS, SO_ATTACH_FILTER, SO_RCVBUFFORCE = 8, 6, 26, 33
 AUXDATA = struct.Struct("=IIIHHHH")  # status, length, captured, mac, net, tag, tag protocol
-TAG_IS_VALID, TAG_PROTOCOL_IS_VALID = 0x10, 0x40
+TAG_IS_VALID, TAG_PROTOCOL_IS_VALID, CHECKSUM_NOT_READY = 0x10, 0x40, 0x8
 
 
 class Capture:
@@ -26,6 +26,8 @@ class Capture:
         self.outbound = outbound
         self.path = namespace.lab.directory / f"{namespace.name}-{interface}-{os.urandom(3).hex()}.pcap"
         self.seen = []
+        # Packets among them with a checksum that somebody has still to compute.
+        self.unfinished = 0
         with namespace.entered():
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         namespace.lab.on_close(self.socket.close)
@@ -59,6 +61,7 @@ class Capture:
             for level, kind, data in notes:
                 if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
                     status, _, _, _, _, tag, protocol = AUXDATA.unpack(data[:AUXDATA.size])
+                    self.unfinished += status & CHECKSUM_NOT_READY != 0
                     if status & TAG_IS_VALID:
                         protocol = protocol if status & TAG_PROTOCOL_IS_VALID else 0x8100
                         packet = packet[:12] + struct.pack("!HH", protocol, tag) + packet[12:]

@@ -94,6 +94,23 @@ class PCIMachine(VirtualMachine):
         self.qmp("set_link", name="nic", up=is_up)
 
 
+class BridgedMachine(PCIMachine):
+    """Each card is on a tap of its own that takes unfinished checksums and large segments, on a bridge named `wire`."""
+
+    def __init__(self, lab, name, namespace, card, macs, wire="wire0", qemu=QEMU):
+        super().__init__(lab, name, namespace, card, macs, wire, qemu)
+        namespace.ip(f"link delete {wire}")
+        namespace.ip(f"link add {wire} type bridge mcast_snooping 0")
+        namespace.ip(f"link set {wire} up")
+        for number in range(len(macs)):
+            namespace.ip(f"tuntap add {wire}-{number} mode tap vnet_hdr")
+            namespace.ip(f"link set {wire}-{number} master {wire} up")
+
+    def wires(self):
+        return [word for number in range(len(self.macs)) for word in (
+            "-netdev", f"tap,id=wire{number or ''},ifname={self.wire}-{number},script=no,downscript=no,vhost=off")]
+
+
 class SRIOVMachine(PCIMachine):
     """The kernel keeps an igb card, as eth0, and vfio-pci has its virtual function."""
 

@@ -28,6 +28,7 @@
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <rte_gso.h>
 #include <rte_hash.h>
 #include <rte_ip_frag.h>
 #include <rte_launch.h>
@@ -152,6 +153,18 @@ static inline int cdpdk_mbuf_uses(cdpdk_mbuf m, const struct rte_mempool *p) {
 static inline uint16_t cdpdk_mbuf_tailroom(cdpdk_mbuf m) { return rte_pktmbuf_tailroom(m); }
 // -1 if the last segment is shorter.
 static inline int cdpdk_mbuf_trim(cdpdk_mbuf m, uint16_t n) { return rte_pktmbuf_trim(m, n); }
+// Keeps the first n octets, and frees the buffers behind them. The packet has at least so many, and its first buffer at least one.
+static inline void cdpdk_mbuf_cut(cdpdk_mbuf m, uint32_t n) {
+  struct rte_mbuf *last = m;
+  uint16_t count = 1;
+  m->pkt_len = n;
+  for (; last->data_len < n; n -= last->data_len, last = last->next) count++;
+  last->data_len = (uint16_t)n;
+  m->nb_segs = count;
+  struct rte_mbuf *rest = last->next;
+  last->next = NULL;
+  rte_pktmbuf_free(rest);
+}
 static inline void cdpdk_mbuf_free(cdpdk_mbuf m) { rte_pktmbuf_free(m); }
 static inline void cdpdk_mbuf_free_bulk(cdpdk_mbuf *m, unsigned n) { rte_pktmbuf_free_bulk(m, n); }
 static inline void cdpdk_prefetch(const void *p) { rte_prefetch0(p); }
@@ -229,10 +242,11 @@ static inline uint64_t cdpdk_mbuf_noted_checksum(cdpdk_mbuf m) {
   if ((m->ol_flags & RTE_MBUF_F_RX_FDIR_ID) == 0 || n > m->pkt_len) return 0;
   return (uint64_t)(m->pkt_len - n) << 16 | (m->hash.usr & ((1u << CDPDK_CHECKSUM_OFFSET_BITS) - 1));
 }
-// ... and what a driver must do with a packet to send. Requests keep this form from one port to the other. Those inside tunnels are
-// never handed to a driver.
+// ... and what a driver must do with a packet to send. Requests keep this form from one port to the other. Those inside tunnels of their
+// sender are never handed to a driver.
 #define CDPDK_REQUEST (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)
-#define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_TUNNEL_MASK)
+#define CDPDK_REQUEST_FIELDS (CDPDK_REQUEST | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IPV6 | RTE_MBUF_F_TX_TUNNEL_MASK \
+                              | RTE_MBUF_F_TX_OUTER_IP_CKSUM | RTE_MBUF_F_TX_OUTER_IPV4 | RTE_MBUF_F_TX_OUTER_IPV6)
 static inline int cdpdk_mbuf_has_request(cdpdk_mbuf m) { return (m->ol_flags & CDPDK_REQUEST) != 0; }
 // Sole owner of its memory, no pending offload, no noted tag.
 #define CDPDK_UNCOMMON (RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL | CDPDK_REQUEST | RTE_MBUF_F_RX_VLAN_STRIPPED)
@@ -255,6 +269,18 @@ static inline void cdpdk_mbuf_set_request(cdpdk_mbuf m, int udp, int ipv6, int t
     | (segment == 0 ? 0 : udp ? RTE_MBUF_F_TX_UDP_SEG : RTE_MBUF_F_TX_TCP_SEG);
   m->tx_offload = rte_mbuf_tx_offload(l2, l3, l4, segment, 0, 0, 0);
 }
+static inline uint64_t cdpdk_vxlan_flags(int ipv6) {
+  return RTE_MBUF_F_TX_TUNNEL_VXLAN | (ipv6 ? RTE_MBUF_F_TX_OUTER_IPV6 : RTE_MBUF_F_TX_OUTER_IPV4 | RTE_MBUF_F_TX_OUTER_IP_CKSUM);
+}
+// Adds that the request is about the frame inside VXLAN: outer link and network header, then UDP, VXLAN and the inner link header.
+static inline void cdpdk_mbuf_name_vxlan(cdpdk_mbuf m, int ipv6, uint16_t outer_l2, uint16_t outer_l3, uint16_t l2) {
+  m->ol_flags |= cdpdk_vxlan_flags(ipv6);
+  m->outer_l2_len = outer_l2;
+  m->outer_l3_len = outer_l3;
+  m->l2_len = l2;
+}
+static inline uint16_t cdpdk_mbuf_outer_l2(cdpdk_mbuf m) { return m->outer_l2_len; }
+static inline uint16_t cdpdk_mbuf_outer_l3(cdpdk_mbuf m) { return m->outer_l3_len; }
 static inline void cdpdk_mbuf_clear_request(cdpdk_mbuf m) { m->ol_flags &= ~CDPDK_REQUEST_FIELDS; }
 // Brings a packet with a request into the form in which the device wants it: DPDK's drivers compute the pseudo-header anew, without the
 // length if they are to cut it. 0: they do not take it, for its size for example.
@@ -340,6 +366,7 @@ static inline uint64_t cdpdk_tx_offload_tcp_checksum(void) { return RTE_ETH_TX_O
 static inline uint64_t cdpdk_tx_offload_udp_checksum(void) { return RTE_ETH_TX_OFFLOAD_UDP_CKSUM; }
 static inline uint64_t cdpdk_tx_offload_ipv4_checksum(void) { return RTE_ETH_TX_OFFLOAD_IPV4_CKSUM; }
 static inline uint64_t cdpdk_tx_offload_tso(void) { return RTE_ETH_TX_OFFLOAD_TCP_TSO; }
+static inline uint64_t cdpdk_tx_offload_vxlan_tso(void) { return RTE_ETH_TX_OFFLOAD_VXLAN_TNL_TSO | RTE_ETH_TX_OFFLOAD_OUTER_IPV4_CKSUM; }
 // Name of the bus a device is on: "vdev", "pci".
 static inline const char *cdpdk_device_bus(uint16_t port) {
   struct rte_eth_dev_info info;

@@ -100,7 +100,40 @@ import Testing
     #expect(made == golden.segments)
   }
 
+  /// What an outer checksum needs to know of segments that do not exist yet.
+  @Test(arguments: goldenSegmentations)
+  func sumOfSegmentsToCome(_ golden: GoldenSegmentation) {
+    let request = golden.request
+    for segment in golden.segments where segment.count == request.headerByteCount + request.segmentByteCount {
+      let sum = finishedSum(request, golden.large, byteCount: segment.count)
+      let segmentSum = InternetChecksum.partialSum(segment.span.bytes)
+      #expect(sum == UInt16(segmentSum) % 0xffff)
+    }
+  }
+
   // -- checksums ------------------------------------------------------------------------------------------------------
+
+  @Test(arguments: goldenFrames)
+  func sumOfFinishedFrame(_ golden: GoldenFrame) {
+    var frame = golden.frame
+    frame.setBig16(golden.unfinished, at: golden.fieldOffset)
+    guard case .sound(let request, let byteCount) = check(frame) else {
+      Issue.record("refused")
+      return
+    }
+    let finishedSum = InternetChecksum.partialSum(Array(golden.frame[..<byteCount]).span.bytes)
+    #expect(self.finishedSum(request, frame, byteCount: byteCount) == UInt16(finishedSum) % 0xffff)
+    // A NIC would put another sum there: what is then finished is not what the sender meant.
+    frame.setBig16(golden.unfinished &+ 1, at: golden.fieldOffset)
+    #expect(self.finishedSum(request, frame, byteCount: byteCount) == nil)
+    let pseudoSum = request.pseudoSum(frame.span.bytes, byteCount: byteCount)
+    #expect(pseudoSum == nil)
+  }
+
+  /// Of the two ways to write zero, one.
+  private func finishedSum(_ request: OffloadRequest, _ frame: [UInt8], byteCount: Int) -> UInt16? {
+    request.finishedSum(frame.span.bytes, byteCount: byteCount).map { InternetChecksum.fold($0) % 0xffff }
+  }
 
   @Test(arguments: goldenFrames)
   func unfinishedChecksumsAreUnderstoodAndFinished(_ golden: GoldenFrame) throws {

@@ -24,10 +24,8 @@ extension OffloadRequest {
     } else {
       let sent = UInt32(truncatingIfNeeded: index &* segmentByteCount)
       headers.storeBig32(headers.bytes.big32(transportOffset &+ 4) &+ sent, at: transportOffset &+ 4)
-      var flags = headers.bytes.byte(transportOffset &+ 13)
-      if !isLast { flags &= ~0x09 }
-      if index > 0 { flags &= ~0x80 }
-      headers.storeByte(flags, at: transportOffset &+ 13)
+      if !isLast { clearFinalFlags(in: &headers) }
+      if index > 0 { headers.storeByte(headers.bytes.byte(transportOffset &+ 13) & ~0x80, at: transportOffset &+ 13) }
     }
     let pseudoSum =
       OffloadRequest.addressSum(headers.bytes, at: network, isIPv6: isIPv6)
@@ -35,6 +33,12 @@ extension OffloadRequest {
     let folded = InternetChecksum.fold(pseudoSum)
     headers.storeBig16(folded, at: checksumOffset)
     tunnels?.writeChecksums(into: &headers, transport: transportOffset, pseudoSum: folded, end: end)
+  }
+
+  /// Takes PSH and FIN out of a TCP header.
+  public func clearFinalFlags(in headers: inout MutableRawSpan) {
+    precondition(headers.byteCount >= headerByteCount, "headers are cut off")
+    headers.storeByte(headers.bytes.byte(transportOffset &+ 13) & ~0x09, at: transportOffset &+ 13)
   }
 
   /// Writes lengths, identification and IPv4 checksum of the IP header at `offset`, whose packet ends at `end`.
@@ -58,6 +62,41 @@ extension OffloadRequest {
     guard isIPv6 else { return UInt32(InternetChecksum.fold(headers.big64(offset &+ 12))) }
     return InternetChecksum.partialSum(IPAddress(loading16: headers, at: offset &+ 8))
       &+ InternetChecksum.partialSum(IPAddress(loading16: headers, at: offset &+ 24))
+  }
+
+  /// The sum of the frame as it is once a NIC has carried out the request, for the outer UDP checksum. Of a frame that is cut into segments of
+  /// one size: the sum of each of them. The payload is not read: with its checksum, what TCP or UDP covers sums up to the complement of the
+  /// pseudo-header (as in Linux's "local checksum offload").
+  ///
+  /// - Parameters:
+  ///   - headers: the frame's beginning, `headerByteCount` octets at least.
+  ///   - byteCount: octets of the frame, or of a segment.
+  /// - Returns: as `InternetChecksum.partialSum`; nil: the checksum field does not hold what a NIC puts there before it sums up, since the
+  ///   sender means another destination (RFC 8200 section 8.1) or is wrong.
+  public func finishedSum(_ headers: RawSpan, byteCount: Int) -> UInt32? {
+    precondition(headers.byteCount >= headerByteCount, "headers are cut off")
+    guard let pseudoSum = pseudoSum(headers, byteCount: byteCount) else { return nil }
+    let network = headers.extracting(unchecked: linkByteCount..<transportOffset)
+    var sum = InternetChecksum.partialSum(headers.extracting(unchecked: 0..<linkByteCount)) &+ UInt32(~pseudoSum)
+    if segmentByteCount == 0 {
+      sum = sum &+ InternetChecksum.partialSum(network)
+    } else if isIPv6 {
+      let length = UInt16(truncatingIfNeeded: byteCount &- linkByteCount &- 40)
+      sum = sum &+ InternetChecksum.partialSum(network) &+ UInt32(~network.big16(4)) &+ UInt32(length)
+    }
+    // An IPv4 header with a right checksum adds nothing.
+    return sum
+  }
+
+  /// The sum of the pseudo-header of the frame or of a segment, folded.
+  ///
+  /// - Parameter byteCount: octets of the frame, or of a segment.
+  /// - Returns: nil: the checksum field of a frame that stays whole holds another.
+  public func pseudoSum(_ headers: RawSpan, byteCount: Int) -> UInt16? {
+    let pseudoSum = InternetChecksum.fold(
+      OffloadRequest.addressSum(headers, at: linkByteCount, isIPv6: isIPv6)
+        &+ UInt32(isUDP ? IPProtocol.udp : IPProtocol.tcp) &+ UInt32(truncatingIfNeeded: byteCount &- transportOffset))
+    return segmentByteCount != 0 || headers.big16(checksumOffset) == pseudoSum ? pseudoSum : nil
   }
 
   /// Finishes the checksum of a whole frame whose field holds the pseudo-header sum.

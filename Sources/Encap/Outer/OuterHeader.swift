@@ -44,6 +44,8 @@ public struct OuterHeader: Sendable {
   @inlinable public static var ipv6ByteCount: Int { 70 }
   /// Octets of the VXLAN header.
   @inlinable public static var vxlanByteCount: Int { 8 }
+  /// Octets of UDP and VXLAN header.
+  @inlinable public static var udpAndVXLANByteCount: Int { 16 }
   /// `dscp` value that inherits the inner packet's DSCP.
   @inlinable public static var inheritedDSCP: UInt8 { 0xff }
   /// Outer TTL or hop limit of an inherited TTL when the inner frame is not IP.

@@ -48,10 +48,14 @@ struct MbufReader {
   private var segment: OpaquePointer?
   private var offset: Int
 
-  /// - Parameter offset: where to begin, within the first buffer.
+  /// - Parameter offset: where to begin.
   init(_ mbuf: Mbuf, from offset: Int) {
     segment = mbuf.raw
     self.offset = offset
+    while let segment, self.offset > Int(cdpdk_mbuf_segment_length(segment)) {
+      self.offset &-= Int(cdpdk_mbuf_segment_length(segment))
+      self.segment = cdpdk_mbuf_next(segment)
+    }
   }
 
   /// Appends the next `count` bytes to a packet, in as many buffers as needed.

@@ -54,6 +54,36 @@ extension Mbuf {
     return request.segmentByteCount == 0 ? byteCount : request.headerByteCount + request.segmentByteCount
   }
 
+  /// Cuts off what follows the first `count` segments of a large TCP segment.
+  /// - Precondition: the first buffer is not shared.
+  func keepSegments(_ count: Int, of request: OffloadRequest) {
+    cdpdk_mbuf_cut(raw, UInt32(request.headerByteCount + count * request.segmentByteCount))
+    withMutableBytes { request.clearFinalFlags(in: &$0) }
+  }
+
+  /// Moves the request behind an outer header that was put in front of the frame, and has a driver look whether it takes that.
+  ///
+  /// - Parameters:
+  ///   - request: of the frame.
+  ///   - header: the outer one.
+  ///   - namesTunnels: how the NIC is told (`NICOffloads.namesTunnels`).
+  ///   - device: DPDK's number.
+  /// - Returns: false: the driver refuses. The outer header is gone, and the request is as before.
+  func leave(_ request: OffloadRequest, behind header: OuterHeader, namesTunnels: Bool, to device: UInt16) -> Bool {
+    var moved = request
+    moved.linkByteCount += header.byteCount
+    self.request = moved
+    if namesTunnels {
+      let behindUDP = OuterHeader.udpAndVXLANByteCount + request.linkByteCount
+      cdpdk_mbuf_name_vxlan(
+        raw, header.isIPv6 ? 1 : 0, 14, UInt16(header.byteCount - 14 - OuterHeader.udpAndVXLANByteCount), UInt16(behindUDP))
+    }
+    if cdpdk_mbuf_prepare(raw, device) != 0 { return true }
+    _ = removeFront(header.byteCount)
+    self.request = request
+    return false
+  }
+
   /// Completes the checksum of a frame that needs nothing else. The field must hold the pseudo-header sum.
   ///
   /// - Returns: the frame, or a copy if its bytes are shared; nil when there is no buffer for a copy: the frame is unchanged.

@@ -26,6 +26,8 @@ struct EthernetDevice: Sendable {
   var defaultMTU: Int?
   /// What the driver offers.
   var offered: Set<NICOffload> = []
+  /// It says that it cuts segments inside VXLAN.
+  var namesTunnels = false
   /// Of an uplink: how it was started, and what is made use of.
   var uplink: UplinkMode?
   var offloads = NICOffloads() { didSet { sendsSegments = offloads.uses(.multiSegment) } }
@@ -157,7 +159,8 @@ struct EthernetDevice: Sendable {
     return EthernetDevice(
       portID: portID, queueCount: count, sendsSegments: offloads.contains(.multiSegment),
       mac: MACAddress(bits: octets.reduce(0) { $0 << 8 | UInt64($1) }), isHardware: isHardware, usesRSS: flows != 0 && count > 1,
-      driver: driver, reportsLink: reports.link != 0, mtuError: -mtuError, offered: offered, uplink: uplink)
+      driver: driver, reportsLink: reports.link != 0, mtuError: -mtuError, offered: offered,
+      namesTunnels: info.tx_offload_capa & cdpdk_tx_offload_vxlan_tso() == cdpdk_tx_offload_vxlan_tso(), uplink: uplink)
   }
 
   /// - Returns: 0, also of a driver that knows no MTU, or a negative errno.

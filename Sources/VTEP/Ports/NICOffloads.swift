@@ -13,6 +13,9 @@ public enum NICOffload: String, CaseIterable, Sendable {
   case segmentation = "tso"
   /// Sends packets that lie in several buffers.
   case multiSegment = "multi-segment"
+  /// Completes the TCP or UDP checksum of guests' frames inside VXLAN, and cuts their large TCP segments.
+  case innerChecksum = "vxlan-checksum"
+  case innerSegmentation = "vxlan-tso"
   /// Verifies the outer UDP checksum of VXLAN packets.
   case receivedChecksum = "rx-udp-checksum"
 
@@ -31,9 +34,14 @@ public enum NICOffload: String, CaseIterable, Sendable {
 
   /// What is asked of a driver, in DPDK's numbers; it may not offer all of it.
   static func transmitBits(_ offloads: Set<NICOffload>) -> UInt64 {
-    offloads.reduce(0) { $0 | $1.transmitBit } | (offloads.contains(.segmentation) ? cdpdk_tx_offload_ipv4_checksum() : 0)
+    offloads.reduce(0) { $0 | $1.transmitBit }
+      | (offloads.isDisjoint(with: [.segmentation, .innerSegmentation]) ? 0 : cdpdk_tx_offload_ipv4_checksum())
+      | (offloads.isDisjoint(with: inner) ? 0 : cdpdk_tx_offload_vxlan_tso())
   }
   static func receiveBits(_ offloads: Set<NICOffload>) -> UInt64 { offloads.reduce(0) { $0 | $1.receiveBit } }
+
+  /// Those of frames inside VXLAN.
+  static let inner: Set<NICOffload> = [.innerChecksum, .innerSegmentation]
 
   private var transmitBit: UInt64 {
     switch self {
@@ -41,6 +49,9 @@ public enum NICOffload: String, CaseIterable, Sendable {
     case .udpChecksum: cdpdk_tx_offload_udp_checksum()
     case .segmentation: cdpdk_tx_offload_tso()
     case .multiSegment: cdpdk_tx_offload_multi_segs()
+    // DPDK has no number for checksums inside tunnels, nor for NICs that cut anything behind a link header of any length.
+    case .innerChecksum: cdpdk_tx_offload_tcp_checksum() | cdpdk_tx_offload_udp_checksum()
+    case .innerSegmentation: cdpdk_tx_offload_tcp_checksum() | cdpdk_tx_offload_tso()
     case .receivedChecksum: 0
     }
   }
@@ -75,20 +86,32 @@ struct NICOffloads: Equatable, Sendable {
   }
 
   private(set) var states: [NICOffload: State] = [:]
+  /// A request about a frame inside VXLAN tells the NIC where the outer headers are. Else they are a part of the link header for it, which
+  /// it repeats as it is: what NICs can do that know of no tunnels (Linux calls it GSO_PARTIAL).
+  private(set) var namesTunnels = false
 
   init() {}
 
-  /// - Parameter finding: with `auto`.
-  init(offered: Set<NICOffload>, driver: String, mode: UnderlaySettings.OffloadMode, finding: Finding) {
+  /// - Parameters:
+  ///   - namesTunnels: the driver offers to cut segments inside VXLAN.
+  ///   - finding: with `auto`.
+  init(offered: Set<NICOffload>, namesTunnels: Bool, driver: String, mode: UnderlaySettings.OffloadMode, finding: Finding) {
+    self.namesTunnels = namesTunnels
     for offload in NICOffload.allCases {
-      states[offload] =
-        offered.contains(offload) ? Self.state(of: offload, mode, finding) : .software("\(driver) does not offer it")
+      // Without a tunnel in its requests, no driver has ever said that it carries them out.
+      let isOffered = offered.contains(offload) && (mode != .trust || namesTunnels || !NICOffload.inner.contains(offload))
+      states[offload] = isOffered ? Self.state(of: offload, mode, finding) : .software("\(driver) does not offer it")
     }
     // A large segment has a checksum, and lies in several buffers.
-    let needed: [NICOffload] = [.tcpChecksum, .multiSegment]
-    if uses(.segmentation), let missing = needed.first(where: { !uses($0) }) {
-      states[.segmentation] = .software("it needs \(missing.rawValue)")
-    }
+    require([.tcpChecksum, .multiSegment], for: .segmentation)
+    require([.tcpChecksum, .multiSegment], for: .innerSegmentation)
+    // Datagrams whose sum is 0 are tested without a tunnel.
+    require([.tcpChecksum, .udpChecksum], for: .innerChecksum)
+  }
+
+  private mutating func require(_ needed: [NICOffload], for offload: NICOffload) {
+    guard uses(offload), let missing = needed.first(where: { !uses($0) }) else { return }
+    states[offload] = .software("it needs \(missing.rawValue)")
   }
 
   private static func state(of offload: NICOffload, _ mode: UnderlaySettings.OffloadMode, _ finding: Finding) -> State {
@@ -118,6 +141,9 @@ struct NICOffloads: Equatable, Sendable {
     if uses(.udpChecksum) { features.insert(.completesUDP) }
     if uses(.segmentation) { features.insert(.cutsTCP) }
     if uses(.receivedChecksum) { features.insert(.verifiesUDP) }
+    if uses(.innerChecksum) { features.insert(.completesInner) }
+    if uses(.innerSegmentation) { features.insert(.cutsInner) }
+    if namesTunnels { features.insert(.namesTunnels) }
     return features
   }
 }

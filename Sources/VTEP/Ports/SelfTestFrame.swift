@@ -8,10 +8,12 @@ struct SelfTestFrame {
   var octets: [UInt8]
   var request: OffloadRequest
 
-  /// - Parameter ports: source and destination.
+  /// - Parameters:
+  ///   - ports: source and destination.
+  ///   - isLast: with PSH and FIN.
   init(
     from source: MACAddress, to destination: MACAddress, isUDP: Bool, isIPv6: Bool, ports: (UInt16, UInt16), payload: [UInt8],
-    segmentByteCount: Int = 0
+    segmentByteCount: Int = 0, isLast: Bool = true
   ) {
     request = OffloadRequest(
       linkByteCount: 14, networkByteCount: isIPv6 ? 40 : 20, transportByteCount: isUDP ? 8 : 32, isIPv6: isIPv6, isUDP: isUDP,
@@ -36,10 +38,22 @@ struct SelfTestFrame {
       octets += Self.big(UInt16(transportByteCount)) + unfinished
     } else {
       // The sequence number wraps around between the segments. Eight words of header, ACK, PSH and FIN, and a timestamp.
-      octets += Self.big(0xffff_fe00 as UInt32) + Self.big(1 as UInt32) + [0x80, 0x19, 0x10, 0] + unfinished + [0, 0, 1, 1, 8, 10]
+      octets += Self.big(0xffff_fe00 as UInt32) + Self.big(1 as UInt32) + [0x80, isLast ? 0x19 : 0x10, 0x10, 0] + unfinished
+      octets += [0, 0, 1, 1, 8, 10]
       octets += Self.big(0x1234_5678 as UInt32) + Self.big(0x9abc_def0 as UInt32)
     }
     octets += payload
+  }
+
+  /// For a frame inside VXLAN.
+  static func outerHeader(
+    from source: MACAddress, to destination: MACAddress, isIPv6: Bool, udpPort: UInt16, computesUDPChecksum: Bool
+  ) -> OuterHeader {
+    let first = isIPv6 ? IPAddress(high: 0x2001_0002 << 32, low: 1) : IPAddress(ipv4: 0xc612_0001)
+    let second = isIPv6 ? IPAddress(high: 0x2001_0002 << 32, low: 2) : IPAddress(ipv4: 0xc612_0002)
+    return OuterHeader(
+      source: first, destination: second, sourceMAC: source, destinationMAC: destination, udpPort: udpPort, ttl: 1, dscp: 0,
+      computesUDPChecksum: computesUDPChecksum)
   }
 
   /// Whether a frame is one of those with this source port, or became of it.
@@ -51,12 +65,17 @@ struct SelfTestFrame {
 
   /// The frame with what may differ made equal: segments that are never fragmented may have any identification (RFC 6864 section 4.1). A wrong
   /// checksum of an IPv4 header stays.
-  static func comparable(_ octets: [UInt8]) -> [UInt8] {
-    guard octets.count >= 34, octets[12] == 0x08, octets[20] & 0x40 != 0, InternetChecksum.fold(sum(octets[14..<34])) == 0xffff else {
-      return octets
-    }
+  ///
+  /// - Parameter innerOffset: where another Ethernet frame begins; nil: there is none.
+  static func comparable(_ octets: [UInt8], innerOffset: Int? = nil) -> [UInt8] {
     var octets = octets
-    for offset in [18, 19, 24, 25] { octets[offset] = 0 }
+    for offset in [0, innerOffset].compactMap(\.self) {
+      let network = offset + 14
+      guard octets.count >= network + 20, octets[offset + 12] == 0x08, octets[network + 6] & 0x40 != 0,
+        InternetChecksum.fold(sum(octets[network..<network + 20])) == 0xffff
+      else { continue }
+      for field in [4, 5, 10, 11] { octets[network + field] = 0 }
+    }
     return octets
   }
 

@@ -50,7 +50,8 @@ extension ControlState {
     for position in devices.indices where devices[position].isBehindIOCores {
       guard let device = devices[position].nic?.device else { continue }
       devices[position].nic?.device.offloads = NICOffloads(
-        offered: device.offered, driver: device.driver, mode: .auto, finding: .untestable("io-cores are in use"))
+        offered: device.offered, namesTunnels: device.namesTunnels, driver: device.driver, mode: .auto,
+        finding: .untestable("io-cores are in use"))
     }
     let nics = try effects.chooseOffloads(devices.filter { !$0.isBehindIOCores }.compactMap(\.nic), mode, udpPort: udpPort)
     var next = nics.makeIterator()

@@ -25,7 +25,8 @@ extension LiveEffects {
     for index in nics.indices {
       let device = nics[index].device
       let finding = offloadFindings[nics[index].name] ?? .untestable("\(device.driver) has no loopback mode, and no other NIC is there")
-      let offloads = NICOffloads(offered: device.offered, driver: device.driver, mode: mode, finding: finding)
+      let offloads = NICOffloads(
+        offered: device.offered, namesTunnels: device.namesTunnels, driver: device.driver, mode: mode, finding: finding)
       if device.uplink?.isLoopback == true || device.uplink?.offloads.isSuperset(of: offloads.used) != true {
         try restart(&nics[index], offloads.used)
       }

@@ -234,11 +234,7 @@ struct IPv4Map {
   @inline(always)
   func peer(at wireAddress: UInt32) -> VTEPIndex {
     let likely = slots + Int(Self.hash(wireAddress) & mask)
-    // In 32 bits on both ways, for callers that extend it.
-    let peer =
-      _fastPath(likely.pointee.wireAddress == wireAddress)
-      ? UInt32(likely.pointee.peer.rawValue) : UInt32(slot(at: wireAddress).peer.rawValue)
-    return VTEPIndex(rawValue: UInt16(truncatingIfNeeded: peer))
+    return _fastPath(likely.pointee.wireAddress == wireAddress) ? likely.pointee.peer : slot(at: wireAddress).peer
   }
 
   func slot(at wireAddress: UInt32) -> IPv4Slot {

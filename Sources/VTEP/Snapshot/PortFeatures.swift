@@ -40,6 +40,10 @@ struct PortFeatures: OptionSet {
   static let completesUDP = PortFeatures(rawValue: 1 << 11)
   static let cutsTCP = PortFeatures(rawValue: 1 << 12)
   static let verifiesUDP = PortFeatures(rawValue: 1 << 13)
+  /// It does the same with frames inside VXLAN, whose tunnel the request names (`NICOffloads.namesTunnels`) or not.
+  static let completesInner = PortFeatures(rawValue: 1 << 19)
+  static let cutsInner = PortFeatures(rawValue: 1 << 20)
+  static let namesTunnels = PortFeatures(rawValue: 1 << 21)
 
   /// Link-local control frames are tunnelled through the VNI, in both directions.
   static let tunnelsControl = PortFeatures(rawValue: 1 << 16)

@@ -57,7 +57,7 @@ struct OwnedUplinkControlTests {
     try state.apply(new)
     let added = state.underlay.devices[1]
     let entry = state.model.ports[Int(added.portIndex)]
-    #expect(entry.features == [.completesTCP, .completesUDP, .cutsTCP] && entry.sendsSegments)
+    #expect(entry.features == [.completesTCP, .completesUDP, .cutsTCP, .completesInner, .cutsInner, .namesTunnels] && entry.sendsSegments)
     #expect(added.offloadTexts["tso"] == "used")
     #expect(added.offloadTexts["rx-udp-checksum"] == "software: the self-test has failed: over IPv6, nothing comes back")
     // They are chosen when the NIC is opened.

@@ -151,7 +151,7 @@ final class RecordedEffects: ReconcilerEffects {
     nics.map { nic in
       var nic = nic
       nic.device.offloads = NICOffloads(
-        offered: offeredOffloads, driver: "net_test", mode: mode, finding: .tested(failures: failedOffloads))
+        offered: offeredOffloads, namesTunnels: true, driver: "net_test", mode: mode, finding: .tested(failures: failedOffloads))
       return nic
     }
   }

@@ -188,6 +188,14 @@ extension DataplaneTests {
         #expect(buffers.prefix(2).map { MemoryPort.bytes(of: $0).hex } == [small, large].map { $0.bytes(finished: false).hex })
         #expect(buffers.prefix(2).map { Mbuf($0).hasRequest ? Mbuf($0).request.segmentByteCount : -1 } == [0, 1448])
         for buffer in buffers { cdpdk_mbuf_free(buffer) }
+        // The sender means another pseudo-header, as behind a routing header: the NIC would put its own there.
+        var other = small.bytes(finished: false)
+        other[small.headerByteCount - 16] ^= 1
+        plane.sendRaw(other, at: .secondUplink, as: .placed(covered: 932, offset: 16))
+        plane.run()
+        let kept = plane.takeBuffers(.uplink)
+        #expect(kept.map { Mbuf($0).hasRequest } == [false])
+        for buffer in kept { cdpdk_mbuf_free(buffer) }
         // Without the one thing the workers do the other.
         plane.changePort(.uplink) { $0.features.remove(.cutsTCP) }
         send()
@@ -195,6 +203,128 @@ extension DataplaneTests {
         #expect(cut.map { Mbuf($0).hasRequest } == [true] + [Bool](repeating: false, count: cut.count - 1))
         #expect(cut.dropFirst().dropLast().map { MemoryPort.bytes(of: $0).hex } == large.segments(1448).map(\.hex))
         for buffer in cut { cdpdk_mbuf_free(buffer) }
+      }
+    }
+
+    @Test("what the NIC does inside VXLAN is left to it, and is counted as what it sends", arguments: Family.allCases, [false, true])
+    func leftInTunnel(_ family: Family, _ namesTunnels: Bool) throws {
+      for isIPv6 in [false, true] {
+        try run(family) { plane in
+          plane.changePort(.vm1) { $0.features = .offersOffloads }
+          plane.changePort(.uplink) {
+            $0.sendsSegments = true
+            $0.features.formUnion([.completesInner, .cutsInner])
+            if namesTunnels { $0.features.insert(.namesTunnels) }
+          }
+          func check(_ frame: TCPFrame, _ size: Int, _ requests: [Bool]) {
+            let counted = TunnelTraffic(plane)
+            plane.send(frame.bytes(finished: false), from: .vm1, as: size == 0 ? .unfinished : .large(segment: UInt16(size)))
+            plane.run()
+            let buffers = plane.takeBuffers(.uplink)
+            #expect(buffers.map { Mbuf($0).hasRequest } == requests)
+            let sent = buffers.flatMap { Mbuf($0).carriedOut(pool: plane.test.runtime.pool) }
+            let frames = size == 0 ? [frame.bytes(finished: true)] : frame.segments(size)
+            let expected = zip(frames, sent).map { plane.tunnelled(to: Topology.near, $0).withFlow(of: $1)?.bytes.hex }
+            #expect(sent.map(\.hex) == expected && sent.count == frames.count)
+            #expect(
+              TunnelTraffic(plane, since: counted)
+                == TunnelTraffic(
+                  packets: sent.count, inner: frames.reduce(0) { $0 + $1.count }, outer: sent.reduce(0) { $0 + $1.count - 14 }))
+          }
+          var frame = TCPFrame(from: Topology.guest(1), to: Topology.guest(21), isIPv6: isIPv6, byteCount: 20_000)
+          frame.flags = 0x19
+          // An odd size; a whole number of segments; one more octet; as few as are worth it, and less.
+          check(frame, 1397, [true, false])
+          check(frame, 1000, [true, false])
+          frame.payload.append(1)
+          check(frame, 1000, [true, false])
+          frame.payload.removeLast(18_000)
+          check(frame, 1000, [true, false])
+          frame.payload.removeLast()
+          check(frame, 1000, [false, false])
+          frame.payload.removeLast(1300)
+          check(frame, 0, [true])
+          // CWR is said once, which not all NICs know.
+          frame.flags = 0x99
+          frame.payload += [UInt8](repeating: 7, count: 9000)
+          check(frame, 1000, [Bool](repeating: false, count: 10))
+        }
+      }
+    }
+
+    /// It knows IPv4 alone, and leaves checksums to the NIC.
+    @Test("DPDK's library for segmentation reads the request as it is meant", arguments: [false, true])
+    func cutByDPDK(_ namesTunnels: Bool) throws {
+      try run { plane in
+        plane.changePort(.vm1) { $0.features = .offersOffloads }
+        plane.changePort(.uplink) {
+          $0.sendsSegments = true
+          $0.features.formUnion(namesTunnels ? [.cutsInner, .namesTunnels] : .cutsInner)
+        }
+        var frame = TCPFrame(from: Topology.guest(1), to: Topology.guest(21), byteCount: 20_000)
+        frame.flags = 0x19
+        plane.send(frame.bytes(finished: false), from: .vm1, as: .large(segment: 1397))
+        plane.run()
+        let buffers = plane.takeBuffers(.uplink)
+        defer { for buffer in buffers { cdpdk_mbuf_free(buffer) } }
+        #expect(buffers.count == 2)
+
+        let pool = plane.test.runtime.pool
+        let kinds = UInt32(truncatingIfNeeded: cdpdk_tx_offload_tso() | cdpdk_tx_offload_vxlan_tso())
+        var context = rte_gso_ctx(direct_pool: pool, indirect_pool: pool, flag: 0, gso_types: kinds, gso_size: 50 + 66 + 1397)
+        var pieces = [OpaquePointer?](repeating: nil, count: 64)
+        let count = Int(rte_gso_segment(buffers[0], &context, &pieces, 64))
+        defer { for case let piece? in pieces { cdpdk_mbuf_free(piece) } }
+        let sent = pieces.prefix(max(count, 0)).map { MemoryPort.bytes(of: $0!) }
+        let expected = zip(frame.segments(1397), sent).map { plane.tunnelled(to: Topology.near, $0).withFlow(of: $1)?.bytes ?? [] }
+        #expect(sent.count == frame.segments(1397).count - 1)
+        #expect(sent.map { Self.withoutChecksums($0).hex } == expected.map { Self.withoutChecksums($0).hex })
+      }
+    }
+
+    /// And without an outer identification.
+    private static func withoutChecksums(_ packet: [UInt8]) -> [UInt8] {
+      var packet = packet
+      for offset in [18, 24, 50 + 24, 50 + 50] { packet.replaceSubrange(offset..<offset + 2, with: [0, 0]) }
+      return packet
+    }
+
+    /// Sent into the tunnel to a VTEP, by the counters of VNI and VTEP.
+    private struct TunnelTraffic: Equatable {
+      var packets, packetsOfVTEP, inner, outer: UInt64
+
+      init(packets: Int, inner: Int, outer: Int) {
+        self.packets = UInt64(packets)
+        packetsOfVTEP = UInt64(packets)
+        self.inner = UInt64(inner)
+        self.outer = UInt64(outer)
+      }
+
+      init(_ plane: DataplaneFixture, since base: TunnelTraffic = TunnelTraffic(packets: 0, inner: 0, outer: 0)) {
+        let domain = plane.test.counters[0].domains + Int(Topology.domain)
+        let vtep = plane.test.counters[0].vteps + Int(Topology.near)
+        packets = domain.pointee.txPackets.value - base.packets
+        packetsOfVTEP = vtep.pointee.txPackets.value - base.packetsOfVTEP
+        inner = domain.pointee.txBytes.value - base.inner
+        outer = vtep.pointee.txBytes.value - base.outer
+      }
+    }
+
+    @Test("a frame that others have, too, is finished by the workers")
+    func sharedInTunnel() throws {
+      try run { plane in
+        plane.changePort(.vm1) { $0.features = .offersOffloads }
+        plane.changePort(.uplink) {
+          $0.sendsSegments = true
+          $0.features.formUnion([.completesInner, .cutsInner])
+        }
+        let frame = TCPFrame(from: Topology.guest(1), to: Topology.guest(99), byteCount: 5000)
+        plane.send(frame.bytes(finished: false), from: .vm1, as: .large(segment: 1000))
+        plane.run()
+        let sent = plane.take(.uplink)
+        let expected = zip(frame.segments(1000), sent).map { plane.tunnelled(to: Topology.group, $0).withFlow(of: $1)?.bytes.hex }
+        #expect(sent.map(\.hex) == expected && sent.count == 5)
+        for place in [Place.vm2, .vm3] { _ = plane.take(place) }
       }
     }
 

@@ -103,11 +103,11 @@ extension Worker {
     counters.ports[Int(portIndex)].addReceived(packets: UInt64(truncatingIfNeeded: count), bytes: byteCount)
   }
 
-  /// Leaves a frame's request to the NIC, if that carries out such requests.
+  /// Leaves a frame's request to the NIC, if that carries out such requests and no capture runs, which shows what goes over the wire.
   private mutating func leave(_ mbuf: Mbuf, _ kind: HostFrameClass, toNIC nic: PortIndex) -> Bool {
     let port = snapshot.pointee.ports + Int(nic)
-    guard port.pointee.features.carryOut(mbuf), mbuf.isContiguous || port.pointee.sendsSegments,
-      cdpdk_mbuf_prepare(mbuf.raw, port.pointee.device) != 0
+    guard port.pointee.features.carryOut(mbuf, isInner: false), captures == nil, mbuf.isContiguous || port.pointee.sendsSegments,
+      mbuf.request.pseudoSum(mbuf.bytes, byteCount: mbuf.wireByteCount) != nil, cdpdk_mbuf_prepare(mbuf.raw, port.pointee.device) != 0
     else { return false }
     transmit(mbuf, kind, port: nic)
     return true
@@ -127,12 +127,16 @@ extension Worker {
 
 extension PortFeatures {
   /// Whether the NIC with these features carries out a frame's request.
-  fileprivate func carryOut(_ mbuf: Mbuf) -> Bool {
+  ///
+  /// - Parameter isInner: the frame will be inside VXLAN.
+  func carryOut(_ mbuf: Mbuf, isInner: Bool) -> Bool {
     let request = mbuf.request
     if request.isTunnelled { return false }
-    guard request.segmentByteCount != 0 else { return contains(request.isUDP ? .completesUDP : .completesTCP) }
+    guard request.segmentByteCount != 0 else {
+      return contains(isInner ? .completesInner : request.isUDP ? .completesUDP : .completesTCP)
+    }
     // Not all NICs know that CWR is said once (RFC 3168 section 6.1.2).
-    return !request.isUDP && contains(.cutsTCP)
+    return !request.isUDP && contains(isInner ? .cutsInner : .cutsTCP)
       && mbuf.start.load(fromByteOffset: request.transportOffset &+ 13, as: UInt8.self) & 0x80 == 0
   }
 }

@@ -13,17 +13,20 @@ struct Segmenter {
   private let pool: OpaquePointer
   private let request: OffloadRequest
   private var reader: MbufReader
-  private var index = 0
+  private var index: Int
   /// Payload bytes not yet in a segment.
   private var left: Int
 
+  /// - Parameter index: number of the first segment that is wanted.
   /// - Precondition: `mbuf.wantsSegments`. The caller keeps the packet, which must live as long as this.
-  init(_ mbuf: Mbuf, pool: OpaquePointer) {
+  init(_ mbuf: Mbuf, from index: Int = 0, pool: OpaquePointer) {
     source = mbuf
     self.pool = pool
+    self.index = index
     request = mbuf.request
-    reader = MbufReader(mbuf, from: request.headerByteCount)
-    left = mbuf.byteCount &- request.headerByteCount
+    let start = request.headerByteCount &+ index &* request.segmentByteCount
+    reader = MbufReader(mbuf, from: start)
+    left = mbuf.byteCount &- start
   }
 
   var isAtEnd: Bool { left <= 0 }

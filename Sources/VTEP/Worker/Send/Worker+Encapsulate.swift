@@ -65,7 +65,7 @@ extension Worker {
       return
     }
     if isPending {
-      finish(mbuf, for: .tunnel(tunnel), ingress: ingress)
+      if !leaveToNIC(mbuf, tunnel, ingress: ingress) { finish(mbuf, for: .tunnel(tunnel), ingress: ingress) }
     } else {
       encapsulate(mbuf, tunnel, ingress: ingress)
     }
@@ -90,13 +90,70 @@ extension Worker {
       drop(mbuf, port: ingress, mbuf.isExclusive ? .noHeadroom : .noBuffers, DropContext(domain: tunnel.domain, vtep: tunnel.vtep))
       return
     }
-    var header = MutableRawSpan(_unsafeStart: packet.start, byteCount: headerByteCount)
-    let vni = snapshot.pointee.vteps[Int(tunnel.vtep)].tunnelKey ?? snapshot.pointee.domains[Int(tunnel.domain)].vni
-    adjacency.pointee.header.write(into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: tunnel.flow)
-    if dscp != 0 { adjacency.pointee.header.setDSCP(dscp, in: &header) }
+    writeHeader(of: tunnel, to: packet, innerByteCount: innerByteCount, innerSum: innerSum, dscp: dscp)
     send(
       packet, innerByteCount: innerByteCount, headerByteCount: headerByteCount, vtep: tunnel.vtep, domain: tunnel.domain,
       port: adjacency.pointee.port)
+  }
+
+  /// - Parameters:
+  ///   - packet: with room for the header in front.
+  ///   - dscp: 0: the header's own.
+  @inline(always)
+  private mutating func writeHeader(of tunnel: Tunnel, to packet: Mbuf, innerByteCount: Int, innerSum: UInt32, dscp: UInt8) {
+    let adjacency = tunnel.adjacency
+    var header = MutableRawSpan(_unsafeStart: packet.start, byteCount: adjacency.pointee.header.byteCount)
+    let vni = snapshot.pointee.vteps[Int(tunnel.vtep)].tunnelKey ?? snapshot.pointee.domains[Int(tunnel.domain)].vni
+    adjacency.pointee.header.write(into: &header, innerByteCount: innerByteCount, innerSum: innerSum, vni: vni, flow: tunnel.flow)
+    if dscp != 0 { adjacency.pointee.header.setDSCP(dscp, in: &header) }
+  }
+
+  // -- for a NIC to finish ------------------------------------------------------------------------------------------------
+
+  /// Encapsulates a frame as it is, and leaves its request to the NIC, if that carries out such requests. The last segment of a large one
+  /// is cut here: the others are alike, so that the outer lengths and checksums of one are those of all, whatever the NIC makes of them.
+  /// Nothing is left while a capture runs, which shows what goes over the wire.
+  ///
+  /// - Returns: false: the frame is as it was.
+  private mutating func leaveToNIC(_ mbuf: Mbuf, _ tunnel: Tunnel, ingress: PortIndex) -> Bool {
+    let port = snapshot.pointee.ports + Int(tunnel.adjacency.pointee.port)
+    guard port.pointee.features.carryOut(mbuf, isInner: true), port.pointee.kind == .ethdev, captures == nil, mbuf.isExclusive,
+      mbuf.isContiguous || port.pointee.sendsSegments
+    else { return false }
+    let request = mbuf.request
+    guard request.segmentByteCount != 0 else { return encapsulateUnfinished(mbuf, request, tunnel, port) }
+    let count = (mbuf.byteCount &- request.headerByteCount &- 1) / request.segmentByteCount
+    var segmenter = Segmenter(mbuf, from: count, pool: pool)
+    guard count > 1, let last = segmenter.next() else { return false }
+    mbuf.keepSegments(count, of: request)
+    if !encapsulateUnfinished(mbuf, request, tunnel, port) { finish(mbuf, for: .tunnel(tunnel), ingress: ingress) }
+    encapsulate(last, tunnel, ingress: ingress)
+    return true
+  }
+
+  /// - Returns: false: there is no room, or the NIC refuses: the frame is as it was.
+  private mutating func encapsulateUnfinished(
+    _ mbuf: Mbuf, _ request: OffloadRequest, _ tunnel: Tunnel, _ port: UnsafePointer<PortEntry>
+  ) -> Bool {
+    let header = tunnel.adjacency.pointee.header
+    let innerByteCount = mbuf.wireByteCount
+    let dscp = mbuf.hasNotedTag ? priorityDSCP(mbuf.notedTag, tunnel.adjacency, tunnel.flow) : 0
+    guard let sum = request.finishedSum(mbuf.bytes, byteCount: innerByteCount),
+      mbuf.prepending(header.byteCount, pool: pool, chains: false) != nil
+    else { return false }
+    let payloadByteCount = mbuf.byteCount &- header.byteCount &- request.headerByteCount
+    writeHeader(of: tunnel, to: mbuf, innerByteCount: innerByteCount, innerSum: sum, dscp: dscp)
+    let namesTunnels = port.pointee.features.contains(.namesTunnels)
+    guard mbuf.leave(request, behind: header, namesTunnels: namesTunnels, to: port.pointee.device) else { return false }
+    // What goes over the wire.
+    let packets = request.segmentByteCount == 0 ? 1 : payloadByteCount / request.segmentByteCount
+    counters.domains[Int(tunnel.domain)].addSent(
+      packets: UInt64(truncatingIfNeeded: packets), bytes: UInt64(truncatingIfNeeded: packets &* innerByteCount))
+    counters.vteps[Int(tunnel.vtep)].addSent(
+      packets: UInt64(truncatingIfNeeded: packets),
+      bytes: UInt64(truncatingIfNeeded: packets &* (innerByteCount &+ header.byteCount &- 14)))
+    transmit(mbuf, byteCount: mbuf.byteCount, port: tunnel.adjacency.pointee.port)
+    return true
   }
 
   /// The outer DSCP that carries a tag's priority; 0: keep the header's own. An inherited DSCP that maps to the same priority at the
