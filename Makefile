@@ -62,7 +62,7 @@ format: ## Format the Swift files in place
 bench: ## Measure the data plane against the bare loop and against the kernel and Open vSwitch, OVSDB against ovsdb-client
 	@scripts/setup bench
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd-bench
-	.build/release/vtepd-bench && .build/release/vtepd-bench table && .build/release/vtepd-bench latency
+	.build/release/vtepd-bench && .build/release/vtepd-bench table && .build/release/vtepd-bench latency && .build/release/vtepd-bench segments
 	@scripts/bench-instructions
 	scripts/swift build $(SWIFT_FLAGS) --product vtepd && scripts/swift build $(SWIFT_FLAGS) --product vtepctl
 	@if [ "$$(id -u)" = 0 ]; then scripts/bench-control && scripts/bench-restart && scripts/bench-offloads && scripts/bench-tcp && scripts/bench-guests; else echo "bench-control, bench-restart, bench-offloads, bench-tcp and bench-guests skipped: they need root"; fi

@@ -14,7 +14,7 @@ import MACTable
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "vtepd-bench", abstract: "Compares the forwarding pipelines with the bare receive-transmit loop.",
-    subcommands: [TableBench.self, LatencyBench.self])
+    subcommands: [TableBench.self, LatencyBench.self, SegmentBench.self])
 
   /// Rounds of bare loop and pipeline, alternating; the median is reported.
   static let rounds = 7

@@ -13,6 +13,8 @@ final class Scenario {
   private let line: Line
   /// Of the access port's list; 0: there is none.
   private let aclEntries: Int
+  /// What the underlay's NIC does; nil: guests ask for nothing.
+  private let nic: PortFeatures?
   private let source: EthernetDevice
   private let sink: EthernetDevice
   let table: MACTable
@@ -48,9 +50,11 @@ final class Scenario {
 
   /// Between two devices, or from one and back to it.
   init(
-    _ direction: Direction, _ line: Line, aclEntries: Int = 0, runtime: DPDKRuntime, from source: EthernetDevice, to sink: EthernetDevice
+    _ direction: Direction, _ line: Line, aclEntries: Int = 0, nic: PortFeatures? = nil, runtime: DPDKRuntime,
+    from source: EthernetDevice, to sink: EthernetDevice
   ) throws {
     self.direction = direction
+    self.nic = nic
     self.line = line
     self.aclEntries = aclEntries
     self.source = source
@@ -132,7 +136,7 @@ final class Scenario {
 
   nonisolated(unsafe) private static var rings = 100
 
-  private static func device(_ name: String, _ arguments: String, _ runtime: DPDKRuntime) throws -> EthernetDevice {
+  static func device(_ name: String, _ arguments: String, _ runtime: DPDKRuntime) throws -> EthernetDevice {
     try VTEPError.check(rte_eal_hotplug_add("vdev", name, arguments), "attach \(name)")
     var portID: UInt16 = 0
     try VTEPError.check(rte_eth_dev_get_port_by_name(name, &portID), "find \(name)")
@@ -154,7 +158,11 @@ final class Scenario {
       port.isUp = true
       if index == Self.underlay {
         port.isUnderlay = true
+        port.features = nic ?? []
+        // net_null takes them, and does not say so.
+        if nic != nil { port.sendsSegments = true }
       } else {
+        if nic != nil { port.features = .offersOffloads }
         port.maxFrameByteCount = 1514
         if line.vnis == 1 {
           port.untaggedDomain = 0
@@ -228,6 +236,12 @@ final class Scenario {
     let received = worker.counters.ports[Int(input)].rxPackets.value
     let sent = worker.counters.ports[Int(output)].txPackets.value
     precondition(received > 0 && received == sent, "\(direction): \(received) packets in, \(sent) out")
+  }
+
+  /// - Parameter pieces: of large segments, that must have been sent.
+  func checkPieces(_ worker: borrowing Worker, _ pieces: Int) {
+    let sent = worker.counters.domains[0].txPackets.value
+    precondition(sent == pieces, "\(pieces) pieces in, \(sent) out")
   }
 
   func close() {

@@ -91,9 +91,9 @@ def test_frame_for_another_host(lab, family, who):
     wire.raw.send(wire.packet(family, "group", GROUP_MAC[family], GROUP[family]))
     wire.raw.send(wire.packet(family, "group in a unicast frame", ours, GROUP[family]))
     wire.raw.send(wire.packet(family, "last", ours))
-    expected = ["ours", "group", "group in a unicast frame", "last"]
-    wait_until(lambda: "last" in wire.taken(), lambda: f"the last one arrives: {wire.taken()}")
-    assert wire.taken() == expected
+    # With XDP, what is not as usual comes by way of the kernel: what follows may overtake it.
+    expected = sorted(["ours", "group", "group in a unicast frame", "last"])
+    wait_until(lambda: sorted(wire.taken()) == expected, lambda: f"nothing but ours arrives: {wire.taken()}")
     if who == "vtepd":
         assert wire.drops("outer-mac-other-host") == 40
 
