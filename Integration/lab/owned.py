@@ -12,6 +12,8 @@ import os
 import pathlib
 import unittest
 
+from .namespaces import wait_until
+
 SHARED, OWNED = ("af_packet", "af_xdp"), "owned"
 # Of the interface in /proc/sys/net/ipv6/conf, which a test may have set.
 SETTINGS = ("accept_dad", "accept_ra", "disable_ipv6")
@@ -96,6 +98,14 @@ def take(namespace, link):
     for line in neighbors:
         namespace.ip(f"neigh replace {line} dev {device}")
     namespace.owned[device] = (veth, nic, mac)
+
+
+def restore(namespace, device):
+    """After an MTU below 1280: the kernel has made the IPv6 of the NIC's stand-in anew, switched on, with the link-local address of the tap."""
+    if device in namespace.owned:
+        nic = namespace.owned[device][1]
+        wait_until(lambda: int(namespace.run("cat", f"/sys/class/net/{nic}/mtu").stdout) >= 1280, "the NIC has the tap's MTU")
+        namespace.sysctl(f"net.ipv6.conf.{nic}.disable_ipv6", 1)
 
 
 def is_chosen():

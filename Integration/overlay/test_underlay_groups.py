@@ -1,7 +1,7 @@
 """Groups are rejoined when the underlay's interface disappears and returns, and `joined` matches the kernel's list."""
 import pytest
 
-from lab import Site, wait_until
+from lab import Site, owned, wait_until
 
 
 def kernel_groups(namespace, device="u0"):
@@ -78,6 +78,7 @@ def test_interface_that_loses_its_ip_down_or_renamed(lab, ipv6):
     else:
         assert all(joined(groups.daemon).values())
     ours.ip("link set u0 mtu 1500")
+    owned.restore(ours, "u0")
     groups.address()
     groups.wait_all()
 

@@ -123,16 +123,11 @@ import Testing
     }
     let finishedSum = InternetChecksum.partialSum(Array(golden.frame[..<byteCount]).span.bytes)
     #expect(self.finishedSum(request, frame, byteCount: byteCount) == UInt16(finishedSum) % 0xffff)
-    // A NIC would put another sum there: what is then finished is not what the sender meant.
-    frame.setBig16(golden.unfinished &+ 1, at: golden.fieldOffset)
-    #expect(self.finishedSum(request, frame, byteCount: byteCount) == nil)
-    let pseudoSum = request.pseudoSum(frame.span.bytes, byteCount: byteCount)
-    #expect(pseudoSum == nil)
   }
 
   /// Of the two ways to write zero, one.
-  private func finishedSum(_ request: OffloadRequest, _ frame: [UInt8], byteCount: Int) -> UInt16? {
-    request.finishedSum(frame.span.bytes, byteCount: byteCount).map { InternetChecksum.fold($0) % 0xffff }
+  private func finishedSum(_ request: OffloadRequest, _ frame: [UInt8], byteCount: Int) -> UInt16 {
+    InternetChecksum.fold(request.finishedSum(frame.span.bytes, byteCount: byteCount)) % 0xffff
   }
 
   @Test(arguments: goldenFrames)

@@ -71,13 +71,15 @@ extension OffloadRequest {
   /// - Parameters:
   ///   - headers: the frame's beginning, `headerByteCount` octets at least.
   ///   - byteCount: octets of the frame, or of a segment.
-  /// - Returns: as `InternetChecksum.partialSum`; nil: the checksum field does not hold what a NIC puts there before it sums up, since the
-  ///   sender means another destination (RFC 8200 section 8.1) or is wrong.
-  public func finishedSum(_ headers: RawSpan, byteCount: Int) -> UInt32? {
+  /// - Returns: as `InternetChecksum.partialSum`.
+  public func finishedSum(_ headers: RawSpan, byteCount: Int) -> UInt32 {
     precondition(headers.byteCount >= headerByteCount, "headers are cut off")
-    guard let pseudoSum = pseudoSum(headers, byteCount: byteCount) else { return nil }
+    let pseudoSum =
+      OffloadRequest.addressSum(headers, at: linkByteCount, isIPv6: isIPv6)
+      &+ UInt32(isUDP ? IPProtocol.udp : IPProtocol.tcp) &+ UInt32(truncatingIfNeeded: byteCount &- transportOffset)
+    var sum =
+      InternetChecksum.partialSum(headers.extracting(unchecked: 0..<linkByteCount)) &+ UInt32(~InternetChecksum.fold(pseudoSum))
     let network = headers.extracting(unchecked: linkByteCount..<transportOffset)
-    var sum = InternetChecksum.partialSum(headers.extracting(unchecked: 0..<linkByteCount)) &+ UInt32(~pseudoSum)
     if segmentByteCount == 0 {
       sum = sum &+ InternetChecksum.partialSum(network)
     } else if isIPv6 {
@@ -86,17 +88,6 @@ extension OffloadRequest {
     }
     // An IPv4 header with a right checksum adds nothing.
     return sum
-  }
-
-  /// The sum of the pseudo-header of the frame or of a segment, folded.
-  ///
-  /// - Parameter byteCount: octets of the frame, or of a segment.
-  /// - Returns: nil: the checksum field of a frame that stays whole holds another.
-  public func pseudoSum(_ headers: RawSpan, byteCount: Int) -> UInt16? {
-    let pseudoSum = InternetChecksum.fold(
-      OffloadRequest.addressSum(headers, at: linkByteCount, isIPv6: isIPv6)
-        &+ UInt32(isUDP ? IPProtocol.udp : IPProtocol.tcp) &+ UInt32(truncatingIfNeeded: byteCount &- transportOffset))
-    return segmentByteCount != 0 || headers.big16(checksumOffset) == pseudoSum ? pseudoSum : nil
   }
 
   /// Finishes the checksum of a whole frame whose field holds the pseudo-header sum.

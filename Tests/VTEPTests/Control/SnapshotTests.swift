@@ -30,6 +30,7 @@ extension DataplaneTests {
         model.domains.append(domain)
       }
       let storage = SnapshotStorage(model, generation: 1)
+      defer { withExtendedLifetime(storage) {} }
       for (vni, domain) in expected { #expect(storage.snapshot.pointee.domain(of: VNI(truncating: vni)) == domain) }
       for _ in 0..<5000 {
         let vni = UInt32.random(in: 0...VNI.maximum)
@@ -44,8 +45,10 @@ extension DataplaneTests {
       var model = emptyModel()
       let addresses = (0..<250).map { IPAddress(ipv4: 0x0a00_0001 + $0 * step) }
       model.vteps = addresses.map { ForwardingModel.VTEP(entry: VTEPEntry(address: $0, isInUse: true)) }
-      let map = SnapshotStorage(model, generation: 1).snapshot.pointee.ipv4
-      let slots = addresses.map { IPv4Map.hash($0.ipv4.bigEndian) & map.mask }
+      let storage = SnapshotStorage(model, generation: 1)
+      defer { withExtendedLifetime(storage) {} }
+      let mask = storage.snapshot.pointee.ipv4.mask
+      let slots = addresses.map { IPv4Map.hash($0.ipv4.bigEndian) & mask }
       #expect(Set(slots).count >= 210)
     }
 
@@ -68,6 +71,7 @@ extension DataplaneTests {
         model.vteps.append(ForwardingModel.VTEP(entry: VTEPEntry(address: address, isInUse: isInUse)))
       }
       let storage = SnapshotStorage(model, generation: 1)
+      defer { withExtendedLifetime(storage) {} }
       for (address, index) in expected { #expect(storage.snapshot.pointee.vtep(at: address) == index) }
       for _ in 0..<5000 {
         let address = random()
@@ -99,6 +103,7 @@ extension DataplaneTests {
         [], [ReceiveQueue(port: 4, queue: 0), ReceiveQueue(port: 5, queue: 1)], [], [ReceiveQueue(port: 6, queue: 0)],
       ]
       let storage = SnapshotStorage(model, generation: 9)
+      defer { withExtendedLifetime(storage) {} }
       let snapshot = storage.snapshot.pointee
       #expect(snapshot.generation == 9)
       for index in 0..<50 {

@@ -114,7 +114,7 @@ extension Worker {
   /// is cut here: the others are alike, so that the outer lengths and checksums of one are those of all, whatever the NIC makes of them.
   /// Nothing is left while a capture runs, which shows what goes over the wire.
   ///
-  /// - Returns: false: the frame is as it was.
+  /// - Returns: false: the request is still to be carried out.
   private mutating func leaveToNIC(_ mbuf: Mbuf, _ tunnel: Tunnel, ingress: PortIndex) -> Bool {
     let port = snapshot.pointee.ports + Int(tunnel.adjacency.pointee.port)
     guard port.pointee.features.carryOut(mbuf, isInner: true), port.pointee.kind == .ethdev, captures == nil, mbuf.isExclusive,
@@ -131,16 +131,16 @@ extension Worker {
     return true
   }
 
-  /// - Returns: false: there is no room, or the NIC refuses: the frame is as it was.
+  /// - Returns: false: there is no room, or the NIC refuses: the frame is as it was, but for checksums that whoever carries out the request
+  ///   writes anyway.
   private mutating func encapsulateUnfinished(
     _ mbuf: Mbuf, _ request: OffloadRequest, _ tunnel: Tunnel, _ port: UnsafePointer<PortEntry>
   ) -> Bool {
     let header = tunnel.adjacency.pointee.header
     let innerByteCount = mbuf.wireByteCount
     let dscp = mbuf.hasNotedTag ? priorityDSCP(mbuf.notedTag, tunnel.adjacency, tunnel.flow) : 0
-    guard let sum = request.finishedSum(mbuf.bytes, byteCount: innerByteCount),
-      mbuf.prepending(header.byteCount, pool: pool, chains: false) != nil
-    else { return false }
+    let sum = request.finishedSum(mbuf.bytes, byteCount: innerByteCount)
+    guard mbuf.prepending(header.byteCount, pool: pool, chains: false) != nil else { return false }
     let payloadByteCount = mbuf.byteCount &- header.byteCount &- request.headerByteCount
     writeHeader(of: tunnel, to: mbuf, innerByteCount: innerByteCount, innerSum: sum, dscp: dscp)
     let namesTunnels = port.pointee.features.contains(.namesTunnels)
