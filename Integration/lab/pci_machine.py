@@ -24,8 +24,11 @@ class PCIMachine(VirtualMachine):
         self.namespace, self.card, self.macs, self.wire, self.qemu = namespace, card, macs, wire, qemu
         # Every other place: the virtual functions of an igb card take more than one.
         self.addresses = [f"0000:00:{4 + 2 * number:02x}.0" for number in range(len(macs))]
-        namespace.ip(f"tuntap add {wire} mode tap {'vnet_hdr' if len(macs) == 1 else ''}")
-        namespace.ip(f"link set {wire} up")
+        self.make_wire()
+
+    def make_wire(self):
+        self.namespace.ip(f"tuntap add {self.wire} mode tap {'vnet_hdr' if len(self.macs) == 1 else ''}")
+        self.namespace.ip(f"link set {self.wire} up")
 
     # Where the kernel and the initramfs are.
     image = IMAGE
@@ -97,14 +100,12 @@ class PCIMachine(VirtualMachine):
 class BridgedMachine(PCIMachine):
     """Each card is on a tap of its own that takes unfinished checksums and large segments, on a bridge named `wire`."""
 
-    def __init__(self, lab, name, namespace, card, macs, wire="wire0", qemu=QEMU):
-        super().__init__(lab, name, namespace, card, macs, wire, qemu)
-        namespace.ip(f"link delete {wire}")
-        namespace.ip(f"link add {wire} type bridge mcast_snooping 0")
-        namespace.ip(f"link set {wire} up")
-        for number in range(len(macs)):
-            namespace.ip(f"tuntap add {wire}-{number} mode tap vnet_hdr")
-            namespace.ip(f"link set {wire}-{number} master {wire} up")
+    def make_wire(self):
+        self.namespace.ip(f"link add {self.wire} type bridge mcast_snooping 0")
+        self.namespace.ip(f"link set {self.wire} up")
+        for number in range(len(self.macs)):
+            self.namespace.ip(f"tuntap add {self.wire}-{number} mode tap vnet_hdr")
+            self.namespace.ip(f"link set {self.wire}-{number} master {self.wire} up")
 
     def wires(self):
         return [word for number in range(len(self.macs)) for word in (

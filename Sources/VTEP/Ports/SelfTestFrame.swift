@@ -21,8 +21,7 @@ struct SelfTestFrame {
     let transportByteCount = request.transportByteCount + payload.count
     // IP protocol numbers.
     let kind: UInt8 = isUDP ? 17 : 6
-    let first = isIPv6 ? Self.big(0x2001_0002 as UInt32) + [UInt8](repeating: 0, count: 11) + [1] : [198, 18, 0, 1]
-    let second = first.dropLast() + [2]
+    let (first, second) = (Self.octets(Self.address(1, isIPv6: isIPv6)), Self.octets(Self.address(2, isIPv6: isIPv6)))
     octets = destination.octets + source.octets
     if isIPv6 {
       octets += [0x86, 0xdd, 0x60, 0, 0, 0] + Self.big(UInt16(transportByteCount)) + [kind, 1] + first + second
@@ -49,11 +48,17 @@ struct SelfTestFrame {
   static func outerHeader(
     from source: MACAddress, to destination: MACAddress, isIPv6: Bool, udpPort: UInt16, computesUDPChecksum: Bool
   ) -> OuterHeader {
-    let first = isIPv6 ? IPAddress(high: 0x2001_0002 << 32, low: 1) : IPAddress(ipv4: 0xc612_0001)
-    let second = isIPv6 ? IPAddress(high: 0x2001_0002 << 32, low: 2) : IPAddress(ipv4: 0xc612_0002)
-    return OuterHeader(
-      source: first, destination: second, sourceMAC: source, destinationMAC: destination, udpPort: udpPort, ttl: 1, dscp: 0,
-      computesUDPChecksum: computesUDPChecksum)
+    OuterHeader(
+      source: address(1, isIPv6: isIPv6), destination: address(2, isIPv6: isIPv6), sourceMAC: source, destinationMAC: destination,
+      udpPort: udpPort, ttl: 1, dscp: 0, computesUDPChecksum: computesUDPChecksum)
+  }
+
+  private static func address(_ number: UInt32, isIPv6: Bool) -> IPAddress {
+    isIPv6 ? IPAddress(high: 0x2001_0002 << 32, low: UInt64(number)) : IPAddress(ipv4: 0xc612_0000 | number)
+  }
+
+  private static func octets(_ address: IPAddress) -> [UInt8] {
+    address.isIPv4 ? big(address.ipv4) : big(address.high) + big(address.low)
   }
 
   /// Whether a frame is one of those with this source port, or became of it.
